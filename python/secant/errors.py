@@ -1,0 +1,41 @@
+"""Every error that Secant raises on purpose.
+
+Each one is also the built-in exception that NumPy's users expect (``ValueError``, ``TypeError``), so code that
+catches those keeps working. A message names the argument, what was expected and what came.
+"""
+
+
+class SecantError(Exception):
+    """Base class: ``except secant.SecantError`` catches whatever Secant raises on purpose."""
+
+
+class ShapeError(SecantError, ValueError):
+    """An array has the wrong number of dimensions or the wrong length along one."""
+
+
+class DTypeError(SecantError, TypeError):
+    """An array has elements of a type that cannot be used there."""
+
+
+class ValueRangeError(SecantError, ValueError):
+    """A number lies outside its range: NaN, a negative label, a step size of zero."""
+
+
+class ParamsError(SecantError, ValueError):
+    """``net.params`` lacks an array, or holds one that cannot be updated in place."""
+
+
+class UnsupportedError(SecantError, ValueError):
+    """A network or a backend does not offer what was asked for."""
+
+
+class DataError(SecantError, OSError):
+    """A data file is missing, damaged or cannot be written. The message says which file and what to do."""
+
+
+class DownloadError(DataError):
+    """A data file is not in the cache and no mirror could be reached."""
+
+
+class MissingExtraError(SecantError, ImportError):
+    """An optional dependency is not installed. The message names the extra that brings it."""
