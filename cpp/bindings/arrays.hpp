@@ -1,0 +1,83 @@
+// NumPy arrays as views. The public Python layer has validated everything; what is checked again here is only what would
+// otherwise read or write memory that is not ours.
+#pragma once
+
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "secant/views.hpp"
+
+namespace secant::bindings {
+
+namespace py = pybind11;
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+inline void require(bool condition, const char* what) {
+    if (!condition) throw std::invalid_argument(std::string("secant._core: ") + what);
+}
+
+inline std::size_t length(const py::array& a, int axis) { return static_cast<std::size_t>(a.shape(axis)); }
+
+inline ConstMatrix matrix(const Array<double>& a) {
+    require(a.ndim() == 2, "a matrix is needed");
+    return {a.data(), length(a, 0), length(a, 1)};
+}
+
+inline Matrix matrix(Array<double>& a) { return {a.mutable_data(), length(a, 0), length(a, 1)}; }
+
+inline Inputs inputs(const py::array& x) {
+    require(x.ndim() == 2, "x must be a matrix");
+    const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1)}; };
+    if (py::isinstance<Array<double>>(x)) return view(Inputs::Type::float64);
+    if (py::isinstance<Array<float>>(x)) return view(Inputs::Type::float32);
+    require(py::isinstance<Array<std::uint8_t>>(x), "x must be C-contiguous float64, float32 or uint8");
+    return view(Inputs::Type::uint8);
+}
+
+// t(N,) of int64 are labels, t(N,O) of float64 are weights.
+inline Targets targets(const py::array& t, std::size_t rows, std::size_t classes) {
+    require(t.ndim() >= 1 && length(t, 0) == rows, "t must have a row for each of x");
+    if (py::isinstance<Array<std::int64_t>>(t)) {
+        require(t.ndim() == 1, "labels must be one-dimensional");
+        const auto* labels = static_cast<const std::int64_t*>(t.data());
+        for (std::size_t n = 0; n < rows; ++n)
+            require(labels[n] >= 0 && labels[n] < static_cast<std::int64_t>(classes), "a label is out of range");
+        return {labels, nullptr};
+    }
+    require(py::isinstance<Array<double>>(t) && t.ndim() == 2 && length(t, 1) == classes,
+            "t must be int64 labels or a float64 matrix");
+    return {nullptr, static_cast<const double*>(t.data())};
+}
+
+inline Network network(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
+                       const Array<double>& b2, bool sigmoid_output) {
+    const Network net{matrix(w1), b1.data(), matrix(w2), b2.data(), sigmoid_output};
+    require(b1.ndim() == 1 && length(b1, 0) == net.hidden(), "b1 must be as long as w1 is wide");
+    require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");
+    require(b2.ndim() == 1 && length(b2, 0) == net.outputs(), "b2 must be as long as w2 is wide");
+    require(net.inputs() > 0 && net.hidden() > 0 && net.outputs() > 0, "a layer is empty");
+    return net;
+}
+
+// A block that starts at a cache line. Freed with its owner.
+class Memory {
+public:
+    explicit Memory(std::size_t bytes) : block_(::operator new(bytes, alignment)) {}
+    void* get() const { return block_.get(); }
+
+private:
+    static constexpr std::align_val_t alignment{64};
+    struct Free {
+        void operator()(void* block) const { ::operator delete(block, alignment); }
+    };
+    std::unique_ptr<void, Free> block_;
+};
+
+}  // namespace secant::bindings

@@ -1,0 +1,168 @@
+// secant._core: check, view, release the GIL, call, return.
+#include <cstdlib>
+
+#include "arrays.hpp"
+#include "secant/multiversion.hpp"
+#include "secant/parallel.hpp"
+
+namespace secant::bindings {
+namespace {
+
+const Kernels* kernels = nullptr;  // set once, when the module is imported
+
+// A call of fewer multiplications than this is over before a second thread has started.
+constexpr std::size_t enough_for_threads = 500'000;
+
+int choose_threads(int asked, std::size_t multiplications) {
+    if (asked > 0) return asked;
+    return multiplications < enough_for_threads ? 1 : max_threads();
+}
+
+bool interrupted() {
+    const py::gil_scoped_acquire locked;
+    return PyErr_CheckSignals() != 0;
+}
+
+// Runs run(block) without the GIL, in as much memory as run(nullptr) asks for.
+template <class Run>
+void run_in_memory(const Run& run) {
+    const Memory memory(run(nullptr));
+    {
+        const py::gil_scoped_release unlocked;
+        run(memory.get());
+    }
+    if (PyErr_Occurred()) throw py::error_already_set();
+}
+
+py::array::ShapeContainer shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
+
+bool all_finite(const py::array& a, int threads) {
+    const Inputs flat = inputs(a);
+    const py::gil_scoped_release unlocked;
+    return kernels->all_finite(flat, choose_threads(threads, flat.rows * flat.cols / 4));
+}
+
+Array<double> sigmoid(const Array<double>& x) {
+    Array<double> out(shape_of(x));
+    const auto size = static_cast<std::size_t>(x.size());
+    const double* from = x.data();
+    double* to = out.mutable_data();
+    const py::gil_scoped_release unlocked;
+    kernels->sigmoid(from, to, size, choose_threads(0, size * 16));
+    return out;
+}
+
+Array<double> softmax(const Array<double>& x) {
+    Array<double> out(shape_of(x));
+    require(x.ndim() >= 1 && x.size() > 0, "softmax needs a last axis");
+    const std::size_t classes = length(x, static_cast<int>(x.ndim()) - 1);
+    const std::size_t rows = static_cast<std::size_t>(x.size()) / classes;
+    const ConstMatrix from{x.data(), rows, classes};
+    const Matrix to{out.mutable_data(), rows, classes};
+    const py::gil_scoped_release unlocked;
+    kernels->softmax(from, to, choose_threads(0, rows * classes * 16));
+    return out;
+}
+
+double cross_entropy(const Array<double>& y, const py::array& t) {
+    const ConstMatrix view = matrix(y);
+    const Targets to = targets(t, view.rows, view.cols);
+    const py::gil_scoped_release unlocked;
+    return kernels->cross_entropy(view, to, choose_threads(0, view.rows * (to.labels ? 16 : view.cols)));
+}
+
+std::size_t multiplications(const Network& net, const Inputs& x) {
+    return x.rows * net.hidden() * (net.inputs() + net.outputs());
+}
+
+Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
+                      const Array<double>& b2, bool sigmoid_output, const py::array& x, int threads) {
+    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+    const Inputs from = inputs(x);
+    require(from.cols == net.inputs(), "x must be as wide as w1 is high");
+    Array<double> y({from.rows, net.outputs()});
+    const Matrix to = matrix(y);
+    threads = choose_threads(threads, multiplications(net, from));
+    run_in_memory([&](void* block) { return kernels->predict(net, from, to, threads, block); });
+    return y;
+}
+
+// Both gradients: `engine(call, block)` fills arrays of the parameters' shapes.
+template <class Engine>
+py::tuple gradient_by(const Network& net, const py::array& x, const py::array& t, int threads, std::size_t cost,
+                      const Engine& engine) {
+    const Inputs from = inputs(x);
+    require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
+    Array<double> w1({net.inputs(), net.hidden()}), w2({net.hidden(), net.outputs()});
+    Array<double> b1(static_cast<py::ssize_t>(net.hidden())), b2(static_cast<py::ssize_t>(net.outputs()));
+    const GradientCall call{net,
+                            from,
+                            targets(t, from.rows, net.outputs()),
+                            {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()},
+                            choose_threads(threads, cost * multiplications(net, from)),
+                            interrupted};
+    run_in_memory([&](void* block) { return engine(call, block); });
+    return py::make_tuple(w1, b1, w2, b2);
+}
+
+py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
+                   bool sigmoid_output, const py::array& x, const py::array& t, int threads) {
+    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+    return gradient_by(net, x, t, threads, 2,
+                       [](const GradientCall& call, void* block) { return kernels->gradient(call, block); });
+}
+
+py::tuple direct(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
+                 bool sigmoid_output, const py::array& x, const py::array& t, double h, int threads) {
+    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+    return gradient_by(net, x, t, threads, 10 * net.outputs(),
+                       [h](const GradientCall& call, void* block) { return kernels->direct(call, h, block); });
+}
+
+py::dict build_info() {
+    py::list usable;
+    for (const Kernels* candidate : usable_kernels()) usable.append(candidate->isa);
+    py::dict info;
+#if defined(__clang__)
+    info["compiler"] = "clang " __clang_version__;
+#elif defined(__GNUC__)
+    info["compiler"] = "gcc " __VERSION__;
+#else
+    info["compiler"] = "unknown";
+#endif
+    info["openmp"] = openmp_version();
+    info["isa"] = kernels->isa;
+    info["usable_isas"] = py::tuple(usable);
+    return info;
+}
+
+void choose_kernels() {
+    const char* asked = std::getenv("SECANT_ISA");
+    kernels = find_kernels(asked ? asked : "");
+    if (kernels) return;
+    std::string names;
+    for (const Kernels* candidate : usable_kernels()) names += std::string(names.empty() ? "" : ", ") + candidate->isa;
+    throw py::import_error("SECANT_ISA must be one of " + names + " on this machine, got '" + asked + "'");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    m.doc() = "The compiled core. Use it through secant, which validates what is passed.";
+    choose_kernels();
+    m.def("all_finite", &all_finite, py::arg("a"), py::arg("threads"));
+    m.def("sigmoid", &sigmoid, py::arg("x"));
+    m.def("softmax", &softmax, py::arg("x"));
+    m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"));
+    m.def("predict", &predict, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
+          py::arg("x"), py::arg("threads"));
+    m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
+          py::arg("x"), py::arg("t"), py::arg("threads"));
+    m.def("direct", &direct, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
+          py::arg("x"), py::arg("t"), py::arg("h"), py::arg("threads"));
+    m.def("build_info", &build_info);
+    m.def("max_threads", &max_threads);
+    m.def("end_threads", &end_threads);
+}
+
+}  // namespace secant::bindings

@@ -1,0 +1,224 @@
+// The forward pass, one sample at a time: pre-activations, sigmoid, softmax, cross entropy.
+#pragma once
+
+#include <algorithm>
+
+#include "elementary.hpp"
+#include "parallel.hpp"
+#include "views.hpp"
+#include "workspace.hpp"
+
+namespace secant::SECANT_ISA {
+
+// Keeps the logarithm finite when y is 0, as the chapter does.
+constexpr double log_offset = 1e-7;
+
+// The entries of one sample that are not zero, by rising column.
+struct Row {
+    const std::uint32_t* columns;
+    const double* values;
+    std::size_t size;
+};
+
+template <class X>
+std::size_t find_nonzeros(const X* x, std::size_t size, std::uint32_t* columns, double* values) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < size; ++i) {  // writes first and decides later: no branch to mispredict
+        columns[count] = static_cast<std::uint32_t>(i);
+        values[count] = static_cast<double>(x[i]);
+        count += x[i] != X{0};
+    }
+    return count;
+}
+
+// columns(I+1,), values(I+1,): room for one entry more than the row has, for whoever appends a bias.
+inline std::size_t find_nonzeros(const Inputs& x, std::size_t n, std::uint32_t* columns, double* values) {
+    const auto find = [&](const auto* data) { return find_nonzeros(data + n * x.cols, x.cols, columns, values); };
+    switch (x.type) {
+        case Inputs::Type::uint8: return find(static_cast<const std::uint8_t*>(x.data));
+        case Inputs::Type::float32: return find(static_cast<const float*>(x.data));
+        default: return find(static_cast<const double*>(x.data));
+    }
+}
+
+// P packs of outputs from column j on, summed in registers.
+template <int P>
+void affine_packs(const Row& row, ConstMatrix w, const double* b, std::size_t j, double* out) {
+    Pack sum[P];
+    for (std::size_t p = 0; p < P; ++p) sum[p] = load_part(b + j + p * lanes, std::min(lanes, w.cols - j - p * lanes));
+    // The last pack of a row may run into the next one: those lanes are never used. At the end of w it must not.
+    std::size_t e = 0, inside = row.size;
+    const std::size_t end = w.rows * w.cols;
+    while (inside > 0 && row.columns[inside - 1] * w.cols + j + P * lanes > end) --inside;
+    for (; e < inside; ++e) {
+        const double* w_i = w.row(row.columns[e]) + j;
+        for (std::size_t p = 0; p < P; ++p) sum[p] += row.values[e] * load(w_i + p * lanes);
+    }
+    for (; e < row.size; ++e) {
+        const double* w_i = w.row(row.columns[e]) + j;
+        for (std::size_t p = 0; p < P; ++p)
+            sum[p] += row.values[e] * load_part(w_i + p * lanes, std::min(lanes, w.cols - j - p * lanes));
+    }
+    for (std::size_t p = 0; p < P; ++p) store(out + j + p * lanes, sum[p]);
+}
+
+// out = x_n w + b; out has room for pad(w.cols).  |error| <= (I + 1) eps (|x_n| |w| + |b|)
+inline void affine(const Row& row, ConstMatrix w, const double* b, double* out) {
+    for (std::size_t j = 0; j < w.cols; j += 8 * lanes) {
+        switch (std::min<std::size_t>(8, pad(w.cols - j) / lanes)) {
+            case 1: affine_packs<1>(row, w, b, j, out); break;
+            case 2: affine_packs<2>(row, w, b, j, out); break;
+            case 3: affine_packs<3>(row, w, b, j, out); break;
+            case 4: affine_packs<4>(row, w, b, j, out); break;
+            case 5: affine_packs<5>(row, w, b, j, out); break;
+            case 6: affine_packs<6>(row, w, b, j, out); break;
+            case 7: affine_packs<7>(row, w, b, j, out); break;
+            default: affine_packs<8>(row, w, b, j, out); break;
+        }
+    }
+}
+
+// The sum of packs with what each addition rounded off kept beside it (two-sum).
+class CompensatedSum {
+public:
+    void add(Pack x) {
+        const Pack next = sum_ + x;
+        const Pack part = next - sum_;
+        lost_ += (sum_ - (next - part)) + (x - part);
+        sum_ = next;
+    }
+    double total() const {
+        double sum = 0.0, lost = 0.0;
+        for (std::size_t i = 0; i < lanes; ++i) {
+            const double x = lane(sum_, i);
+            const double next = sum + x;
+            const double part = next - sum;
+            lost += (sum - (next - part)) + (x - part) + lane(lost_, i);
+            sum = next;
+        }
+        return sum + lost;
+    }
+
+private:
+    Pack sum_{}, lost_{};
+};
+
+// out_k = exp(x_k - max x) / sum.  2 ulp: the difference carries its rounding error into exp.
+inline void softmax_row(const double* x, double* out, std::size_t size) {
+    const double top = *std::max_element(x, x + size);
+    CompensatedSum sum;
+    for (std::size_t k = 0; k < size; k += lanes) {
+        const std::size_t count = std::min(lanes, size - k);
+        const Pack v = load_part(x + k, count, top);
+        const Pack difference = v - top;
+        const Pack part = difference - v;
+        const Pack lost = (v - (difference - part)) - (top + part);
+        store_part(out + k, exp(difference, select(lost == lost, lost, Pack{})), count);
+        sum.add(load_part(out + k, count));
+    }
+    const double total = sum.total();
+    map(out, out, size, [total](Pack e) { return e / total; });
+}
+
+// Scratch of one thread for the forward pass of one sample.
+struct ForwardScratch {
+    ForwardScratch(Workspace& work, const Network& net)
+        : columns(work.take<std::uint32_t>(net.inputs() + 1)),
+          values(work.take<double>(net.inputs() + 1)),
+          units(work.take<std::uint32_t>(net.hidden())),
+          a1(work.take<double>(pad(net.hidden()))),
+          z1(work.take<double>(pad(net.hidden()))),
+          a2(work.take<double>(pad(net.outputs()))) {
+        if (!work.counting())
+            for (std::size_t j = 0; j < net.hidden(); ++j) units[j] = static_cast<std::uint32_t>(j);
+    }
+
+    std::uint32_t* columns;
+    double* values;
+    std::uint32_t* units;  // 0, 1, ..., H-1: the columns of a row without zeros
+    double* a1;
+    double* z1;
+    double* a2;
+};
+
+// y(O,) of one sample. Leaves z1(H,) and a2(O,) in the scratch.
+inline void forward_row(const Network& net, const Row& row, const ForwardScratch& scratch, double* y) {
+    affine(row, net.w1, net.b1, scratch.a1);
+    map(scratch.a1, scratch.z1, net.hidden(), [](Pack a) { return sigmoid(a).z; });
+    affine({scratch.units, scratch.z1, net.hidden()}, net.w2, net.b2, scratch.a2);
+    if (!net.sigmoid_output) return softmax_row(scratch.a2, y, net.outputs());
+    map(scratch.a2, y, net.outputs(), [](Pack a) { return sigmoid(a).z; });
+    softmax_row(y, y, net.outputs());
+}
+
+inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int threads, void* block) noexcept {
+    constexpr std::size_t rows_a_task = 32;
+    Workspace work(block);
+    const auto* scratch = one_a_thread<ForwardScratch>(work, threads, net);
+    if (work.counting()) return work.bytes();
+    parallel_for((x.rows + rows_a_task - 1) / rows_a_task, threads, [&](std::size_t task, int thread) {
+        const ForwardScratch& own = scratch[thread];
+        for (std::size_t n = task * rows_a_task; n < std::min(x.rows, (task + 1) * rows_a_task); ++n) {
+            const std::size_t count = find_nonzeros(x, n, own.columns, own.values);
+            forward_row(net, {own.columns, own.values, count}, own, y.row(n));
+        }
+    });
+    return work.bytes();
+}
+
+// The sum of weight * log(y + offset), a pack of logarithms at a time.
+class LogSum {
+public:
+    void add(double weight, double y) {
+        weights_[size_] = weight;
+        arguments_[size_] = y + log_offset;
+        if (++size_ == lanes) flush();
+    }
+    double total() {
+        if (size_ > 0) {
+            for (std::size_t i = size_; i < lanes; ++i) weights_[i] = 0.0, arguments_[i] = 1.0;
+            flush();
+        }
+        double sum = 0.0;
+        for (std::size_t i = 0; i < lanes; ++i) sum += lane(sum_, i);
+        return sum;
+    }
+
+private:
+    void flush() {
+        sum_ += load(weights_) * log(load(arguments_));
+        size_ = 0;
+    }
+    double weights_[lanes], arguments_[lanes];
+    std::size_t size_ = 0;
+    Pack sum_{};
+};
+
+// -sum over n and k of t log(y + 1e-7) / N, for y(N,O).
+inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexcept {
+    constexpr std::size_t rows_a_task = 1024, tasks_a_round = 64;
+    double sums[tasks_a_round];
+    double total = 0.0;
+    for (std::size_t first = 0; first < y.rows; first += rows_a_task * tasks_a_round) {
+        const std::size_t rows = std::min(y.rows - first, rows_a_task * tasks_a_round);
+        const std::size_t tasks = (rows + rows_a_task - 1) / rows_a_task;
+        parallel_for(tasks, threads, [&](std::size_t task, int) {
+            LogSum sum;
+            const std::size_t begin = first + task * rows_a_task;
+            for (std::size_t n = begin; n < std::min(y.rows, begin + rows_a_task); ++n) {
+                if (t.labels) {
+                    sum.add(1.0, y.row(n)[t.labels[n]]);
+                    continue;
+                }
+                const double* t_n = t.weights + n * y.cols;
+                for (std::size_t k = 0; k < y.cols; ++k)
+                    if (t_n[k] != 0.0) sum.add(t_n[k], y.row(n)[k]);
+            }
+            sums[task] = sum.total();
+        });
+        for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
+    }
+    return -total / static_cast<double>(y.rows);
+}
+
+}  // namespace secant::SECANT_ISA

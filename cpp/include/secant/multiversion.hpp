@@ -1,0 +1,39 @@
+// The only file that knows instruction sets: which ones were compiled, which of them this processor runs, which is used.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "views.hpp"
+
+namespace secant {
+
+namespace baseline { extern const Kernels kernels; }
+#ifdef SECANT_X86_64
+namespace x86_64_v3 { extern const Kernels kernels; }
+namespace x86_64_v4 { extern const Kernels kernels; }
+#endif
+
+// Those that this processor can run, the best first.
+inline std::vector<const Kernels*> usable_kernels() {
+    std::vector<const Kernels*> usable;
+#ifdef SECANT_X86_64
+    __builtin_cpu_init();
+    const auto has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    if (has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd"))
+        usable.push_back(&x86_64_v4::kernels);
+    if (has_v3) usable.push_back(&x86_64_v3::kernels);
+#endif
+    usable.push_back(&baseline::kernels);
+    return usable;
+}
+
+// The kernels called `name`, the best where it is empty, null where this processor cannot run them.
+inline const Kernels* find_kernels(const std::string& name) {
+    for (const Kernels* candidate : usable_kernels())
+        if (name.empty() || name == candidate->isa) return candidate;
+    return nullptr;
+}
+
+}  // namespace secant

@@ -1,0 +1,57 @@
+// The only file that knows OpenMP.
+#pragma once
+
+#include <cstddef>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace secant {
+
+// How many threads a call uses when it is not told: what OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl allow,
+// asked anew for every call. A call made inside a parallel region stays on its own thread.
+inline int max_threads() {
+#ifdef _OPENMP
+    return omp_in_parallel() ? 1 : omp_get_max_threads();
+#else
+    return 1;
+#endif
+}
+
+// libgomp's threads do not survive a fork: ended before it, they are started anew on both sides when next needed.
+inline void end_threads() {
+#if defined(_OPENMP) && _OPENMP >= 201811
+    omp_pause_resource_all(omp_pause_hard);
+#endif
+}
+
+// The specification's date, as OpenMP names its versions; 0 without OpenMP.
+inline int openmp_version() {
+#ifdef _OPENMP
+    return _OPENMP;
+#else
+    return 0;
+#endif
+}
+
+#ifdef SECANT_ISA
+namespace SECANT_ISA {
+
+// body(task, thread) for every task; each task owns its outputs, so the schedule cannot change a bit of them.
+template <class Body>
+void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
+#ifdef _OPENMP
+    if (threads > 1 && tasks > 1) {
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+        for (std::size_t task = 0; task < tasks; ++task) body(task, omp_get_thread_num());
+        return;
+    }
+#endif
+    for (std::size_t task = 0; task < tasks; ++task) body(task, 0);
+}
+
+}  // namespace SECANT_ISA
+#endif
+
+}  // namespace secant

@@ -1,0 +1,155 @@
+// A block of samples after the forward pass: all that the gradient engines need of them.
+#pragma once
+
+#include <cmath>
+
+#include "forward.hpp"
+#include "response.hpp"
+
+namespace secant::SECANT_ISA {
+
+// The transposed outgoing weights, w2 as (O, padded H): lanes run over hidden units. Padding is zero.
+struct OutgoingWeights {
+    OutgoingWeights(Workspace& work, const Network& net)
+        : stride(pad(net.hidden() + 1)), data(work.take<double>(net.outputs() * stride)) {
+        if (work.counting()) return;
+        std::fill_n(data, net.outputs() * stride, 0.0);
+        for (std::size_t j = 0; j < net.hidden(); ++j)
+            for (std::size_t k = 0; k < net.outputs(); ++k) data[k * stride + j] = net.w2.row(j)[k];
+    }
+
+    double largest(const Network& net) const {
+        double most = 0.0;
+        for (std::size_t i = 0; i < net.outputs() * stride; ++i) most = std::max(most, std::abs(data[i]));
+        return most;
+    }
+
+    std::size_t stride;
+    double* data;
+};
+
+// Rows of fixed stride, so that samples can be filled in any order by any thread.
+// A bias is the weight of an input that is always 1: row n of the inputs ends with an entry (column I, value 1), and
+// row n of z1 has z1 = 1 behind its H units, then zeros up to the padding.
+class Samples {
+public:
+    Samples(Workspace& work, const Network& net, const Targets& t, std::size_t rows)
+        : net_(net),
+          row_stride_(net.inputs() + 1),
+          hidden_stride_(pad(net.hidden() + 1)),
+          target_stride_(t.labels ? 1 : net.outputs()),
+          sizes_(work.take<std::size_t>(rows)),
+          columns_(work.take<std::uint32_t>(rows * row_stride_)),
+          values_(work.take<double>(rows * row_stride_)),
+          z1_(work.take<double>(rows * hidden_stride_)),
+          zc1_(work.take<double>(rows * hidden_stride_)),
+          z2_(work.take<double>(rows * net.outputs())),
+          zc2_(work.take<double>(rows * net.outputs())),
+          y_(work.take<double>(rows * net.outputs())),
+          target_counts_(work.take<std::size_t>(rows)),
+          targets_(work.take<Target>(rows * target_stride_)) {}
+
+    // Sample `from` of the inputs becomes row n.
+    void fill(std::size_t n, const Inputs& x, const Targets& t, std::size_t from, const ForwardScratch& scratch) const {
+        std::uint32_t* columns = columns_ + n * row_stride_;
+        double* values = values_ + n * row_stride_;
+        const std::size_t count = find_nonzeros(x, from, columns, values);
+        forward(n, {columns, values, count}, scratch);
+        columns[count] = static_cast<std::uint32_t>(net_.inputs());
+        values[count] = 1.0;
+        sizes_[n] = count + 1;
+        find_targets(n, t, from);
+    }
+
+    Row row(std::size_t n) const { return {columns_ + n * row_stride_, values_ + n * row_stride_, sizes_[n]}; }
+    const double* z1(std::size_t n) const { return z1_ + n * hidden_stride_; }
+    const double* zc1(std::size_t n) const { return zc1_ + n * hidden_stride_; }
+    OutputState output(std::size_t n) const {
+        const std::size_t k = n * net_.outputs();
+        return {net_.sigmoid_output, net_.outputs(), z2_ + k, zc2_ + k, y_ + k, targets_ + n * target_stride_,
+                target_counts_[n]};
+    }
+
+private:
+    void forward(std::size_t n, const Row& row, const ForwardScratch& scratch) const {
+        const std::size_t hidden = net_.hidden(), outputs = net_.outputs();
+        double* z1 = z1_ + n * hidden_stride_;
+        double* zc1 = zc1_ + n * hidden_stride_;
+        affine(row, net_.w1, net_.b1, scratch.a1);
+        map(scratch.a1, z1, hidden, [](Pack a) { return sigmoid(a).z; });
+        map(scratch.a1, zc1, hidden, [](Pack a) { return sigmoid(a).zc; });
+        std::fill(z1 + hidden, z1 + hidden_stride_, 0.0);
+        std::fill(zc1 + hidden, zc1 + hidden_stride_, 0.0);
+        z1[hidden] = 1.0;
+        affine({scratch.units, z1, hidden}, net_.w2, net_.b2, scratch.a2);
+        double* y = y_ + n * outputs;
+        if (!net_.sigmoid_output) return softmax_row(scratch.a2, y, outputs);
+        map(scratch.a2, z2_ + n * outputs, outputs, [](Pack a) { return sigmoid(a).z; });
+        map(scratch.a2, zc2_ + n * outputs, outputs, [](Pack a) { return sigmoid(a).zc; });
+        softmax_row(z2_ + n * outputs, y, outputs);
+    }
+
+    void find_targets(std::size_t n, const Targets& t, std::size_t from) const {
+        const double* y = y_ + n * net_.outputs();
+        Target* targets = targets_ + n * target_stride_;
+        std::size_t count = 0;
+        const auto add = [&](std::size_t k, double weight) {
+            targets[count++] = {k, weight, y[k] / (y[k] + log_offset)};
+        };
+        if (t.labels) {
+            add(static_cast<std::size_t>(t.labels[from]), 1.0);
+        } else {
+            const double* t_n = t.weights + from * net_.outputs();
+            for (std::size_t k = 0; k < net_.outputs(); ++k)
+                if (t_n[k] != 0.0) add(k, t_n[k]);
+        }
+        target_counts_[n] = count;
+    }
+
+    const Network& net_;
+    std::size_t row_stride_, hidden_stride_, target_stride_;
+    std::size_t* sizes_;
+    std::uint32_t* columns_;
+    double* values_;
+    double *z1_, *zc1_, *z2_, *zc2_, *y_;
+    std::size_t* target_counts_;
+    Target* targets_;
+};
+
+// The gradient while it is summed, cut into packs of hidden units: a pack's incoming weights (I+1 rows, the bias last)
+// and outgoing ones (O rows) lie together, and belong to one thread.
+class Accumulators {
+public:
+    Accumulators(Workspace& work, const Network& net)
+        : net_(net),
+          w1_rows_(net.inputs() + 1),
+          stride_((w1_rows_ + net.outputs()) * lanes),
+          data_(work.take<double>(packs() * stride_)) {
+        if (!work.counting()) std::fill_n(data_, packs() * stride_, 0.0);
+    }
+
+    // One more than H lanes: b2 is the outgoing weight of a unit that is always 1.
+    std::size_t packs() const { return pad(net_.hidden() + 1) / lanes; }
+    bool has_hidden(std::size_t pack) const { return pack * lanes < net_.hidden(); }
+    double* w1(std::size_t pack) const { return data_ + pack * stride_; }
+    double* w2(std::size_t pack) const { return w1(pack) + w1_rows_ * lanes; }
+
+    void write(std::size_t pack, double scale, const Gradient& out) const {
+        const std::size_t first = pack * lanes, hidden = net_.hidden();
+        for (std::size_t l = 0; l < lanes && first + l < hidden; ++l) {
+            const std::size_t j = first + l;
+            for (std::size_t i = 0; i < net_.inputs(); ++i) out.w1.row(i)[j] = scale * w1(pack)[i * lanes + l];
+            out.b1[j] = scale * w1(pack)[net_.inputs() * lanes + l];
+            for (std::size_t k = 0; k < net_.outputs(); ++k) out.w2.row(j)[k] = scale * w2(pack)[k * lanes + l];
+        }
+        if (first <= hidden && hidden < first + lanes)
+            for (std::size_t k = 0; k < net_.outputs(); ++k) out.b2[k] = scale * w2(pack)[k * lanes + hidden - first];
+    }
+
+private:
+    const Network& net_;
+    std::size_t w1_rows_, stride_;
+    double* data_;
+};
+
+}  // namespace secant::SECANT_ISA

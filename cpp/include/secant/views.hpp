@@ -1,0 +1,82 @@
+// Non-owning views of the caller's arrays, and the table of kernels. Plain data only: what an instruction set compiles
+// never instantiates anything here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace secant {
+
+template <class T>
+struct View {
+    T* data;
+    std::size_t rows;
+    std::size_t cols;
+
+    T* row(std::size_t n) const { return data + n * cols; }
+};
+
+using ConstMatrix = View<const double>;
+using Matrix = View<double>;
+
+// The inputs x(N,I), in the type they came in: pixels are widened exactly, one row at a time.
+struct Inputs {
+    enum class Type { uint8, float32, float64 };
+    Type type;
+    const void* data;
+    std::size_t rows;
+    std::size_t cols;
+};
+
+// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. Exactly one pointer is set.
+struct Targets {
+    const std::int64_t* labels;
+    const double* weights;
+};
+
+// The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,).
+struct Network {
+    ConstMatrix w1;
+    const double* b1;
+    ConstMatrix w2;
+    const double* b2;
+    bool sigmoid_output;
+
+    std::size_t inputs() const { return w1.rows; }
+    std::size_t hidden() const { return w1.cols; }
+    std::size_t outputs() const { return w2.cols; }
+};
+
+// Where a gradient is written: the shapes of the parameters.
+struct Gradient {
+    Matrix w1;
+    double* b1;
+    Matrix w2;
+    double* b2;
+};
+
+// A call of a gradient engine. `interrupted` is asked between slices of a long call; true means stop, and what was
+// written by then is thrown away.
+struct GradientCall {
+    Network net;
+    Inputs x;
+    Targets t;
+    Gradient out;
+    int threads;
+    bool (*interrupted)();
+};
+
+// The engines of one instruction set. Those that need scratch memory return how many bytes, and with a null block do
+// nothing else.
+struct Kernels {
+    const char* isa;
+    bool (*all_finite)(const Inputs& x, int threads) noexcept;
+    void (*sigmoid)(const double* x, double* out, std::size_t size, int threads) noexcept;
+    void (*softmax)(ConstMatrix x, Matrix out, int threads) noexcept;
+    double (*cross_entropy)(ConstMatrix y, const Targets& t, int threads) noexcept;
+    std::size_t (*predict)(const Network& net, const Inputs& x, Matrix y, int threads, void* block) noexcept;
+    std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
+    std::size_t (*direct)(const GradientCall& call, double h, void* block) noexcept;
+};
+
+}  // namespace secant

@@ -1,0 +1,54 @@
+// The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
+#include "secant/gradients.hpp"
+
+namespace secant::SECANT_ISA {
+namespace {
+
+constexpr std::size_t chunk = 8192;  // elements a task: 64 KB
+
+bool all_finite(const Inputs& x, int threads) noexcept {
+    if (x.type == Inputs::Type::uint8) return true;
+    const std::size_t size = x.rows * x.cols;
+    bool finite = true;
+    const auto check = [&](const auto* data) {
+        parallel_for((size + chunk - 1) / chunk, threads, [&](std::size_t task, int) {
+            // x - x is 0, or NaN for NaN and infinities; so is a sum of them, of either sign.
+            auto sum = data[0] - data[0];
+            const std::size_t end = std::min(size, (task + 1) * chunk);
+#pragma omp simd reduction(+ : sum)
+            for (std::size_t i = task * chunk; i < end; ++i) sum += data[i] - data[i];
+            if (!(sum == 0)) {
+#pragma omp atomic write
+                finite = false;
+            }
+        });
+    };
+    x.type == Inputs::Type::float32 ? check(static_cast<const float*>(x.data)) : check(static_cast<const double*>(x.data));
+    return finite;
+}
+
+void sigmoid_array(const double* x, double* out, std::size_t size, int threads) noexcept {
+    parallel_for((size + chunk - 1) / chunk, threads, [&](std::size_t task, int) {
+        const std::size_t first = task * chunk;
+        map(x + first, out + first, std::min(chunk, size - first), [](Pack a) { return sigmoid(a).z; });
+    });
+}
+
+void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
+    const std::size_t rows = chunk / std::max<std::size_t>(x.cols, 1) + 1;
+    parallel_for((x.rows + rows - 1) / rows, threads, [&](std::size_t task, int) {
+        for (std::size_t n = task * rows; n < std::min(x.rows, (task + 1) * rows); ++n)
+            softmax_row(x.row(n), out.row(n), x.cols);
+    });
+}
+
+}  // namespace
+
+#define SECANT_TEXT_(name) #name
+#define SECANT_TEXT(name) SECANT_TEXT_(name)
+
+extern const Kernels kernels;
+const Kernels kernels{SECANT_TEXT(SECANT_ISA), all_finite, sigmoid_array, softmax_array, cross_entropy,
+                      predict,                 gradient,   direct};
+
+}  // namespace secant::SECANT_ISA
