@@ -37,8 +37,8 @@ void sigmoid_array(const double* x, double* out, std::size_t size, int threads) 
 void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
     const std::size_t rows = chunk / std::max<std::size_t>(x.cols, 1) + 1;
     parallel_for((x.rows + rows - 1) / rows, threads, [&](std::size_t task, int) {
-        for (std::size_t n = task * rows; n < std::min(x.rows, (task + 1) * rows); ++n)
-            softmax_row(x.row(n), out.row(n), x.cols);
+        const std::size_t first = task * rows, count = std::min(rows, x.rows - first);
+        softmax({x.row(first), count, x.cols}, {out.row(first), count, x.cols});
     });
 }
 

@@ -1,1 +1,74 @@
-"""Secant."""
+"""Secant computes numerical gradients: central differences, exact to the last digits, in a compiled core.
+
+>>> import secant
+>>> net = secant.TwoLayerNet(784, 50, 10)
+>>> grads = net.numerical_gradient(x_batch, t_batch)
+"""
+
+from importlib.metadata import version as _version
+
+from secant.backends import set_backend, use_backend
+from secant.config import show_config
+from secant.datasets import load_mnist
+from secant.differentiation import (
+    gradient_descent,
+    numerical_diff,
+    numerical_gradient,
+    numerical_gradient_1d,
+    numerical_gradient_2d,
+)
+from secant.errors import (
+    DataError,
+    DownloadError,
+    DTypeError,
+    MissingExtraError,
+    ParamsError,
+    SecantError,
+    ShapeError,
+    UnsupportedError,
+    ValueRangeError,
+)
+from secant.functions import (
+    cross_entropy_error,
+    cross_entropy_error_onehot,
+    mean_squared_error,
+    sigmoid,
+    softmax,
+    step_function,
+    to_labels,
+    to_one_hot,
+)
+from secant.network import SimpleNet, TwoLayerNet
+
+__version__ = _version("secant")
+
+__all__ = [
+    "DTypeError",
+    "DataError",
+    "DownloadError",
+    "MissingExtraError",
+    "ParamsError",
+    "SecantError",
+    "ShapeError",
+    "SimpleNet",
+    "TwoLayerNet",
+    "UnsupportedError",
+    "ValueRangeError",
+    "cross_entropy_error",
+    "cross_entropy_error_onehot",
+    "gradient_descent",
+    "load_mnist",
+    "mean_squared_error",
+    "numerical_diff",
+    "numerical_gradient",
+    "numerical_gradient_1d",
+    "numerical_gradient_2d",
+    "set_backend",
+    "show_config",
+    "sigmoid",
+    "softmax",
+    "step_function",
+    "to_labels",
+    "to_one_hot",
+    "use_backend",
+]

@@ -116,8 +116,8 @@ def load_mnist(
     Notes
     -----
     The files live in the folder that the environment variable ``SECANT_DATA_HOME`` names, else in the
-    platform's cache folder. What is missing there is downloaded. A damaged file is replaced in the cache folder;
-    in ``SECANT_DATA_HOME`` it is the user's, hence an error.
+    platform's cache folder. What is missing there is downloaded. A damaged file is replaced in the cache
+    folder; in ``SECANT_DATA_HOME`` it is the user's, hence an error.
     """
     arrays = _bundled() if subset else _complete(progress)
 
@@ -194,7 +194,7 @@ def _store(path: Path, raw: bytes) -> None:
             os.replace(part, path)
     except OSError as error:
         remedy = "Set SECANT_DATA_HOME to a folder that can be written."
-        raise Origin(str(path), remedy).error(f"cannot be written ({error.strerror})") from error
+        raise Origin(str(path), remedy).error(f"cannot be written ({error.strerror or error})") from error
 
 
 def _download(wanted: list[_File], folder: Path, progress: bool) -> _Arrays:

@@ -2,8 +2,8 @@
 
 A file is a magic number (two zero bytes, the element type, the number of dimensions), the length along each
 dimension as a big-endian 32-bit number, and the elements; all of it gzipped. Only what MNIST uses is read:
-unsigned bytes, as images of 28 x 28 or as labels from 0 to 9. Whatever a file claims, at most `MAX_BYTES` of it
-are read or decompressed.
+unsigned bytes, as images of 28 x 28 or as labels from 0 to 9. Whatever a file claims, at most `MAX_BYTES` of
+it are read or decompressed.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def read(path: Path | Traversable, origin: Origin) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise origin.error(f"cannot be read ({error.strerror})") from error
+        raise origin.error(f"cannot be read ({error.strerror or error})") from error
 
 
 def inflate(raw: bytes, origin: Origin, sha256: str | None = None) -> bytes:

@@ -87,6 +87,7 @@ public:
         lost_ += (sum_ - (next - part)) + (x - part);
         sum_ = next;
     }
+    Pack lane_totals() const { return sum_ + lost_; }
     double total() const {
         double sum = 0.0, lost = 0.0;
         for (std::size_t i = 0; i < lanes; ++i) {
@@ -103,21 +104,58 @@ private:
     Pack sum_{}, lost_{};
 };
 
-// out_k = exp(x_k - max x) / sum.  2 ulp: the difference carries its rounding error into exp.
+// The larger of the two, lane by lane.
+inline Pack maximum(Pack a, Pack b) { return select(a > b, a, b); }
+
+// exp(v - top). 2 ulp: the difference hands the rounding error it makes (two-sum) to exp.
+inline Pack exp_difference(Pack v, Pack top) {
+    const Pack difference = v - top;
+    const Pack part = difference - v;
+    const Pack lost = (v - (difference - part)) - (top + part);
+    return exp(difference, select(lost == lost, lost, Pack{}));
+}
+
+// out_k = exp(x_k - max x) / sum, of one row: lanes run along it.
 inline void softmax_row(const double* x, double* out, std::size_t size) {
     const double top = *std::max_element(x, x + size);
     CompensatedSum sum;
     for (std::size_t k = 0; k < size; k += lanes) {
         const std::size_t count = std::min(lanes, size - k);
-        const Pack v = load_part(x + k, count, top);
-        const Pack difference = v - top;
-        const Pack part = difference - v;
-        const Pack lost = (v - (difference - part)) - (top + part);
-        store_part(out + k, exp(difference, select(lost == lost, lost, Pack{})), count);
+        store_part(out + k, exp_difference(load_part(x + k, count, top), broadcast(top)), count);
         sum.add(load_part(out + k, count));
     }
     const double total = sum.total();
     map(out, out, size, [total](Pack e) { return e / total; });
+}
+
+// The same for as many rows as a pack has lanes, a lane each: for rows too short to fill packs.
+inline void softmax_rows(const double* x, double* out, std::size_t size) {
+    const auto column = [&](const double* from, std::size_t k) {
+        double values[lanes];
+        for (std::size_t l = 0; l < lanes; ++l) values[l] = from[l * size + k];
+        return load(values);
+    };
+    const auto put = [&](std::size_t k, Pack v) {
+        for (std::size_t l = 0; l < lanes; ++l) out[l * size + k] = lane(v, l);
+    };
+    Pack top = column(x, 0);
+    for (std::size_t k = 1; k < size; ++k) top = maximum(top, column(x, k));
+    CompensatedSum sum;
+    for (std::size_t k = 0; k < size; ++k) {
+        const Pack e = exp_difference(column(x, k), top);
+        sum.add(e);
+        put(k, e);
+    }
+    const Pack total = sum.lane_totals();
+    for (std::size_t k = 0; k < size; ++k) put(k, column(out, k) / total);
+}
+
+// out(N,O) = softmax of each row of x.  2 ulp.
+inline void softmax(ConstMatrix x, Matrix out) {
+    std::size_t n = 0;
+    if (x.cols < 4 * lanes)
+        for (; n + lanes <= x.rows; n += lanes) softmax_rows(x.row(n), out.row(n), x.cols);
+    for (; n < x.rows; ++n) softmax_row(x.row(n), out.row(n), x.cols);
 }
 
 // Scratch of one thread for the forward pass of one sample.
@@ -166,17 +204,17 @@ inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int th
     return work.bytes();
 }
 
-// The sum of weight * log(y + offset), a pack of logarithms at a time.
+// The sum of weight * log(y + offset), a pack of logarithms at a time; NaN if a weight or y is negative or NaN.
 class LogSum {
 public:
     void add(double weight, double y) {
         weights_[size_] = weight;
-        arguments_[size_] = y + log_offset;
+        y_[size_] = y;
         if (++size_ == lanes) flush();
     }
     double total() {
         if (size_ > 0) {
-            for (std::size_t i = size_; i < lanes; ++i) weights_[i] = 0.0, arguments_[i] = 1.0;
+            for (std::size_t i = size_; i < lanes; ++i) weights_[i] = y_[i] = 0.0;
             flush();
         }
         double sum = 0.0;
@@ -186,15 +224,17 @@ public:
 
 private:
     void flush() {
-        sum_ += load(weights_) * log(load(arguments_));
+        const Pack weight = load(weights_), y = load(y_);
+        const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
+        sum_ += select(weight >= 0.0, weight, nan) * log(select(y >= 0.0, y, nan) + log_offset);
         size_ = 0;
     }
-    double weights_[lanes], arguments_[lanes];
+    double weights_[lanes], y_[lanes];
     std::size_t size_ = 0;
     Pack sum_{};
 };
 
-// -sum over n and k of t log(y + 1e-7) / N, for y(N,O).
+// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN where LogSum is, or a y(n,k) whose t is 0 is not at least 0.
 inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexcept {
     constexpr std::size_t rows_a_task = 1024, tasks_a_round = 64;
     double sums[tasks_a_round];
@@ -206,13 +246,14 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexce
             LogSum sum;
             const std::size_t begin = first + task * rows_a_task;
             for (std::size_t n = begin; n < std::min(y.rows, begin + rows_a_task); ++n) {
+                const double* y_n = y.row(n);
                 if (t.labels) {
-                    sum.add(1.0, y.row(n)[t.labels[n]]);
+                    sum.add(1.0, y_n[t.labels[n]]);
                     continue;
                 }
                 const double* t_n = t.weights + n * y.cols;
                 for (std::size_t k = 0; k < y.cols; ++k)
-                    if (t_n[k] != 0.0) sum.add(t_n[k], y.row(n)[k]);
+                    if (t_n[k] != 0.0 || !(y_n[k] >= 0.0)) sum.add(t_n[k], y_n[k]);
             }
             sums[task] = sum.total();
         });

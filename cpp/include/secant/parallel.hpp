@@ -21,7 +21,8 @@ inline int max_threads() {
 
 // libgomp's threads do not survive a fork: ended before it, they are started anew on both sides when next needed.
 inline void end_threads() {
-#if defined(_OPENMP) && _OPENMP >= 201811
+// An OpenMP 5.0 function, which libgomp has had since GCC 9.
+#if defined(_OPENMP) && (_OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__)))
     omp_pause_resource_all(omp_pause_hard);
 #endif
 }

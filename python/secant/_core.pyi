@@ -1,0 +1,45 @@
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Floats = NDArray[np.float64]
+_Gradients = tuple[_Floats, _Floats, _Floats, _Floats]
+
+class _BuildInfo(TypedDict):
+    compiler: str
+    openmp: int
+    isa: str
+    usable_isas: tuple[str, ...]
+
+def all_finite(a: NDArray[Any], threads: int) -> bool: ...
+def build_info() -> _BuildInfo: ...
+def cross_entropy(y: _Floats, t: NDArray[Any]) -> float: ...
+def direct(
+    w1: _Floats,
+    b1: _Floats,
+    w2: _Floats,
+    b2: _Floats,
+    sigmoid_output: bool,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    h: float,
+    threads: int,
+) -> _Gradients: ...
+def end_threads() -> None: ...
+def gradient(
+    w1: _Floats,
+    b1: _Floats,
+    w2: _Floats,
+    b2: _Floats,
+    sigmoid_output: bool,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    threads: int,
+) -> _Gradients: ...
+def max_threads() -> int: ...
+def predict(
+    w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: NDArray[Any], threads: int
+) -> _Floats: ...
+def sigmoid(x: _Floats) -> _Floats: ...
+def softmax(x: _Floats) -> _Floats: ...

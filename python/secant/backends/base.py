@@ -1,0 +1,69 @@
+"""What a backend offers. Each is a module; the same names mean the same contract."""
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+from numpy.typing import NDArray
+
+from secant.validation import Floats
+
+OutputActivation = Literal["sigmoid", "identity"]
+Method = Literal["auto", "direct"]
+
+
+class Parameters(NamedTuple):
+    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,)."""
+
+    W1: Floats
+    b1: Floats
+    W2: Floats
+    b2: Floats
+    output_activation: OutputActivation
+
+
+class Gradients(NamedTuple):
+    """Gradients, in the shapes of the parameters."""
+
+    W1: Floats
+    b1: Floats
+    W2: Floats
+    b2: Floats
+
+
+class Backend(Protocol):
+    """The operations every backend has. Arguments are validated before they arrive.
+
+    ``x`` is (N, I), C-contiguous, uint8, float32 or float64. ``t`` is either labels (N,) of int64 or weights (N, O) of
+    float64. ``n_threads`` of 0 leaves the choice to the backend.
+    """
+
+    name: str
+
+    def all_finite(self, array: NDArray[Any]) -> bool:
+        """Whether no element is NaN or infinite."""
+        ...
+
+    def sigmoid(self, x: Floats) -> Floats:
+        """1 / (1 + exp(-x)), in the shape of x."""
+        ...
+
+    def softmax(self, x: Floats) -> Floats:
+        """exp(x) over its sum along the last axis."""
+        ...
+
+    def cross_entropy(self, y: Floats, t: NDArray[Any]) -> float:
+        """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
+        ...
+
+    def predict(self, net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
+        """The network's output y (N, O)."""
+        ...
+
+    def gradient(self, net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
+        """The derivative of the loss, by backpropagation."""
+        ...
+
+    def direct(
+        self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int
+    ) -> Gradients:
+        """The central difference of the loss, evaluated for every parameter."""
+        ...

@@ -1,0 +1,35 @@
+"""The forward pass: affine, sigmoid, affine, sigmoid, softmax; and the loss."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secant.backends.base import Parameters
+from secant.validation import Floats
+
+
+def sigmoid(x: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp(-x) may be inf; the sigmoid is then 0
+        z: Floats = 1 / (1 + np.exp(-x))
+    return z
+
+
+def softmax(x: Floats) -> Floats:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    y: Floats = e / e.sum(axis=-1, keepdims=True)
+    return y
+
+
+def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
+    if y.min() < 0 or t.min() < 0:
+        return np.nan
+    if t.ndim == 1:
+        return float(-np.sum(np.log(y[np.arange(len(y)), t] + 1e-7)) / len(y))
+    return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
+
+
+def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:
+    z1 = sigmoid(x.astype(np.float64) @ net.W1 + net.b1)
+    a2 = z1 @ net.W2 + net.b2
+    return softmax(sigmoid(a2) if net.output_activation == "sigmoid" else a2)

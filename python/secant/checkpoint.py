@@ -1,0 +1,52 @@
+"""A network in a file: an .npz of plain arrays, never a pickle."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+
+from secant import validation
+from secant.backends.base import OutputActivation, Parameters
+from secant.errors import DataError, SecantError
+from secant.validation import PARAM_NAMES
+
+LARGEST = 4 * 2**30
+"""Bytes that a file may unpack to."""
+
+
+def save(path: str | os.PathLike[str], net: Parameters) -> None:
+    """Write to a new file beside ``path`` and move it there: a reader never sees half a network."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **net._asdict())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise DataError(f"{target} could not be written: {error.strerror}; give another path") from error
+
+
+def load(path: str | os.PathLike[str]) -> Parameters:
+    """Read what `save` wrote, believing nothing about it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+                raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+        with np.load(path, allow_pickle=False) as arrays:
+            activation = str(arrays["output_activation"])
+            validation.one_of("output_activation", activation, get_args(OutputActivation))
+            params = validation.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, SecantError) as error:
+        raise DataError(f"{path} does not hold a network that TwoLayerNet.save wrote: {error}") from error
+    return Parameters(*params, cast(OutputActivation, activation))

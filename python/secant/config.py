@@ -1,0 +1,34 @@
+"""What a bug report needs to know of this installation."""
+
+import platform
+
+import numpy as np
+
+import secant
+from secant.backends import BACKENDS, get_backend
+
+
+def show_config() -> None:
+    """Print versions, the compiler, the instruction set, OpenMP and the number of threads."""
+    for name, value in _facts().items():
+        print(f"{name:16} {value}")
+
+
+def _facts() -> dict[str, str]:
+    backend = get_backend().name
+    facts = {
+        "secant": secant.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "backend": f"{backend} (of {', '.join(BACKENDS)})",
+    }
+    if backend == "cpp":
+        from secant import _core
+
+        build = _core.build_info()
+        facts["compiler"] = str(build["compiler"])
+        facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
+        facts["openmp"] = str(build["openmp"] or "none")
+        facts["threads"] = str(_core.max_threads())
+    return facts

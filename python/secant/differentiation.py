@@ -1,0 +1,163 @@
+"""Numerical differentiation of any function, and gradient descent with it."""
+
+from collections.abc import Callable
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secant import validation
+from secant.backends.numpy.central_difference import central_difference
+from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.validation import Floats
+
+
+def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
+    """Return the central difference of f at x, ``(f(x + h) - f(x - h)) / 2h``.
+
+    Parameters
+    ----------
+    f : callable
+        Takes x and returns a number, or an array of them.
+    x : float or array
+    h : float
+        Half the distance of the two points. The truncation error grows as h**2, the rounding error as 1/h: at h = 1e-30
+        both points round to x, and the result is 0.
+
+    Returns
+    -------
+    float or array
+        Whatever f returns.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        If h is not a finite number greater than 0.
+    """
+    h = validation.finite_number("h", h, above=0)
+    return (f(x + h) - f(x - h)) / (2 * h)
+
+
+def numerical_gradient(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -> Floats:
+    """Return the central difference of f in every coordinate of x.
+
+    Parameters
+    ----------
+    f : callable
+        Takes x and returns a number. It may ignore its argument and look at the same array elsewhere, as in
+        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``.
+    x : ndarray of float64, of any shape and layout
+        Perturbed in place while f runs. When the call ends it is what it was, bit for bit, also when f raises.
+    h : float
+        The shift of a coordinate.
+
+    Returns
+    -------
+    ndarray of float64, in the shape of x
+
+    Raises
+    ------
+    DTypeError
+        If x is not an array of float64.
+    ShapeError
+        If f does not return a single number.
+    ValueRangeError
+        If x is read-only, or h is not finite and greater than 0.
+
+    Notes
+    -----
+    The truncation error is f''' h**2 / 6, the rounding error about eps |f| / h.
+    """
+    _require_perturbable(x)
+    return central_difference(lambda point: _number(f(point)), x, validation.finite_number("h", h, above=0))
+
+
+numerical_gradient_1d = numerical_gradient
+numerical_gradient_2d = numerical_gradient
+
+
+@overload
+def gradient_descent(
+    f: Callable[[Floats], Any],
+    init_x: ArrayLike,
+    lr: float = ...,
+    step_num: int = ...,
+    *,
+    return_path: Literal[False] = ...,
+) -> Floats: ...
+
+
+@overload
+def gradient_descent(
+    f: Callable[[Floats], Any],
+    init_x: ArrayLike,
+    lr: float = ...,
+    step_num: int = ...,
+    *,
+    return_path: Literal[True],
+) -> tuple[Floats, Floats]: ...
+
+
+def gradient_descent(
+    f: Callable[[Floats], Any],
+    init_x: ArrayLike,
+    lr: float = 0.01,
+    step_num: int = 100,
+    *,
+    return_path: bool = False,
+) -> Floats | tuple[Floats, Floats]:
+    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Takes an array in the shape of init_x and returns a number.
+    init_x : array_like
+        Where to start. It is not modified.
+    lr : float
+        The learning rate. Too large a one diverges, too small a one hardly moves.
+    step_num : int
+        The number of steps.
+    return_path : bool
+        Whether to return the path too.
+
+    Returns
+    -------
+    x : ndarray of float64, in the shape of init_x
+        Where the walk ended.
+    path : ndarray of float64, (step_num + 1, ...)
+        Only with ``return_path``: every point, the first and the last included.
+
+    Raises
+    ------
+    DTypeError
+        If init_x does not hold real numbers.
+    ShapeError
+        If f does not return a single number.
+    ValueRangeError
+        If lr is not finite, or step_num not at least 1.
+    """
+    x = validation.float_array("init_x", init_x).copy()
+    lr = validation.finite_number("lr", lr)
+    path = np.empty((validation.positive_int("step_num", step_num) + 1, *x.shape))
+    path[0] = x
+    for point in path[1:]:
+        x -= lr * numerical_gradient(f, x)
+        point[...] = x
+    return (x, path) if return_path else x
+
+
+def _require_perturbable(x: Any) -> None:
+    if not isinstance(x, np.ndarray):
+        raise DTypeError(f"x must be a NumPy array, got {type(x).__name__}: it is perturbed in place")
+    if x.dtype != np.float64:
+        why = "h is lost in its rounding" if x.dtype.kind == "f" else "it cannot hold x + h"
+        raise DTypeError(f"x must be float64, got {x.dtype}: {why}; use x.astype(float)")
+    if not x.flags.writeable:
+        raise ValueRangeError("x must be writeable, got a read-only array: it is perturbed in place")
+
+
+def _number(value: Any) -> float:
+    if np.size(value) != 1:
+        raise ShapeError(f"f must return a single number, got an array of shape {np.shape(value)}")
+    return float(value if np.ndim(value) == 0 else np.asarray(value).item())

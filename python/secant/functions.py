@@ -1,0 +1,232 @@
+"""Activations, losses and label conversion: the chapter's functions, computed by the backend in use."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant import validation
+from secant.backends import get_backend
+from secant.errors import ShapeError, ValueRangeError
+from secant.validation import Floats
+
+
+def step_function(x: ArrayLike) -> NDArray[np.int64]:
+    """Return 1 where x > 0, else 0.
+
+    Its derivative is 0 wherever it exists, which is why a network of step functions cannot learn.
+
+    Parameters
+    ----------
+    x : array_like of any shape
+
+    Returns
+    -------
+    ndarray of int64, in the shape of x
+
+    Raises
+    ------
+    DTypeError
+        If x does not hold real numbers.
+    """
+    return (validation.real_array("x", x) > 0).astype(np.int64)
+
+
+def sigmoid(x: ArrayLike) -> Floats:
+    """Return 1 / (1 + exp(-x)) for each element.
+
+    Parameters
+    ----------
+    x : array_like of any shape
+
+    Returns
+    -------
+    ndarray of float64, in the shape of x; a scalar for a scalar
+
+    Raises
+    ------
+    DTypeError
+        If x does not hold real numbers.
+
+    Notes
+    -----
+    The compiled core errs by at most 2 ulp. NaN stays NaN.
+    """
+    result = get_backend().sigmoid(validation.float_array("x", x))
+    return result if result.ndim else result[()]
+
+
+def softmax(x: ArrayLike) -> Floats:
+    """Return exp(x) divided by its sum along the last axis.
+
+    Parameters
+    ----------
+    x : array_like, (..., O)
+
+    Returns
+    -------
+    ndarray of float64, in the shape of x
+
+    Raises
+    ------
+    DTypeError
+        If x does not hold real numbers.
+    ShapeError
+        If x is a scalar or empty.
+
+    Notes
+    -----
+    The largest element of a row is subtracted first, so that nothing overflows. The compiled core errs by at most
+    2 ulp.
+    """
+    array = validation.float_array("x", x)
+    if array.ndim == 0 or array.size == 0:
+        raise ShapeError(f"x must have at least one element along its last axis, got shape {array.shape}")
+    return get_backend().softmax(array)
+
+
+def mean_squared_error(y: ArrayLike, t: ArrayLike) -> float:
+    """Return half the sum of squared differences, ``0.5 * sum((y - t)**2)``.
+
+    It is the sum over all elements; the name is the book's.
+
+    Parameters
+    ----------
+    y : array_like of any shape
+        The network's output.
+    t : array_like in the shape of y
+        The target, one-hot for a class.
+
+    Raises
+    ------
+    DTypeError
+        If y or t does not hold real numbers.
+    ShapeError
+        If their shapes differ.
+    """
+    y, t = validation.float_array("y", y), validation.float_array("t", t)
+    if y.shape != t.shape:
+        raise ShapeError(f"t must have the shape of y, {y.shape}, got {t.shape}")
+    return float(0.5 * np.sum((y - t) ** 2))
+
+
+def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
+    """Return the cross entropy, ``-sum(t * log(y + 1e-7)) / N``.
+
+    Parameters
+    ----------
+    y : array_like, (N, O) or (O,)
+        The network's output: N rows of probabilities, or one.
+    t : array_like, (N, O) or (N,); (O,) or a single label for one row
+        Weights of the classes, one-hot or soft, or class labels.
+
+    Raises
+    ------
+    DTypeError
+        If y or t does not hold real numbers, or labels are not integers.
+    ShapeError
+        If the shapes do not match, or y is empty.
+    ValueRangeError
+        If a label is out of range, or a y or weight is negative or not finite. With labels, only the y that they name
+        count.
+
+    Notes
+    -----
+    The 1e-7 keeps the logarithm finite where y is 0. Targets that are not one-hot are used as they are.
+    """
+    y = validation.float_array("y", y)
+    if y.ndim not in (1, 2) or y.size == 0:
+        raise ShapeError(f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}")
+    single = y.ndim == 1
+    y = y[np.newaxis] if single else y
+    targets = validation.targets(t, *y.shape, single=single)
+    loss = get_backend().cross_entropy(y, targets)
+    if not math.isfinite(loss):  # only then is it worth a look at every element
+        validation.require_weights("t", targets)
+        validation.require_weights("y", y)
+    return loss
+
+
+def cross_entropy_error_onehot(y: ArrayLike, t: ArrayLike) -> float:
+    """Return ``cross_entropy_error(y, t)`` for targets in the shape of y only.
+
+    Raises
+    ------
+    ShapeError
+        If t does not have the shape of y.
+
+    See Also
+    --------
+    cross_entropy_error : takes labels too, and lists the other errors.
+    """
+    y, t = validation.float_array("y", y), validation.real_array("t", t)
+    if y.shape != t.shape:
+        raise ShapeError(f"t must have the shape of y, {y.shape}, got {t.shape}")
+    return cross_entropy_error(y, t)
+
+
+def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
+    """Return a row for each label: 1 in the label's column, 0 elsewhere.
+
+    Parameters
+    ----------
+    labels : array_like of int, (N,)
+    classes : int, optional
+        The number of columns; one more than the largest label by default.
+
+    Returns
+    -------
+    ndarray of float64, (N, classes)
+
+    Raises
+    ------
+    DTypeError
+        If the labels are not integers.
+    ShapeError
+        If they are not one-dimensional.
+    ValueRangeError
+        If one is negative, or not below ``classes``.
+    """
+    array = _label_array(labels)
+    if classes is None:
+        classes = int(array.max(initial=0)) + 1
+    return np.eye(validation.positive_int("classes", classes))[validation.labels(array, classes, "labels")]
+
+
+def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
+    """Return the label of each one-hot row: the inverse of `to_one_hot`.
+
+    Parameters
+    ----------
+    one_hot : array_like, (N, O)
+
+    Returns
+    -------
+    ndarray of int64, (N,)
+
+    Raises
+    ------
+    DTypeError
+        If it does not hold real numbers.
+    ShapeError
+        If it is not two-dimensional, or has no columns.
+    ValueRangeError
+        If a row is not a single 1 among zeros.
+    """
+    array = validation.real_array("one_hot", one_hot)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ShapeError(f"one_hot must have shape (N, O), got {array.shape}")
+    bad = ((array != 0).sum(axis=1) != 1) | (array.max(axis=1) != 1)
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueRangeError(f"one_hot must have a single 1 in each row, got {array[row]} in row {row}")
+    labels: NDArray[np.int64] = array.argmax(axis=1)
+    return labels
+
+
+def _label_array(labels: ArrayLike) -> NDArray[Any]:
+    array = validation.real_array("labels", labels)
+    if array.ndim != 1:
+        raise ShapeError(f"labels must have shape (N,), got {array.shape}")
+    return array

@@ -1,0 +1,175 @@
+"""What a training run records, and the file it is kept in.
+
+Design: the file is JSON that any reader takes, so numbers that JSON lacks, the losses of a run that diverged,
+are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step, and what is read
+back is believed only once it is checked.
+"""
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from secant.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FORMAT = "secant history 1"
+_FLOATS = ("train_loss_list", "train_acc_list", "test_acc_list")
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass
+class History:
+    """What `secant.train` recorded.
+
+    Attributes
+    ----------
+    train_loss_list : list of float
+        The loss of each iteration's mini-batch, after the update.
+    train_acc_list, test_acc_list : list of float
+        The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``.
+    epoch_iterations : list of int
+        The iterations after which the accuracies were taken: 0, and the first of every further epoch.
+    settings : dict
+        The hyperparameters of the run: strings, numbers, booleans and None.
+    """
+
+    train_loss_list: list[float] = field(default_factory=list)
+    train_acc_list: list[float] = field(default_factory=list)
+    test_acc_list: list[float] = field(default_factory=list)
+    epoch_iterations: list[int] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
+        """Draw the loss and the accuracies.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to save the figure; its suffix is the format: .png, .svg, .pdf.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Unknown to pyplot: nothing is shown, and nothing has to be closed.
+
+        Raises
+        ------
+        MissingExtraError
+            Matplotlib is not installed.
+        ValueRangeError
+            Matplotlib has no format of that suffix.
+        DataError
+            The file cannot be written.
+        """
+        from secant.plots import plot_history
+
+        return plot_history(self, path)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the record to a JSON file, all of it or nothing.
+
+        Raises
+        ------
+        DataError
+            The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
+        """
+        content = {"format": _FORMAT} | asdict(self)
+        content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
+        try:
+            text = json.dumps(content, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{path} was not written: the history holds what JSON cannot ({error}).") from error
+        write_atomically(path, text.encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the record that `save` wrote to ``path``.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or does not hold a history.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            return cls(**_checked(json.loads(text, parse_constant=_refuse)))
+        except OSError as error:
+            raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path} does not hold a history that History.save wrote: {error}.") from error
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write to a new file beside ``path`` and move it there: a reader never sees half a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; a link is followed. It gets the permissions of any new file.
+    content : bytes
+        All that it will hold.
+
+    Raises
+    ------
+    DataError
+        The file cannot be written. What ``path`` held before is still there.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+            part = Path(scratch, target.name)
+            with part.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(part, target)
+    except OSError as error:
+        raise DataError(f"{path} could not be written: {error.strerror or error}; give another path.") from error
+
+
+def _encoded(number: float) -> float | str:
+    if math.isfinite(number):
+        return number
+    return next(name for name, value in _NON_FINITE.items() if value == number or math.isnan(number))
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    """Return the fields of a history, decoded, if ``content`` is one."""
+    if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+        raise ValueError(f"it is no JSON object with the format {_FORMAT!r}")
+    if content.keys() != History.__dataclass_fields__.keys():
+        raise ValueError(f"its keys are {', '.join(sorted(content)) or 'none'}")
+    if not isinstance(content["settings"], dict):
+        raise ValueError("settings is no object")
+    content |= {name: _numbers(name, content[name]) for name in _FLOATS}
+    _check_iterations(content)
+    return content
+
+
+def _numbers(name: str, values: Any) -> list[float]:
+    """Decode a list of numbers. What is none, though JSON, is an error."""
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is no list")
+    decoded = [_NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
+    for value in decoded:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} holds {value!r}, which is no number")
+    return [float(value) for value in decoded]
+
+
+def _check_iterations(content: dict[str, Any]) -> None:
+    """Accuracies belong to iterations: as many of them, in order, and none after the last."""
+    taken, end = content["epoch_iterations"], len(content["train_loss_list"])
+    if not isinstance(taken, list) or any(type(i) is not int for i in taken):
+        raise ValueError("epoch_iterations is no list of whole numbers")
+    if any(not low < high for low, high in zip([-1, *taken], [*taken, end], strict=True)):
+        raise ValueError(f"epoch_iterations do not rise from 0 to {end - 1}")
+    for name in _FLOATS[1:]:
+        if len(content[name]) != len(taken):
+            raise ValueError(f"{name} has {len(content[name])} entries for {len(taken)} epoch_iterations")

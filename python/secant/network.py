@@ -1,0 +1,338 @@
+"""The chapter's networks: `SimpleNet`, one weight matrix, and `TwoLayerNet`, which is trained on MNIST."""
+
+import os
+import warnings
+from typing import Any, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant import checkpoint, validation
+from secant.backends import get_backend
+from secant.backends.base import Backend, Method, OutputActivation, Parameters
+from secant.differentiation import numerical_gradient
+from secant.errors import UnsupportedError
+from secant.functions import cross_entropy_error, softmax
+from secant.validation import PARAM_NAMES, Floats
+
+RandomSource = np.random.Generator | np.random.RandomState | int | None
+
+
+class SimpleNet:
+    """One layer, x W, whose softmax is compared with the target.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where W comes from; NumPy's legacy global state by default.
+
+    Attributes
+    ----------
+    W : ndarray of float64, (2, 3)
+    """
+
+    def __init__(self, rng: RandomSource = None) -> None:
+        self.W = _standard_normal(rng, 2, 3)
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """Return x W, the scores before the softmax: (3,) for x (2,), (N, 3) for x (N, 2)."""
+        x, single = validation.inputs(x, self.W.shape[0], validation.all_finite)
+        scores: Floats = x @ self.W
+        return scores[0] if single else scores
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the cross entropy between softmax(x W) and t, one-hot or labels."""
+        return cross_entropy_error(softmax(self.predict(x)), t)
+
+
+class TwoLayerNet:
+    """A network with one hidden layer: affine, sigmoid, affine, output activation, softmax.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        The numbers I, H and O of units.
+    weight_init_std : float
+        The standard deviation of the initial weights. Biases start at 0.
+    output_activation : {"sigmoid", "identity"}
+        What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where the weights come from; by default NumPy's legacy global state, as in the chapter, so that
+        ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
+    backend : {"cpp", "numpy"}, optional
+        What computes; by default the backend in use at each call.
+
+    Attributes
+    ----------
+    params : dict
+        "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous float64. Update them in place, or replace them: the
+        next call sees it.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        If a size is not a whole number of at least 1, or another argument is not what it must be.
+
+    Examples
+    --------
+    >>> net = TwoLayerNet(784, 50, 10)
+    >>> grads = net.numerical_gradient(x, t)
+    >>> for key in net.params:
+    ...     net.params[key] -= 0.1 * grads[key]
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        weight_init_std: float = 0.01,
+        *,
+        output_activation: OutputActivation = "sigmoid",
+        rng: RandomSource = None,
+        backend: str | None = None,
+    ) -> None:
+        inputs = validation.positive_int("input_size", input_size)
+        hidden = validation.positive_int("hidden_size", hidden_size)
+        outputs = validation.positive_int("output_size", output_size)
+        std = validation.finite_number("weight_init_std", weight_init_std)
+        validation.one_of("output_activation", output_activation, get_args(OutputActivation))
+        if backend is not None:
+            get_backend(backend)
+        rng = np.random.RandomState(rng) if isinstance(rng, int) else rng
+        self.output_activation = output_activation
+        self.backend = backend
+        self.params: dict[str, Floats] = {
+            "W1": std * _standard_normal(rng, inputs, hidden),
+            "b1": np.zeros(hidden),
+            "W2": std * _standard_normal(rng, hidden, outputs),
+            "b2": np.zeros(outputs),
+        }
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """Return the class probabilities y.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+            Samples, or one sample, of any real dtype. uint8 and float32 are widened exactly, without a copy.
+
+        Returns
+        -------
+        ndarray of float64, (N, O) or (O,)
+
+        Raises
+        ------
+        DTypeError
+            If x does not hold real numbers.
+        ShapeError
+            If x is empty, or does not have I columns.
+        ValueRangeError
+            If x is not finite.
+        ParamsError
+            If `params` lacks an array or holds one that cannot be used where it lies.
+        """
+        backend = self._backend()
+        net = self._parameters(backend)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        y = backend.predict(net, x, 0)
+        return y[0] if single else y
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the cross entropy between ``predict(x)`` and t.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+            Weights of the classes, one-hot or soft, or class labels.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative.
+
+        See Also
+        --------
+        cross_entropy_error : the formula.
+        """
+        return cross_entropy_error(self.predict(x), t)
+
+    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the share of samples whose most probable class is that of t, from 0 to 1.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+            Of weights, the largest counts.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does.
+        """
+        y = self.predict(x)
+        rows = np.atleast_2d(y)
+        t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+        expected = t if t.ndim == 1 else t.argmax(axis=1)
+        return float(np.mean(rows.argmax(axis=1) == expected))
+
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = 1e-4,
+        method: Method = "auto",
+        n_threads: int | None = None,
+    ) -> dict[str, Floats]:
+        """Return the central difference of the loss in every parameter.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+        h : float
+            The shift of a parameter.
+        method : {"auto", "direct"}
+            "direct" evaluates the change of the loss at +h and at -h for every parameter. "auto" chooses.
+        n_threads : int, optional
+            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result does not
+            depend on it.
+
+        Returns
+        -------
+        dict
+            Arrays of float64 with the keys and shapes of `params`.
+
+        Warns
+        -----
+        RuntimeWarning
+            Once an object, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
+            `params` has other keys. The gradient is then that of its own `loss`, by the generic
+            `secant.numerical_gradient`.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does; also if h is not finite and greater than 0.
+
+        Notes
+        -----
+        The loss change is computed as such and never as a difference of two losses, so the result is closer to the
+        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
+        """
+        h = validation.finite_number("h", h, above=0)
+        validation.one_of("method", method, get_args(Method))
+        threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
+        if reason := self._own_structure():
+            return self._generic_gradient(x, t, h, reason)
+        backend = self._backend()
+        net, x, t = self._checked(backend, x, t)
+        return backend.direct(net, x, t, h, threads)._asdict()
+
+    def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
+        """Return the derivative of the loss in every parameter, by backpropagation.
+
+        Parameters
+        ----------
+        x, t, n_threads
+            As for `numerical_gradient`.
+
+        Returns
+        -------
+        dict
+            Arrays of float64 with the keys and shapes of `params`.
+
+        Raises
+        ------
+        UnsupportedError
+            If `predict` or `loss` is overridden, or `params` has other keys.
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does.
+        """
+        threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
+        if reason := self._own_structure():
+            raise UnsupportedError(
+                f"{reason}: backpropagation knows the built-in network only; use numerical_gradient"
+            )
+        backend = self._backend()
+        net, x, t = self._checked(backend, x, t)
+        return backend.gradient(net, x, t, threads)._asdict()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and the output activation to an .npz file, all of it or nothing.
+
+        Raises
+        ------
+        ParamsError
+            If `params` is not that of a two-layer network.
+        DataError
+            If the file cannot be written.
+        """
+        checkpoint.save(path, self._parameters(self._backend()))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the network that `save` wrote to ``path``. Nothing in the file is executed.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read or does not hold a network.
+        """
+        saved = checkpoint.load(path)
+        inputs, hidden = saved.W1.shape
+        net = cls(inputs, hidden, saved.W2.shape[1], output_activation=saved.output_activation, rng=0)
+        net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
+        return net
+
+    def _backend(self) -> Backend:
+        return get_backend(self.backend)
+
+    def _parameters(self, backend: Backend) -> Parameters:
+        return Parameters(*validation.params(self.params, backend.all_finite), self.output_activation)
+
+    def _checked(
+        self, backend: Backend, x: ArrayLike, t: ArrayLike
+    ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+        net = self._parameters(backend)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        t = validation.targets(t, len(x), net.W2.shape[1], single=single)
+        validation.require_weights("t", t)
+        return net, x, t
+
+    def _own_structure(self) -> str | None:
+        """Say what makes this another network than the engines know, if anything does."""
+        for name, known in _KNOWN_METHODS.items():
+            if name in self.__dict__ or getattr(type(self), name) is not known:
+                return f"{type(self).__name__}.{name} is not TwoLayerNet.{name}"
+        if extra := self.params.keys() - set(PARAM_NAMES):
+            return f"params has the extra key {min(map(str, extra))!r}"
+        return None
+
+    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
+        if not self.__dict__.get("_warned"):
+            self._warned = True
+            warnings.warn(
+                f"{reason}: numerical_gradient falls back to the generic secant.numerical_gradient, which is slow",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return {
+            key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()
+        }
+
+
+_KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+def _standard_normal(rng: RandomSource, rows: int, columns: int) -> Floats:
+    if rng is None:
+        return np.random.randn(rows, columns)
+    if isinstance(rng, np.random.Generator):
+        return rng.standard_normal((rows, columns))
+    if isinstance(rng, int):
+        rng = np.random.RandomState(rng)
+    return rng.randn(rows, columns)

@@ -1,0 +1,174 @@
+"""What the public functions check of their arguments, in one place, so that every backend raises the same errors."""
+
+import math
+import numbers
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
+
+Floats = NDArray[np.float64]
+PARAM_NAMES = ("W1", "b1", "W2", "b2")
+
+
+def positive_int(name: str, value: Any) -> int:
+    """A whole number of at least 1, as an int."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise DTypeError(f"{name} must be a whole number, got {value!r}") from None
+    if isinstance(value, bool | np.bool_) or number < 1:
+        raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
+    return number
+
+
+def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
+    """A finite real number greater than ``above``, as a float."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise DTypeError(f"{name} must be a real number, got {value!r}")
+    number = float(value)
+    if not (math.isfinite(number) and number > above):
+        wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
+        raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of a closed set of names."""
+    if value not in choices:
+        raise ValueRangeError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return str(value)
+
+
+def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of any real dtype, as it is; a list becomes one."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{name} must be a regular array, got rows of different lengths") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
+    return array
+
+
+def float_array(name: str, value: ArrayLike) -> Floats:
+    """A C-contiguous float64 array: the same one where it is that already, else a copy."""
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
+        return value
+    return np.asarray(real_array(name, value), dtype=np.float64, order="C")
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether no element is NaN or infinite."""
+    return bool(np.isfinite(array).all())
+
+
+def require_finite(
+    name: str, array: NDArray[Any], check: Callable[[NDArray[Any]], bool] = all_finite
+) -> None:
+    """Raise the error that names the first element which is NaN or infinite."""
+    if not check(array):
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueRangeError(f"{name} must be finite, got {array[first]} at {first}")
+
+
+def inputs(x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool]) -> tuple[NDArray[Any], bool]:
+    """Check inputs of a network: returns them as (N, I) and whether they were one sample.
+
+    uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
+    float64.
+    """
+    array = real_array("x", x)
+    single = array.ndim == 1
+    if array.ndim not in (1, 2):
+        raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {array.shape}")
+    if array.shape[-1] != columns:
+        raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
+    if array.shape[0] == 0:
+        raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
+    kept = array.dtype in (np.uint8, np.float32, np.float64) and array.dtype.isnative
+    array = np.asarray(array, dtype=array.dtype if kept else np.float64, order="C")
+    require_finite("x", array, check)
+    return (array[np.newaxis] if single else array), single
+
+
+def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> NDArray[Any]:
+    """Check targets: labels (N,) come back as int64, one-hot or soft targets (N, O) as float64.
+
+    ``single``: the targets of one sample, either a label or ``classes`` weights.
+    """
+    array = real_array("t", t)
+    if single and array.shape in ((), (classes,)):
+        array = array[np.newaxis]
+    if array.ndim == 2 and array.shape[1] != classes:
+        hint = ": give labels as (N,)" if array.shape[1] == 1 else ""
+        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}{hint}")
+    if array.ndim not in (1, 2):
+        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}")
+    if array.shape[0] != rows:
+        raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
+    if array.ndim == 1:
+        return labels(array, classes)
+    return np.asarray(array, dtype=np.float64, order="C")
+
+
+def labels(array: NDArray[Any], classes: int, name: str = "t") -> NDArray[np.int64]:
+    """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        bad = array[(array < 0) | (array >= classes)][0]
+        raise ValueRangeError(f"{name} must hold class labels from 0 to {classes - 1}, got {bad}")
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def require_weights(name: str, array: NDArray[Any]) -> None:
+    """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
+    require_finite(name, array)
+    if array.min() < 0:
+        raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")
+
+
+def params(
+    values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
+
+    They are used where they lie and never converted: an update in place of a copy would be lost.
+    """
+    w1, b1, w2, b2 = (
+        _param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True)
+    )
+    (_, hidden), outputs = w1.shape, w2.shape[1]
+    for name, array, shape in (("b1", b1, (hidden,)), ("W2", w2, (hidden, outputs)), ("b2", b2, (outputs,))):
+        if array.shape != shape:
+            raise ParamsError(f"params[{name!r}] must have shape {shape}, got {array.shape}")
+    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
+        require_finite(f"params[{name!r}]", array, check)
+    return w1, b1, w2, b2
+
+
+def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
+    if name not in values:
+        raise ParamsError(
+            f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}"
+        )
+    array = values[name]
+    title = f"params[{name!r}]"
+    if not isinstance(array, np.ndarray):
+        raise ParamsError(f"{title} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype != np.float64:
+        raise ParamsError(f"{title} must be float64, got {array.dtype}")
+    if array.ndim != ndim or array.size == 0:
+        raise ParamsError(f"{title} must have {ndim} dimensions, none of them empty, got shape {array.shape}")
+    if not array.flags.c_contiguous:
+        raise ParamsError(
+            f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray"
+        )
+    if not array.flags.writeable:
+        raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
+    return array
