@@ -2,6 +2,7 @@
 // otherwise read or write memory that is not ours.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -47,8 +48,9 @@ inline Targets targets(const py::array& t, std::size_t rows, std::size_t classes
     if (py::isinstance<Array<std::int64_t>>(t)) {
         require(t.ndim() == 1, "labels must be one-dimensional");
         const auto* labels = static_cast<const std::int64_t*>(t.data());
-        for (std::size_t n = 0; n < rows; ++n)
-            require(labels[n] >= 0 && labels[n] < static_cast<std::int64_t>(classes), "a label is out of range");
+        std::uint64_t largest = 0;  // a negative label is larger than any other when read without its sign
+        for (std::size_t n = 0; n < rows; ++n) largest = std::max(largest, static_cast<std::uint64_t>(labels[n]));
+        require(largest < classes, "a label is out of range");
         return {labels, nullptr};
     }
     require(py::isinstance<Array<double>>(t) && t.ndim() == 2 && length(t, 1) == classes,

@@ -10,9 +10,6 @@
 
 namespace secant::SECANT_ISA {
 
-// Keeps the logarithm finite when y is 0, as the chapter does.
-constexpr double log_offset = 1e-7;
-
 // The entries of one sample that are not zero, by rising column.
 struct Row {
     const std::uint32_t* columns;

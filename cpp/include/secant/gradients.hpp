@@ -148,26 +148,23 @@ public:
           sums_(sums),
           h_(h),
           stride_(net.inputs() + 1),
-          padded_(pad(stride_)),
           w2_(work, net),
           largest_weight_(work.counting() ? 0.0 : w2_.largest(net)),
           ids_(work.take<std::uint32_t>(rows * stride_)),
           counts_(work.take<std::size_t>(rows)),
-          plus_(work.take<double>(rows * padded_)),
-          minus_(work.take<double>(rows * padded_)),
+          values_(work.take<double>(rows * stride_)),
+          m_(work.take<double>(rows * stride_)),
           orders_(work.take<int>(rows)),
           coefficients_(work.take<double>(rows * net.outputs() * most_terms)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net)),
           differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)) {}
 
-    // expm1(h v) and expm1(-h v) for the different input values v, and the series of the outputs.
+    // m = expm1(h |v|) for the different input values v, and the series of the outputs.
     void prepare(std::size_t n, int thread) const {
-        double* plus = plus_ + n * padded_;
-        double* minus = minus_ + n * padded_;
-        const std::size_t count = distinct_[thread].number(samples_.row(n), ids_ + n * stride_, plus);
-        orders_[n] = order(plus, count);
-        map(plus, minus, count, [h = h_](Pack v) { return expm1(-h * v); });
-        map(plus, plus, count, [h = h_](Pack v) { return expm1(h * v); });
+        double* values = values_ + n * stride_;
+        const std::size_t count = distinct_[thread].number(samples_.row(n), ids_ + n * stride_, values);
+        orders_[n] = order(values, count);
+        map(values, m_ + n * stride_, count, [h = h_](Pack v) { return expm1(h * select(v < 0.0, -v, v)); });
         counts_[n] = count;
         if (orders_[n] == few_terms) Taylor<few_terms>::expand(samples_.output(n), coefficients(n));
         if (orders_[n] == most_terms) Taylor<most_terms>::expand(samples_.output(n), coefficients(n));
@@ -202,19 +199,18 @@ private:
         const OutputState out = samples_.output(n);
         const Method method(out, coefficients(n));
         if (sums_.has_hidden(pack))
-            add_incoming(pack, n, out, method, differences_ + static_cast<std::size_t>(thread) * stride_ * lanes);
-        add_outgoing(pack, n, out, method);
+            add_incoming(pack, n, method, differences_ + static_cast<std::size_t>(thread) * stride_ * lanes);
+        add_outgoing(pack, n, method);
     }
 
     // Evaluate each distinct input of the sample once, then hand the result to the weights of all inputs that equal it.
     template <class Method>
-    void add_incoming(std::size_t pack, std::size_t n, const OutputState& out, const Method& method,
-                      double* differences) const {
+    void add_incoming(std::size_t pack, std::size_t n, const Method& method, double* differences) const {
         const Pack z1 = load(samples_.z1(n) + pack * lanes), zc1 = load(samples_.zc1(n) + pack * lanes);
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const Sides m{broadcast(plus_[n * padded_ + v]), broadcast(minus_[n * padded_ + v])};
-            store(differences + v * lanes,
-                  hidden_difference(out, method, z1, zc1, m, w2_.data + pack * lanes, w2_.stride));
+            const Pack difference = hidden_difference(method, z1, zc1, broadcast(m_[n * stride_ + v]),
+                                                      w2_.data + pack * lanes, w2_.stride);
+            store(differences + v * lanes, values_[n * stride_ + v] < 0.0 ? -difference : difference);
         }
         const Row row = samples_.row(n);
         double* w1 = sums_.w1(pack);
@@ -225,23 +221,23 @@ private:
     }
 
     template <class Method>
-    void add_outgoing(std::size_t pack, std::size_t n, const OutputState& out, const Method& method) const {
+    void add_outgoing(std::size_t pack, std::size_t n, const Method& method) const {
         const Pack shift = h_ * load(samples_.z1(n) + pack * lanes);
         double* w2 = sums_.w2(pack);
-        for (std::size_t k = 0; k < out.outputs; ++k)
-            store(w2 + k * lanes, load(w2 + k * lanes) + output_difference(out, method, k, shift));
+        for (std::size_t k = 0; k < net_.outputs(); ++k)
+            store(w2 + k * lanes, load(w2 + k * lanes) + output_difference(method, k, shift));
     }
 
     const Network& net_;
     const Samples& samples_;
     const Accumulators& sums_;
     double h_;
-    std::size_t stride_, padded_;
+    std::size_t stride_;
     OutgoingWeights w2_;
     double largest_weight_;
     std::uint32_t* ids_;
     std::size_t* counts_;
-    double *plus_, *minus_;
+    double *values_, *m_;
     int* orders_;
     double* coefficients_;
     const DistinctValues* distinct_;

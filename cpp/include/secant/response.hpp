@@ -1,8 +1,7 @@
-// The unit response: how much the loss of one sample changes when one pre-activation of the network is shifted.
+// The unit response phi: how much the loss of one sample changes when one pre-activation of the network is shifted.
 //
 // Two losses are never computed and subtracted: that cancels half of the digits, and is all of the error of a plain
-// central difference. The change is computed as such (docs/method.md), with + - * / expm1 log1p only, over any number
-// type T: `Sides` evaluates it at +s and -s, `Jet` expands it around 0.
+// central difference. The change is computed as such (docs/method.md), here at +s and at -s.
 #pragma once
 
 #include <algorithm>
@@ -21,22 +20,25 @@ inline Sides operator*(Pack a, Sides b) { return {a * b.plus, a * b.minus}; }
 inline Sides operator*(Sides a, Sides b) { return {a.plus * b.plus, a.minus * b.minus}; }
 inline Sides operator+(Sides a, Sides b) { return {a.plus + b.plus, a.minus + b.minus}; }
 inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.minus}; }
-inline Sides operator/(Sides a, Sides b) { return {a.plus / b.plus, a.minus / b.minus}; }
 inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
+inline Sides reciprocal(Sides a) { return {1.0 / a.plus, 1.0 / a.minus}; }
+inline Sides exp(Sides a) { return {exp(a.plus), exp(a.minus)}; }
 inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
+inline Sides log(Sides a) { return {log(a.plus), log(a.minus)}; }
 inline Sides log1p(Sides a) { return {log1p(a.plus), log1p(a.minus)}; }
 
-// sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), given m = expm1(u), z = sigmoid(a), zc = sigmoid(-a).
+// sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), given z = sigmoid(a), zc = sigmoid(-a), m = expm1(u).
+// For u < 0 that denominator cancels. So packs take the mirrored form there: - z zc m / (1 + zc m), m = expm1(-u).
 template <class T, class S>
 T sigmoid_change(S z, S zc, T m) {
     return (z * zc) * m / (1.0 + z * m);
 }
 
-// exp(z2' - z2) - 1, the growth of one softmax numerator, when a2 is shifted by u.
-template <class T, class S>
-T numerator_growth(bool sigmoid_output, S z2, S zc2, T u) {
-    const T m = expm1(u);
-    return sigmoid_output ? expm1(sigmoid_change(z2, zc2, m)) : m;
+inline Sides sigmoid_changes(Pack z, Pack zc, Pack m) { return {sigmoid_change(z, zc, m), -sigmoid_change(zc, z, m)}; }
+
+inline Pack sigmoid_change_by(Pack z, Pack zc, Pack u) {
+    const Sides both = sigmoid_changes(z, zc, expm1(select(u > 0.0, u, -u)));
+    return select(u > 0.0, both.plus, both.minus);
 }
 
 // A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7).
@@ -57,84 +59,132 @@ struct OutputState {
     std::size_t target_count;
 };
 
-// Growth and log1p by the full functions: right for shifts of any size.
-class Exact {
-public:
-    Exact(const OutputState& out, const double*) : out_(out) {}
-    Sides growth(std::size_t k, Sides u) const {
-        return numerator_growth(out_.sigmoid_output, broadcast(out_.z2[k]), broadcast(out_.zc2[k]), u);
-    }
-    static Sides log_growth(Sides w) { return log1p(w); }
+// A method gives the loss change when each a2_k is shifted by shift(k), or one of them by u.
+// With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
+// - sum over k of t_k log1p( y_k / (y_k + 1e-7) * (e_k - S) / (1 + S) ).
 
-private:
-    const OutputState& out_;
-};
-
-// The same by D terms of their Taylor series, for small shifts. The series of a growth depends on the sample and the
-// output only, so it is expanded once and evaluated for every weight. Relative error <= 4 |u|^D for |u| < 0.1.
+// For small shifts: growths and log1p by D terms of their series, relative error <= 4 |u|^D for |u| < 0.1. The series of
+// a growth depends on the sample and the output only, so it is expanded once and evaluated for every weight.
 template <int D>
 class Taylor {
 public:
-    Taylor(const OutputState&, const double* coefficients) : coefficients_(coefficients) {}
-
     static void expand(const OutputState& out, double* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
-            const auto growth =
-                numerator_growth(out.sigmoid_output, out.z2[k], out.zc2[k], Jet<D>::variable());
+            Jet<D> growth = expm1(Jet<D>::variable());
+            if (out.sigmoid_output) growth = expm1(sigmoid_change(out.z2[k], out.zc2[k], growth));
             std::copy_n(growth.c + 1, D, coefficients + k * D);
         }
     }
+
+    Taylor(const OutputState& out, const double* coefficients) : out_(out), coefficients_(coefficients) {}
+
+    template <class Shift>
+    Sides loss_change(const Shift& shift) const {
+        Sides mean{};
+        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y[k]) * growth(k, shift(k));
+        return loss_change(mean, [&](std::size_t k) { return growth(k, shift(k)); });
+    }
+
+    Sides loss_change(std::size_t k, Sides u) const {
+        const Sides own = growth(k, u);
+        return loss_change(broadcast(out_.y[k]) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
+    }
+
+private:
     Sides growth(std::size_t k, Sides u) const {
         const double* c = coefficients_ + k * D;
         Sides sum{broadcast(c[D - 1]), broadcast(c[D - 1])};
         for (int m = D - 2; m >= 0; --m) sum = c[m] + sum * u;
         return sum * u;
     }
-    static Sides log_growth(Sides w) {
+
+    template <class Growth>
+    Sides loss_change(Sides mean, const Growth& growth_of) const {
+        const Sides scale = reciprocal(1.0 + mean);
+        Sides change{};
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target& t = out_.targets[i];
+            const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
+            change = change - broadcast(t.weight) * short_log1p(w);
+        }
+        return change;
+    }
+
+    static Sides short_log1p(Sides w) {
         constexpr auto c = [](int m) { return (m % 2 == 0 ? -1.0 : 1.0) / m; };
         Sides sum{broadcast(c(D)), broadcast(c(D))};
         for (int m = D - 1; m >= 1; --m) sum = c(m) + sum * w;
         return sum * w;
     }
 
-private:
+    const OutputState& out_;
     const double* coefficients_;
 };
 
-// The loss change when the softmax numerators grow by e_k, given S = sum over k of y_k e_k:
-// - sum over k of t_k log1p( y_k / (y_k + 1e-7) * (e_k - S) / (1 + S) ).
-template <class Method, class Growth>
-Sides loss_change(const OutputState& out, Sides mean_growth, const Growth& growth) {
-    const Sides one{broadcast(1.0), broadcast(1.0)};
-    const Sides scale = one / (1.0 + mean_growth);
-    Sides change{};
-    for (std::size_t i = 0; i < out.target_count; ++i) {
-        const Target& t = out.targets[i];
-        const Sides w = broadcast(t.ratio) * ((growth(t.k) - mean_growth) * scale);
-        change = change - broadcast(t.weight) * Method::log_growth(w);
-    }
-    return change;
-}
+// For shifts of any size: the full functions, and no cancellation however far a probability moves. Softmax does not see
+// a common factor of its numerators, so growths are taken relative to that of the most probable class: 1 + S >= 1 / O.
+class Exact {
+public:
+    Exact(const OutputState& out, const double*)
+        : out_(out), top_(static_cast<std::size_t>(std::max_element(out.y, out.y + out.outputs) - out.y)) {}
 
-// phi(s) - phi(-s) of a pack of hidden units. z1, zc1: their sigmoids; m: expm1(s) and expm1(-s); w2: their outgoing
-// weights, those of output k at w2 + k * stride.
+    template <class Shift>
+    Sides loss_change(const Shift& shift) const {
+        const Sides top = exponent(top_, shift(top_));
+        const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
+        Sides mean{};
+        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y[k]) * expm1(relative(k));
+        return loss_change(mean, relative);
+    }
+
+    Sides loss_change(std::size_t k, Sides u) const {
+        const Sides own = exponent(k, u);
+        return loss_change(broadcast(out_.y[k]) * expm1(own), [&](std::size_t l) { return l == k ? own : Sides{}; });
+    }
+
+private:
+    // z2'_k - z2_k
+    Sides exponent(std::size_t k, Sides u) const {
+        if (!out_.sigmoid_output) return u;
+        const Pack z = broadcast(out_.z2[k]), zc = broadcast(out_.zc2[k]);
+        return {sigmoid_change_by(z, zc, u.plus), sigmoid_change_by(z, zc, u.minus)};
+    }
+
+    template <class Exponent>
+    Sides loss_change(Sides mean, const Exponent& exponent_of) const {
+        const Sides scale = reciprocal(1.0 + mean);
+        Sides change{};
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target& t = out_.targets[i];
+            const double y = out_.y[t.k];
+            const Sides q = exponent_of(t.k);
+            const Sides w = broadcast(t.ratio) * ((expm1(q) - mean) * scale);
+            // Where the probability has all but vanished 1 + w cancels, and it is computed as a probability.
+            const Sides near = log1p(w);
+            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (exp(q) * scale)));
+            change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
+                                                          select(w.minus < -0.5, far.minus, near.minus)};
+        }
+        return change;
+    }
+
+    const OutputState& out_;
+    std::size_t top_;
+};
+
+// phi(s) - phi(-s), s > 0, of a pack of hidden units. z1, zc1: their sigmoids; m: expm1(s); w2: their outgoing weights,
+// those of output k at w2 + k * stride.
 template <class Method>
-Pack hidden_difference(const OutputState& out, const Method& method, Pack z1, Pack zc1, Sides m, const double* w2,
-                       std::size_t stride) {
-    const Sides change = sigmoid_change(z1, zc1, m);
-    const auto growth = [&](std::size_t k) { return method.growth(k, load(w2 + k * stride) * change); };
-    Sides mean_growth{};
-    for (std::size_t k = 0; k < out.outputs; ++k) mean_growth = mean_growth + broadcast(out.y[k]) * growth(k);
-    const Sides phi = loss_change<Method>(out, mean_growth, growth);
+Pack hidden_difference(const Method& method, Pack z1, Pack zc1, Pack m, const double* w2, std::size_t stride) {
+    const Sides change = sigmoid_changes(z1, zc1, m);
+    const Sides phi = method.loss_change([&](std::size_t k) { return load(w2 + k * stride) * change; });
     return phi.plus - phi.minus;
 }
 
 // phi(s) - phi(-s) of output unit k, for a pack of shifts s.
 template <class Method>
-Pack output_difference(const OutputState& out, const Method& method, std::size_t k, Pack s) {
-    const Sides own = method.growth(k, {s, -s});
-    const auto growth = [&](std::size_t l) { return l == k ? own : Sides{}; };
-    const Sides phi = loss_change<Method>(out, broadcast(out.y[k]) * own, growth);
+Pack output_difference(const Method& method, std::size_t k, Pack s) {
+    const Sides phi = method.loss_change(k, Sides{s, -s});
     return phi.plus - phi.minus;
 }
 

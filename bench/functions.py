@@ -1,0 +1,89 @@
+"""How do sigmoid, softmax and the cross entropy compare with NumPy, on arrays small and large?
+
+    python bench/functions.py [--rounds 7]
+
+NumPy's side is the chapter's formula without any check; ours is the public function with all of them, on as many
+threads as it chooses. Answers are compared first.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+import secant
+from timing import interleaved
+
+Pair = tuple[Callable[[], object], Callable[[], object]]
+SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+CLASSES = 10
+
+
+def numpy_sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x))."""
+    z: NDArray[np.float64] = 1 / (1 + np.exp(-x))
+    return z
+
+
+def numpy_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """exp(x) over its sum along the last axis."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    y: NDArray[np.float64] = e / e.sum(axis=-1, keepdims=True)
+    return y
+
+
+def numpy_cross_entropy(y: NDArray[np.float64], t: NDArray[np.float64]) -> float:
+    """One-hot targets."""
+    return float(-np.sum(t * np.log(y + 1e-7)) / y.shape[0])
+
+
+def numpy_cross_entropy_labels(y: NDArray[np.float64], t: NDArray[np.int64]) -> float:
+    """Class labels."""
+    return float(-np.sum(np.log(y[np.arange(y.shape[0]), t] + 1e-7)) / y.shape[0])
+
+
+def pairs(size: int) -> dict[str, Pair]:
+    """Ours and NumPy's, on `size` elements."""
+    rng = np.random.RandomState(0)
+    x = rng.normal(0, 3, size)
+    rows = x.reshape(-1, CLASSES)
+    y = numpy_softmax(rows)
+    labels = rng.randint(CLASSES, size=len(rows))
+    one_hot = np.eye(CLASSES)[labels]
+    return {
+        "sigmoid": (lambda: secant.sigmoid(x), lambda: numpy_sigmoid(x)),
+        "softmax": (lambda: secant.softmax(rows), lambda: numpy_softmax(rows)),
+        "cross entropy, one-hot": (
+            lambda: secant.cross_entropy_error(y, one_hot),
+            lambda: numpy_cross_entropy(y, one_hot),
+        ),
+        "cross entropy, labels": (
+            lambda: secant.cross_entropy_error(y, labels),
+            lambda: numpy_cross_entropy_labels(y, labels),
+        ),
+    }
+
+
+def table(rounds: int) -> list[str]:
+    """The rows of the table, as Markdown: times faster than NumPy, by function and number of elements."""
+    lines = [f"| elements | {' | '.join(pairs(CLASSES))} |", "| --: |" + " --: |" * len(pairs(CLASSES))]
+    for size in SIZES:
+        cells = []
+        for name, (ours, numpys) in pairs(size).items():
+            np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
+            times = interleaved({"ours": ours, "numpy": numpys}, rounds, shortest=0.02)
+            cells.append(f"{times['numpy'] / times['ours']:.1f}")
+        lines.append(f"| {size:,} | {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="times that everything is timed (default: 7)")
+    print("\n".join(table(parser.parse_args().rounds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The central differences of each backend, against 50 digits and against the chapter's loop."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import bounds
+import cases
+import oracles
+import secant
+
+OUTPUTS = ("sigmoid", "identity")
+TARGETS = ("one-hot", "soft", "labels")
+
+
+def targets(kind, rng, samples, classes):
+    labels = rng.randint(classes, size=samples)
+    if kind == "labels":
+        return labels
+    return np.eye(classes)[labels] if kind == "one-hot" else rng.uniform(0, 1, (samples, classes))
+
+
+def random_case(seed, sizes=(5, 4, 3), samples=4, weights=1.0, inputs=1.0, output="sigmoid", kind="one-hot"):
+    """A small network with parameters up to ``weights`` and inputs up to ``inputs``, some zero, some equal."""
+    rng = np.random.RandomState(seed)
+    net = secant.TwoLayerNet(*sizes, output_activation=output, rng=rng)
+    for param in net.params.values():
+        param[...] = rng.uniform(-weights, weights, param.shape)
+    x = rng.uniform(0, inputs, (samples, sizes[0])) * (rng.uniform(size=(samples, sizes[0])) > 0.3)
+    x[:, 0] = x[0, 0]
+    return net, x, targets(kind, rng, samples, sizes[2])
+
+
+def error(net, x, t, h):
+    """The largest error of direct, as a share of the contract's bound for this backend."""
+    got = net.numerical_gradient(x, t, h=h, method="direct")
+    true = oracles.gradients(net.params, x, t, h, net.output_activation)
+    bound = bounds.central_difference(x)
+    if secant.backends.get_backend(net.backend).name == "numpy":
+        bound += bounds.numpy_loop(net.loss(x, t), h)
+    return max(np.abs(got[name] - true[name]).max() for name in true) / bound
+
+
+def test_oracle_is_the_literal_definition():
+    net, x, t = random_case(0, kind="soft")
+    h = 1e-3
+    oracle = oracles.Network(net.params, x, t)
+    for name, param in net.params.items():
+        index = tuple(n - 1 for n in param.shape)
+        losses = []
+        for sign in (1, -1):
+            shifted = oracles.Network(net.params, x, t)
+            row = shifted.params[name] if param.ndim == 1 else shifted.params[name][index[0]]
+            row[index[-1]] += sign * oracles.mp.mpf(h)
+            losses.append(shifted.loss())
+        literal = (losses[0] - losses[1]) / (2 * oracles.mp.mpf(h))
+        assert abs(oracle.central_difference(name, index, h) - literal) < 1e-40
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_small_networks(backend, output, kind, h):
+    net, x, t = random_case(1, output=output, kind=kind)
+    assert error(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-2, 1e-1])
+@pytest.mark.parametrize("weights", [0.02, 0.2, 10])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_unnormalised_pixels(backend, output, weights, h):
+    net, x, t = random_case(2, inputs=255, weights=weights, output=output)
+    assert error(net, np.round(x).astype(np.uint8), t, h) <= 1
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-1])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("layer", ["b1", "b2"])
+def test_saturated_units(backend, layer, output, h):
+    net, x, t = random_case(3, output=output)
+    net.params[layer][...] = [40, -40, 39, 0][: len(net.params[layer])]
+    assert error(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 8, 2), (2, 17, 5), (9, 7, 12), (1, 16, 1)], ids=str)
+def test_sizes_that_do_and_do_not_fill_packs(backend, sizes):
+    net, x, t = random_case(4, sizes=sizes, samples=3)
+    assert error(net, x, t, 1e-4) <= 1
+
+
+@pytest.mark.usefixtures("compiled")
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 10), st.integers(1, 5)),
+    samples=st.integers(1, 4),
+    weights=st.sampled_from([0.01, 1.0, 10.0]),
+    inputs=st.sampled_from([1e-3, 1.0, 255.0]),
+    exponent=st.floats(-6, -1),
+    output=st.sampled_from(OUTPUTS),
+    kind=st.sampled_from(TARGETS),
+)
+def test_any_network(seed, sizes, samples, weights, inputs, exponent, output, kind):
+    net, x, t = random_case(seed, sizes, samples, weights, inputs, output, kind)
+    # A loss far above 1 scales the bound as it scales the gradient: soft targets need not sum to 1.
+    assert error(net, x, t, 10**exponent) <= max(1.0, net.loss(x, t))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_sampled_parameters_of_a_real_batch():
+    net, x, t = cases.mnist(100)
+    got = net.numerical_gradient(x, t)
+    truth = oracles.Network(net.params, x, t)
+    rng = np.random.RandomState(5)
+    lit = np.flatnonzero((x != 0).sum(axis=0) > 20)
+    picks = [("W1", (rng.choice(lit), rng.randint(50))) for _ in range(6)]
+    picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [("b1", (7,)), ("b2", (3,))]
+    for name, index in picks:
+        exact = float(truth.central_difference(name, index, 1e-4))
+        assert abs(got[name][index] - exact) <= bounds.central_difference(x), (name, index)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
+    compiled, x, t = cases.mnist(100)
+    loop = cases.mnist(100, backend="numpy").net
+    fast, slow = compiled.numerical_gradient(x, t), loop.numerical_gradient(x, t, method="direct")
+    bound = bounds.numpy_loop(loop.loss(x, t), 1e-4)
+    assert sum(grad.size for grad in slow.values()) == 39_760
+    for name, grad in slow.items():
+        assert np.abs(fast[name] - grad).max() <= bound, name
+
+
+@pytest.mark.usefixtures("compiled")
+def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative():
+    net, x, t = random_case(6, weights=3.0)
+    difference = net.numerical_gradient(x, t, h=0.1)
+    derivative = net.gradient(x, t)
+    assert max(np.abs(difference[name] - derivative[name]).max() for name in derivative) > 1e-6
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_backpropagation_is_the_limit(backend, output, kind):
+    net, x, t = random_case(7, output=output, kind=kind)
+    true = oracles.gradients(net.params, x, t, 1e-15, output)  # its truncation error is 1e-30
+    got = net.gradient(x, t)
+    assert max(np.abs(got[name] - true[name]).max() for name in true) <= bounds.central_difference(x)

@@ -1,0 +1,106 @@
+"""The truth, in 50 digits: the network, its loss, and central differences of it, by mpmath.
+
+Nothing here knows of increments, series or unit responses. One thing is exploited: a perturbed weight leaves most
+pre-activations as they are, so only those that change are computed again. `test_oracle_is_the_literal_definition`
+checks that against two whole losses.
+"""
+
+from functools import cached_property
+
+import mpmath
+import numpy as np
+
+DIGITS = 50
+mp = mpmath.MPContext()
+mp.dps = DIGITS
+
+
+def sigmoid(a):
+    return 1 / (1 + mp.exp(-a))
+
+
+def softmax(a):
+    e = [mp.exp(v) for v in a]
+    total = mp.fsum(e)
+    return [v / total for v in e]
+
+
+def exact(array: np.ndarray) -> list:
+    """Nested lists of mpmath numbers equal to the elements."""
+    return [exact(row) if np.ndim(row) else mp.mpf(float(row)) for row in array]
+
+
+class Network:
+    """A two-layer network with a batch: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), x (N, I), t one-hot or soft (N, O)."""
+
+    def __init__(self, params: dict, x: np.ndarray, t: np.ndarray, output_activation: str = "sigmoid"):
+        self.params = {name: exact(value) for name, value in params.items()}
+        self.x, self.t = exact(x), exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t])
+        self.activation = sigmoid if output_activation == "sigmoid" else (lambda a: a)
+
+    @cached_property
+    def a1(self) -> list:
+        columns = list(zip(*self.params["W1"], strict=True))
+        return [
+            [mp.fdot(x_n, column) + b for column, b in zip(columns, self.params["b1"], strict=True)] for x_n in self.x
+        ]
+
+    @cached_property
+    def z1(self) -> list:
+        return [[sigmoid(a) for a in row] for row in self.a1]
+
+    @cached_property
+    def a2(self) -> list:
+        columns = list(zip(*self.params["W2"], strict=True))
+        return [
+            [mp.fdot(z_n, column) + b for column, b in zip(columns, self.params["b2"], strict=True)] for z_n in self.z1
+        ]
+
+    def predict(self) -> list:
+        return [softmax([self.activation(a) for a in row]) for row in self.a2]
+
+    def sample_loss(self, n: int, a2: list) -> mpmath.mpf:
+        y = softmax([self.activation(a) for a in a2])
+        return -mp.fsum(t * mp.log(v + mp.mpf(1e-7)) for t, v in zip(self.t[n], y, strict=True) if t)
+
+    def loss(self) -> mpmath.mpf:
+        return mp.fsum(self.sample_loss(n, a2) for n, a2 in enumerate(self.a2)) / len(self.x)
+
+    def perturbed_loss(self, name: str, index: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+        """The loss with ``shift`` added to one parameter, times N."""
+        return mp.fsum(self.sample_loss(n, self.perturbed_a2(n, name, index, shift)) for n in range(len(self.x)))
+
+    def perturbed_a2(self, n: int, name: str, index: tuple, shift: mpmath.mpf) -> list:
+        a2 = list(self.a2[n])
+        if name in ("W2", "b2"):
+            a2[index[-1]] += shift * (self.z1[n][index[0]] if name == "W2" else 1)
+            return a2
+        j = index[-1]
+        before = self.a1[n][j]
+        after = before + shift * (self.x[n][index[0]] if name == "W1" else 1)
+        change = sigmoid(after) - sigmoid(before)
+        return [a + change * w for a, w in zip(a2, self.params["W2"][j], strict=True)]
+
+    def central_difference(self, name: str, index: tuple, h: float) -> mpmath.mpf:
+        h = mp.mpf(h)
+        above, below = (self.perturbed_loss(name, index, shift) for shift in (h, -h))
+        return (above - below) / (2 * h * len(self.x))
+
+
+def gradients(params: dict, x: np.ndarray, t: np.ndarray, h: float, output_activation: str) -> dict:
+    """All central differences of a small network, rounded to float64."""
+    network = Network(params, x, t, output_activation)
+    return {
+        name: np.array([float(network.central_difference(name, i, h)) for i in np.ndindex(value.shape)]).reshape(
+            value.shape
+        )
+        for name, value in params.items()
+    }
+
+
+def ulps(got: np.ndarray, expected: list) -> float:
+    """The largest distance of float64 results from mpmath numbers, in units in the last place of the latter."""
+    return max(
+        float(abs(mp.mpf(float(g)) - e) / float(np.spacing(abs(float(e)))))
+        for g, e in zip(np.ravel(got), expected, strict=True)
+    )

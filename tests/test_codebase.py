@@ -1,0 +1,84 @@
+"""What the code base promises of itself: where things may be known, and that what is written down agrees."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import bounds
+import secant
+
+ROOT = Path(__file__).parent.parent
+PYTHON = sorted((ROOT / "python").rglob("*.py"))
+CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
+LAYERS = [  # each may import what stands below it
+    {"__main__", "cli"},
+    {"config", "plots"},
+    {"training"},
+    {"history", "network", "progress", "sampling"},
+    {"datasets", "differentiation", "functions", "checkpoint"},
+    {"backends", "idx", "files"},
+    {"validation"},
+    {"errors"},
+]
+LONGEST = 300
+
+
+def layer(module: str) -> int:
+    return next(i for i, names in enumerate(LAYERS) if module.split(".")[1] in names)
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" if node.module == "secant" else node.module for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    parts = path.relative_to(ROOT / "python").with_suffix("").parts
+    if parts == ("secant", "__init__"):
+        return
+    own = layer(".".join(parts))
+    for name in imports_of(path):
+        if name.startswith("secant.") and not name.startswith("secant._"):
+            assert layer(name) >= own, f"{'.'.join(parts)} imports {name}"
+
+
+@pytest.mark.parametrize("path", PYTHON + CPP, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= LONGEST
+
+
+def test_only_the_bindings_know_python_and_only_one_file_knows_openmp():
+    for path in CPP:
+        text = path.read_text()
+        assert ("pybind11" in text) == (path.parent.name == "bindings"), path
+        assert ("#include <omp.h>" in text) == (path.name == "parallel.hpp"), path
+
+
+def test_no_fast_math_anywhere_in_the_build():
+    text = (ROOT / "CMakeLists.txt").read_text()
+    flags = re.sub(r"#.*", "", text)
+    assert "fast-math" not in flags
+    assert "Ofast" not in flags
+
+
+def test_every_public_name_is_documented():
+    for name in secant.__all__:
+        assert getattr(secant, name).__doc__, name
+
+
+def test_the_readme_repeats_the_contract():
+    readme = (ROOT / "README.md").read_text()
+    for promise in bounds.CONTRACT:
+        assert f"| {promise.quantity} | {promise.bound} |" in readme
+
+
+def test_the_version_is_said_once_more_in_the_changelog():
+    assert f"## {secant.__version__}" in (ROOT / "CHANGELOG.md").read_text()
