@@ -1,4 +1,5 @@
 // secant._core: check, view, release the GIL, call, return.
+#include <algorithm>
 #include <cstdlib>
 
 #include "arrays.hpp"
@@ -13,8 +14,11 @@ const Kernels* kernels = nullptr;  // set once, when the module is imported
 // A call of fewer multiplications than this is over before a second thread has started.
 constexpr std::size_t enough_for_threads = 500'000;
 
+// More threads than this, and than there are cores, would only be waited for.
+constexpr int most_threads = 64;
+
 int choose_threads(int asked, std::size_t multiplications) {
-    if (asked > 0) return asked;
+    if (asked > 0) return std::min(asked, std::max(max_threads(), most_threads));
     return multiplications < enough_for_threads ? 1 : max_threads();
 }
 

@@ -1,4 +1,6 @@
 // The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
+#include <atomic>
+
 #include "secant/gradients.hpp"
 
 namespace secant::SECANT_ISA {
@@ -9,18 +11,15 @@ constexpr std::size_t chunk = 8192;  // elements a task: 64 KB
 bool all_finite(const Inputs& x, int threads) noexcept {
     if (x.type == Inputs::Type::uint8) return true;
     const std::size_t size = x.rows * x.cols;
-    bool finite = true;
+    std::atomic<bool> finite{true};
     const auto check = [&](const auto* data) {
         parallel_for((size + chunk - 1) / chunk, threads, [&](std::size_t task, int) {
             // x - x is 0, or NaN for NaN and infinities; so is a sum of them, of either sign.
-            auto sum = data[0] - data[0];
             const std::size_t end = std::min(size, (task + 1) * chunk);
+            auto sum = data[0] - data[0];
 #pragma omp simd reduction(+ : sum)
             for (std::size_t i = task * chunk; i < end; ++i) sum += data[i] - data[i];
-            if (!(sum == 0)) {
-#pragma omp atomic write
-                finite = false;
-            }
+            if (!(sum == 0)) finite.store(false, std::memory_order_relaxed);
         });
     };
     x.type == Inputs::Type::float32 ? check(static_cast<const float*>(x.data)) : check(static_cast<const double*>(x.data));

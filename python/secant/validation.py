@@ -120,10 +120,11 @@ def labels(array: NDArray[Any], classes: int, name: str = "t") -> NDArray[np.int
     """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() >= classes):
+    as_int64 = np.ascontiguousarray(array, dtype=np.int64)
+    if as_int64.view(np.uint64).max(initial=0) >= classes:  # one pass: a negative label is huge without its sign
         bad = array[(array < 0) | (array >= classes)][0]
         raise ValueRangeError(f"{name} must hold class labels from 0 to {classes - 1}, got {bad}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return as_int64
 
 
 def require_weights(name: str, array: NDArray[Any]) -> None:

@@ -201,37 +201,36 @@ inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int th
     return work.bytes();
 }
 
-// The sum of weight * log(y + offset), a pack of logarithms at a time; NaN if a weight or y is negative or NaN.
-class LogSum {
-public:
-    void add(double weight, double y) {
-        weights_[size_] = weight;
-        y_[size_] = y;
-        if (++size_ == lanes) flush();
-    }
-    double total() {
-        if (size_ > 0) {
-            for (std::size_t i = size_; i < lanes; ++i) weights_[i] = y_[i] = 0.0;
-            flush();
+// t log(y + 1e-7), lane by lane; NaN where t or y is negative or NaN.
+inline Pack log_terms(Pack t, Pack y) {
+    const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
+    return select(t >= 0.0, t, nan) * log(select(y >= 0.0, y, nan) + log_offset);
+}
+
+// sum over n and k of t log(y + 1e-7), for the rows from `first` on.
+inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::size_t rows) {
+    Pack sum{};
+    const std::size_t size = t.labels ? rows : rows * y.cols;
+    const double* y_first = y.row(first);
+    for (std::size_t i = 0; i < size; i += lanes) {
+        const std::size_t count = std::min(lanes, size - i);
+        if (t.labels) {
+            double weights[lanes] = {}, named[lanes] = {};
+            for (std::size_t l = 0; l < count; ++l) {
+                weights[l] = 1.0;
+                named[l] = y_first[(i + l) * y.cols + static_cast<std::size_t>(t.labels[first + i + l])];
+            }
+            sum += log_terms(load(weights), load(named));
+        } else {
+            sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count));
         }
-        double sum = 0.0;
-        for (std::size_t i = 0; i < lanes; ++i) sum += lane(sum_, i);
-        return sum;
     }
+    double total = 0.0;
+    for (std::size_t l = 0; l < lanes; ++l) total += lane(sum, l);
+    return total;
+}
 
-private:
-    void flush() {
-        const Pack weight = load(weights_), y = load(y_);
-        const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
-        sum_ += select(weight >= 0.0, weight, nan) * log(select(y >= 0.0, y, nan) + log_offset);
-        size_ = 0;
-    }
-    double weights_[lanes], y_[lanes];
-    std::size_t size_ = 0;
-    Pack sum_{};
-};
-
-// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN where LogSum is, or a y(n,k) whose t is 0 is not at least 0.
+// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN where a t or y is negative or NaN.
 inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexcept {
     constexpr std::size_t rows_a_task = 1024, tasks_a_round = 64;
     double sums[tasks_a_round];
@@ -240,19 +239,8 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexce
         const std::size_t rows = std::min(y.rows - first, rows_a_task * tasks_a_round);
         const std::size_t tasks = (rows + rows_a_task - 1) / rows_a_task;
         parallel_for(tasks, threads, [&](std::size_t task, int) {
-            LogSum sum;
-            const std::size_t begin = first + task * rows_a_task;
-            for (std::size_t n = begin; n < std::min(y.rows, begin + rows_a_task); ++n) {
-                const double* y_n = y.row(n);
-                if (t.labels) {
-                    sum.add(1.0, y_n[t.labels[n]]);
-                    continue;
-                }
-                const double* t_n = t.weights + n * y.cols;
-                for (std::size_t k = 0; k < y.cols; ++k)
-                    if (t_n[k] != 0.0 || !(y_n[k] >= 0.0)) sum.add(t_n[k], y_n[k]);
-            }
-            sums[task] = sum.total();
+            const std::size_t begin = task * rows_a_task;
+            sums[task] = log_sum(y, t, first + begin, std::min(rows_a_task, rows - begin));
         });
         for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
     }

@@ -44,8 +44,10 @@ template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
 #ifdef _OPENMP
     if (threads > 1 && tasks > 1) {
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-        for (std::size_t task = 0; task < tasks; ++task) body(task, omp_get_thread_num());
+        const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
+#pragma omp parallel for num_threads(useful) schedule(dynamic, 1)
+        for (std::ptrdiff_t task = 0; task < static_cast<std::ptrdiff_t>(tasks); ++task)  // signed: OpenMP 2 wants that
+            body(static_cast<std::size_t>(task), omp_get_thread_num());
         return;
     }
 #endif

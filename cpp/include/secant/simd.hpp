@@ -13,7 +13,7 @@ namespace secant::SECANT_ISA {
 constexpr std::size_t lanes = 1;
 using Pack = double;
 using Bits = std::uint64_t;
-inline double& lane(Pack& p, std::size_t) { return p; }
+inline double lane(Pack p, std::size_t) { return p; }
 #else
 #if defined(__AVX512F__)
 constexpr std::size_t lanes = 8;
@@ -40,12 +40,16 @@ inline void store(double* to, Pack p) { std::memcpy(to, &p, sizeof p); }
 
 // The first `count` lanes; the others are `rest`. Never touches memory past them.
 inline Pack load_part(const double* from, std::size_t count, double rest = 0.0) {
+    if (count == lanes) return load(from);
     Pack p = broadcast(rest);
     std::memcpy(&p, from, count * sizeof(double));
     return p;
 }
 
-inline void store_part(double* to, Pack p, std::size_t count) { std::memcpy(to, &p, count * sizeof(double)); }
+inline void store_part(double* to, Pack p, std::size_t count) {
+    if (count == lanes) return store(to, p);
+    std::memcpy(to, &p, count * sizeof(double));
+}
 
 constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
 

@@ -1,0 +1,29 @@
+"""What a contributor runs: `nox` for tests and linters, `nox -s bench` for the figures."""
+
+import nox
+
+nox.options.sessions = ["tests", "lint"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Install the package and run the tests."""
+    session.install(".[test]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, types, and the stub of the extension."""
+    session.install(".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("stubtest", "secant._core")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure, and write docs/benchmarks.md."""
+    session.install(".[test]")
+    session.run("python", "bench/report.py")
