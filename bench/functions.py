@@ -1,4 +1,4 @@
-"""How do sigmoid, softmax and the cross entropy compare with NumPy, on arrays small and large?
+"""Time sigmoid, softmax and the cross entropy against NumPy, on arrays small and large.
 
     python bench/functions.py [--rounds 7]
 
@@ -8,6 +8,7 @@ threads as it chooses. Answers are compared first.
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 import secant
 from timing import interleaved
 
-Pair = tuple[Callable[[], object], Callable[[], object]]
+Pair = tuple[Callable[[], Any], Callable[[], Any]]
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 CLASSES = 10
 

@@ -38,7 +38,11 @@ from secant.functions import (
     to_labels,
     to_one_hot,
 )
-from secant.network import SimpleNet, TwoLayerNet
+from secant.history import History
+from secant.network import TwoLayerNet
+from secant.sampling import epoch_batches, sample_with_replacement
+from secant.simple_net import SimpleNet
+from secant.training import train
 
 __version__ = _version("secant")
 
@@ -46,6 +50,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DownloadError",
+    "History",
     "MissingExtraError",
     "ParamsError",
     "SecantError",
@@ -56,6 +61,7 @@ __all__ = [
     "ValueRangeError",
     "cross_entropy_error",
     "cross_entropy_error_onehot",
+    "epoch_batches",
     "gradient_descent",
     "load_mnist",
     "mean_squared_error",
@@ -63,6 +69,7 @@ __all__ = [
     "numerical_gradient",
     "numerical_gradient_1d",
     "numerical_gradient_2d",
+    "sample_with_replacement",
     "set_backend",
     "show_config",
     "sigmoid",
@@ -70,5 +77,6 @@ __all__ = [
     "step_function",
     "to_labels",
     "to_one_hot",
+    "train",
     "use_backend",
 ]

@@ -1,9 +1,8 @@
 """A network in a file: an .npz of plain arrays, never a pickle."""
 
+import io
 import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from secant import validation
 from secant.backends.base import OutputActivation, Parameters
 from secant.errors import DataError, SecantError
+from secant.files import write_atomically
 from secant.validation import PARAM_NAMES
 
 LARGEST = 4 * 2**30
@@ -18,21 +18,13 @@ LARGEST = 4 * 2**30
 
 
 def save(path: str | os.PathLike[str], net: Parameters) -> None:
-    """Write to a new file beside ``path`` and move it there: a reader never sees half a network."""
-    target = Path(path)
+    """Write a network, all of it or nothing."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **net._asdict())
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **net._asdict())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        write_atomically(path, buffer.getvalue())
     except OSError as error:
-        raise DataError(f"{target} could not be written: {error.strerror}; give another path") from error
+        raise DataError(f"{path} could not be written: {error.strerror or error}; give another path") from error
 
 
 def load(path: str | os.PathLike[str]) -> Parameters:

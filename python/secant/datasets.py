@@ -8,7 +8,6 @@ nothing behind. pooch, and rich for the progress bar, are imported when used.
 import hashlib
 import io
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.errors import DataError, DownloadError
+from secant.files import write_atomically
 from secant.idx import CLASSES, MAX_BYTES, Origin, inflate, parse_images, parse_labels, read
 
 MIRRORS = (
@@ -161,7 +161,7 @@ def _complete(progress: bool) -> _Arrays:
 
 
 def _cache_folder() -> Path:
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     return Path(pooch.os_cache("secant"))
 
@@ -182,16 +182,9 @@ def _stored(folder: Path, remedy: str) -> tuple[_Arrays, list[DataError]]:
 
 
 def _store(path: Path, raw: bytes) -> None:
-    """Write a verified file under another name, and give it its own in one step."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as scratch:
-            part = Path(scratch, path.name)
-            with part.open("wb") as stream:
-                stream.write(raw)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, path)
+        write_atomically(path, raw)
     except OSError as error:
         remedy = "Set SECANT_DATA_HOME to a folder that can be written."
         raise Origin(str(path), remedy).error(f"cannot be written ({error.strerror or error})") from error

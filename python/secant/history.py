@@ -8,12 +8,12 @@ back is believed only once it is checked.
 import json
 import math
 import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from secant.errors import DataError
+from secant.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,9 +67,13 @@ class History:
         DataError
             The file cannot be written.
         """
-        from secant.plots import plot_history
+        from secant import plots
 
-        return plot_history(self, path)
+        file_format = plots.figure_format(path) if path is not None else ""
+        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+        if path is not None:
+            _write(path, plots.encoded(figure, file_format))
+        return figure
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the record to a JSON file, all of it or nothing.
@@ -79,13 +83,13 @@ class History:
         DataError
             The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
         """
-        content = {"format": _FORMAT} | asdict(self)
-        content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
         try:
+            content = {"format": _FORMAT} | asdict(self)
+            content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
             text = json.dumps(content, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{path} was not written: the history holds what JSON cannot ({error}).") from error
-        write_atomically(path, text.encode())
+        _write(path, text.encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -101,42 +105,25 @@ class History:
             return cls(**_checked(json.loads(text, parse_constant=_refuse)))
         except OSError as error:
             raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
-        except (ValueError, RecursionError) as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             raise DataError(f"{path} does not hold a history that History.save wrote: {error}.") from error
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write to a new file beside ``path`` and move it there: a reader never sees half a file.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file; a link is followed. It gets the permissions of any new file.
-    content : bytes
-        All that it will hold.
-
-    Raises
-    ------
-    DataError
-        The file cannot be written. What ``path`` held before is still there.
-    """
-    target = Path(os.path.realpath(path))
+def _write(path: str | os.PathLike[str], content: bytes) -> None:
     try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-            part = Path(scratch, target.name)
-            with part.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, target)
+        write_atomically(path, content)
     except OSError as error:
         raise DataError(f"{path} could not be written: {error.strerror or error}; give another path.") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which is not JSON")
 
 
 def _encoded(number: float) -> float | str:
     if math.isfinite(number):
         return number
-    return next(name for name, value in _NON_FINITE.items() if value == number or math.isnan(number))
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _checked(content: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The chapter's networks: `SimpleNet`, one weight matrix, and `TwoLayerNet`, which is trained on MNIST."""
+"""`TwoLayerNet`, the network that the chapter trains on MNIST."""
 
 import os
 import warnings
@@ -12,37 +12,9 @@ from secant.backends import get_backend
 from secant.backends.base import Backend, Method, OutputActivation, Parameters
 from secant.differentiation import numerical_gradient
 from secant.errors import UnsupportedError
-from secant.functions import cross_entropy_error, softmax
+from secant.functions import cross_entropy_error
+from secant.randomness import RandomSource, stream
 from secant.validation import PARAM_NAMES, Floats
-
-RandomSource = np.random.Generator | np.random.RandomState | int | None
-
-
-class SimpleNet:
-    """One layer, x W, whose softmax is compared with the target.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
-        Where W comes from; NumPy's legacy global state by default.
-
-    Attributes
-    ----------
-    W : ndarray of float64, (2, 3)
-    """
-
-    def __init__(self, rng: RandomSource = None) -> None:
-        self.W = _standard_normal(rng, 2, 3)
-
-    def predict(self, x: ArrayLike) -> Floats:
-        """Return x W, the scores before the softmax: (3,) for x (2,), (N, 3) for x (N, 2)."""
-        x, single = validation.inputs(x, self.W.shape[0], validation.all_finite)
-        scores: Floats = x @ self.W
-        return scores[0] if single else scores
-
-    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the cross entropy between softmax(x W) and t, one-hot or labels."""
-        return cross_entropy_error(softmax(self.predict(x)), t)
 
 
 class TwoLayerNet:
@@ -99,13 +71,13 @@ class TwoLayerNet:
         validation.one_of("output_activation", output_activation, get_args(OutputActivation))
         if backend is not None:
             get_backend(backend)
-        rng = np.random.RandomState(rng) if isinstance(rng, int) else rng
+        numbers = stream(rng)
         self.output_activation = output_activation
         self.backend = backend
         self.params: dict[str, Floats] = {
-            "W1": std * _standard_normal(rng, inputs, hidden),
+            "W1": std * numbers.standard_normal((inputs, hidden)),
             "b1": np.zeros(hidden),
-            "W2": std * _standard_normal(rng, hidden, outputs),
+            "W2": std * numbers.standard_normal((hidden, outputs)),
             "b2": np.zeros(outputs),
         }
 
@@ -254,9 +226,7 @@ class TwoLayerNet:
         """
         threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
         if reason := self._own_structure():
-            raise UnsupportedError(
-                f"{reason}: backpropagation knows the built-in network only; use numerical_gradient"
-            )
+            raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
         backend = self._backend()
         net, x, t = self._checked(backend, x, t)
         return backend.gradient(net, x, t, threads)._asdict()
@@ -294,9 +264,7 @@ class TwoLayerNet:
     def _parameters(self, backend: Backend) -> Parameters:
         return Parameters(*validation.params(self.params, backend.all_finite), self.output_activation)
 
-    def _checked(
-        self, backend: Backend, x: ArrayLike, t: ArrayLike
-    ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+    def _checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         net = self._parameters(backend)
         x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
         t = validation.targets(t, len(x), net.W2.shape[1], single=single)
@@ -320,19 +288,7 @@ class TwoLayerNet:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return {
-            key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()
-        }
+        return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
 
 
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
-
-
-def _standard_normal(rng: RandomSource, rows: int, columns: int) -> Floats:
-    if rng is None:
-        return np.random.randn(rows, columns)
-    if isinstance(rng, np.random.Generator):
-        return rng.standard_normal((rows, columns))
-    if isinstance(rng, int):
-        rng = np.random.RandomState(rng)
-    return rng.randn(rows, columns)

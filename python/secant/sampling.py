@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from secant.errors import DTypeError, ValueRangeError
-from secant.network import RandomSource
+from secant.errors import ValueRangeError
+from secant.randomness import RandomSource, stream
 from secant.validation import one_of, positive_int
 
 Indices = NDArray[np.int_]
@@ -38,7 +38,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
         A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
     """
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
-    return next(_draws(train_size, batch_size, _stream(rng)))
+    return next(_draws(train_size, batch_size, stream(rng)))
 
 
 def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
@@ -70,12 +70,10 @@ def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) ->
         raise ValueRangeError(
             f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
         )
-    return _epochs(train_size, batch_size, _stream(rng))
+    return _epochs(train_size, batch_size, stream(rng))
 
 
-def mini_batches(
-    sampling: Sampling, train_size: int, batch_size: int, rng: RandomSource = None
-) -> Iterator[Indices]:
+def mini_batches(sampling: Sampling, train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
     """Return the mini-batches of a training run, without end.
 
     Parameters
@@ -97,28 +95,16 @@ def mini_batches(
     if one_of("sampling", sampling, get_args(Sampling)) == "epoch":
         return epoch_batches(train_size, batch_size, rng)
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
-    return _draws(train_size, batch_size, _stream(rng))
+    return _draws(train_size, batch_size, stream(rng))
 
 
-def _draws(train_size: int, batch_size: int, stream: Any) -> Iterator[Indices]:
+def _draws(train_size: int, batch_size: int, numbers: Any) -> Iterator[Indices]:
     while True:
-        yield stream.choice(train_size, batch_size)
+        yield numbers.choice(train_size, batch_size)
 
 
-def _epochs(train_size: int, batch_size: int, stream: Any) -> Iterator[Indices]:
+def _epochs(train_size: int, batch_size: int, numbers: Any) -> Iterator[Indices]:
     while True:
-        order = stream.permutation(train_size)
+        order = numbers.permutation(train_size)
         for start in range(0, train_size, batch_size):
             yield order[start : start + batch_size]
-
-
-def _stream(rng: RandomSource) -> Any:
-    """Return what has ``choice`` and ``permutation``: for None the module, whose functions use the legacy state."""
-    if rng is None:
-        return np.random
-    if isinstance(rng, np.random.Generator | np.random.RandomState):
-        return rng
-    if isinstance(rng, int) and 0 <= rng < 2**32:
-        return np.random.RandomState(rng)
-    error = ValueRangeError if isinstance(rng, int) else DTypeError
-    raise error(f"rng must be None, a NumPy Generator or RandomState, or a seed from 0 to 2**32 - 1, got {rng!r}")

@@ -67,9 +67,7 @@ def all_finite(array: NDArray[Any]) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def require_finite(
-    name: str, array: NDArray[Any], check: Callable[[NDArray[Any]], bool] = all_finite
-) -> None:
+def require_finite(name: str, array: NDArray[Any], check: Callable[[NDArray[Any]], bool] = all_finite) -> None:
     """Raise the error that names the first element which is NaN or infinite."""
     if not check(array):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -134,16 +132,12 @@ def require_weights(name: str, array: NDArray[Any]) -> None:
         raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")
 
 
-def params(
-    values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]
-) -> tuple[Floats, Floats, Floats, Floats]:
+def params(values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]) -> tuple[Floats, Floats, Floats, Floats]:
     """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
-    w1, b1, w2, b2 = (
-        _param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True)
-    )
+    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
     (_, hidden), outputs = w1.shape, w2.shape[1]
     for name, array, shape in (("b1", b1, (hidden,)), ("W2", w2, (hidden, outputs)), ("b2", b2, (outputs,))):
         if array.shape != shape:
@@ -155,9 +149,7 @@ def params(
 
 def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
     if name not in values:
-        raise ParamsError(
-            f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}"
-        )
+        raise ParamsError(f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}")
     array = values[name]
     title = f"params[{name!r}]"
     if not isinstance(array, np.ndarray):
@@ -167,9 +159,7 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must have {ndim} dimensions, none of them empty, got shape {array.shape}")
     if not array.flags.c_contiguous:
-        raise ParamsError(
-            f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray"
-        )
+        raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.writeable:
         raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
     return array

@@ -90,7 +90,9 @@ def test_sizes_that_do_and_do_not_fill_packs(backend, sizes):
 
 
 @pytest.mark.usefixtures("compiled")
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     seed=st.integers(0, 10**6),
     sizes=st.tuples(st.integers(1, 5), st.integers(1, 10), st.integers(1, 5)),

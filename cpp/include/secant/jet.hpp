@@ -1,55 +1,66 @@
-// Jet<K>: a Taylor series in one variable, cut after the power K. A function template that is run on a jet instead of a
-// number returns its own Taylor coefficients.
+// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Its coefficients are doubles, or
+// packs of them. Each function solves the differential equation of what it computes, power by power.
 #pragma once
+
+#include "simd.hpp"
 
 namespace secant::SECANT_ISA {
 
-template <int K>
+template <int K, class T = Pack>
 struct Jet {
-    double c[K + 1];  // sum over m of c[m] s^m
-
-    static Jet variable() {
-        Jet s{};
-        s.c[1] = 1.0;
-        return s;
-    }
+    T c[K + 1];  // sum over m of c[m] s^m; c[0] is not used
 };
 
-template <int K>
-Jet<K> operator*(double scale, const Jet<K>& a) {
-    Jet<K> out;
-    for (int m = 0; m <= K; ++m) out.c[m] = scale * a.c[m];
+template <int K, class T>
+Jet<K, T> operator*(const Jet<K, T>& a, const Jet<K, T>& b) {
+    Jet<K, T> out{};
+    for (int m = 2; m <= K; ++m)
+        for (int i = 1; i < m; ++i) out.c[m] += a.c[i] * b.c[m - i];
     return out;
 }
 
-template <int K>
-Jet<K> operator+(double constant, const Jet<K>& a) {
-    Jet<K> out = a;
-    out.c[0] += constant;
+// exp(s) - 1
+template <int K, class T = Pack>
+Jet<K, T> expm1_series() {
+    Jet<K, T> out{};
+    out.c[1] = T{} + 1.0;
+    for (int m = 2; m <= K; ++m) out.c[m] = out.c[m - 1] * (1.0 / m);
     return out;
 }
 
-// q b = a, solved for one coefficient of q after the other.
-template <int K>
-Jet<K> operator/(const Jet<K>& a, const Jet<K>& b) {
-    Jet<K> q;
-    for (int m = 0; m <= K; ++m) {
-        double rest = a.c[m];
-        for (int i = 1; i <= m; ++i) rest -= b.c[i] * q.c[m - i];
-        q.c[m] = rest / b.c[0];
+// p = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  p' = (z + p)(zc - p).
+template <int K, class T>
+Jet<K, T> sigmoid_series(T z, T zc) {
+    Jet<K, T> p{};
+    p.c[1] = z * zc;
+    for (int m = 1; m < K; ++m) {
+        T next = (zc - z) * p.c[m];
+        for (int i = 1; i < m; ++i) next -= p.c[i] * p.c[m - i];
+        p.c[m + 1] = next * (1.0 / (m + 1));
     }
-    return q;
+    return p;
 }
 
-// E = exp(a) - 1 of a series without constant term: E' = (1 + E) a', power by power.
-template <int K>
-Jet<K> expm1(const Jet<K>& a) {
-    Jet<K> out;
-    out.c[0] = 0.0;
+// E = exp(a) - 1:  E' = (1 + E) a'.
+template <int K, class T>
+Jet<K, T> expm1(const Jet<K, T>& a) {
+    Jet<K, T> out{};
     for (int m = 1; m <= K; ++m) {
-        double sum = m * a.c[m];
-        for (int i = 1; i < m; ++i) sum += i * a.c[i] * out.c[m - i];
-        out.c[m] = sum / m;
+        T sum = T{};
+        for (int i = 1; i < m; ++i) sum += static_cast<double>(i) * a.c[i] * out.c[m - i];
+        out.c[m] = a.c[m] + sum * (1.0 / m);
+    }
+    return out;
+}
+
+// L = log(1 + a):  (1 + a) L' = a'.
+template <int K, class T>
+Jet<K, T> log1p(const Jet<K, T>& a) {
+    Jet<K, T> out{};
+    for (int m = 1; m <= K; ++m) {
+        T sum = T{};
+        for (int i = 1; i < m; ++i) sum += static_cast<double>(i) * out.c[i] * a.c[m - i];
+        out.c[m] = a.c[m] - sum * (1.0 / m);
     }
     return out;
 }

@@ -29,10 +29,7 @@ inline Sides log1p(Sides a) { return {log1p(a.plus), log1p(a.minus)}; }
 
 // sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), given z = sigmoid(a), zc = sigmoid(-a), m = expm1(u).
 // For u < 0 that denominator cancels. So packs take the mirrored form there: - z zc m / (1 + zc m), m = expm1(-u).
-template <class T, class S>
-T sigmoid_change(S z, S zc, T m) {
-    return (z * zc) * m / (1.0 + z * m);
-}
+inline Pack sigmoid_change(Pack z, Pack zc, Pack m) { return (z * zc) * m / (1.0 + z * m); }
 
 inline Sides sigmoid_changes(Pack z, Pack zc, Pack m) { return {sigmoid_change(z, zc, m), -sigmoid_change(zc, z, m)}; }
 
@@ -41,11 +38,12 @@ inline Pack sigmoid_change_by(Pack z, Pack zc, Pack u) {
     return select(u > 0.0, both.plus, both.minus);
 }
 
-// A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7).
+// A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7), `rest` is 1 - ratio.
 struct Target {
     std::size_t k;
     double weight;
     double ratio;
+    double rest;
 };
 
 // The output layer of one sample, as the forward pass left it: z2(O,), zc2(O,), y(O,), and its targets.
@@ -70,8 +68,8 @@ class Taylor {
 public:
     static void expand(const OutputState& out, double* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
-            Jet<D> growth = expm1(Jet<D>::variable());
-            if (out.sigmoid_output) growth = expm1(sigmoid_change(out.z2[k], out.zc2[k], growth));
+            const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2[k], out.zc2[k]))
+                                                   : expm1_series<D, double>();
             std::copy_n(growth.c + 1, D, coefficients + k * D);
         }
     }

@@ -94,7 +94,7 @@ private:
         Target* targets = targets_ + n * target_stride_;
         std::size_t count = 0;
         const auto add = [&](std::size_t k, double weight) {
-            targets[count++] = {k, weight, y[k] / (y[k] + log_offset)};
+            targets[count++] = {k, weight, y[k] / (y[k] + log_offset), log_offset / (y[k] + log_offset)};
         };
         if (t.labels) {
             add(static_cast<std::size_t>(t.labels[from]), 1.0);
@@ -135,15 +135,17 @@ public:
     double* w2(std::size_t pack) const { return w1(pack) + w1_rows_ * lanes; }
 
     void write(std::size_t pack, double scale, const Gradient& out) const {
-        const std::size_t first = pack * lanes, hidden = net_.hidden();
-        for (std::size_t l = 0; l < lanes && first + l < hidden; ++l) {
-            const std::size_t j = first + l;
-            for (std::size_t i = 0; i < net_.inputs(); ++i) out.w1.row(i)[j] = scale * w1(pack)[i * lanes + l];
-            out.b1[j] = scale * w1(pack)[net_.inputs() * lanes + l];
-            for (std::size_t k = 0; k < net_.outputs(); ++k) out.w2.row(j)[k] = scale * w2(pack)[k * lanes + l];
+        const std::size_t first = pack * lanes, hidden = net_.hidden(), inputs = net_.inputs();
+        const std::size_t count = std::min(lanes, hidden - std::min(hidden, first));
+        if (count > 0) {
+            for (std::size_t i = 0; i < inputs; ++i)
+                store_part(out.w1.row(i) + first, scale * load(w1(pack) + i * lanes), count);
+            store_part(out.b1 + first, scale * load(w1(pack) + inputs * lanes), count);
         }
-        if (first <= hidden && hidden < first + lanes)
-            for (std::size_t k = 0; k < net_.outputs(); ++k) out.b2[k] = scale * w2(pack)[k * lanes + hidden - first];
+        for (std::size_t l = 0; l < count; ++l)
+            for (std::size_t k = 0; k < net_.outputs(); ++k) out.w2.row(first + l)[k] = scale * w2(pack)[k * lanes + l];
+        if (count < lanes && first + count == hidden)
+            for (std::size_t k = 0; k < net_.outputs(); ++k) out.b2[k] = scale * w2(pack)[k * lanes + count];
     }
 
 private:

@@ -62,8 +62,6 @@ class Backend(Protocol):
         """The derivative of the loss, by backpropagation."""
         ...
 
-    def direct(
-        self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int
-    ) -> Gradients:
+    def direct(self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int) -> Gradients:
         """The central difference of the loss, evaluated for every parameter."""
         ...

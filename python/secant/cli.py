@@ -1,0 +1,259 @@
+"""The command ``secant``: the chapter's training run, without a line of Python.
+
+Design: what can be found wrong before a long run is found before it. What was trained is written whatever comes:
+after Ctrl-C, and if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, cast, get_args
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from typer.core import TyperGroup
+
+import secant
+from secant.backends import BACKENDS, get_backend
+from secant.backends.base import Method, OutputActivation
+from secant.errors import DataError, DownloadError, SecantError
+from secant.history import History
+from secant.idx import CLASSES, SIDE
+from secant.network import TwoLayerNet
+from secant.plots import figure_format
+from secant.sampling import Sampling
+from secant.training import GradientKind, held_interrupts
+from secant.training import train as train_network
+
+_Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test
+_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
+
+
+class _Commands(TyperGroup):
+    """The commands, whose errors are reported and turned into exit codes here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except SecantError as error:
+            _note(f"error: {error}")
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            _note("interrupted")
+            raise typer.Exit(_INTERRUPTED) from error
+
+
+class _Outputs(NamedTuple):
+    """Where the results of a run go: nowhere, if None."""
+
+    save: Path | None
+    history: Path | None
+    plot: Path | None
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    app(prog_name="secant")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"secant {secant.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _secant(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Numerical gradients of a two-layer network, from a compiled core."""
+
+
+@app.command()
+def config() -> None:
+    """Show versions, the compiler, the instruction set and the number of threads."""
+    secant.show_config()
+
+
+def _choice(choices: tuple[str, ...], text: str) -> Any:
+    """Return an option that takes one of ``choices``; another one is a usage error."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, choices))}.")
+        return value
+
+    return typer.Option(metavar="|".join(choices), callback=check, help=text)
+
+
+_SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one."
+_DATA = (
+    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
+    "FOLDER: where the four files of MNIST are; a missing one is downloaded there."
+)
+
+
+@app.command()
+def train(
+    iters: Annotated[int, typer.Option(min=1, help="Iterations, of one mini-batch each.")] = 10_000,
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Samples in a mini-batch.")] = 100,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and mini-batches.")] = 0,
+    gradient: Annotated[str, _choice(get_args(GradientKind), "Central differences, or backpropagation.")] = "numerical",
+    method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
+    h: Annotated[float, typer.Option(help="Step of central differences.")] = 1e-4,
+    sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
+    output_activation: Annotated[
+        str, _choice(get_args(OutputActivation), "What comes before the softmax.")
+    ] = "sigmoid",
+    data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER", help=_DATA)] = "auto",
+    backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what OpenMP would use.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the learning curves here: .png, .svg, .pdf.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write losses and accuracies here, as JSON.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the network here, as .npz.")] = None,
+) -> None:
+    """Train the chapter's network on MNIST with numerical gradients.
+
+    Ctrl-C ends a run early: what was trained until then is kept.
+    """
+    outputs = _checked(_Outputs(save, history, plot))
+    rng = np.random.RandomState(seed)
+    activation = cast(OutputActivation, output_activation)
+    net = TwoLayerNet(SIDE * SIDE, hidden, CLASSES, output_activation=activation, rng=rng, backend=backend)
+    _train(
+        net,
+        _load(data),
+        outputs,
+        {"seed": seed, "hidden_size": hidden, "output_activation": activation, "data": data},
+        iters_num=iters,
+        batch_size=batch,
+        learning_rate=lr,
+        gradient=gradient,
+        sampling=sampling,
+        method=method,
+        h=h,
+        rng=rng,
+        n_threads=threads,
+    )
+
+
+def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
+    """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
+    record, interrupted, start = History(), False, time.perf_counter()
+    try:
+        train_network(net, *data, **hyperparameters, history=record)
+    except KeyboardInterrupt:
+        if not record.train_loss_list:
+            raise
+        interrupted = True
+    seconds = time.perf_counter() - start
+    record.settings |= settings | {"backend": get_backend(net.backend).name}
+    if interrupted:
+        _note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
+    _keep(net, record, outputs)
+    _summarise(net, data, len(record.train_loss_list), seconds)
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _summarise(net: TwoLayerNet, data: _Data, iterations: int, seconds: float) -> None:
+    x_train, t_train, x_test, t_test = data
+    typer.echo(f"iterations: {iterations}")
+    typer.echo(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
+    typer.echo(f"train accuracy: {net.accuracy(x_train, t_train):.4f}")
+    typer.echo(f"test accuracy: {net.accuracy(x_test, t_test):.4f}")
+
+
+def _checked(outputs: _Outputs) -> _Outputs:
+    """Return ``outputs``, if each file can be written and no two are the same."""
+    paths = [path for path in outputs if path is not None]
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise typer.BadParameter("--save, --history and --plot need different files.")
+    for path in paths:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; give the name of a file.")
+        folder = Path(os.path.realpath(path)).parent
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {folder}: {error.strerror}.") from error
+    if outputs.plot is not None:
+        figure_format(outputs.plot)
+    return outputs
+
+
+def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
+    """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile."""
+    writers: tuple[Callable[[Path], object], ...] = (net.save, record.save, record.plot)
+    failures = []
+    with held_interrupts():
+        for path, write in zip(outputs, writers, strict=True):
+            try:
+                if path is not None:
+                    write(path)
+                    typer.echo(f"wrote {path}")
+            except SecantError as error:
+                failures.append(error)
+    if failures:
+        raise DataError(" ".join(map(str, failures)))
+
+
+def _load(name: str) -> _Data:
+    """Load the data that ``--data`` names."""
+    if name == "subset":
+        return _mnist(subset=True)
+    if name not in ("auto", "full"):
+        with _data_home(name):
+            return _mnist()
+    try:
+        return _mnist()
+    except DownloadError:
+        if name == "full":
+            raise
+    _note(
+        "note: MNIST could not be downloaded: training on the 12,000 samples that come with Secant. For all 70,000, "
+        "connect to a network, or give a folder with the four files: --data FOLDER."
+    )
+    return _mnist(subset=True)
+
+
+def _mnist(subset: bool = False) -> _Data:
+    train_set, test_set = secant.load_mnist(subset=subset, progress=sys.stderr.isatty())
+    return *train_set, *test_set
+
+
+@contextmanager
+def _data_home(name: str) -> Iterator[None]:
+    """Let `load_mnist` look in another folder."""
+    if not Path(name).is_dir():
+        raise DataError(f"--data must be auto, full, subset or a folder that exists, got {name!r}.")
+    before = os.environ.get("SECANT_DATA_HOME")
+    os.environ["SECANT_DATA_HOME"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("SECANT_DATA_HOME")
+        if before is not None:
+            os.environ["SECANT_DATA_HOME"] = before
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

@@ -1,0 +1,21 @@
+"""Where random numbers come from: by default NumPy's legacy global state, as in the chapter."""
+
+from typing import Any
+
+import numpy as np
+
+from secant.errors import DTypeError, ValueRangeError
+
+RandomSource = np.random.Generator | np.random.RandomState | int | None
+
+
+def stream(rng: RandomSource) -> Any:
+    """Return what draws the numbers: for None the module `numpy.random`, whose functions use the global state."""
+    if rng is None:
+        return np.random
+    if isinstance(rng, np.random.Generator | np.random.RandomState):
+        return rng
+    if isinstance(rng, int | np.integer) and 0 <= rng < 2**32:
+        return np.random.RandomState(rng)
+    error = ValueRangeError if isinstance(rng, int | np.integer) else DTypeError
+    raise error(f"rng must be None, a NumPy Generator or RandomState, or a seed from 0 to 2**32 - 1, got {rng!r}")

@@ -1,0 +1,279 @@
+"""The chapter's training loop: draw a mini-batch, take its gradient, step against it, note the loss.
+
+Design: one iteration is a function from the indices of a mini-batch to its loss, which `_stepper` makes; the
+loop around it keeps the record and the display and knows no more than that. A faster iteration takes its place
+there. Ctrl-C is held back until an iteration is complete, so the parameters are always those that some number
+of whole iterations leads to.
+"""
+
+import inspect
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
+from numpy.typing import ArrayLike, NDArray
+
+from secant.backends.base import Method
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.history import History
+from secant.progress import display
+from secant.randomness import RandomSource
+from secant.sampling import Indices, Sampling, mini_batches
+from secant.validation import finite_number, one_of, positive_int, real_array
+
+GradientKind = Literal["numerical", "backprop"]
+Step = Callable[[Indices], float]
+
+_GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
+_DEFAULTS = {"h": 1e-4, "method": "auto", "n_threads": None}
+
+
+class Network(Protocol):
+    """What `train` needs: this, and ``numerical_gradient(x, t)`` or ``gradient(x, t)``, which return a dict."""
+
+    @property
+    def params(self) -> MutableMapping[str, Any]:
+        """Arrays, updated in place."""
+        ...
+
+    def loss(self, x: Any, t: Any, /) -> Any:
+        """Return the loss of a mini-batch."""
+        ...
+
+    def accuracy(self, x: Any, t: Any, /) -> Any:
+        """Return the share of right answers, from 0 to 1."""
+        ...
+
+
+class _Data(NamedTuple):
+    """The data of a run: samples (N, ...) and their targets (N,) or (N, O)."""
+
+    x_train: NDArray[Any]
+    t_train: NDArray[Any]
+    x_test: NDArray[Any]
+    t_test: NDArray[Any]
+
+
+def train(
+    net: Network,
+    x_train: ArrayLike,
+    t_train: ArrayLike,
+    x_test: ArrayLike,
+    t_test: ArrayLike,
+    *,
+    iters_num: int = 10_000,
+    batch_size: int = 100,
+    learning_rate: float = 0.1,
+    gradient: GradientKind = "numerical",
+    sampling: Sampling = "replacement",
+    method: Method = "auto",
+    h: float = 1e-4,
+    rng: RandomSource = None,
+    progress: bool = True,
+    n_threads: int | None = None,
+    history: History | None = None,
+) -> History:
+    """Train a network by stochastic gradient descent.
+
+    Parameters
+    ----------
+    net : TwoLayerNet, or a network of your own
+        Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
+    x_train, x_test : array_like, (N, ...) and (M, ...)
+        Samples along the first axis. They are neither modified nor copied as a whole.
+    t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
+        Labels, or one-hot or soft targets: what ``net`` takes.
+    iters_num : int
+        The number of iterations, each of one mini-batch.
+    batch_size : int
+        The number of samples in a mini-batch.
+    learning_rate : float
+        What the gradient is multiplied by before it is subtracted.
+    gradient : {"numerical", "backprop"}
+        ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
+    sampling : {"replacement", "epoch"}
+        Draw each mini-batch from the whole set, as the chapter does, or walk through a shuffled one.
+    method : {"auto", "direct"}
+        How to compute numerical gradients.
+    h : float
+        The shift of a parameter, for numerical gradients.
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where the mini-batches come from; by default NumPy's legacy global state, as in the chapter, so that
+        ``np.random.seed`` gives the same ones. An int seeds a stream of its own.
+    progress : bool
+        Print the accuracies each epoch and, on a terminal, draw a progress bar.
+    n_threads : int, optional
+        The number of threads for the gradient; by default the network's choice.
+    history : History, optional
+        An empty one to fill, for whoever wants to keep what is there when training is interrupted.
+
+    Returns
+    -------
+    History
+        ``history``, or a new one: the loss of each iteration, and the accuracies on both sets after iteration 0
+        and then once an epoch.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        An argument is not what it must be. Nothing was trained then.
+    UnsupportedError
+        ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``.
+    KeyboardInterrupt
+        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C does not wait for that.
+    SecantError
+        Whatever ``net`` raises; parameters that are no longer finite, if training diverged.
+
+    Notes
+    -----
+    An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
+    all batches of a shuffled set, the short one included, where it is not.
+
+    Examples
+    --------
+    >>> history = train(net, x_train, t_train, x_test, t_test, iters_num=600)
+    >>> history.plot("curves.png")
+    """
+    data = _checked_data(x_train, t_train, x_test, t_test)
+    settings: dict[str, Any] = {
+        "iters_num": positive_int("iters_num", iters_num),
+        "batch_size": positive_int("batch_size", batch_size),
+        "learning_rate": finite_number("learning_rate", learning_rate, above=0),
+        "gradient": one_of("gradient", gradient, get_args(GradientKind)),
+        "sampling": one_of("sampling", sampling, get_args(Sampling)),
+        "train_size": len(data.x_train),
+        "test_size": len(data.x_test),
+    }
+    batches = mini_batches(sampling, len(data.x_train), batch_size, rng)
+    take_gradient = _gradient_of(net, gradient, _checked_options(method, h, n_threads))
+    record = _empty(history)
+    record.settings = settings | take_gradient.keywords
+    step = _stepper(net, data, take_gradient, settings["learning_rate"])
+    iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
+    with display(iters_num, progress) as shown, held_interrupts() as deliver:
+        for i, batch in zip(range(iters_num), batches, strict=False):
+            record.train_loss_list.append(step(batch))
+            shown.iteration(i + 1, record.train_loss_list[i])
+            if i % iters_per_epoch == 0:
+                shown.epoch(*_evaluate(net, data, record, i))
+            deliver()
+    return record
+
+
+def _stepper(net: Network, data: _Data, take_gradient: Callable[..., Any], learning_rate: float) -> Step:
+    """Return one iteration of gradient descent, as a function from a mini-batch to its loss after the update."""
+
+    def step(batch: Indices) -> float:
+        x, t = data.x_train[batch], data.t_train[batch]
+        grads = take_gradient(x, t)
+        for key in grads:
+            net.params[key] -= learning_rate * grads[key]
+        return float(net.loss(x, t))
+
+    return step
+
+
+def _evaluate(net: Network, data: _Data, record: History, iteration: int) -> tuple[float, float]:
+    """Record and return the accuracies on the training and on the test set."""
+    train_acc = float(net.accuracy(data.x_train, data.t_train))
+    test_acc = float(net.accuracy(data.x_test, data.t_test))
+    record.epoch_iterations.append(iteration)
+    record.train_acc_list.append(train_acc)
+    record.test_acc_list.append(test_acc)
+    return train_acc, test_acc
+
+
+def _gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
+    """Return the method that computes the gradient, with those of the options that it takes.
+
+    The chapter's own network takes none. That is an error only for an option that was asked for.
+    """
+    name = _GRADIENT_METHODS[kind]
+    for needed in ("params", "loss", "accuracy", name):
+        if not hasattr(net, needed):
+            raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
+    method = getattr(net, name)
+    options = options if kind == "numerical" else {"n_threads": options["n_threads"]}
+    taken = {option: value for option, value in options.items() if _takes(method, option)}
+    for option, value in options.items():
+        if option not in taken and value != _DEFAULTS[option]:
+            raise UnsupportedError(f"net.{name} does not take {option}, got {option}={value!r}")
+    return partial(method, **taken)
+
+
+def _takes(method: Callable[..., Any], option: str) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters
+    except ValueError:  # compiled, and without a signature
+        return False
+    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+@contextmanager
+def held_interrupts() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not held.
+
+    Yields
+    ------
+    callable
+        To be called where an interrupt does no harm: lets one that was held back happen. So does the block's end.
+    """
+    previous: Any = signal.getsignal(signal.SIGINT)
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            previous(number, frame)
+        held.append(number)
+
+    def deliver() -> None:
+        if held:
+            previous(held.pop(), None)
+
+    replaced = callable(previous) and threading.current_thread() is threading.main_thread()
+    if replaced:
+        signal.signal(signal.SIGINT, hold)
+    try:
+        yield deliver
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, previous)
+    deliver()
+
+
+def _checked_data(*arrays: ArrayLike) -> _Data:
+    """Return the four arrays, none empty, if those that belong together have the same length."""
+    data = _Data(*(real_array(name, array) for name, array in zip(_Data._fields, arrays, strict=True)))
+    for name, array in data._asdict().items():
+        if array.ndim == 0 or len(array) == 0:
+            raise ShapeError(f"{name} must hold at least one sample, got shape {array.shape}")
+    for part, x, t in (("train", data.x_train, data.t_train), ("test", data.x_test, data.t_test)):
+        if len(x) != len(t):
+            raise ShapeError(f"t_{part} must have {len(x)} rows like x_{part}, got {len(t)}")
+    if data.x_train.shape[1:] != data.x_test.shape[1:]:
+        expected, got = data.x_train.shape[1:], data.x_test.shape[1:]
+        raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
+    return data
+
+
+def _checked_options(method: str, h: float, n_threads: int | None) -> dict[str, Any]:
+    """Return what the gradient may be asked for."""
+    return {
+        "method": one_of("method", method, get_args(Method)),
+        "h": finite_number("h", h, above=0),
+        "n_threads": None if n_threads is None else positive_int("n_threads", n_threads),
+    }
+
+
+def _empty(history: History | None) -> History:
+    """Return ``history``, if it can be filled, or a new one."""
+    if not isinstance(history, History | None):
+        raise DTypeError(f"history must be a History, got {history!r}")
+    if history is not None and history.train_loss_list:
+        raise ValueRangeError(f"history must be empty, got one of {len(history.train_loss_list)} iterations")
+    return History() if history is None else history

@@ -1,0 +1,63 @@
+"""What all tests share: the backends to run with, a fresh interpreter, and NumPy's random state left as it was."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import secant
+from secant.backends import BACKENDS, get_backend
+
+
+@contextmanager
+def in_use(name):
+    try:
+        get_backend(name)
+    except ImportError as error:
+        if name == "cpp" and os.environ.get("SECANT_REQUIRE_EXTENSION"):
+            raise
+        pytest.skip(f"backend {name} cannot be imported: {error}")
+    with secant.use_backend(name):
+        yield name
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """Run the test with each backend in turn. The value is its name."""
+    with in_use(request.param) as name:
+        yield name
+
+
+@pytest.fixture
+def compiled():
+    """Run the test with the compiled backend only."""
+    with in_use("cpp") as name:
+        yield name
+
+
+@pytest.fixture(autouse=True)
+def global_random_state():
+    """A test may seed and use the legacy global state; the next one does not notice."""
+    state = np.random.get_state()
+    yield
+    np.random.set_state(state)
+
+
+@pytest.fixture
+def run_python():
+    """Run code in an interpreter of its own, where no SECANT_ variable is set but those given."""
+
+    def run(code, *options, **variables):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SECANT_")}
+        return subprocess.run(
+            [sys.executable, *options, "-c", code],
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
