@@ -91,36 +91,43 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
     return y;
 }
 
-// Both gradients: `engine(call, block)` fills arrays of the parameters' shapes.
-template <class Engine>
-py::tuple gradient_by(const Network& net, const py::array& x, const py::array& t, int threads, std::size_t cost,
-                      const Engine& engine) {
+GradientCall::Method method_named(const std::string& name) {
+    if (name == "derivative") return GradientCall::Method::derivative;
+    if (name == "direct") return GradientCall::Method::direct;
+    require(name == "auto", "method must be derivative, direct or auto");
+    return GradientCall::Method::automatic;
+}
+
+// How many multiplications a sample's series, or its direct evaluation, is worth.
+std::size_t cost(GradientCall::Method method, const Network& net) {
+    return method == GradientCall::Method::direct ? 10 * net.outputs() : 2;
+}
+
+// ((W1, b1, W2, b2), samples by order, truncation bound)
+py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
+                   bool sigmoid_output, const py::array& x, const py::array& t, const std::string& method_name, double h,
+                   int threads) {
+    const GradientCall::Method method = method_named(method_name);
+    const Network net = network(w1, b1, w2, b2, sigmoid_output);
     const Inputs from = inputs(x);
     require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
-    Array<double> w1({net.inputs(), net.hidden()}), w2({net.hidden(), net.outputs()});
-    Array<double> b1(static_cast<py::ssize_t>(net.hidden())), b2(static_cast<py::ssize_t>(net.outputs()));
+    Array<double> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
+    Array<double> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
+    GradientReport report{};
     const GradientCall call{net,
                             from,
                             targets(t, from.rows, net.outputs()),
-                            {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()},
-                            choose_threads(threads, cost * multiplications(net, from)),
+                            method,
+                            h,
+                            {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()},
+                            &report,
+                            choose_threads(threads, cost(method, net) * multiplications(net, from)),
                             interrupted};
-    run_in_memory([&](void* block) { return engine(call, block); });
-    return py::make_tuple(w1, b1, w2, b2);
-}
-
-py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                   bool sigmoid_output, const py::array& x, const py::array& t, int threads) {
-    const Network net = network(w1, b1, w2, b2, sigmoid_output);
-    return gradient_by(net, x, t, threads, 2,
-                       [](const GradientCall& call, void* block) { return kernels->gradient(call, block); });
-}
-
-py::tuple direct(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                 bool sigmoid_output, const py::array& x, const py::array& t, double h, int threads) {
-    const Network net = network(w1, b1, w2, b2, sigmoid_output);
-    return gradient_by(net, x, t, threads, 10 * net.outputs(),
-                       [h](const GradientCall& call, void* block) { return kernels->direct(call, h, block); });
+    run_in_memory([&](void* block) { return kernels->gradient(call, block); });
+    py::dict samples;
+    for (int order = 0; order < 10; ++order)
+        if (report.samples[order] > 0) samples[py::int_(order)] = report.samples[order];
+    return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), samples, report.truncation_bound);
 }
 
 py::dict build_info() {
@@ -161,9 +168,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("predict", &predict, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
           py::arg("x"), py::arg("threads"));
     m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
-          py::arg("x"), py::arg("t"), py::arg("threads"));
-    m.def("direct", &direct, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
-          py::arg("x"), py::arg("t"), py::arg("h"), py::arg("threads"));
+          py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("build_info", &build_info);
     m.def("max_threads", &max_threads);
     m.def("end_threads", &end_threads);

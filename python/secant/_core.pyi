@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Floats = NDArray[np.float64]
-_Gradients = tuple[_Floats, _Floats, _Floats, _Floats]
 
 class _BuildInfo(TypedDict):
     compiler: str
@@ -15,17 +14,6 @@ class _BuildInfo(TypedDict):
 def all_finite(a: NDArray[Any], threads: int) -> bool: ...
 def build_info() -> _BuildInfo: ...
 def cross_entropy(y: _Floats, t: NDArray[Any]) -> float: ...
-def direct(
-    w1: _Floats,
-    b1: _Floats,
-    w2: _Floats,
-    b2: _Floats,
-    sigmoid_output: bool,
-    x: NDArray[Any],
-    t: NDArray[Any],
-    h: float,
-    threads: int,
-) -> _Gradients: ...
 def end_threads() -> None: ...
 def gradient(
     w1: _Floats,
@@ -35,8 +23,10 @@ def gradient(
     sigmoid_output: bool,
     x: NDArray[Any],
     t: NDArray[Any],
+    method: str,
+    h: float,
     threads: int,
-) -> _Gradients: ...
+) -> tuple[tuple[_Floats, _Floats, _Floats, _Floats], dict[int, int], float]: ...
 def max_threads() -> int: ...
 def predict(
     w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: NDArray[Any], threads: int

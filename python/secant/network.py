@@ -2,14 +2,14 @@
 
 import os
 import warnings
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secant import checkpoint, validation
 from secant.backends import get_backend
-from secant.backends.base import Backend, Method, OutputActivation, Parameters
+from secant.backends.base import Backend, GradientInfo, Method, OutputActivation, Parameters
 from secant.differentiation import numerical_gradient
 from secant.errors import UnsupportedError
 from secant.functions import cross_entropy_error
@@ -150,6 +150,30 @@ class TwoLayerNet:
         expected = t if t.ndim == 1 else t.argmax(axis=1)
         return float(np.mean(rows.argmax(axis=1) == expected))
 
+    @overload
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = ...,
+        method: Method = ...,
+        n_threads: int | None = ...,
+        return_info: Literal[False] = ...,
+    ) -> dict[str, Floats]: ...
+
+    @overload
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = ...,
+        method: Method = ...,
+        n_threads: int | None = ...,
+        return_info: Literal[True],
+    ) -> tuple[dict[str, Floats], GradientInfo]: ...
+
     def numerical_gradient(
         self,
         x: ArrayLike,
@@ -158,7 +182,8 @@ class TwoLayerNet:
         h: float = 1e-4,
         method: Method = "auto",
         n_threads: int | None = None,
-    ) -> dict[str, Floats]:
+        return_info: bool = False,
+    ) -> dict[str, Floats] | tuple[dict[str, Floats], GradientInfo]:
         """Return the central difference of the loss in every parameter.
 
         Parameters
@@ -167,16 +192,22 @@ class TwoLayerNet:
         t : array_like, (N, O) or (N,); (O,) or a single label for one sample
         h : float
             The shift of a parameter.
-        method : {"auto", "direct"}
-            "direct" evaluates the change of the loss at +h and at -h for every parameter. "auto" chooses.
+        method : {"auto", "series", "direct"}
+            "direct" evaluates the change of the loss at +h and at -h for every parameter. "series" sums the odd terms
+            of its Taylor series, as many as are proven to suffice, at the cost of backpropagation. "auto" takes the
+            series wherever enough terms are proven, sample by sample, and "direct" elsewhere.
         n_threads : int, optional
             By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result does not
             depend on it.
+        return_info : bool
+            Whether to return how it was computed, too.
 
         Returns
         -------
-        dict
+        grads : dict
             Arrays of float64 with the keys and shapes of `params`.
+        info : GradientInfo
+            Only with ``return_info``: the methods and orders that were used, and the bound of the truncation.
 
         Warns
         -----
@@ -189,6 +220,9 @@ class TwoLayerNet:
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does; also if h is not finite and greater than 0.
+        UnsupportedError
+            If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
+            know, or the backend has no series.
 
         Notes
         -----
@@ -199,10 +233,15 @@ class TwoLayerNet:
         validation.one_of("method", method, get_args(Method))
         threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
         if reason := self._own_structure():
-            return self._generic_gradient(x, t, h, reason)
-        backend = self._backend()
-        net, x, t = self._checked(backend, x, t)
-        return backend.direct(net, x, t, h, threads)._asdict()
+            if method == "series":
+                raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
+            grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
+        else:
+            backend = self._backend()
+            net, x, t = self._checked(backend, x, t)
+            named, info = backend.numerical_gradient(net, x, t, h, method, threads)
+            grads = named._asdict()
+        return (grads, info) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
         """Return the derivative of the loss in every parameter, by backpropagation.

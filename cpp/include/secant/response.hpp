@@ -61,7 +61,7 @@ struct OutputState {
 // With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
 // - sum over k of t_k log1p( y_k / (y_k + 1e-7) * (e_k - S) / (1 + S) ).
 
-// For small shifts: growths and log1p by D terms of their series, relative error <= 4 |u|^D for |u| < 0.1. The series of
+// For small shifts: growths and log1p by D terms of their series, relative error <= |2u|^D / (D + 1). The series of
 // a growth depends on the sample and the output only, so it is expanded once and evaluated for every weight.
 template <int D>
 class Taylor {

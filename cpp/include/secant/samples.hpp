@@ -15,17 +15,15 @@ struct OutgoingWeights {
         if (work.counting()) return;
         std::fill_n(data, net.outputs() * stride, 0.0);
         for (std::size_t j = 0; j < net.hidden(); ++j)
-            for (std::size_t k = 0; k < net.outputs(); ++k) data[k * stride + j] = net.w2.row(j)[k];
-    }
-
-    double largest(const Network& net) const {
-        double most = 0.0;
-        for (std::size_t i = 0; i < net.outputs() * stride; ++i) most = std::max(most, std::abs(data[i]));
-        return most;
+            for (std::size_t k = 0; k < net.outputs(); ++k) {
+                data[k * stride + j] = net.w2.row(j)[k];
+                largest = std::max(largest, std::abs(net.w2.row(j)[k]));
+            }
     }
 
     std::size_t stride;
     double* data;
+    double largest = 0.0;  // max |w2|
 };
 
 // Rows of fixed stride, so that samples can be filled in any order by any thread.
@@ -39,6 +37,7 @@ public:
           hidden_stride_(pad(net.hidden() + 1)),
           target_stride_(t.labels ? 1 : net.outputs()),
           sizes_(work.take<std::size_t>(rows)),
+          largest_inputs_(work.take<double>(rows)),
           columns_(work.take<std::uint32_t>(rows * row_stride_)),
           values_(work.take<double>(rows * row_stride_)),
           z1_(work.take<double>(rows * hidden_stride_)),
@@ -55,12 +54,16 @@ public:
         double* values = values_ + n * row_stride_;
         const std::size_t count = find_nonzeros(x, from, columns, values);
         forward(n, {columns, values, count}, scratch);
+        double largest = 0.0;
+        for (std::size_t e = 0; e < count; ++e) largest = std::max(largest, std::abs(values[e]));
+        largest_inputs_[n] = largest;
         columns[count] = static_cast<std::uint32_t>(net_.inputs());
         values[count] = 1.0;
         sizes_[n] = count + 1;
         find_targets(n, t, from);
     }
 
+    double largest_input(std::size_t n) const { return largest_inputs_[n]; }
     Row row(std::size_t n) const { return {columns_ + n * row_stride_, values_ + n * row_stride_, sizes_[n]}; }
     const double* z1(std::size_t n) const { return z1_ + n * hidden_stride_; }
     const double* zc1(std::size_t n) const { return zc1_ + n * hidden_stride_; }
@@ -109,6 +112,7 @@ private:
     const Network& net_;
     std::size_t row_stride_, hidden_stride_, target_stride_;
     std::size_t* sizes_;
+    double* largest_inputs_;
     std::uint32_t* columns_;
     double* values_;
     double *z1_, *zc1_, *z2_, *zc2_, *y_;

@@ -55,13 +55,23 @@ struct Gradient {
     double* b2;
 };
 
-// A call of a gradient engine. `interrupted` is asked between slices of a long call; true means stop, and what was
-// written by then is thrown away.
+// What a gradient was computed by.
+struct GradientReport {
+    std::size_t samples[10];  // how many had a series of this order; at 0, how many were evaluated directly
+    double truncation_bound;  // the largest of them; that of the derivative, order 1, is not counted
+};
+
+// A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
+// then is thrown away.
 struct GradientCall {
+    enum class Method { derivative, automatic, direct };
     Network net;
     Inputs x;
     Targets t;
+    Method method;
+    double h;
     Gradient out;
+    GradientReport* report;
     int threads;
     bool (*interrupted)();
 };
@@ -76,7 +86,6 @@ struct Kernels {
     double (*cross_entropy)(ConstMatrix y, const Targets& t, int threads) noexcept;
     std::size_t (*predict)(const Network& net, const Inputs& x, Matrix y, int threads, void* block) noexcept;
     std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
-    std::size_t (*direct)(const GradientCall& call, double h, void* block) noexcept;
 };
 
 }  // namespace secant

@@ -1,5 +1,6 @@
 """What a backend offers. Each is a module; the same names mean the same contract."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from secant.validation import Floats
 
 OutputActivation = Literal["sigmoid", "identity"]
-Method = Literal["auto", "direct"]
+Method = Literal["auto", "series", "direct"]
 
 
 class Parameters(NamedTuple):
@@ -27,6 +28,37 @@ class Gradients(NamedTuple):
     b1: Floats
     W2: Floats
     b2: Floats
+
+
+@dataclass(frozen=True)
+class GradientInfo:
+    """How a numerical gradient was computed.
+
+    Attributes
+    ----------
+    samples : dict of int to int
+        How many samples of the mini-batch had a series of which order; the key 0 counts those that were evaluated
+        directly. Empty where the network is not ours and its loss was differenced as a whole.
+    truncation_bound : float
+        No component of the gradient is further than this from the exact central difference for having been cut.
+    """
+
+    samples: dict[int, int]
+    truncation_bound: float
+
+    @property
+    def method(self) -> str:
+        """Either "series", "direct", "mixed" where samples differed, or "generic" for a network that is not ours."""
+        if not self.samples:
+            return "generic"
+        if 0 not in self.samples:
+            return "series"
+        return "direct" if len(self.samples) == 1 else "mixed"
+
+    @property
+    def order(self) -> int:
+        """The highest order of a series; 0 if there is none."""
+        return max(self.samples, default=0)
 
 
 class Backend(Protocol):
@@ -62,6 +94,8 @@ class Backend(Protocol):
         """The derivative of the loss, by backpropagation."""
         ...
 
-    def direct(self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int) -> Gradients:
-        """The central difference of the loss, evaluated for every parameter."""
+    def numerical_gradient(
+        self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
+    ) -> tuple[Gradients, GradientInfo]:
+        """The central difference of the loss in every parameter."""
         ...

@@ -6,7 +6,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from secant import _core
-from secant.backends.base import Gradients, Parameters
+from secant.backends.base import GradientInfo, Gradients, Method, Parameters
+from secant.errors import UnsupportedError
 from secant.validation import Floats
 
 name = "cpp"
@@ -28,11 +29,21 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
 
 
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
-    return Gradients(*_core.gradient(*_core_arguments(net), x, t, n_threads))
+    grads, _, _ = _core.gradient(*_core_arguments(net), x, t, "derivative", 1.0, n_threads)
+    return Gradients(*grads)
 
 
-def direct(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int) -> Gradients:
-    return Gradients(*_core.direct(*_core_arguments(net), x, t, h, n_threads))
+def numerical_gradient(
+    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
+) -> tuple[Gradients, GradientInfo]:
+    name = "direct" if method == "direct" else "auto"
+    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, name, h, n_threads)
+    if method == "series" and 0 in samples:
+        raise UnsupportedError(
+            f"method 'series' has no proven order for {samples[0]} of {len(x)} samples at h = {h:g}, with these inputs "
+            "and weights: use 'auto' or 'direct', or a smaller h"
+        )
+    return Gradients(*grads), GradientInfo(samples, bound)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:

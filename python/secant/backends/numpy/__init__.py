@@ -1,9 +1,9 @@
 """The reference backend: what the compiled one must reproduce, in NumPy as plain as can be."""
 
 from secant.backends.numpy.forward import cross_entropy, predict, sigmoid, softmax
-from secant.backends.numpy.gradients import direct, gradient
+from secant.backends.numpy.gradients import gradient, numerical_gradient
 from secant.validation import all_finite
 
 name = "numpy"
 
-__all__ = ["all_finite", "cross_entropy", "direct", "gradient", "name", "predict", "sigmoid", "softmax"]
+__all__ = ["all_finite", "cross_entropy", "gradient", "name", "numerical_gradient", "predict", "sigmoid", "softmax"]

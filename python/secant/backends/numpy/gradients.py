@@ -5,20 +5,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secant.backends.base import Gradients, Parameters
+from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numpy.central_difference import central_difference
 from secant.backends.numpy.forward import cross_entropy, predict, sigmoid, softmax
+from secant.errors import UnsupportedError
 from secant.validation import Floats
 
 
-def direct(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, n_threads: int = 0) -> Gradients:
+def numerical_gradient(
+    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int = 0
+) -> tuple[Gradients, GradientInfo]:
+    if method == "series":
+        raise UnsupportedError("method 'series' is not offered by the backend 'numpy': use 'auto' or 'direct'")
     own = Parameters(net.W1.copy(), net.b1.copy(), net.W2.copy(), net.b2.copy(), net.output_activation)
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
         return cross_entropy(predict(own, x), t)
 
-    return Gradients(*(central_difference(loss, param, h) for param in (own.W1, own.b1, own.W2, own.b2)))
+    grads = Gradients(*(central_difference(loss, param, h) for param in (own.W1, own.b1, own.W2, own.b2)))
+    return grads, GradientInfo({0: len(x)}, 0.0)
 
 
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int = 0) -> Gradients:
