@@ -31,10 +31,14 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
 
     Raises
     ------
-    DTypeError, ValueRangeError
-        If h is not a finite number greater than 0.
+    DTypeError
+        If x is float32 or float16, in whose rounding h is lost, or h is not a number.
+    ValueRangeError
+        If h is not finite and greater than 0.
     """
     h = validation.finite_number("h", h, above=0)
+    if getattr(x, "dtype", None) in (np.float16, np.float32):
+        raise DTypeError(f"x must be float64, got {x.dtype}: {_LOST}")
     return (f(x + h) - f(x - h)) / (2 * h)
 
 
@@ -58,7 +62,7 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -
     Raises
     ------
     DTypeError
-        If x is not an array of float64.
+        If x is not a plain array of float64, or f does not return a real number.
     ShapeError
         If f does not return a single number.
     ValueRangeError
@@ -68,7 +72,7 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -
     -----
     The truncation error is f''' h**2 / 6, the rounding error about eps |f| / h.
     """
-    _require_perturbable(x)
+    require_perturbable("x", x)
     return central_difference(lambda point: _number(f(point)), x, validation.finite_number("h", h, above=0))
 
 
@@ -141,23 +145,31 @@ def gradient_descent(
     lr = validation.finite_number("lr", lr)
     path = np.empty((validation.positive_int("step_num", step_num) + 1, *x.shape))
     path[0] = x
-    for point in path[1:]:
+    for step in range(1, len(path)):
         x -= lr * numerical_gradient(f, x)
-        point[...] = x
+        path[step] = x
     return (x, path) if return_path else x
 
 
-def _require_perturbable(x: Any) -> None:
-    if not isinstance(x, np.ndarray):
-        raise DTypeError(f"x must be a NumPy array, got {type(x).__name__}: it is perturbed in place")
+def require_perturbable(name: str, x: Any) -> None:
+    """Raise the error that says why the elements of x cannot be shifted by h in place."""
+    if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
+        raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        why = "h is lost in its rounding" if x.dtype.kind == "f" else "it cannot hold x + h"
-        raise DTypeError(f"x must be float64, got {x.dtype}: {why}; use x.astype(float)")
+        small = x.dtype.kind == "f" and x.dtype.itemsize < 8
+        why = _LOST if small else "it cannot hold x + h" if x.dtype.kind in "biu" else "it is perturbed in place"
+        raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
-        raise ValueRangeError("x must be writeable, got a read-only array: it is perturbed in place")
+        raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")
+
+
+_LOST = "h is lost in its rounding"
 
 
 def _number(value: Any) -> float:
-    if np.size(value) != 1:
-        raise ShapeError(f"f must return a single number, got an array of shape {np.shape(value)}")
-    return float(value if np.ndim(value) == 0 else np.asarray(value).item())
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"f must return a real number, got {value!r}")
+    if array.size != 1:
+        raise ShapeError(f"f must return a single number, got an array of shape {array.shape}")
+    return float(array.item())

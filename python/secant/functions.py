@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant import validation
 from secant.backends import get_backend
+from secant.backends.base import Backend
 from secant.errors import ShapeError, ValueRangeError
 from secant.validation import Floats
 
@@ -135,15 +136,19 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     -----
     The 1e-7 keeps the logarithm finite where y is 0. Targets that are not one-hot are used as they are.
     """
+    return cross_entropy_by(get_backend(), y, t)
+
+
+def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike) -> float:
+    """Return `cross_entropy_error` as one backend computes it."""
     y = validation.float_array("y", y)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ShapeError(f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}")
-    single = y.ndim == 1
-    y = y[np.newaxis] if single else y
-    targets = validation.targets(t, *y.shape, single=single)
-    loss = get_backend().cross_entropy(y, targets)
+    rows = np.atleast_2d(y)
+    checked = validation.targets(t, *rows.shape, single=y.ndim == 1)
+    loss = backend.cross_entropy(rows, checked)
     if not math.isfinite(loss):  # only then is it worth a look at every element
-        validation.require_weights("t", targets)
+        validation.require_weights("t", checked)
         validation.require_weights("y", y)
     return loss
 
@@ -188,10 +193,14 @@ def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     ValueRangeError
         If one is negative, or not below ``classes``.
     """
-    array = _label_array(labels)
-    if classes is None:
-        classes = int(array.max(initial=0)) + 1
-    return np.eye(validation.positive_int("classes", classes))[validation.labels(array, classes, "labels")]
+    array = validation.real_array("labels", labels)
+    if array.ndim != 1:
+        raise ShapeError(f"labels must have shape (N,), got {array.shape}")
+    most = None if classes is None else validation.positive_int("classes", classes)
+    checked = validation.labels(array, most, "labels")
+    one_hot = np.zeros((len(array), most or int(checked.max(initial=0)) + 1))
+    one_hot[np.arange(len(array)), checked] = 1
+    return one_hot
 
 
 def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
@@ -223,10 +232,3 @@ def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
         raise ValueRangeError(f"one_hot must have a single 1 in each row, got {array[row]} in row {row}")
     labels: NDArray[np.int64] = array.argmax(axis=1)
     return labels
-
-
-def _label_array(labels: ArrayLike) -> NDArray[Any]:
-    array = validation.real_array("labels", labels)
-    if array.ndim != 1:
-        raise ShapeError(f"labels must have shape (N,), got {array.shape}")
-    return array

@@ -1,5 +1,6 @@
 """`TwoLayerNet`, the network that the chapter trains on MNIST."""
 
+import itertools
 import os
 import warnings
 from typing import Any, Literal, Self, get_args, overload
@@ -10,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from secant import checkpoint, validation
 from secant.backends import get_backend
 from secant.backends.base import Backend, GradientInfo, Method, OutputActivation, Parameters
-from secant.differentiation import numerical_gradient
-from secant.errors import UnsupportedError
-from secant.functions import cross_entropy_error
+from secant.differentiation import numerical_gradient, require_perturbable
+from secant.errors import ParamsError, UnsupportedError, ValueRangeError
+from secant.functions import cross_entropy_by
 from secant.randomness import RandomSource, stream
 from secant.validation import PARAM_NAMES, Floats
 
@@ -128,7 +129,7 @@ class TwoLayerNet:
         --------
         cross_entropy_error : the formula.
         """
-        return cross_entropy_error(self.predict(x), t)
+        return cross_entropy_by(self._backend(), self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -144,9 +145,10 @@ class TwoLayerNet:
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
         """
-        y = self.predict(x)
+        y = validation.float_array("y", self.predict(x))
         rows = np.atleast_2d(y)
         t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+        validation.require_weights("t", t)
         expected = t if t.ndim == 1 else t.argmax(axis=1)
         return float(np.mean(rows.argmax(axis=1) == expected))
 
@@ -230,8 +232,10 @@ class TwoLayerNet:
         exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
         """
         h = validation.finite_number("h", h, above=0)
+        if h < _SMALLEST_STEP:
+            raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {h:g}")
         validation.one_of("method", method, get_args(Method))
-        threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
+        threads = _thread_count(n_threads)
         if reason := self._own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
@@ -263,7 +267,7 @@ class TwoLayerNet:
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
         """
-        threads = 0 if n_threads is None else validation.positive_int("n_threads", n_threads)
+        threads = _thread_count(n_threads)
         if reason := self._own_structure():
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
         backend = self._backend()
@@ -280,6 +284,8 @@ class TwoLayerNet:
         DataError
             If the file cannot be written.
         """
+        if extra := self.params.keys() - set(PARAM_NAMES):
+            raise ParamsError(f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(extra)} too")
         checkpoint.save(path, self._parameters(self._backend()))
 
     @classmethod
@@ -301,6 +307,7 @@ class TwoLayerNet:
         return get_backend(self.backend)
 
     def _parameters(self, backend: Backend) -> Parameters:
+        validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
         return Parameters(*validation.params(self.params, backend.all_finite), self.output_activation)
 
     def _checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
@@ -314,9 +321,12 @@ class TwoLayerNet:
         """Say what makes this another network than the engines know, if anything does."""
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
-                return f"{type(self).__name__}.{name} is not TwoLayerNet.{name}"
+                return f"{type(self).__name__}.{name} is not the one that Secant defines"
         if extra := self.params.keys() - set(PARAM_NAMES):
             return f"params has the extra key {min(map(str, extra))!r}"
+        for (one, a), (other, b) in itertools.combinations(self.params.items(), 2):
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
+                return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
@@ -327,7 +337,15 @@ class TwoLayerNet:
                 RuntimeWarning,
                 stacklevel=3,
             )
+        for key, param in self.params.items():
+            require_perturbable(f"params[{key!r}]", param)
         return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
 
 
+_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+def _thread_count(n_threads: int | None) -> int:
+    """0 leaves it to the backend; more than any machine has would not fit the core's int."""
+    return 0 if n_threads is None else min(validation.positive_int("n_threads", n_threads), 2**15)

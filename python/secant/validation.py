@@ -20,8 +20,10 @@ def positive_int(name: str, value: Any) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise DTypeError(f"{name} must be a whole number, got {value!r}") from None
-    if isinstance(value, bool | np.bool_) or number < 1:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise DTypeError(f"{name} must be a whole number, got {value!r}")
+    if number < 1:
         raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
     return number
 
@@ -30,7 +32,10 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
     """A finite real number greater than ``above``, as a float."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise DTypeError(f"{name} must be a real number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not (math.isfinite(number) and number > above):
         wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
         raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
@@ -39,9 +44,9 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of a closed set of names."""
-    if value not in choices:
+    if not (isinstance(value, str) and value in choices):
         raise ValueRangeError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    return str(value)
+    return value
 
 
 def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
@@ -50,6 +55,8 @@ def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
         array = np.asarray(value)
     except ValueError:
         raise ShapeError(f"{name} must be a regular array, got rows of different lengths") from None
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
     return array
@@ -59,7 +66,13 @@ def float_array(name: str, value: ArrayLike) -> Floats:
     """A C-contiguous float64 array: the same one where it is that already, else a copy."""
     if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
         return value
-    return np.asarray(real_array(name, value), dtype=np.float64, order="C")
+    return as_float64(real_array(name, value))
+
+
+def as_float64(array: NDArray[Any]) -> Floats:
+    """The array as C-contiguous float64; what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.asarray(array, dtype=np.float64, order="C")
 
 
 def all_finite(array: NDArray[Any]) -> bool:
@@ -89,7 +102,7 @@ def inputs(x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool]) ->
     if array.shape[0] == 0:
         raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
     kept = array.dtype in (np.uint8, np.float32, np.float64) and array.dtype.isnative
-    array = np.asarray(array, dtype=array.dtype if kept else np.float64, order="C")
+    array = np.asarray(array, order="C") if kept else as_float64(array)
     require_finite("x", array, check)
     return (array[np.newaxis] if single else array), single
 
@@ -111,17 +124,19 @@ def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> N
         raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
     if array.ndim == 1:
         return labels(array, classes)
-    return np.asarray(array, dtype=np.float64, order="C")
+    return as_float64(array)
 
 
-def labels(array: NDArray[Any], classes: int, name: str = "t") -> NDArray[np.int64]:
+def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray[np.int64]:
     """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
+    limit = 2**63 if classes is None else classes
     as_int64 = np.ascontiguousarray(array, dtype=np.int64)
-    if as_int64.view(np.uint64).max(initial=0) >= classes:  # one pass: a negative label is huge without its sign
-        bad = array[(array < 0) | (array >= classes)][0]
-        raise ValueRangeError(f"{name} must hold class labels from 0 to {classes - 1}, got {bad}")
+    if as_int64.view(np.uint64).max(initial=0) >= limit:  # one pass: a negative label is huge without its sign
+        bad = array[(array < 0) | (array >= limit)][0]
+        wanted = "of at least 0" if classes is None else f"from 0 to {classes - 1}"
+        raise ValueRangeError(f"{name} must hold class labels {wanted}, got {bad}")
     return as_int64
 
 
@@ -152,8 +167,8 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
         raise ParamsError(f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}")
     array = values[name]
     title = f"params[{name!r}]"
-    if not isinstance(array, np.ndarray):
-        raise ParamsError(f"{title} must be a NumPy array, got {type(array).__name__}")
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype != np.float64:
         raise ParamsError(f"{title} must be float64, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
@@ -162,4 +177,4 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.writeable:
         raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
-    return array
+    return np.asarray(array)  # a view without the habits of a subclass

@@ -65,7 +65,6 @@ def test_numerical_diff_refuses_a_bad_step(h, error, message):
     assert str(caught.value) == f"h {message}"
 
 
-@pytest.mark.xfail(reason="computed in float32 and float16: 5.9938 and 0.0 for a slope of 6")
 @pytest.mark.parametrize("dtype", [np.float32, np.float16], ids=lambda t: t.__name__)
 def test_numerical_diff_refuses_a_number_in_whose_rounding_h_is_lost(dtype):
     for x in (dtype(3), np.array([3], dtype)):
@@ -226,7 +225,6 @@ def test_f_must_return_one_number():
         secant.numerical_gradient(lambda p: [], np.array([1.0, 2.0]))
 
 
-@pytest.mark.xfail(reason="a bare TypeError, a ComplexWarning, and a string that is parsed")
 @pytest.mark.parametrize("value", [None, "3", 1j, np.complex128(1j), [None]], ids=repr)
 def test_what_f_returns_must_be_real(value):
     with pytest.raises(DTypeError, match=r"^f must return a real number, got "):
@@ -234,9 +232,9 @@ def test_what_f_returns_must_be_real(value):
 
 
 BAD_X = {
-    "list": ([1.0, 2.0], DTypeError, "x must be a NumPy array, got list: it is perturbed in place"),
-    "float": (3.0, DTypeError, "x must be a NumPy array, got float: it is perturbed in place"),
-    "scalar": (np.float64(3.0), DTypeError, "x must be a NumPy array, got float64: it is perturbed in place"),
+    "list": ([1.0, 2.0], DTypeError, "x must be a plain NumPy array, got list: it is perturbed in place"),
+    "float": (3.0, DTypeError, "x must be a plain NumPy array, got float: it is perturbed in place"),
+    "scalar": (np.float64(3.0), DTypeError, "x must be a plain NumPy array, got float64: it is perturbed in place"),
     "integers": (
         np.array([3, 4]),
         DTypeError,
@@ -282,7 +280,6 @@ def test_an_x_of_no_real_numbers_is_refused(dtype):
         secant.numerical_gradient(not_called, np.zeros(2, dtype))
 
 
-@pytest.mark.xfail(reason="it says that h is lost in its rounding, which is not so")
 @pytest.mark.parametrize("dtype", [">f8", np.longdouble], ids=["big-endian", "long double"])
 def test_the_reason_why_other_floats_are_refused_is_the_right_one(dtype):
     with pytest.raises(DTypeError, match=r"^x must be float64, got ") as caught:
@@ -290,7 +287,6 @@ def test_the_reason_why_other_floats_are_refused_is_the_right_one(dtype):
     assert "rounding" not in str(caught.value)
 
 
-@pytest.mark.xfail(reason="its masked elements silently get a gradient of 0")
 def test_a_masked_array_is_refused():
     with pytest.raises(DTypeError, match=r"^x must "):
         secant.numerical_gradient(function_2, np.ma.array([1.0, 2.0], mask=[False, True]))
@@ -303,7 +299,6 @@ def test_numerical_gradient_refuses_a_bad_step(h, error, message):
     assert str(caught.value) == f"h {message}"
 
 
-@pytest.mark.xfail(reason="OverflowError: int too large to convert to float")
 def test_a_step_beyond_the_largest_float_is_refused():
     with pytest.raises(ValueRangeError, match=r"^h must be finite"):
         secant.numerical_gradient(not_called, np.ones(2), 10**400)
@@ -387,7 +382,6 @@ def test_the_path_holds_every_point(shape):
     assert same_bits(secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20), x)
 
 
-@pytest.mark.xfail(reason="TypeError: 'numpy.float64' object does not support item assignment")
 def test_a_number_is_a_start():
     x, path = secant.gradient_descent(lambda p: (p - 1) ** 2, 3.0, lr=0.5, step_num=2, return_path=True)
     assert x == pytest.approx(1)

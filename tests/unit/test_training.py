@@ -235,7 +235,7 @@ def test_training_learns(data):
         ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
         ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
         ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', got 'all'"),
-        ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'direct'.* got 'fast'"),
+        ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),

@@ -90,7 +90,7 @@ private:
     void add_by(std::size_t pack, std::size_t n, int thread) const {
         const OutputState out = samples_.output(n);
         const Method method(out, coefficients(n));
-        if (sums_.has_hidden(pack))
+        if (pack * lanes < net_.hidden())
             add_incoming(pack, n, method, differences_ + static_cast<std::size_t>(thread) * stride_ * lanes);
         add_outgoing(pack, n, method);
     }
@@ -107,7 +107,7 @@ private:
         const Row row = samples_.row(n);
         double* w1 = sums_.w1(pack);
         for (std::size_t e = 0; e < row.size; ++e) {
-            double* to = w1 + row.columns[e] * lanes;
+            double* to = w1 + row.columns[e] * panel_width;
             store(to, load(to) + load(differences + ids_[n * stride_ + e] * lanes));
         }
     }
@@ -117,7 +117,7 @@ private:
         const Pack shift = h_ * load(samples_.z1(n) + pack * lanes);
         double* w2 = sums_.w2(pack);
         for (std::size_t k = 0; k < net_.outputs(); ++k)
-            store(w2 + k * lanes, load(w2 + k * lanes) + 1.0 / (2.0 * h_) * output_difference(method, k, shift));
+            store(w2 + k * panel_width, load(w2 + k * panel_width) + 1.0 / (2.0 * h_) * output_difference(method, k, shift));
     }
 
     const Network& net_;

@@ -107,4 +107,14 @@ inline Sigmoid sigmoid(Pack a) {
     return {select(a > 0.0, large, small), select(a > 0.0, small, large)};
 }
 
+// z and zc of a(size,).
+inline void sigmoids(const double* a, std::size_t size, double* z, double* zc) {
+    for (std::size_t i = 0; i < size; i += lanes) {
+        const std::size_t count = size - i < lanes ? size - i : lanes;
+        const Sigmoid both = sigmoid(load_part(a + i, count));
+        store_part(z + i, both.z, count);
+        store_part(zc + i, both.zc, count);
+    }
+}
+
 }  // namespace secant::SECANT_ISA

@@ -19,16 +19,18 @@ struct Row {
 
 template <class X>
 std::size_t find_nonzeros(const X* x, std::size_t size, std::uint32_t* columns, double* values) {
-    std::size_t count = 0;
-    for (std::size_t i = 0; i < size; ++i) {  // writes first and decides later: no branch to mispredict
-        columns[count] = static_cast<std::uint32_t>(i);
-        values[count] = static_cast<double>(x[i]);
-        count += x[i] != X{0};
-    }
-    return count;
+    std::size_t count = 0, i = 0;
+    for (; i + lanes <= size; i += lanes)
+        count += append_nonzeros(widen(x + i), static_cast<std::uint32_t>(i), columns + count, values + count);
+    if (i == size) return count;
+    X rest[lanes] = {};
+    std::copy(x + i, x + size, rest);
+    return count + append_nonzeros(widen(rest), static_cast<std::uint32_t>(i), columns + count, values + count);
 }
 
-// columns(I+1,), values(I+1,): room for one entry more than the row has, for whoever appends a bias.
+// How many entries there must be room for: all of a row, the bias that others append, and a pack written behind.
+inline std::size_t entry_room(std::size_t inputs) { return inputs + 1 + lanes; }
+
 inline std::size_t find_nonzeros(const Inputs& x, std::size_t n, std::uint32_t* columns, double* values) {
     const auto find = [&](const auto* data) { return find_nonzeros(data + n * x.cols, x.cols, columns, values); };
     switch (x.type) {
@@ -158,8 +160,8 @@ inline void softmax(ConstMatrix x, Matrix out) {
 // Scratch of one thread for the forward pass of one sample.
 struct ForwardScratch {
     ForwardScratch(Workspace& work, const Network& net)
-        : columns(work.take<std::uint32_t>(net.inputs() + 1)),
-          values(work.take<double>(net.inputs() + 1)),
+        : columns(work.take<std::uint32_t>(entry_room(net.inputs()))),
+          values(work.take<double>(entry_room(net.inputs()))),
           units(work.take<std::uint32_t>(net.hidden())),
           a1(work.take<double>(pad(net.hidden()))),
           z1(work.take<double>(pad(net.hidden()))),

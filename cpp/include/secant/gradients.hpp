@@ -1,8 +1,8 @@
 // The gradient of a mini-batch: which method each sample gets, and the walk over the samples.
 //
-// Blocks of samples are walked over twice, in parallel: over the samples (forward pass), then over packs of hidden units,
-// each of which owns its incoming and outgoing weights. Sums run over the samples in their order. So a result depends
-// neither on the number of threads nor on the size of a block.
+// Blocks of samples are walked over twice, in parallel: over the samples (forward pass), then over panels of hidden units,
+// each of which owns its incoming and outgoing weights. Sums have a fixed order, whoever computes them: a result does not
+// depend on the number of threads.
 #pragma once
 
 #include "bound.hpp"
@@ -23,46 +23,61 @@ public:
           orders_(work.take<int>(rows)),
           series_size_(Series<most>::size(call.net.outputs())),
           series_(work.take<double>(rows * series_size_)),
-          scratch_(one_a_thread<ForwardScratch>(work, call.threads, call.net)) {}
+          scratch_(one_a_thread<ForwardScratch>(work, call.threads, call.net)),
+          panel_scratch_(one_a_thread<PanelScratch>(work, call.threads, rows)) {}
 
     void run(std::size_t block) const {
+        double largest[most + 1] = {};  // input of the samples of each order
         for (std::size_t first = 0; first < call_.x.rows; first += block) {
             if (call_.interrupted()) return;
             const std::size_t rows = std::min(block, call_.x.rows - first);
             parallel_for(rows, call_.threads, [&](std::size_t n, int thread) { prepare(n, first + n, thread); });
-            parallel_for(sums_.packs(), call_.threads, [&](std::size_t pack, int thread) {
-                for (std::size_t n = 0; n < rows; ++n) add(pack, n, thread);
-                if (first + rows == call_.x.rows) sums_.write(pack, 1.0 / static_cast<double>(call_.x.rows), call_.out);
+            parallel_for(sums_.panels(), call_.threads, [&](std::size_t panel, int thread) {
+                add(panel, rows, panel_scratch_[thread]);
+                add_directly(panel, rows, thread);
+                if (first + rows == call_.x.rows) sums_.write(panel, 1.0 / static_cast<double>(call_.x.rows), call_.out);
             });
-            for (std::size_t n = 0; n < rows; ++n) report(n);
+            for (std::size_t n = 0; n < rows; ++n) {
+                ++call_.report->samples[orders_[n]];
+                largest[orders_[n]] = std::max(largest[orders_[n]], samples_.largest_input(n));
+            }
         }
+        for (int order = 3; order <= most; order += 2)
+            if (call_.report->samples[order] > 0)
+                call_.report->truncation_bound =
+                    std::max(call_.report->truncation_bound, bound_.at(order, largest[order]));
     }
 
 private:
     static constexpr int most = 9;
+    static constexpr std::size_t inputs_a_turn = 192;  // a panel's weights of so many inputs stay in the L1 cache
+
+    // For the samples of a block, while a thread has a panel of hidden units.
+    struct PanelScratch {
+        PanelScratch(Workspace& work, std::size_t rows)
+            : odd(work.take<double>(rows * panel_width * (most + 1) / 2)), entries(work.take<std::size_t>(rows)) {}
+        double* odd;           // the odd coefficients of the panel's units
+        std::size_t* entries;  // how many entries of the row have been used
+    };
+
+    // Calls what.template operator()<K>() for the order K of sample n; nothing for a sample that is evaluated directly.
+    template <class What>
+    void with_order(std::size_t n, const What& what) const {
+        switch (orders_[n]) {
+            case 1: return what.template operator()<1>();
+            case 3: return what.template operator()<3>();
+            case 5: return what.template operator()<5>();
+            case 7: return what.template operator()<7>();
+            case 9: return what.template operator()<9>();
+            default: return;
+        }
+    }
 
     void prepare(std::size_t n, std::size_t from, int thread) const {
         samples_.fill(n, call_.x, call_.t, from, scratch_[thread]);
         orders_[n] = order(n);
-        switch (orders_[n]) {
-            case 1: return Series<1>(samples_.output(n), series(n)).prepare();
-            case 3: return Series<3>(samples_.output(n), series(n)).prepare();
-            case 5: return Series<5>(samples_.output(n), series(n)).prepare();
-            case 7: return Series<7>(samples_.output(n), series(n)).prepare();
-            case 9: return Series<9>(samples_.output(n), series(n)).prepare();
-            default: return direct_.prepare(n, thread);
-        }
-    }
-
-    void add(std::size_t pack, std::size_t n, int thread) const {
-        switch (orders_[n]) {
-            case 1: return add_series<1>(pack, n);
-            case 3: return add_series<3>(pack, n);
-            case 5: return add_series<5>(pack, n);
-            case 7: return add_series<7>(pack, n);
-            case 9: return add_series<9>(pack, n);
-            default: return direct_.add(pack, n, thread);
-        }
+        if (orders_[n] == 0) return direct_.prepare(n, thread);
+        with_order(n, [&]<int K>() { Series<K>(samples_.output(n), series(n)).prepare(); });
     }
 
     // The order of a sample's series; 0 where it is to be evaluated directly.
@@ -74,37 +89,70 @@ private:
         }
     }
 
-    void report(std::size_t n) const {
-        const int order = orders_[n];
-        ++call_.report->samples[order];
-        if (order > 1) {
-            double& worst = call_.report->truncation_bound;
-            worst = std::max(worst, bound_.at(order, samples_.largest_input(n)));
+    void add_directly(std::size_t panel, std::size_t rows, int thread) const {
+        for (std::size_t n = 0; n < rows; ++n)
+            for (std::size_t p = 0; orders_[n] == 0 && p < panel_packs; ++p)
+                direct_.add(panel * panel_packs + p, n, thread);
+    }
+
+    void add(std::size_t panel, std::size_t rows, const PanelScratch& scratch) const {
+        const std::size_t first = panel * panel_width, hidden = call_.net.hidden();
+        for (std::size_t n = 0; n < rows; ++n)
+            with_order(n, [&]<int K>() { add_outgoing<K>(panel, n, odd(scratch, n)); });
+        std::fill_n(scratch.entries, rows, std::size_t{0});
+        for (std::size_t end = inputs_a_turn; first < hidden; end += inputs_a_turn) {
+            for (std::size_t n = 0; n < rows; ++n)
+                with_order(n, [&]<int K>() {
+                    if (first + lanes < hidden)
+                        add_incoming<K, 2>(panel, n, end, odd(scratch, n), scratch.entries[n]);
+                    else
+                        add_incoming<K, 1>(panel, n, end, odd(scratch, n), scratch.entries[n]);
+                });
+            if (end > call_.net.inputs()) break;
         }
     }
 
+    double* odd(const PanelScratch& scratch, std::size_t n) const {
+        return scratch.odd + n * panel_width * (most + 1) / 2;
+    }
+
+    // The weights out of the panel's units; keeps the odd coefficients for those into them.
     template <int K>
-    void add_series(std::size_t pack, std::size_t n) const {
+    void add_outgoing(std::size_t panel, std::size_t n, double* odd) const {
         const OutputState out = samples_.output(n);
         const Series<K> series_of(out, series(n));
-        Pack odd[(K + 1) / 2];
-        const Pack z1 = load(samples_.z1(n) + pack * lanes), zc1 = load(samples_.zc1(n) + pack * lanes);
-        if (sums_.has_hidden(pack)) {
-            series_of.hidden(z1, zc1, w2_.data + pack * lanes, w2_.stride, odd);
-            const Row row = samples_.row(n);
-            double* w1 = sums_.w1(pack);
-            for (std::size_t e = 0; e < row.size; ++e) {
-                const double x = row.values[e], hx = call_.h * x;
-                double* to = w1 + row.columns[e] * lanes;
-                store(to, load(to) + Series<K>::term(broadcast(x), broadcast(hx * hx), odd));
+        Pack coefficients[(K + 1) / 2];
+        for (std::size_t p = 0; p < panel_packs; ++p) {
+            const std::size_t pack = panel * panel_packs + p, j = pack * lanes;
+            const Pack z1 = load(samples_.z1(n) + j), hz = call_.h * z1;
+            double* w2 = sums_.w2(pack);
+            for (std::size_t k = 0; k < out.outputs; ++k, w2 += panel_width) {
+                series_of.output(k, coefficients);
+                store(w2, load(w2) + Series<K>::term(z1, hz * hz, coefficients));
             }
+            series_of.hidden(z1, load(samples_.zc1(n) + j), w2_.data + j, w2_.stride, coefficients);
+            for (std::size_t m = 0; m < (K + 1) / 2; ++m) store(odd + m * panel_width + p * lanes, coefficients[m]);
         }
-        double* w2 = sums_.w2(pack);
-        const Pack hz = call_.h * z1;
-        for (std::size_t k = 0; k < out.outputs; ++k) {
-            series_of.output(k, odd);
-            store(w2 + k * lanes, load(w2 + k * lanes) + Series<K>::term(z1, hz * hz, odd));
+    }
+
+    // The weights into the panel's first P packs, from the inputs before column `end` that were not used yet.
+    template <int K, std::size_t P>
+    void add_incoming(std::size_t panel, std::size_t n, std::size_t end, const double* odd, std::size_t& entry) const {
+        Pack coefficients[P][(K + 1) / 2];
+        for (std::size_t p = 0; p < P; ++p)
+            for (std::size_t m = 0; m < (K + 1) / 2; ++m)
+                coefficients[p][m] = load(odd + m * panel_width + p * lanes);
+        const Row row = samples_.row(n);
+        double* w1 = sums_.w1(panel * panel_packs);
+        std::size_t e = entry;
+        for (; e < row.size && row.columns[e] < end; ++e) {
+            const double x = row.values[e], hx = call_.h * x;
+            double* to = w1 + row.columns[e] * panel_width;
+            for (std::size_t p = 0; p < P; ++p)
+                store(to + p * lanes,
+                      load(to + p * lanes) + Series<K>::term(broadcast(x), broadcast(hx * hx), coefficients[p]));
         }
+        entry = e;
     }
 
     double largest_mass() const {
@@ -131,6 +179,7 @@ private:
     std::size_t series_size_;
     double* series_;
     const ForwardScratch* scratch_;
+    const PanelScratch* panel_scratch_;
 };
 
 // Enough for the forward passes of a block to fill two dozen threads; fewer where a sample is so large that a block

@@ -8,10 +8,15 @@
 
 namespace secant::SECANT_ISA {
 
+// Hidden units are worked on in panels of two packs: wide enough that an input, once loaded, is used more than once.
+constexpr std::size_t panel_packs = 2;
+constexpr std::size_t panel_width = panel_packs * lanes;
+constexpr std::size_t pad_panel(std::size_t n) { return (n + panel_width - 1) / panel_width * panel_width; }
+
 // The transposed outgoing weights, w2 as (O, padded H): lanes run over hidden units. Padding is zero.
 struct OutgoingWeights {
     OutgoingWeights(Workspace& work, const Network& net)
-        : stride(pad(net.hidden() + 1)), data(work.take<double>(net.outputs() * stride)) {
+        : stride(pad_panel(net.hidden() + 1)), data(work.take<double>(net.outputs() * stride)) {
         if (work.counting()) return;
         std::fill_n(data, net.outputs() * stride, 0.0);
         for (std::size_t j = 0; j < net.hidden(); ++j)
@@ -33,8 +38,8 @@ class Samples {
 public:
     Samples(Workspace& work, const Network& net, const Targets& t, std::size_t rows)
         : net_(net),
-          row_stride_(net.inputs() + 1),
-          hidden_stride_(pad(net.hidden() + 1)),
+          row_stride_(entry_room(net.inputs())),
+          hidden_stride_(pad_panel(net.hidden() + 1)),
           target_stride_(t.labels ? 1 : net.outputs()),
           sizes_(work.take<std::size_t>(rows)),
           largest_inputs_(work.take<double>(rows)),
@@ -79,16 +84,14 @@ private:
         double* z1 = z1_ + n * hidden_stride_;
         double* zc1 = zc1_ + n * hidden_stride_;
         affine(row, net_.w1, net_.b1, scratch.a1);
-        map(scratch.a1, z1, hidden, [](Pack a) { return sigmoid(a).z; });
-        map(scratch.a1, zc1, hidden, [](Pack a) { return sigmoid(a).zc; });
+        sigmoids(scratch.a1, hidden, z1, zc1);
         std::fill(z1 + hidden, z1 + hidden_stride_, 0.0);
         std::fill(zc1 + hidden, zc1 + hidden_stride_, 0.0);
         z1[hidden] = 1.0;
         affine({scratch.units, z1, hidden}, net_.w2, net_.b2, scratch.a2);
         double* y = y_ + n * outputs;
         if (!net_.sigmoid_output) return softmax_row(scratch.a2, y, outputs);
-        map(scratch.a2, z2_ + n * outputs, outputs, [](Pack a) { return sigmoid(a).z; });
-        map(scratch.a2, zc2_ + n * outputs, outputs, [](Pack a) { return sigmoid(a).zc; });
+        sigmoids(scratch.a2, outputs, z2_ + n * outputs, zc2_ + n * outputs);
         softmax_row(z2_ + n * outputs, y, outputs);
     }
 
@@ -120,39 +123,43 @@ private:
     Target* targets_;
 };
 
-// The gradient while it is summed, cut into packs of hidden units: a pack's incoming weights (I+1 rows, the bias last)
+// The gradient while it is summed, cut into panels of hidden units: a panel's incoming weights (I+1 rows, the bias last)
 // and outgoing ones (O rows) lie together, and belong to one thread.
 class Accumulators {
 public:
     Accumulators(Workspace& work, const Network& net)
         : net_(net),
           w1_rows_(net.inputs() + 1),
-          stride_((w1_rows_ + net.outputs()) * lanes),
-          data_(work.take<double>(packs() * stride_)) {
-        if (!work.counting()) std::fill_n(data_, packs() * stride_, 0.0);
+          stride_((w1_rows_ + net.outputs()) * panel_width),
+          data_(work.take<double>(panels() * stride_)) {
+        if (!work.counting()) std::fill_n(data_, panels() * stride_, 0.0);
     }
 
     // One more than H lanes: b2 is the outgoing weight of a unit that is always 1.
-    std::size_t packs() const { return pad(net_.hidden() + 1) / lanes; }
-    bool has_hidden(std::size_t pack) const { return pack * lanes < net_.hidden(); }
-    double* w1(std::size_t pack) const { return data_ + pack * stride_; }
-    double* w2(std::size_t pack) const { return w1(pack) + w1_rows_ * lanes; }
+    std::size_t panels() const { return pad_panel(net_.hidden() + 1) / panel_width; }
+    // Where a pack's incoming or outgoing weights are: a row every panel_width.
+    double* w1(std::size_t pack) const { return data_ + pack / panel_packs * stride_ + pack % panel_packs * lanes; }
+    double* w2(std::size_t pack) const { return w1(pack) + w1_rows_ * panel_width; }
 
-    void write(std::size_t pack, double scale, const Gradient& out) const {
-        const std::size_t first = pack * lanes, hidden = net_.hidden(), inputs = net_.inputs();
-        const std::size_t count = std::min(lanes, hidden - std::min(hidden, first));
-        if (count > 0) {
-            for (std::size_t i = 0; i < inputs; ++i)
-                store_part(out.w1.row(i) + first, scale * load(w1(pack) + i * lanes), count);
-            store_part(out.b1 + first, scale * load(w1(pack) + inputs * lanes), count);
-        }
-        for (std::size_t l = 0; l < count; ++l)
-            for (std::size_t k = 0; k < net_.outputs(); ++k) out.w2.row(first + l)[k] = scale * w2(pack)[k * lanes + l];
-        if (count < lanes && first + count == hidden)
-            for (std::size_t k = 0; k < net_.outputs(); ++k) out.b2[k] = scale * w2(pack)[k * lanes + count];
+    void write(std::size_t panel, double scale, const Gradient& out) const {
+        for (std::size_t p = 0; p < panel_packs; ++p) write_pack(panel * panel_packs + p, scale, out);
     }
 
 private:
+    void write_pack(std::size_t pack, double scale, const Gradient& out) const {
+        const std::size_t first = pack * lanes, hidden = net_.hidden(), inputs = net_.inputs();
+        if (first > hidden) return;
+        const std::size_t count = std::min(lanes, hidden - first);
+        for (std::size_t i = 0; i < inputs; ++i)
+            store_part(out.w1.row(i) + first, scale * load(w1(pack) + i * panel_width), count);
+        store_part(out.b1 + first, scale * load(w1(pack) + inputs * panel_width), count);
+        for (std::size_t k = 0; k < net_.outputs(); ++k) {
+            const Pack sums = scale * load(w2(pack) + k * panel_width);
+            for (std::size_t l = 0; l < count; ++l) out.w2.row(first + l)[k] = lane(sums, l);
+            if (count < lanes) out.b2[k] = lane(sums, count);
+        }
+    }
+
     const Network& net_;
     std::size_t w1_rows_, stride_;
     double* data_;

@@ -7,6 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace secant::SECANT_ISA {
 
 #if !defined(__GNUC__) || defined(SECANT_SCALAR)
@@ -52,6 +56,34 @@ inline void store_part(double* to, Pack p, std::size_t count) {
 }
 
 constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
+
+// The lanes of x in double, exactly.
+template <class X>
+Pack widen(const X* x) {
+    double v[lanes];
+    for (std::size_t l = 0; l < lanes; ++l) v[l] = static_cast<double>(x[l]);
+    return load(v);
+}
+
+// Appends the lanes of v that are not zero to `values`, and their numbers, counted from `first`, to `columns`. Returns how
+// many; up to a pack more may be written behind them.
+inline std::size_t append_nonzeros(Pack v, std::uint32_t first, std::uint32_t* columns, double* values) {
+#if defined(__AVX512F__) && !defined(SECANT_SCALAR)
+    const __mmask8 mask = _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
+    const __m256i numbers = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    store(values, _mm512_maskz_compress_pd(mask, v));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(columns), _mm256_maskz_compress_epi32(mask, numbers));
+    return static_cast<std::size_t>(std::popcount(static_cast<unsigned>(mask)));
+#else
+    std::size_t count = 0;
+    for (std::size_t l = 0; l < lanes; ++l) {  // writes first and decides later: no branch to mispredict
+        columns[count] = first + static_cast<std::uint32_t>(l);
+        values[count] = lane(v, l);
+        count += lane(v, l) != 0.0;
+    }
+    return count;
+#endif
+}
 
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>

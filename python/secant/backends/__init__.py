@@ -22,7 +22,9 @@ _in_context: ContextVar[str | None] = ContextVar("secant_backend", default=None)
 
 def get_backend(name: str | None = None) -> Backend:
     """Return the backend called ``name``; None means the one in use."""
-    return _load(name or _in_context.get() or _chosen or _default())
+    if name is not None:
+        return _load(one_of("backend", name, BACKENDS))
+    return _load(_in_context.get() or _chosen or _default())
 
 
 def set_backend(name: str) -> None:
@@ -40,8 +42,7 @@ def set_backend(name: str) -> None:
         If it cannot be imported.
     """
     global _chosen
-    _load(name)
-    _chosen = name
+    _chosen = get_backend(one_of("backend", name, BACKENDS)).name
 
 
 @contextmanager
@@ -59,8 +60,7 @@ def use_backend(name: str) -> Iterator[None]:
     ImportError
         If it cannot be imported.
     """
-    _load(name)
-    token = _in_context.set(name)
+    token = _in_context.set(get_backend(one_of("backend", name, BACKENDS)).name)
     try:
         yield
     finally:
@@ -69,8 +69,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 @cache
 def _load(name: str) -> Backend:
-    module = importlib.import_module(f"secant.backends.{one_of('backend', name, BACKENDS)}")
-    return cast(Backend, module)
+    return cast(Backend, importlib.import_module(f"secant.backends.{name}"))
 
 
 @cache

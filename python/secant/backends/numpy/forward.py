@@ -16,17 +16,19 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def softmax(x: Floats) -> Floats:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    y: Floats = e / e.sum(axis=-1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities make NaN, as they should
+        e = np.exp(x - x.max(axis=-1, keepdims=True))
+        y: Floats = e / e.sum(axis=-1, keepdims=True)
     return y
 
 
 def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
+    if t.ndim == 1:
+        y, t = y[np.arange(len(y)), t], np.ones(len(y))
     if y.min() < 0 or t.min() < 0:
         return np.nan
-    if t.ndim == 1:
-        return float(-np.sum(np.log(y[np.arange(len(y)), t] + 1e-7)) / len(y))
-    return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
+    with np.errstate(invalid="ignore"):
+        return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:

@@ -1,0 +1,283 @@
+"""Which backend is used, what every backend offers, and that a broken one is never hidden."""
+
+import inspect
+import threading
+
+import numpy as np
+import pytest
+
+import secant
+from secant import backends
+from secant.backends import BACKENDS, base, get_backend
+from secant.errors import ValueRangeError
+
+ORDER = """
+import secant
+from secant.backends import get_backend
+
+print(get_backend().name)
+secant.set_backend("numpy")
+print(get_backend().name)
+with secant.use_backend("cpp"):
+    print(get_backend().name, get_backend("numpy").name)
+print(get_backend().name)
+"""
+
+BROKEN = """
+import importlib.util, sys
+
+
+class First:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return importlib.util.spec_from_file_location(name, FILE) if name == "secant._core" else None
+
+
+sys.meta_path.insert(0, First)
+"""
+
+MISSING = """
+import sys
+
+sys.modules["secant._core"] = None  # what importlib takes for "there is none"
+"""
+
+USE = """
+import secant
+
+print(secant.sigmoid(0.0))
+print(secant.backends.get_backend().name)
+"""
+
+
+@pytest.fixture(autouse=True)
+def chosen(monkeypatch):
+    """Each test starts without a choice, and takes back its own."""
+    monkeypatch.setattr(backends, "_chosen", None)
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Code after which secant._core is there, and cannot be imported."""
+    file = tmp_path / "_core.py"
+    file.write_text("raise ImportError('undefined symbol: _ZN6secant')")
+    return BROKEN.replace("FILE", repr(str(file)))
+
+
+# ---- selection -------------------------------------------------------------------------------------------------------
+
+
+def test_the_fastest_comes_first():
+    assert BACKENDS[0] == "cpp"
+    assert BACKENDS[-1] == "numpy"
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(
+    ("asked", "first"), [({}, "cpp"), ({"SECANT_BACKEND": "numpy"}, "numpy"), ({"SECANT_BACKEND": ""}, "cpp")], ids=str
+)
+def test_a_context_counts_before_a_choice_and_that_before_the_environment(run_python, asked, first):
+    done = run_python(ORDER, "-W", "error", **asked)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.split("\n") == [first, "numpy", "cpp numpy", "numpy", ""]
+
+
+@pytest.mark.parametrize("name", ["cuda", "NumPy", " numpy"])
+def test_an_unknown_name_in_the_environment_is_an_error(run_python, name):
+    done = run_python(USE, SECANT_BACKEND=name)
+    assert done.returncode == 1
+    expected = f"ValueRangeError: SECANT_BACKEND must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}"
+    assert done.stderr.strip().endswith(expected)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", ["cuda", "", None, "base", "CPP"], ids=repr)
+def test_an_unknown_name_is_an_error_that_lists_the_good_ones(name):
+    good = ", ".join(map(repr, BACKENDS))
+    for choose in (secant.set_backend, lambda name: secant.use_backend(name).__enter__()):
+        with pytest.raises(ValueRangeError) as caught:
+            choose(name)
+        assert str(caught.value) == f"backend must be one of {good}, got {name!r}"
+
+
+def test_a_name_that_is_no_name_is_an_error_too():
+    with pytest.raises(ValueRangeError, match=r"^backend must be one of .*, got \['cpp'\]$"):
+        secant.set_backend(["cpp"])
+
+
+def test_an_empty_name_is_an_error_for_a_network_too():
+    with pytest.raises(ValueRangeError, match=r"^backend must be one of .*, got ''$"):
+        secant.TwoLayerNet(3, 2, 2, backend="")
+
+
+def test_a_failed_choice_changes_nothing():
+    secant.set_backend("numpy")
+    with pytest.raises(ValueRangeError):
+        secant.set_backend("cuda")
+    assert get_backend().name == "numpy"
+
+
+def test_a_choice_holds_until_the_next(backend):
+    other = next(name for name in BACKENDS if name != backend)
+    secant.set_backend(backend)
+    with secant.use_backend(other):
+        assert get_backend().name == other
+        secant.set_backend(other)
+    assert backends._chosen == other
+
+
+def test_contexts_nest(backend):
+    with secant.use_backend("numpy"):
+        with secant.use_backend(backend):
+            assert get_backend().name == backend
+            with secant.use_backend("numpy"):
+                assert get_backend().name == "numpy"
+            assert get_backend().name == backend
+        assert get_backend().name == "numpy"
+    assert get_backend().name == backend
+
+
+def test_a_context_ends_also_when_an_error_leaves_it(backend):
+    with pytest.raises(ZeroDivisionError), secant.use_backend("numpy"):
+        raise ZeroDivisionError
+    assert get_backend().name == backend
+
+
+def test_a_context_holds_for_its_own_thread_only(backend):
+    secant.set_backend("numpy")
+    inside, seen = threading.Event(), {}
+
+    def elsewhere():
+        with secant.use_backend(backend):
+            inside.set()
+            seen["there"] = get_backend().name
+            leave.wait(timeout=30)
+            seen["still there"] = get_backend().name
+
+    leave = threading.Event()
+    thread = threading.Thread(target=elsewhere)
+    with secant.use_backend("numpy"):
+        thread.start()
+        assert inside.wait(timeout=30)
+        assert get_backend().name == "numpy"
+    leave.set()
+    thread.join(timeout=30)
+    assert seen == {"there": backend, "still there": backend}
+
+
+def test_a_network_keeps_its_backend_whatever_is_in_use(backend):
+    net = secant.TwoLayerNet(3, 2, 2, rng=0, backend=backend)
+    expected = net.predict([1, 2, 3]).tobytes()
+    for name in ("numpy", backend):
+        with secant.use_backend(name):
+            assert net.predict([1, 2, 3]).tobytes() == expected
+
+
+# ---- what every backend offers ---------------------------------------------------------------------------------------
+
+OPERATIONS = dict(inspect.getmembers(base.Backend, inspect.isfunction))
+OPERATIONS = {name: function for name, function in OPERATIONS.items() if not name.startswith("_")}
+
+
+def arguments():
+    """A value for each parameter of the protocol, by name."""
+    rng = np.random.RandomState(0)
+    net = base.Parameters(rng.normal(size=(3, 4)), np.zeros(4), rng.normal(size=(4, 2)), np.zeros(2), "sigmoid")
+    x, y = rng.uniform(size=(5, 3)), np.full((5, 2), 0.5)
+    return {
+        "net": net,
+        "x": x,
+        "array": x,
+        "y": y,
+        "t": np.array([0, 1, 1, 0, 1]),
+        "h": 1e-4,
+        "method": "direct",
+        "n_threads": 1,
+    }
+
+
+def test_the_protocol_has_operations():
+    assert {"all_finite", "sigmoid", "softmax", "cross_entropy", "predict", "gradient"} <= OPERATIONS.keys()
+
+
+def arrays_of(result):
+    """The numbers of a result: an array, gradients, or gradients and how they were computed."""
+    if isinstance(result, base.Gradients):
+        return list(result)
+    return list(result[0]) if isinstance(result, tuple) else [result]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_backend_has_every_operation_with_the_same_parameter_names(backend, operation):
+    names = list(inspect.signature(OPERATIONS[operation]).parameters)[1:]
+    function = getattr(get_backend(), operation)
+    by_name = function(**{name: arguments()[name] for name in names})
+    by_position = function(*(arguments()[name] for name in names))
+    expected = getattr(get_backend("numpy"), operation)(*(arguments()[name] for name in names))
+    assert type(by_name) is type(expected)
+    for first, again, right in zip(*map(arrays_of, (by_name, by_position, expected)), strict=True):
+        np.testing.assert_array_equal(first, again)
+        np.testing.assert_allclose(first, right, atol=1e-10)
+
+
+def test_every_backend_says_its_name(backend):
+    assert get_backend(backend).name == backend
+
+
+def test_gradients_are_named_in_every_backend(backend):
+    values = arguments()
+    grads = get_backend().gradient(values["net"], values["x"], values["t"], 1)
+    assert isinstance(grads, base.Gradients)
+    assert list(grads._asdict()) == ["W1", "b1", "W2", "b2"]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=repr)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("index", [0, 1, 8191, 8192, 99_999])
+def test_no_element_that_is_not_finite_is_overlooked(backend, bad, dtype, index):
+    array = np.full((100, 1000), np.finfo(dtype).max, dtype)
+    assert get_backend().all_finite(array) is True
+    array.flat[index] = bad
+    assert get_backend().all_finite(array) is False
+
+
+# ---- broken and missing extensions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("-W", "ignore")], ids=str)
+def test_a_broken_extension_is_an_error_and_not_a_slow_backend(run_python, broken, options):
+    done = run_python(broken + USE, *options)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.strip().endswith("ImportError: undefined symbol: _ZN6secant")
+
+
+def test_a_broken_extension_is_an_error_each_time(run_python, broken):
+    again = "try:\n    secant.sigmoid(0.0)\nexcept ImportError:\n    secant.sigmoid(1.0)"
+    done = run_python(f"{broken}\nimport secant\n{again}")
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("ImportError: undefined symbol: _ZN6secant")
+
+
+def test_a_broken_extension_does_not_keep_anyone_from_the_numpy_backend(run_python, broken):
+    done = run_python(broken + USE, "-W", "error", SECANT_BACKEND="numpy")
+    assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
+
+
+def test_a_missing_extension_is_said_once_and_numpy_computes(run_python):
+    done = run_python(MISSING + USE)
+    assert (done.stdout, done.returncode) == ("0.5\nnumpy\n", 0)
+    said = "RuntimeWarning: secant was installed without its compiled core: using the slow NumPy backend"
+    assert done.stderr.count(said) == 1
+
+
+def test_a_missing_extension_that_was_asked_for_is_an_error(run_python):
+    done = run_python(MISSING + USE, SECANT_BACKEND="cpp")
+    assert done.returncode == 1
+    assert "secant._core" in done.stderr.strip().split("\n")[-1]
+
+
+def test_importing_secant_does_not_look_at_the_extension_yet(run_python, broken):
+    for state in (broken, MISSING):
+        done = run_python(f"{state}\nimport secant", "-W", "error")
+        assert (done.stderr, done.returncode) == ("", 0)

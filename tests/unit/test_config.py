@@ -1,0 +1,120 @@
+"""show_config, and the instruction set: each one that this machine runs can be forced, and is the one that runs."""
+
+import platform
+import re
+
+import numpy as np
+import pytest
+
+import secant
+from secant.backends import BACKENDS
+
+GRADIENT = """
+import numpy as np
+import secant
+from secant import _core
+
+rng = np.random.RandomState(0)
+net = secant.TwoLayerNet(20, 9, 5, weight_init_std=1.0, rng=rng)
+grads = net.numerical_gradient(rng.uniform(size=(7, 20)), rng.uniform(size=(7, 5)))
+print(_core.build_info()["isa"])
+print(*(value.hex() for grad in grads.values() for value in grad.ravel()))
+"""
+
+
+def facts(capsys):
+    secant.show_config()
+    return dict(re.split(r" {2,}", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+
+
+def test_show_config_prints_the_facts_of_a_bug_report(backend, capsys):
+    shown = facts(capsys)
+    assert shown["secant"] == secant.__version__
+    assert shown["python"] == platform.python_version()
+    assert shown["numpy"] == np.__version__
+    assert shown["platform"] == platform.platform()
+    assert shown["backend"] == f"{backend} (of {', '.join(BACKENDS)})"
+
+
+@pytest.mark.usefixtures("compiled")
+def test_show_config_prints_how_the_core_was_built(capsys):
+    from secant import _core
+
+    shown = facts(capsys)
+    build = _core.build_info()
+    usable = ", ".join(build["usable_isas"])
+    assert re.fullmatch(r"(gcc|clang) \d+.*", shown["compiler"])
+    assert shown["instruction set"] == f"{build['isa']} (this machine runs {usable})"
+    assert shown["openmp"] == (str(build["openmp"]) if build["openmp"] else "none")
+    assert shown["threads"] == str(_core.max_threads())
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_show_config_prints_the_threads_that_openmp_allows(run_python, threads):
+    from secant import _core
+
+    done = run_python("import secant; secant.show_config()", OMP_NUM_THREADS=threads)
+    expected = threads if _core.build_info()["openmp"] else "1"
+    assert re.search(rf"^threads +{expected}$", done.stdout, re.MULTILINE)
+
+
+def test_the_numpy_backend_has_no_compiler_to_show(capsys):
+    with secant.use_backend("numpy"):
+        assert facts(capsys).keys() == {"secant", "python", "numpy", "platform", "backend"}
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_best_instruction_set_is_the_default_and_the_baseline_is_always_there():
+    from secant import _core
+
+    usable = _core.build_info()["usable_isas"]
+    assert usable[-1] == "baseline"
+    assert len(set(usable)) == len(usable)
+    known = ("x86_64_v4", "x86_64_v3", "baseline") if platform.machine() in ("x86_64", "AMD64") else ("baseline",)
+    assert usable == tuple(name for name in known if name in usable)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_each_instruction_set_can_be_forced_is_the_one_that_runs_and_agrees(run_python):
+    from secant import _core
+
+    results = {}
+    for isa in _core.build_info()["usable_isas"]:
+        runs = [run_python(GRADIENT, "-W", "error", SECANT_ISA=isa) for _ in range(2)]
+        assert [run.stderr for run in runs] == ["", ""]
+        assert runs[0].stdout == runs[1].stdout  # bits, with the instruction set given
+        ran, values = runs[0].stdout.splitlines()
+        assert ran == isa
+        results[isa] = [float.fromhex(value) for value in values.split()]
+    for values in results.values():
+        np.testing.assert_allclose(values, results["baseline"], rtol=0, atol=2e-14)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_an_empty_instruction_set_is_none(run_python):
+    shown = [run_python(GRADIENT, **asked).stdout for asked in ({}, {"SECANT_ISA": ""})]
+    assert shown[0] == shown[1] != ""
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("isa", ["sse9", "Baseline", "x86_64_v4 ", "x86_64"])
+def test_an_unknown_instruction_set_is_an_error_that_lists_the_good_ones(run_python, isa):
+    from secant import _core
+
+    done = run_python("import secant; secant.sigmoid(0.0)", SECANT_ISA=isa)
+    good = ", ".join(_core.build_info()["usable_isas"])
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(f"ImportError: SECANT_ISA must be one of {good} on this machine, got '{isa}'")
+
+
+def test_an_unknown_instruction_set_does_not_matter_to_numpy(run_python):
+    done = run_python("import secant; print(secant.sigmoid(0.0))", SECANT_ISA="sse9", SECANT_BACKEND="numpy")
+    assert (done.stdout, done.stderr) == ("0.5\n", "")
+
+
+@pytest.mark.usefixtures("compiled")
+def test_the_core_leaves_subnormal_numbers_alone(run_python):
+    """A library linked with -ffast-math makes the whole process flush them to zero."""
+    done = run_python("import secant; secant.sigmoid(0.0); import numpy as np; print(np.float64(2.0**-1074) / 1 > 0)")
+    assert done.stdout == "True\n"
