@@ -1,8 +1,8 @@
-"""Time `direct` against the NumPy loop: one gradient of 784-50-10, all 39,760 parameters, a batch of 100.
+"""Time the two methods against the NumPy loop: one gradient of 784-50-10, all 39,760 parameters, a batch of 100.
 
     python bench/gradient.py [--rounds 3]
 
-Both run in this process, in turn; the loop with one BLAS thread, with which it is faster. Answers are compared first.
+All run in this process, in turn; the loop with one BLAS thread, with which it is faster. Answers are compared first.
 """
 
 import argparse
@@ -13,9 +13,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import cases
+from secant.backends.base import Method
 from timing import interleaved
 
 H = 1e-4
+METHODS: tuple[Method, ...] = ("direct", "series")
 THREADS = (1, 2)
 
 
@@ -23,24 +25,22 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="times that everything is timed (default: 3)")
-    rounds = parser.parse_args().rounds
-    print("\n".join(table(rounds)))
+    print("\n".join(table(parser.parse_args().rounds)))
 
 
 def table(rounds: int) -> list[str]:
     """The rows of the table, as Markdown."""
     lines = [
-        "| input | non-zero | threads | direct, ms | NumPy loop, s | times faster |",
-        "| --- | --: | --: | --: | --: | --: |",
+        "| input | non-zero | method | threads | Secant, ms | NumPy loop, s | times faster |",
+        "| --- | --: | --- | --: | --: | --: | --: |",
     ]
     for name, make in (("MNIST", cases.mnist), ("dense", cases.dense)):
         with threadpool_limits(1, user_api="blas"):
             times = _times(make, rounds)
-        loop = times.pop("loop")
-        density = make().density
-        for threads, seconds in times.items():
+        loop, density = times.pop("loop"), make().density
+        for key, seconds in times.items():
             lines.append(
-                f"| {name} | {density:.0%} | {threads} | {seconds * 1e3:.2f} | {loop:.1f} | {loop / seconds:,.0f} |"
+                f"| {name} | {density:.0%} | {key} | {seconds * 1e3:.2f} | {loop:.1f} | {loop / seconds:,.0f} |"
             )
     return lines
 
@@ -49,9 +49,12 @@ def _times(make: Callable[..., cases.Case], rounds: int) -> dict[str, float]:
     fast, x, t = make(backend="cpp")
     slow = make(backend="numpy").net
     contestants: dict[str, Callable[[], object]] = {"loop": partial(slow.numerical_gradient, x, t, h=H)}
-    for threads in THREADS:
-        contestants[str(threads)] = partial(fast.numerical_gradient, x, t, h=H, method="direct", n_threads=threads)
-    _require_agreement(fast.numerical_gradient(x, t, h=H), slow.numerical_gradient(x, t, h=H), slow.loss(x, t))
+    expected, loss = slow.numerical_gradient(x, t, h=H), slow.loss(x, t)
+    for method in METHODS:
+        _require_agreement(fast.numerical_gradient(x, t, h=H, method=method), expected, loss)
+        for threads in THREADS:
+            call = partial(fast.numerical_gradient, x, t, h=H, method=method, n_threads=threads)
+            contestants[f"{method} | {threads}"] = call
     return interleaved(contestants, rounds)
 
 

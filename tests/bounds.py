@@ -17,8 +17,8 @@ class Promise(NamedTuple):
 CONTRACT = (
     Promise("sigmoid, softmax, log in the compiled core", "2 ulp"),
     Promise("predict, loss", "1e-14 · max(1, value) for pre-activations of order 1; each adds eps · I · Σ abs(x w)"),
-    Promise("direct, against the exact central difference at the same h", "1e-14 · max(1, max abs(x))"),
-    Promise("direct, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
+    Promise("direct and series, against the exact central difference at the same h", "1e-14 · max(1, max abs(x))"),
+    Promise("direct and series, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
     Promise("results for 1, 2, ... threads, and for a call repeated", "the same bits"),
     Promise("training, against the NumPy loop, same seed", "losses within 1e-9 over 20 iterations of a small net"),
     Promise("NaN, infinity, wrong shapes and types", "an error that names the argument, before any work"),

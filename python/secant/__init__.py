@@ -8,6 +8,7 @@
 from importlib.metadata import version as _version
 
 from secant.backends import set_backend, use_backend
+from secant.backends.base import GradientInfo
 from secant.config import show_config
 from secant.datasets import load_mnist
 from secant.differentiation import (
@@ -50,6 +51,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DownloadError",
+    "GradientInfo",
     "History",
     "MissingExtraError",
     "ParamsError",

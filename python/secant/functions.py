@@ -1,7 +1,6 @@
 """Activations, losses and label conversion: the chapter's functions, computed by the backend in use."""
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

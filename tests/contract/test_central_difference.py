@@ -33,13 +33,16 @@ def random_case(seed, sizes=(5, 4, 3), samples=4, weights=1.0, inputs=1.0, outpu
 
 
 def error(net, x, t, h):
-    """The largest error of direct, as a share of the contract's bound for this backend."""
-    got = net.numerical_gradient(x, t, h=h, method="direct")
+    """The largest error of any method, as a share of the contract's bound for this backend."""
     true = oracles.gradients(net.params, x, t, h, net.output_activation)
     bound = bounds.central_difference(x)
     if secant.backends.get_backend(net.backend).name == "numpy":
         bound += bounds.numpy_loop(net.loss(x, t), h)
-    return max(np.abs(got[name] - true[name]).max() for name in true) / bound
+    errors = []
+    for method in ("direct", "auto"):
+        got = net.numerical_gradient(x, t, h=h, method=method)
+        errors += [np.abs(got[name] - true[name]).max() for name in true]
+    return max(errors) / bound
 
 
 def test_oracle_is_the_literal_definition():
@@ -112,7 +115,7 @@ def test_any_network(seed, sizes, samples, weights, inputs, exponent, output, ki
 @pytest.mark.usefixtures("compiled")
 def test_sampled_parameters_of_a_real_batch():
     net, x, t = cases.mnist(100)
-    got = net.numerical_gradient(x, t)
+    by_method = [net.numerical_gradient(x, t, method=method) for method in ("direct", "series")]
     truth = oracles.Network(net.params, x, t)
     rng = np.random.RandomState(5)
     lit = np.flatnonzero((x != 0).sum(axis=0) > 20)
@@ -120,18 +123,21 @@ def test_sampled_parameters_of_a_real_batch():
     picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [("b1", (7,)), ("b2", (3,))]
     for name, index in picks:
         exact = float(truth.central_difference(name, index, 1e-4))
-        assert abs(got[name][index] - exact) <= bounds.central_difference(x), (name, index)
+        for got in by_method:
+            assert abs(got[name][index] - exact) <= bounds.central_difference(x), (name, index)
 
 
 @pytest.mark.usefixtures("compiled")
 def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
     compiled, x, t = cases.mnist(100)
     loop = cases.mnist(100, backend="numpy").net
-    fast, slow = compiled.numerical_gradient(x, t), loop.numerical_gradient(x, t, method="direct")
+    slow = loop.numerical_gradient(x, t)
     bound = bounds.numpy_loop(loop.loss(x, t), 1e-4)
     assert sum(grad.size for grad in slow.values()) == 39_760
-    for name, grad in slow.items():
-        assert np.abs(fast[name] - grad).max() <= bound, name
+    for method in ("direct", "series"):
+        fast = compiled.numerical_gradient(x, t, method=method)
+        for name, grad in slow.items():
+            assert np.abs(fast[name] - grad).max() <= bound, (method, name)
 
 
 @pytest.mark.usefixtures("compiled")

@@ -1,0 +1,67 @@
+"""The series: which order is taken, that its bound holds, and that nothing unproven passes for proven."""
+
+import numpy as np
+import pytest
+from test_central_difference import OUTPUTS, TARGETS, random_case
+
+import bounds
+import oracles
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+
+def gradient(case, h, method="auto"):
+    net, x, t = case
+    return net.numerical_gradient(x, t, h=h, method=method, return_info=True)
+
+
+@pytest.mark.parametrize(("h", "order"), [(1e-6, 3), (1e-4, 3), (1e-2, 9), (0.3, 0)])
+def test_the_order_grows_with_h_until_none_is_proven(h, order):
+    _, info = gradient(random_case(1, weights=0.1, inputs=0.5), h)
+    assert info.order == order
+    assert info.method == ("series" if order else "direct")
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("h", [1e-3, 2e-3, 4e-3])
+def test_high_orders_are_right(output, kind, h):
+    net, x, t = random_case(2, weights=0.3, output=output, kind=kind)
+    got, info = gradient((net, x, t), h, "series")
+    true = oracles.gradients(net.params, x, t, h, output)
+    assert info.order >= 5
+    assert max(np.abs(got[name] - true[name]).max() for name in true) <= bounds.central_difference(x)
+
+
+def test_each_sample_has_an_order_of_its_own():
+    net, x, t = random_case(3, samples=4)
+    x[0] *= 1e-3
+    x[1] *= 1e3
+    grads, info = gradient((net, x, t), 1e-3)
+    assert info.method == "mixed"
+    assert sum(info.samples.values()) == len(x)
+    direct, _ = gradient((net, x, t), 1e-3, "direct")
+    for name, grad in direct.items():
+        assert np.abs(grads[name] - grad).max() <= 2 * bounds.central_difference(x)
+
+
+def test_a_series_that_is_not_proven_is_refused():
+    with pytest.raises(secant.UnsupportedError, match="no proven order for 4 of 4 samples at h = 1"):
+        gradient(random_case(4), 1.0, "series")
+
+
+def test_the_bound_is_within_a_hundredth_of_the_rounding_of_the_loop():
+    for seed in range(50):
+        for h in (1e-5, 1e-4, 1e-3):
+            _, info = gradient(random_case(seed, weights=2.0), h)
+            assert info.truncation_bound <= 0.01 * bounds.EPS / h * 1.001
+
+
+def test_backpropagation_is_the_series_of_order_1():
+    net, x, t = random_case(5)
+    derivative = net.gradient(x, t)
+    limit, info = gradient((net, x, t), 1e-9, "series")
+    assert info.order == 3
+    for name, grad in derivative.items():
+        assert np.abs(limit[name] - grad).max() <= 1e-15
