@@ -143,7 +143,7 @@ def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike) -> float:
     y = validation.float_array("y", y)
     if y.ndim not in (1, 2) or y.size == 0:
         raise ShapeError(f"y must have shape (N, O) or (O,) and not be empty, got {y.shape}")
-    rows = np.atleast_2d(y)
+    rows = y if y.ndim == 2 else y[np.newaxis]
     checked = validation.targets(t, *rows.shape, single=y.ndim == 1)
     loss = backend.cross_entropy(rows, checked)
     if not math.isfinite(loss):  # only then is it worth a look at every element

@@ -71,6 +71,8 @@ def float_array(name: str, value: ArrayLike) -> Floats:
 
 def as_float64(array: NDArray[Any]) -> Floats:
     """The array as C-contiguous float64; what is beyond its range becomes infinite."""
+    if array.dtype.itemsize <= 8:
+        return np.asarray(array, dtype=np.float64, order="C")
     with np.errstate(over="ignore"):
         return np.asarray(array, dtype=np.float64, order="C")
 

@@ -2,6 +2,7 @@
 
 import inspect
 import threading
+from contextvars import Context
 
 import numpy as np
 import pytest
@@ -117,13 +118,11 @@ def test_a_failed_choice_changes_nothing():
     assert get_backend().name == "numpy"
 
 
-def test_a_choice_holds_until_the_next(backend):
-    other = next(name for name in BACKENDS if name != backend)
-    secant.set_backend(backend)
-    with secant.use_backend(other):
-        assert get_backend().name == other
-        secant.set_backend(other)
-    assert backends._chosen == other
+def test_a_choice_holds_until_the_next_and_everywhere_but_in_a_context(backend):
+    for name in ("numpy", backend):
+        secant.set_backend(name)
+        assert Context().run(get_backend).name == name
+        assert get_backend().name == backend  # the fixture's context
 
 
 def test_contexts_nest(backend):

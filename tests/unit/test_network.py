@@ -767,7 +767,7 @@ def test_what_an_overridden_predict_returns_is_checked(backend, y, message):
     assert str(caught.value) == message
 
 
-def test_each_object_warns_for_itself():
+def test_each_object_warns_for_itself(backend):
     x, t = batch()
     for _ in range(2):
         with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is not the one that Secant defines: "):
