@@ -1,5 +1,6 @@
 """What all tests share: the backends to run with, a fresh interpreter, and NumPy's random state left as it was."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import pytest
 
 import secant
 from secant.backends import BACKENDS, get_backend
+
+if importlib.util.find_spec("secant._core") is None:
+    secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
 
 
 @contextmanager

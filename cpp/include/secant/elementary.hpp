@@ -100,10 +100,12 @@ struct Sigmoid {
 inline Sigmoid sigmoid(Pack a) {
     const Pack e = exp(select(a > 0.0, -a, a));
     const Pack sum = 1.0 + e;
-    const Pack lost = e - (sum - 1.0);
     const Pack rough = 1.0 / sum;
-    const Pack large = rough + rough * ((1.0 - rough * sum) - rough * lost);
-    const Pack small = e * large;
+    const Pack lost = rough * (e - (sum - 1.0));  // what 1 + e rounded off, relative
+    // With a fused multiply-add the rounding of the quotient is mended too, and a product replaces a second division.
+    const Pack large = fused ? rough + rough * ((1.0 - rough * sum) - lost) : rough - rough * lost;
+    const Pack quotient = e / sum;
+    const Pack small = fused ? e * large : quotient - quotient * lost;
     return {select(a > 0.0, large, small), select(a > 0.0, small, large)};
 }
 

@@ -31,6 +31,13 @@ using Bits __attribute__((vector_size(8 * lanes))) = std::uint64_t;
 inline double lane(const Pack& p, std::size_t i) { return p[i]; }
 #endif
 
+// Whether a * b + c is rounded once.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr bool fused = true;
+#else
+constexpr bool fused = false;
+#endif
+
 // x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
 inline Pack broadcast(double x) { return x - Pack{}; }
 
