@@ -42,15 +42,20 @@ inline Inputs inputs(const py::array& x) {
     return view(Inputs::Type::uint8);
 }
 
+// Of indices or labels. A negative one is larger than any other when it is read without its sign.
+inline std::uint64_t largest(const std::int64_t* values, std::size_t size) {
+    std::uint64_t most = 0;
+    for (std::size_t i = 0; i < size; ++i) most = std::max(most, static_cast<std::uint64_t>(values[i]));
+    return most;
+}
+
 // t(N,) of int64 are labels, t(N,O) of float64 are weights.
 inline Targets targets(const py::array& t, std::size_t rows, std::size_t classes) {
     require(t.ndim() >= 1 && length(t, 0) == rows, "t must have a row for each of x");
     if (py::isinstance<Array<std::int64_t>>(t)) {
         require(t.ndim() == 1, "labels must be one-dimensional");
         const auto* labels = static_cast<const std::int64_t*>(t.data());
-        std::uint64_t largest = 0;  // a negative label is larger than any other when read without its sign
-        for (std::size_t n = 0; n < rows; ++n) largest = std::max(largest, static_cast<std::uint64_t>(labels[n]));
-        require(largest < classes, "a label is out of range");
+        require(largest(labels, rows) < classes, "a label is out of range");
         return {labels, nullptr};
     }
     require(py::isinstance<Array<double>>(t) && t.ndim() == 2 && length(t, 1) == classes,

@@ -98,36 +98,57 @@ GradientCall::Method method_named(const std::string& name) {
     return GradientCall::Method::automatic;
 }
 
-// How many multiplications a sample's series, or its direct evaluation, is worth.
-std::size_t cost(GradientCall::Method method, const Network& net) {
-    return method == GradientCall::Method::direct ? 10 * net.outputs() : 2;
+Batch samples(const Network& net, const py::array& x, const py::array& t) {
+    const Inputs from = inputs(x);
+    require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
+    return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
+}
+
+// How many multiplications a sample is worth: its forward pass and its series, or its direct evaluation.
+std::size_t cost(const GradientCall& call) {
+    const Network& net = call.net;
+    return net.hidden() * (net.inputs() + net.outputs()) *
+           (call.method == GradientCall::Method::direct ? 10 * net.outputs() : 2);
 }
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
 py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                   bool sigmoid_output, const py::array& x, const py::array& t, const std::string& method_name, double h,
+                   bool sigmoid_output, const py::array& x, const py::array& t, const std::string& method, double h,
                    int threads) {
-    const GradientCall::Method method = method_named(method_name);
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
-    const Inputs from = inputs(x);
-    require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
+    const Batch batch = samples(net, x, t);
     Array<double> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
     Array<double> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
     GradientReport report{};
-    const GradientCall call{net,
-                            from,
-                            targets(t, from.rows, net.outputs()),
-                            method,
-                            h,
-                            {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()},
-                            &report,
-                            choose_threads(threads, cost(method, net) * multiplications(net, from)),
-                            interrupted};
+    GradientCall call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
+    call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
+    call.threads = choose_threads(threads, cost(call) * batch.size);
     run_in_memory([&](void* block) { return kernels->gradient(call, block); });
-    py::dict samples;
+    py::dict by_order;
     for (int order = 0; order < 10; ++order)
-        if (report.samples[order] > 0) samples[py::int_(order)] = report.samples[order];
-    return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), samples, report.truncation_bound);
+        if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
+    return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
+}
+
+// Updates the parameters once for each row of indices(iterations,batch); returns the losses, of as many iterations as were
+// completed.
+py::array train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
+                const py::array& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
+                double h, double rate, int threads) {
+    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+    Batch batch = samples(net, x, t);
+    require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
+    require(largest(indices.data(), static_cast<std::size_t>(indices.size())) < batch.size, "an index is out of range");
+    batch.size = length(indices, 1);
+    GradientReport report{};
+    GradientCall call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
+    call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
+    call.threads = choose_threads(threads, cost(call) * batch.size);
+    Array<double> losses(static_cast<py::ssize_t>(length(indices, 0)));
+    std::size_t done = 0;
+    const TrainingCall training{call, indices.data(), length(indices, 0), losses.mutable_data(), &done};
+    run_in_memory([&](void* block) { return kernels->train(training, block); });
+    return losses[py::slice(0, static_cast<py::ssize_t>(done), 1)];
 }
 
 py::dict build_info() {
@@ -169,6 +190,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("x"), py::arg("threads"));
     m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
           py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
+    m.def("train", &train, py::arg("w1").noconvert(), py::arg("b1").noconvert(), py::arg("w2").noconvert(),
+          py::arg("b2").noconvert(), py::arg("sigmoid_output"), py::arg("x"), py::arg("t"), py::arg("indices"),
+          py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"));
     m.def("build_info", &build_info);
     m.def("max_threads", &max_threads);
     m.def("end_threads", &end_threads);

@@ -1,7 +1,7 @@
 // The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
 #include <atomic>
 
-#include "secant/gradients.hpp"
+#include "secant/trainer.hpp"
 
 namespace secant::SECANT_ISA {
 namespace {
@@ -47,6 +47,6 @@ void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
 #define SECANT_TEXT(name) SECANT_TEXT_(name)
 
 extern const Kernels kernels;
-const Kernels kernels{SECANT_TEXT(SECANT_ISA), all_finite, sigmoid_array, softmax_array, cross_entropy, predict, gradient};
+const Kernels kernels{SECANT_TEXT(SECANT_ISA), all_finite, sigmoid_array, softmax_array, cross_entropy, predict, gradient, train};
 
 }  // namespace secant::SECANT_ISA

@@ -24,8 +24,9 @@ def save(path: str | os.PathLike[str], net: Parameters) -> None:
     np.savez(buffer, **net._asdict())
     try:
         write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}; give another path") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} could not be written: {reason}; give another path") from error
 
 
 def load(path: str | os.PathLike[str]) -> Parameters:
@@ -34,12 +35,14 @@ def load(path: str | os.PathLike[str]) -> Parameters:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
                 raise ValueError(f"it unpacks to more than {LARGEST} bytes")
-        with warnings.catch_warnings(action="error"), np.load(path, allow_pickle=False) as arrays:
+        with warnings.catch_warnings(action="error", category=UserWarning), np.load(path, allow_pickle=False) as arrays:
             activation = str(arrays["output_activation"])
             validation.one_of("output_activation", activation, get_args(OutputActivation))
             params = validation.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
     except OSError as error:
         raise DataError(f"{path} could not be read: {error.strerror or error}") from error
     except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
-        raise DataError(f"{path} does not hold a network that TwoLayerNet.save wrote: {error!r}") from error
+        raise DataError(
+            f"{path} does not hold a network that TwoLayerNet.save wrote: {type(error).__name__}: {error}"
+        ) from error
     return Parameters(*params, cast(OutputActivation, activation))

@@ -37,7 +37,7 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
         If h is not finite and greater than 0.
     """
     h = validation.finite_number("h", h, above=0)
-    if getattr(x, "dtype", None) in (np.float16, np.float32):
+    if isinstance(x, np.ndarray | np.generic) and _loses_h(x.dtype):
         raise DTypeError(f"x must be float64, got {x.dtype}: {_LOST}")
     return (f(x + h) - f(x - h)) / (2 * h)
 
@@ -156,8 +156,13 @@ def require_perturbable(name: str, x: Any) -> None:
     if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        small = x.dtype.kind == "f" and x.dtype.itemsize < 8
-        why = _LOST if small else "it cannot hold x + h" if x.dtype.kind in "biu" else "it is perturbed in place"
+        why = (
+            _LOST
+            if _loses_h(x.dtype)
+            else "it cannot hold x + h"
+            if x.dtype.kind in "biu"
+            else "it is perturbed in place"
+        )
         raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")
@@ -166,8 +171,15 @@ def require_perturbable(name: str, x: Any) -> None:
 _LOST = "h is lost in its rounding"
 
 
+def _loses_h(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" and dtype.itemsize < 8
+
+
 def _number(value: Any) -> float:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"f must return a single number, got {value!r}") from None
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"f must return a real number, got {value!r}")
     if array.size != 1:

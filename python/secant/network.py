@@ -101,14 +101,14 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite.
+            If x is not finite, or so large that a pre-activation overflows.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
         backend = self._backend()
         net = self._parameters(backend)
         x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
-        y = backend.predict(net, x, 0)
+        y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -244,6 +244,7 @@ class TwoLayerNet:
             backend = self._backend()
             net, x, t = self._checked(backend, x, t)
             named, info = backend.numerical_gradient(net, x, t, h, method, threads)
+            _finite(backend, named.b2)
             grads = named._asdict()
         return (grads, info) if return_info else grads
 
@@ -272,7 +273,9 @@ class TwoLayerNet:
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
         backend = self._backend()
         net, x, t = self._checked(backend, x, t)
-        return backend.gradient(net, x, t, threads)._asdict()
+        grads = backend.gradient(net, x, t, threads)
+        _finite(backend, grads.b2)
+        return grads._asdict()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and the output activation to an .npz file, all of it or nothing.
@@ -285,7 +288,9 @@ class TwoLayerNet:
             If the file cannot be written.
         """
         if extra := self.params.keys() - set(PARAM_NAMES):
-            raise ParamsError(f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(extra)} too")
+            raise ParamsError(
+                f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
+            )
         checkpoint.save(path, self._parameters(self._backend()))
 
     @classmethod
@@ -344,6 +349,13 @@ class TwoLayerNet:
 
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+def _finite(backend: Backend, result: Floats) -> Floats:
+    """Return the result, in which a sum that overflowed has left NaN everywhere, b2's gradient included."""
+    if not backend.all_finite(result):
+        raise ValueRangeError("x and params must be small enough for finite pre-activations, got an overflow")
+    return result
 
 
 def _thread_count(n_threads: int | None) -> int:

@@ -103,7 +103,7 @@ def inputs(x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool]) ->
         raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
     if array.shape[0] == 0:
         raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
-    kept = array.dtype in (np.uint8, np.float32, np.float64) and array.dtype.isnative
+    kept = array.dtype in (np.uint8, np.float32, np.float64)
     array = np.asarray(array, order="C") if kept else as_float64(array)
     require_finite("x", array, check)
     return (array[np.newaxis] if single else array), single
@@ -174,7 +174,7 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
     if array.dtype != np.float64:
         raise ParamsError(f"{title} must be float64, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
-        raise ParamsError(f"{title} must have {ndim} dimensions, none of them empty, got shape {array.shape}")
+        raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.writeable:

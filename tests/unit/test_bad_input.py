@@ -233,22 +233,22 @@ BAD_PARAMS = {
     "W1 of one dimension": (
         "W1",
         np.ravel,
-        "params['W1'] must have 2 dimensions, none of them empty, got shape (15,)",
+        "params['W1'] must be 2-dimensional and not empty, got shape (15,)",
     ),
     "b1 as a row": (
         "b1",
         lambda a: a[np.newaxis],
-        "params['b1'] must have 1 dimensions, none of them empty, got shape (1, 5)",
+        "params['b1'] must be 1-dimensional and not empty, got shape (1, 5)",
     ),
     "W1 without hidden units": (
         "W1",
         lambda a: a[:, :0].copy(),
-        "params['W1'] must have 2 dimensions, none of them empty, got shape (3, 0)",
+        "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
     ),
     "W1 without inputs": (
         "W1",
         lambda a: a[:0],
-        "params['W1'] must have 2 dimensions, none of them empty, got shape (0, 5)",
+        "params['W1'] must be 2-dimensional and not empty, got shape (0, 5)",
     ),
     "b1 too short": ("b1", lambda a: a[:4], "params['b1'] must have shape (5,), got (4,)"),
     "W2 too low": ("W2", lambda a: a[:4], "params['W2'] must have shape (5, 2), got (4, 2)"),
@@ -465,3 +465,14 @@ def test_an_error_leaves_the_parameters_as_they_were(backend, call):
         call(net, X, [0, 1, 2, 0])
     assert {name: param.tobytes() for name, param in net.params.items()} == before
     call(net, X, T)
+
+
+@pytest.mark.parametrize("call", ["predict", "loss", "accuracy", "gradient", "numerical_gradient"])
+def test_a_pre_activation_that_overflows_is_an_error(backend, call):
+    net = secant.TwoLayerNet(2, 2, 2, output_activation="identity", rng=0)
+    net.params["b1"][:] = 50.0  # z1 = 1 for both units, so a2 is an infinity, and the softmax NaN
+    net.params["W2"][:] = [[1.7e308, 1.0], [1.7e308, 1.0]]
+    net.params["b2"][0] = 1.7e308
+    arguments = ([[0.0, 0.0]],) if call == "predict" else ([[0.0, 0.0]], [0])
+    with pytest.raises(secant.ValueRangeError, match="small enough for finite pre-activations, got an overflow"):
+        getattr(net, call)(*arguments)

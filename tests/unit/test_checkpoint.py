@@ -294,13 +294,13 @@ BAD_FILES = {
     ),
     "W1 of one dimension": (
         npz(entries(W1=np.zeros(12))),
-        "params['W1'] must have 2 dimensions, none of them empty, got shape (12,)",
+        "params['W1'] must be 2-dimensional and not empty, got shape (12,)",
     ),
     "b1 too long": (npz(entries(b1=np.zeros(5))), "params['b1'] must have shape (4,), got (5,)"),
     "W2 too high": (npz(entries(W2=np.zeros((5, 2)))), "params['W2'] must have shape (4, 2), got (5, 2)"),
     "no hidden units": (
         npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
-        "params['W1'] must have 2 dimensions, none of them empty, got shape (3, 0)",
+        "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
     ),
     "float32": (npz(entries(W1=np.zeros((3, 4), np.float32))), "params['W1'] must be float64, got float32"),
     "nan": (npz(entries(b2=np.array([0, np.nan]))), "params['b2'] must be finite, got nan at (1,)"),
@@ -413,3 +413,15 @@ def test_an_error_of_a_file_is_an_os_error_too(tmp_path):
     assert issubclass(DataError, OSError)
     with pytest.raises(OSError, match="could not be read"):
         secant.TwoLayerNet.load(tmp_path / "net")
+
+
+def test_a_path_that_no_system_has():
+    with pytest.raises(secant.DataError, match="could not be written: embedded null byte"):
+        network().save("a\0b")
+
+
+def test_extra_keys_need_not_be_names():
+    net = network()
+    net.params[1] = net.params["W3"] = np.zeros(2)
+    with pytest.raises(secant.ParamsError, match=r"got \['1', 'W3'\] too"):
+        net.save("never")

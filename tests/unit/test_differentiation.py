@@ -415,3 +415,13 @@ def test_a_bad_descent_is_refused_before_f_is_called(arguments, error, message):
 def test_f_must_return_one_number_to_descend():
     with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)$"):
         secant.gradient_descent(lambda p: p, [1.0, 2.0])
+
+
+def test_a_ragged_result_of_f_is_no_number():
+    with pytest.raises(secant.ShapeError, match="f must return a single number"):
+        secant.numerical_gradient(lambda _: [[1], [1, 2]], np.zeros(2))
+
+
+def test_numerical_diff_knows_small_floats_of_any_byte_order():
+    with pytest.raises(secant.DTypeError, match="h is lost in its rounding"):
+        secant.numerical_diff(lambda v: v**2, np.array([3], ">f4"))

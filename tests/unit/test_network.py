@@ -519,19 +519,19 @@ def test_the_numpy_backend_has_no_series():
 
 # ---- threads ---------------------------------------------------------------------------------------------------------
 
-LARGE = (37, 21, 10)
+LARGE, SMALL = (37, 21, 10), (5, 4, 10)
 
 
-def enough_for_threads(kind):
-    """Work that is worth more than one thread by itself, in several blocks."""
-    return batch(LARGE, 300, kind)
+def threaded_case(backend, output="sigmoid", kind="soft"):
+    """Work that is worth more than one thread by itself, in several blocks; less of it for the slow loop."""
+    sizes, samples = (SMALL, 6) if backend == "numpy" else (LARGE, 300)
+    return network(sizes, output, backend=backend), *batch(sizes, samples, kind)
 
 
 @by_kind
 @by_output
 def test_the_bits_do_not_depend_on_the_number_of_threads(backend, output, kind):
-    net = network(LARGE if backend == "cpp" else (5, 4, 10), output)
-    x, t = enough_for_threads(kind) if backend == "cpp" else batch((5, 4, 10), kind=kind)
+    net, x, t = threaded_case(backend, output, kind)
     for gradient in GRADIENTS.values():
         one = gradient(net, x, t, n_threads=1)
         for threads in (2, 3, 7, 1000, None):
@@ -543,7 +543,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads(backend, output, kind):
 def test_the_bits_do_not_depend_on_a_limit_and_the_limit_is_kept(limit):
     from secant import _core
 
-    net, (x, t) = network(LARGE), enough_for_threads("soft")
+    net, x, t = threaded_case("cpp")
     expected = everything(net, x, t)
     with threadpool_limits(limit):
         assert _core.max_threads() == limit
@@ -558,8 +558,8 @@ def test_a_repeated_call_gives_the_same_bits(backend):
 
 
 def test_several_threads_of_python_may_compute_at_once(backend):
-    nets = [network(LARGE if backend == "cpp" else (5, 4, 10), output, backend=backend) for output in OUTPUTS * 4]
-    x, t = enough_for_threads("soft") if backend == "cpp" else batch((5, 4, 10), kind="soft")
+    nets = [threaded_case(backend, output)[0] for output in OUTPUTS * 4]
+    _, x, t = threaded_case(backend)
     expected = [everything(net, x, t) for net in nets]
     start = threading.Barrier(len(nets))
 
@@ -575,8 +575,7 @@ def test_several_threads_of_python_may_compute_at_once(backend):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_a_forked_child_computes_too(backend):
     """OpenMP's threads do not survive a fork: a child that waits for them hangs, and is killed here."""
-    net = network(LARGE if backend == "cpp" else (5, 4, 10))
-    x, t = enough_for_threads("soft") if backend == "cpp" else batch((5, 4, 10), kind="soft")
+    net, x, t = threaded_case(backend)
     expected = net.gradient(x, t, n_threads=2)
     for _ in range(3):
         with warnings.catch_warnings():

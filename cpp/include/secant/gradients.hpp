@@ -15,7 +15,8 @@ class GradientEngine {
 public:
     GradientEngine(Workspace& work, const GradientCall& call, std::size_t rows)
         : call_(call),
-          samples_(work, call.net, call.t, rows),
+          block_(rows),
+          samples_(work, call.net, call.batch.t, rows),
           sums_(work, call.net),
           w2_(work, call.net),
           direct_(work, call.net, samples_, sums_, w2_, rows, call.threads, call.h),
@@ -24,18 +25,23 @@ public:
           series_size_(Series<most>::size(call.net.outputs())),
           series_(work.take<double>(rows * series_size_)),
           scratch_(one_a_thread<ForwardScratch>(work, call.threads, call.net)),
-          panel_scratch_(one_a_thread<PanelScratch>(work, call.threads, rows)) {}
+          panel_scratch_(one_a_thread<PanelScratch>(work, call.threads, rows)),
+          y_(work.take<double>(rows * call.net.outputs())),
+          losses_(work.take<double>(rows)) {}
 
-    void run(std::size_t block) const {
+    // Whether it came to the end.
+    bool run() const {
+        const std::size_t size = call_.batch.size;
+        const double scale = (call_.step == 0.0 ? 1.0 : call_.step) / static_cast<double>(size);
         double largest[most + 1] = {};  // input of the samples of each order
-        for (std::size_t first = 0; first < call_.x.rows; first += block) {
-            if (call_.interrupted()) return;
-            const std::size_t rows = std::min(block, call_.x.rows - first);
+        for (std::size_t first = 0; first < size; first += block_) {
+            if (call_.interrupted()) return false;
+            const std::size_t rows = std::min(block_, size - first);
             parallel_for(rows, call_.threads, [&](std::size_t n, int thread) { prepare(n, first + n, thread); });
             parallel_for(sums_.panels(), call_.threads, [&](std::size_t panel, int thread) {
                 add(panel, rows, panel_scratch_[thread]);
                 add_directly(panel, rows, thread);
-                if (first + rows == call_.x.rows) sums_.write(panel, 1.0 / static_cast<double>(call_.x.rows), call_.out);
+                if (first + rows == size) sums_.write(panel, scale, call_.out, call_.step != 0.0);
             });
             for (std::size_t n = 0; n < rows; ++n) {
                 ++call_.report->samples[orders_[n]];
@@ -46,6 +52,28 @@ public:
             if (call_.report->samples[order] > 0)
                 call_.report->truncation_bound =
                     std::max(call_.report->truncation_bound, bound_.at(order, largest[order]));
+        return true;
+    }
+
+    // The loss of the batch with the parameters as they are now.
+    double loss() const {
+        const std::size_t size = call_.batch.size, outputs = call_.net.outputs();
+        double total = 0.0;
+        for (std::size_t first = 0; first < size; first += block_) {
+            const std::size_t rows = std::min(block_, size - first);
+            parallel_for(rows, call_.threads, [&](std::size_t n, int thread) {
+                const ForwardScratch& own = scratch_[thread];
+                const std::size_t from = call_.batch.row(first + n);
+                Row row = samples_.row(n);
+                --row.size;         // without the bias
+                if (size > block_)  // else they are still here
+                    row = {own.columns, own.values, find_nonzeros(call_.batch.x, from, own.columns, own.values)};
+                forward_row(call_.net, row, own, y_ + n * outputs);
+                losses_[n] = log_sum({y_ + n * outputs, 1, outputs}, call_.batch.t.from(from, outputs), 0, 1);
+            });
+            for (std::size_t n = 0; n < rows; ++n) total -= losses_[n];
+        }
+        return total / static_cast<double>(size);
     }
 
 private:
@@ -74,7 +102,7 @@ private:
     }
 
     void prepare(std::size_t n, std::size_t from, int thread) const {
-        samples_.fill(n, call_.x, call_.t, from, scratch_[thread]);
+        samples_.fill(n, call_.batch.x, call_.batch.t, call_.batch.row(from), scratch_[thread]);
         orders_[n] = order(n);
         if (orders_[n] == 0) return direct_.prepare(n, thread);
         with_order(n, [&]<int K>() { Series<K>(samples_.output(n), series(n)).prepare(); });
@@ -157,11 +185,12 @@ private:
 
     double largest_mass() const {
         double largest = 1.0;
-        if (call_.t.labels) return largest;
-        for (std::size_t n = 0; n < call_.x.rows; ++n) {
+        const std::size_t outputs = call_.net.outputs();
+        if (call_.batch.t.labels) return largest;
+        for (std::size_t n = 0; n < call_.batch.size; ++n) {
+            const double* t_n = call_.batch.t.from(call_.batch.row(n), outputs).weights;
             double mass = 0.0;
-            for (std::size_t k = 0; k < call_.net.outputs(); ++k)
-                mass += call_.t.weights[n * call_.net.outputs() + k];
+            for (std::size_t k = 0; k < outputs; ++k) mass += t_n[k];
             largest = std::max(largest, mass);
         }
         return largest;
@@ -170,6 +199,7 @@ private:
     double* series(std::size_t n) const { return series_ + n * series_size_; }
 
     const GradientCall& call_;
+    std::size_t block_;
     Samples samples_;
     Accumulators sums_;
     OutgoingWeights w2_;
@@ -180,21 +210,23 @@ private:
     double* series_;
     const ForwardScratch* scratch_;
     const PanelScratch* panel_scratch_;
+    double *y_, *losses_;
 };
 
 // Enough for the forward passes of a block to fill two dozen threads; fewer where a sample is so large that a block
 // would keep an interrupt waiting.
-inline std::size_t block_rows(const Network& net, std::size_t rows) {
-    constexpr std::size_t most = 128, weights = 50'000'000;
-    const std::size_t fit = weights / ((net.inputs() + net.outputs()) * net.hidden()) + 1;
-    return std::min({rows, most, fit});
+inline std::size_t block_rows(const GradientCall& call) {
+    constexpr std::size_t most = 128, slice = 100'000'000;
+    const Network& net = call.net;
+    const std::size_t series = slice / ((net.inputs() + net.outputs()) * net.hidden()) + 1;
+    const std::size_t direct = series / net.outputs() + 1;
+    return std::min({call.batch.size, most, call.method == GradientCall::Method::direct ? direct : series});
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
-    const std::size_t block = block_rows(call.net, call.x.rows);
     Workspace work(memory);
-    const GradientEngine engine(work, call, block);
-    if (!work.counting()) engine.run(block);
+    const GradientEngine engine(work, call, block_rows(call));
+    if (!work.counting()) engine.run();
     return work.bytes();
 }
 

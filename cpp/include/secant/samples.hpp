@@ -141,22 +141,29 @@ public:
     double* w1(std::size_t pack) const { return data_ + pack / panel_packs * stride_ + pack % panel_packs * lanes; }
     double* w2(std::size_t pack) const { return w1(pack) + w1_rows_ * panel_width; }
 
-    void write(std::size_t panel, double scale, const Gradient& out) const {
-        for (std::size_t p = 0; p < panel_packs; ++p) write_pack(panel * panel_packs + p, scale, out);
+    // out = scale * sums, or out += scale * sums.
+    void write(std::size_t panel, double scale, const Gradient& out, bool add) const {
+        for (std::size_t p = 0; p < panel_packs; ++p)
+            add ? write_pack<true>(panel * panel_packs + p, scale, out)
+                : write_pack<false>(panel * panel_packs + p, scale, out);
     }
 
 private:
+    template <bool Add>
     void write_pack(std::size_t pack, double scale, const Gradient& out) const {
         const std::size_t first = pack * lanes, hidden = net_.hidden(), inputs = net_.inputs();
         if (first > hidden) return;
         const std::size_t count = std::min(lanes, hidden - first);
-        for (std::size_t i = 0; i < inputs; ++i)
-            store_part(out.w1.row(i) + first, scale * load(w1(pack) + i * panel_width), count);
-        store_part(out.b1 + first, scale * load(w1(pack) + inputs * panel_width), count);
+        const auto put_part = [&](double* to, const double* sums) {
+            store_part(to, scale * load(sums) + (Add ? load_part(to, count) : Pack{}), count);
+        };
+        const auto put = [](double& to, double value) { to = Add ? to + value : value; };
+        for (std::size_t i = 0; i < inputs; ++i) put_part(out.w1.row(i) + first, w1(pack) + i * panel_width);
+        put_part(out.b1 + first, w1(pack) + inputs * panel_width);
         for (std::size_t k = 0; k < net_.outputs(); ++k) {
             const Pack sums = scale * load(w2(pack) + k * panel_width);
-            for (std::size_t l = 0; l < count; ++l) out.w2.row(first + l)[k] = lane(sums, l);
-            if (count < lanes) out.b2[k] = lane(sums, count);
+            for (std::size_t l = 0; l < count; ++l) put(out.w2.row(first + l)[k], lane(sums, l));
+            if (count < lanes) put(out.b2[k], lane(sums, count));
         }
     }
 

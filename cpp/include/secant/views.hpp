@@ -32,6 +32,11 @@ struct Inputs {
 struct Targets {
     const std::int64_t* labels;
     const double* weights;
+
+    // Those of sample n and all after it.
+    Targets from(std::size_t n, std::size_t classes) const {
+        return labels ? Targets{labels + n, nullptr} : Targets{nullptr, weights + n * classes};
+    }
 };
 
 // The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,).
@@ -47,7 +52,17 @@ struct Network {
     std::size_t outputs() const { return w2.cols; }
 };
 
-// Where a gradient is written: the shapes of the parameters.
+// A mini-batch: rows `rows[0..size)` of x and t, or the first `size` where `rows` is null.
+struct Batch {
+    Inputs x;
+    Targets t;
+    const std::int64_t* rows;
+    std::size_t size;
+
+    std::size_t row(std::size_t n) const { return rows ? static_cast<std::size_t>(rows[n]) : n; }
+};
+
+// Arrays in the shapes of the parameters: a gradient, or the parameters themselves where they are updated.
 struct Gradient {
     Matrix w1;
     double* b1;
@@ -66,14 +81,24 @@ struct GradientReport {
 struct GradientCall {
     enum class Method { derivative, automatic, direct };
     Network net;
-    Inputs x;
-    Targets t;
+    Batch batch;
     Method method;
     double h;
     Gradient out;
+    double step;  // 0: the gradient is written to `out`; else `step` times it is added, in the end and all at once
     GradientReport* report;
     int threads;
     bool (*interrupted)();
+};
+
+// Gradient descent: as `gradient`, once for each row of indices(iterations,batch), with `out` the parameters of `net`.
+// losses(iterations,) are those of each batch after its update. Stops early at a loss that is not finite.
+struct TrainingCall {
+    GradientCall gradient;
+    const std::int64_t* indices;
+    std::size_t iterations;
+    double* losses;
+    std::size_t* done;  // how many iterations were completed
 };
 
 // The engines of one instruction set. Those that need scratch memory return how many bytes, and with a null block do
@@ -86,6 +111,7 @@ struct Kernels {
     double (*cross_entropy)(ConstMatrix y, const Targets& t, int threads) noexcept;
     std::size_t (*predict)(const Network& net, const Inputs& x, Matrix y, int threads, void* block) noexcept;
     std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
+    std::size_t (*train)(const TrainingCall& call, void* block) noexcept;
 };
 
 }  // namespace secant

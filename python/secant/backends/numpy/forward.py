@@ -27,11 +27,17 @@ def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
         y, t = y[np.arange(len(y)), t], np.ones(len(y))
     if y.min() < 0 or t.min() < 0:
         return np.nan
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
 
 
+def activations(net: Parameters, x: Floats) -> tuple[Floats, Floats]:
+    """z1 (N, H) and z2 (N, O)."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+        z1 = sigmoid(x @ net.W1 + net.b1)
+        a2 = z1 @ net.W2 + net.b2
+    return z1, sigmoid(a2) if net.output_activation == "sigmoid" else a2
+
+
 def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:
-    z1 = sigmoid(x.astype(np.float64) @ net.W1 + net.b1)
-    a2 = z1 @ net.W2 + net.b2
-    return softmax(sigmoid(a2) if net.output_activation == "sigmoid" else a2)
+    return softmax(activations(net, x.astype(np.float64))[1])

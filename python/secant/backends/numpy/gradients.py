@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numpy.central_difference import central_difference
-from secant.backends.numpy.forward import cross_entropy, predict, sigmoid, softmax
+from secant.backends.numpy.forward import activations, cross_entropy, predict, softmax
 from secant.errors import UnsupportedError
 from secant.validation import Floats
 
@@ -29,9 +29,7 @@ def numerical_gradient(
 
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int = 0) -> Gradients:
     x = x.astype(np.float64)
-    z1 = sigmoid(x @ net.W1 + net.b1)
-    a2 = z1 @ net.W2 + net.b2
-    z2 = sigmoid(a2) if net.output_activation == "sigmoid" else a2
+    z1, z2 = activations(net, x)
     y = softmax(z2)
     t = np.eye(y.shape[1])[t] if t.ndim == 1 else t
 
