@@ -15,6 +15,7 @@ CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
 LAYERS = [  # each may import what stands below it
     {"__main__", "cli"},
     {"config", "training"},
+    {"descent"},
     {"history", "network", "progress", "sampling", "simple_net"},
     {"checkpoint", "datasets", "differentiation", "functions", "plots"},
     {"backends", "files", "idx", "randomness"},

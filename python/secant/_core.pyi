@@ -31,5 +31,19 @@ def max_threads() -> int: ...
 def predict(
     w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: NDArray[Any], threads: int
 ) -> _Floats: ...
+def train(
+    w1: _Floats,
+    b1: _Floats,
+    w2: _Floats,
+    b2: _Floats,
+    sigmoid_output: bool,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    indices: NDArray[np.int64],
+    method: str,
+    h: float,
+    rate: float,
+    threads: int,
+) -> _Floats: ...
 def sigmoid(x: _Floats) -> _Floats: ...
 def softmax(x: _Floats) -> _Floats: ...

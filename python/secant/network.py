@@ -105,8 +105,8 @@ class TwoLayerNet:
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
-        backend = self._backend()
-        net = self._parameters(backend)
+        backend = self.backend_in_use()
+        net = self.parameters(backend)
         x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
@@ -129,7 +129,7 @@ class TwoLayerNet:
         --------
         cross_entropy_error : the formula.
         """
-        return cross_entropy_by(self._backend(), self.predict(x), t)
+        return cross_entropy_by(self.backend_in_use(), self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -235,14 +235,14 @@ class TwoLayerNet:
         if h < _SMALLEST_STEP:
             raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {h:g}")
         validation.one_of("method", method, get_args(Method))
-        threads = _thread_count(n_threads)
-        if reason := self._own_structure():
+        threads = validation.thread_count(n_threads)
+        if reason := self.own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
             grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
         else:
-            backend = self._backend()
-            net, x, t = self._checked(backend, x, t)
+            backend = self.backend_in_use()
+            net, x, t = self.checked(backend, x, t)
             named, info = backend.numerical_gradient(net, x, t, h, method, threads)
             _finite(backend, named.b2)
             grads = named._asdict()
@@ -268,11 +268,11 @@ class TwoLayerNet:
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
         """
-        threads = _thread_count(n_threads)
-        if reason := self._own_structure():
+        threads = validation.thread_count(n_threads)
+        if reason := self.own_structure():
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
-        backend = self._backend()
-        net, x, t = self._checked(backend, x, t)
+        backend = self.backend_in_use()
+        net, x, t = self.checked(backend, x, t)
         grads = backend.gradient(net, x, t, threads)
         _finite(backend, grads.b2)
         return grads._asdict()
@@ -291,7 +291,7 @@ class TwoLayerNet:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self._parameters(self._backend()))
+        checkpoint.save(path, self.parameters(self.backend_in_use()))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -308,21 +308,24 @@ class TwoLayerNet:
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
         return net
 
-    def _backend(self) -> Backend:
+    def backend_in_use(self) -> Backend:
+        """Return what computes now."""
         return get_backend(self.backend)
 
-    def _parameters(self, backend: Backend) -> Parameters:
+    def parameters(self, backend: Backend) -> Parameters:
+        """Return `params`, checked, as backends take them."""
         validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
         return Parameters(*validation.params(self.params, backend.all_finite), self.output_activation)
 
-    def _checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
-        net = self._parameters(backend)
+    def checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+        """Return the parameters, the inputs (N, I) and their targets, checked."""
+        net = self.parameters(backend)
         x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
         t = validation.targets(t, len(x), net.W2.shape[1], single=single)
         validation.require_weights("t", t)
         return net, x, t
 
-    def _own_structure(self) -> str | None:
+    def own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
@@ -356,8 +359,3 @@ def _finite(backend: Backend, result: Floats) -> Floats:
     if not backend.all_finite(result):
         raise ValueRangeError("x and params must be small enough for finite pre-activations, got an overflow")
     return result
-
-
-def _thread_count(n_threads: int | None) -> int:
-    """0 leaves it to the backend; more than any machine has would not fit the core's int."""
-    return 0 if n_threads is None else min(validation.positive_int("n_threads", n_threads), 2**15)

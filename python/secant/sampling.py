@@ -1,6 +1,7 @@
 """Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once an epoch."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -37,8 +38,9 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     DTypeError, ValueRangeError
         A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
     """
-    train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
-    return next(_draws(train_size, batch_size, stream(rng)))
+    draw = mini_batches("replacement", train_size, batch_size, rng)
+    batch: Indices = draw(1)[0]
+    return batch
 
 
 def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
@@ -65,16 +67,14 @@ def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) ->
         A size is not a whole number of at least 1, ``batch_size`` is above ``train_size``, or ``rng`` is no
         source of random numbers.
     """
-    train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
-    if batch_size > train_size:
-        raise ValueRangeError(
-            f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
-        )
-    return _epochs(train_size, batch_size, stream(rng))
+    draw = mini_batches("epoch", train_size, batch_size, rng)
+    return (draw(1)[0] for _ in itertools.repeat(None))
 
 
-def mini_batches(sampling: Sampling, train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
-    """Return the mini-batches of a training run, without end.
+def mini_batches(
+    sampling: Sampling, train_size: int, batch_size: int, rng: RandomSource = None
+) -> Callable[[int], Indices]:
+    """Return a function that draws the next mini-batches of a training run.
 
     Parameters
     ----------
@@ -85,26 +85,37 @@ def mini_batches(sampling: Sampling, train_size: int, batch_size: int, rng: Rand
 
     Returns
     -------
-    iterator of ndarray of int, shape (batch_size,)
+    callable
+        Takes how many are wanted, and returns so many or fewer of the same length, at least one, as an ndarray of int
+        of shape (K, batch_size). The numbers do not depend on how many are drawn at a time.
 
     Raises
     ------
     DTypeError, ValueRangeError
         As these two; also if there is no such ``sampling``.
     """
-    if one_of("sampling", sampling, get_args(Sampling)) == "epoch":
-        return epoch_batches(train_size, batch_size, rng)
+    one_of("sampling", sampling, get_args(Sampling))
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
-    return _draws(train_size, batch_size, stream(rng))
+    numbers = stream(rng)
+    if sampling == "replacement":
+        return lambda wanted: numbers.choice(train_size, (wanted, batch_size))
+    if batch_size > train_size:
+        raise ValueRangeError(
+            f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
+        )
+    return _Epochs(train_size, batch_size, numbers)
 
 
-def _draws(train_size: int, batch_size: int, numbers: Any) -> Iterator[Indices]:
-    while True:
-        yield numbers.choice(train_size, batch_size)
+class _Epochs:
+    """Walks through a shuffled training set, and shuffles it again at its end."""
 
+    def __init__(self, train_size: int, batch_size: int, numbers: Any) -> None:
+        self._train_size, self._batch_size, self._numbers = train_size, batch_size, numbers
+        self._left: Indices = np.empty(0, dtype=np.int_)
 
-def _epochs(train_size: int, batch_size: int, numbers: Any) -> Iterator[Indices]:
-    while True:
-        order = numbers.permutation(train_size)
-        for start in range(0, train_size, batch_size):
-            yield order[start : start + batch_size]
+    def __call__(self, wanted: int) -> Indices:
+        if len(self._left) == 0:
+            self._left = self._numbers.permutation(self._train_size)
+        batches = max(1, min(wanted, len(self._left) // self._batch_size))
+        taken, self._left = np.split(self._left, [batches * self._batch_size])
+        return taken.reshape(batches, -1)

@@ -1,15 +1,16 @@
 """The chapter's training loop: draw a mini-batch, take its gradient, step against it, note the loss.
 
-Design: one iteration is a function from the indices of a mini-batch to its loss, which `_stepper` makes; the
-loop around it keeps the record and the display and knows no more than that. A faster iteration takes its place
-there. Ctrl-C is held back until an iteration is complete, so the parameters are always those that some number
-of whole iterations leads to.
+Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
+`secant.descent` makes; the loop around it keeps the record and the display and knows no more than that. Ctrl-C is
+held back until an iteration is complete, so the parameters are always those that some number of whole iterations
+leads to.
 """
 
 import inspect
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 from numpy.typing import ArrayLike, NDArray
 
 from secant.backends.base import Method
+from secant.descent import descent
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.history import History
 from secant.progress import display
@@ -27,9 +29,9 @@ from secant.sampling import Indices, Sampling, mini_batches
 from secant.validation import finite_number, one_of, positive_int, real_array
 
 GradientKind = Literal["numerical", "backprop"]
-Step = Callable[[Indices], float]
 
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
+_BLOCK_SECONDS = 0.05
 _DEFAULTS = {"h": 1e-4, "method": "auto", "n_threads": None}
 
 
@@ -127,7 +129,7 @@ def train(
     KeyboardInterrupt
         Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C does not wait for that.
     SecantError
-        Whatever ``net`` raises; parameters that are no longer finite, if training diverged.
+        Whatever ``net`` raises; a loss or parameters that are no longer finite, if training diverged.
 
     Notes
     -----
@@ -149,33 +151,37 @@ def train(
         "train_size": len(data.x_train),
         "test_size": len(data.x_test),
     }
-    batches = mini_batches(sampling, len(data.x_train), batch_size, rng)
+    draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     take_gradient = _gradient_of(net, gradient, _checked_options(method, h, n_threads))
     record = _empty(history)
     record.settings = settings | take_gradient.keywords
-    step = _stepper(net, data, take_gradient, settings["learning_rate"])
+    descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     with display(iters_num, progress) as shown, held_interrupts() as deliver:
-        for i, batch in zip(range(iters_num), batches, strict=False):
-            record.train_loss_list.append(step(batch))
-            shown.iteration(i + 1, record.train_loss_list[i])
-            if i % iters_per_epoch == 0:
-                shown.epoch(*_evaluate(net, data, record, i))
+        for block in _blocks(draw, iters_num, iters_per_epoch):
+            record.train_loss_list += descend(block)
+            last = len(record.train_loss_list) - 1
+            shown.iteration(last + 1, record.train_loss_list[last])
+            if last % iters_per_epoch == 0:
+                shown.epoch(*_evaluate(net, data, record, last))
             deliver()
     return record
 
 
-def _stepper(net: Network, data: _Data, take_gradient: Callable[..., Any], learning_rate: float) -> Step:
-    """Return one iteration of gradient descent, as a function from a mini-batch to its loss after the update."""
+def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int) -> Iterator[Indices]:
+    """Yield mini-batches, as many at a time as take about as long as the display and Ctrl-C may wait.
 
-    def step(batch: Indices) -> float:
-        x, t = data.x_train[batch], data.t_train[batch]
-        grads = take_gradient(x, t)
-        for key in grads:
-            net.params[key] -= learning_rate * grads[key]
-        return float(net.loss(x, t))
-
-    return step
+    A block ends where accuracies are due, with the first iteration of an epoch. What is computed does not depend on
+    the blocks.
+    """
+    done, most = 0, 1
+    while done < iters_num:
+        block = draw(min(most, -done % iters_per_epoch + 1, iters_num - done))
+        start = time.monotonic()
+        yield block
+        done += len(block)
+        pace = len(block) / max(time.monotonic() - start, 1e-6)
+        most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace)))
 
 
 def _evaluate(net: Network, data: _Data, record: History, iteration: int) -> tuple[float, float]:

@@ -28,6 +28,11 @@ def positive_int(name: str, value: Any) -> int:
     return number
 
 
+def thread_count(n_threads: int | None) -> int:
+    """0 leaves it to the backend; more than any machine has would not fit the core's int."""
+    return 0 if n_threads is None else min(positive_int("n_threads", n_threads), 2**15)
+
+
 def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
     """A finite real number greater than ``above``, as a float."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):

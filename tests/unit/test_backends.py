@@ -192,6 +192,8 @@ def arguments():
         "h": 1e-4,
         "method": "direct",
         "n_threads": 1,
+        "indices": np.array([[0, 1, 2], [4, 4, 3]]),
+        "learning_rate": 0.1,
     }
 
 

@@ -237,6 +237,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
         return gradient(*arguments, h=h, method=method, n_threads=n_threads)
 
     monkeypatch.setattr(TwoLayerNet, "numerical_gradient", interrupted)
+    monkeypatch.setattr("secant.training._BLOCK_SECONDS", 0.0)  # one iteration at a time
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = run_train("--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")

@@ -22,13 +22,21 @@ def test_the_legacy_state_gives_the_chapters_mini_batches():
     assert np.random.rand() == after
 
 
-def test_mini_batches_with_replacement_are_drawn_one_at_a_time():
+@pytest.mark.parametrize("train_size", [7, 60_000, 2**31, 2**40])
+def test_mini_batches_drawn_together_are_those_drawn_one_by_one(train_size):
     np.random.seed(7)
-    expected = [np.random.choice(60_000, 100) for _ in range(3)]
+    expected = [np.random.choice(train_size, 100) for _ in range(6)]
     after = np.random.rand()
     np.random.seed(7)
-    assert np.array_equal(list(islice(mini_batches("replacement", 60_000, 100), 3)), expected)
+    draw = mini_batches("replacement", train_size, 100)
+    assert np.array_equal(np.concatenate([draw(1), draw(3), draw(2)]), expected)
     assert np.random.rand() == after
+
+
+def test_another_source_too_may_be_drawn_from_together():
+    expected = np.random.default_rng(7)
+    draw = mini_batches("replacement", 60_000, 100, np.random.default_rng(7))
+    assert np.array_equal(draw(4), [expected.choice(60_000, 100) for _ in range(4)])
 
 
 @pytest.mark.parametrize("source", [np.random.RandomState, np.random.default_rng])
@@ -44,7 +52,7 @@ def test_another_source_leaves_the_legacy_state_alone(source):
 def test_a_seed_is_a_stream_of_its_own():
     expected = np.random.RandomState(5).choice(50, 10)
     assert np.array_equal(sample_with_replacement(50, 10, 5), expected)
-    assert np.array_equal(next(mini_batches("replacement", 50, 10, 5)), expected)
+    assert np.array_equal(mini_batches("replacement", 50, 10, 5)(1)[0], expected)
 
 
 def test_a_mini_batch_with_replacement_may_be_larger_than_the_set():
@@ -62,11 +70,14 @@ def test_every_sample_comes_exactly_once_an_epoch(sizes, seed, source):
         assert sorted(np.concatenate(epoch)) == list(range(size))
 
 
-@given(SIZES, SEEDS)
-def test_mini_batches_of_an_epoch_are_epoch_batches(sizes, seed):
-    ours, theirs = mini_batches("epoch", *sizes, seed), epoch_batches(*sizes, seed)
-    for a, b in islice(zip(ours, theirs, strict=True), 5):
-        assert np.array_equal(a, b)
+@given(SIZES, SEEDS, st.lists(st.integers(1, 5), min_size=1, max_size=5))
+def test_mini_batches_of_an_epoch_are_epoch_batches(sizes, seed, wanted):
+    draw, theirs = mini_batches("epoch", *sizes, seed), epoch_batches(*sizes, seed)
+    for most in wanted:
+        block = draw(most)
+        assert 1 <= len(block) <= most
+        for batch in block:
+            assert np.array_equal(batch, next(theirs))
 
 
 def test_epochs_are_shuffled_anew():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from secant.validation import Floats
@@ -98,4 +99,21 @@ class Backend(Protocol):
         self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
     ) -> tuple[Gradients, GradientInfo]:
         """The central difference of the loss in every parameter."""
+        ...
+
+    def train(
+        self,
+        net: Parameters,
+        x: NDArray[Any],
+        t: NDArray[Any],
+        indices: NDArray[np.int64],
+        method: Literal["derivative", "auto", "direct"],
+        h: float,
+        learning_rate: float,
+        n_threads: int,
+    ) -> Floats:
+        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and return the losses.
+
+        Each is that of its mini-batch after the update. The first that is not finite is the last.
+        """
         ...

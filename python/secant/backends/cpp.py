@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
@@ -44,6 +45,19 @@ def numerical_gradient(
             "and weights: use 'auto' or 'direct', or a smaller h"
         )
     return Gradients(*grads), GradientInfo(samples, bound)
+
+
+def train(
+    net: Parameters,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    indices: NDArray[np.int64],
+    method: str,
+    h: float,
+    learning_rate: float,
+    n_threads: int,
+) -> Floats:
+    return _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:

@@ -2,8 +2,19 @@
 
 from secant.backends.numpy.forward import cross_entropy, predict, sigmoid, softmax
 from secant.backends.numpy.gradients import gradient, numerical_gradient
+from secant.backends.numpy.training import train
 from secant.validation import all_finite
 
 name = "numpy"
 
-__all__ = ["all_finite", "cross_entropy", "gradient", "name", "numerical_gradient", "predict", "sigmoid", "softmax"]
+__all__ = [
+    "all_finite",
+    "cross_entropy",
+    "gradient",
+    "name",
+    "numerical_gradient",
+    "predict",
+    "sigmoid",
+    "softmax",
+    "train",
+]

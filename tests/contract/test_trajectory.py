@@ -1,0 +1,110 @@
+"""Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
+
+import numpy as np
+import pytest
+
+import bounds
+import cases
+import secant
+from secant import descent, training
+
+LEARNING_RATE = 0.1
+
+
+def run(case, iters_num, **options):
+    net, x, t = case
+    np.random.seed(3)
+    history = secant.train(net, x, t, x[:10], t[:10], iters_num=iters_num, batch_size=20, progress=False, **options)
+    return np.array(history.train_loss_list), net.params
+
+
+def loop(case, iters_num, method="numerical_gradient", **options):
+    """The chapter's loop."""
+    net, x, t = case
+    np.random.seed(3)
+    losses = []
+    for _ in range(iters_num):
+        batch = np.random.choice(len(x), 20)
+        grads = getattr(net, method)(x[batch], t[batch], **options)
+        for key in net.params:
+            net.params[key] -= LEARNING_RATE * grads[key]
+        losses.append(net.loss(x[batch], t[batch]))
+    return np.array(losses), net.params
+
+
+def same(one, other):
+    return np.array_equal(one[0], other[0]) and all(np.array_equal(one[1][key], other[1][key]) for key in one[1])
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("options", "method"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
+def test_the_trajectory_of_the_loop_over_1000_iterations(options, method):
+    losses, params = run(cases.mnist(500), 1000, **options)
+    expected, theirs = loop(cases.mnist(500), 1000, method)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
+    for key in theirs:
+        np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-9)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_direct_and_series_train_alike():
+    series, _ = run(cases.mnist(200), 100)
+    direct, _ = run(cases.mnist(200), 100, method="direct")
+    np.testing.assert_allclose(series, direct, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("method", ["auto", "direct"])
+def test_the_same_bits_for_any_number_of_threads(method):
+    first = run(cases.mnist(200), 30, method=method, n_threads=1)
+    assert all(same(first, run(cases.mnist(200), 30, method=method, n_threads=n)) for n in (2, 3))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("seconds", [0.0, 1e-3, 10.0])
+def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
+    first = run(cases.mnist(200), 200)
+    monkeypatch.setattr(training, "_BLOCK_SECONDS", seconds)
+    assert same(first, run(cases.mnist(200), 200))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_pixels_of_any_type_train_alike():
+    net, x, t = cases.mnist(200)
+    other = cases.mnist(200).net
+    assert same(run((net, x, t), 20), run((other, x.astype(np.float64), t), 20))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_mini_batch_larger_than_a_block_of_samples():
+    net, x, t = cases.mnist(400)
+    rows = np.arange(300)[np.newaxis]
+    grads = net.numerical_gradient(x[:300], t[:300])
+    expected = {key: value - LEARNING_RATE * grads[key] for key, value in net.params.items()}
+    (loss,) = descent.descent(net, x, t, training._gradient_of(net, "numerical", OPTIONS), LEARNING_RATE)(rows)
+    for key, value in expected.items():
+        np.testing.assert_allclose(net.params[key], value, rtol=0, atol=1e-15)
+    assert abs(loss - net.loss(x[:300], t[:300])) <= bounds.FORWARD * loss
+
+
+OPTIONS = {"method": "auto", "h": 1e-4, "n_threads": None}
+
+
+def test_a_small_network_against_the_numpy_loop(backend):
+    def case(name):
+        net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, rng=0, backend=name)
+        rng = np.random.RandomState(1)
+        return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
+
+    losses, _ = run(case(backend), 20)
+    expected, _ = loop(case("numpy"), 20)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
+
+
+def test_divergence_is_an_error(backend):
+    net = secant.TwoLayerNet(2, 2, 2, output_activation="identity", rng=0)
+    net.params["b1"][:] = 50.0  # z1 = 1 for both units, so a2 is an infinity
+    net.params["W2"][:] = net.params["b2"][:] = 1.7e308
+    x, t = np.zeros((20, 2)), np.zeros(20, dtype=int)
+    with pytest.raises(secant.ValueRangeError, match=r"params\['.*'\] must be finite, got nan"):
+        secant.train(net, x, t, x, t, iters_num=20, batch_size=5, progress=False)
