@@ -24,6 +24,7 @@ public:
           orders_(work.take<int>(rows)),
           series_size_(Series<most>::size(call.net.outputs())),
           series_(work.take<double>(rows * series_size_)),
+          squares_(work.take<double>(rows * entry_room(call.net.inputs()))),
           scratch_(one_a_thread<ForwardScratch>(work, call.threads, call.net)),
           panel_scratch_(one_a_thread<PanelScratch>(work, call.threads, rows)),
           y_(work.take<double>(rows * call.net.outputs())),
@@ -106,6 +107,8 @@ private:
         orders_[n] = order(n);
         if (orders_[n] == 0) return direct_.prepare(n, thread);
         with_order(n, [&]<int K>() { Series<K>(samples_.output(n), series(n)).prepare(); });
+        const Row row = samples_.row(n);
+        map(row.values, squares(n), row.size, [h = call_.h](Pack x) { return (h * x) * (h * x); });
     }
 
     // The order of a sample's series; 0 where it is to be evaluated directly.
@@ -171,14 +174,14 @@ private:
             for (std::size_t m = 0; m < (K + 1) / 2; ++m)
                 coefficients[p][m] = load(odd + m * panel_width + p * lanes);
         const Row row = samples_.row(n);
+        const double* squares_n = squares(n);
         double* w1 = sums_.w1(panel * panel_packs);
         std::size_t e = entry;
         for (; e < row.size && row.columns[e] < end; ++e) {
-            const double x = row.values[e], hx = call_.h * x;
+            const Pack x = broadcast(row.values[e]), square = broadcast(squares_n[e]);
             double* to = w1 + row.columns[e] * panel_width;
             for (std::size_t p = 0; p < P; ++p)
-                store(to + p * lanes,
-                      load(to + p * lanes) + Series<K>::term(broadcast(x), broadcast(hx * hx), coefficients[p]));
+                store(to + p * lanes, load(to + p * lanes) + Series<K>::term(x, square, coefficients[p]));
         }
         entry = e;
     }
@@ -197,6 +200,7 @@ private:
     }
 
     double* series(std::size_t n) const { return series_ + n * series_size_; }
+    double* squares(std::size_t n) const { return squares_ + n * entry_room(call_.net.inputs()); }
 
     const GradientCall& call_;
     std::size_t block_;
@@ -208,6 +212,7 @@ private:
     int* orders_;
     std::size_t series_size_;
     double* series_;
+    double* squares_;  // (h x)^2 for each entry of a row
     const ForwardScratch* scratch_;
     const PanelScratch* panel_scratch_;
     double *y_, *losses_;

@@ -59,9 +59,7 @@ public:
         double* values = values_ + n * row_stride_;
         const std::size_t count = find_nonzeros(x, from, columns, values);
         forward(n, {columns, values, count}, scratch);
-        double largest = 0.0;
-        for (std::size_t e = 0; e < count; ++e) largest = std::max(largest, std::abs(values[e]));
-        largest_inputs_[n] = largest;
+        largest_inputs_[n] = largest_of(values, count);
         columns[count] = static_cast<std::uint32_t>(net_.inputs());
         values[count] = 1.0;
         sizes_[n] = count + 1;
@@ -93,6 +91,17 @@ private:
         if (!net_.sigmoid_output) return softmax_row(scratch.a2, y, outputs);
         sigmoids(scratch.a2, outputs, z2_ + n * outputs, zc2_ + n * outputs);
         softmax_row(z2_ + n * outputs, y, outputs);
+    }
+
+    static double largest_of(const double* values, std::size_t count) {
+        Pack most{};
+        for (std::size_t e = 0; e < count; e += lanes) {
+            const Pack v = load_part(values + e, std::min(lanes, count - e));
+            most = maximum(most, maximum(v, -v));
+        }
+        double largest = 0.0;
+        for (std::size_t l = 0; l < lanes; ++l) largest = std::max(largest, lane(most, l));
+        return largest;
     }
 
     void find_targets(std::size_t n, const Targets& t, std::size_t from) const {
