@@ -4,6 +4,7 @@ import math
 import numbers
 import operator
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,20 @@ def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
 
 def float_array(name: str, value: ArrayLike) -> Floats:
     """A C-contiguous float64 array: the same one where it is that already, else a copy."""
-    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous:
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
         return value
     return as_float64(real_array(name, value))
 
 
 def as_float64(array: NDArray[Any]) -> Floats:
     """The array as C-contiguous float64; what is beyond its range becomes infinite."""
-    if array.dtype.itemsize <= 8:
-        return np.asarray(array, dtype=np.float64, order="C")
-    with np.errstate(over="ignore"):
-        return np.asarray(array, dtype=np.float64, order="C")
+    with np.errstate(over="ignore") if array.dtype.itemsize > 8 else nullcontext():
+        return in_order(np.asarray(array, dtype=np.float64))
+
+
+def in_order(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, C-contiguous and aligned: the same one where it is that already, else a copy."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
 
 
 def all_finite(array: NDArray[Any]) -> bool:
@@ -109,7 +113,7 @@ def inputs(x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool]) ->
     if array.shape[0] == 0:
         raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
     kept = array.dtype in (np.uint8, np.float32, np.float64)
-    array = np.asarray(array, order="C") if kept else as_float64(array)
+    array = in_order(array) if kept else as_float64(array)
     require_finite("x", array, check)
     return (array[np.newaxis] if single else array), single
 
@@ -139,7 +143,7 @@ def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
     limit = 2**63 if classes is None else classes
-    as_int64 = np.ascontiguousarray(array, dtype=np.int64)
+    as_int64 = in_order(np.asarray(array, dtype=np.int64))
     if as_int64.view(np.uint64).max(initial=0) >= limit:  # one pass: a negative label is huge without its sign
         bad = array[(array < 0) | (array >= limit)][0]
         wanted = "of at least 0" if classes is None else f"from 0 to {classes - 1}"
@@ -182,6 +186,8 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
+    if not array.flags.aligned:
+        raise ParamsError(f"{title} must be aligned, got an array that is not: use its copy()")
     if not array.flags.writeable:
         raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
     return np.asarray(array)  # a view without the habits of a subclass

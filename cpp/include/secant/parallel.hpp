@@ -39,6 +39,18 @@ inline int openmp_version() {
 #ifdef SECANT_ISA
 namespace SECANT_ISA {
 
+// One copy of a body's machine code for the threads and for the plain loop: a second one could fuse other multiplications
+// with additions, and round differently.
+template <class Body>
+#if defined(_MSC_VER)
+__declspec(noinline)
+#else
+[[gnu::noinline]]
+#endif
+void run_task(const Body& body, std::size_t task, int thread) noexcept {
+    body(task, thread);
+}
+
 // body(task, thread) for every task; each task owns its outputs, so the schedule cannot change a bit of them.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
@@ -47,11 +59,11 @@ void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
         const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
 #pragma omp parallel for num_threads(useful) schedule(dynamic, 1)
         for (std::ptrdiff_t task = 0; task < static_cast<std::ptrdiff_t>(tasks); ++task)  // signed: OpenMP 2 wants that
-            body(static_cast<std::size_t>(task), omp_get_thread_num());
+            run_task(body, static_cast<std::size_t>(task), omp_get_thread_num());
         return;
     }
 #endif
-    for (std::size_t task = 0; task < tasks; ++task) body(task, 0);
+    for (std::size_t task = 0; task < tasks; ++task) run_task(body, task, 0);
 }
 
 }  // namespace SECANT_ISA
