@@ -81,5 +81,13 @@ def test_the_readme_repeats_the_contract():
         assert f"| {promise.quantity} | {promise.bound} |" in readme
 
 
+def test_the_figures_of_the_readme_are_measured_ones():
+    section = (ROOT / "README.md").read_text().split("## How fast")[1].split("## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| MNIST") or line.startswith("| dense")]
+    assert len(rows) >= 2
+    for row in rows:
+        assert row in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
 def test_the_version_is_said_once_more_in_the_changelog():
     assert f"## {secant.__version__}" in (ROOT / "CHANGELOG.md").read_text()

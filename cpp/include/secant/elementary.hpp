@@ -47,14 +47,23 @@ inline Pack exp_tail(Pack r) {
     return r * r * p;
 }
 
+// x 2^k for an integer k, where 2^k itself may be subnormal or overflow.
+inline Pack times_power_of_two(Pack x, Pack k) {
+#if defined(__AVX512F__) && !defined(SECANT_SCALAR)
+    return _mm512_scalef_pd(x, k);
+#else
+    const Pack half = (k * 0.5 + to_integer) - to_integer;
+    return x * power_of_two(half) * power_of_two(k - half);
+#endif
+}
+
 // exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in.
 inline Pack exp(Pack x, Pack low = Pack{}) {
     x = select(x < -746.0, broadcast(-746.0), select(x > 710.0, broadcast(710.0), x));
     const auto [k, r, r_low] = reduce(x, low);
     const Pack sum = 1.0 + r;
     const Pack mantissa = sum + ((r - (sum - 1.0)) + (exp_tail(r) + r_low));
-    const Pack half = (k * 0.5 + to_integer) - to_integer;  // in two steps: 2^k may be subnormal or overflow
-    return mantissa * power_of_two(half) * power_of_two(k - half);
+    return times_power_of_two(mantissa, k);
 }
 
 // exp(x) - 1, with x held within +-709: beyond, the sigmoid of x is 0 or 1 to 300 digits.
