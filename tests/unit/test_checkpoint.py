@@ -416,7 +416,7 @@ def test_an_error_of_a_file_is_an_os_error_too(tmp_path):
 
 
 def test_a_path_that_no_system_has():
-    with pytest.raises(secant.DataError, match="could not be written: .*null"):
+    with pytest.raises(secant.DataError, match=r"could not be written: .*null"):
         network().save("a\0b")
 
 
