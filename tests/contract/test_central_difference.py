@@ -155,3 +155,12 @@ def test_backpropagation_is_the_limit(backend, output, kind):
     true = oracles.gradients(net.params, x, t, 1e-15, output)  # its truncation error is 1e-30
     got = net.gradient(x, t)
     assert max(np.abs(got[name] - true[name]).max() for name in true) <= bounds.central_difference(x)
+
+
+@pytest.mark.parametrize("inputs", [0.0, 1e-3])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_large_weights_behind_small_inputs(compiled, output, inputs):
+    net, x, t = random_case(8, inputs=inputs, output=output)
+    for weights in (40, 100, 400):  # of the bias, whose input is 1, the response is the largest
+        net.params["W2"][...] = np.random.RandomState(9).uniform(-weights, weights, net.params["W2"].shape)
+        assert error(net, x, t, 1e-4) <= max(1.0, net.loss(x, t))

@@ -80,9 +80,9 @@ private:
     double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
 
     // The terms that a sample needs, 0 for the full functions. A sigmoid is nowhere steeper than 1/4, so no a2 is shifted
-    // by more than u = max(h, h max|x_n| max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
+    // by more than u = h max(1, max(1, |x_n|) max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
     int terms_needed(std::size_t n) const {
-        const double u = h_ * std::max(1.0, samples_.largest_input(n) * w2_.largest / 4.0);
+        const double u = h_ * std::max(1.0, std::max(1.0, samples_.largest_input(n)) * w2_.largest / 4.0);
         return u <= 1.3e-4 ? few_terms : u <= 8.8e-3 ? most_terms : 0;
     }
 

@@ -19,7 +19,10 @@ inline std::vector<const Kernels*> usable_kernels() {
     std::vector<const Kernels*> usable;
 #ifdef SECANT_X86_64
     __builtin_cpu_init();
-    const auto has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    const auto has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                        __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe") &&
+                        __builtin_cpu_supports("f16c");
     if (has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd"))
         usable.push_back(&x86_64_v4::kernels);
