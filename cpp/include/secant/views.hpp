@@ -19,11 +19,29 @@ struct View {
 using ConstMatrix = View<const double>;
 using Matrix = View<double>;
 
+// An input that is not zero: its column, counted from the first of its block, and the index of its value in a table.
+struct Entry {
+    std::uint8_t column, value;
+};
+
+// Rows of inputs are cut into blocks of so many columns: the weights from them stay in the L1 cache.
+constexpr std::size_t block_columns = 64;
+constexpr std::size_t blocks_of(std::size_t columns) { return (columns + block_columns - 1) / block_columns; }
+
+// Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
+struct IndexedRows {
+    const Entry* entries;
+    const std::size_t* starts;  // (N,) of each row in `entries`
+    const std::uint32_t* ends;  // (N, blocks) of each block, counted from the start of its row
+    const double* values;       // (256,)
+    const double* largest;      // (N,) max |x| of each row
+};
+
 // The inputs x(N,I), in the type they came in: pixels are widened exactly, one row at a time.
 struct Inputs {
-    enum class Type { uint8, float32, float64 };
+    enum class Type { uint8, float32, float64, indexed };
     Type type;
-    const void* data;
+    const void* data;  // (N,I) of that type; or IndexedRows
     std::size_t rows;
     std::size_t cols;
 };
