@@ -32,22 +32,35 @@ public:
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
                 store(z1(panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
         with_packs(packs, [&]<int P>() {
-            for (std::size_t b = 0; b < rows.blocks(); ++b)
-                for (std::size_t n = begin; n < end; ++n)
-                    add_affine<P>(rows.block(n, b), w.rows + b * block_columns * w.stride, w.stride, last, z1(panel, n));
+            for (std::size_t b = 0; b < rows.blocks(); ++b) {
+                const double* w_b = w.rows + b * block_columns * w.stride;
+                for (std::size_t n = begin; n < end; ++n) {
+                    constexpr std::size_t together = most_packs / 2 - 1;  // as many as there are registers for
+                    if (last == lanes && n + together <= end && full(n, n + together, b)) {
+                        add_affine_full<P, together>(panel, n, b, w_b, w.stride);
+                        n += together - 1;
+                    } else {
+                        add_affine<P>(rows.block(n, b), w_b, w.stride, last, z1(panel, n));
+                    }
+                }
+            }
         });
         for (std::size_t n = begin; n < end; ++n)
             sigmoids(z1(panel, n), packs * lanes, z1(panel, n), zc1(panel, n));
     }
 
-    // z2, zc2 and y of a group, of which samples [begin, end) exist.
-    void activate_output(std::size_t begin, std::size_t end) const {
-        const std::size_t group = begin / lanes, outputs = net_.outputs();
-        double* a2 = z2_ + group * outputs * lanes;
+    // a2 of a group, of which samples [begin, end) exist; in the place of z2.
+    void affine_output(std::size_t begin, std::size_t end) const {
         for (std::size_t first = 0; first < lanes; first += samples_at_once)
-            for (std::size_t k = 0; k < outputs; k += 2 * lanes) affine_output(begin + first, end, k, a2 + first);
-        if (net_.sigmoid_output()) sigmoids(a2, outputs * lanes, a2, zc2_ + group * outputs * lanes);
-        softmax_lanes(a2, y_ + group * outputs * lanes, outputs);
+            for (std::size_t k = 0; k < net_.outputs(); k += 2 * lanes)
+                affine_output(begin + first, end, k, z2_ + in_group(begin + first));
+    }
+
+    // z2, zc2 and y of a group, given a2.
+    void activate_output(std::size_t begin) const {
+        double* a2 = z2_ + in_group(begin);
+        if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
+        softmax_lanes(a2, y_ + in_group(begin), net_.outputs());
     }
 
     double* z1(std::size_t panel, std::size_t n) const { return z1_ + (panel * most_ + n) * net_.panels.width(); }
@@ -82,6 +95,30 @@ private:
         last == lanes ? add([](const double* from) { return load(from); })
                       : add([last](const double* from) { return load_part(from, last); });
         for (std::size_t p = 0; p < P; ++p) store(a + p * lanes, sum[p]);
+    }
+
+    bool full(std::size_t begin, std::size_t end, std::size_t b) const {
+        for (std::size_t n = begin; n < end; ++n)
+            if (!rows.block(n, b).full) return false;
+        return true;
+    }
+
+    // The same for S samples from n on whose blocks are full: a weight, once loaded, serves all of them.
+    template <int P, int S>
+    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, const double* w, std::size_t stride) const {
+        Pack sum[S][P];
+        const double* x[S];
+        for (std::size_t s = 0; s < S; ++s) {
+            x[s] = rows.block(n + s, b).values;
+            for (std::size_t p = 0; p < P; ++p) sum[s][p] = load(z1(panel, n + s) + p * lanes);
+        }
+        for (std::size_t i = 0; i < rows.columns(b); ++i)
+            for (std::size_t p = 0; p < P; ++p) {
+                const Pack w_i = load_once(w + i * stride + p * lanes);
+                for (std::size_t s = 0; s < S; ++s) sum[s][p] = fma(broadcast(x[s][i]), w_i, sum[s][p]);
+            }
+        for (std::size_t s = 0; s < S; ++s)
+            for (std::size_t p = 0; p < P; ++p) store(z1(panel, n + s) + p * lanes, sum[s][p]);
     }
 
     // a2 of a few samples from n on and two packs of classes from k on; those that do not exist repeat the last sample.
@@ -133,7 +170,8 @@ inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int th
             const std::size_t first = task * most, size = std::min(most, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
             for (std::size_t panel = 0; panel < parameters.panels.count; ++panel) own.activate_hidden(panel, 0, size);
-            for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n, std::min(size, n + lanes));
+            for (std::size_t n = 0; n < size; n += lanes) own.affine_output(n, std::min(size, n + lanes));
+            for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n);
             for (std::size_t n = 0; n < size; ++n)
                 for (std::size_t k = 0; k < net.outputs(); ++k) y.row(first + n)[k] = own.y(n)[k * lanes];
         });

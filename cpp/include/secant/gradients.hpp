@@ -40,7 +40,7 @@ public:
     }
 
     // Before the first run; and after the last one of a training.
-    void load(const Team& team) const {
+    void pack(const Team& team) const {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.pack(panel); });
     }
     void unload(const Team& team) const {
@@ -76,12 +76,13 @@ public:
             if (batch.size > most_) gather(team, batch, first, rows);  // else they are still here
             if (next) team.share(rows, [&](std::size_t n) { samples_.rows.prefetch(next->row(first + n)); });
             activate_hidden(team, rows);
-            team.share_and_wait(pad(rows) / lanes, [&](std::size_t group) {
-                const std::size_t n = group * lanes, end = std::min(rows, n + lanes);
-                samples_.activate_output(n, end);
+            share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+            share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+                samples_.activate_output(n);
                 log_sums(samples_.y(n), call_.batch.t, outputs_, [&](std::size_t l) { return batch.row(first + n + l); },
                          end - n, losses_ + n);
             });
+            team.wait();
             for (std::size_t n = 0; n < rows; ++n) total -= losses_[n];
         }
         return total / static_cast<double>(batch.size);
@@ -119,16 +120,24 @@ private:
         const double mass = *std::max_element(masses_, masses_ + rows);
         bound_->set_weights(net_.largest_outgoing());
         double largest = 0.0;
-        plan_->samples[0] = plan_->samples[1] = 0;
-        for (std::size_t n = 0; n < rows; ++n) {
-            const double input = samples_.rows.largest(n);
-            directly_[n] = call_.method == GradientCall::Method::direct ||
-                           (call_.method == GradientCall::Method::automatic && bound_->order(input, mass) == 0);
-            if (!directly_[n]) largest = std::max(largest, input);
-            ++plan_->samples[!directly_[n]];
-        }
+        for (std::size_t n = 0; n < rows; ++n) largest = std::max(largest, samples_.rows.largest(n));
         const bool derivative = call_.method == GradientCall::Method::derivative;
-        plan_->order = plan_->samples[1] == 0 ? 0 : derivative ? 1 : bound_->order(largest, mass);
+        const bool direct = call_.method == GradientCall::Method::direct;
+        plan_->order = derivative ? 1 : direct ? 0 : bound_->order(largest, mass);
+        std::fill_n(directly_, rows, plan_->order == 0);
+        plan_->samples[0] = plan_->order == 0 ? rows : 0;
+        if (plan_->order == 0 && !direct) {  // not for all of them
+            largest = 0.0;
+            for (std::size_t n = 0; n < rows; ++n) {
+                const double input = samples_.rows.largest(n);
+                if (bound_->order(input, mass) == 0) continue;
+                directly_[n] = false;
+                --plan_->samples[0];
+                largest = std::max(largest, input);
+            }
+            if (plan_->samples[0] < rows) plan_->order = bound_->order(largest, mass);
+        }
+        plan_->samples[1] = rows - plan_->samples[0];
         call_.report->samples[0] += plan_->samples[0];
         if (plan_->order == 0) return;
         call_.report->samples[plan_->order] += plan_->samples[1];
@@ -146,6 +155,13 @@ private:
         if (parts_ > 1) team.wait();  // else what a thread has computed of a panel, it uses itself
     }
 
+    // body(n, end) for each group of samples [n, end) that is output together. What is written in one of these loops is read
+    // in the next: read at once, it would still be on its way to the cache.
+    template <class Body>
+    void share_groups(const Team& team, std::size_t rows, const Body& body) const {
+        team.share(pad(rows) / lanes, [&](std::size_t g) { body(g * lanes, std::min(rows, (g + 1) * lanes)); });
+    }
+
     void activate_hidden(const Team& team, std::size_t rows) const {
         share_panels(team, [&](std::size_t panel, std::size_t part) {
             samples_.activate_hidden(panel, begin(part, rows), begin(part + 1, rows));
@@ -155,26 +171,24 @@ private:
 
     // The output layer, and the expansions there.
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t rows) const {
-        team.share_and_wait(pad(rows) / lanes, [&](std::size_t group) {
-            const std::size_t n = group * lanes, end = std::min(rows, n + lanes);
-            samples_.activate_output(n, end);
+        share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+        share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+            samples_.activate_output(n);
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.row(first + i), samples_.y(i));
-            const std::size_t target_count = targets_.complete(n, end);
-            with_order([&]<int K>() {
-                series<K>(n).expand(samples_, call_.net.sigmoid_output, targets_, n, target_count);
-            });
+            targets_.complete(n, end);
+        });
+        share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+            with_order([&]<int K>() { series<K>(n).expand(samples_, call_.net.sigmoid_output, targets_, n, end); });
             for (std::size_t i = n; i < end; ++i)
                 if (directly_[i]) direct_.prepare(i, team.rank);
         });
+        team.wait();
     }
 
     template <int K>
     Series<K> series(std::size_t n) const {
         return {outputs_, series_ + n / lanes * series_size_};
     }
-
-    double* odd(std::size_t panel, std::size_t n) const { return odd_ + (panel * most_ + n) * net_.panels.width(); }
-    std::size_t odd_stride() const { return most_ * net_.panels.units(); }
 
     // Where the gradient of a panel's incoming weights goes.
     Incoming<double> destination(std::size_t panel) const {
@@ -184,59 +198,73 @@ private:
 
     template <int K>
     void add_series(const Team& team, std::size_t rows, double scale, bool again) const {
+        const std::size_t width = net_.panels.width(), blocks = samples_.rows.blocks();
+        double* scratch = block_sums_ + team.rank * block_columns * width;
+        const auto coefficients = [&](std::size_t panel) {
+            return Coefficients{odd_ + panel * most_ * width, width, most_ * net_.panels.units(), call_.h};
+        };
         share_panels(team, [&](std::size_t panel, std::size_t part) {
             for (std::size_t n = begin(part, rows); n < begin(part + 1, rows); ++n)
-                if (!directly_[n]) expand_hidden<K>(panel, n);
+                if (!directly_[n]) expand_hidden<K>(panel, n, scale, coefficients(panel));
         });
-        const bool add = again || in_place();
-        double* sums = block_sums_ + team.rank * block_columns * net_.panels.width();
         share_panels(team, [&](std::size_t panel, std::size_t part) {
             with_packs(net_.panels.packs_in(panel), [&]<int P>() {
-                for (std::size_t b = begin(part, samples_.rows.blocks()); b < begin(part + 1, samples_.rows.blocks()); ++b)
-                    add_block<K, P>(panel, b, rows, scale, add, sums);
-                if (part == 0) add_bias<K, P>(panel, rows, scale, add);
+                for (std::size_t b = begin(part, blocks); b < begin(part + 1, blocks); ++b)
+                    add_block<K, P>(panel, b, rows, again, coefficients(panel), scratch);
+                if (part == 0) add_bias<K, P>(panel, rows, again, coefficients(panel), scratch);
             });
             if (part == 0) add_outgoing<K>(panel, rows, again);
         });
     }
 
     template <int K>
-    void expand_hidden(std::size_t panel, std::size_t n) const {
-        const std::size_t packs = net_.panels.packs_in(panel), first = panel * net_.panels.width();
+    void expand_hidden(std::size_t panel, std::size_t n, double scale, const Coefficients& odd) const {
+        const std::size_t packs = net_.panels.packs_in(panel);
         const auto expand = [&]<int T>(std::size_t p) {
-            series<K>(n).template expand_hidden<T>(
-                n, targets_, samples_.z1(panel, n) + p * lanes, samples_.zc1(panel, n) + p * lanes,
-                net_.transposed(0) + first + p * lanes, net_.panels.units(), odd(panel, n) + p * lanes, odd_stride());
+            series<K>(n).template expand_hidden<T>(n, targets_, samples_.z1(panel, n) + p * lanes,
+                                                   samples_.zc1(panel, n) + p * lanes,
+                                                   net_.transposed(0) + panel * net_.panels.width() + p * lanes,
+                                                   net_.panels.units(), scale, odd.of(n) + p * lanes, odd.stride);
         };
         std::size_t p = 0;
         for (; p + 2 <= packs; p += 2) expand.template operator()<2>(p);
         if (p < packs) expand.template operator()<1>(p);
     }
 
+    // In place, sums are the weights themselves; else they are cleared first, and then written or added.
     template <int K, int P>
-    void add_block(std::size_t panel, std::size_t b, std::size_t rows, double scale, bool add, double* sums) const {
-        std::fill_n(sums, block_columns * P * lanes, 0.0);
-        for (std::size_t n = 0; n < rows; ++n)
-            if (!directly_[n])
-                SECANT_ISA::add_series<K, P>(samples_.rows.block(n, b), odd(panel, n), odd_stride(), sums);
+    void add_block(std::size_t panel, std::size_t b, std::size_t rows, bool again, const Coefficients& odd,
+                   double* scratch) const {
+        const std::size_t width = net_.panels.width(), columns = samples_.rows.columns(b);
         const Incoming<double> to = destination(panel);
-        const std::size_t first = b * block_columns, end = std::min(call_.net.inputs(), first + block_columns);
-        for (std::size_t i = first; i < end; ++i)
-            add ? write_row<P, true>(sums + (i - first) * P * lanes, scale, to.rows + i * to.stride, to.columns)
-                : write_row<P, false>(sums + (i - first) * P * lanes, scale, to.rows + i * to.stride, to.columns);
+        double* first = to.rows + b * block_columns * to.stride;
+        if (!in_place()) std::fill_n(scratch, columns * width, 0.0);
+        add_series_of_block<K, P>(samples_.rows, b, rows, directly_, odd, in_place() ? first : scratch, width);
+        for (std::size_t i = 0; i < columns && !in_place(); ++i)
+            write<P>(scratch + i * width, again, first + i * to.stride, to.columns);
     }
 
     // A bias is the weight of an input that is always 1.
     template <int K, int P>
-    void add_bias(std::size_t panel, std::size_t rows, double scale, bool add) const {
+    void add_bias(std::size_t panel, std::size_t rows, bool again, const Coefficients& odd, double* scratch) const {
         constexpr Entry entry{0, 0};
-        const double one = 1.0, square = call_.h * call_.h;
-        double sums[P * lanes] = {};
+        const double one = 1.0, cube = call_.h * call_.h;
+        const Incoming<double> to = destination(panel);
+        double* sums = in_place() ? to.bias : scratch;
+        if (!in_place()) std::fill_n(sums, P * lanes, 0.0);
         for (std::size_t n = 0; n < rows; ++n)
             if (!directly_[n])
-                SECANT_ISA::add_series<K, P>({&entry, &entry + 1, &one, &square}, odd(panel, n), odd_stride(), sums);
-        const Incoming<double> to = destination(panel);
-        add ? write_row<P, true>(sums, scale, to.bias, to.columns) : write_row<P, false>(sums, scale, to.bias, to.columns);
+                SECANT_ISA::add_series<K, P>({&entry, &entry + 1, &one, &cube, false}, odd, n, sums, 0);
+        if (!in_place()) write<P>(sums, again, to.bias, to.columns);
+    }
+
+    // to(columns,) = sums(P packs,); or += that.
+    template <int P>
+    static void write(const double* sums, bool add, double* to, std::size_t columns) {
+        for (std::size_t p = 0; p < P; ++p, sums += lanes, to += lanes) {
+            const std::size_t count = std::min(lanes, columns - p * lanes);
+            store_part(to, add ? load_part(to, count) + load(sums) : load(sums), count);
+        }
     }
 
     template <int K>
@@ -353,7 +381,7 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
     const GradientEngine engine(work, call, block_rows(call), false);
     if (!work.counting())
         parallel(call.threads, [&](const Team& team) {
-            engine.load(team);
+            engine.pack(team);
             engine.run(team, call.batch);
         });
     return work.bytes();

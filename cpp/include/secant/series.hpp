@@ -14,12 +14,21 @@ namespace secant::SECANT_ISA {
 template <int K>
 constexpr int odd_powers = (K + 1) / 2;
 
-// to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., given square = (h x)^2 and the odd coefficients.
+// x, h^2 x^3, h^4 x^5, ..., of which two are given.
 template <int K>
-Pack add_series_term(Pack to, Pack x, Pack square, const Pack (&odd)[odd_powers<K>]) {
-    Pack sum = odd[odd_powers<K> - 1];
-    for (int m = odd_powers<K> - 2; m >= 0; --m) sum = fma(sum, square, odd[m]);
-    return fma(x, sum, to);
+struct OddPowers {
+    OddPowers(Pack x, Pack cube, double h) : of{x} {
+        if constexpr (K >= 3) of[1] = cube;
+        for (int m = 2; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
+    }
+    Pack of[odd_powers<K>];
+};
+
+// to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.
+template <int K>
+Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_powers<K>]) {
+    for (int m = odd_powers<K> - 1; m >= 0; --m) to = fma(x.of[m], odd[m], to);
+    return to;
 }
 
 // The expansions at the output layer of one group of samples; lanes run over samples.
@@ -35,7 +44,8 @@ public:
     // Of the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + 1e-7). Where only a2_k moves, S = y_k e_k.
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n,
-                std::size_t target_count) const {
+                std::size_t end) const {
+        const std::size_t target_count = targets.most(n, end);
         for (std::size_t k = 0; k < outputs_; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
             const Jet<K> growth =
@@ -59,12 +69,12 @@ public:
         }
     }
 
-    // The odd coefficients of T packs of hidden units for sample n: those of the power m at odd + m / 2 * stride. A growth
+    // `scale` times the odd coefficients of T packs of hidden units for sample n: those of the power m at odd + m / 2 * stride. A growth
     // is a polynomial in w f, w the outgoing weight and f the change of the unit's sigmoid, so S = sum over m of M_m f^m
     // with M_m = sum over k of y_k g_k,m w_k^m. w2: the weights to class k at w2 + k * units.
     template <int T>
     void expand_hidden(std::size_t n, const TargetLists& targets, const double* z1, const double* zc1, const double* w2,
-                       std::size_t units, double* odd, std::size_t stride) const {
+                       std::size_t units, double scale, double* odd, std::size_t stride) const {
         Pack moments[T][K + 1] = {};
         for (std::size_t k = 0; k < outputs_; ++k) {
             Pack factors[K + 1];
@@ -73,7 +83,7 @@ public:
         }
         for (int t = 0; t < T; ++t)
             expand_pack(n, targets, load(z1 + t * lanes), load(zc1 + t * lanes), w2 + t * lanes, units, moments[t],
-                        odd + t * lanes, stride);
+                        scale, odd + t * lanes, stride);
     }
 
     // The coefficient of the power m, odd, of output k: a lane each sample.
@@ -81,7 +91,7 @@ public:
 
 private:
     void expand_pack(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, const double* w2, std::size_t units,
-                     const Pack (&moments)[K + 1], double* odd, std::size_t stride) const {
+                     const Pack (&moments)[K + 1], double scale, double* odd, std::size_t stride) const {
         const Jet<K> change = sigmoid_series<K>(z1, zc1);
         const Jet<K> mean = compose(moments, change);
         const Jet<K> log_mean = log1p(mean);
@@ -96,7 +106,7 @@ private:
             for (int m = 1; m <= K; m += 2)
                 sum[m / 2] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], sum[m / 2]);
         }
-        for (int m = 0; m < odd_powers<K>; ++m) store(odd + m * stride, sum[m]);
+        for (int m = 0; m < odd_powers<K>; ++m) store(odd + m * stride, scale * sum[m]);
     }
 
     double* at(double* array, int m, std::size_t k) const {

@@ -75,6 +75,15 @@ inline Pack load(const double* from) {
     return p;
 }
 
+// For a pack that is used more than once: GCC would load it anew each time, as an operand, and loads are scarcer.
+inline Pack load_once(const double* from) {
+    Pack p = load(from);
+#if SECANT_VECTORS && defined(__x86_64__)
+    asm("" : "+v"(p));
+#endif
+    return p;
+}
+
 inline void store(double* to, Pack p) { std::memcpy(to, &p, sizeof p); }
 
 // The first `count` lanes; the others are `rest`. Never touches memory past them.
@@ -99,39 +108,6 @@ inline void store_part(double* to, Pack p, std::size_t count) {
 }
 
 constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
-
-// The lanes of x in double, exactly; only the first `count` are read, the others are 0.
-template <class X>
-Pack widen(const X* x, std::size_t count) {
-    double v[lanes] = {};
-    if (count == lanes)
-        for (std::size_t l = 0; l < lanes; ++l) v[l] = static_cast<double>(x[l]);
-    else
-        for (std::size_t l = 0; l < count; ++l) v[l] = static_cast<double>(x[l]);
-    return load(v);
-}
-
-// Appends the lanes of v that are not zero to values[count...), and an entry for each, its column counted from `first`.
-// Returns the new count; up to a pack more may be written behind it.
-inline std::size_t append_nonzeros(Pack v, std::size_t first, Entry* entries, double* values, std::size_t count) {
-#if defined(__AVX512F__) && SECANT_VECTORS
-    const __mmask8 mask = _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
-    const __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    const __m256i columns = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)), numbers);
-    const __m256i indices = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(count)), numbers);
-    const __m256i both = _mm256_or_si256(_mm256_maskz_compress_epi32(mask, columns), _mm256_slli_epi32(indices, 8));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(entries + count), _mm256_cvtepi32_epi16(both));
-    store(values + count, _mm512_maskz_compress_pd(mask, v));
-    return count + static_cast<std::size_t>(std::popcount(static_cast<unsigned>(mask)));
-#else
-    for (std::size_t l = 0; l < lanes; ++l) {  // writes first and decides later: no branch to mispredict
-        entries[count] = {static_cast<std::uint8_t>(first + l), static_cast<std::uint8_t>(count)};
-        values[count] = lane(v, l);
-        count += lane(v, l) != 0.0;
-    }
-    return count;
-#endif
-}
 
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>

@@ -56,13 +56,16 @@ public:
             if (weights[k] != 0.0) add(k, weights[k]);
     }
 
-    // Makes a whole group of those filled, of which samples [begin, end) exist. Returns the most targets that one has.
-    std::size_t complete(std::size_t begin, std::size_t end) const {
-        const std::size_t most = *std::max_element(counts_ + begin, counts_ + end);
+    // Makes a whole group of those filled, of which samples [begin, end) exist.
+    void complete(std::size_t begin, std::size_t end) const {
         for (std::size_t n = begin; n < begin + lanes; ++n)
-            for (std::size_t i = n < end ? counts_[n] : 0; i < most; ++i)
+            for (std::size_t i = n < end ? counts_[n] : 0; i < most(begin, end); ++i)
                 for (std::size_t f = 0; f < fields; ++f) field(n, i)[f * lanes] = 0.0;
-        return most;
+    }
+
+    // The most targets that one of them has.
+    std::size_t most(std::size_t begin, std::size_t end) const {
+        return *std::max_element(counts_ + begin, counts_ + end);
     }
 
     std::size_t count(std::size_t n) const { return counts_[n]; }

@@ -13,7 +13,7 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
     const GradientEngine engine(work, gradient, block_rows(gradient), true);
     if (work.counting()) return work.bytes();
     parallel(gradient.threads, [&](const Team& team) {
-        engine.load(team);
+        engine.pack(team);
         Batch batch = gradient.batch, next = gradient.batch;
         for (std::size_t i = 0; i < call.iterations; ++i) {
             batch.rows = call.indices + i * batch.size;
