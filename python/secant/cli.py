@@ -24,10 +24,11 @@ from secant.backends.base import Method, OutputActivation
 from secant.errors import DataError, DownloadError, SecantError
 from secant.history import History
 from secant.idx import CLASSES, SIDE
+from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
 from secant.plots import figure_format
 from secant.sampling import Sampling
-from secant.training import GradientKind, held_interrupts
+from secant.training import GradientKind
 from secant.training import train as train_network
 
 _Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test

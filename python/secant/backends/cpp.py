@@ -56,8 +56,9 @@ def train(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
-    return _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads)
+    losses: list[float],
+) -> None:
+    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
