@@ -33,6 +33,13 @@ def test_softmax(shape, scale):
     assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
 
 
+@pytest.mark.parametrize("rows", [1, 9])
+@pytest.mark.parametrize("scale", [1e17, 1e100, 1e307])
+def test_softmax_of_inputs_whose_rounding_is_large(scale, rows):
+    x = np.tile(np.random.RandomState(3).normal(0, scale, 10), (rows, 1))
+    np.testing.assert_array_equal(secant.softmax(x), np.eye(10)[x.argmax(axis=1)])
+
+
 def test_log_in_the_cross_entropy():
     y = np.concatenate([np.random.RandomState(3).uniform(0, 1, 2000), 10.0 ** np.arange(-20, 0), [0.0, 1.0]])
     got = [secant.cross_entropy_error(np.array([v]), np.array([1.0])) for v in y]
