@@ -1,5 +1,6 @@
 // secant._core: check, view, release the GIL, call, return.
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <vector>
 
@@ -23,17 +24,33 @@ int choose_threads(int asked, std::size_t multiplications) {
     return multiplications < enough_for_threads ? 1 : max_threads();
 }
 
+using Clock = std::chrono::steady_clock;
+
+// When the call that this thread is in looks for signals again.
+thread_local Clock::time_point next_look;
+constexpr std::chrono::milliseconds between_looks{10};
+
+// Elsewhere Python runs no handlers of signals.
+bool on_main_thread() {
+    const auto threading = py::module_::import("threading");
+    const py::object main = threading.attr("main_thread")().attr("ident");
+    return main.equal(threading.attr("get_ident")());
+}
+
 // Runs run(block) without the GIL, in as much memory as run(nullptr) asks for.
 template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
+    next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
     const py::gil_scoped_release unlocked;
     run(memory.get());
 }
 
-// Runs the handlers of signals that have come, as the interpreter does between two instructions; true if one raised.
+// Whether the handler of a signal has raised. Takes the GIL only now and then: another thread may hold it for milliseconds.
 bool interrupted() {
+    if (Clock::now() < next_look) return false;
     const py::gil_scoped_acquire locked;
+    next_look = Clock::now() + between_looks;
     return PyErr_CheckSignals() != 0;
 }
 

@@ -1,7 +1,9 @@
 """Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
 
 import signal
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -124,6 +126,38 @@ def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
     again = small(backend)
     assert losses == losses_of(indices[: len(losses)], *again)
     assert same(([], net.params), ([], again[0].params))
+
+
+@pytest.fixture
+def slow_switches():
+    """A thread that asks another for the interpreter waits so many seconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.05)
+    yield 0.05
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("trains", ["main", "other"])
+def test_an_iteration_does_not_wait_for_the_interpreter(compiled, slow_switches, trains):
+    net, x, t = small("cpp")
+    indices = np.random.RandomState(2).randint(50, size=(400, 300))
+    over = threading.Event()
+
+    def descend():
+        losses_of(indices, net, x, t)
+        over.set()
+
+    def spin():
+        while not over.is_set():
+            pass
+
+    target, own = (spin, descend) if trains == "main" else (descend, spin)
+    other = threading.Thread(target=target)
+    start = time.perf_counter()
+    other.start()
+    own()
+    other.join()
+    assert time.perf_counter() - start < len(indices) * slow_switches / 4
 
 
 def test_divergence_is_an_error_and_on_record(backend):
