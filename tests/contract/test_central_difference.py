@@ -157,6 +157,14 @@ def test_backpropagation_is_the_limit(backend, output, kind):
     assert max(np.abs(got[name] - true[name]).max() for name in true) <= bounds.central_difference(x)
 
 
+@pytest.mark.parametrize("h", [1.0, 40.0, 400.0])
+@pytest.mark.parametrize("weights", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_step_that_moves_a_probability_from_1_to_0(compiled, output, weights, h):
+    net, x, t = random_case(9, weights=weights, output=output, kind="soft")
+    assert error(net, x, t, h) <= 1
+
+
 @pytest.mark.parametrize("inputs", [0.0, 1e-3])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_large_weights_behind_small_inputs(compiled, output, inputs):
