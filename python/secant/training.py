@@ -23,7 +23,7 @@ from secant.interrupts import held_interrupts
 from secant.progress import display
 from secant.randomness import RandomSource
 from secant.sampling import Indices, Sampling, mini_batches
-from secant.validation import finite_number, one_of, positive_int, real_array
+from secant.validation import finite_number, one_of, positive_int, real_array, step
 
 GradientKind = Literal["numerical", "backprop"]
 
@@ -236,7 +236,7 @@ def _checked_options(method: str, h: float, n_threads: int | None) -> dict[str, 
     """Return what the gradient may be asked for."""
     return {
         "method": one_of("method", method, get_args(Method)),
-        "h": finite_number("h", h, above=0),
+        "h": step(h),
         "n_threads": None if n_threads is None else positive_int("n_threads", n_threads),
     }
 

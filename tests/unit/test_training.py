@@ -273,6 +273,7 @@ def test_training_learns(data):
         ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', got 'all'"),
         ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
+        ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
