@@ -127,6 +127,7 @@ def test_sampled_parameters_of_a_real_batch():
             assert abs(got[name][index] - exact) <= bounds.central_difference(x), (name, index)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
     compiled, x, t = cases.mnist(100)
