@@ -1,7 +1,7 @@
 """The command ``secant``: the chapter's training run, without a line of Python.
 
-Design: what can be found wrong before a long run is found before it. What was trained is written whatever comes:
-after Ctrl-C, and if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
+Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
+if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
 """
 
 import os

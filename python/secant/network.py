@@ -101,7 +101,7 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite, or so large that a pre-activation overflows.
+            If x is not finite, or so large that an overflow leaves NaN.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """

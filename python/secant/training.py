@@ -84,7 +84,8 @@ def train(
     net : TwoLayerNet, or a network of your own
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
     x_train, x_test : array_like, (N, ...) and (M, ...)
-        Samples along the first axis. They are neither modified nor copied as a whole.
+        Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
+        float64 where they lie, and makes a float64 copy of others.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes.
     iters_num : int
@@ -97,8 +98,8 @@ def train(
         ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
     sampling : {"replacement", "epoch"}
         Draw each mini-batch from the whole set, as the chapter does, or walk through a shuffled one.
-    method : {"auto", "direct"}
-        How to compute numerical gradients.
+    method : {"auto", "series", "direct"}
+        How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
         The shift of a parameter, for numerical gradients.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
