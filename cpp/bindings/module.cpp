@@ -113,8 +113,9 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
 
 GradientCall::Method method_named(const std::string& name) {
     if (name == "derivative") return GradientCall::Method::derivative;
+    if (name == "series") return GradientCall::Method::series;
     if (name == "direct") return GradientCall::Method::direct;
-    require(name == "auto", "method must be derivative, direct or auto");
+    require(name == "auto", "method must be derivative, series, direct or auto");
     return GradientCall::Method::automatic;
 }
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from secant import validation
 from secant.errors import ValueRangeError
 from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
@@ -71,7 +70,7 @@ def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[A
             net.parameters(backend)  # says which is not finite, if one is
             raise ValueRangeError(f"learning_rate must be small enough for a finite loss, got {learning_rate!r}")
 
-    faster = _FasterThreads(run) if asked is None else partial(run, n_threads=validation.thread_count(asked))
+    faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
     return Descent(faster, ahead=True)
 
 

@@ -23,7 +23,7 @@ from secant.interrupts import held_interrupts
 from secant.progress import display
 from secant.randomness import RandomSource
 from secant.sampling import Indices, Sampling, mini_batches
-from secant.validation import finite_number, one_of, positive_int, real_array, step
+from secant.validation import finite_number, one_of, positive_int, real_array, step, thread_count
 
 GradientKind = Literal["numerical", "backprop"]
 
@@ -238,7 +238,7 @@ def _checked_options(method: str, h: float, n_threads: int | None) -> dict[str, 
     return {
         "method": one_of("method", method, get_args(Method)),
         "h": step(h),
-        "n_threads": None if n_threads is None else positive_int("n_threads", n_threads),
+        "n_threads": thread_count(n_threads) or None,
     }
 
 

@@ -83,9 +83,9 @@ struct GradientReport {
 };
 
 // A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
-// then is thrown away.
+// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series.
 struct GradientCall {
-    enum class Method { derivative, automatic, direct };
+    enum class Method { derivative, series, automatic, direct };
     Network net;
     Batch batch;
     Method method;
