@@ -53,7 +53,7 @@ void run_task(const Body& body, std::size_t task, int thread) noexcept {
 
 // body(task, thread) for every task; each task owns its outputs, so the schedule cannot change a bit of them.
 template <class Body>
-void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
+void parallel_for(std::size_t tasks, [[maybe_unused]] int threads, const Body& body) noexcept {
 #ifdef _OPENMP
     if (threads > 1 && tasks > 1) {
         const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
