@@ -128,36 +128,32 @@ def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
     assert same(([], net.params), ([], again[0].params))
 
 
-@pytest.fixture
-def slow_switches():
-    """A thread that asks another for the interpreter waits so many seconds."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(0.05)
-    yield 0.05
-    sys.setswitchinterval(before)
-
-
-@pytest.mark.parametrize("trains", ["main", "other"])
-def test_an_iteration_does_not_wait_for_the_interpreter(compiled, slow_switches, trains):
+@pytest.mark.usefixtures("compiled")
+def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")
-    indices = np.random.RandomState(2).randint(50, size=(400, 300))
-    over = threading.Event()
+    backend = net.backend_in_use()
+    _, x, t = net.checked(backend, x, t)
+    indices = np.random.RandomState(2).randint(50, size=(20_000, 20))
+    run = (net.parameters(backend), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
+    bias = net.params["b2"]
 
-    def descend():
-        losses_of(indices, net, x, t)
-        over.set()
-
-    def spin():
-        while not over.is_set():
+    def after(seconds):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
             pass
+        return bias.tobytes()
 
-    target, own = (spin, descend) if trains == "main" else (descend, spin)
-    other = threading.Thread(target=target)
-    start = time.perf_counter()
-    other.start()
-    own()
-    other.join()
-    assert time.perf_counter() - start < len(indices) * slow_switches / 4
+    start = bias.tobytes()
+    thread = threading.Thread(target=backend.train, args=run)
+    thread.start()
+    while bias.tobytes() == start:
+        pass
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(100)
+    seen = [after(0.05) for _ in range(3)]
+    sys.setswitchinterval(before)
+    thread.join()
+    assert len(set(seen)) == 3
 
 
 def test_divergence_is_an_error_and_on_record(backend):
