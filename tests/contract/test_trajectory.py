@@ -117,7 +117,7 @@ def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
     net, x, t = small(backend)
     indices = np.random.RandomState(2).randint(50, size=(500_000, 1))
     losses = []
-    ctrl_c = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    ctrl_c = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
     ctrl_c.start()
     with pytest.raises(KeyboardInterrupt):
         losses_of(indices, net, x, t, losses)
@@ -150,7 +150,7 @@ def test_a_thread_trains_on_while_another_keeps_the_interpreter():
         pass
     before = sys.getswitchinterval()
     sys.setswitchinterval(100)
-    seen = [after(0.05) for _ in range(3)]
+    seen = [after(0.02) for _ in range(3)]
     sys.setswitchinterval(before)
     thread.join()
     assert len(set(seen)) == 3
