@@ -17,7 +17,9 @@ bool all_finite(const Inputs& x, int threads) noexcept {
             // x - x is 0, or NaN for NaN and infinities; so is a sum of them, of either sign.
             const std::size_t end = std::min(size, (task + 1) * chunk);
             auto sum = data[0] - data[0];
+#if defined(_OPENMP) && _OPENMP >= 201307  // MSVC has OpenMP 2
 #pragma omp simd reduction(+ : sum)
+#endif
             for (std::size_t i = task * chunk; i < end; ++i) sum += data[i] - data[i];
             if (!(sum == 0)) finite.store(false, std::memory_order_relaxed);
         });

@@ -74,8 +74,10 @@ inline Pack times_power_of_two(Pack x, Pack k) {
 #endif
 }
 
-// exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in.
+// exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in. It may be large, or NaN, where exp(x)
+// is 0.
 inline Pack exp(Pack x, Pack low = Pack{}) {
+    low = select(x > -746.0, low, Pack{});
     x = select(x < -746.0, broadcast(-746.0), select(x > 710.0, broadcast(710.0), x));
     const auto [k, r, r_low] = reduce(x, low);
     const Pack sum = 1.0 + r;

@@ -60,7 +60,7 @@ public:
             activate_output(team, batch, first, rows);
             if (first == 0 && plan_->order == 0) clear(team);
             with_order([&]<int K>() { add_series<K>(team, rows, scale, first > 0); });
-            if (plan_->samples[0] > 0) add_directly(team, rows, scale);
+            if (plan_->samples[0] > 0 && !refuses()) add_directly(team, rows, scale);
             team.wait();
         }
         finish(team, scale);
@@ -180,7 +180,7 @@ private:
         share_groups(team, rows, [&](std::size_t n, std::size_t end) {
             with_order([&]<int K>() { series<K>(n).expand(samples_, call_.net.sigmoid_output, targets_, n, end); });
             for (std::size_t i = n; i < end; ++i)
-                if (directly_[i]) direct_.prepare(i, team.rank);
+                if (directly_[i] && !refuses()) direct_.prepare(i, team.rank);
         });
         team.wait();
     }
@@ -344,6 +344,9 @@ private:
         for (std::size_t i = 0; i <= call_.net.inputs(); ++i)  // the bias is the last row
             for (std::size_t j = 0; j < to.columns; ++j) to.rows[i * to.stride + j] += from.rows[i * from.stride + j];
     }
+
+    // Whether a sample without a proven order is only counted.
+    bool refuses() const { return call_.method == GradientCall::Method::series; }
 
     // Whether the gradient of the incoming weights is added to them as it is summed: no later block reads them.
     bool in_place() const { return training_ && call_.batch.size <= most_; }

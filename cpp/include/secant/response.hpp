@@ -20,6 +20,7 @@ struct Sides {
 inline Sides operator*(Pack a, Sides b) { return {a * b.plus, a * b.minus}; }
 inline Sides operator*(Sides a, Sides b) { return {a.plus * b.plus, a.minus * b.minus}; }
 inline Sides operator+(Sides a, Sides b) { return {a.plus + b.plus, a.minus + b.minus}; }
+inline Sides operator-(Sides a) { return {-a.plus, -a.minus}; }
 inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.minus}; }
 inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
 inline Sides fma(Sides a, Sides b, Sides c) { return {fma(a.plus, b.plus, c.plus), fma(a.minus, b.minus, c.minus)}; }
@@ -137,28 +138,46 @@ private:
     const double* coefficients_;
 };
 
-// For shifts of any size: the full functions, and no cancellation however far a probability moves. Softmax does not see
-// a common factor of its numerators, so growths are taken relative to that of the most probable class: 1 + S >= 1 / O.
+// For shifts of any size: the full functions. Softmax does not see a common factor of its numerators, so each is taken
+// relative to one that is large enough for 1 + S not to cancel. A probability that underflowed, below 1e-308, stays 0.
 class Exact {
 public:
     Exact(const OutputState& out, const double*)
         : out_(out), top_(out.most_probable()) {}
 
+    // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>
     Sides loss_change(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
         Sides mean{};
         for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y(k)) * expm1(relative(k));
-        return loss_change(mean, relative);
+        return loss_change(1.0 + mean, [&](std::size_t k) {
+            const Sides q = relative(k);
+            return Growth{exp(q), expm1(q) - mean};
+        });
     }
 
+    // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
+    // e_k - S = (1 - y_k) (e^q - 1).
     Sides loss_change(std::size_t k, Sides u) const {
-        const Sides own = exponent(k, u);
-        return loss_change(broadcast(out_.y(k)) * expm1(own), [&](std::size_t l) { return l == k ? own : Sides{}; });
+        double others = 0.0;  // 1 - y_k would cancel
+        for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0.0 : out_.y(l);
+        const Sides q = exponent(k, u);
+        const Sides own = exp(not_above_0(q)), other = exp(not_above_0(-q));
+        const Sides rise = expm1(not_above_0(q)) - expm1(not_above_0(-q));  // own - other; one of them is 1
+        const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
+        return loss_change(rest * other + y * own, [&](std::size_t l) {
+            return l == k ? Growth{own, rest * rise} : Growth{other, -y * rise};
+        });
     }
 
 private:
+    // Of a numerator: its factor, and that factor less 1 + S.
+    struct Growth {
+        Sides factor, excess;
+    };
+
     // z2'_k - z2_k
     Sides exponent(std::size_t k, Sides u) const {
         if (!out_.sigmoid_output) return u;
@@ -166,18 +185,25 @@ private:
         return {sigmoid_change_by(z, zc, u.plus), sigmoid_change_by(z, zc, u.minus)};
     }
 
-    template <class Exponent>
-    Sides loss_change(Sides mean, const Exponent& exponent_of) const {
-        const Sides scale = reciprocal(1.0 + mean);
+    // Held above -700, so that exp of it is not 0.
+    static Sides not_above_0(Sides q) {
+        const auto clamp = [](Pack p) { return select(p < -700.0, broadcast(-700.0), select(p < 0.0, p, Pack{})); };
+        return {clamp(q.plus), clamp(q.minus)};
+    }
+
+    // Given 1 + S.
+    template <class GrowthOf>
+    Sides loss_change(Sides sum, const GrowthOf& growth_of) const {
+        const Sides scale = reciprocal(sum);
         Sides change{};
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
             const double y = out_.y(t.k);
-            const Sides q = exponent_of(t.k);
-            const Sides w = broadcast(t.ratio) * ((expm1(q) - mean) * scale);
+            const Growth growth = growth_of(t.k);
+            const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // Where the probability has all but vanished 1 + w cancels, and it is computed as a probability.
             const Sides near = log1p(w);
-            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (exp(q) * scale)));
+            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (growth.factor * scale)));
             change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
                                                           select(w.minus < -0.5, far.minus, near.minus)};
         }
