@@ -56,7 +56,7 @@ void add_series_of_columns(const RowBlock* rows, std::size_t count, std::size_t 
 template <int K, class Row>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
                          double* sums, std::size_t stride) {
-    constexpr std::size_t most = 16;  // samples: their coefficients stay in the L1 cache
+    constexpr std::size_t most = 25;  // samples: their coefficients stay in the L1 cache
     RowBlock full[most];
     for (std::size_t n = 0; n < count; ++n) {
         if (skip[n]) continue;
