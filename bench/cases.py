@@ -1,11 +1,14 @@
-"""The cases that tests and benchmarks share: a batch of real digits, and one as large without a zero."""
+"""The cases that tests and benchmarks share: real digits, and inputs as large without a zero."""
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import secant
+
+INPUTS = ("MNIST", "dense")
 
 
 class Case(NamedTuple):
@@ -21,6 +24,14 @@ class Case(NamedTuple):
         return float(np.mean(self.x != 0))
 
 
+class Data(NamedTuple):
+    """A training set, x (M, 784) of float32 and labels t (M,), and the parameters to start with."""
+
+    x: NDArray[np.float32]
+    t: NDArray[np.int64]
+    params: dict[str, NDArray[Any]]
+
+
 def mnist(samples: int = 100, backend: str | None = None) -> Case:
     """Real digits, of which 81 % of the pixels are zero."""
     (x, t), _ = secant.load_mnist(one_hot_label=True, subset=True)
@@ -31,6 +42,23 @@ def dense(samples: int = 100, backend: str | None = None) -> Case:
     """Random inputs, all different and none zero, in the place of the digits."""
     x = np.random.RandomState(1).uniform(0.01, 1.0, (samples, 784))
     return Case(_network(backend), x, mnist(samples).t)
+
+
+def training_set(name: str) -> Data:
+    """All of MNIST, or as many random inputs with the labels of the digits."""
+    (x, t), _ = mnist_or_subset()
+    if name == "dense":
+        x = np.random.default_rng(1).uniform(0.01, 1.0, x.shape).astype(np.float32)
+    return Data(x, t.astype(np.int64), _network(None).params)
+
+
+@cache
+def mnist_or_subset() -> Any:
+    """MNIST, or where it cannot be downloaded the 12,000 digits that come with the package."""
+    try:
+        return secant.load_mnist()
+    except secant.DownloadError:
+        return secant.load_mnist(subset=True)
 
 
 def _network(backend: str | None) -> secant.TwoLayerNet:
