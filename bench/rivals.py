@@ -17,10 +17,10 @@ from timing import Contest, Effort, turn
 
 
 class Step(NamedTuple):
-    """What a contestant repeats, and how many iterations that is."""
+    """What a contestant repeats, and how many iterations, or what part of one, that is."""
 
     call: Callable[[], object]
-    iterations: int = 1
+    iterations: float = 1
 
 
 Family = Callable[[], dict[str, Step]]

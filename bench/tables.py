@@ -25,6 +25,9 @@ def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str]
         row = [*name.split(" | ")]
         for contest in contests.values():
             samples = contest["samples"]
+            if name not in samples:
+                row += ["–"] * 3
+                continue
             low, middle, high = (significant(scale * seconds) for seconds in quartiles(samples[name]))
             times = ratio(samples[name], samples[yardstick])
             row += [middle, f"{low}–{high}", f"**{times}**" if times.high < 1 else str(times)]
