@@ -53,11 +53,11 @@ def measure(effort: Effort) -> Contests:
     return contests
 
 
-def steps(quantity: str, values: tuple[float, ...]) -> dict[str, Step]:
+def steps(quantity: str, values: tuple[Any, ...]) -> dict[str, Step]:
     return {
         f"{value:g} | {kind}": Step(call)
         for value in values
-        for kind, call in gradients(Size()._replace(**{quantity: value})).items()
+        for kind, call in gradients(Size(**{quantity: value})).items()
     }
 
 
@@ -104,10 +104,10 @@ def table(contests: Contests) -> list[str]:
 
 
 def exponent(samples: Samples, kind: str) -> float:
-    """P of cost ~ value^p, fitted to the larger half of the values, where what does not grow counts least."""
+    """P of cost ~ value^p between the two largest values, where what does not grow counts least."""
     points = [(float(name.split(" | ")[0]), median(turns)) for name, turns in samples.items() if name.endswith(kind)]
-    values, seconds = np.log(points[len(points) // 2 :]).T
-    return float(np.polyfit(values, seconds, 1)[0])
+    values, seconds = np.log(points[-2:]).T
+    return float(np.diff(seconds)[0] / np.diff(values)[0])
 
 
 if __name__ == "__main__":

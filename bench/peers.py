@@ -242,22 +242,15 @@ class ScikitLearn:
     """`MLPClassifier`, whose loop is its own.
 
     What differs: no sigmoid before the softmax, so its losses are others; the loss is that of the first forward pass;
-    a shuffled set is walked through; each call of its loop, of two epochs, checks the data once.
+    a shuffled set is walked through; each call of its loop, of some epochs, checks the data once.
     """
 
-    EPOCHS = 2
-
-    def __init__(self, data: Data, dtype: str) -> None:
+    def __init__(self, data: Data, dtype: str, epochs: int = 2) -> None:
         from sklearn.neural_network import MLPClassifier
 
-        self.x, self.t = data.x.astype(dtype), data.t
+        self.x, self.t, self.iterations = data.x.astype(dtype), data.t, epochs * len(data.x) // 100
         options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "learning_rate_init": RATE, "batch_size": 100}
-        self.net = MLPClassifier(50, activation="logistic", max_iter=self.EPOCHS, warm_start=True, **options)
-
-    @property
-    def iterations(self) -> int:
-        """The mini-batches of a call."""
-        return self.EPOCHS * len(self.x) // 100
+        self.net = MLPClassifier(50, activation="logistic", max_iter=epochs, warm_start=True, **options)
 
     def fit(self) -> None:
         with warnings.catch_warnings():

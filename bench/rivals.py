@@ -9,11 +9,14 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from timing import Contest, Effort, turn
+
+Result = TypeVar("Result")
 
 
 class Step(NamedTuple):
@@ -46,6 +49,12 @@ def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
                         launches = contest["samples"].setdefault(name, [[] for _ in range(effort.launches)])
                         launches[launch].append(_answer(connection))
     return contest
+
+
+def apart(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function in a fresh process, on ``threads`` cores."""
+    with _limited_to(threads), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 @contextmanager

@@ -26,7 +26,13 @@ STEPS, BATCH = 100, 100  # mini-batches a call, samples in each
 THREADS = {"1 thread": 1, "2 threads": 2}
 LOSSES = {True: "after", False: "before"}
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
-JAX: Ways = {"JAX jit": partial(peers.Jax, scan=False), "JAX jit and lax.scan": partial(peers.Jax, scan=True)}
+WAYS: dict[str, Ways] = {
+    "NumPy": {"NumPy by hand": peers.NumPy},
+    "JAX": {"JAX jit": partial(peers.Jax, scan=False), "JAX jit and lax.scan": partial(peers.Jax, scan=True)},
+    "PyTorch": {"PyTorch eager": peers.Torch, "PyTorch by hand": peers.TorchByHand},
+}
+COMPILED: Ways = {"PyTorch, torch.compile": partial(peers.Torch, compiled=True)}
+KINDS = {"numerical": True, "backpropagation": False}
 YARDSTICK = "Secant, numerical | float64 | after"
 
 
@@ -53,8 +59,8 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
     """What is timed, by library. What takes half a minute to compile is left out if it has to be quick."""
     return {
         "Secant": partial(secant_steps, inputs, threads),
-        "NumPy": partial(library, inputs, {"NumPy by hand": peers.NumPy}),
-        "JAX": partial(library, inputs, JAX),
+        "NumPy": partial(library, inputs, WAYS["NumPy"]),
+        "JAX": partial(library, inputs, WAYS["JAX"]),
         "PyTorch": partial(torch_steps, inputs, threads, quick),
         "scikit-learn": partial(scikit_learn_steps, inputs),
     }
@@ -62,12 +68,11 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
 
 def secant_steps(inputs: str, threads: int) -> dict[str, Step]:
     data = cases.training_set(inputs)
-    kinds = {"numerical": True, "backpropagation": False}
     return checked(
         data,
         {
             f"Secant, {kind} | float64 | after": peers.Secant(data, "cpp", numerical, threads)
-            for kind, numerical in kinds.items()
+            for kind, numerical in KINDS.items()
         },
     )
 
@@ -76,10 +81,8 @@ def torch_steps(inputs: str, threads: int, quick: bool) -> dict[str, Step]:
     import torch
 
     torch.set_num_threads(threads)
-    steps = library(inputs, {"PyTorch eager": peers.Torch, "PyTorch by hand": peers.TorchByHand})
-    if not quick:
-        steps |= library(inputs, {"PyTorch, torch.compile": partial(peers.Torch, compiled=True)}, losses=(True,))
-    return steps
+    steps = library(inputs, WAYS["PyTorch"])
+    return steps if quick else steps | library(inputs, COMPILED, losses=(True,))
 
 
 def library(inputs: str, ways: Ways, losses: tuple[bool, ...] = (True, False)) -> dict[str, Step]:
