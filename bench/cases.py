@@ -1,5 +1,6 @@
 """The cases that tests and benchmarks share: real digits, and inputs as large without a zero."""
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,12 +25,18 @@ class Case(NamedTuple):
         return float(np.mean(self.x != 0))
 
 
-class Data(NamedTuple):
-    """A training set, x (M, 784) of float32 and labels t (M,), and the parameters to start with."""
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A training set, x (M, 784) and labels t (M,), and the parameters to start with."""
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     t: NDArray[np.int64]
     params: dict[str, NDArray[Any]]
+
+    @cache  # noqa: B019  it lives as long as its process
+    def typed(self, dtype: str) -> NDArray[Any]:
+        """X in another type, once for all who ask."""
+        return self.x.astype(dtype, copy=False)
 
 
 def mnist(samples: int = 100, backend: str | None = None) -> Case:

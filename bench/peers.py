@@ -9,7 +9,7 @@ Secant takes float32 as `load_mnist` returns it, and widens what it reads.
 """
 
 import warnings
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,7 +39,7 @@ class NumPy:
     """By hand: every array is allocated once, and written in place."""
 
     def __init__(self, data: Data, dtype: str, after: bool) -> None:
-        self.x, self.t, self.after = data.x.astype(dtype), data.t, after
+        self.x, self.t, self.after = data.typed(dtype), data.t, after
         self.w1, self.b1, self.w2, self.b2 = self.p = [data.params[key].astype(dtype) for key in KEYS]
         self.grads = [np.empty_like(param) for param in self.p]
         self.rows = np.arange(0)
@@ -122,7 +122,7 @@ class Jax:
         configure: Any = jax.config.update  # untyped
         configure("jax_enable_x64", True)
         configure("jax_cpu_enable_async_dispatch", False)
-        self.x, self.t = jax.device_put((data.x.astype(dtype), data.t))
+        self.x, self.t = jax_arrays(data, dtype)
         self.p = jax.device_put({key: param.astype(dtype) for key, param in data.params.items()})
         self.scan, iteration = scan, partial(jax_iteration, after)
         self.step = jax.jit(partial(jax_scan, iteration) if scan else iteration, donate_argnums=0)
@@ -139,6 +139,13 @@ class Jax:
 
     def params(self) -> Params:
         return {key: np.array(param) for key, param in self.p.items()}
+
+
+@cache
+def jax_arrays(data: Data, dtype: str) -> Any:
+    import jax
+
+    return jax.device_put((data.typed(dtype), data.t))
 
 
 def jax_iteration(after: bool, p: Any, x: Any, t: Any, batch: Any) -> Any:
@@ -171,7 +178,7 @@ class Torch:
     def __init__(self, data: Data, dtype: str, after: bool, compiled: bool = False) -> None:
         import torch
 
-        self.x = torch.from_numpy(data.x.astype(dtype))
+        self.x = torch.from_numpy(data.typed(dtype))
         self.t = torch.from_numpy(data.t)
         self.p = [torch.from_numpy(data.params[key].astype(dtype)).requires_grad_() for key in KEYS]
         self.iteration = torch.compile(self.eager, dynamic=False) if compiled else self.eager
@@ -242,18 +249,20 @@ class ScikitLearn:
     """`MLPClassifier`, whose loop is its own.
 
     What differs: no sigmoid before the softmax, so its losses are others; the loss is that of the first forward pass;
-    a shuffled set is walked through; each call of its loop, of some epochs, checks the data once.
+    a shuffled set is walked through; each call of its loop, of one epoch, checks the shape of the data.
     """
 
-    def __init__(self, data: Data, dtype: str, epochs: int = 2) -> None:
+    def __init__(self, data: Data, dtype: str, epochs: int = 1) -> None:
         from sklearn.neural_network import MLPClassifier
 
-        self.x, self.t, self.iterations = data.x.astype(dtype), data.t, epochs * len(data.x) // 100
+        self.x, self.t, self.iterations = data.typed(dtype), data.t, epochs * len(data.x) // 100
         options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "learning_rate_init": RATE, "batch_size": 100}
         self.net = MLPClassifier(50, activation="logistic", max_iter=epochs, warm_start=True, **options)
 
     def fit(self) -> None:
-        with warnings.catch_warnings():
+        from sklearn import config_context
+
+        with config_context(assume_finite=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it has not converged
             self.net.fit(self.x, self.t)
 

@@ -30,9 +30,10 @@ import roofline
 import secant
 import training
 import whole_run
-from timing import FULL, LEVEL, QUICK, Effort
+from timing import FULL, LEVEL, QUICK, Contests, Effort
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
@@ -82,7 +83,7 @@ PICTURES = {
 }
 HEAD = """# Benchmarks
 
-Written by `secant bench`{quick} in {minutes:.0f} minutes. On one thread, times are CPU time of the process, else what
+Written by `secant bench`. On one thread, times are CPU time of the process, else what
 passes; medians of turns of 50 ms, in rounds in which every contestant has a turn, in fresh processes. *Times Secant* is
 the median ratio within a round, with its {level} % interval; what was faster than Secant beyond the noise is in bold.
 Answers are checked before anything is timed. Ratios hold for this machine; absolute times are no promise.
@@ -101,14 +102,15 @@ def main() -> None:
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
     options = parser.parse_args()
     before = json.loads(options.compare.read_text()) if options.compare else None
-    start = time.monotonic()
     measured = measure(QUICK if options.quick else FULL)
-    head = {"quick": " --quick" * options.quick, "minutes": (time.monotonic() - start) / 60, "level": LEVEL}
     folder = options.output or (None if options.quick else DOCS)
     if folder is None:
-        print(page(measured, head))
+        print(page(measured))
     else:
-        write(measured, head, folder)
+        write(measured, folder)
+        if folder == DOCS:
+            text = README.read_text(encoding="utf-8")
+            README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
     if before is not None:
         changes = regressions.changes(before, measured)
         print("\n".join(map(str, changes)) or "Nothing changed beyond the noise.")
@@ -119,29 +121,42 @@ def measure(effort: Effort) -> dict[str, Any]:
     """What each question measured, and the machine."""
     measured: dict[str, Any] = {"machine": machine()}
     for title, (question, _) in SECTIONS.items():
-        print(f"{title} ...", file=sys.stderr, flush=True)
-        measured[title] = question.measure(effort)
+        start = time.monotonic()
+        print(f"{title} ...", end=" ", file=sys.stderr, flush=True)
+        measured[title] = rounded(question.measure(effort))
+        print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
     return measured
 
 
-def write(measured: dict[str, Any], head: dict[str, Any], folder: Path) -> None:
+def write(measured: dict[str, Any], folder: Path) -> None:
     """The page, its pictures and the samples."""
     folder.mkdir(parents=True, exist_ok=True)
     for title, (name, draw) in PICTURES.items():
         draw(measured[title], folder / f"benchmarks-{name}.svg")
-    (folder / "benchmarks.md").write_text(page(measured, head))
-    (folder / "benchmarks.json").write_text(json.dumps(rounded(measured), indent=None) + "\n")
+    (folder / "benchmarks.md").write_text(page(measured), encoding="utf-8")
+    (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
 
 
-def page(measured: dict[str, Any], head: dict[str, Any]) -> str:
+def with_measured_rows(text: str, contests: Contests) -> str:
+    """The text, with those rows of the first table that are in it as they were measured now."""
+    rows = {_key(row): row for row in gradient.against_the_loop(contests)}
+    return "\n".join(rows.get(_key(line), line) for line in text.split("\n"))
+
+
+def page(measured: dict[str, Any]) -> str:
     """All tables, as Markdown."""
-    lines = [HEAD.format(machine="\n".join(f"{key:16} {value}" for key, value in measured["machine"].items()), **head)]
+    facts = "\n".join(f"{key:16} {value}" for key, value in measured["machine"].items())
+    lines = [HEAD.format(machine=facts, level=LEVEL)]
     for title, (question, text) in SECTIONS.items():
         lines += [f"## {title}", "", text.format(samples=measured["machine"]["training set"]), ""]
         if title in PICTURES:
             lines += [f"![{title}](benchmarks-{PICTURES[title][0]}.svg)", ""]
         lines += [*question.table(measured[title]), ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")
+
+
+def _key(row: str) -> tuple[str, ...]:
+    return tuple(row.split(" | ")[:4])
 
 
 def rounded(value: Any) -> Any:
@@ -158,13 +173,13 @@ def machine() -> dict[str, Any]:
     config = io.StringIO()
     with contextlib.redirect_stdout(config):
         secant.show_config()
-    facts: dict[str, Any] = dict(line.split(maxsplit=1) for line in config.getvalue().splitlines())
+    facts: dict[str, Any] = {line[:16].strip(): line[17:] for line in config.getvalue().splitlines()}
     versions = {}
     for _, distribution in footprint.LIBRARIES.values():
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[distribution] = metadata.version(distribution)
     peers = {name: version for name, version in versions.items() if name not in facts}
-    processor = {"processor": _processor(), "cores": os.cpu_count()}
+    processor = {"processor": _processor(), "cores": os.cpu_count(), "load before": round(os.getloadavg()[0], 1)}
     return facts | peers | processor | {"training set": len(cases.mnist_or_subset()[0][0])}
 
 

@@ -62,14 +62,14 @@ def _started(
     families: dict[str, Family], threads: int, missing: dict[str, str]
 ) -> Iterator[list[tuple[Connection, list[str]]]]:
     context = multiprocessing.get_context("spawn")
-    started = []
-    with _limited_to(threads):
-        for family, make in families.items():
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_take_turns, args=(theirs, make, threads), daemon=True)
+    started: list[tuple[str, Connection, Any]] = []
+    for family, make in families.items():
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_take_turns, args=(theirs, make, threads), daemon=True)
+        with _limited_to(threads, first_core=len(started)):
             process.start()
-            theirs.close()
-            started.append((family, ours, process))
+        theirs.close()
+        started.append((family, ours, process))
     processes = []
     try:
         for family, connection, _ in started:
@@ -108,14 +108,14 @@ def _take_turns(connection: Connection, make: Family, threads: int) -> None:
 
 
 @contextmanager
-def _limited_to(threads: int) -> Iterator[None]:
+def _limited_to(threads: int, first_core: int = 0) -> Iterator[None]:
     """Processes started now may use so many cores, and their thread pools have so many threads."""
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     before = dict(os.environ)
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else set()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
     os.environ.update(dict.fromkeys(pools, str(threads)))
     if cores:
-        os.sched_setaffinity(0, sorted(cores)[-threads:])
+        os.sched_setaffinity(0, {cores[(first_core + i) % len(cores)] for i in range(threads)})
     try:
         yield
     finally:

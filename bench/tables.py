@@ -14,12 +14,12 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int =
 def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str], unit: str, scale: float) -> list[str]:
     """All contestants of contests that differ in one respect, which heads their columns.
 
-    Times are medians and quartiles, in ``unit`` of ``scale`` to the second. Ratios are to the ``yardstick``, and what
-    beats it by more than the interval is in bold.
+    Times are medians, the least and the quartiles, in ``unit`` of ``scale`` to the second. Ratios are to the
+    ``yardstick``, and what beats it by more than the interval is in bold.
     """
     columns = list(words)
     for name in contests:
-        columns += [f"{name}, {unit}", "quartiles", "times Secant"]
+        columns += [f"{name}, {unit}", "least; quartiles", "times Secant"]
     rows = []
     for name in next(iter(contests.values()))["samples"]:
         row = [*name.split(" | ")]
@@ -28,9 +28,10 @@ def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str]
             if name not in samples:
                 row += ["–"] * 3
                 continue
-            low, middle, high = (significant(scale * seconds) for seconds in quartiles(samples[name]))
+            turns = (min(map(min, samples[name])), *quartiles(samples[name]))
+            least, low, middle, high = (significant(scale * seconds) for seconds in turns)
             times = ratio(samples[name], samples[yardstick])
-            row += [middle, f"{low}–{high}", f"**{times}**" if times.high < 1 else str(times)]
+            row += [middle, f"{least}; {low}–{high}", f"**{times}**" if times.high < 1 else str(times)]
         rows.append(row)
     lines = markdown(columns, rows, len(words))
     missing = {name: reason for contest in contests.values() for name, reason in contest["missing"].items()}

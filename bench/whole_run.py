@@ -6,7 +6,6 @@ Each in a fresh process on one thread; CPU time from the first iteration to the 
 The memory is the most that the process took, with the training set in the type that it computes with.
 """
 
-import resource
 import sys
 import time
 from itertools import product
@@ -30,12 +29,12 @@ Runs = dict[str, dict[str, float]]
 
 def measure(effort: Effort) -> Runs:
     """Iterations, seconds, final accuracy and megabytes of each run; of the NumPy loop, extrapolated, only seconds."""
-    wanted = QUICK_ITERATIONS if effort.quick else ITERATIONS
+    wanted, dtypes = (QUICK_ITERATIONS, ("float32",)) if effort.quick else (ITERATIONS, tuple(training.TOLERANCE))
     runs: Runs = {f"Secant, {kind} | float64": apart(1, run_secant, kind, wanted) for kind in training.KINDS}
     ways = {name: way for library in training.WAYS.values() for name, way in library.items()}
-    for (name, way), dtype in product((ways | ({} if effort.quick else training.COMPILED)).items(), training.TOLERANCE):
+    for (name, way), dtype in product((ways | ({} if effort.quick else training.COMPILED)).items(), dtypes):
         runs |= attempted(f"{name} | {dtype}", run, way, dtype, wanted)
-    for dtype in training.TOLERANCE:
+    for dtype in dtypes:
         runs |= attempted(f"scikit-learn MLPClassifier | {dtype}", run_scikit_learn, dtype, wanted)
     loop = turn(differences.numpy_loop(cases.mnist()), 1.0, time.process_time)
     return runs | {
@@ -83,6 +82,8 @@ def run_scikit_learn(dtype: str, wanted: int) -> dict[str, float]:
 
 
 def peak_memory() -> float:
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
 
 
