@@ -7,6 +7,7 @@ import numpy as np
 
 import cases
 import growth
+from tables import significant
 from timing import Contest, Contests, median, quartiles
 
 OURS, THEIRS, INK, GRID = "#d0452f", "#4269d0", "#3b3b3b", "#e3e3e3"
@@ -16,26 +17,26 @@ LIGHT = 0.45  # how opaque the second number of threads is
 def training_bars(contests: Contests, path: Path) -> None:
     """A bar a peer and number of threads, with its quartiles: all that give the loss after the update."""
     inputs = [name for name in cases.INPUTS if any(key.startswith(name) for key in contests)]
-    figure, axes = canvas(1, len(inputs), width=5.2 * len(inputs), height=5)
+    figure, axes = canvas(len(inputs), width=5.2 * len(inputs), height=5)
     for panel, name in zip(axes, inputs, strict=True):
         columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
-        draw_bars(panel, columns, " | after")
+        draw_bars(panel, columns, " | after", 1e6)
         finish(panel, f"{name}: µs an iteration")
     save(figure, path)
 
 
 def gradient_bars(contests: Contests, path: Path) -> None:
     """A bar a way to compute the gradient of MNIST, on one thread, on a logarithmic scale."""
-    figure, axes = canvas(1, 1, width=7.5, height=4.5)
-    draw_bars(axes[0], {"1 thread": contests["MNIST, 1 thread"]}, "")
+    figure, axes = canvas(1, width=7.5, height=4.5)
+    draw_bars(axes[0], {"one thread": contests["MNIST, 1 thread"]}, "", 1e3)
     axes[0].set_xscale("log")
-    finish(axes[0], "MNIST: µs a gradient, one thread")
+    finish(axes[0], "MNIST: ms a gradient, one thread")
     save(figure, path)
 
 
 def growth_curves(contests: Contests, path: Path) -> None:
     """Cost against each quantity, both axes logarithmic; dotted, what is proportional to it."""
-    figure, axes = canvas(1, len(growth.SWEEPS), width=13, height=3.2)
+    figure, axes = canvas(len(growth.SWEEPS), width=13, height=3.2, sharey=True)
     for panel, quantity in zip(axes, growth.SWEEPS, strict=True):
         for kind, colour in zip(growth.KINDS, (OURS, THEIRS), strict=True):
             turns = {name: t for name, t in contests[quantity]["samples"].items() if name.endswith(kind)}
@@ -46,18 +47,21 @@ def growth_curves(contests: Contests, path: Path) -> None:
             if kind == growth.KINDS[0]:
                 panel.plot(values, middle[-1] / values[-1] * np.array(values), ":", color=INK, linewidth=1)
         panel.set(xscale="log", yscale="log")
-        finish(panel, f"{quantity}: ms a gradient")
+        panel.minorticks_off()
+        panel.set_xticks(values, [f"{value:g}" for value in values])
+        finish(panel, f"{quantity}, ms a gradient")
     axes[0].legend(fontsize=8, frameon=False, labelcolor=INK)
     save(figure, path)
 
 
-def draw_bars(panel: Any, columns: dict[str, Contest], ending: str) -> None:
+def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float) -> None:
+    """A bar a contestant whose name ends so, for each contest, with its quartiles and its median in figures."""
     first = next(iter(columns.values()))["samples"]
     names = sorted((name for name in first if name.endswith(ending)), key=lambda name: -median(first[name]))
     thickness = 0.8 / len(columns)
     for i, (label, contest) in enumerate(columns.items()):
-        low, middle, high = 1e6 * np.array([quartiles(contest["samples"][name]) for name in names]).T
-        panel.barh(
+        low, middle, high = scale * np.array([quartiles(contest["samples"][name]) for name in names]).T
+        bars = panel.barh(
             np.arange(len(names)) - i * thickness,
             middle,
             thickness,
@@ -67,16 +71,18 @@ def draw_bars(panel: Any, columns: dict[str, Contest], ending: str) -> None:
             error_kw={"ecolor": INK, "elinewidth": 0.8},
             label=label,
         )
+        panel.bar_label(bars, [significant(value) for value in middle], padding=3, fontsize=7, color=INK)
+    panel.margins(x=0.15)
     panel.set_yticks(range(len(names)), [name.removesuffix(ending).replace(" | ", ", ") for name in names])
     if len(columns) > 1:
         panel.legend(fontsize=8, frameon=False, labelcolor=INK)
 
 
-def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+def canvas(columns: int, width: float, height: float, sharey: bool = False) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+    return figure, figure.subplots(1, columns, squeeze=False, sharey=sharey).ravel()
 
 
 def finish(panel: Any, title: str) -> None:
@@ -88,4 +94,7 @@ def finish(panel: Any, title: str) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
-    figure.savefig(path, metadata={"Date": None})
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "secant"}):
+        figure.savefig(path, metadata={"Date": None})
