@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secant
+from secant.backends import BACKENDS as KNOWN
+from secant.backends.base import Method
 
 INPUTS = ("MNIST", "dense")
+BACKENDS = {"cpp": "Secant", "numba": "Secant in Numba", "numpy": "Secant in NumPy"}
 
 
 class Case(NamedTuple):
@@ -57,6 +60,24 @@ def training_set(name: str) -> Data:
     if name == "dense":
         x = np.random.default_rng(1).uniform(0.01, 1.0, x.shape).astype(np.float32)
     return Data(x, t.astype(np.int64), _network(None).params)
+
+
+def backends(quick: bool) -> dict[str, str]:
+    """What computes in Secant, and what to call it: the compiled core first, and alone if it has to be quick."""
+    return {
+        backend: name for backend, name in BACKENDS.items() if backend in KNOWN and not (quick and backend != "cpp")
+    }
+
+
+def methods(backend: str) -> tuple[Method, ...]:
+    """How a backend computes differences. NumPy's direct is left out: it is the loop."""
+    return ("series",) if backend == "numpy" else ("direct", "series")
+
+
+def require_series(backend: str) -> None:
+    """Raise what says that a backend is not installed or has no series."""
+    net, x, t = mnist(1, backend)
+    net.numerical_gradient(x, t, method="series")
 
 
 @cache

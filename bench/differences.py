@@ -27,6 +27,11 @@ def chosen(arrays: Any) -> NDArray[np.float64]:
     return np.concatenate([np.asarray(arrays[key])[index] for key, index in CHOSEN.items()])
 
 
+def whole(gradient: Callable[..., Any], case: cases.Case, **options: Any) -> NDArray[np.float64]:
+    """The chosen elements of a gradient that is computed as a whole."""
+    return chosen(gradient(case.x, case.t, **options))
+
+
 def share() -> float:
     """How many times as many parameters the whole network has."""
     case = cases.mnist()

@@ -22,12 +22,10 @@ import differences
 import peers
 from differences import H, chosen
 from rivals import Family, Step, race
-from secant.backends.base import Method
 from tables import markdown, standings
 from timing import Contests, Effort, alone, median, ratio
 
 THREADS = {"1 thread": 1, "2 threads": 2}
-METHODS: tuple[Method, ...] = ("direct", "series")
 LOOP, SERIES, WHOLE = "NumPy loop | differences, sampled", "Secant, series | differences", "whole loop"
 BACKPROPAGATION = 1e-12, 1e-6  # what float64 and float32 may differ by
 
@@ -36,7 +34,7 @@ def measure(effort: Effort) -> Contests:
     """Seconds a gradient, for each kind of input and number of threads."""
     contests: Contests = {}
     for name, (label, threads) in product(cases.INPUTS[: 2 - effort.quick], THREADS.items()):
-        contests[f"{name}, {label}"] = race(families(name, threads), threads, effort)
+        contests[f"{name}, {label}"] = race(families(name, threads, effort.quick), threads, effort)
     if not effort.quick:
         contests[WHOLE] = {"samples": {"NumPy loop": [[whole_loop()]]}, "missing": {}}
     return contests
@@ -67,7 +65,7 @@ def table(contests: Contests) -> list[str]:
 def against_the_loop(contests: Contests) -> list[str]:
     """The rows that README.md repeats."""
     rows = []
-    for name, method, (label, threads) in product(cases.INPUTS, METHODS, THREADS.items()):
+    for name, method, (label, threads) in product(cases.INPUTS, cases.methods("cpp"), THREADS.items()):
         if contest := contests.get(f"{name}, {label}"):
             samples, density = contest["samples"], make(name).density
             ours, loop = samples[f"Secant, {method} | differences"], samples[LOOP]
@@ -81,11 +79,11 @@ def make(name: str, **options: Any) -> cases.Case:
     return cases.mnist(**options) if name == "MNIST" else cases.dense(**options)
 
 
-def families(name: str, threads: int) -> dict[str, Family]:
+def families(name: str, threads: int, quick: bool) -> dict[str, Family]:
     """What is timed, by library: what evaluates the loss for each parameter, but for the loop, on one thread only."""
     families: dict[str, Family] = {
         "NumPy": partial(numpy_steps, name),
-        "Secant": partial(secant_steps, name, threads),
+        **{ours: partial(secant_steps, name, threads, backend) for backend, ours in cases.backends(quick).items()},
         "PyTorch": partial(torch_steps, name, threads),
         "JAX": partial(jax_steps, name),
     }
@@ -126,17 +124,19 @@ def numpy_gradient(net: peers.NumPy, labels: NDArray[np.int64]) -> None:
     net.gradient(labels, net.forward(labels), 1.0)
 
 
-def secant_steps(name: str, threads: int) -> dict[str, Step]:
+def secant_steps(name: str, threads: int, backend: str) -> dict[str, Step]:
+    cases.require_series(backend)
     case, expected, labels = backpropagation(name)
+    net, ours = make(name, backend=backend).net, cases.BACKENDS[backend]
     loop = differences.numpy_loop(case)()
     steps = {}
-    for method in METHODS:
-        call = partial(case.net.numerical_gradient, case.x, labels, h=H, method=method, n_threads=threads)
+    for method in cases.methods(backend):
+        call = partial(net.numerical_gradient, case.x, labels, h=H, method=method, n_threads=threads)
         require(method, chosen(call()), loop, 8 * np.finfo(float).eps * case.net.loss(case.x, labels) / H)
-        steps[f"Secant, {method} | differences"] = Step(call)
-    call = partial(case.net.gradient, case.x, labels, n_threads=threads)
+        steps[f"{ours}, {method} | differences"] = Step(call)
+    call = partial(net.gradient, case.x, labels, n_threads=threads)
     require("gradient", chosen(call()), expected, BACKPROPAGATION[0])
-    return steps | {"Secant, float64 | backpropagation": Step(call)}
+    return steps | {f"{ours}, float64 | backpropagation": Step(call)}
 
 
 def torch_steps(name: str, threads: int) -> dict[str, Step]:

@@ -9,13 +9,15 @@ central difference at a step so small that 50 digits do not see what it leaves o
 import contextlib
 import importlib
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import cases
 import differences
-from differences import CHOSEN, Derivatives, H, chosen
+import secant
+from differences import CHOSEN, Derivatives, H
 from tables import markdown
 from timing import Effort, alone
 
@@ -54,11 +56,16 @@ def ways(case: cases.Case) -> dict[str, Derivatives]:
     for name, way in differences.LIBRARIES.items():
         with contextlib.suppress(ImportError):
             result[name] = way(case)
-    return result | {
-        "Secant, direct": lambda: chosen(case.net.numerical_gradient(case.x, case.t, h=H, method="direct")),
-        "Secant, series": lambda: chosen(case.net.numerical_gradient(case.x, case.t, h=H, method="series")),
-        "Secant, backpropagation": lambda: chosen(case.net.gradient(case.x, case.t)),
-    }
+    for backend, name in cases.backends(quick=False).items():
+        with contextlib.suppress(ImportError, secant.UnsupportedError):
+            cases.require_series(backend)
+            net = cases.mnist(backend=backend).net
+            for method in cases.methods(backend):
+                result[f"{name}, {method}"] = partial(
+                    differences.whole, net.numerical_gradient, case, h=H, method=method
+                )
+            result[f"{name}, backpropagation"] = partial(differences.whole, net.gradient, case)
+    return result
 
 
 def table(measured: Errors) -> list[str]:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TypeVar
 
+import secant
 from timing import Contest, Effort, turn
 
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ Family = Callable[[], dict[str, Step]]
 
 
 class MissingLibraryError(Exception):
-    """What a family needs is not installed."""
+    """What a family needs is not installed, or does not offer what is measured."""
 
 
 def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
@@ -101,7 +102,7 @@ def _take_turns(connection: Connection, make: Family, threads: int) -> None:
             connection.send(turn(step.call, 0.05, clock) / step.iterations)
     except EOFError:
         pass
-    except ImportError as error:
+    except (ImportError, secant.UnsupportedError) as error:
         connection.send(MissingLibraryError(str(error)))
     except Exception:
         connection.send(RuntimeError(traceback.format_exc()))

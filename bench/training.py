@@ -59,7 +59,7 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
     """What is timed, by library. What takes long to compile is left out if it has to be quick."""
     jax = {name: way for name, way in WAYS["JAX"].items() if "scan" in name or not quick}
     return {
-        "Secant": partial(secant_steps, inputs, threads),
+        **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
         "NumPy": partial(library, inputs, WAYS["NumPy"]),
         "JAX": partial(library, inputs, jax),
         "PyTorch": partial(torch_steps, inputs, threads, quick),
@@ -67,12 +67,13 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
     }
 
 
-def secant_steps(inputs: str, threads: int) -> dict[str, Step]:
+def secant_steps(inputs: str, threads: int, backend: str) -> dict[str, Step]:
     data = cases.training_set(inputs)
+    cases.require_series(backend)
     return checked(
         data,
         {
-            f"Secant, {kind} | float64 | after": peers.Secant(data, "cpp", numerical, threads)
+            f"{cases.BACKENDS[backend]}, {kind} | float64 | after": peers.Secant(data, backend, numerical, threads)
             for kind, numerical in KINDS.items()
         },
     )

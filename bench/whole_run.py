@@ -30,7 +30,9 @@ Runs = dict[str, dict[str, float]]
 def measure(effort: Effort) -> Runs:
     """Iterations, seconds, final accuracy and megabytes of each run; of the NumPy loop, extrapolated, only seconds."""
     wanted, dtypes = (QUICK_ITERATIONS, ("float32",)) if effort.quick else (ITERATIONS, tuple(training.TOLERANCE))
-    runs: Runs = {f"Secant, {kind} | float64": apart(1, run_secant, kind, wanted) for kind in training.KINDS}
+    runs: Runs = {}
+    for (backend, name), kind in product(cases.backends(effort.quick).items(), training.KINDS):
+        runs |= attempted(f"{name}, {kind} | float64", run_secant, backend, kind, wanted)
     ways = {name: way for library in training.WAYS.values() for name, way in library.items()}
     for (name, way), dtype in product((ways | ({} if effort.quick else training.COMPILED)).items(), dtypes):
         runs |= attempted(f"{name} | {dtype}", run, way, dtype, wanted)
@@ -46,13 +48,14 @@ def attempted(name: str, function: Any, *arguments: Any) -> Runs:
     """A run, or nothing if its library is not installed."""
     try:
         return {name: apart(1, function, *arguments)}
-    except ImportError:
+    except (ImportError, secant.UnsupportedError):
         return {}
 
 
-def run_secant(kind: str, wanted: int) -> dict[str, float]:
+def run_secant(backend: str, kind: str, wanted: int) -> dict[str, float]:
+    cases.require_series(backend)
     data = cases.training_set("MNIST")
-    return finished(peers.Secant(data, "cpp", training.KINDS[kind], 1), data, wanted)
+    return finished(peers.Secant(data, backend, training.KINDS[kind], 1), data, wanted)
 
 
 def run(way: Any, dtype: str, wanted: int) -> dict[str, float]:
