@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import secant
 from timing import Contest, Effort, turn
 
+REST = 0.1  # seconds, after which the threads of the process before no longer spin, waiting for work
 Result = TypeVar("Result")
 
 
@@ -45,6 +46,7 @@ def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
         with _started(families, threads, contest["missing"]) as processes:
             for _ in range(effort.rounds):
                 for connection, names in processes:
+                    time.sleep(REST * (threads > 1))
                     for name in names:
                         connection.send(name)
                         launches = contest["samples"].setdefault(name, [[] for _ in range(effort.launches)])
