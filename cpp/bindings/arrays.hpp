@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -70,6 +71,7 @@ inline Network network(const Array<double>& w1, const Array<double>& b1, const A
     require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == net.outputs(), "b2 must be as long as w2 is wide");
     require(net.inputs() > 0 && net.hidden() > 0 && net.outputs() > 0, "a layer is empty");
+    require(std::max(net.inputs(), net.hidden()) < UINT32_MAX, "a layer is too wide");  // its units have 32-bit numbers
     return net;
 }
 

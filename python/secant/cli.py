@@ -1,7 +1,7 @@
 """The command ``secant``: the chapter's training run, without a line of Python.
 
-Design: what can be found wrong before a long run is found before it. What was trained is written whatever comes:
-after Ctrl-C, and if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
+Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
+if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
 """
 
 import os
@@ -25,10 +25,11 @@ from secant.backends.base import Method, OutputActivation
 from secant.errors import DataError, DownloadError, SecantError
 from secant.history import History
 from secant.idx import CLASSES, SIDE
+from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
 from secant.plots import figure_format
 from secant.sampling import Sampling
-from secant.training import GradientKind, held_interrupts
+from secant.training import GradientKind
 from secant.training import train as train_network
 
 _Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test

@@ -101,7 +101,7 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite, or so large that a pre-activation overflows.
+            If x is not finite, or so large that an overflow leaves NaN.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
@@ -221,7 +221,7 @@ class TwoLayerNet:
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
-            As `loss` does; also if h is not finite and greater than 0.
+            As `loss` does; also if h is not finite and at least 1e-150.
         UnsupportedError
             If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
             know, or the backend has no series.
@@ -231,9 +231,7 @@ class TwoLayerNet:
         The loss change is computed as such and never as a difference of two losses, so the result is closer to the
         exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
         """
-        h = validation.finite_number("h", h, above=0)
-        if h < _SMALLEST_STEP:
-            raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {h:g}")
+        h = validation.step(h)
         validation.one_of("method", method, get_args(Method))
         threads = validation.thread_count(n_threads)
         if reason := self.own_structure():
@@ -350,7 +348,6 @@ class TwoLayerNet:
         return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
 
 
-_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 

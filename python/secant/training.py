@@ -2,19 +2,15 @@
 
 Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
 `secant.descent` makes; the loop around it keeps the record and the display and knows no more than that. Ctrl-C is
-held back until an iteration is complete, so the parameters are always those that some number of whole iterations
-leads to.
+held back until an iteration is complete. However training ends, the parameters are those that the iterations on
+record lead to.
 """
 
 import inspect
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
 from functools import partial
-from types import FrameType
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from numpy.typing import ArrayLike, NDArray
@@ -23,10 +19,11 @@ from secant.backends.base import Method
 from secant.descent import descent
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.history import History
+from secant.interrupts import held_interrupts
 from secant.progress import display
 from secant.randomness import RandomSource
 from secant.sampling import Indices, Sampling, mini_batches
-from secant.validation import finite_number, one_of, positive_int, real_array
+from secant.validation import finite_number, one_of, positive_int, real_array, step, thread_count
 
 GradientKind = Literal["numerical", "backprop"]
 
@@ -87,7 +84,8 @@ def train(
     net : TwoLayerNet, or a network of your own
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
     x_train, x_test : array_like, (N, ...) and (M, ...)
-        Samples along the first axis. They are neither modified nor copied as a whole.
+        Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
+        float64 where they lie, and makes a float64 copy of others.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes.
     iters_num : int
@@ -100,8 +98,8 @@ def train(
         ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
     sampling : {"replacement", "epoch"}
         Draw each mini-batch from the whole set, as the chapter does, or walk through a shuffled one.
-    method : {"auto", "direct"}
-        How to compute numerical gradients.
+    method : {"auto", "series", "direct"}
+        How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
         The shift of a parameter, for numerical gradients.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
@@ -127,7 +125,7 @@ def train(
     UnsupportedError
         ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``.
     KeyboardInterrupt
-        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C does not wait for that.
+        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C gives that iteration up.
     SecantError
         Whatever ``net`` raises; a loss or parameters that are no longer finite, if training diverged.
 
@@ -158,8 +156,8 @@ def train(
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     with display(iters_num, progress) as shown, held_interrupts() as deliver:
-        for block in _blocks(draw, iters_num, iters_per_epoch):
-            record.train_loss_list += descend(block)
+        for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
+            descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == 0:
@@ -168,8 +166,8 @@ def train(
     return record
 
 
-def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int) -> Iterator[Indices]:
-    """Yield mini-batches, as many at a time as take about as long as the display and Ctrl-C may wait.
+def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, ahead: bool) -> Iterator[Indices]:
+    """Yield mini-batches: one, or ``ahead`` as many as take about as long as the display and Ctrl-C may wait.
 
     A block ends where accuracies are due, with the first iteration of an epoch. What is computed does not depend on
     the blocks.
@@ -181,7 +179,7 @@ def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int
         yield block
         done += len(block)
         pace = len(block) / max(time.monotonic() - start, 1e-6)
-        most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace)))
+        most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
 
 
 def _evaluate(net: Network, data: _Data, record: History, iteration: int) -> tuple[float, float]:
@@ -220,38 +218,6 @@ def _takes(method: Callable[..., Any], option: str) -> bool:
     return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-@contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not held.
-
-    Yields
-    ------
-    callable
-        To be called where an interrupt does no harm: lets one that was held back happen. So does the block's end.
-    """
-    previous: Any = signal.getsignal(signal.SIGINT)
-    held: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if held:
-            previous(number, frame)
-        held.append(number)
-
-    def deliver() -> None:
-        if held:
-            previous(held.pop(), None)
-
-    replaced = callable(previous) and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, hold)
-    try:
-        yield deliver
-    finally:
-        if replaced:
-            signal.signal(signal.SIGINT, previous)
-    deliver()
-
-
 def _checked_data(*arrays: ArrayLike) -> _Data:
     """Return the four arrays, none empty, if those that belong together have the same length."""
     data = _Data(*(real_array(name, array) for name, array in zip(_Data._fields, arrays, strict=True)))
@@ -271,8 +237,8 @@ def _checked_options(method: str, h: float, n_threads: int | None) -> dict[str, 
     """Return what the gradient may be asked for."""
     return {
         "method": one_of("method", method, get_args(Method)),
-        "h": finite_number("h", h, above=0),
-        "n_threads": None if n_threads is None else positive_int("n_threads", n_threads),
+        "h": step(h),
+        "n_threads": thread_count(n_threads) or None,
     }
 
 

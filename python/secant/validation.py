@@ -14,6 +14,7 @@ from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
 
 Floats = NDArray[np.float64]
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
+_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -45,6 +46,14 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
     if not (math.isfinite(number) and number > above):
         wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
         raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def step(h: Any) -> float:
+    """The step of a central difference, as a float that can be divided by."""
+    number = finite_number("h", h, above=0)
+    if number < _SMALLEST_STEP:
+        raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {number:g}")
     return number
 
 

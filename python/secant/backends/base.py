@@ -111,9 +111,11 @@ class Backend(Protocol):
         h: float,
         learning_rate: float,
         n_threads: int,
-    ) -> Floats:
-        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and return the losses.
+        losses: list[float],
+    ) -> None:
+        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each is that of its mini-batch after the update. The first that is not finite is the last.
+        Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
+        call has appended those of the iterations that it completed, and leaves the parameters as the last did.
         """
         ...

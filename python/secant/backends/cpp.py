@@ -37,8 +37,7 @@ def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) 
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    name = "direct" if method == "direct" else "auto"
-    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, name, h, n_threads)
+    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
     if method == "series" and 0 in samples:
         raise UnsupportedError(
             f"method 'series' has no proven order for {samples[0]} of {len(x)} samples at h = {h:g}, with these inputs "
@@ -56,8 +55,9 @@ def train(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
-    return _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads)
+    losses: list[float],
+) -> None:
+    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
