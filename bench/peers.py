@@ -278,7 +278,12 @@ class Secant:
             if numerical
             else partial(self.net.gradient, n_threads=threads)
         )
-        self.descend = descent(self.net, data.x, data.t, take, RATE)
+        self.run = descent(self.net, data.x, data.t, take, RATE).run
+
+    def descend(self, indices: NDArray[np.int64]) -> list[float]:
+        losses: list[float] = []
+        self.run(indices, losses)
+        return losses
 
     def params(self) -> Params:
         return self.net.params
