@@ -25,5 +25,5 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure, and write docs/benchmarks.md."""
-    session.install(".[test]")
-    session.run("python", "bench/report.py")
+    session.install(".[bench]")
+    session.run("secant", "bench", *session.posargs)

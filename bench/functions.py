@@ -1,12 +1,11 @@
 """Time sigmoid, softmax and the cross entropy against NumPy, on arrays small and large.
 
-    python bench/functions.py [--rounds 7]
+    python bench/functions.py [--quick]
 
 NumPy's side is the chapter's formula without any check; ours is the public function with all of them, on as many
 threads as it chooses. Answers are compared first.
 """
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secant
-from timing import interleaved
+from tables import markdown
+from timing import Contests, Effort, Samples, alone, interleaved, ratio
 
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -66,25 +66,31 @@ def pairs(size: int) -> dict[str, Pair]:
     }
 
 
-def table(rounds: int) -> list[str]:
-    """The rows of the table, as Markdown: times faster than NumPy, by function and number of elements."""
-    lines = [f"| elements | {' | '.join(pairs(CLASSES))} |", "| --: |" + " --: |" * len(pairs(CLASSES))]
-    for size in SIZES:
-        cells = []
-        for name, (ours, numpys) in pairs(size).items():
-            np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
-            times = interleaved({"ours": ours, "numpy": numpys}, rounds, shortest=0.02)
-            cells.append(f"{times['numpy'] / times['ours']:.1f}")
-        lines.append(f"| {size:,} | {' | '.join(cells)} |")
-    return lines
+def measure(effort: Effort) -> Contests:
+    """Seconds a call of both sides, for each function and size."""
+    return {
+        f"{name}, {size}": {"samples": _compared(name, *pair, effort), "missing": {}}
+        for size in (SIZES[1::2] if effort.quick else SIZES)
+        for name, pair in pairs(size).items()
+    }
 
 
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="times that everything is timed (default: 7)")
-    print("\n".join(table(parser.parse_args().rounds)))
+def _compared(name: str, ours: Callable[[], Any], numpys: Callable[[], Any], effort: Effort) -> Samples:
+    np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
+    return interleaved({"NumPy": numpys, "Secant": ours}, effort.rounds, shortest=0.02)
+
+
+def table(contests: Contests) -> list[str]:
+    """Times faster than NumPy, by function and number of elements."""
+    names = list(pairs(CLASSES))
+    sizes = dict.fromkeys(int(contest.rsplit(", ", 1)[1]) for contest in contests)
+    rows = [[f"{size:,}", *(_cell(contests[f"{name}, {size}"]["samples"]) for name in names)] for size in sizes]
+    return markdown(["elements", *names], rows, words=0)
+
+
+def _cell(samples: Samples) -> str:
+    return str(ratio(samples["NumPy"], samples["Secant"]))
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, table)

@@ -1,70 +1,193 @@
-"""Time the two methods against the NumPy loop: one gradient of 784-50-10, all 39,760 parameters, a batch of 100.
+"""Time one gradient of 784-50-10, all 39,760 parameters, a batch of 100: central differences and backpropagation.
 
-    python bench/gradient.py [--rounds 3]
+    python bench/gradient.py [--quick]
 
-All run in this process, in turn; the loop with one BLAS thread, with which it is faster. Answers are compared first.
+Answers are compared with the NumPy loop's, or the reference's backpropagation, before anything is timed. Of the loop
+and of libraries that evaluate the loss for each parameter, 30 parameters are timed and the rest extrapolated; the loop
+is also run once as a whole.
 """
 
-import argparse
+import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import cases
-from secant.backends.base import Method
-from timing import interleaved
+import differences
+import peers
+from differences import H, chosen
+from rivals import Family, Step, race
+from tables import markdown, standings
+from timing import Contests, Effort, alone, median, ratio
 
-H = 1e-4
-METHODS: tuple[Method, ...] = ("direct", "series")
-THREADS = (1, 2)
-
-
-def main() -> None:
-    """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3, help="times that everything is timed (default: 3)")
-    print("\n".join(table(parser.parse_args().rounds)))
+THREADS = {"1 thread": 1, "2 threads": 2}
+LOOP, SERIES, WHOLE = "NumPy loop | differences, sampled", "Secant, series | differences", "whole loop"
+BACKPROPAGATION = 1e-12, 1e-6  # what float64 and float32 may differ by
 
 
-def table(rounds: int) -> list[str]:
-    """The rows of the table, as Markdown."""
-    lines = [
-        "| input | non-zero | method | threads | Secant, ms | NumPy loop, s | times faster |",
-        "| --- | --: | --- | --: | --: | --: | --: |",
-    ]
-    for name, make in (("MNIST", cases.mnist), ("dense", cases.dense)):
-        with threadpool_limits(1, user_api="blas"):
-            times = _times(make, rounds)
-        loop, density = times.pop("loop"), make().density
-        for key, seconds in times.items():
-            lines.append(
-                f"| {name} | {density:.0%} | {key} | {seconds * 1e3:.2f} | {loop:.1f} | {loop / seconds:,.0f} |"
-            )
+def measure(effort: Effort) -> Contests:
+    """Seconds a gradient, for each kind of input and number of threads."""
+    contests: Contests = {}
+    for name, (label, threads) in product(cases.INPUTS[: 2 - effort.quick], THREADS.items()):
+        contests[f"{name}, {label}"] = race(families(name, threads, effort.quick), threads, effort)
+    if not effort.quick:
+        contests[WHOLE] = {"samples": {"NumPy loop": [[whole_loop()]]}, "missing": {}}
+    return contests
+
+
+def whole_loop() -> float:
+    """Seconds of the NumPy loop over all parameters."""
+    net, x, t = cases.mnist(backend="numpy")
+    with threadpool_limits(1, user_api="blas"):
+        start = time.process_time()
+        net.numerical_gradient(x, t, h=H, method="direct")
+        return time.process_time() - start
+
+
+def table(contests: Contests) -> list[str]:
+    """Secant against the loop, then everything."""
+    lines = against_the_loop(contests)
+    for name in cases.INPUTS:
+        columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
+        if columns:
+            lines += ["", f"### {name}", "", *standings(columns, SERIES, ("", "by"), "ms", 1e3)]
+    if WHOLE in contests:
+        whole = median(contests[WHOLE]["samples"]["NumPy loop"])
+        lines += [f"The NumPy loop as a whole, run once on MNIST: {whole:.1f} s on one thread."]
     return lines
 
 
-def _times(make: Callable[..., cases.Case], rounds: int) -> dict[str, float]:
-    fast, x, t = make(backend="cpp")
-    slow = make(backend="numpy").net
-    contestants: dict[str, Callable[[], object]] = {"loop": partial(slow.numerical_gradient, x, t, h=H)}
-    expected, loss = slow.numerical_gradient(x, t, h=H), slow.loss(x, t)
-    for method in METHODS:
-        _require_agreement(fast.numerical_gradient(x, t, h=H, method=method), expected, loss)
-        for threads in THREADS:
-            call = partial(fast.numerical_gradient, x, t, h=H, method=method, n_threads=threads)
-            contestants[f"{method} | {threads}"] = call
-    return interleaved(contestants, rounds)
+def against_the_loop(contests: Contests) -> list[str]:
+    """The rows that README.md repeats."""
+    rows = []
+    for name, method, (label, threads) in product(cases.INPUTS, cases.methods("cpp"), THREADS.items()):
+        if contest := contests.get(f"{name}, {label}"):
+            samples, density = contest["samples"], make(name).density
+            ours, loop = samples[f"Secant, {method} | differences"], samples[LOOP]
+            cells = f"{median(ours) * 1e3:.2f}", f"{median(loop):.1f}", f"{ratio(loop, ours).median:,.0f}"
+            rows.append([name, f"{density:.0%}", method, str(threads), *cells])
+    columns = ["input", "non-zero", "method", "threads", "Secant, ms", "NumPy loop, s", "times faster"]
+    return markdown(columns, rows)
 
 
-def _require_agreement(fast: dict[str, np.ndarray], slow: dict[str, np.ndarray], loss: float) -> None:
-    bound = 8 * np.finfo(float).eps * max(1.0, loss) / H  # the loop's own rounding
-    for name, grad in slow.items():
-        error = np.abs(fast[name] - grad).max()
-        if error > bound:
-            raise SystemExit(f"{name} differs by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
+def make(name: str, **options: Any) -> cases.Case:
+    return cases.mnist(**options) if name == "MNIST" else cases.dense(**options)
+
+
+def families(name: str, threads: int, quick: bool) -> dict[str, Family]:
+    """What is timed, by library: what evaluates the loss for each parameter, but for the loop, on one thread only."""
+    families: dict[str, Family] = {
+        "NumPy": partial(numpy_steps, name),
+        **{ours: partial(secant_steps, name, threads, backend) for backend, ours in cases.backends(quick).items()},
+        "PyTorch": partial(torch_steps, name, threads),
+        "JAX": partial(jax_steps, name),
+    }
+    if threads == 1:
+        families |= {
+            library: partial(sampled_steps, name, {library: way}) for library, way in differences.LIBRARIES.items()
+        }
+    return families
+
+
+def sampled_steps(name: str, ways: dict[str, Callable[[cases.Case], differences.Derivatives]]) -> dict[str, Step]:
+    """Libraries that evaluate the loss for each parameter: a step is a fraction of a gradient."""
+    case, steps = make(name), {}
+    expected = chosen(case.net.numerical_gradient(case.x, case.t, h=H))
+    bound = 8 * np.finfo(float).eps * max(1.0, case.net.loss(case.x, case.t)) / H  # the loop's own rounding
+    for library, way in ways.items():
+        derivatives = way(case)
+        require(library, derivatives(), expected, 1e-8 if "numdifftools" in library else bound)
+        steps[f"{library} | differences, sampled"] = Step(derivatives, 1 / differences.share())
+    return steps
+
+
+def numpy_steps(name: str) -> dict[str, Step]:
+    steps = sampled_steps(name, {"NumPy loop": differences.numpy_loop})
+    case, expected, labels = backpropagation(name)
+    for dtype, bound in zip(("float64", "float32"), BACKPROPAGATION, strict=True):
+        net = peers.NumPy(cases.Data(case.x, labels, case.net.params), dtype, after=False)
+        net.allocate(len(labels))
+        net.xb = net.x
+        call = partial(numpy_gradient, net, labels)
+        call()
+        require("NumPy", chosen(dict(zip(peers.KEYS, net.grads, strict=True))), expected, bound)
+        steps[f"NumPy by hand, {dtype} | backpropagation"] = Step(call)
+    return steps
+
+
+def numpy_gradient(net: peers.NumPy, labels: NDArray[np.int64]) -> None:
+    net.gradient(labels, net.forward(labels), 1.0)
+
+
+def secant_steps(name: str, threads: int, backend: str) -> dict[str, Step]:
+    cases.require_series(backend)
+    case, expected, labels = backpropagation(name)
+    net, ours = make(name, backend=backend).net, cases.BACKENDS[backend]
+    loop = differences.numpy_loop(case)()
+    steps = {}
+    for method in cases.methods(backend):
+        call = partial(net.numerical_gradient, case.x, labels, h=H, method=method, n_threads=threads)
+        require(method, chosen(call()), loop, 8 * np.finfo(float).eps * case.net.loss(case.x, labels) / H)
+        steps[f"{ours}, {method} | differences"] = Step(call)
+    call = partial(net.gradient, case.x, labels, n_threads=threads)
+    require("gradient", chosen(call()), expected, BACKPROPAGATION[0])
+    return steps | {f"{ours}, float64 | backpropagation": Step(call)}
+
+
+def torch_steps(name: str, threads: int) -> dict[str, Step]:
+    import torch
+
+    torch.set_num_threads(threads)
+    steps = {}
+    case, expected, labels = backpropagation(name)
+    for dtype, bound in zip(("float64", "float32"), BACKPROPAGATION, strict=True):
+        net = peers.Torch(cases.Data(case.x, labels, case.net.params), dtype, after=False)
+        call = partial(torch_gradient, net)
+        grads = [grad.numpy() for grad in call()]
+        require("PyTorch", chosen(dict(zip(peers.KEYS, grads, strict=True))), expected, bound)
+        steps[f"PyTorch autograd, {dtype} | backpropagation"] = Step(call)
+    return steps
+
+
+def torch_gradient(net: peers.Torch) -> Any:
+    import torch
+
+    return torch.autograd.grad(net.loss(net.x, net.t), net.p)
+
+
+def jax_steps(name: str) -> dict[str, Step]:
+    import jax
+
+    case, expected, labels = backpropagation(name)
+    steps = {}
+    for dtype, bound in zip(("float64", "float32"), BACKPROPAGATION, strict=True):
+        net = peers.Jax(cases.Data(case.x, labels, case.net.params), dtype, after=False, scan=False)
+        call = partial(jax_gradient, jax.jit(jax.grad(peers.jax_loss)), net)
+        require("JAX", chosen(call()), expected, bound)
+        steps[f"JAX jit and grad, {dtype} | backpropagation"] = Step(call)
+    return steps
+
+
+def jax_gradient(grad: Any, net: peers.Jax) -> Any:
+    return {key: array.block_until_ready() for key, array in grad(net.p, net.x, net.t).items()}
+
+
+def backpropagation(name: str) -> tuple[cases.Case, NDArray[np.float64], NDArray[np.int64]]:
+    """The case, the derivatives that are right, and the labels."""
+    case = make(name)
+    return case, chosen(make(name, backend="numpy").net.gradient(case.x, case.t)), case.t.argmax(axis=1)
+
+
+def require(name: str, got: NDArray[Any], expected: NDArray[np.float64], bound: float) -> None:
+    error = np.abs(got - expected).max()
+    if not error < bound:
+        raise SystemExit(f"{name} differs by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, measure, table)

@@ -1,60 +1,186 @@
-"""Write docs/benchmarks.md: every table of bench/, with the machine it was measured on.
+"""Measure everything, and write docs/benchmarks.md with its pictures, and a JSON of all samples.
 
-python bench/report.py
+    python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json]
+
+`secant bench` in a clone of the repository does the same.
 """
 
+import argparse
 import contextlib
 import io
+import json
 import os
 import platform
+import sys
+import time
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import cases
+import charts
+import footprint
 import functions
 import gradient
+import growth
+import precision
+import regressions
+import roofline
 import secant
+import training
+import whole_run
+from timing import FULL, LEVEL, QUICK, Contests, Effort
 
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-TEXT = """# Benchmarks
+DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
+SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
+    "A gradient": (
+        gradient,
+        "All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4, float64. The NumPy loop computes every "
+        "loss as a whole, so zeros in the input do not help it; it has one BLAS thread, with which it is fastest. Of "
+        "what evaluates the loss for each parameter, 30 parameters were timed and the rest extrapolated (sampled).",
+    ),
+    "Precision": (
+        precision,
+        "The largest error in 30 parameters, against 50 digits. A central difference and a derivative are two things: "
+        "h² is between them. numdifftools extrapolates to the derivative, all others compute the difference at "
+        "h = 1e-4.",
+    ),
+    "A training iteration": (
+        training,
+        "784-50-10, mini-batches of 100 from {samples:,} samples: draw and gather the mini-batch, gradient, update, "
+        "loss. Secant and the chapter take the loss after the update, with a second forward pass; peers that take that "
+        "of the first, before it, do less work. All peers use backpropagation. All were given the same mini-batches, "
+        "and their losses agreed; but for scikit-learn, whose network has no second sigmoid and whose loop is its own.",
+    ),
+    "The whole run": (
+        whole_run,
+        "Training with the loss after each update, MNIST, one thread, CPU time. scikit-learn trains another network, "
+        "see above, in whole epochs.",
+    ),
+    "How the cost grows": (
+        growth,
+        "One gradient, from 784-50-10 and 100 samples, one quantity at a time, input as sparse as MNIST. The exponent "
+        "is that between the two largest values. A ratio is that of the size at which the series is dearest.",
+    ),
+    "Share of the machine's ceiling": (
+        roofline,
+        "What the work would take if it were nothing but its operations, each at the rate measured in the same run, "
+        "and Secant's share of that. bench/roofline.py says what is counted.",
+    ),
+    "sigmoid, softmax, cross entropy": (
+        functions,
+        "Times faster than the formula in NumPy, by the number of elements in rows of ten. Ours includes all checks of "
+        "the arguments.",
+    ),
+    "What a library costs": (footprint, "The time of an import, and room on the disk."),
+}
+PICTURES = {
+    "A gradient": ("gradient", charts.gradient_bars),
+    "A training iteration": ("training", charts.training_bars),
+    "How the cost grows": ("growth", charts.growth_curves),
+}
+HEAD = """# Benchmarks
 
-Written by `python bench/report.py`. Ratios are medians of interleaved rounds in one process, each after a check that
-both sides give the same answer. They hold for this machine; absolute times are no promise.
+Written by `secant bench`. On one thread, times are CPU time of the process, else what
+passes; medians of turns of 50 ms, in rounds in which every contestant has a turn, in fresh processes. *Times Secant* is
+the median ratio within a round, with its {level} % interval; what was faster than Secant beyond the noise is in bold.
+Answers are checked before anything is timed. Ratios hold for this machine; absolute times are no promise.
 
 ```
-{config}
+{machine}
 ```
-
-Processor: {processor}, {cores} cores.
-
-## A gradient
-
-All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4, float64. The NumPy loop computes every loss as a
-whole, so zeros in the input do not help it; it has one BLAS thread, with which it is fastest.
-
-{gradient}
-
-## sigmoid, softmax, cross entropy
-
-Times faster than the formula in NumPy, by the number of elements in rows of ten. Ours includes all checks of the
-arguments.
-
-{functions}
 """
 
 
 def main() -> None:
-    """Measure everything and write the page."""
+    """Measure everything and write it down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="less than two minutes; prints, if there is no --output")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: docs/)")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
+    options = parser.parse_args()
+    before = json.loads(options.compare.read_text()) if options.compare else None
+    measured = measure(QUICK if options.quick else FULL)
+    folder = options.output or (None if options.quick else DOCS)
+    if folder is None:
+        print(page(measured))
+    else:
+        write(measured, folder)
+        if folder == DOCS:
+            text = README.read_text(encoding="utf-8")
+            README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
+    if before is not None:
+        changes = regressions.changes(before, measured)
+        print("\n".join(map(str, changes)) or "Nothing changed beyond the noise.")
+        sys.exit(any(change.slower for change in changes))
+
+
+def measure(effort: Effort) -> dict[str, Any]:
+    """What each question measured, and the machine."""
+    measured: dict[str, Any] = {"machine": machine()}
+    for title, (question, _) in SECTIONS.items():
+        start = time.monotonic()
+        print(f"{title} ...", end=" ", file=sys.stderr, flush=True)
+        measured[title] = rounded(question.measure(effort))
+        print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
+    return measured
+
+
+def write(measured: dict[str, Any], folder: Path) -> None:
+    """The page, its pictures and the samples."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for title, (name, draw) in PICTURES.items():
+        draw(measured[title], folder / f"benchmarks-{name}.svg")
+    (folder / "benchmarks.md").write_text(page(measured), encoding="utf-8")
+    (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
+
+
+def with_measured_rows(text: str, contests: Contests) -> str:
+    """The text, with those rows of the first table that are in it as they were measured now."""
+    rows = {_key(row): row for row in gradient.against_the_loop(contests)}
+    return "\n".join(rows.get(_key(line), line) for line in text.split("\n"))
+
+
+def page(measured: dict[str, Any]) -> str:
+    """All tables, as Markdown."""
+    facts = "\n".join(f"{key:16} {value}" for key, value in measured["machine"].items())
+    lines = [HEAD.format(machine=facts, level=LEVEL)]
+    for title, (question, text) in SECTIONS.items():
+        lines += [f"## {title}", "", text.format(samples=measured["machine"]["training set"]), ""]
+        if title in PICTURES:
+            lines += [f"![{title}](benchmarks-{PICTURES[title][0]}.svg)", ""]
+        lines += [*question.table(measured[title]), ""]
+    return "\n".join(lines).replace("\n\n\n", "\n\n")
+
+
+def _key(row: str) -> tuple[str, ...]:
+    return tuple(row.split(" | ")[:4])
+
+
+def rounded(value: Any) -> Any:
+    """Four digits of every number."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def machine() -> dict[str, Any]:
+    """What the figures hold for."""
     config = io.StringIO()
     with contextlib.redirect_stdout(config):
         secant.show_config()
-    PAGE.write_text(
-        TEXT.format(
-            config=config.getvalue().strip(),
-            processor=_processor(),
-            cores=os.cpu_count(),
-            gradient="\n".join(gradient.table(rounds=3)),
-            functions="\n".join(functions.table(rounds=7)),
-        )
-    )
+    facts: dict[str, Any] = {line[:16].strip(): line[17:] for line in config.getvalue().splitlines()}
+    versions = {}
+    for _, distribution in footprint.LIBRARIES.values():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[distribution] = metadata.version(distribution)
+    peers = {name: version for name, version in versions.items() if name not in facts}
+    processor = {"processor": _processor(), "cores": os.cpu_count(), "load before": round(os.getloadavg()[0], 1)}
+    return facts | peers | processor | {"training set": len(cases.mnist_or_subset()[0][0])}
 
 
 def _processor() -> str:

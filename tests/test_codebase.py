@@ -14,7 +14,7 @@ PYTHON = sorted((ROOT / "python").rglob("*.py"))
 CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
 LAYERS = [  # each may import what stands below it
     {"__main__", "cli"},
-    {"config", "training"},
+    {"benchmarks", "config", "training"},
     {"descent"},
     {"history", "network", "progress", "sampling", "simple_net"},
     {"checkpoint", "datasets", "differentiation", "functions", "plots"},

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from typer.core import TyperGroup
 
 import secant
+from secant import benchmarks
 from secant.backends import BACKENDS, get_backend
 from secant.backends.base import Method, OutputActivation
 from secant.errors import DataError, DownloadError, SecantError
@@ -86,6 +87,22 @@ def _secant(
 def config() -> None:
     """Show versions, the compiler, the instruction set and the number of threads."""
     secant.show_config()
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes instead of a quarter of an hour.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to write; by default docs/, or with --quick nowhere.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="Say what became slower since, and fail if something did.")
+    ] = None,
+) -> None:
+    """Measure Secant against its peers, in a clone of the repository."""
+    paths = {"--output": output, "--compare": compare}
+    given = [part for option, path in paths.items() if path is not None for part in (option, str(path))]
+    raise typer.Exit(benchmarks.run(["--quick"] * quick + given))
 
 
 def _choice(choices: tuple[str, ...], text: str) -> Any:

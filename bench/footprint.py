@@ -1,0 +1,91 @@
+"""What a library costs before it computes: time to import it, and room on the disk.
+
+    python bench/footprint.py [--quick]
+
+Imports are CPU time of fresh interpreters, less that of one which imports nothing, each the median of some. A size is
+that of the installed files, its dependencies included. Last, the most memory that `secant train` takes.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from statistics import median
+
+from tables import markdown, significant
+from timing import Effort, alone
+from whole_run import MEGABYTE
+
+LIBRARIES = {
+    "Secant": ("secant", "secant"),
+    "NumPy": ("numpy", "numpy"),
+    "SciPy": ("scipy.optimize", "scipy"),
+    "numdifftools": ("numdifftools", "numdifftools"),
+    "JAX": ("jax", "jax"),
+    "PyTorch": ("torch", "torch"),
+    "scikit-learn": ("sklearn.neural_network", "scikit-learn"),
+}
+TRAIN = ("-m", "secant", "train", "--iters", "1000")
+Costs = dict[str, dict[str, float]]
+
+
+def measure(effort: Effort) -> Costs:
+    """Seconds to import and megabytes on disk of each library; megabytes of memory of `secant train`."""
+    times = 1 if effort.quick else 5
+    nothing = median(spent("-c", "pass")[0] for _ in range(times))
+    costs: Costs = {}
+    for name, (module, distribution) in LIBRARIES.items():
+        try:
+            size = sum(map(installed, closure(distribution, set()))) / 1e6
+        except metadata.PackageNotFoundError:
+            continue
+        seconds = median(spent("-c", f"import {module}")[0] for _ in range(times)) - nothing
+        costs[name] = {"seconds": seconds, "MB on disk": size}
+    return costs | {"secant train": {"MB of memory": spent(*TRAIN)[1]}}
+
+
+def spent(*arguments: str) -> tuple[float, float]:
+    """Seconds of CPU time, and megabytes of memory at the most, of a Python process."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"python {' '.join(arguments)} failed")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MEGABYTE
+
+
+def closure(distribution: str, seen: set[str]) -> Iterator[str]:
+    """A distribution and all that it requires without an extra."""
+    if distribution in seen:
+        return
+    seen.add(distribution)
+    requirements = metadata.requires(distribution) or []
+    yield distribution
+    for requirement in requirements:
+        match = re.match(r"[\w.-]+", requirement)
+        if match and "extra ==" not in requirement:
+            try:
+                yield from closure(re.sub(r"[-_.]+", "-", match[0]).lower(), seen)
+            except metadata.PackageNotFoundError:
+                continue  # for another platform or another Python
+
+
+def installed(distribution: str) -> int:
+    """Bytes of the files of a distribution."""
+    paths = (file.locate() for file in metadata.files(distribution) or [])
+    return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+
+
+def table(costs: Costs) -> list[str]:
+    """One row a library."""
+    costs = dict(costs)
+    memory = costs.pop("secant train")["MB of memory"]
+    rows = [[name, significant(1e3 * cost["seconds"]), f"{cost['MB on disk']:,.0f}"] for name, cost in costs.items()]
+    columns = ["", "import, ms", "on disk with what it requires, MB"]
+    return [*markdown(columns, rows), "", f"`secant train` took at most {memory:.0f} MB of memory."]
+
+
+if __name__ == "__main__":
+    alone(__doc__, measure, table)

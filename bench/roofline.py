@@ -1,0 +1,177 @@
+"""What this machine can do, and the share of it that Secant reaches: 784-50-10, mini-batches of 100, one thread.
+
+    python bench/roofline.py [--quick]
+
+roofline.cpp has the operations that the work consists of, each as fast as the compiler makes it. The ceiling of a job
+is what those take that it cannot do without, one after the other and with nothing between them:
+
+- MNIST: a gather a non-zero for each forward pass, a read-modify-write for the gradient of W1; dense: multiply-adds;
+- the small layer's products: one for each forward pass, one for the gradient of W2, one for each order of the series;
+- exp or a sigmoid: one a hidden unit, two an output, and one for the logarithm of a sample;
+- writing the gradient of W1, where it is returned.
+"""
+
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from operator import truediv
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cases
+import training
+from differences import H as STEP
+from peers import Secant
+from rivals import Step, race
+from tables import markdown, significant
+from timing import Contests, Effort, Samples, alone, median, ratio
+
+INPUTS, HIDDEN, OUTPUTS, SAMPLES = 784, 50, 10, 100
+WIDTHS, ALIGNMENT, PADDED = (32, 64), 64, 56  # bytes of a vector, of a cache line; doubles of a row of HIDDEN
+CONTEST = "one thread"
+SOURCE = Path(__file__).with_suffix(".cpp")
+
+
+class Job(NamedTuple):
+    """What one call of Secant has to do."""
+
+    inputs: str
+    forward_passes: int
+    orders: int  # coefficients of the series: 1 is backpropagation
+    returns: bool  # whether the gradient is written out
+
+
+OPERATIONS: dict[str, tuple[str, str, Callable[[float, float], float]]] = {  # from seconds, and those of a cycle
+    "flop": ("multiply-add in registers", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
+    "byte of L1": ("read, 16 kB", " GB/s", lambda seconds, _: 1e-9 / seconds),
+    "byte of L2": ("read, 256 kB", " GB/s", lambda seconds, _: 1e-9 / seconds),
+    "gather": ("gather and accumulate a row of 50", " cycles a non-zero", truediv),
+    "modify1": ("read, modify and write a row of 50", " cycles a non-zero", truediv),
+    "modify2": ("the same with two coefficients, for the series", " cycles a non-zero", truediv),
+    "element": ("13 multiply-adds and a division", " cycles an element", truediv),
+}
+JOBS = {
+    "gradient, numerical": (1, 2, True),
+    "gradient, backpropagation": (1, 1, True),
+    "training iteration, numerical": (2, 2, False),
+    "training iteration, backpropagation": (2, 1, False),
+}
+
+
+def jobs() -> dict[str, Job]:
+    return {f"{name}, {inputs}": Job(inputs, *job) for inputs in cases.INPUTS for name, job in JOBS.items()}
+
+
+def measure(effort: Effort) -> Contests:
+    """Seconds a flop, a byte, a non-zero and an element of the machine, and seconds a call of Secant."""
+    return {CONTEST: race({"the machine": machine_steps, "Secant": secant_steps}, 1, effort)}
+
+
+def machine_steps() -> dict[str, Step]:
+    library = compiled()
+
+    def step(name: str, iterations: float, *arguments: int | NDArray[Any]) -> Step:
+        passed = (
+            a.ctypes.data_as(ctypes.c_void_p) if isinstance(a, np.ndarray) else ctypes.c_size_t(a) for a in arguments
+        )
+        return Step(partial(getattr(library, name), *passed), iterations)
+
+    x = cases.mnist(SAMPLES).x
+    columns, values = x.nonzero()[1].astype(np.int32), x[x != 0].astype(np.float64)
+    starts = np.append(0, np.cumsum((x != 0).sum(axis=1)))
+    arrays = starts, columns, values, aligned(INPUTS * PADDED), aligned(2 * SAMPLES * PADDED)
+    steps = {"cycle": step("cycles", 160_000, 10_000)}
+    for width in WIDTHS:
+        steps[f"flop | {width}"] = step(f"fma_{width}", 20_000 * 24 * width // 8, 20_000)
+        for cache, size in (("L1", 2_048), ("L2", 32_768)):
+            steps[f"byte of {cache} | {width}"] = step(f"read_{width}", 50 * 8 * size, 50, aligned(size), size)
+        steps[f"element | {width}"] = step(f"elementary_{width}", 20_480, 10, aligned(2_048), 2_048)
+        for name in ("gather", "modify1", "modify2"):
+            steps[f"{name} | {width}"] = step(f"{name}_{width}", len(values), SAMPLES, *arrays)
+    return steps
+
+
+def compiled() -> ctypes.CDLL:
+    """roofline.cpp, as a library."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise ImportError("there is no C++ compiler to measure it with")
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "roofline.so")
+        options = "-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-Wno-psabi"
+        subprocess.run([compiler, *options, "-o", library, SOURCE], check=True)
+        return ctypes.CDLL(str(library))
+
+
+def aligned(size: int) -> NDArray[np.float64]:
+    """Zeros that begin a cache line."""
+    memory = np.zeros(size + ALIGNMENT // 8)
+    return memory[-(memory.ctypes.data // 8) % (ALIGNMENT // 8) :][:size]
+
+
+def secant_steps() -> dict[str, Step]:
+    steps: dict[str, Step] = {}
+    for inputs, make in (("MNIST", cases.mnist), ("dense", cases.dense)):
+        case, data = make(SAMPLES), cases.training_set(inputs)
+        labels, stream = case.t.argmax(axis=1), np.random.RandomState(0)
+        numerical = partial(case.net.numerical_gradient, case.x, labels, h=STEP, n_threads=1)
+        backward = partial(case.net.gradient, case.x, labels, n_threads=1)
+        calls = [Step(numerical), Step(backward)]
+        for kind in (True, False):
+            descend = partial(training.descend, Secant(data, "cpp", kind, 1), data, stream)
+            calls.append(Step(descend, training.STEPS))
+        steps |= dict(zip((f"{job}, {inputs}" for job in JOBS), calls, strict=True))
+    return steps
+
+
+def table(contests: Contests) -> list[str]:
+    """What the machine does, and the share of it that Secant reaches."""
+    contest = contests[CONTEST]
+    if contest["missing"]:
+        return [f"Not measured: {reason}." for reason in contest["missing"].values()]
+    samples = contest["samples"]
+    cycle, best = median(samples["cycle"]), {name: fastest(samples, name) for name in OPERATIONS}
+    lines = markdown(
+        ["operation, float64", "rate"],
+        [
+            [text, significant(convert(median(best[name]), cycle)) + unit]
+            for name, (text, unit, convert) in OPERATIONS.items()
+        ],
+    )
+    rows = []
+    for name, job in jobs().items():
+        limit = ceiling(job, best)
+        share = ratio(limit, samples[name])
+        times = (f"{median(turns) * 1e6:.0f}" for turns in (limit, samples[name]))
+        rows.append([name, *times, f"{share.median:.0%} [{share.low:.0%}, {share.high:.0%}]"])
+    return [*lines, "", *markdown(["job", "ceiling, µs", "Secant, µs", "share"], rows)]
+
+
+def fastest(samples: Samples, name: str) -> list[list[float]]:
+    """The samples of an operation with the width of vectors that is faster."""
+    return min((samples[f"{name} | {width}"] for width in WIDTHS), key=median)
+
+
+def ceiling(job: Job, best: Samples) -> list[list[float]]:
+    """Seconds that the operations of a job take, round by round."""
+    nonzeros = int((cases.mnist(SAMPLES).x != 0).sum())
+    product = 2 * SAMPLES * HIDDEN
+    work = {"flop": product * OUTPUTS * (job.forward_passes + 1 + job.orders)}
+    if job.inputs == "dense":
+        work["flop"] += product * INPUTS * (job.forward_passes + job.orders)
+    else:
+        work |= {"gather": nonzeros * job.forward_passes, f"modify{job.orders}": nonzeros}
+    work["element"] = SAMPLES * (HIDDEN + 2 * OUTPUTS + 1) * job.forward_passes
+    work["byte of L2"] = 8 * INPUTS * HIDDEN * job.returns
+    seconds = sum(amount * np.array(best[name]) for name, amount in work.items())
+    return np.asarray(seconds).tolist()  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    alone(__doc__, measure, table)

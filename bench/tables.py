@@ -1,0 +1,43 @@
+"""Tables in Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from timing import Contest, quartiles, ratio
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
+    """A table whose first ``words`` columns are text, and the others numbers."""
+    align = ["---" if column < words else "--:" for column in range(len(columns))]
+    return [f"| {' | '.join(cells)} |" for cells in (columns, align, *rows)]
+
+
+def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str], unit: str, scale: float) -> list[str]:
+    """All contestants of contests that differ in one respect, which heads their columns.
+
+    Times are medians, the least and the quartiles, in ``unit`` of ``scale`` to the second. Ratios are to the
+    ``yardstick``, and what beats it by more than the interval is in bold.
+    """
+    columns = list(words)
+    for name in contests:
+        columns += [f"{name}, {unit}", "least; quartiles", "times Secant"]
+    rows = []
+    for name in next(iter(contests.values()))["samples"]:
+        row = [*name.split(" | ")]
+        for contest in contests.values():
+            samples = contest["samples"]
+            if name not in samples:
+                row += ["–"] * 3
+                continue
+            turns = (min(map(min, samples[name])), *quartiles(samples[name]))
+            least, low, middle, high = (significant(scale * seconds) for seconds in turns)
+            times = ratio(samples[name], samples[yardstick])
+            row += [middle, f"{least}; {low}–{high}", f"**{times}**" if times.high < 1 else str(times)]
+        rows.append(row)
+    lines = markdown(columns, rows, len(words))
+    missing = {name: reason for contest in contests.values() for name, reason in contest["missing"].items()}
+    return [*lines, "", *(f"Missing: {name} ({reason})." for name, reason in missing.items())]
+
+
+def significant(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,103 @@
+"""The whole run of the chapter: 784-50-10 on MNIST, 10,000 iterations of 100 samples, the loss after each.
+
+    python bench/whole_run.py [--quick]
+
+Each in a fresh process on one thread; CPU time from the first iteration to the last, with what is compiled on the way.
+The memory is the most that the process took, with the training set in the type that it computes with.
+"""
+
+import sys
+import time
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+import cases
+import differences
+import peers
+import secant
+import training
+from rivals import apart
+from tables import markdown, significant
+from timing import Effort, alone, turn
+
+ITERATIONS, QUICK_ITERATIONS = 10_000, 1_000
+MEGABYTE = 1e6 / (1 if sys.platform == "darwin" else 1024)  # of what the system counts in
+Runs = dict[str, dict[str, float]]
+
+
+def measure(effort: Effort) -> Runs:
+    """Iterations, seconds, final accuracy and megabytes of each run; of the NumPy loop, extrapolated, only seconds."""
+    wanted, dtypes = (QUICK_ITERATIONS, ("float32",)) if effort.quick else (ITERATIONS, tuple(training.TOLERANCE))
+    runs: Runs = {}
+    for (backend, name), kind in product(cases.backends(effort.quick).items(), training.KINDS):
+        runs |= attempted(f"{name}, {kind} | float64", run_secant, backend, kind, wanted)
+    ways = {name: way for library in training.WAYS.values() for name, way in library.items()}
+    for (name, way), dtype in product((ways | ({} if effort.quick else training.COMPILED)).items(), dtypes):
+        runs |= attempted(f"{name} | {dtype}", run, way, dtype, wanted)
+    for dtype in dtypes:
+        runs |= attempted(f"scikit-learn MLPClassifier | {dtype}", run_scikit_learn, dtype, wanted)
+    loop = turn(differences.numpy_loop(cases.mnist()), 1.0, time.process_time)
+    return runs | {
+        "NumPy loop, extrapolated | float64": {"iterations": wanted, "seconds": wanted * loop * differences.share()}
+    }
+
+
+def attempted(name: str, function: Any, *arguments: Any) -> Runs:
+    """A run, or nothing if its library is not installed."""
+    try:
+        return {name: apart(1, function, *arguments)}
+    except (ImportError, secant.UnsupportedError):
+        return {}
+
+
+def run_secant(backend: str, kind: str, wanted: int) -> dict[str, float]:
+    cases.require_series(backend)
+    data = cases.training_set("MNIST")
+    return finished(peers.Secant(data, backend, training.KINDS[kind], 1), data, wanted)
+
+
+def run(way: Any, dtype: str, wanted: int) -> dict[str, float]:
+    data = cases.training_set("MNIST")
+    return finished(way(data, dtype, after=True), data, wanted)
+
+
+def finished(peer: peers.Peer, data: cases.Data, wanted: int) -> dict[str, float]:
+    """Train, and see how good it became."""
+    stream, start = np.random.RandomState(0), time.process_time()
+    for _ in range(wanted // training.STEPS):
+        training.descend(peer, data, stream)
+    seconds, peak = time.process_time() - start, peak_memory()
+    net = secant.TwoLayerNet(784, 50, 10)
+    net.params = {key: np.array(param, dtype=np.float64) for key, param in peer.params().items()}
+    return {"iterations": wanted, "seconds": seconds, "accuracy": net.accuracy(*cases.mnist_or_subset()[1]), "MB": peak}
+
+
+def run_scikit_learn(dtype: str, wanted: int) -> dict[str, float]:
+    data = cases.training_set("MNIST")
+    net = peers.ScikitLearn(data, dtype, epochs=round(wanted / (len(data.x) / training.BATCH)))
+    start = time.process_time()
+    net.fit()
+    seconds, peak = time.process_time() - start, peak_memory()
+    x, t = cases.mnist_or_subset()[1]
+    return {"iterations": net.iterations, "seconds": seconds, "accuracy": net.net.score(x, t), "MB": peak}
+
+
+def peak_memory() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
+
+
+def table(runs: Runs) -> list[str]:
+    """One row a run."""
+    rows = []
+    for name, got in runs.items():
+        good = [f"{got['accuracy']:.2%}", f"{got['MB']:,.0f}"] if "accuracy" in got else ["–", "–"]
+        rows.append([*name.split(" | "), f"{got['iterations']:,.0f}", f"{significant(got['seconds'])}", *good])
+    return markdown(["", "type", "iterations", "s", "test accuracy", "memory, MB"], rows, words=2)
+
+
+if __name__ == "__main__":
+    alone(__doc__, measure, table)
