@@ -74,7 +74,7 @@ public:
         for (std::size_t first = 0; first < batch.size; first += most_) {
             const std::size_t rows = std::min(most_, batch.size - first);
             if (batch.size > most_) gather(team, batch, first, rows);  // else they are still here
-            if (next) team.share(rows, [&](std::size_t n) { samples_.rows.prefetch(next->row(first + n)); });
+            if (next) team.share(rows, [&](std::size_t n) { samples_.rows.prefetch_row(next->row(first + n)); });
             activate_hidden(team, rows);
             share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
             share_groups(team, rows, [&](std::size_t n, std::size_t end) {

@@ -17,24 +17,27 @@ struct RowBlock {
     const double* values;  // x
     const double* cubes;   // h^2 x^3
     bool full;             // whether the tables have a value for each column, in order
-
-    std::size_t size() const { return static_cast<std::size_t>(end - begin); }
 };
 
 class Rows {
 public:
-    Rows(Workspace& work, const Inputs& x, std::size_t rows, double h)
-        : x_(x), h_(h), blocks_(blocks_of(x.cols)), rows_(work.take<Row>(rows)) {
-        if (x.type == Inputs::Type::indexed) {
+    Rows(Workspace& work, const Inputs& x, std::size_t most, double h)
+        : x_(x),
+          h_(h),
+          most_(most),
+          blocks_(blocks_of(x.cols)),
+          spans_(work.take<Span>(most * blocks_ + 2)),,
+          largest_(work.take<double>(most)) {
+        if (!work.counting()) std::fill_n(spans_, most * blocks_ + 2, Span{});
+        if (indexed()) {
             cubes_ = work.take<double>(256);
-            if (!work.counting()) cube(indexed().values, cubes_, 256);
+            if (!work.counting()) cube(rows().values, cubes_, 256);
             return;
         }
         stride_ = x.cols + nonzeros_room;
-        entries_ = work.take<Entry>(rows * stride_);
-        ends_ = work.take<std::uint32_t>(rows * blocks_);
-        values_ = work.take<double>(rows * stride_);
-        cubes_ = work.take<double>(rows * stride_);
+        entries_ = work.take<Entry>(most * stride_);
+        values_ = work.take<double>(most * stride_);
+        cubes_ = work.take<double>(most * stride_);
     }
 
     // Sample `from` of the inputs becomes row n.
@@ -43,46 +46,43 @@ public:
             case Inputs::Type::uint8: return find_entries(n, static_cast<const std::uint8_t*>(x_.data) + from * x_.cols);
             case Inputs::Type::float32: return find_entries(n, static_cast<const float*>(x_.data) + from * x_.cols);
             case Inputs::Type::float64: return find_entries(n, static_cast<const double*>(x_.data) + from * x_.cols);
-            default:
-                const IndexedRows& x = indexed();
-                rows_[n] = {x.entries + x.starts[from], x.ends + from * blocks_, x.values, cubes_, x.largest[from]};
+            default: break;
         }
+        const Entry* begin = rows().entries + rows().starts[from];
+        const std::uint32_t* ends = rows().ends + from * blocks_;
+        for (std::size_t b = 0; b < blocks_; ++b) span(n, b) = {begin + (b == 0 ? 0 : ends[b - 1]), begin + ends[b]};
+        largest_[n] = rows().largest[from];
     }
 
     // Has sample `from` brought to the cache, for a later gather.
-    void prefetch(std::size_t from) const {
-#if defined(__GNUC__)
-        if (x_.type != Inputs::Type::indexed) return;
-        const IndexedRows& x = indexed();
-        __builtin_prefetch(x.ends + from * blocks_);
-        const auto* end = reinterpret_cast<const char*>(x.entries + x.starts[from + 1]);
-        for (const auto* at = reinterpret_cast<const char*>(x.entries + x.starts[from]); at < end; at += 64)
-            __builtin_prefetch(at);
-#endif
+    void prefetch_row(std::size_t from) const {
+        if (!indexed()) return;
+        prefetch(rows().ends + from * blocks_);
+        const Entry *begin = rows().entries + rows().starts[from], *end = rows().entries + rows().starts[from + 1];
+        for (const Entry* line = begin; line < end; line += 64 / sizeof(Entry)) prefetch(line);
     }
 
     RowBlock block(std::size_t n, std::size_t b) const {
-        const Row& row = rows_[n];
-        const std::size_t begin = b == 0 ? 0 : row.ends[b - 1], end = row.ends[b];
-        const std::size_t first = x_.type == Inputs::Type::indexed ? 0 : begin;  // each block has tables of its own
-        const bool full = x_.type != Inputs::Type::indexed && end - begin == columns(b);
-        return {row.entries + begin, row.entries + end, row.values + first, row.cubes + first, full};
+        const auto [begin, end] = span(n, b);
+        prefetch(spans_[b * most_ + n + 2].begin);  // whoever takes a block of rows takes it row by row
+        if (indexed()) return {begin, end, rows().values, cubes_, false};
+        const std::ptrdiff_t first = begin - entries_;  // each block has tables of its own
+        return {begin, end, values_ + first, cubes_ + first, static_cast<std::size_t>(end - begin) == columns(b)};
     }
 
     std::size_t blocks() const { return blocks_; }
     std::size_t columns(std::size_t b) const { return std::min(block_columns, x_.cols - b * block_columns); }
-    double largest(std::size_t n) const { return rows_[n].largest; }
+    double largest(std::size_t n) const { return largest_[n]; }  // max |x|
 
 private:
-    struct Row {
-        const Entry* entries;
-        const std::uint32_t* ends;
-        const double* values;
-        const double* cubes;
-        double largest;
+    struct Span {
+        const Entry* begin;
+        const Entry* end;
     };
 
-    const IndexedRows& indexed() const { return *static_cast<const IndexedRows*>(x_.data); }
+    bool indexed() const { return x_.type == Inputs::Type::indexed; }
+    const IndexedRows& rows() const { return *static_cast<const IndexedRows*>(x_.data); }
+    Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
 
     // cubes(size,) of x; returns max |x|.
     double cube(const double* x, double* cubes, std::size_t size) const {
@@ -98,16 +98,15 @@ private:
     void find_entries(std::size_t n, const X* x) const {
         Entry* entries = entries_ + n * stride_;
         double *values = values_ + n * stride_, *cubes = cubes_ + n * stride_;
-        std::uint32_t* ends = ends_ + n * blocks_;
         std::size_t size = 0;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
+            span(n, b).begin = entries + size;
             const std::size_t count = find_nonzeros(x_b, columns(b), entries + size, values + size);
             size += count > columns(b) / 4 * 3 ? keep_zeros(x_b, columns(b), entries + size, values + size) : count;
-            ends[b] = static_cast<std::uint32_t>(size);
+            span(n, b).end = entries + size;
         }
-        const double largest = cube(values, cubes, size);
-        rows_[n] = {entries, ends, values, cubes, largest};
+        largest_[n] = cube(values, cubes, size);
     }
 
     // For a block with so few zeros that they do not matter: full ones are faster.
@@ -122,11 +121,11 @@ private:
 
     const Inputs& x_;
     double h_;
-    std::size_t blocks_;
-    Row* rows_;
+    std::size_t most_, blocks_;
+    Span* spans_;  // those of a block together
+    double* largest_;
     std::size_t stride_ = 0;
-    Entry* entries_ = nullptr;
-    std::uint32_t* ends_ = nullptr;
+    Entry* entries_ = nullptr;  // an entry's value lies where the entry does
     double *values_ = nullptr, *cubes_ = nullptr;
 };
 

@@ -150,6 +150,12 @@ inline void store_part(double* to, Pack p, std::size_t count) {
 #endif
 }
 
+inline void prefetch([[maybe_unused]] const void* at) {
+#if defined(__GNUC__)
+    __builtin_prefetch(at);
+#endif
+}
+
 constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
 
 // out[i] = function(x[i]), a pack at a time.

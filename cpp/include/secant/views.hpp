@@ -31,7 +31,7 @@ struct Entry {
 };
 
 // Rows of inputs are cut into blocks of so many columns: the weights from them stay in the L1 cache.
-constexpr std::size_t block_columns = 128;
+constexpr std::size_t block_columns = 112;
 constexpr std::size_t blocks_of(std::size_t columns) { return (columns + block_columns - 1) / block_columns; }
 
 // Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
