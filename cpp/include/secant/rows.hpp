@@ -26,7 +26,7 @@ public:
           h_(h),
           most_(most),
           blocks_(blocks_of(x.cols)),
-          spans_(work.take<Span>(most * blocks_ + 2)),,
+          spans_(work.take<Span>(most * blocks_ + 2)),
           largest_(work.take<double>(most)) {
         if (!work.counting()) std::fill_n(spans_, most * blocks_ + 2, Span{});
         if (indexed()) {
