@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "elementary.hpp"
+#include "parallel.hpp"
 #include "workspace.hpp"
 
 namespace secant::SECANT_ISA {
@@ -25,16 +26,28 @@ struct Panels {
         const std::size_t wanted = std::max((total + most_packs - 1) / most_packs, useful);
         packs = (total + wanted - 1) / wanted;
         count = (total + packs - 1) / packs;
+        parts = (static_cast<std::size_t>(threads) + count - 1) / count;
     }
 
     std::size_t total;  // packs
     bool ends_in_half;  // whether half of the last one is enough
     std::size_t packs;  // in each panel; the last may have fewer
     std::size_t count;
+    std::size_t parts;  // for threads beyond the number of panels: they share each panel's samples, or its inputs
 
     std::size_t packs_in(std::size_t panel) const { return std::min(packs, total - panel * packs); }
     std::size_t width() const { return packs * lanes; }
     std::size_t units() const { return count * width(); }  // H, padded
+
+    // Of `size` things, where the share of a part begins.
+    std::size_t begin(std::size_t part, std::size_t size) const { return part * size / parts; }
+
+    // body(panel, part). With one part, what a thread computes of a panel it uses itself, and need not wait.
+    template <class Body>
+    void share(const Team& team, const Body& body) const {
+        team.share(count * parts, [&](std::size_t task) { body(task / parts, task % parts); });
+        if (parts > 1) team.wait();
+    }
 };
 
 // Calls what.template operator()<P, Last>() for the packs of a panel, as Units has them.

@@ -26,7 +26,7 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
             }
             if (!std::isfinite(loss)) break;
         }
-        engine.unload(team);
+        engine.unpack(team);
     });
     return 0;
 }

@@ -1,0 +1,82 @@
+// Where a gradient goes while it is summed: the incoming weights' straight to where it is wanted, a panel at a time; that of
+// the few outgoing ones to sums of their own.
+#pragma once
+
+#include "parallel.hpp"
+#include "parameters.hpp"
+
+namespace secant::SECANT_ISA {
+
+class GradientSums {
+public:
+    // With `training` the gradient is not written to the caller's arrays, but added to the packed parameters.
+    GradientSums(Workspace& work, const GradientCall& call, const Parameters& net, std::size_t most, bool training)
+        : in_place(training && call.batch.size <= most),
+          call_(call),
+          net_(net),
+          training_(training),
+          w2_(work.take<double>(net.outputs() * net.panels.units())),
+          b2_(work.take<double>(net.outputs())),
+          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {}
+
+    Incoming<double> incoming(std::size_t panel) const {
+        if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
+        return in_place ? net_.packed(panel) : w1_step_.panel(panel);
+    }
+
+    // Of class k at [k * units].
+    double* outgoing(std::size_t panel) const { return w2_ + panel * net_.panels.width(); }
+    double* output_biases() const { return b2_; }
+
+    void clear(const Team& team) const {
+        team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
+            const Incoming<double> to = incoming(panel);
+            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i)
+                std::fill_n(to.rows + i * to.stride, to.columns, 0.0);
+            if (!in_place) std::fill_n(to.bias, to.columns, 0.0);
+            clear_outgoing(panel);
+        });
+    }
+
+    void clear_outgoing(std::size_t panel) const {
+        for (std::size_t k = 0; k < net_.outputs(); ++k)
+            std::fill_n(outgoing(panel) + k * net_.panels.units(), net_.panels.width(), 0.0);
+        if (panel == 0) std::fill_n(b2_, net_.outputs(), 0.0);
+    }
+
+    // `scale` times what is in the sums of the outgoing weights goes where it belongs; so does what could not be added in
+    // place.
+    void finish(const Team& team, double scale) const {
+        team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
+            const std::size_t first = panel * net_.panels.width(), units = net_.panels.units();
+            for (std::size_t j = first; j < std::min(net_.hidden(), first + net_.panels.width()); ++j)
+                put(training_ ? net_.w2(j) : call_.out.w2.row(j), w2_ + j, units, scale);
+            if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, b2_, 1, scale);
+            if (!training_) return;
+            net_.transpose(panel);
+            if (!in_place) add_step(panel);
+        });
+    }
+
+    // Whether the gradient of the incoming weights is added to them as it is summed: no later block reads them.
+    const bool in_place;
+
+private:
+    void put(double* to, const double* sums, std::size_t stride, double scale) const {
+        for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = (training_ ? to[k] : 0.0) + scale * sums[k * stride];
+    }
+
+    void add_step(std::size_t panel) const {
+        const Incoming<double> from = w1_step_.panel(panel), to = net_.packed(panel);
+        for (std::size_t i = 0; i <= net_.inputs(); ++i)  // the bias is the last row
+            for (std::size_t j = 0; j < to.columns; ++j) to.rows[i * to.stride + j] += from.rows[i * from.stride + j];
+    }
+
+    const GradientCall& call_;
+    const Parameters& net_;
+    bool training_;
+    double *w2_, *b2_;
+    PackedWeights w1_step_;
+};
+
+}  // namespace secant::SECANT_ISA

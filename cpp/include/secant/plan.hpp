@@ -1,0 +1,78 @@
+// What is decided for a block of samples before it is worked on: which of them get a series, and of which order.
+#pragma once
+
+#include "bound.hpp"
+#include "workspace.hpp"
+
+namespace secant::SECANT_ISA {
+
+class Plan {
+public:
+    Plan(Workspace& work, const GradientCall& call, std::size_t most)
+        : call_(call),
+          directly_(work.take<bool>(most)),
+          decided_(work.take<Decided>(1)),
+          bound_(work.take<TruncationBound>(1)) {
+        if (!work.counting()) new (bound_) TruncationBound(call.net.sigmoid_output, call.h);
+    }
+
+    // By one thread, for all; the others wait before they ask. largest(n) is max |x_n|, `mass` the largest sum of a sample's
+    // target weights. All samples that have a proven order share the one that suffices for all of them.
+    template <class Largest>
+    void make(std::size_t rows, const Largest& largest, double mass, double largest_outgoing) const {
+        using Method = GradientCall::Method;
+        bound_->set_weights(largest_outgoing);
+        double most = 0.0;
+        for (std::size_t n = 0; n < rows; ++n) most = std::max(most, largest(n));
+        const bool bounded = call_.method == Method::series || call_.method == Method::automatic;
+        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(most, mass) : 0;
+        std::fill_n(directly_, rows, order == 0);
+        std::size_t direct = order == 0 ? rows : 0;
+        if (bounded && order == 0) {  // not for all of them
+            most = 0.0;
+            for (std::size_t n = 0; n < rows; ++n) {
+                if (bound_->order(largest(n), mass) == 0) continue;
+                directly_[n] = false;
+                --direct;
+                most = std::max(most, largest(n));
+            }
+            if (direct < rows) order = bound_->order(most, mass);
+        }
+        *decided_ = {order, direct};
+        call_.report->samples[0] += direct;
+        if (order > 0) call_.report->samples[order] += rows - direct;
+        double& worst = call_.report->truncation_bound;
+        if (order > 1) worst = std::max(worst, bound_->at(order, most, mass));
+    }
+
+    // Calls what.template operator()<K>() for the order K; nothing where there is no series.
+    template <class What>
+    void with_order(const What& what) const {
+        switch (decided_->order) {
+            case 1: return what.template operator()<1>();
+            case 3: return what.template operator()<3>();
+            case 5: return what.template operator()<5>();
+            case 7: return what.template operator()<7>();
+            case 9: return what.template operator()<9>();
+            default: return;
+        }
+    }
+
+    bool has_series() const { return decided_->order > 0; }
+    // Whether some samples are to be evaluated. With the method series they are only counted: it will be refused.
+    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
+    const bool* directly() const { return directly_; }  // (rows,), whether a sample has no series
+
+private:
+    struct Decided {
+        int order;
+        std::size_t direct;
+    };
+
+    const GradientCall& call_;
+    bool* directly_;
+    Decided* decided_;
+    TruncationBound* bound_;
+};
+
+}  // namespace secant::SECANT_ISA
