@@ -33,7 +33,8 @@ BACKPROPAGATION = 1e-12, 1e-6  # what float64 and float32 may differ by
 def measure(effort: Effort) -> Contests:
     """Seconds a gradient, for each kind of input and number of threads."""
     contests: Contests = {}
-    for name, (label, threads) in product(cases.INPUTS[: 2 - effort.quick], THREADS.items()):
+    some = 1 if effort.quick else 2
+    for name, (label, threads) in product(cases.INPUTS[:some], list(THREADS.items())[:some]):
         contests[f"{name}, {label}"] = race(families(name, threads, effort.quick), threads, effort)
     if not effort.quick:
         contests[WHOLE] = {"samples": {"NumPy loop": [[whole_loop()]]}, "missing": {}}
