@@ -12,7 +12,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include "secant/views.hpp"
+#include "secant/indexed.hpp"
 
 namespace secant::bindings {
 
@@ -34,7 +34,10 @@ inline ConstMatrix matrix(const Array<double>& a) {
 
 inline Matrix matrix(Array<double>& a) { return {a.mutable_data(), length(a, 0), length(a, 1)}; }
 
-inline Inputs inputs(const py::array& x) {
+inline Inputs inputs(const py::object& object) {
+    if (py::isinstance<IndexedInputs>(object)) return object.cast<IndexedInputs&>().inputs();
+    require(py::isinstance<py::array>(object), "x must be an array");
+    const auto x = py::reinterpret_borrow<py::array>(object);
     require(x.ndim() == 2, "x must be a matrix");
     const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1)}; };
     if (py::isinstance<Array<double>>(x)) return view(Inputs::Type::float64);

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <vector>
+
+#include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "secant/multiversion.hpp"
@@ -100,7 +103,7 @@ std::size_t multiplications(const Network& net, const Inputs& x) {
 }
 
 Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
-                      const Array<double>& b2, bool sigmoid_output, const py::array& x, int threads) {
+                      const Array<double>& b2, bool sigmoid_output, const py::object& x, int threads) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     const Inputs from = inputs(x);
     require(from.cols == net.inputs(), "x must be as wide as w1 is high");
@@ -119,10 +122,25 @@ GradientCall::Method method_named(const std::string& name) {
     return GradientCall::Method::automatic;
 }
 
-Batch samples(const Network& net, const py::array& x, const py::array& t) {
+Batch samples(const Network& net, const py::object& x, const py::array& t) {
     const Inputs from = inputs(x);
     require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
     return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
+}
+
+// x in the form that training prefers, if it has one. values(256,): what pixels stand for, instead of themselves.
+std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optional<Array<double>>& values) {
+    const Inputs from = inputs(x);
+    require(!values || (values->ndim() == 1 && length(*values, 0) == 256 && from.type == Inputs::Type::uint8),
+            "256 values are for uint8");
+    const double* table = values ? values->data() : nullptr;
+    const py::gil_scoped_release unlocked;
+    const auto make = [&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); };
+    switch (from.type) {
+        case Inputs::Type::uint8: return make(static_cast<const std::uint8_t*>(from.data));
+        case Inputs::Type::float32: return make(static_cast<const float*>(from.data));
+        default: return make(static_cast<const double*>(from.data));
+    }
 }
 
 // How many multiplications a sample is worth: its forward pass and its series, or its direct evaluation.
@@ -134,7 +152,7 @@ std::size_t cost(const GradientCall& call) {
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
 py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                   bool sigmoid_output, const py::array& x, const py::array& t, const std::string& method, double h,
+                   bool sigmoid_output, const py::object& x, const py::array& t, const std::string& method, double h,
                    int threads) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     const Batch batch = samples(net, x, t);
@@ -155,7 +173,7 @@ py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array
 // Updates the parameters once for each row of indices(iterations,batch), and appends the losses of the iterations that were
 // completed, also where it is interrupted.
 void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
-           const py::array& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
+           const py::object& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
            double h, double rate, int threads, py::list losses) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     Batch batch = samples(net, x, t);
@@ -219,6 +237,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("train", &train, py::arg("w1").noconvert(), py::arg("b1").noconvert(), py::arg("w2").noconvert(),
           py::arg("b2").noconvert(), py::arg("sigmoid_output"), py::arg("x"), py::arg("t"), py::arg("indices"),
           py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"), py::arg("losses"));
+    py::class_<IndexedInputs>(m, "IndexedInputs")
+        .def("__len__", &IndexedInputs::rows)
+        .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
+    m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
     m.def("build_info", &build_info);
     m.def("max_threads", &max_threads);
     m.def("end_threads", &end_threads);

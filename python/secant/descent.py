@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from secant.errors import ValueRangeError
 from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
+from secant.pixels import Rows
 
 _Run = Callable[[NDArray[Any], list[float]], None]
 
@@ -23,11 +24,14 @@ class Descent(NamedTuple):
     run : callable
         Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each after its update.
         However it ends, the parameters are those that the losses in the list belong to.
+    x : ndarray or Rows
+        The inputs, in the form that they are read in.
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     """
 
     run: _Run
+    x: NDArray[Any] | Rows
     ahead: bool
 
 
@@ -35,13 +39,15 @@ _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
 
 
-def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[Any], learning_rate: float) -> Descent:
+def descent(
+    net: Any, x: NDArray[Any] | Rows, t: NDArray[Any], take_gradient: partial[Any], learning_rate: float
+) -> Descent:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
     ----------
     net : TwoLayerNet, or a network of the user's own
-    x, t : ndarray
+    x, t : ndarray, or Rows and ndarray
         The training set, of which the indices choose.
     take_gradient : partial
         A method of ``net`` with its options.
@@ -56,9 +62,10 @@ def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[A
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net.own_structure()
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
-        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), ahead=False)
+        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
     backend = net.backend_in_use()
     _, x, t = net.checked(backend, x, t)
+    x = backend.prepare(x)
     if method == "auto":
         method = options["method"]
     asked = options["n_threads"]
@@ -71,7 +78,7 @@ def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[A
             raise ValueRangeError(f"learning_rate must be small enough for a finite loss, got {learning_rate!r}")
 
     faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
-    return Descent(faster, ahead=True)
+    return Descent(faster, x, ahead=True)
 
 
 class _FasterThreads:
@@ -105,7 +112,7 @@ class _FasterThreads:
 
 def _by_loop(
     net: Any,
-    x: NDArray[Any],
+    x: Any,
     t: NDArray[Any],
     take_gradient: Callable[..., Any],
     learning_rate: float,

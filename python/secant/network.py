@@ -107,7 +107,7 @@ class TwoLayerNet:
         """
         backend = self.backend_in_use()
         net = self.parameters(backend)
-        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
 
@@ -318,7 +318,7 @@ class TwoLayerNet:
     def checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         """Return the parameters, the inputs (N, I) and their targets, checked."""
         net = self.parameters(backend)
-        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         t = validation.targets(t, len(x), net.W2.shape[1], single=single)
         validation.require_weights("t", t)
         return net, x, t

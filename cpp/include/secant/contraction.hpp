@@ -2,7 +2,11 @@
 // so that what is loaded is used more than once.
 #pragma once
 
+#include <array>
+#include <utility>
+
 #include "series.hpp"
+#include "units.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -16,61 +20,61 @@ struct Coefficients {
     double* of(std::size_t n) const { return first + n * width; }
 };
 
-// sums += the series of P packs of units for each input of a row's block; the sums of the next input `stride` further.
-template <int K, int P>
+// sums += the series of a panel's units for each input of a row's block; the sums of the next input `stride` further.
+template <int K, class Row>
 void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, double* sums, std::size_t stride) {
-    Pack coefficients[P][odd_powers<K>];
-    for (std::size_t p = 0; p < P; ++p)
-        for (std::size_t m = 0; m < odd_powers<K>; ++m) coefficients[p][m] = load(odd.of(n) + m * odd.stride + p * lanes);
+    const auto coefficients = [&]<std::size_t... M>(std::index_sequence<M...>) {
+        return std::array{Row(odd.of(n) + M * odd.stride)...};
+    }(std::make_index_sequence<odd_powers<K>>());
     for (const Entry* e = row.begin; e < row.end; ++e) {
         const OddPowers<K> x(broadcast(row.values[e->value]), broadcast(row.cubes[e->value]), odd.h);
-        double* to = sums + e->column * stride;
-        for (std::size_t p = 0; p < P; ++p)
-            store(to + p * lanes, add_series_term<K>(load(to + p * lanes), x, coefficients[p]));
+        Row::add_terms(sums + e->column * stride, x.of, coefficients);
     }
 }
 
-// The same for C columns of several samples whose blocks are full.
-template <int K, int P, int C>
+// The same for two columns of several samples whose blocks are full.
+template <int K, class Row>
 void add_series_of_columns(const RowBlock* rows, std::size_t count, std::size_t column, const Coefficients& odd,
                            std::size_t n, double* sums, std::size_t stride) {
-    Pack sum[C][P];
-    for (std::size_t c = 0; c < C; ++c)
-        for (std::size_t p = 0; p < P; ++p) sum[c][p] = load(sums + (column + c) * stride + p * lanes);
+    double* to = sums + column * stride;
+    Row sum[] = {Row(to), Row(to + stride)};
     for (std::size_t i = 0; i < count; ++i) {
         const double *values = rows[i].values + column, *cubes = rows[i].cubes + column;
-        for (std::size_t p = 0; p < P; ++p) {
-            Pack coefficients[odd_powers<K>];
-            for (std::size_t m = 0; m < odd_powers<K>; ++m)
-                coefficients[m] = load_once(odd.of(n + i) + m * odd.stride + p * lanes);
-            for (std::size_t c = 0; c < C; ++c)
-                sum[c][p] = add_series_term<K>(sum[c][p], {broadcast(values[c]), broadcast(cubes[c]), odd.h}, coefficients);
-        }
+        const OddPowers<K> x[] = {{broadcast(values[0]), broadcast(cubes[0]), odd.h},
+                                  {broadcast(values[1]), broadcast(cubes[1]), odd.h}};
+        Row::each(sum, [&]<class P>(P* const(&part)[2], std::size_t at) {
+            for (int m = odd_powers<K> - 1; m >= 0; --m) {
+                const P coefficients = load_once<P>(odd.of(n + i) + m * odd.stride + at);
+                for (int c = 0; c < 2; ++c) *part[c] = fma(low<P>(x[c].of[m]), coefficients, *part[c]);
+            }
+        });
     }
-    for (std::size_t c = 0; c < C; ++c)
-        for (std::size_t p = 0; p < P; ++p) store(sums + (column + c) * stride + p * lanes, sum[c][p]);
+    for (int c = 0; c < 2; ++c) sum[c].store_to(to + c * stride);
 }
 
 // The same for block b of the rows [0, count), without those that `skip` names.
-template <int K, int P>
+template <int K, class Row>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
                          double* sums, std::size_t stride) {
-    constexpr std::size_t most = 16;  // samples: their coefficients stay in the L1 cache
+    constexpr std::size_t most = 25;  // samples: their coefficients stay in the L1 cache
     RowBlock full[most];
     for (std::size_t n = 0; n < count; ++n) {
+        if (skip[n]) continue;
         std::size_t found = 0;
-        for (; n + found < count && found < most && !skip[n + found]; ++found) {
+        full[0] = rows.block(n, b);
+        while (full[found].full && ++found < std::min(most, count - n) && !skip[n + found])
             full[found] = rows.block(n + found, b);
-            if (!full[found].full) break;
-        }
         if (found < 2) {
-            if (!skip[n]) add_series<K, P>(rows.block(n, b), odd, n, sums, stride);
+            add_series<K, Row>(full[0], odd, n, sums, stride);
             continue;
         }
         std::size_t column = 0;
         for (; column + 2 <= rows.columns(b); column += 2)
-            add_series_of_columns<K, P, 2>(full, found, column, odd, n, sums, stride);
-        if (column < rows.columns(b)) add_series_of_columns<K, P, 1>(full, found, column, odd, n, sums, stride);
+            add_series_of_columns<K, Row>(full, found, column, odd, n, sums, stride);
+        for (std::size_t i = 0; column < rows.columns(b) && i < found; ++i) {  // an odd one out
+            const RowBlock& row = full[i];
+            add_series<K, Row>({row.end - 1, row.end, row.values, row.cubes, false}, odd, n + i, sums, stride);
+        }
         n += found - 1;
     }
 }

@@ -4,11 +4,14 @@
 // samples as a pack has lanes form a group, and its arrays are (outputs, lanes): lanes run over samples.
 #pragma once
 
+#include <utility>
+
 #include "cross_entropy.hpp"
 #include "parallel.hpp"
 #include "parameters.hpp"
 #include "rows.hpp"
 #include "softmax.hpp"
+#include "units.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -31,16 +34,17 @@ public:
         for (std::size_t n = begin; n < end; ++n)
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
                 store(z1(panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
-        with_packs(packs, [&]<int P>() {
+        with_units(net_.panels, panel, [&]<int P, class Last>() {
+            using Row = Units<P, Last>;
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
                 const double* w_b = w.rows + b * block_columns * w.stride;
                 for (std::size_t n = begin; n < end; ++n) {
-                    constexpr std::size_t together = most_packs / 2 - 1;  // as many as there are registers for
-                    if (last == lanes && n + together <= end && full(n, n + together, b)) {
-                        add_affine_full<P, together>(panel, n, b, w_b, w.stride);
+                    const RowBlock row = rows.block(n, b);
+                    if (row.full && last == lanes && n + together <= end && full(n + 1, n + together, b)) {
+                        add_affine_full<Row>(panel, n, b, w_b, w.stride);
                         n += together - 1;
                     } else {
-                        add_affine<P>(rows.block(n, b), w_b, w.stride, last, z1(panel, n));
+                        add_affine<Row>(row, w_b, w.stride, last, z1(panel, n));
                     }
                 }
             }
@@ -75,26 +79,20 @@ public:
 
 private:
     static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
+    static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks, for which there are registers
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
-    // a(P packs,) += x w, of one block of a row. w: the weights of the block's first input, of which the last pack has
-    // `last` columns.  |error| <= (I + 1) eps (|x_n| |w| + |b|)
-    template <int P>
+    // a += x w, of one block of a row. w: the weights of the block's first input, of which the last pack has `last` columns.
+    // |error| <= (I + 1) eps (|x_n| |w| + |b|)
+    template <class Row>
     static void add_affine(const RowBlock& row, const double* w, std::size_t stride, std::size_t last, double* a) {
-        Pack sum[P];
-        for (std::size_t p = 0; p < P; ++p) sum[p] = load(a + p * lanes);
-        const auto add = [&](const auto& load_last) {
-            for (const Entry* e = row.begin; e < row.end; ++e) {
-                const Pack x = broadcast(row.values[e->value]);
-                const double* w_i = w + e->column * stride;
-                for (std::size_t p = 0; p + 1 < P; ++p) sum[p] = fma(x, load(w_i + p * lanes), sum[p]);
-                sum[P - 1] = fma(x, load_last(w_i + (P - 1) * lanes), sum[P - 1]);
-            }
-        };
-        last == lanes ? add([](const double* from) { return load(from); })
-                      : add([last](const double* from) { return load_part(from, last); });
-        for (std::size_t p = 0; p < P; ++p) store(a + p * lanes, sum[p]);
+        Row sum(a);
+        if (last == lanes)
+            for (const Entry* e = row.begin; e < row.end; ++e) sum.add(broadcast(row.values[e->value]), w + e->column * stride);
+        else
+            for (const Entry* e = row.begin; e < row.end; ++e) sum.add(broadcast(row.values[e->value]), w + e->column * stride, last);
+        sum.store_to(a);
     }
 
     bool full(std::size_t begin, std::size_t end, std::size_t b) const {
@@ -103,22 +101,19 @@ private:
         return true;
     }
 
-    // The same for S samples from n on whose blocks are full: a weight, once loaded, serves all of them.
-    template <int P, int S>
+    // The same for `together` samples from n on whose blocks are full: a weight, once loaded, serves all of them.
+    template <class Row>
     void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, const double* w, std::size_t stride) const {
-        Pack sum[S][P];
-        const double* x[S];
-        for (std::size_t s = 0; s < S; ++s) {
-            x[s] = rows.block(n + s, b).values;
-            for (std::size_t p = 0; p < P; ++p) sum[s][p] = load(z1(panel, n + s) + p * lanes);
-        }
-        for (std::size_t i = 0; i < rows.columns(b); ++i)
-            for (std::size_t p = 0; p < P; ++p) {
-                const Pack w_i = load_once(w + i * stride + p * lanes);
-                for (std::size_t s = 0; s < S; ++s) sum[s][p] = fma(broadcast(x[s][i]), w_i, sum[s][p]);
-            }
-        for (std::size_t s = 0; s < S; ++s)
-            for (std::size_t p = 0; p < P; ++p) store(z1(panel, n + s) + p * lanes, sum[s][p]);
+        [&]<std::size_t... S>(std::index_sequence<S...>) {
+            Row sum[] = {Row(z1(panel, n + S))...};
+            const double* x[] = {rows.block(n + S, b).values...};
+            for (std::size_t i = 0; i < rows.columns(b); ++i)
+                Row::each(sum, [&]<class P>(P* const(&part)[together], std::size_t at) {
+                    const P w_i = load_once<P>(w + i * stride + at);
+                    ((*part[S] = fma(broadcast<P>(x[S][i]), w_i, *part[S])), ...);
+                });
+            (sum[S].store_to(z1(panel, n + S)), ...);
+        }(std::make_index_sequence<together>());
     }
 
     // a2 of a few samples from n on and two packs of classes from k on; those that do not exist repeat the last sample.

@@ -208,10 +208,10 @@ private:
                 if (!directly_[n]) expand_hidden<K>(panel, n, scale, coefficients(panel));
         });
         share_panels(team, [&](std::size_t panel, std::size_t part) {
-            with_packs(net_.panels.packs_in(panel), [&]<int P>() {
+            with_units(net_.panels, panel, [&]<int P, class Last>() {
                 for (std::size_t b = begin(part, blocks); b < begin(part + 1, blocks); ++b)
-                    add_block<K, P>(panel, b, rows, again, coefficients(panel), scratch);
-                if (part == 0) add_bias<K, P>(panel, rows, again, coefficients(panel), scratch);
+                    add_block<K, Units<P, Last>>(panel, b, rows, again, coefficients(panel), scratch);
+                if (part == 0) add_bias<K, Units<P, Last>>(panel, rows, again, coefficients(panel), scratch);
             });
             if (part == 0) add_outgoing<K>(panel, rows, again);
         });
@@ -232,38 +232,37 @@ private:
     }
 
     // In place, sums are the weights themselves; else they are cleared first, and then written or added.
-    template <int K, int P>
+    template <int K, class Row>
     void add_block(std::size_t panel, std::size_t b, std::size_t rows, bool again, const Coefficients& odd,
                    double* scratch) const {
         const std::size_t width = net_.panels.width(), columns = samples_.rows.columns(b);
         const Incoming<double> to = destination(panel);
         double* first = to.rows + b * block_columns * to.stride;
         if (!in_place()) std::fill_n(scratch, columns * width, 0.0);
-        add_series_of_block<K, P>(samples_.rows, b, rows, directly_, odd, in_place() ? first : scratch, width);
+        add_series_of_block<K, Row>(samples_.rows, b, rows, directly_, odd, in_place() ? first : scratch, width);
         for (std::size_t i = 0; i < columns && !in_place(); ++i)
-            write<P>(scratch + i * width, again, first + i * to.stride, to.columns);
+            write(scratch + i * width, again, first + i * to.stride, to.columns);
     }
 
     // A bias is the weight of an input that is always 1.
-    template <int K, int P>
+    template <int K, class Row>
     void add_bias(std::size_t panel, std::size_t rows, bool again, const Coefficients& odd, double* scratch) const {
         constexpr Entry entry{0, 0};
         const double one = 1.0, cube = call_.h * call_.h;
         const Incoming<double> to = destination(panel);
         double* sums = in_place() ? to.bias : scratch;
-        if (!in_place()) std::fill_n(sums, P * lanes, 0.0);
+        if (!in_place()) std::fill_n(sums, net_.panels.width(), 0.0);
         for (std::size_t n = 0; n < rows; ++n)
             if (!directly_[n])
-                SECANT_ISA::add_series<K, P>({&entry, &entry + 1, &one, &cube, false}, odd, n, sums, 0);
-        if (!in_place()) write<P>(sums, again, to.bias, to.columns);
+                SECANT_ISA::add_series<K, Row>({&entry, &entry + 1, &one, &cube, false}, odd, n, sums, 0);
+        if (!in_place()) write(sums, again, to.bias, to.columns);
     }
 
-    // to(columns,) = sums(P packs,); or += that.
-    template <int P>
+    // to(columns,) = sums; or += that.
     static void write(const double* sums, bool add, double* to, std::size_t columns) {
-        for (std::size_t p = 0; p < P; ++p, sums += lanes, to += lanes) {
-            const std::size_t count = std::min(lanes, columns - p * lanes);
-            store_part(to, add ? load_part(to, count) + load(sums) : load(sums), count);
+        for (std::size_t j = 0; j < columns; j += lanes) {
+            const std::size_t count = std::min(lanes, columns - j);
+            store_part(to + j, add ? load_part(to + j, count) + load(sums + j) : load(sums + j), count);
         }
     }
 

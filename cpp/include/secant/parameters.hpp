@@ -19,7 +19,8 @@ constexpr std::size_t most_packs = 5;  // of 16
 #endif
 
 struct Panels {
-    Panels(std::size_t hidden, int threads) : total(pad(hidden) / lanes) {
+    Panels(std::size_t hidden, int threads)
+        : total(pad(hidden) / lanes), ends_in_half(sizeof(HalfPack) < sizeof(Pack) && pad(hidden) - hidden >= lanes / 2) {
         const auto useful = std::min(static_cast<std::size_t>(threads), total);
         const std::size_t wanted = std::max((total + most_packs - 1) / most_packs, useful);
         packs = (total + wanted - 1) / wanted;
@@ -27,6 +28,7 @@ struct Panels {
     }
 
     std::size_t total;  // packs
+    bool ends_in_half;  // whether half of the last one is enough
     std::size_t packs;  // in each panel; the last may have fewer
     std::size_t count;
 
@@ -35,13 +37,15 @@ struct Panels {
     std::size_t units() const { return count * width(); }  // H, padded
 };
 
-// Calls what.template operator()<P>() for P packs.
+// Calls what.template operator()<P, Last>() for the packs of a panel, as Units has them.
 template <class What>
-void with_packs(std::size_t packs, const What& what) {
+void with_units(const Panels& panels, std::size_t panel, const What& what) {
+    const bool half = panels.ends_in_half && panel + 1 == panels.count;
     const auto call = [&]<int P>() {
-        if constexpr (P <= most_packs) what.template operator()<P>();
+        if constexpr (P <= most_packs)
+            half ? what.template operator()<P, HalfPack>() : what.template operator()<P, Pack>();
     };
-    switch (packs) {
+    switch (panels.packs_in(panel)) {
         case 1: return call.template operator()<1>();
         case 2: return call.template operator()<2>();
         case 3: return call.template operator()<3>();

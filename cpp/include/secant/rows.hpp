@@ -54,9 +54,10 @@ public:
 #if defined(__GNUC__)
         if (x_.type != Inputs::Type::indexed) return;
         const IndexedRows& x = indexed();
-        const std::uint32_t* ends = x.ends + from * blocks_;
-        const auto* first = reinterpret_cast<const char*>(x.entries + x.starts[from]);
-        for (std::size_t byte = 0; byte < 2 * std::size_t{ends[blocks_ - 1]}; byte += 64) __builtin_prefetch(first + byte);
+        __builtin_prefetch(x.ends + from * blocks_);
+        const auto* end = reinterpret_cast<const char*>(x.entries + x.starts[from + 1]);
+        for (const auto* at = reinterpret_cast<const char*>(x.entries + x.starts[from]); at < end; at += 64)
+            __builtin_prefetch(at);
 #endif
     }
 

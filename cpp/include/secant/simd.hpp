@@ -40,6 +40,10 @@ constexpr std::size_t lanes = 2;
 using Pack __attribute__((vector_size(8 * lanes))) = double;
 using Bits __attribute__((vector_size(8 * lanes))) = std::uint64_t;
 inline double lane(const Pack& p, std::size_t i) { return p[i]; }
+#if defined(__AVX__)
+#define SECANT_HALF_PACKS 1
+using HalfPack __attribute__((vector_size(4 * lanes))) = double;
+#endif
 #endif
 
 // a * b + c, rounded once where the processor can. The compiler is not to fuse by itself (-ffp-contract=off): it may do so
@@ -66,33 +70,72 @@ inline Pack fma(Pack a, Pack b, Pack c) {
 }
 #endif
 
-// x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
-inline Pack broadcast(double x) { return x - Pack{}; }
+#ifdef SECANT_HALF_PACKS
+inline HalfPack fma(HalfPack a, HalfPack b, HalfPack c) {
+#if defined(__AVX512F__)
+    return _mm256_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+    return _mm_fmadd_pd(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+#else
+using HalfPack = Pack;
+#endif
 
-inline Pack load(const double* from) {
-    Pack p;
+// x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
+template <class P = Pack>
+P broadcast(double x) {
+    return x - P{};
+}
+
+template <class P = Pack>
+P load(const double* from) {
+    P p;
     std::memcpy(&p, from, sizeof p);
     return p;
 }
 
+// The pack, or its lower half.
+template <class P>
+P low(Pack p) {
+    if constexpr (sizeof(P) == sizeof(Pack)) {
+        return p;
+    } else {
+        P half;
+        std::memcpy(&half, &p, sizeof half);
+        return half;
+    }
+}
+
 // For a pack that is used more than once: GCC would load it anew each time, as an operand, and loads are scarcer.
-inline Pack load_once(const double* from) {
-    Pack p = load(from);
+template <class P = Pack>
+P load_once(const double* from) {
+    P p = load<P>(from);
 #if SECANT_VECTORS && defined(__x86_64__)
-    asm("" : "+v"(p));
+    asm("" : "+x"(p));
 #endif
     return p;
 }
 
-inline void store(double* to, Pack p) { std::memcpy(to, &p, sizeof p); }
+template <class P>
+void store(double* to, P p) {
+    std::memcpy(to, &p, sizeof p);
+}
 
 // The first `count` lanes; the others are `rest`. Never touches memory past them.
-inline Pack load_part(const double* from, std::size_t count, double rest = 0.0) {
-    if (count == lanes) return load(from);
+template <class P = Pack>
+P load_part(const double* from, std::size_t count, double rest = 0.0) {
+    if (count == sizeof(P) / sizeof(double)) return load<P>(from);
 #if defined(__AVX512F__) && SECANT_VECTORS
-    return _mm512_mask_loadu_pd(broadcast(rest), static_cast<__mmask8>((1u << count) - 1), from);
+    const auto some = static_cast<__mmask8>((1u << count) - 1);
+    if constexpr (sizeof(P) == 64)
+        return _mm512_mask_loadu_pd(broadcast(rest), some, from);
+    else
+        return _mm256_mask_loadu_pd(broadcast<P>(rest), some, from);
 #else
-    Pack p = broadcast(rest);
+    P p = broadcast<P>(rest);
     std::memcpy(&p, from, count * sizeof(double));
     return p;
 #endif

@@ -37,7 +37,7 @@ constexpr std::size_t blocks_of(std::size_t columns) { return (columns + block_c
 // Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
 struct IndexedRows {
     const Entry* entries;
-    const std::size_t* starts;  // (N,) of each row in `entries`
+    const std::size_t* starts;  // (N+1,) of each row in `entries`
     const std::uint32_t* ends;  // (N, blocks) of each block, counted from the start of its row
     const double* values;       // (256,)
     const double* largest;      // (N,) max |x| of each row

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secant.pixels import Rows
 from secant.validation import Floats
 
 OutputActivation = Literal["sigmoid", "identity"]
@@ -85,6 +86,10 @@ class Backend(Protocol):
 
     def cross_entropy(self, y: Floats, t: NDArray[Any]) -> float:
         """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
+        ...
+
+    def prepare(self, x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+        """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
         ...
 
     def predict(self, net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:

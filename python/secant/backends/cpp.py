@@ -1,7 +1,7 @@
 """The compiled backend: secant._core, with the thread count and the output activation in the core's own terms."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from secant import _core
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.errors import UnsupportedError
+from secant.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.validation import Floats
 
 name = "cpp"
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
+
+Rows.register(_core.IndexedInputs)
 
 # A child forked after a parallel region would wait for threads that it does not have.
 if hasattr(os, "register_at_fork"):
@@ -23,6 +26,12 @@ if hasattr(os, "register_at_fork"):
 
 def all_finite(array: NDArray[Any]) -> bool:
     return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
+
+
+def prepare(x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+    if isinstance(x, NormalizedPixels):
+        return cast(Rows, _core.index_inputs(x.pixels, NORMALIZED_VALUES)) or x[:]
+    return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
