@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+import automatic
 import cases
 import differences
 import peers
@@ -147,7 +148,7 @@ def torch_steps(name: str, threads: int) -> dict[str, Step]:
     steps = {}
     case, expected, labels = backpropagation(name)
     for dtype, bound in zip(("float64", "float32"), BACKPROPAGATION, strict=True):
-        net = peers.Torch(cases.Data(case.x, labels, case.net.params), dtype, after=False)
+        net = automatic.Torch(cases.Data(case.x, labels, case.net.params), dtype, after=False)
         call = partial(torch_gradient, net)
         grads = [grad.numpy() for grad in call()]
         require("PyTorch", chosen(dict(zip(peers.KEYS, grads, strict=True))), expected, bound)
@@ -155,7 +156,7 @@ def torch_steps(name: str, threads: int) -> dict[str, Step]:
     return steps
 
 
-def torch_gradient(net: peers.Torch) -> Any:
+def torch_gradient(net: automatic.Torch) -> Any:
     import torch
 
     return torch.autograd.grad(net.loss(net.x, net.t), net.p)
@@ -167,14 +168,14 @@ def jax_steps(name: str) -> dict[str, Step]:
     case, expected, labels = backpropagation(name)
     steps = {}
     for dtype, bound in zip(("float64", "float32"), BACKPROPAGATION, strict=True):
-        net = peers.Jax(cases.Data(case.x, labels, case.net.params), dtype, after=False, scan=False)
-        call = partial(jax_gradient, jax.jit(jax.grad(peers.jax_loss)), net)
+        net = automatic.Jax(cases.Data(case.x, labels, case.net.params), dtype, after=False, scan=False)
+        call = partial(jax_gradient, jax.jit(jax.grad(automatic.jax_loss)), net)
         require("JAX", chosen(call()), expected, bound)
         steps[f"JAX jit and grad, {dtype} | backpropagation"] = Step(call)
     return steps
 
 
-def jax_gradient(grad: Any, net: peers.Jax) -> Any:
+def jax_gradient(grad: Any, net: automatic.Jax) -> Any:
     return {key: array.block_until_ready() for key, array in grad(net.p, net.x, net.t).items()}
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from timing import Contest, Ratio, ratio
 
-
 MARGIN = 1.1
 
 
