@@ -188,7 +188,7 @@ def backpropagation(name: str) -> tuple[cases.Case, NDArray[np.float64], NDArray
 def require(name: str, got: NDArray[Any], expected: NDArray[np.float64], bound: float) -> None:
     error = np.abs(got - expected).max()
     if not error < bound:
-        raise SystemExit(f"{name} differs by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
+        raise ValueError(f"{name} differs by {error:.1e}, more than {bound:.1e}: no timing is worth anything")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import training
 import whole_run
 from timing import FULL, LEVEL, QUICK, Contests, Effort
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 README = DOCS.parent / "README.md"
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
@@ -112,7 +112,7 @@ def main() -> None:
         print(page(measured))
     else:
         write(measured, folder)
-        if folder == DOCS:
+        if folder.resolve() == DOCS:
             text = README.read_text(encoding="utf-8")
             README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
     if before is not None:

@@ -117,7 +117,7 @@ def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, S
         _, dtype, loss = name.split(" | ")
         error = np.abs(np.array(peer.descend(first)) - (after if loss == "after" else before)).max()
         if not error < TOLERANCE[dtype]:
-            raise SystemExit(f"{name}: losses differ by {error:.1e}, more than {TOLERANCE[dtype]}: nothing to time")
+            raise ValueError(f"{name}: losses differ by {error:.1e}, more than {TOLERANCE[dtype]}: nothing to time")
     return {name: Step(partial(descend, peer, data, stream), STEPS) for name, peer in contestants.items()}
 
 
