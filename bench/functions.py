@@ -2,19 +2,21 @@
 
     python bench/functions.py [--quick]
 
-NumPy's side is the chapter's formula without any check; ours is the public function with all of them, on as many
-threads as it chooses. Answers are compared first.
+NumPy's side is the chapter's formula without any check; ours is the public function with all of them. One
+thread. Answers are compared first.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import secant
+from rivals import Step, race
 from tables import markdown
-from timing import Contests, Effort, Samples, alone, interleaved, ratio
+from timing import Contests, Effort, Samples, alone, ratio
 
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
 SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
@@ -67,23 +69,30 @@ def pairs(size: int) -> dict[str, Pair]:
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a call of both sides, for each function and size."""
+    """Seconds a call of both sides, for each function and size, on one thread."""
+    sizes = SIZES[1::2] if effort.quick else SIZES
+    names = [f"{name}, {size}" for size in sizes for name in pairs(CLASSES)]
+    measured = race({"both": partial(steps, sizes)}, 1, effort)["samples"]
     return {
-        f"{name}, {size}": {"samples": _compared(name, *pair, effort), "missing": {}}
-        for size in (SIZES[1::2] if effort.quick else SIZES)
-        for name, pair in pairs(size).items()
+        name: {"samples": {who: measured[f"{name} | {who}"] for who in ("NumPy", "Secant")}, "missing": {}}
+        for name in names
     }
 
 
-def _compared(name: str, ours: Callable[[], Any], numpys: Callable[[], Any], effort: Effort) -> Samples:
-    np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
-    return interleaved({"NumPy": numpys, "Secant": ours}, effort.rounds, shortest=0.02)
+def steps(sizes: tuple[int, ...]) -> dict[str, Step]:
+    """Both sides, compared."""
+    result: dict[str, Step] = {}
+    for size in sizes:
+        for name, (ours, numpys) in pairs(size).items():
+            np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
+            result |= {f"{name}, {size} | NumPy": Step(numpys), f"{name}, {size} | Secant": Step(ours)}
+    return result
 
 
 def table(contests: Contests) -> list[str]:
     """Times faster than NumPy, by function and number of elements."""
     names = list(pairs(CLASSES))
-    sizes = dict.fromkeys(int(contest.rsplit(", ", 1)[1]) for contest in contests)
+    sizes = sorted({int(contest.rsplit(", ", 1)[1]) for contest in contests})
     rows = [[f"{size:,}", *(_cell(contests[f"{name}, {size}"]["samples"]) for name in names)] for size in sizes]
     return markdown(["elements", *names], rows, words=0)
 

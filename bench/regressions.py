@@ -1,12 +1,15 @@
 """What became slower since an earlier run, beyond the noise.
 
 Machines and their moods differ, so times are not compared but ratios: Secant's to the first library that took its turns
-in the same rounds. One that changed is one whose interval lies wholly on one side of the earlier.
+in the same rounds. One that changed is one whose interval lies wholly on one side of the earlier, by more than what a
+neighbour that fills the caches is good for.
 """
 
 from typing import Any, NamedTuple
 
 from timing import Contest, Ratio, ratio
+
+MARGIN = 1.1
 
 
 class Change(NamedTuple):
@@ -19,7 +22,11 @@ class Change(NamedTuple):
 
     @property
     def slower(self) -> bool:
-        return self.now.low > self.before.high
+        return self.now.low > self.before.high * MARGIN
+
+    @property
+    def faster(self) -> bool:
+        return self.now.high * MARGIN < self.before.low
 
     def __str__(self) -> str:
         verdict = "slower" if self.slower else "faster"
@@ -32,7 +39,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
     for question in before.keys() & now.keys():
         for name in contests_of(before[question]) & contests_of(now[question]):
             found += changed(f"{question}, {name}", before[question][name], now[question][name])
-    return sorted(change for change in found if change.slower or change.now.high < change.before.low)
+    return sorted(change for change in found if change.slower or change.faster)
 
 
 def contests_of(measured: dict[str, Any]) -> set[str]:

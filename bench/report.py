@@ -1,6 +1,6 @@
 """Measure everything, and write docs/benchmarks.md with its pictures, and a JSON of all samples.
 
-    python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json]
+    python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json] [--again OLD.json]
 
 `secant bench` in a clone of the repository does the same.
 """
@@ -32,47 +32,50 @@ import training
 import whole_run
 from timing import FULL, LEVEL, QUICK, Contests, Effort
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 README = DOCS.parent / "README.md"
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
-        "All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4, float64. The NumPy loop computes every "
-        "loss as a whole, so zeros in the input do not help it; it has one BLAS thread, with which it is fastest. Of "
-        "what evaluates the loss for each parameter, 30 parameters were timed and the rest extrapolated (sampled).",
+        """All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4, float64. The NumPy loop computes every
+loss as a whole, so zeros in the input do not help it; it has one BLAS thread, with which it is fastest. Of what
+evaluates the loss for each parameter, 30 parameters were timed and the rest extrapolated (sampled).""",
     ),
     "Precision": (
         precision,
-        "The largest error in 30 parameters, against 50 digits. A central difference and a derivative are two things: "
-        "h² is between them. numdifftools extrapolates to the derivative, all others compute the difference at "
-        "h = 1e-4.",
+        """The largest error in 30 parameters, against 50 digits. A central difference and a derivative are two things:
+a multiple of h² is between them. numdifftools extrapolates to the derivative, all others compute the difference at
+h = 1e-4.""",
     ),
     "A training iteration": (
         training,
-        "784-50-10, mini-batches of 100 from {samples:,} samples: draw and gather the mini-batch, gradient, update, "
-        "loss. Secant and the chapter take the loss after the update, with a second forward pass; peers that take that "
-        "of the first, before it, do less work. All peers use backpropagation. All were given the same mini-batches, "
-        "and their losses agreed; but for scikit-learn, whose network has no second sigmoid and whose loop is its own.",
+        """784-50-10, mini-batches of 100 from {samples:,} samples: draw and gather the mini-batch, gradient, update,
+loss. Secant and the chapter take the loss after the update, with a second forward pass; peers that take that of the
+first, before it, do less work. All peers use backpropagation. All hold the training set as they read it fastest: in
+their type, or as its non-zero pixels (Secant, SciPy); making that is counted in the whole run, below. All were given
+the same mini-batches, and their losses agreed; but for scikit-learn, whose network has no second sigmoid and whose loop
+is its own.""",
     ),
     "The whole run": (
         whole_run,
-        "Training with the loss after each update, MNIST, one thread, CPU time. scikit-learn trains another network, "
-        "see above, in whole epochs.",
+        """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
+it to the last loss, with what is converted, prepared or compiled. scikit-learn trains another network, see above, in
+whole epochs. The memory is the most that the process took, loading included.""",
     ),
     "How the cost grows": (
         growth,
-        "One gradient, from 784-50-10 and 100 samples, one quantity at a time, input as sparse as MNIST. The exponent "
-        "is that between the two largest values. A ratio is that of the size at which the series is dearest.",
+        """One gradient, from 784-50-10 and 100 samples, one quantity at a time, input as sparse as MNIST. The exponent
+is that between the two largest values. A ratio is that of the size at which the series is dearest.""",
     ),
     "Share of the machine's ceiling": (
         roofline,
-        "What the work would take if it were nothing but its operations, each at the rate measured in the same run, "
-        "and Secant's share of that. bench/roofline.py says what is counted.",
+        """What the work would take if it were nothing but its operations, each at the rate measured in the same run,
+and Secant's share of that. bench/roofline.py says what is counted.""",
     ),
     "sigmoid, softmax, cross entropy": (
         functions,
-        "Times faster than the formula in NumPy, by the number of elements in rows of ten. Ours includes all checks of "
-        "the arguments.",
+        """Times faster than the formula in NumPy, by the number of elements in rows of ten, on one thread. Ours
+includes all checks of the arguments.""",
     ),
     "What a library costs": (footprint, "The time of an import, and room on the disk."),
 }
@@ -100,15 +103,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less than two minutes; prints, if there is no --output")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: docs/)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
+    parser.add_argument("--again", type=Path, metavar="OLD.json", help="write the page of an earlier run, unmeasured")
     options = parser.parse_args()
     before = json.loads(options.compare.read_text()) if options.compare else None
-    measured = measure(QUICK if options.quick else FULL)
+    measured = json.loads(options.again.read_text()) if options.again else measure(QUICK if options.quick else FULL)
     folder = options.output or (None if options.quick else DOCS)
     if folder is None:
         print(page(measured))
     else:
         write(measured, folder)
-        if folder == DOCS:
+        if folder.resolve() == DOCS:
             text = README.read_text(encoding="utf-8")
             README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
     if before is not None:

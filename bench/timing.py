@@ -5,6 +5,7 @@ is the median of those of all rounds; its interval, of 95 %, draws launches and 
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypedDict
@@ -55,7 +56,7 @@ class Ratio(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        digits = 2 if self.median < 10 else 1 if self.median < 100 else 0
+        digits = max(0, 2 - math.floor(math.log10(self.median)))
         return f"{self.median:,.{digits}f} [{self.low:,.{digits}f}, {self.high:,.{digits}f}]"
 
 
@@ -79,17 +80,6 @@ def quartiles(samples: list[list[float]]) -> NDArray[np.float64]:
 def median(samples: list[list[float]]) -> float:
     """The median of all turns."""
     return float(np.median(samples))
-
-
-def interleaved(
-    contestants: dict[str, Callable[[], object]], rounds: int, shortest: float = 0.05, clock: Clock = time.perf_counter
-) -> Samples:
-    """Let the contestants take turns in this process, of ``shortest`` seconds each, in which a call is repeated."""
-    samples: Samples = {name: [[]] for name in contestants}
-    for _ in range(rounds):
-        for name, call in contestants.items():
-            samples[name][0].append(turn(call, shortest, clock))
-    return samples
 
 
 def turn(call: Callable[[], object], shortest: float, clock: Clock = time.perf_counter) -> float:

@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+import automatic
 import cases
 import peers
 import secant
@@ -28,10 +29,11 @@ LOSSES = {True: "after", False: "before"}
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
 WAYS: dict[str, Ways] = {
     "NumPy": {"NumPy by hand": peers.NumPy},
-    "JAX": {"JAX jit": partial(peers.Jax, scan=False), "JAX jit and lax.scan": partial(peers.Jax, scan=True)},
-    "PyTorch": {"PyTorch eager": peers.Torch, "PyTorch by hand": peers.TorchByHand},
+    "SciPy": {"SciPy, sparse, by hand": peers.SciPySparse},
+    "JAX": {"JAX jit": partial(automatic.Jax, scan=False), "JAX jit and lax.scan": partial(automatic.Jax, scan=True)},
+    "PyTorch": {"PyTorch eager": automatic.Torch, "PyTorch by hand": automatic.TorchByHand},
 }
-COMPILED: Ways = {"PyTorch, torch.compile": partial(peers.Torch, compiled=True)}
+COMPILED: Ways = {"PyTorch, torch.compile": partial(automatic.Torch, compiled=True)}
 KINDS = {"numerical": True, "backpropagation": False}
 YARDSTICK = "Secant, numerical | float64 | after"
 
@@ -61,6 +63,7 @@ def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
     return {
         **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
         "NumPy": partial(library, inputs, WAYS["NumPy"]),
+        **({"SciPy": partial(library, inputs, WAYS["SciPy"])} if inputs == "MNIST" else {}),
         "JAX": partial(library, inputs, jax),
         "PyTorch": partial(torch_steps, inputs, threads, quick),
         "scikit-learn": partial(scikit_learn_steps, inputs),
@@ -114,7 +117,7 @@ def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, S
         _, dtype, loss = name.split(" | ")
         error = np.abs(np.array(peer.descend(first)) - (after if loss == "after" else before)).max()
         if not error < TOLERANCE[dtype]:
-            raise SystemExit(f"{name}: losses differ by {error:.1e}, more than {TOLERANCE[dtype]}: nothing to time")
+            raise ValueError(f"{name}: losses differ by {error:.1e}, more than {TOLERANCE[dtype]}: nothing to time")
     return {name: Step(partial(descend, peer, data, stream), STEPS) for name, peer in contestants.items()}
 
 
