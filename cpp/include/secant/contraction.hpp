@@ -27,7 +27,7 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, dou
         return std::array{Row(odd.of(n) + M * odd.stride)...};
     }(std::make_index_sequence<odd_powers<K>>());
     for (const Entry* e = row.begin; e < row.end; ++e) {
-        const OddPowers<K> x(broadcast(row.values[e->value]), broadcast(row.cubes[e->value]), odd.h);
+        const OddPowers<K> x(broadcast(row.values[e->value]), odd.h);
         Row::add_terms(sums + e->column * stride, x.of, coefficients);
     }
 }
@@ -39,9 +39,8 @@ void add_series_of_columns(const RowBlock* rows, std::size_t count, std::size_t 
     double* to = sums + column * stride;
     Row sum[] = {Row(to), Row(to + stride)};
     for (std::size_t i = 0; i < count; ++i) {
-        const double *values = rows[i].values + column, *cubes = rows[i].cubes + column;
-        const OddPowers<K> x[] = {{broadcast(values[0]), broadcast(cubes[0]), odd.h},
-                                  {broadcast(values[1]), broadcast(cubes[1]), odd.h}};
+        const double* values = rows[i].values + column;
+        const OddPowers<K> x[] = {{broadcast(values[0]), odd.h}, {broadcast(values[1]), odd.h}};
         Row::each(sum, [&]<class P>(P* const(&part)[2], std::size_t at) {
             for (int m = odd_powers<K> - 1; m >= 0; --m) {
                 const P coefficients = load_once<P>(odd.of(n + i) + m * odd.stride + at);
@@ -73,7 +72,7 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             add_series_of_columns<K, Row>(full, found, column, odd, n, sums, stride);
         for (std::size_t i = 0; column < rows.columns(b) && i < found; ++i) {  // an odd one out
             const RowBlock& row = full[i];
-            add_series<K, Row>({row.end - 1, row.end, row.values, row.cubes, false}, odd, n + i, sums, stride);
+            add_series<K, Row>({row.end - 1, row.end, row.values, false}, odd, n + i, sums, stride);
         }
         n += found - 1;
     }
@@ -90,7 +89,7 @@ void add_outgoing_series(const double* series, std::size_t series_size, std::siz
     for (std::size_t n = 0; n < rows; ++n) {
         if (skip[n]) continue;
         const Pack z = load(z1 + n * width);
-        const OddPowers<K> powers(z, (h * z) * (h * z) * z, h);
+        const OddPowers<K> powers(z, h);
         const Series<K> own(outputs, const_cast<double*>(series) + n / lanes * series_size);
         for (std::size_t c = 0; c < C; ++c) {
             Pack odd[odd_powers<K>];

@@ -17,8 +17,8 @@ namespace secant::SECANT_ISA {
 
 class Samples {
 public:
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t most, double h)
-        : rows(work, x, most, h),
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t most)
+        : rows(work, x, most),
           net_(net),
           most_(most),
           z1_(work.take<double>(most * net.panels.units())),
@@ -156,7 +156,7 @@ inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int th
     const std::size_t most = std::min<std::size_t>(x.rows, 128);
     Workspace work(memory);
     const Parameters parameters(work, net, 1, x.rows >= enough_to_pack);
-    const auto* pieces = one_a_thread<Samples>(work, threads, parameters, x, most, 0.0);
+    const auto* pieces = one_a_thread<Samples>(work, threads, parameters, x, most);
     if (work.counting()) return work.bytes();
     parallel(threads, [&](const Team& team) {
         team.share_and_wait(parameters.panels.count, [&](std::size_t panel) { parameters.pack(panel); });

@@ -10,34 +10,27 @@
 
 namespace secant::SECANT_ISA {
 
-// The entries of one block of one row, by rising column, and the tables that they index.
+// The entries of one block of one row, by rising column, and the table that they index.
 struct RowBlock {
     const Entry* begin;
     const Entry* end;
-    const double* values;  // x
-    const double* cubes;   // h^2 x^3
-    bool full;             // whether the tables have a value for each column, in order
+    const double* values;
+    bool full;  // whether the table has a value for each column, in order
 };
 
 class Rows {
 public:
-    Rows(Workspace& work, const Inputs& x, std::size_t most, double h)
+    Rows(Workspace& work, const Inputs& x, std::size_t most)
         : x_(x),
-          h_(h),
           most_(most),
           blocks_(blocks_of(x.cols)),
           spans_(work.take<Span>(most * blocks_ + 2)),
           largest_(work.take<double>(most)) {
         if (!work.counting()) std::fill_n(spans_, most * blocks_ + 2, Span{});
-        if (indexed()) {
-            cubes_ = work.take<double>(256);
-            if (!work.counting()) cube(rows().values, cubes_, 256);
-            return;
-        }
+        if (indexed()) return;
         stride_ = x.cols + nonzeros_room;
         entries_ = work.take<Entry>(most * stride_);
         values_ = work.take<double>(most * stride_);
-        cubes_ = work.take<double>(most * stride_);
     }
 
     // Sample `from` of the inputs becomes row n.
@@ -65,9 +58,9 @@ public:
     RowBlock block(std::size_t n, std::size_t b) const {
         const auto [begin, end] = span(n, b);
         prefetch(spans_[b * most_ + n + 2].begin);  // whoever takes a block of rows takes it row by row
-        if (indexed()) return {begin, end, rows().values, cubes_, false};
-        const std::ptrdiff_t first = begin - entries_;  // each block has tables of its own
-        return {begin, end, values_ + first, cubes_ + first, static_cast<std::size_t>(end - begin) == columns(b)};
+        if (indexed()) return {begin, end, rows().values, false};
+        const std::ptrdiff_t first = begin - entries_;  // each block has a table of its own
+        return {begin, end, values_ + first, static_cast<std::size_t>(end - begin) == columns(b)};
     }
 
     std::size_t blocks() const { return blocks_; }
@@ -84,20 +77,16 @@ private:
     const IndexedRows& rows() const { return *static_cast<const IndexedRows*>(x_.data); }
     Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
 
-    // cubes(size,) of x; returns max |x|.
-    double cube(const double* x, double* cubes, std::size_t size) const {
+    static double largest_of(const double* x, std::size_t size) {
         Pack most{};
-        map(x, cubes, size, [&](Pack v) {
-            most = maximum(most, absolute(v));
-            return (h_ * v) * (h_ * v) * v;
-        });
+        for (std::size_t i = 0; i < size; i += lanes) most = maximum(most, absolute(load_part(x + i, std::min(lanes, size - i))));
         return largest_lane(most);
     }
 
     template <class X>
     void find_entries(std::size_t n, const X* x) const {
         Entry* entries = entries_ + n * stride_;
-        double *values = values_ + n * stride_, *cubes = cubes_ + n * stride_;
+        double* values = values_ + n * stride_;
         std::size_t size = 0;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
@@ -106,7 +95,7 @@ private:
             size += count > columns(b) / 4 * 3 ? keep_zeros(x_b, columns(b), entries + size, values + size) : count;
             span(n, b).end = entries + size;
         }
-        largest_[n] = cube(values, cubes, size);
+        largest_[n] = largest_of(values, size);
     }
 
     // For a block with so few zeros that they do not matter: full ones are faster.
@@ -120,13 +109,12 @@ private:
     }
 
     const Inputs& x_;
-    double h_;
     std::size_t most_, blocks_;
     Span* spans_;  // those of a block together
     double* largest_;
     std::size_t stride_ = 0;
     Entry* entries_ = nullptr;  // an entry's value lies where the entry does
-    double *values_ = nullptr, *cubes_ = nullptr;
+    double* values_ = nullptr;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -14,12 +14,11 @@ namespace secant::SECANT_ISA {
 template <int K>
 constexpr int odd_powers = (K + 1) / 2;
 
-// x, h^2 x^3, h^4 x^5, ..., of which two are given.
+// x, h^2 x^3, h^4 x^5, ...
 template <int K>
 struct OddPowers {
-    OddPowers(Pack x, Pack cube, double h) : of{x} {
-        if constexpr (K >= 3) of[1] = cube;
-        for (int m = 2; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
+    OddPowers(Pack x, double h) : of{x} {
+        for (int m = 1; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
     }
     Pack of[odd_powers<K>];
 };

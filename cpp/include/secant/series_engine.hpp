@@ -93,13 +93,13 @@ private:
     template <int K, class Row>
     void add_bias(std::size_t panel, std::size_t rows, bool again, const Coefficients& odd, double* scratch) const {
         constexpr Entry entry{0, 0};
-        const double one = 1.0, cube = h_ * h_;
+        const double one = 1.0;
         const Incoming<double> to = sums_.incoming(panel);
         double* sums = sums_.in_place ? to.bias : scratch;
         if (!sums_.in_place) std::fill_n(sums, net_.panels.width(), 0.0);
         for (std::size_t n = 0; n < rows; ++n)
             if (!plan_.directly()[n])
-                SECANT_ISA::add_series<K, Row>({&entry, &entry + 1, &one, &cube, false}, odd, n, sums, 0);
+                SECANT_ISA::add_series<K, Row>({&entry, &entry + 1, &one, false}, odd, n, sums, 0);
         if (!sums_.in_place) write(sums, again, to.bias, to.columns);
     }
 
