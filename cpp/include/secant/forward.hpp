@@ -155,7 +155,7 @@ constexpr std::size_t enough_to_pack = 16;
 inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int threads, void* memory) noexcept {
     const std::size_t most = std::min<std::size_t>(x.rows, 128);
     Workspace work(memory);
-    const Parameters parameters(work, net, 1, x.rows >= enough_to_pack);
+    const Parameters parameters(work, net, 1, x.rows >= enough_to_pack, false);
     const auto* pieces = one_a_thread<Samples>(work, threads, parameters, x, most);
     if (work.counting()) return work.bytes();
     parallel(threads, [&](const Team& team) {

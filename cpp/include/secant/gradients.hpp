@@ -17,7 +17,7 @@ public:
         : call_(call),
           most_(most),
           step_(training ? call.step : 1.0),
-          net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack),
+          net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
           samples_(work, net_, call.batch.x, most),
           targets_(work, call.batch.t, net_.outputs(), most),
           sums_(work, call, net_, most, training),

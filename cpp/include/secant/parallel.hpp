@@ -53,10 +53,11 @@ struct Team {
 #endif
     }
 
-    // body(task) for this thread's share of the tasks. The same thread gets the same task each time.
+    // body(task) for this thread's share of the tasks. The same thread gets the same ones each time, and those that lie
+    // together, so that what they write seldom shares a cache line with what another thread writes.
     template <class Body>
     void share(std::size_t tasks, const Body& body) const {
-        for (std::size_t task = rank; task < tasks; task += size) body(task);
+        for (std::size_t task = rank * tasks / size; task < (rank + 1) * tasks / size; ++task) body(task);
     }
 
     template <class Body>

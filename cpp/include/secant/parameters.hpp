@@ -20,9 +20,11 @@ constexpr std::size_t most_packs = 5;  // of 16
 #endif
 
 struct Panels {
-    Panels(std::size_t hidden, int threads)
+    // With `apart` each thread has panels of its own, for weights that stay in the cache of its core. Else threads may share
+    // one: they would disturb each other where panels lie side by side in the caller's arrays.
+    Panels(std::size_t hidden, int threads, bool apart)
         : total(pad(hidden) / lanes), ends_in_half(sizeof(HalfPack) < sizeof(Pack) && pad(hidden) - hidden >= lanes / 2) {
-        const auto useful = std::min(static_cast<std::size_t>(threads), total);
+        const auto useful = apart ? std::min(static_cast<std::size_t>(threads), total) : 1;
         const std::size_t wanted = std::max((total + most_packs - 1) / most_packs, useful);
         packs = (total + wanted - 1) / wanted;
         count = (total + packs - 1) / packs;
@@ -101,8 +103,8 @@ private:
 // the incoming weights are read where they are.
 class Parameters {
 public:
-    Parameters(Workspace& work, const Network& net, int threads, bool packed)
-        : panels(net.hidden(), threads),
+    Parameters(Workspace& work, const Network& net, int threads, bool packed, bool apart)
+        : panels(net.hidden(), threads, apart),
           net_(net),
           packed_(packed),
           w1_(work, panels, packed ? net.inputs() : 0),
