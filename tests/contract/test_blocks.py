@@ -1,0 +1,99 @@
+"""Mini-batches of several blocks of samples, nets of several panels of units: right, and the same for any threads."""
+
+import numpy as np
+import pytest
+from test_central_difference import OUTPUTS, share_of_bound
+
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+SAMPLES = 300  # three blocks
+H = 1e-3
+THREADS = (2, 3, 5)
+MIXED = {  # the samples without a proven order
+    "series": [],
+    "mixed": range(0, SAMPLES, 7),
+    "a block": range(128, 256),
+    "the first block": range(128),
+    "the last": range(SAMPLES - 44, SAMPLES),
+    "direct": range(SAMPLES),
+}
+
+
+def case(hidden=70, output="sigmoid", large="series"):
+    """A network with inputs 0 to 1, some of them so large that no order is proven."""
+    rng = np.random.RandomState(0)
+    net = secant.TwoLayerNet(120, hidden, 6, weight_init_std=0.1, output_activation=output, rng=rng)
+    x = rng.uniform(0, 1, (SAMPLES, 120)) * (rng.uniform(size=(SAMPLES, 120)) > 0.7)
+    x[list(MIXED[large]), 5] = 900.0
+    return net, x, rng.randint(6, size=SAMPLES)
+
+
+def same_bits(one, other):
+    return all(one[key].tobytes() == other[key].tobytes() for key in one)
+
+
+@pytest.mark.parametrize("large", MIXED)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", [7, 70, 130])
+def test_gradients(hidden, output, large):
+    net, x, t = case(hidden, output, large)
+    got, info = net.numerical_gradient(x, t, h=H, n_threads=1, return_info=True)
+    assert info.samples.get(0, 0) == len(MIXED[large])
+    for n_threads in THREADS:
+        again, same_info = net.numerical_gradient(x, t, h=H, n_threads=n_threads, return_info=True)
+        assert same_bits(again, got)
+        assert same_info == info
+    parts = [net.numerical_gradient(x[i : i + 50], t[i : i + 50], h=H, method="direct") for i in range(0, SAMPLES, 50)]
+    mean = {key: np.mean([part[key] for part in parts], axis=0) for key in got}
+    assert share_of_bound(got, mean, x) <= 2
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", [7, 70, 130])
+def test_direct_and_the_derivative(hidden, output):
+    net, x, t = case(hidden, output)
+    direct, derivative = (
+        net.numerical_gradient(x, t, h=H, method="direct", n_threads=1),
+        net.gradient(x, t, n_threads=1),
+    )
+    for n_threads in THREADS:
+        assert same_bits(net.numerical_gradient(x, t, h=H, method="direct", n_threads=n_threads), direct)
+        assert same_bits(net.gradient(x, t, n_threads=n_threads), derivative)
+    parts = [net.gradient(x[i : i + 50], t[i : i + 50]) for i in range(0, SAMPLES, 50)]
+    mean = {key: np.mean([part[key] for part in parts], axis=0) for key in derivative}
+    assert share_of_bound(derivative, mean, x) <= 2
+
+
+def trained(indices, hidden, large, method, n_threads):
+    net, x, t = case(hidden, large=large)
+    backend = net.backend_in_use()
+    losses = []
+    backend.train(net.parameters(backend), x, t, indices, method, H, 0.1, n_threads, losses)
+    assert len(losses) == len(indices)
+    return net.params | {"losses": np.array(losses)}
+
+
+@pytest.mark.parametrize(("large", "method"), [("series", "auto"), ("mixed", "auto"), ("series", "direct")])
+@pytest.mark.parametrize("hidden", [7, 70, 130])
+@pytest.mark.parametrize("batch_size", [40, 300])
+def test_training(batch_size, hidden, large, method):
+    indices = np.random.RandomState(1).randint(SAMPLES, size=(3, batch_size))
+    first = trained(indices, hidden, large, method, 1)
+    assert all(same_bits(trained(indices, hidden, large, method, n_threads), first) for n_threads in THREADS)
+
+
+@pytest.mark.parametrize("large", MIXED)
+@pytest.mark.parametrize("hidden", [7, 70, 130])
+def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
+    net, x, t = case(hidden, large=large)
+    got = trained(np.arange(SAMPLES)[np.newaxis], hidden, large, "auto", 2)
+    grads = net.numerical_gradient(x, t, h=H)
+    for key, param in net.params.items():
+        param -= 0.1 * grads[key]
+    steps = {
+        key: np.abs(got[key] - param) / (1e-15 * np.maximum(1, np.abs(grads[key]))) for key, param in net.params.items()
+    }
+    assert max(step.max() for step in steps.values()) <= 1
+    assert abs(got["losses"][0] - net.loss(x, t)) <= 1e-14 * net.loss(x, t)

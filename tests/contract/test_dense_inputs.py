@@ -1,0 +1,127 @@
+"""Blocks of 112 inputs of which few or none are zero, alone and among sparse ones."""
+
+import numpy as np
+import pytest
+from test_central_difference import OUTPUTS, share_of_bound
+
+import bounds
+import oracles
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+BLOCK = 112  # columns that the core takes at once; with more than three quarters of them not zero, it keeps the zeros
+INPUTS = (111, 112, 113, 225)
+DTYPES = (np.uint8, np.float32, np.float64)
+DENSITIES = {
+    "all": lambda n: 1.0,
+    "four fifths": lambda n: 0.8,
+    "seven tenths": lambda n: 0.7,
+    "rows of each": lambda n: (1.0, 0.8, 0.1, 0.7)[n % 4],
+    "sparse and then dense": lambda n: 0.1 if n < 9 else 1.0,
+    "one sparse row": lambda n: 0.0 if n == 20 else 1.0,
+}
+ORDERS = {3: 1e-5, 5: 5e-4, 7: 5e-3, 9: 1e-2}  # and a step that needs it
+
+
+def inputs(rng, size, density, dtype=np.float64, samples=40):
+    """Pixels of which each row has a share of its own, in each block of columns, that is not zero: exactly."""
+    x = rng.randint(1, 256, (samples, size)) / (1 if dtype is np.uint8 else 255)
+    for n, row in enumerate(x):
+        for first in range(0, size, BLOCK):
+            block = row[first : first + BLOCK]
+            zeros = len(block) - round(DENSITIES[density](n) * len(block))
+            block[rng.choice(len(block), zeros, replace=False)] = 0
+    return x.astype(dtype)
+
+
+def network(size, hidden=5, output="sigmoid", backend="cpp"):
+    return secant.TwoLayerNet(size, hidden, 3, weight_init_std=0.02, output_activation=output, rng=0, backend=backend)
+
+
+def case(size, density, dtype=np.float64, **options):
+    rng = np.random.RandomState(1)
+    x = inputs(rng, size, density, dtype)
+    return network(size, **options), x, rng.randint(3, size=len(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: t.__name__)
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("size", INPUTS)
+def test_the_derivative_is_that_of_numpy(size, density, dtype):
+    net, x, t = case(size, density, dtype)
+    expected = network(size, backend="numpy").gradient(x, t)
+    assert share_of_bound(net.gradient(x, t), expected, x) <= 2
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("size", INPUTS)
+def test_every_order_is_right(size, density, order):
+    net, x, t = case(size, density)
+    got, info = net.numerical_gradient(x, t, h=ORDERS[order], return_info=True)
+    assert info.samples == {order: len(x)}
+    direct = net.numerical_gradient(x, t, h=ORDERS[order], method="direct")
+    assert share_of_bound(got, direct, x) <= 2
+
+
+@pytest.mark.parametrize("hidden", [1, 4, 8, 12, 20, 50, 70])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("density", ["all", "rows of each"])
+def test_any_number_of_hidden_units(density, output, hidden):
+    net, x, t = case(225, density, hidden=hidden, output=output)
+    got = net.numerical_gradient(x, t, method="series")
+    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
+    expected = network(225, hidden, output, "numpy").gradient(x, t)
+    assert share_of_bound(net.gradient(x, t), expected, x) <= 2
+
+
+@pytest.mark.parametrize("method", ["series", "direct"])
+@pytest.mark.parametrize("size", INPUTS)
+def test_against_50_digits(size, method):
+    net, x, t = case(size, "rows of each")
+    x, t = x[:3], t[:3]
+    x[:, 17] = 0  # the inputs into a weight whose gradient is exactly 0
+    got = net.numerical_gradient(x, t, method=method)
+    truth = oracles.Network(net.params, x, t)
+    kept = int(np.flatnonzero(x[1] == 0)[0])  # a zero in a row of four fifths
+    for name, index in [
+        ("W1", (0, 0)),
+        ("W1", (kept, 1)),
+        ("W1", (size - 1, 4)),
+        ("b1", (2,)),
+        ("W2", (3, 1)),
+        ("b2", (0,)),
+    ]:
+        exact = float(truth.central_difference(name, index, 1e-4))
+        assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (name, index)
+    assert not got["W1"][17].any()
+
+
+@pytest.mark.parametrize("method", ["series", "direct"])
+def test_the_zeros_of_a_dense_block_count_for_nothing(method):
+    net, x, t = case(225, "four fifths")
+    got = net.numerical_gradient(x, t, method=method)
+    for column in (0, 5, 111, 112, 223):
+        zero = x[:, column] == 0
+        assert zero.any()
+        rest = net.numerical_gradient(x[~zero], t[~zero], method=method)["W1"][column]
+        assert np.abs(got["W1"][column] - rest * np.mean(~zero)).max() <= 2 * bounds.central_difference(x, 0.0)
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("size", INPUTS)
+def test_training(size, density):
+    net, x, t = case(size, density)
+    backend, other = net.backend_in_use(), network(size)
+    indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
+    losses, expected = [], []
+    backend.train(net.parameters(backend), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
+    for batch in indices:
+        grads = other.numerical_gradient(x[batch], t[batch])
+        for key, param in other.params.items():
+            param -= 0.1 * grads[key]
+        expected.append(other.loss(x[batch], t[batch]))
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-13)
+    for key, param in other.params.items():
+        np.testing.assert_allclose(net.params[key], param, rtol=0, atol=1e-13)

@@ -1,0 +1,97 @@
+"""What happens to a process that trains in the core: Ctrl-C from outside, training again, and a fork."""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+INTERRUPTED = """
+import signal, sys, threading, time
+import numpy as np
+import secant
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell has set
+signal.alarm(60)
+ITERATIONS = 100_000_000  # days of them
+x = np.random.RandomState(1).randint(256, size=(1000, 784)) * (np.random.RandomState(2).uniform(size=(1000, 784)) > 0.8)
+t = np.arange(1000) % 10
+
+
+def train(iters_num, history):
+    net = secant.TwoLayerNet(784, 50, 10, rng=0, backend="cpp")
+    data = x.astype(np.uint8), t, x[:50].astype(np.uint8), t[:50]
+    try:
+        secant.train(net, *data, iters_num=iters_num, rng=3, progress=False, history=history, normalize=True,
+                     n_threads=int(sys.argv[1]))
+    except KeyboardInterrupt:
+        pass
+    return net
+
+
+def say_when_begun(history):
+    while len(history.train_loss_list) < 100:
+        time.sleep(0.001)
+    print("begun", flush=True)
+
+
+history, again = secant.History(), secant.History()
+threading.Thread(target=say_when_begun, args=(history,), daemon=True).start()
+net = train(ITERATIONS, history)
+done = len(history.train_loss_list)
+assert 100 <= done < ITERATIONS, done
+other = train(done, again)
+assert again.train_loss_list == history.train_loss_list
+assert history.epoch_iterations == [i for i in range(done) if i % 10 == 0], history.epoch_iterations[-3:]
+assert again.train_acc_list == history.train_acc_list
+assert all(net.params[key].tobytes() == other.params[key].tobytes() for key in net.params)
+print("the same")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to another process")
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_ends_a_run_at_a_whole_iteration_and_training_can_go_on(n_threads):
+    command = [sys.executable, "-W", "error", "-c", INTERRUPTED, str(n_threads)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (out, errors, process.returncode) == ("the same\n", "", 0)
+
+
+def trained(n_threads):
+    net = secant.TwoLayerNet(100, 70, 10, rng=0, backend="cpp")
+    rng = np.random.RandomState(1)
+    x, t = rng.uniform(size=(300, 100)), rng.randint(10, size=300)
+    secant.train(net, x, t, x[:9], t[:9], iters_num=15, rng=2, progress=False, n_threads=n_threads)
+    return {key: param.tobytes() for key, param in net.params.items()}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_child_forked_after_training_trains_too():
+    """OpenMP's threads do not survive a fork: a child that waits for them hangs, and is killed here."""
+    expected = trained(n_threads=2)
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads may deadlock
+            child = os.fork()
+        if child == 0:
+            right = False
+            try:
+                signal.alarm(30)
+                right = trained(n_threads=2) == expected
+            finally:
+                os._exit(0 if right else 1)
+        assert os.waitpid(child, 0)[1] == 0  # an alarm's status is 14
+        assert trained(n_threads=2) == expected
