@@ -18,14 +18,14 @@ def run(case, iters_num, **options):
     return np.array(history.train_loss_list), net.params
 
 
-def loop(case, iters_num, method="numerical_gradient", **options):
+def loop(case, iters_num, gradient="numerical_gradient", **options):
     """The chapter's loop."""
     net, x, t = case
     np.random.seed(3)
     losses = []
     for _ in range(iters_num):
         batch = np.random.choice(len(x), 20)
-        grads = getattr(net, method)(x[batch], t[batch], **options)
+        grads = getattr(net, gradient)(x[batch], t[batch], **options)
         for key in net.params:
             net.params[key] -= LEARNING_RATE * grads[key]
         losses.append(net.loss(x[batch], t[batch]))
@@ -37,10 +37,10 @@ def same(one, other):
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize(("options", "method"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
-def test_the_trajectory_of_the_loop_over_1000_iterations(options, method):
+@pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
+def test_the_trajectory_of_the_loop_over_1000_iterations(options, gradient):
     losses, params = run(cases.mnist(500), 1000, **options)
-    expected, theirs = loop(cases.mnist(500), 1000, method)
+    expected, theirs = loop(cases.mnist(500), 1000, gradient)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     for key in theirs:
         np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-9)
@@ -97,7 +97,7 @@ def test_a_small_network_against_the_numpy_loop(backend):
         return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
 
     losses, _ = run(case(backend), 20)
-    expected, _ = loop(case("numpy"), 20)
+    expected, _ = loop(case("numpy"), 20, method="direct")
     np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
 
 
