@@ -13,7 +13,7 @@ from typing import cast
 from secant.backends.base import Backend
 from secant.validation import one_of
 
-BACKENDS = ("cpp", "numpy")
+BACKENDS = ("cpp", "numba", "numpy")
 """Their names, the fastest first."""
 
 _chosen: str | None = None

@@ -6,21 +6,18 @@ Scalar code, and each function by itself: the Numba backend compiles these very 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from secant.validation import Floats
 
 ORDERS = (3, 5, 7, 9)
 DISCS = 16
 
 
-def discs(sigmoid_output: bool, largest_weight: float, mass: float) -> Floats:
+def fill_discs(table: Floats, sigmoid_output: bool, largest_weight: float, mass: float) -> None:
     """Radii rho, and bounds M of the loss change when a pre-activation of a hidden, or of an output unit moves by rho.
 
-    ``largest_weight`` is max |W2|, ``mass`` the largest sum over k of t_k of a sample. Returns rows rho, M of hidden
-    units and M of output units, (3, 16).
+    The rows of ``table``, (3, 16), become rho, M of hidden units and M of output units. ``largest_weight`` is max |W2|,
+    ``mass`` the largest sum over k of t_k of a sample.
     """
-    table = np.full((3, DISCS), np.inf)
     rho = 3.0
     for i in range(DISCS):
         table[0, i] = rho
@@ -32,10 +29,8 @@ def discs(sigmoid_output: bool, largest_weight: float, mass: float) -> Floats:
             if sigmoid_output:
                 d = v / (4 * math.cos(v / 2) ** 2) if v < math.pi else math.inf
             log_y = d - math.log(2 - math.exp(d)) if d < math.log(2) else math.inf
-            if log_y < math.log(2):
-                table[row, i] = -mass * math.log(2 - math.exp(log_y))
+            table[row, i] = -mass * math.log(2 - math.exp(log_y)) if log_y < math.log(2) else math.inf
         rho *= 0.6
-    return table
 
 
 def largest_shift(rho: Sequence[float], loss: Sequence[float], order: int) -> float:

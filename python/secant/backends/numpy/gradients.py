@@ -64,7 +64,9 @@ def _proven_orders(
     """The smallest order that is proven for each sample, 0 where none is; and what that makes of the mini-batch."""
     mass = 1.0 if t.ndim == 1 else max(1.0, float(t.sum(axis=1).max()))
     largest_weight = float(np.abs(net.W2).max())
-    rho, hidden, output = bound.discs(net.output_activation == "sigmoid", largest_weight, mass).tolist()
+    table = np.empty((3, bound.DISCS))
+    bound.fill_discs(table, net.output_activation == "sigmoid", largest_weight, mass)
+    rho, hidden, output = table.tolist()
     largest = np.maximum(1.0, np.abs(x).max(axis=1))  # a bias is the weight of an input of 1
     orders = np.zeros(len(x), np.int64)
     for order in reversed(bound.ORDERS):

@@ -1,0 +1,19 @@
+"""The backend for where no compiler and no wheel is at hand: the engines of the C++ core, compiled by Numba."""
+
+from secant.backends.numba.forward import all_finite, cross_entropy, predict, sigmoid, softmax
+from secant.backends.numba.gradients import gradient, numerical_gradient
+from secant.backends.numba.training import train
+
+name = "numba"
+
+__all__ = [
+    "all_finite",
+    "cross_entropy",
+    "gradient",
+    "name",
+    "numerical_gradient",
+    "predict",
+    "sigmoid",
+    "softmax",
+    "train",
+]

@@ -1,0 +1,48 @@
+"""How functions are compiled: when first called, and kept in Numba's cache of the user.
+
+Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
+exception.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numba.extending
+
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+
+
+def _hash_of_sources() -> int:
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), here.parent / "numpy" / "bound.py"]
+    return int.from_bytes(hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()[:7], "big")
+
+
+SOURCES = _hash_of_sources()
+"""Every cached function has this as the default of an argument, which makes it a part of its signature. Numba itself
+looks for changes only in the file of the function, not in those of what it calls."""
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Make an instruction of LLVM a function that compiled ones can call."""
+    return numba.extending.intrinsic(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function that only compiled ones call."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function that Python calls, once for all processes where there is a folder to keep it in.
+
+    It only uses memory that it is given, which spares the counting of references to arrays.
+    """
+    options = _OPTIONS | {"_nrt": False}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the folder of the source nor the user's cache can be written
+        return numba.njit(**options)(function)

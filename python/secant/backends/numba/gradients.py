@@ -1,0 +1,84 @@
+"""The gradients, a block of samples after the other."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
+from secant.backends.numba.forward import Network, find_rows, network
+from secant.backends.numba.jets import LENGTH
+from secant.backends.numba.parallel import choose_threads, run
+from secant.backends.numba.tasks import (
+    AUTO,
+    DERIVATIVE,
+    DIRECT,
+    Step,
+    descend,
+    make_samples,
+    make_state,
+    scratch_for,
+)
+from secant.validation import Floats
+
+_MOST_ROWS = 128
+_SLICE = 1_000_000_000
+"""Multiplications in a call: Ctrl-C waits for no more."""
+
+
+def numerical_gradient(
+    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
+) -> tuple[Gradients, GradientInfo]:
+    order = DIRECT if method == "direct" else AUTO
+    grads, report = gradient_of_rows(net, x, t, np.arange(len(x)), order, h, n_threads)
+    *counts, cut = report.tolist()
+    info = GradientInfo({order: int(count) for order, count in enumerate(counts) if count}, cut)
+    if method == "series":
+        require_proven(info, h)
+    return grads, info
+
+
+def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
+    return gradient_of_rows(net, x, t, np.arange(len(x)), DERIVATIVE, 1.0, n_threads)[0]
+
+
+def gradient_of_rows(
+    net: Parameters, x: NDArray[Any], t: NDArray[Any], chosen: NDArray[np.int64], order: int, h: float, n_threads: int
+) -> tuple[Gradients, Floats]:
+    """The mean over the chosen samples, and the report (see `State`)."""
+    own = network(net)
+    size, hidden = len(chosen), len(net.b1)
+    threads = choose_threads(n_threads, size * cost(own, order))
+    mass = 1.0 if t.ndim == 1 else max(1.0, float(t.sum(axis=1).max()))
+    step = Step(order, h, mass, 0.0, 0 if order == DERIVATIVE else threads)
+    state = make_state(own, 1)
+    report = np.zeros(LENGTH + 1)
+    a_block = min(_MOST_ROWS, block_rows(own, order))
+    for first in range(0, size, a_block):
+        block = chosen[first : first + a_block]
+        rows, samples = find_rows(x, block, n_threads), make_samples(own, len(block))
+        run(descend, threads, own, rows, weights(t[block], own.outputs), samples, state, step, own=scratch_for(own))
+        report[:-1] += state.report[:-1]
+        report[-1] = max(report[-1], state.report[-1])
+    w1, w2 = state.w1_sums[:, :hidden], state.w2t_sums.T
+    sums = (w1[:-1], w1[-1], np.ascontiguousarray(w2[:hidden]), w2[hidden])
+    return Gradients(*(part / size for part in sums)), report
+
+
+def cost(net: Network, order: int) -> int:
+    """How many multiplications a sample is worth: its forward pass and its series, or its direct evaluation."""
+    return net.units.size * (len(net.w1) + net.outputs) * (10 * net.outputs if order == DIRECT else 2)
+
+
+def block_rows(net: Network, order: int) -> int:
+    """How many samples may be worked on in one call."""
+    return _SLICE // cost(net, order) + 1
+
+
+def weights(t: NDArray[Any], classes: int) -> Floats:
+    """Targets (N,) or (N, O), as (N, O)."""
+    if t.ndim == 2:
+        return t
+    one_hot = np.zeros((len(t), classes))
+    one_hot[np.arange(len(t)), t] = 1
+    return one_hot
