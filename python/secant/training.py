@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from numpy.typing import ArrayLike, NDArray
 
+from secant.backends import compilation_noticed
 from secant.backends.base import Method
 from secant.descent import descent
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -157,7 +158,7 @@ def train(
     record.settings = settings | take_gradient.keywords
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with display(iters_num, progress) as shown, held_interrupts() as deliver:
+    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), held_interrupts() as deliver:
         for block in _blocks(draw, iters_num, iters_per_epoch):
             record.train_loss_list += descend(block)
             last = len(record.train_loss_list) - 1

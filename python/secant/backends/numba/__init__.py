@@ -1,5 +1,6 @@
 """The backend for where no compiler and no wheel is at hand: the engines of the C++ core, compiled by Numba."""
 
+from secant.backends.numba.compilation import compilation_noticed
 from secant.backends.numba.forward import all_finite, cross_entropy, predict, sigmoid, softmax
 from secant.backends.numba.gradients import gradient, numerical_gradient
 from secant.backends.numba.training import train
@@ -8,6 +9,7 @@ name = "numba"
 
 __all__ = [
     "all_finite",
+    "compilation_noticed",
     "cross_entropy",
     "gradient",
     "name",

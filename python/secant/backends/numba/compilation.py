@@ -5,12 +5,22 @@ exception.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numba
-import numba.extending
+from secant.errors import MissingExtraError
+
+try:
+    import numba
+    import numba.extending
+    from numba.core import event
+except ModuleNotFoundError as error:
+    raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from error
+
+if numba.config.DISABLE_JIT:
+    raise ImportError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
@@ -46,3 +56,28 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the folder of the source nor the user's cache can be written
         return numba.njit(**options)(function)
+
+
+@contextmanager
+def compilation_noticed(notice: Callable[[], None]) -> Iterator[None]:
+    """Call ``notice`` each time that Numba starts to compile in a ``with`` block. What the cache has is not compiled."""
+    with event.install_listener("numba:compile", _Listener(notice)):
+        yield
+
+
+class _Listener(event.Listener):  # type: ignore[misc]
+    """Looks for the outermost of functions that are compiled for one another."""
+
+    def __init__(self, notice: Callable[[], None]) -> None:
+        self._notice = notice
+        self._depth = 0
+
+    def on_start(self, _: Any) -> None:
+        """Take notice."""
+        if self._depth == 0:
+            self._notice()
+        self._depth += 1
+
+    def on_end(self, _: Any) -> None:
+        """Take notice."""
+        self._depth -= 1
