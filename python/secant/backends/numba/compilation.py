@@ -60,7 +60,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 @contextmanager
 def compilation_noticed(notice: Callable[[], None]) -> Iterator[None]:
-    """Call ``notice`` each time that Numba starts to compile in a ``with`` block. What the cache has is not compiled."""
+    """Call ``notice`` in a ``with`` block each time that Numba starts to compile; what is cached is not compiled."""
     with event.install_listener("numba:compile", _Listener(notice)):
         yield
 
