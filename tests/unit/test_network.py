@@ -565,7 +565,7 @@ def test_several_threads_of_python_may_compute_at_once(backend):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_a_forked_child_computes_too(backend):
-    """OpenMP's threads do not survive a fork: a child that waits for them hangs, and is killed here."""
+    """Threads do not survive a fork: a child that waits for them hangs, and is killed here."""
     net, x, t = threaded_case(backend)
     expected = net.gradient(x, t, n_threads=2)
     for _ in range(3):
@@ -583,7 +583,7 @@ def test_a_forked_child_computes_too(backend):
         assert same_bits(net.gradient(x, t, n_threads=2), expected)
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
 def test_ctrl_c_stops_a_long_call():
     sizes = (64, 64, 10)
