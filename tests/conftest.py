@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -72,3 +73,11 @@ def run_python():
         )
 
     return run
+
+
+@pytest.fixture
+def default_handler():
+    """Python's own handler, whatever the shell that started the tests has set."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -11,7 +12,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include "secant/views.hpp"
+#include "secant/indexed.hpp"
 
 namespace secant::bindings {
 
@@ -33,7 +34,10 @@ inline ConstMatrix matrix(const Array<double>& a) {
 
 inline Matrix matrix(Array<double>& a) { return {a.mutable_data(), length(a, 0), length(a, 1)}; }
 
-inline Inputs inputs(const py::array& x) {
+inline Inputs inputs(const py::object& object) {
+    if (py::isinstance<IndexedInputs>(object)) return object.cast<IndexedInputs&>().inputs();
+    require(py::isinstance<py::array>(object), "x must be an array");
+    const auto x = py::reinterpret_borrow<py::array>(object);
     require(x.ndim() == 2, "x must be a matrix");
     const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1)}; };
     if (py::isinstance<Array<double>>(x)) return view(Inputs::Type::float64);
@@ -70,6 +74,7 @@ inline Network network(const Array<double>& w1, const Array<double>& b1, const A
     require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == net.outputs(), "b2 must be as long as w2 is wide");
     require(net.inputs() > 0 && net.hidden() > 0 && net.outputs() > 0, "a layer is empty");
+    require(std::max(net.inputs(), net.hidden()) < UINT32_MAX, "a layer is too wide");  // its units have 32-bit numbers
     return net;
 }
 

@@ -1,6 +1,11 @@
 // secant._core: check, view, release the GIL, call, return.
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <optional>
+#include <vector>
+
+#include <pybind11/stl.h>
 
 #include "arrays.hpp"
 #include "secant/multiversion.hpp"
@@ -22,19 +27,37 @@ int choose_threads(int asked, std::size_t multiplications) {
     return multiplications < enough_for_threads ? 1 : max_threads();
 }
 
-bool interrupted() {
-    const py::gil_scoped_acquire locked;
-    return PyErr_CheckSignals() != 0;
+using Clock = std::chrono::steady_clock;
+
+// When the call that this thread is in looks for signals again.
+thread_local Clock::time_point next_look;
+constexpr std::chrono::milliseconds between_looks{10};
+
+// Elsewhere Python runs no handlers of signals.
+bool on_main_thread() {
+    const auto threading = py::module_::import("threading");
+    const py::object main = threading.attr("main_thread")().attr("ident");
+    return main.equal(threading.attr("get_ident")());
 }
 
 // Runs run(block) without the GIL, in as much memory as run(nullptr) asks for.
 template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
-    {
-        const py::gil_scoped_release unlocked;
-        run(memory.get());
-    }
+    next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
+    const py::gil_scoped_release unlocked;
+    run(memory.get());
+}
+
+// Whether the handler of a signal has raised. Takes the GIL only now and then: another thread may hold it for milliseconds.
+bool interrupted() {
+    if (Clock::now() < next_look) return false;
+    const py::gil_scoped_acquire locked;
+    next_look = Clock::now() + between_looks;
+    return PyErr_CheckSignals() != 0;
+}
+
+void throw_if_interrupted() {
     if (PyErr_Occurred()) throw py::error_already_set();
 }
 
@@ -80,7 +103,7 @@ std::size_t multiplications(const Network& net, const Inputs& x) {
 }
 
 Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
-                      const Array<double>& b2, bool sigmoid_output, const py::array& x, int threads) {
+                      const Array<double>& b2, bool sigmoid_output, const py::object& x, int threads) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     const Inputs from = inputs(x);
     require(from.cols == net.inputs(), "x must be as wide as w1 is high");
@@ -93,15 +116,31 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
 
 GradientCall::Method method_named(const std::string& name) {
     if (name == "derivative") return GradientCall::Method::derivative;
+    if (name == "series") return GradientCall::Method::series;
     if (name == "direct") return GradientCall::Method::direct;
-    require(name == "auto", "method must be derivative, direct or auto");
+    require(name == "auto", "method must be derivative, series, direct or auto");
     return GradientCall::Method::automatic;
 }
 
-Batch samples(const Network& net, const py::array& x, const py::array& t) {
+Batch samples(const Network& net, const py::object& x, const py::array& t) {
     const Inputs from = inputs(x);
     require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
     return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
+}
+
+// x in the form that training prefers, if it has one. values(256,): what pixels stand for, instead of themselves.
+std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optional<Array<double>>& values) {
+    const Inputs from = inputs(x);
+    require(!values || (values->ndim() == 1 && length(*values, 0) == 256 && from.type == Inputs::Type::uint8),
+            "256 values are for uint8");
+    const double* table = values ? values->data() : nullptr;
+    const py::gil_scoped_release unlocked;
+    const auto make = [&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); };
+    switch (from.type) {
+        case Inputs::Type::uint8: return make(static_cast<const std::uint8_t*>(from.data));
+        case Inputs::Type::float32: return make(static_cast<const float*>(from.data));
+        default: return make(static_cast<const double*>(from.data));
+    }
 }
 
 // How many multiplications a sample is worth: its forward pass and its series, or its direct evaluation.
@@ -113,7 +152,7 @@ std::size_t cost(const GradientCall& call) {
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
 py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                   bool sigmoid_output, const py::array& x, const py::array& t, const std::string& method, double h,
+                   bool sigmoid_output, const py::object& x, const py::array& t, const std::string& method, double h,
                    int threads) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     const Batch batch = samples(net, x, t);
@@ -124,17 +163,18 @@ py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array
     call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
     call.threads = choose_threads(threads, cost(call) * batch.size);
     run_in_memory([&](void* block) { return kernels->gradient(call, block); });
+    throw_if_interrupted();
     py::dict by_order;
     for (int order = 0; order < 10; ++order)
         if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
     return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
 }
 
-// Updates the parameters once for each row of indices(iterations,batch); returns the losses, of as many iterations as were
-// completed.
-py::array train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
-                const py::array& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
-                double h, double rate, int threads) {
+// Updates the parameters once for each row of indices(iterations,batch), and appends the losses of the iterations that were
+// completed, also where it is interrupted.
+void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
+           const py::object& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
+           double h, double rate, int threads, py::list losses) {
     const Network net = network(w1, b1, w2, b2, sigmoid_output);
     Batch batch = samples(net, x, t);
     require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
@@ -144,11 +184,15 @@ py::array train(Array<double> w1, Array<double> b1, Array<double> w2, Array<doub
     GradientCall call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
     call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
     call.threads = choose_threads(threads, cost(call) * batch.size);
-    Array<double> losses(static_cast<py::ssize_t>(length(indices, 0)));
+    std::vector<double> values(length(indices, 0));
     std::size_t done = 0;
-    const TrainingCall training{call, indices.data(), length(indices, 0), losses.mutable_data(), &done};
+    const TrainingCall training{call, indices.data(), values.size(), values.data(), &done};
     run_in_memory([&](void* block) { return kernels->train(training, block); });
-    return losses[py::slice(0, static_cast<py::ssize_t>(done), 1)];
+    {
+        const py::error_scope pending;
+        for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
+    }
+    throw_if_interrupted();
 }
 
 py::dict build_info() {
@@ -192,7 +236,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("w1").noconvert(), py::arg("b1").noconvert(), py::arg("w2").noconvert(),
           py::arg("b2").noconvert(), py::arg("sigmoid_output"), py::arg("x"), py::arg("t"), py::arg("indices"),
-          py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"));
+          py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"), py::arg("losses"));
+    py::class_<IndexedInputs>(m, "IndexedInputs")
+        .def("__len__", &IndexedInputs::rows)
+        .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
+    m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
     m.def("build_info", &build_info);
     m.def("max_threads", &max_threads);
     m.def("end_threads", &end_threads);

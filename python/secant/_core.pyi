@@ -11,6 +11,13 @@ class _BuildInfo(TypedDict):
     isa: str
     usable_isas: tuple[str, ...]
 
+class IndexedInputs:
+    def __len__(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+_Inputs = NDArray[Any] | IndexedInputs
+
 def all_finite(a: NDArray[Any], threads: int) -> bool: ...
 def build_info() -> _BuildInfo: ...
 def cross_entropy(y: _Floats, t: NDArray[Any]) -> float: ...
@@ -21,15 +28,16 @@ def gradient(
     w2: _Floats,
     b2: _Floats,
     sigmoid_output: bool,
-    x: NDArray[Any],
+    x: _Inputs,
     t: NDArray[Any],
     method: str,
     h: float,
     threads: int,
 ) -> tuple[tuple[_Floats, _Floats, _Floats, _Floats], dict[int, int], float]: ...
+def index_inputs(x: NDArray[Any], values: _Floats | None = None) -> IndexedInputs | None: ...
 def max_threads() -> int: ...
 def predict(
-    w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: NDArray[Any], threads: int
+    w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: _Inputs, threads: int
 ) -> _Floats: ...
 def train(
     w1: _Floats,
@@ -37,13 +45,14 @@ def train(
     w2: _Floats,
     b2: _Floats,
     sigmoid_output: bool,
-    x: NDArray[Any],
+    x: _Inputs,
     t: NDArray[Any],
     indices: NDArray[np.int64],
     method: str,
     h: float,
     rate: float,
     threads: int,
-) -> _Floats: ...
+    losses: list[float],
+) -> None: ...
 def sigmoid(x: _Floats) -> _Floats: ...
 def softmax(x: _Floats) -> _Floats: ...

@@ -1,7 +1,7 @@
 """The command ``secant``: the chapter's training run, without a line of Python.
 
-Design: what can be found wrong before a long run is found before it. What was trained is written whatever comes:
-after Ctrl-C, and if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
+Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
+if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
 """
 
 import os
@@ -24,10 +24,12 @@ from secant.backends.base import Method, OutputActivation
 from secant.errors import DataError, DownloadError, SecantError
 from secant.history import History
 from secant.idx import CLASSES, SIDE
+from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
+from secant.pixels import NormalizedPixels
 from secant.plots import figure_format
 from secant.sampling import Sampling
-from secant.training import GradientKind, held_interrupts
+from secant.training import GradientKind
 from secant.training import train as train_network
 
 _Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test
@@ -158,7 +160,7 @@ def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str,
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
     try:
-        train_network(net, *data, **hyperparameters, history=record)
+        train_network(net, *data, **hyperparameters, history=record, normalize=True)
     except KeyboardInterrupt:
         if not record.train_loss_list:
             raise
@@ -177,8 +179,8 @@ def _summarise(net: TwoLayerNet, data: _Data, iterations: int, seconds: float) -
     x_train, t_train, x_test, t_test = data
     typer.echo(f"iterations: {iterations}")
     typer.echo(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
-    typer.echo(f"train accuracy: {net.accuracy(x_train, t_train):.4f}")
-    typer.echo(f"test accuracy: {net.accuracy(x_test, t_test):.4f}")
+    typer.echo(f"train accuracy: {net.accuracy(NormalizedPixels(x_train), t_train):.4f}")
+    typer.echo(f"test accuracy: {net.accuracy(NormalizedPixels(x_test), t_test):.4f}")
 
 
 def _checked(outputs: _Outputs) -> _Outputs:
@@ -236,7 +238,7 @@ def _load(name: str) -> _Data:
 
 
 def _mnist(subset: bool = False) -> _Data:
-    train_set, test_set = secant.load_mnist(subset=subset, progress=sys.stderr.isatty())
+    train_set, test_set = secant.load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
     return *train_set, *test_set
 
 

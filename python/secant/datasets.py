@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from secant.errors import DataError, DownloadError
 from secant.files import write_atomically
 from secant.idx import CLASSES, MAX_BYTES, Origin, inflate, parse_images, parse_labels, read
+from secant.pixels import normalized
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -124,8 +125,7 @@ def load_mnist(
     def split(images: _File, labels: _File) -> _Split:
         x, t = arrays[images.name], arrays[labels.name]
         x = x.reshape(len(x), -1) if flatten else x[:, np.newaxis]
-        pixels = np.divide(x, 255, dtype=np.float32) if normalize else x
-        return pixels, np.eye(CLASSES)[t] if one_hot_label else t
+        return normalized(x) if normalize else x, np.eye(CLASSES)[t] if one_hot_label else t
 
     return split(_TRAIN_IMAGES, _TRAIN_LABELS), split(_TEST_IMAGES, _TEST_LABELS)
 

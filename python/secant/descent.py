@@ -4,29 +4,50 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from secant import validation
 from secant.errors import ValueRangeError
+from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
-from secant.validation import Floats
+from secant.pixels import Rows
 
-Descent = Callable[[NDArray[Any]], list[float]]
-"""From the indices of mini-batches, (K, B), to the K losses, each after its update."""
+_Run = Callable[[NDArray[Any], list[float]], None]
+
+
+class Descent(NamedTuple):
+    """Gradient descent over some mini-batches.
+
+    Attributes
+    ----------
+    run : callable
+        Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each after its update.
+        However it ends, the parameters are those that the losses in the list belong to.
+    x : ndarray or Rows
+        The inputs, in the form that they are read in.
+    ahead : bool
+        Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
+    """
+
+    run: _Run
+    x: NDArray[Any] | Rows
+    ahead: bool
+
 
 _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
 
 
-def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[Any], learning_rate: float) -> Descent:
+def descent(
+    net: Any, x: NDArray[Any] | Rows, t: NDArray[Any], take_gradient: partial[Any], learning_rate: float
+) -> Descent:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
     ----------
     net : TwoLayerNet, or a network of the user's own
-    x, t : ndarray
+    x, t : ndarray, or Rows and ndarray
         The training set, of which the indices choose.
     take_gradient : partial
         A method of ``net`` with its options.
@@ -41,22 +62,23 @@ def descent(net: Any, x: NDArray[Any], t: NDArray[Any], take_gradient: partial[A
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net.own_structure()
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
-        return partial(_by_loop, net, x, t, take_gradient, learning_rate)
+        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
     backend = net.backend_in_use()
     _, x, t = net.checked(backend, x, t)
+    x = backend.prepare(x)
     if method == "auto":
         method = options["method"]
     asked = options["n_threads"]
 
-    def descend(indices: NDArray[Any], n_threads: int) -> list[float]:
+    def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
         params = net.parameters(backend)
-        losses: Floats = backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads)
+        backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
         if not math.isfinite(losses[-1]):
             net.parameters(backend)  # says which is not finite, if one is
             raise ValueRangeError(f"learning_rate must be small enough for a finite loss, got {learning_rate!r}")
-        return list(map(float, losses))
 
-    return _FasterThreads(descend) if asked is None else partial(descend, n_threads=validation.thread_count(asked))
+    faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
+    return Descent(faster, x, ahead=True)
 
 
 class _FasterThreads:
@@ -68,40 +90,38 @@ class _FasterThreads:
 
     _CALLS_A_TRIAL = 10
 
-    def __init__(self, descend: Callable[[NDArray[Any], int], list[float]]) -> None:
-        self._descend = descend
+    def __init__(self, run: Callable[[NDArray[Any], list[float], int], None]) -> None:
+        self._run = run
         self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # that an iteration took, at last
         self._calls = 0
 
-    def __call__(self, indices: NDArray[Any]) -> list[float]:
+    def __call__(self, indices: NDArray[Any], losses: list[float]) -> None:
         faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
-        tried: list[float] = []
         if self._calls % self._CALLS_A_TRIAL == 0 and len(indices) > 1:
             some = -(-len(indices) // 16)
-            tried = self._timed(indices[:some], slower)
+            self._timed(indices[:some], losses, slower)
             indices = indices[some:]
         self._calls += 1
-        return tried + self._timed(indices, faster)
+        self._timed(indices, losses, faster)
 
-    def _timed(self, indices: NDArray[Any], n_threads: int) -> list[float]:
+    def _timed(self, indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
         start = time.perf_counter()
-        losses = self._descend(indices, n_threads)
+        self._run(indices, losses, n_threads)
         self._seconds[n_threads] = (time.perf_counter() - start) / len(indices)
-        return losses
 
 
 def _by_loop(
     net: Any,
-    x: NDArray[Any],
+    x: Any,
     t: NDArray[Any],
     take_gradient: Callable[..., Any],
     learning_rate: float,
     indices: NDArray[Any],
-) -> list[float]:
-    losses = []
+    losses: list[float],
+) -> None:
     for batch in indices:
         grads = take_gradient(x[batch], t[batch])
-        for key in grads:
-            net.params[key] -= learning_rate * grads[key]
-        losses.append(float(net.loss(x[batch], t[batch])))
-    return losses
+        with held_interrupts():
+            for key in grads:
+                net.params[key] -= learning_rate * grads[key]
+            losses.append(float(net.loss(x[batch], t[batch])))

@@ -101,13 +101,13 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite, or so large that a pre-activation overflows.
+            If x is not finite, or so large that an overflow leaves NaN.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
         backend = self.backend_in_use()
         net = self.parameters(backend)
-        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
 
@@ -221,7 +221,7 @@ class TwoLayerNet:
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
-            As `loss` does; also if h is not finite and greater than 0.
+            As `loss` does; also if h is not finite and at least 1e-150.
         UnsupportedError
             If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
             know, or the backend has no series.
@@ -231,9 +231,7 @@ class TwoLayerNet:
         The loss change is computed as such and never as a difference of two losses, so the result is closer to the
         exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
         """
-        h = validation.finite_number("h", h, above=0)
-        if h < _SMALLEST_STEP:
-            raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {h:g}")
+        h = validation.step(h)
         validation.one_of("method", method, get_args(Method))
         threads = validation.thread_count(n_threads)
         if reason := self.own_structure():
@@ -320,7 +318,7 @@ class TwoLayerNet:
     def checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         """Return the parameters, the inputs (N, I) and their targets, checked."""
         net = self.parameters(backend)
-        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite)
+        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         t = validation.targets(t, len(x), net.W2.shape[1], single=single)
         validation.require_weights("t", t)
         return net, x, t
@@ -350,7 +348,6 @@ class TwoLayerNet:
         return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
 
 
-_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 

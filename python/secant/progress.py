@@ -1,8 +1,7 @@
 """What a training run shows while it runs: a line an epoch and, on a terminal, a live bar below them.
 
-The loop runs at about a thousand iterations a second, so an iteration costs the display one look at the clock;
-the bar is redrawn ten times a second at most, by the loop itself and by no thread. rich is imported when a bar
-is drawn.
+The bar is redrawn ten times a second at most, by the loop itself and by no thread: between two redraws it costs a
+look at the clock. rich is imported when a bar is drawn.
 """
 
 import sys
@@ -22,14 +21,14 @@ class Display:
     """Shows nothing. What it does not show, the others do."""
 
     def iteration(self, done: int, loss: float) -> None:
-        """Take notice of an iteration.
+        """Take notice of how far the run has come.
 
         Parameters
         ----------
         done : int
-            The number of iterations so far, this one included.
+            The number of iterations so far, many more than before or one.
         loss : float
-            The loss of its mini-batch.
+            The loss of the last one's mini-batch.
         """
 
     def epoch(self, train_acc: float, test_acc: float) -> None:
@@ -101,7 +100,7 @@ def display(total: int, wanted: bool) -> Iterator[Display]:
     Yields
     ------
     Display
-        To be told of each iteration and each epoch. A bar on a terminal, else lines.
+        To be told of the iterations, many at a time or one, and of each epoch. A bar on a terminal, else lines.
     """
     console = _terminal() if wanted else None
     if console is None:

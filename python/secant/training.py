@@ -2,21 +2,18 @@
 
 Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
 `secant.descent` makes; the loop around it keeps the record and the display and knows no more than that. Ctrl-C is
-held back until an iteration is complete, so the parameters are always those that some number of whole iterations
-leads to.
+held back until an iteration is complete. However training ends, the parameters are those that the iterations on
+record lead to.
 """
 
 import inspect
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
 from functools import partial
-from types import FrameType
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secant.backends import compilation_noticed
@@ -24,15 +21,19 @@ from secant.backends.base import Method
 from secant.descent import descent
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.history import History
+from secant.interrupts import held_interrupts
+from secant.network import TwoLayerNet
+from secant.pixels import NormalizedPixels, Rows
 from secant.progress import display
 from secant.randomness import RandomSource
 from secant.sampling import Indices, Sampling, mini_batches
-from secant.validation import finite_number, one_of, positive_int, real_array
+from secant.validation import finite_number, one_of, positive_int, real_array, step, thread_count
 
 GradientKind = Literal["numerical", "backprop"]
 
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
 _BLOCK_SECONDS = 0.05
+_SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 _DEFAULTS = {"h": 1e-4, "method": "auto", "n_threads": None}
 
 
@@ -56,9 +57,9 @@ class Network(Protocol):
 class _Data(NamedTuple):
     """The data of a run: samples (N, ...) and their targets (N,) or (N, O)."""
 
-    x_train: NDArray[Any]
+    x_train: NDArray[Any] | Rows
     t_train: NDArray[Any]
-    x_test: NDArray[Any]
+    x_test: NDArray[Any] | Rows
     t_test: NDArray[Any]
 
 
@@ -80,6 +81,7 @@ def train(
     progress: bool = True,
     n_threads: int | None = None,
     history: History | None = None,
+    normalize: bool = False,
 ) -> History:
     """Train a network by stochastic gradient descent.
 
@@ -88,7 +90,8 @@ def train(
     net : TwoLayerNet, or a network of your own
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
     x_train, x_test : array_like, (N, ...) and (M, ...)
-        Samples along the first axis. They are neither modified nor copied as a whole.
+        Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
+        float64 where they lie, and makes a float64 copy of others.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes.
     iters_num : int
@@ -101,8 +104,8 @@ def train(
         ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
     sampling : {"replacement", "epoch"}
         Draw each mini-batch from the whole set, as the chapter does, or walk through a shuffled one.
-    method : {"auto", "direct"}
-        How to compute numerical gradients.
+    method : {"auto", "series", "direct"}
+        How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
         The shift of a parameter, for numerical gradients.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
@@ -114,6 +117,9 @@ def train(
         The number of threads for the gradient; by default the network's choice.
     history : History, optional
         An empty one to fill, for whoever wants to keep what is there when training is interrupted.
+    normalize : bool
+        Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
+        the same run, in a quarter of the memory.
 
     Returns
     -------
@@ -128,7 +134,7 @@ def train(
     UnsupportedError
         ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``.
     KeyboardInterrupt
-        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C does not wait for that.
+        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C gives that iteration up.
     SecantError
         Whatever ``net`` raises; a loss or parameters that are no longer finite, if training diverged.
 
@@ -143,6 +149,8 @@ def train(
     >>> history.plot("curves.png")
     """
     data = _checked_data(x_train, t_train, x_test, t_test)
+    if normalize:
+        data = data._replace(x_train=_pixels("x_train", data.x_train), x_test=_pixels("x_test", data.x_test))
     settings: dict[str, Any] = {
         "iters_num": positive_int("iters_num", iters_num),
         "batch_size": positive_int("batch_size", batch_size),
@@ -157,10 +165,12 @@ def train(
     record = _empty(history)
     record.settings = settings | take_gradient.keywords
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
+    if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
+        data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), held_interrupts() as deliver:
-        for block in _blocks(draw, iters_num, iters_per_epoch):
-            record.train_loss_list += descend(block)
+        for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
+            descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == 0:
@@ -169,8 +179,8 @@ def train(
     return record
 
 
-def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int) -> Iterator[Indices]:
-    """Yield mini-batches, as many at a time as take about as long as the display and Ctrl-C may wait.
+def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, ahead: bool) -> Iterator[Indices]:
+    """Yield mini-batches: one, or ``ahead`` as many as take about as long as the display and Ctrl-C may wait.
 
     A block ends where accuracies are due, with the first iteration of an epoch. What is computed does not depend on
     the blocks.
@@ -182,17 +192,36 @@ def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int
         yield block
         done += len(block)
         pace = len(block) / max(time.monotonic() - start, 1e-6)
-        most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace)))
+        most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
+
+
+def _pixels(name: str, x: Any) -> NormalizedPixels:
+    if x.dtype != np.uint8:
+        raise DTypeError(f"{name} must hold uint8 pixels to be normalized, got {x.dtype}")
+    return NormalizedPixels(x)
+
+
+def _prepared(net: TwoLayerNet, data: _Data) -> NDArray[Any] | Rows:
+    """Check the test set once, and return its inputs in the form that they are read in."""
+    backend = net.backend_in_use()
+    _, x, _ = net.checked(backend, data.x_test, data.t_test)
+    return backend.prepare(x)
 
 
 def _evaluate(net: Network, data: _Data, record: History, iteration: int) -> tuple[float, float]:
     """Record and return the accuracies on the training and on the test set."""
-    train_acc = float(net.accuracy(data.x_train, data.t_train))
-    test_acc = float(net.accuracy(data.x_test, data.t_test))
+    train_acc, test_acc = _accuracy(net, data.x_train, data.t_train), _accuracy(net, data.x_test, data.t_test)
     record.epoch_iterations.append(iteration)
     record.train_acc_list.append(train_acc)
     record.test_acc_list.append(test_acc)
     return train_acc, test_acc
+
+
+def _accuracy(net: Network, x: NDArray[Any] | Rows, t: NDArray[Any]) -> float:
+    if not isinstance(x, NormalizedPixels):
+        return float(net.accuracy(x, t))
+    slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
+    return sum(float(net.accuracy(x[some], t[some])) * len(t[some]) for some in slices) / len(x)
 
 
 def _gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
@@ -221,38 +250,6 @@ def _takes(method: Callable[..., Any], option: str) -> bool:
     return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
-@contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not held.
-
-    Yields
-    ------
-    callable
-        To be called where an interrupt does no harm: lets one that was held back happen. So does the block's end.
-    """
-    previous: Any = signal.getsignal(signal.SIGINT)
-    held: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if held:
-            previous(number, frame)
-        held.append(number)
-
-    def deliver() -> None:
-        if held:
-            previous(held.pop(), None)
-
-    replaced = callable(previous) and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, hold)
-    try:
-        yield deliver
-    finally:
-        if replaced:
-            signal.signal(signal.SIGINT, previous)
-    deliver()
-
-
 def _checked_data(*arrays: ArrayLike) -> _Data:
     """Return the four arrays, none empty, if those that belong together have the same length."""
     data = _Data(*(real_array(name, array) for name, array in zip(_Data._fields, arrays, strict=True)))
@@ -272,8 +269,8 @@ def _checked_options(method: str, h: float, n_threads: int | None) -> dict[str, 
     """Return what the gradient may be asked for."""
     return {
         "method": one_of("method", method, get_args(Method)),
-        "h": finite_number("h", h, above=0),
-        "n_threads": None if n_threads is None else positive_int("n_threads", n_threads),
+        "h": step(h),
+        "n_threads": thread_count(n_threads) or None,
     }
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
+from secant.pixels import Rows
 
 Floats = NDArray[np.float64]
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
+_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -45,6 +47,14 @@ def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
     if not (math.isfinite(number) and number > above):
         wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
         raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def step(h: Any) -> float:
+    """The step of a central difference, as a float that can be divided by."""
+    number = finite_number("h", h, above=0)
+    if number < _SMALLEST_STEP:
+        raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {number:g}")
     return number
 
 
@@ -98,12 +108,18 @@ def require_finite(name: str, array: NDArray[Any], check: Callable[[NDArray[Any]
         raise ValueRangeError(f"{name} must be finite, got {array[first]} at {first}")
 
 
-def inputs(x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool]) -> tuple[NDArray[Any], bool]:
+def inputs(
+    x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool], prepare: Callable[[Any], Any] = np.asarray
+) -> tuple[NDArray[Any], bool]:
     """Check inputs of a network: returns them as (N, I) and whether they were one sample.
 
     uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
-    float64.
+    float64. `Rows`, which are finite, are prepared for the backend.
     """
+    if isinstance(x, Rows):
+        if x.shape[1:] != (columns,):
+            raise ShapeError(f"x must have {columns} columns, got shape {x.shape}")
+        return prepare(x), False
     array = real_array("x", x)
     single = array.ndim == 1
     if array.ndim not in (1, 2):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 import bounds
 import oracles
@@ -33,6 +34,13 @@ def test_softmax(shape, scale):
     assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
 
 
+@pytest.mark.parametrize("rows", [1, 9])
+@pytest.mark.parametrize("scale", [1e17, 1e100, 1e307])
+def test_softmax_of_inputs_whose_rounding_is_large(scale, rows):
+    x = np.tile(np.random.RandomState(3).normal(0, scale, 10), (rows, 1))
+    np.testing.assert_array_equal(secant.softmax(x), np.eye(10)[x.argmax(axis=1)])
+
+
 def test_log_in_the_cross_entropy():
     y = np.concatenate([np.random.RandomState(3).uniform(0, 1, 2000), 10.0 ** np.arange(-20, 0), [0.0, 1.0]])
     got = [secant.cross_entropy_error(np.array([v]), np.array([1.0])) for v in y]
@@ -46,3 +54,29 @@ def test_nan_and_infinity_pass_through():
     np.testing.assert_array_equal(secant.softmax([-np.inf, 0.0]), [0, 1])
     assert np.isnan(secant.softmax([[np.nan, 0.0]])).all()
     assert np.finfo(float).smallest_subnormal > 0  # nothing turned on flush-to-zero
+
+
+X = np.random.RandomState(4).normal(0, 3, (200_000, 10))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: secant.sigmoid(X),
+        lambda: secant.softmax(X),
+        lambda: secant.cross_entropy_error(1 / (1 + X**2), np.arange(len(X)) % 10),
+        lambda: secant.cross_entropy_error(1 / (1 + X**2), abs(X)),
+    ],
+    ids=["sigmoid", "softmax", "cross entropy of labels", "cross entropy of weights"],
+)
+def test_the_same_bits_for_any_number_of_threads(function):
+    from secant import _core
+
+    if not _core.build_info()["openmp"]:
+        pytest.skip("built without OpenMP")
+    results = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="openmp"):
+            assert _core.max_threads() == threads
+            results.append(np.asarray(function()).tobytes())
+    assert results[0] == results[1] == results[2]

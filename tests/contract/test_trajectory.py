@@ -1,5 +1,10 @@
 """Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
 
+import signal
+import sys
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -30,6 +35,15 @@ def loop(case, iters_num, gradient="numerical_gradient", **options):
             net.params[key] -= LEARNING_RATE * grads[key]
         losses.append(net.loss(x[batch], t[batch]))
     return np.array(losses), net.params
+
+
+def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
+    """Descend in one call of the backend."""
+    options = {"method": "auto", "h": 1e-4, "n_threads": None}
+    losses = [] if losses is None else losses
+    take_gradient = training._gradient_of(net, "numerical", options)
+    descent.descent(net, x, t, take_gradient, learning_rate).run(indices, losses)
+    return losses
 
 
 def same(one, other):
@@ -81,23 +95,21 @@ def test_a_mini_batch_larger_than_a_block_of_samples():
     rows = np.arange(300)[np.newaxis]
     grads = net.numerical_gradient(x[:300], t[:300])
     expected = {key: value - LEARNING_RATE * grads[key] for key, value in net.params.items()}
-    (loss,) = descent.descent(net, x, t, training._gradient_of(net, "numerical", OPTIONS), LEARNING_RATE)(rows)
+    (loss,) = losses_of(rows, net, x, t)
     for key, value in expected.items():
         np.testing.assert_allclose(net.params[key], value, rtol=0, atol=1e-15)
     assert abs(loss - net.loss(x[:300], t[:300])) <= bounds.FORWARD * loss
 
 
-OPTIONS = {"method": "auto", "h": 1e-4, "n_threads": None}
+def small(backend, output="sigmoid"):
+    net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, output_activation=output, rng=0, backend=backend)
+    rng = np.random.RandomState(1)
+    return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
 
 
 def test_a_small_network_against_the_numpy_loop(backend):
-    def case(name):
-        net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, rng=0, backend=name)
-        rng = np.random.RandomState(1)
-        return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
-
-    losses, _ = run(case(backend), 20)
-    expected, _ = loop(case("numpy"), 20, method="direct")
+    losses, _ = run(small(backend), 20)
+    expected, _ = loop(small("numpy"), 20, method="direct")
     np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
 
 
@@ -110,10 +122,60 @@ def test_all_backends_train_alike(backend, options):
         np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-10)
 
 
-def test_divergence_is_an_error(backend):
-    net = secant.TwoLayerNet(2, 2, 2, output_activation="identity", rng=0)
-    net.params["b1"][:] = 50.0  # z1 = 1 for both units, so a2 is an infinity
-    net.params["W2"][:] = net.params["b2"][:] = 1.7e308
-    x, t = np.zeros((20, 2)), np.zeros(20, dtype=int)
-    with pytest.raises(secant.ValueRangeError, match=r"params\['.*'\] must be finite, got nan"):
-        secant.train(net, x, t, x, t, iters_num=20, batch_size=5, progress=False)
+def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(backend, default_handler):
+    net, x, t = small(backend)
+    indices = np.random.RandomState(2).randint(50, size=(500_000, 1))
+    losses = []
+    ctrl_c = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    ctrl_c.start()
+    with pytest.raises(KeyboardInterrupt):
+        losses_of(indices, net, x, t, losses)
+    ctrl_c.join()
+    assert 0 < len(losses) < len(indices)
+    again = small(backend)
+    assert losses == losses_of(indices[: len(losses)], *again)
+    assert same(([], net.params), ([], again[0].params))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_thread_trains_on_while_another_keeps_the_interpreter():
+    net, x, t = small("cpp")
+    backend = net.backend_in_use()
+    _, x, t = net.checked(backend, x, t)
+    indices = np.random.RandomState(2).randint(50, size=(100_000, 20))
+    run = (net.parameters(backend), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
+    bias = net.params["b2"]
+    start = bias.tobytes()
+    thread = threading.Thread(target=backend.train, args=run)
+    thread.start()
+    time.sleep(0.02)
+    assert bias.tobytes() == start  # they are written at the end
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(100)
+    deadline = time.perf_counter() + 30
+    while bias.tobytes() == start and time.perf_counter() < deadline:
+        pass
+    sys.setswitchinterval(before)
+    assert bias.tobytes() != start
+    thread.join()
+
+
+def test_divergence_is_an_error_and_on_record(backend):
+    net, x, t = small(backend, "identity")
+    net.params["b1"][:2], net.params["W1"][0, :2] = -800, 1
+    net.params["W2"][:2, 0] = 1.7e308
+    x[9, 0] = 2000  # it alone turns on two units, whose sum overflows
+    losses = []
+    with pytest.raises(secant.ValueRangeError, match=r"^params\['W1'\] must be finite, got nan at "):
+        losses_of(np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), net, x, t, losses)
+    assert list(np.isfinite(losses)) == [True, True, False]
+
+
+def test_a_step_too_large_for_a_finite_loss_is_an_error_and_on_record(backend):
+    net, x, t = small(backend, "identity")
+    net.params["b1"][:] = 50.0
+    losses = []
+    with pytest.raises(secant.ValueRangeError, match=r"^learning_rate must be small .* finite loss, got 1\.7e\+308$"):
+        losses_of(np.array([[1], [2]]), net, x, t, losses, learning_rate=1.7e308)
+    assert np.isnan(losses).all()
+    assert len(losses) == 1

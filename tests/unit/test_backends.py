@@ -195,6 +195,7 @@ def arguments():
         "n_threads": 1,
         "indices": np.array([[0, 1, 2], [4, 4, 3]]),
         "learning_rate": 0.1,
+        "losses": [],
     }
 
 
@@ -202,22 +203,26 @@ def test_the_protocol_has_operations():
     assert {"all_finite", "sigmoid", "softmax", "cross_entropy", "predict", "gradient"} <= OPERATIONS.keys()
 
 
-def arrays_of(result):
-    """The numbers of a result: an array, gradients, or gradients and how they were computed."""
+def outcome(backend, operation, names, by_name=False):
+    """What an operation returned or, if nothing, what it made of its arguments; and the numbers in it."""
+    values, function = arguments(), getattr(get_backend(backend), operation)
+    chosen = {name: values[name] for name in names}
+    result = function(**chosen) if by_name else function(*chosen.values())
+    if result is None:
+        return result, [*values["net"][:4], values["losses"]]
     if isinstance(result, base.Gradients):
-        return list(result)
-    return list(result[0]) if isinstance(result, tuple) else [result]
+        return result, list(result)
+    return result, list(result[0]) if isinstance(result, tuple) else [result]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_backend_has_every_operation_with_the_same_parameter_names(backend, operation):
     names = list(inspect.signature(OPERATIONS[operation]).parameters)[1:]
-    function = getattr(get_backend(), operation)
-    by_name = function(**{name: arguments()[name] for name in names})
-    by_position = function(*(arguments()[name] for name in names))
-    expected = getattr(get_backend("numpy"), operation)(*(arguments()[name] for name in names))
-    assert type(by_name) is type(expected)
-    for first, again, right in zip(*map(arrays_of, (by_name, by_position, expected)), strict=True):
+    result, by_name = outcome(backend, operation, names, by_name=True)
+    _, by_position = outcome(backend, operation, names)
+    expected, right_ones = outcome("numpy", operation, names)
+    assert type(result) is type(expected)
+    for first, again, right in zip(by_name, by_position, right_ones, strict=True):
         np.testing.assert_array_equal(first, again)
         np.testing.assert_allclose(first, right, atol=1e-10)
 

@@ -195,10 +195,10 @@ def test_errors_are_one_line(arguments, message):
 def test_no_network_means_the_subset_and_a_note(monkeypatch):
     load_mnist = secant.load_mnist
 
-    def offline(*, subset, progress):
+    def offline(*, normalize, subset, progress):
         if not subset:
             raise DownloadError("No mirror could be reached.")
-        return load_mnist(subset=True)
+        return load_mnist(normalize, subset=True)
 
     monkeypatch.setattr(secant, "load_mnist", offline)
     result = run_train("--data", "auto")

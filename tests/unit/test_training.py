@@ -11,8 +11,9 @@ import pytest
 from secant import progress
 from secant.errors import DTypeError, SecantError, ShapeError, UnsupportedError, ValueRangeError
 from secant.history import History
+from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
-from secant.training import held_interrupts, train
+from secant.training import train
 
 I, H, O = 6, 4, 3  # noqa: E741 - the field's names
 SIZE = 50
@@ -122,6 +123,41 @@ def test_a_network_of_ones_own_is_trained_with_its_own_gradient(net, data):
     history = quiet(own, data)
     assert history.train_loss_list == pytest.approx(quiet(net, data).train_loss_list, rel=0, abs=1e-9)
     assert "h" not in history.settings
+
+
+class Dropout(ByHand):
+    """Drops half of the hidden units of each mini-batch, drawn from the stream that the mini-batches come from."""
+
+    def numerical_gradient(self, x, t):
+        kept = np.random.random(H) > 0.5
+        w2 = self.params["W2"]
+        whole = w2.copy()
+        w2[~kept] = 0.0
+        grads = super().numerical_gradient(x, t)
+        w2[...] = whole
+        return grads
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "epoch"])
+def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampling):
+    x_train, t_train, *_ = data
+    by_hand = Dropout(net.params)
+    expected = []
+    np.random.seed(5)
+    for i in range(40):
+        if sampling == "replacement":
+            batch = np.random.choice(SIZE, 10)
+        elif i % 5 == 0:
+            order = np.random.permutation(SIZE).reshape(5, 10)
+        if sampling == "epoch":
+            batch = order[i % 5]
+        grads = by_hand.numerical_gradient(x_train[batch], t_train[batch])
+        for key in by_hand.params:
+            by_hand.params[key] -= 0.1 * grads[key]
+        expected.append(by_hand.loss(x_train[batch], t_train[batch]))
+
+    np.random.seed(5)
+    assert quiet(Dropout(net.params), data, iters_num=40, sampling=sampling, rng=None).train_loss_list == expected
 
 
 def test_parameters_are_updated_in_place(net, data):
@@ -237,6 +273,7 @@ def test_training_learns(data):
         ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', got 'all'"),
         ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
+        ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
@@ -311,14 +348,6 @@ def interrupt_at(call):
     return callback
 
 
-@pytest.fixture
-def default_handler():
-    """Python's own handler, whatever the shell that started the tests has set."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield signal.default_int_handler
-    signal.signal(signal.SIGINT, before)
-
-
 def test_ctrl_c_completes_the_iteration(data, default_handler):
     stub, history = Stub(interrupt_at(3)), History()
     with pytest.raises(KeyboardInterrupt):
@@ -337,15 +366,42 @@ def test_ctrl_c_in_the_last_iteration_is_not_lost(data, default_handler):
     assert len(history.train_loss_list) == 5
 
 
-def test_a_second_ctrl_c_does_not_wait(data, default_handler):
-    def twice(net):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+def test_a_second_ctrl_c_gives_up_an_iteration_that_has_only_a_gradient(data, default_handler):
+    def gradient(x, t):
+        for _ in range(2 if stub.calls == 3 else 0):
+            signal.raise_signal(signal.SIGINT)
+        assert stub.calls < 3, "was not interrupted"
+        return {"w": np.ones(1)}
+
+    stub, history = Stub(), History()
+    stub.numerical_gradient = gradient
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+    assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
+    assert signal.getsignal(signal.SIGINT) is default_handler
+
+
+def test_a_second_ctrl_c_waits_for_an_iteration_that_has_updated(data, default_handler):
+    def gradient(x, t):
+        if stub.calls == 2:
+            signal.raise_signal(signal.SIGINT)
+        return {"w": np.ones(1)}
+
+    stub, history = Stub(interrupt_at(3)), History()
+    stub.numerical_gradient = gradient
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+    assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
+
+
+def test_a_third_ctrl_c_does_not_wait(data, default_handler):
+    def thrice(net):
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
         pytest.fail("was not interrupted")
 
     with pytest.raises(KeyboardInterrupt):
-        quiet(Stub(twice), data)
-    assert signal.getsignal(signal.SIGINT) is default_handler
+        quiet(Stub(thrice), data)
 
 
 def test_a_handler_that_does_not_raise_lets_training_go_on(data, default_handler):

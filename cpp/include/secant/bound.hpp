@@ -10,41 +10,45 @@
 #include <cmath>
 #include <limits>
 
-#include "views.hpp"
-
 namespace secant::SECANT_ISA {
 
 class TruncationBound {
 public:
-    // `largest_weight` is max |w2|; `mass` the largest sum over k of t_k of a sample.
-    TruncationBound(bool sigmoid_output, double largest_weight, double mass, double h) : h_(h) {
+    TruncationBound(bool sigmoid_output, double h) : sigmoid_output_(sigmoid_output), h_(h) {
         double rho = 3.0;
         for (int i = 0; i < discs; ++i, rho *= 0.6) {
-            hidden_[i] = {rho, mass * loss_bound(sigmoid_output, largest_weight * sigmoid_bound(rho))};
-            output_[i] = {rho, mass * loss_bound(sigmoid_output, rho)};
-        }
-        const double tolerance = 0.01 * std::numeric_limits<double>::epsilon() / h;  // 1 % of a plain loop's rounding
-        for (int i = 0; i < order_count; ++i) {
-            const bool proven = largest_shift(output_, orders[i], tolerance) >= h;
-            largest_input_[i] = proven ? largest_shift(hidden_, orders[i], tolerance) / h : 0.0;
+            hidden_[i] = {rho, std::numeric_limits<double>::infinity()};
+            output_[i] = {rho, loss_bound(rho)};
         }
     }
 
-    // The smallest order that is proven for inputs up to `largest`, the bias's 1 included; 0 where none is.
-    int order(double largest) const {
-        for (int i = 0; i < order_count; ++i)
-            if (std::max(1.0, largest) <= largest_input_[i]) return orders[i];
+    // To be called before anything is asked: `largest` is max |w2|. Rounded up to 5 bits, it seldom changes in training.
+    void set_weights(double largest) {
+        int exponent;
+        const double mantissa = std::frexp(largest, &exponent);
+        largest = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
+        if (largest == largest_weight_) return;
+        largest_weight_ = largest;
+        for (Disc& disc : hidden_) disc.m = loss_bound(largest * sigmoid_bound(disc.rho));
+    }
+
+    // The smallest order that suffices, 0 where none is proven: for inputs up to `largest_input`, the bias's 1 included,
+    // and samples whose target weights sum to at most `mass`. What is cut then stays below a hundredth of the rounding of
+    // a plain loop, and below a fifth of what is promised.
+    int order(double largest_input, double mass) const {
+        const double tolerance = std::min(0.01 * std::numeric_limits<double>::epsilon() / h_, 2e-15);
+        for (int order = 3; order <= 9; order += 2)
+            if (at(order, largest_input, mass) <= tolerance) return order;
         return 0;
     }
 
-    // The bound of what is cut after the odd order K, for inputs up to `largest`.
-    double at(int order, double largest) const {
-        return std::max(remainder(hidden_, order, h_ * std::max(1.0, largest)), remainder(output_, order, h_));
+    // The bound of what is cut after the odd order K.
+    double at(int order, double largest_input, double mass) const {
+        const double r = h_ * std::max(1.0, largest_input);
+        return mass / h_ * std::max(remainder(hidden_, order, r), remainder(output_, order, h_));
     }
 
 private:
-    static constexpr int orders[] = {3, 5, 7, 9};
-    static constexpr int order_count = 4;
     static constexpr int discs = 16;
     struct Disc {
         double rho, m;
@@ -58,35 +62,31 @@ private:
         return rho / (4 * cosine * cosine);
     }
 
+    // -log(2 - e^v), infinite where it is not proven: v must be below log 2.
+    static double log_bound(double v) { return v < 0.69 ? -std::log1p(-std::expm1(v)) : std::numeric_limits<double>::infinity(); }
+
     // The most that a loss changes when no a2 changes by more than v, per unit of target weight.
-    static double loss_bound(bool sigmoid_output, double v) {
-        const double z2 = sigmoid_output ? sigmoid_bound(v) : v;
-        const double log_y = z2 - std::log(2 - std::exp(z2));  // NaN unless z2 < log 2
-        const double loss = -std::log(2 - std::exp(log_y));    // NaN unless log_y < log 2
-        return loss >= 0 ? loss : std::numeric_limits<double>::infinity();
+    double loss_bound(double v) const {
+        const double z2 = sigmoid_output_ ? sigmoid_bound(v) : v;
+        return log_bound(z2 + log_bound(z2));
     }
 
-    double remainder(const Disc (&disc)[discs], int order, double r) const {
+    static double remainder(const Disc (&disc)[discs], int order, double r) {
         double least = std::numeric_limits<double>::infinity();
         for (const Disc& d : disc) {
-            const double ratio = r / d.rho;
-            if (ratio < 1) least = std::min(least, d.m / h_ * std::pow(ratio, order + 2) / (1 - ratio * ratio));
+            const double ratio = r / d.rho, square = ratio * ratio;
+            if (!(ratio < 1)) continue;
+            double power = ratio;
+            for (int m = 1; m < order + 2; m += 2) power *= square;
+            least = std::min(least, d.m * power / (1 - square));
         }
         return least;
     }
 
-    // The largest r whose remainder is at most `tolerance`, or one a little smaller: r / rho is held below 1/2, where the
-    // last factor is below 4/3.
-    double largest_shift(const Disc (&disc)[discs], int order, double tolerance) const {
-        double largest = 0.0;
-        for (const Disc& d : disc)
-            largest = std::max(largest, d.rho * std::min(0.5, std::pow(0.75 * tolerance * h_ / d.m, 1.0 / (order + 2))));
-        return largest;
-    }
-
+    bool sigmoid_output_;
     double h_;
+    double largest_weight_ = -1.0;
     Disc hidden_[discs], output_[discs];
-    double largest_input_[order_count];
 };
 
 }  // namespace secant::SECANT_ISA

@@ -1,30 +1,26 @@
 // The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero.
 #pragma once
 
-#include "samples.hpp"
+#include <cmath>
+
+#include "response.hpp"
 
 namespace secant::SECANT_ISA {
 
 // Numbers the different values of a row. Equal inputs of a sample have equal responses: one evaluation serves them all.
 class DistinctValues {
 public:
-    DistinctValues(Workspace& work, const Network& net)
-        : bits_(bits_for(net.inputs() + 1)), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
+    DistinctValues(Workspace& work, std::size_t inputs)
+        : bits_(bits_for(inputs + 1)), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
 
-    // ids(size,): the number of each entry's value; distinct(count,): the values. Returns count.
-    std::size_t number(const Row& row, std::uint32_t* ids, double* distinct) const {
-        const std::size_t mask = (std::size_t{1} << bits_) - 1;
-        std::fill_n(slots_, mask + 1, empty);
+    // ids(size,): the number of each entry's value; distinct(count,): the values, the bias's 1 first. Returns count.
+    std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, double* distinct) const {
+        std::fill_n(slots_, std::size_t{1} << bits_, empty);
         std::uint32_t count = 0;
-        for (std::size_t e = 0; e < row.size; ++e) {
-            const auto key = std::bit_cast<std::uint64_t>(row.values[e]) * 0x9e3779b97f4a7c15u;  // Fibonacci hashing
-            std::size_t slot = key >> (64 - bits_);
-            while (slots_[slot] != empty && distinct[slots_[slot]] != row.values[e]) slot = (slot + 1) & mask;
-            if (slots_[slot] == empty) {
-                distinct[count] = row.values[e];
-                slots_[slot] = count++;
-            }
-            ids[e] = slots_[slot];
+        find(1.0, distinct, count);
+        for (std::size_t b = 0; b < rows.blocks(); ++b) {
+            const RowBlock row = rows.block(n, b);
+            for (const Entry* e = row.begin; e < row.end; ++e) *ids++ = find(row.values[e->value], distinct, count);
         }
         return count;
     }
@@ -32,100 +28,127 @@ public:
 private:
     static constexpr std::uint32_t empty = 0xffffffff;
     static int bits_for(std::size_t size) { return static_cast<int>(std::bit_width(2 * size)); }  // at most half full
+
+    std::uint32_t find(double value, double* distinct, std::uint32_t& count) const {
+        const std::size_t mask = (std::size_t{1} << bits_) - 1;
+        const auto key = std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u;  // Fibonacci hashing
+        std::size_t slot = key >> (64 - bits_);
+        while (slots_[slot] != empty && distinct[slots_[slot]] != value) slot = (slot + 1) & mask;
+        if (slots_[slot] == empty) {
+            distinct[count] = value;
+            slots_[slot] = count++;
+        }
+        return slots_[slot];
+    }
+
     int bits_;
     std::uint32_t* slots_;
 };
 
 class Direct {
 public:
-    Direct(Workspace& work, const Network& net, const Samples& samples, const Accumulators& sums,
-           const OutgoingWeights& w2, std::size_t rows, int threads, double h)
+    Direct(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t most,
+           int threads, double h)
         : net_(net),
           samples_(samples),
-          sums_(sums),
+          targets_(targets),
           h_(h),
           stride_(net.inputs() + 1),
-          w2_(w2),
-          ids_(work.take<std::uint32_t>(rows * stride_)),
-          counts_(work.take<std::size_t>(rows)),
-          values_(work.take<double>(rows * stride_)),
-          m_(work.take<double>(rows * stride_)),
-          terms_(work.take<int>(rows)),
-          coefficients_(work.take<double>(rows * net.outputs() * most_terms)),
-          distinct_(one_a_thread<DistinctValues>(work, threads, net)),
+          ids_(work.take<std::uint32_t>(most * stride_)),
+          counts_(work.take<std::size_t>(most)),
+          values_(work.take<double>(most * stride_)),
+          m_(work.take<double>(most * stride_)),
+          terms_(work.take<int>(most)),
+          coefficients_(work.take<double>(most * net.outputs() * most_terms)),
+          distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
           differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)) {}
 
     // m = expm1(h |v|) for the different input values v, and the series of the outputs.
-    void prepare(std::size_t n, int thread) const {
+    void prepare(std::size_t n, std::size_t thread) const {
         double* values = values_ + n * stride_;
-        const std::size_t count = distinct_[thread].number(samples_.row(n), ids_ + n * stride_, values);
+        const std::size_t count = distinct_[thread].number(samples_.rows, n, ids_ + n * stride_, values);
         terms_[n] = terms_needed(n);
-        map(values, m_ + n * stride_, count, [h = h_](Pack v) { return expm1(h * select(v < 0.0, -v, v)); });
+        map(values, m_ + n * stride_, count, [h = h_](Pack v) { return expm1(h * absolute(v)); });
         counts_[n] = count;
-        if (terms_[n] == few_terms) Taylor<few_terms>::expand(samples_.output(n), coefficients(n));
-        if (terms_[n] == most_terms) Taylor<most_terms>::expand(samples_.output(n), coefficients(n));
+        if (terms_[n] == few_terms) Taylor<few_terms>::expand(output(n), coefficients(n));
+        if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
     }
 
-    void add(std::size_t pack, std::size_t n, int thread) const {
-        switch (terms_[n]) {
-            case few_terms: return add_by<Taylor<few_terms>>(pack, n, thread);
-            case most_terms: return add_by<Taylor<most_terms>>(pack, n, thread);
-            default: return add_by<Exact>(pack, n, thread);
-        }
+    // `incoming` gets `scale` times the gradient of pack p's weights from sample n; `outgoing` the sum for those out of it,
+    // of class k at [k * units].
+    void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
+                  double scale, double* outgoing) const {
+        with_method(n, [&](const auto& method) {
+            add_incoming(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
+            const Pack shift = h_ * load(samples_.z1(panel, n) + p * lanes);
+            for (std::size_t k = 0; k < net_.outputs(); ++k) {
+                double* to = outgoing + k * net_.panels.units() + p * lanes;
+                store(to, fma(broadcast(0.5 / h_), output_difference(method, k, shift), load(to)));
+            }
+        });
+    }
+
+    // The gradient of b2(O,) from sample n.
+    void add_output_biases(std::size_t n, double* b2) const {
+        with_method(n, [&](const auto& method) {
+            for (std::size_t k = 0; k < net_.outputs(); ++k)
+                b2[k] += 0.5 / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
+        });
     }
 
 private:
     static constexpr int few_terms = 4, most_terms = 8;
 
     double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
+    OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
     // The terms that a sample needs, 0 for the full functions. A sigmoid is nowhere steeper than 1/4, so no a2 is shifted
     // by more than u = h max(1, max(1, |x_n|) max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
     int terms_needed(std::size_t n) const {
-        const double u = h_ * std::max(1.0, std::max(1.0, samples_.largest_input(n)) * w2_.largest / 4.0);
+        const double u = h_ * std::max(1.0, std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() / 4.0);
         return u <= 1.3e-4 ? few_terms : u <= 8.8e-3 ? most_terms : 0;
     }
 
-    template <class Method>
-    void add_by(std::size_t pack, std::size_t n, int thread) const {
-        const OutputState out = samples_.output(n);
-        const Method method(out, coefficients(n));
-        if (pack * lanes < net_.hidden())
-            add_incoming(pack, n, method, differences_ + static_cast<std::size_t>(thread) * stride_ * lanes);
-        add_outgoing(pack, n, method);
+    template <class What>
+    void with_method(std::size_t n, const What& what) const {
+        const OutputState out = output(n);
+        switch (terms_[n]) {
+            case few_terms: return what(Taylor<few_terms>(out, coefficients(n)));
+            case most_terms: return what(Taylor<most_terms>(out, coefficients(n)));
+            default: return what(Exact(out, coefficients(n)));
+        }
     }
 
     // Evaluate each distinct input of the sample once, then hand the result to the weights of all inputs that equal it.
     template <class Method>
-    void add_incoming(std::size_t pack, std::size_t n, const Method& method, double* differences) const {
-        const Pack z1 = load(samples_.z1(n) + pack * lanes), zc1 = load(samples_.zc1(n) + pack * lanes);
+    void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
+                      const Incoming<double>& incoming, double scale, double* differences) const {
+        const Pack z1 = load(samples_.z1(panel, n) + p * lanes), zc1 = load(samples_.zc1(panel, n) + p * lanes);
+        const double* w2 = net_.transposed(0) + (panel * net_.panels.packs + p) * lanes;
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const Pack difference = hidden_difference(method, z1, zc1, broadcast(m_[n * stride_ + v]),
-                                                      w2_.data + pack * lanes, w2_.stride);
-            store(differences + v * lanes, std::copysign(1.0 / (2.0 * h_), values_[n * stride_ + v]) * difference);
+            const Pack difference =
+                hidden_difference(method, z1, zc1, broadcast(m_[n * stride_ + v]), w2, net_.panels.units());
+            store(differences + v * lanes, std::copysign(0.5 / h_, values_[n * stride_ + v]) * scale * difference);
         }
-        const Row row = samples_.row(n);
-        double* w1 = sums_.w1(pack);
-        for (std::size_t e = 0; e < row.size; ++e) {
-            double* to = w1 + row.columns[e] * panel_width;
-            store(to, load(to) + load(differences + ids_[n * stride_ + e] * lanes));
+        const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
+        const auto add = [&](double* to, const double* difference) {
+            store_part(to, load_part(to, columns) + load(difference), columns);
+        };
+        const std::uint32_t* id = ids_ + n * stride_;
+        for (std::size_t b = 0; b < samples_.rows.blocks(); ++b) {
+            const RowBlock row = samples_.rows.block(n, b);
+            double* rows = incoming.rows + b * block_columns * incoming.stride + p * lanes;
+            for (const Entry* e = row.begin; e < row.end; ++e)
+                add(rows + e->column * incoming.stride, differences + *id++ * lanes);
         }
+        add(incoming.bias + p * lanes, differences);
     }
 
-    template <class Method>
-    void add_outgoing(std::size_t pack, std::size_t n, const Method& method) const {
-        const Pack shift = h_ * load(samples_.z1(n) + pack * lanes);
-        double* w2 = sums_.w2(pack);
-        for (std::size_t k = 0; k < net_.outputs(); ++k)
-            store(w2 + k * panel_width, load(w2 + k * panel_width) + 1.0 / (2.0 * h_) * output_difference(method, k, shift));
-    }
-
-    const Network& net_;
+    const Parameters& net_;
     const Samples& samples_;
-    const Accumulators& sums_;
+    const TargetLists& targets_;
     double h_;
     std::size_t stride_;
-    const OutgoingWeights& w2_;
     std::uint32_t* ids_;
     std::size_t* counts_;
     double *values_, *m_;

@@ -24,27 +24,44 @@ inline Pack power_of_two(Pack k) {
 
 inline Pack select(auto condition, Pack yes, Pack no) { return condition ? yes : no; }
 
+// The larger of the two, lane by lane.
+inline Pack maximum(Pack a, Pack b) { return a > b ? a : b; }
+
+inline Pack absolute(Pack a) { return a < 0.0 ? -a : a; }
+
+inline double largest_lane(Pack a) {
+    double largest = lane(a, 0);
+    for (std::size_t l = 1; l < lanes; ++l) largest = lane(a, l) > largest ? lane(a, l) : largest;
+    return largest;
+}
+
 // x + low = k ln2 + r + r_low with |r| <= ln2 / 2.
 struct Reduced {
     Pack k, r, r_low;
 };
 
 inline Reduced reduce(Pack x, Pack low) {
-    const Pack k = (x * 1.44269504088896338700 + to_integer) - to_integer;
+    const Pack k = fma(x, broadcast(1.44269504088896338700), broadcast(to_integer)) - to_integer;
     const Pack high = x - k * ln2_high;
     const Pack rest = k * ln2_low - low;
     const Pack r = high - rest;
     return {k, r, (high - r) - rest};
 }
 
-// exp(r) - 1 - r for |r| <= ln2 / 2: the Taylor series, whose remainder after r^13 is below 2^-57.
-inline Pack exp_tail(Pack r) {
-    constexpr double inverse_factorial[] = {1.0 / 2,        1.0 / 6,         1.0 / 24,        1.0 / 120,
-                                            1.0 / 720,      1.0 / 5040,      1.0 / 40320,     1.0 / 362880,
-                                            1.0 / 3628800,  1.0 / 39916800,  1.0 / 479001600, 1.0 / 6227020800};
-    Pack p = broadcast(inverse_factorial[11]);
-    for (int m = 10; m >= 0; --m) p = p * r + inverse_factorial[m];
-    return r * r * p;
+// sum over m of coefficients[m] x^m
+template <int N>
+Pack polynomial(Pack x, const double (&coefficients)[N]) {
+    Pack sum = broadcast(coefficients[N - 1]);
+    for (int m = N - 2; m >= 0; --m) sum = fma(sum, x, broadcast(coefficients[m]));
+    return sum;
+}
+
+// exp(r) - 1 - r + low for |r| <= ln2 / 2: the Taylor series, whose remainder after r^13 is below 2^-57.
+inline Pack exp_tail(Pack r, Pack low) {
+    constexpr double inverse_factorials[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
+                                             1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
+                                             1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+    return fma(r * r, polynomial(r, inverse_factorials), low);
 }
 
 // x 2^k for an integer k, where 2^k itself may be subnormal or overflow.
@@ -57,12 +74,14 @@ inline Pack times_power_of_two(Pack x, Pack k) {
 #endif
 }
 
-// exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in.
+// exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in. It may be large, or NaN, where exp(x)
+// is 0.
 inline Pack exp(Pack x, Pack low = Pack{}) {
+    low = select(x > -746.0, low, Pack{});
     x = select(x < -746.0, broadcast(-746.0), select(x > 710.0, broadcast(710.0), x));
     const auto [k, r, r_low] = reduce(x, low);
     const Pack sum = 1.0 + r;
-    const Pack mantissa = sum + ((r - (sum - 1.0)) + (exp_tail(r) + r_low));
+    const Pack mantissa = sum + ((r - (sum - 1.0)) + exp_tail(r, r_low));
     return times_power_of_two(mantissa, k);
 }
 
@@ -70,9 +89,9 @@ inline Pack exp(Pack x, Pack low = Pack{}) {
 inline Pack expm1(Pack x) {
     x = select(x < -709.0, broadcast(-709.0), select(x > 709.0, broadcast(709.0), x));
     const auto [k, r, r_low] = reduce(x, Pack{});
-    const Pack small = r + (exp_tail(r) + r_low);
+    const Pack small = r + exp_tail(r, r_low);
     const Pack scale = power_of_two(k);
-    return select(k == 0.0, small, scale * small + (scale - 1.0));
+    return select(k == 0.0, small, fma(scale, small, scale - 1.0));
 }
 
 // log(x) of a normal x > 0, NaN for NaN and infinity; any other x is not asked for. By fdlibm's e_log.c:
@@ -85,11 +104,12 @@ inline Pack log(Pack x) {
     const Pack s = f / (2.0 + f);
     const Pack z = s * s;
     const Pack w = z * z;
-    const Pack even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01));
-    const Pack odd = z * (6.666666666666735130e-01 +
-                          w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
+    const Pack even = w * polynomial(w, {3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01});
+    const Pack odd = z * polynomial(w, {6.666666666666735130e-01, 2.857142874366239149e-01, 1.818357216161805012e-01,
+                                        1.479819860511658591e-01});
     const Pack half_square = 0.5 * f * f;
-    const Pack value = k * ln2_high - ((half_square - (s * (half_square + (odd + even)) + k * ln2_low)) - f);
+    const Pack rest = fma(s, half_square + (odd + even), k * ln2_low);
+    const Pack value = k * ln2_high - ((half_square - rest) - f);
     return value + (x - x);  // adds 0, or NaN
 }
 
@@ -112,7 +132,7 @@ inline Sigmoid sigmoid(Pack a) {
     const Pack rough = 1.0 / sum;
     const Pack lost = rough * (e - (sum - 1.0));  // what 1 + e rounded off, relative
     // With a fused multiply-add the rounding of the quotient is mended too, and a product replaces a second division.
-    const Pack large = fused ? rough + rough * ((1.0 - rough * sum) - lost) : rough - rough * lost;
+    const Pack large = fused ? fma(rough, fma(-rough, sum, broadcast(1.0)) - lost, rough) : rough - rough * lost;
     const Pack quotient = e / sum;
     const Pack small = fused ? e * large : quotient - quotient * lost;
     return {select(a > 0.0, large, small), select(a > 0.0, small, large)};

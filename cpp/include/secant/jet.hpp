@@ -15,7 +15,7 @@ template <int K, class T>
 Jet<K, T> operator*(const Jet<K, T>& a, const Jet<K, T>& b) {
     Jet<K, T> out{};
     for (int m = 2; m <= K; ++m)
-        for (int i = 1; i < m; ++i) out.c[m] += a.c[i] * b.c[m - i];
+        for (int i = 1; i < m; ++i) out.c[m] = fma(a.c[i], b.c[m - i], out.c[m]);
     return out;
 }
 
@@ -35,7 +35,7 @@ Jet<K, T> sigmoid_series(T z, T zc) {
     p.c[1] = z * zc;
     for (int m = 1; m < K; ++m) {
         T next = (zc - z) * p.c[m];
-        for (int i = 1; i < m; ++i) next -= p.c[i] * p.c[m - i];
+        for (int i = 1; i < m; ++i) next = fma(-p.c[i], p.c[m - i], next);
         p.c[m + 1] = next * (1.0 / (m + 1));
     }
     return p;
@@ -47,8 +47,8 @@ Jet<K, T> expm1(const Jet<K, T>& a) {
     Jet<K, T> out{};
     for (int m = 1; m <= K; ++m) {
         T sum = T{};
-        for (int i = 1; i < m; ++i) sum += static_cast<double>(i) * a.c[i] * out.c[m - i];
-        out.c[m] = a.c[m] + sum * (1.0 / m);
+        for (int i = 1; i < m; ++i) sum = fma(static_cast<double>(i) * a.c[i], out.c[m - i], sum);
+        out.c[m] = fma(sum, T{} + 1.0 / m, a.c[m]);
     }
     return out;
 }
@@ -59,8 +59,8 @@ Jet<K, T> log1p(const Jet<K, T>& a) {
     Jet<K, T> out{};
     for (int m = 1; m <= K; ++m) {
         T sum = T{};
-        for (int i = 1; i < m; ++i) sum += static_cast<double>(i) * out.c[i] * a.c[m - i];
-        out.c[m] = a.c[m] - sum * (1.0 / m);
+        for (int i = 1; i < m; ++i) sum = fma(static_cast<double>(i) * out.c[i], a.c[m - i], sum);
+        out.c[m] = fma(sum, T{} - 1.0 / m, a.c[m]);
     }
     return out;
 }

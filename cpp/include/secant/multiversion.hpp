@@ -4,6 +4,10 @@
 #include <string>
 #include <vector>
 
+#ifdef SECANT_X86_64
+#include <cpuid.h>
+#endif
+
 #include "views.hpp"
 
 namespace secant {
@@ -14,19 +18,29 @@ namespace x86_64_v3 { extern const Kernels kernels; }
 namespace x86_64_v4 { extern const Kernels kernels; }
 #endif
 
+#ifdef SECANT_X86_64
+// Whether this processor, and the system, run x86-64-v3. clang's __builtin_cpu_supports does not know all of its features.
+inline bool has_v3() {
+    __builtin_cpu_init();
+    unsigned a, b, basic = 0, extended = 0;
+    __get_cpuid(1, &a, &b, &basic, &a);
+    __get_cpuid(0x80000001, &a, &b, &extended, &a);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2") && (basic & bit_MOVBE) && (basic & bit_F16C) && (extended & bit_LZCNT);
+}
+
+inline bool has_v4() {
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd");
+}
+#endif
+
 // Those that this processor can run, the best first.
 inline std::vector<const Kernels*> usable_kernels() {
     std::vector<const Kernels*> usable;
 #ifdef SECANT_X86_64
-    __builtin_cpu_init();
-    const auto has_v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                        __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe") &&
-                        __builtin_cpu_supports("f16c");
-    if (has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd"))
-        usable.push_back(&x86_64_v4::kernels);
-    if (has_v3) usable.push_back(&x86_64_v3::kernels);
+    if (has_v4()) usable.push_back(&x86_64_v4::kernels);
+    if (has_v3()) usable.push_back(&x86_64_v3::kernels);
 #endif
     usable.push_back(&baseline::kernels);
     return usable;

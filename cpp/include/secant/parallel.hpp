@@ -39,31 +39,52 @@ inline int openmp_version() {
 #ifdef SECANT_ISA
 namespace SECANT_ISA {
 
-// One copy of a body's machine code for the threads and for the plain loop: a second one could fuse other multiplications
-// with additions, and round differently.
-template <class Body>
-#if defined(_MSC_VER)
-__declspec(noinline)
-#else
-[[gnu::noinline]]
-#endif
-void run_task(const Body& body, std::size_t task, int thread) noexcept {
-    body(task, thread);
-}
+// The threads that run a call together, as one of them sees it. All run the same code. Each task owns its outputs, so who
+// runs it cannot change a bit of them.
+struct Team {
+    std::size_t size, rank;
 
-// body(task, thread) for every task; each task owns its outputs, so the schedule cannot change a bit of them.
-template <class Body>
-void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
+    // Nobody goes on before all are here.
+    void wait() const {
 #ifdef _OPENMP
-    if (threads > 1 && tasks > 1) {
-        const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
-#pragma omp parallel for num_threads(useful) schedule(dynamic, 1)
-        for (std::ptrdiff_t task = 0; task < static_cast<std::ptrdiff_t>(tasks); ++task)  // signed: OpenMP 2 wants that
-            run_task(body, static_cast<std::size_t>(task), omp_get_thread_num());
+        if (size > 1) {
+#pragma omp barrier
+        }
+#endif
+    }
+
+    // body(task) for this thread's share of the tasks. The same thread gets the same task each time.
+    template <class Body>
+    void share(std::size_t tasks, const Body& body) const {
+        for (std::size_t task = rank; task < tasks; task += size) body(task);
+    }
+
+    template <class Body>
+    void share_and_wait(std::size_t tasks, const Body& body) const {
+        share(tasks, body);
+        wait();
+    }
+};
+
+// body(team) on each of so many threads.
+template <class Body>
+void parallel(int threads, const Body& body) noexcept {
+#ifdef _OPENMP
+    if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+        body(Team{static_cast<std::size_t>(omp_get_num_threads()), static_cast<std::size_t>(omp_get_thread_num())});
         return;
     }
 #endif
-    for (std::size_t task = 0; task < tasks; ++task) run_task(body, task, 0);
+    static_cast<void>(threads);
+    body(Team{1, 0});
+}
+
+// body(task) for every task, on as many threads as there is use for.
+template <class Body>
+void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
+    const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
+    parallel(useful, [&](const Team& team) { team.share(tasks, body); });
 }
 
 }  // namespace SECANT_ISA

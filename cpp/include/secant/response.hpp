@@ -6,8 +6,9 @@
 
 #include <algorithm>
 
-#include "elementary.hpp"
+#include "forward.hpp"
 #include "jet.hpp"
+#include "targets.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -19,8 +20,11 @@ struct Sides {
 inline Sides operator*(Pack a, Sides b) { return {a * b.plus, a * b.minus}; }
 inline Sides operator*(Sides a, Sides b) { return {a.plus * b.plus, a.minus * b.minus}; }
 inline Sides operator+(Sides a, Sides b) { return {a.plus + b.plus, a.minus + b.minus}; }
+inline Sides operator-(Sides a) { return {-a.plus, -a.minus}; }
 inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.minus}; }
 inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
+inline Sides fma(Sides a, Sides b, Sides c) { return {fma(a.plus, b.plus, c.plus), fma(a.minus, b.minus, c.minus)}; }
+inline Sides both(double a) { return {broadcast(a), broadcast(a)}; }
 inline Sides reciprocal(Sides a) { return {1.0 / a.plus, 1.0 / a.minus}; }
 inline Sides exp(Sides a) { return {exp(a.plus), exp(a.minus)}; }
 inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
@@ -29,7 +33,7 @@ inline Sides log1p(Sides a) { return {log1p(a.plus), log1p(a.minus)}; }
 
 // sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), given z = sigmoid(a), zc = sigmoid(-a), m = expm1(u).
 // For u < 0 that denominator cancels. So packs take the mirrored form there: - z zc m / (1 + zc m), m = expm1(-u).
-inline Pack sigmoid_change(Pack z, Pack zc, Pack m) { return (z * zc) * m / (1.0 + z * m); }
+inline Pack sigmoid_change(Pack z, Pack zc, Pack m) { return (z * zc) * m / fma(z, m, broadcast(1.0)); }
 
 inline Sides sigmoid_changes(Pack z, Pack zc, Pack m) { return {sigmoid_change(z, zc, m), -sigmoid_change(zc, z, m)}; }
 
@@ -38,23 +42,38 @@ inline Pack sigmoid_change_by(Pack z, Pack zc, Pack u) {
     return select(u > 0.0, both.plus, both.minus);
 }
 
-// A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7), `rest` is 1 - ratio.
-struct Target {
-    std::size_t k;
-    double weight;
-    double ratio;
-    double rest;
-};
+// The output layer of one sample, as the forward pass left it, and its targets.
+class OutputState {
+public:
+    OutputState(const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t n)
+        : sigmoid_output(net.sigmoid_output()),
+          outputs(net.outputs()),
+          target_count(targets.count(n)),
+          targets_(targets),
+          n_(n),
+          z2_(samples.z2(n)),
+          zc2_(samples.zc2(n)),
+          y_(samples.y(n)) {}
 
-// The output layer of one sample, as the forward pass left it: z2(O,), zc2(O,), y(O,), and its targets.
-struct OutputState {
-    bool sigmoid_output;
-    std::size_t outputs;
-    const double* z2;
-    const double* zc2;
-    const double* y;
-    const Target* targets;
-    std::size_t target_count;
+    double z2(std::size_t k) const { return z2_[k * lanes]; }
+    double zc2(std::size_t k) const { return zc2_[k * lanes]; }
+    double y(std::size_t k) const { return y_[k * lanes]; }
+    Target target(std::size_t i) const { return targets_.target(n_, i); }
+
+    std::size_t most_probable() const {
+        std::size_t most = 0;
+        for (std::size_t k = 1; k < outputs; ++k) most = y(k) > y(most) ? k : most;
+        return most;
+    }
+
+    const bool sigmoid_output;
+    const std::size_t outputs;
+    const std::size_t target_count;
+
+private:
+    const TargetLists& targets_;
+    std::size_t n_;
+    const double *z2_, *zc2_, *y_;
 };
 
 // A method gives the loss change when each a2_k is shifted by shift(k), or one of them by u.
@@ -68,7 +87,7 @@ class Taylor {
 public:
     static void expand(const OutputState& out, double* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
-            const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2[k], out.zc2[k]))
+            const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
                                                    : expm1_series<D, double>();
             std::copy_n(growth.c + 1, D, coefficients + k * D);
         }
@@ -79,20 +98,20 @@ public:
     template <class Shift>
     Sides loss_change(const Shift& shift) const {
         Sides mean{};
-        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y[k]) * growth(k, shift(k));
+        for (std::size_t k = 0; k < out_.outputs; ++k) mean = fma(both(out_.y(k)), growth(k, shift(k)), mean);
         return loss_change(mean, [&](std::size_t k) { return growth(k, shift(k)); });
     }
 
     Sides loss_change(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);
-        return loss_change(broadcast(out_.y[k]) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
+        return loss_change(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
     }
 
 private:
     Sides growth(std::size_t k, Sides u) const {
         const double* c = coefficients_ + k * D;
-        Sides sum{broadcast(c[D - 1]), broadcast(c[D - 1])};
-        for (int m = D - 2; m >= 0; --m) sum = c[m] + sum * u;
+        Sides sum = both(c[D - 1]);
+        for (int m = D - 2; m >= 0; --m) sum = fma(sum, u, both(c[m]));
         return sum * u;
     }
 
@@ -101,17 +120,17 @@ private:
         const Sides scale = reciprocal(1.0 + mean);
         Sides change{};
         for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target& t = out_.targets[i];
+            const Target t = out_.target(i);
             const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
-            change = change - broadcast(t.weight) * short_log1p(w);
+            change = fma(both(-t.weight), short_log1p(w), change);
         }
         return change;
     }
 
     static Sides short_log1p(Sides w) {
         constexpr auto c = [](int m) { return (m % 2 == 0 ? -1.0 : 1.0) / m; };
-        Sides sum{broadcast(c(D)), broadcast(c(D))};
-        for (int m = D - 1; m >= 1; --m) sum = c(m) + sum * w;
+        Sides sum = both(c(D));
+        for (int m = D - 1; m >= 1; --m) sum = fma(sum, w, both(c(m)));
         return sum * w;
     }
 
@@ -119,47 +138,72 @@ private:
     const double* coefficients_;
 };
 
-// For shifts of any size: the full functions, and no cancellation however far a probability moves. Softmax does not see
-// a common factor of its numerators, so growths are taken relative to that of the most probable class: 1 + S >= 1 / O.
+// For shifts of any size: the full functions. Softmax does not see a common factor of its numerators, so each is taken
+// relative to one that is large enough for 1 + S not to cancel. A probability that underflowed, below 1e-308, stays 0.
 class Exact {
 public:
     Exact(const OutputState& out, const double*)
-        : out_(out), top_(static_cast<std::size_t>(std::max_element(out.y, out.y + out.outputs) - out.y)) {}
+        : out_(out), top_(out.most_probable()) {}
 
+    // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>
     Sides loss_change(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
         Sides mean{};
-        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y[k]) * expm1(relative(k));
-        return loss_change(mean, relative);
+        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y(k)) * expm1(relative(k));
+        return loss_change(1.0 + mean, [&](std::size_t k) {
+            const Sides q = relative(k);
+            return Growth{exp(q), expm1(q) - mean};
+        });
     }
 
+    // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
+    // e_k - S = (1 - y_k) (e^q - 1).
     Sides loss_change(std::size_t k, Sides u) const {
-        const Sides own = exponent(k, u);
-        return loss_change(broadcast(out_.y[k]) * expm1(own), [&](std::size_t l) { return l == k ? own : Sides{}; });
+        double others = 0.0;  // 1 - y_k would cancel
+        for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0.0 : out_.y(l);
+        const Sides q = exponent(k, u);
+        const Sides own = exp(not_above_0(q)), other = exp(not_above_0(-q));
+        const Sides rise = expm1(not_above_0(q)) - expm1(not_above_0(-q));  // own - other; one of them is 1
+        const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
+        return loss_change(rest * other + y * own, [&](std::size_t l) {
+            return l == k ? Growth{own, rest * rise} : Growth{other, -y * rise};
+        });
     }
 
 private:
+    // Of a numerator: its factor, and that factor less 1 + S.
+    struct Growth {
+        Sides factor, excess;
+    };
+
     // z2'_k - z2_k
     Sides exponent(std::size_t k, Sides u) const {
         if (!out_.sigmoid_output) return u;
-        const Pack z = broadcast(out_.z2[k]), zc = broadcast(out_.zc2[k]);
+        const Pack z = broadcast(out_.z2(k)), zc = broadcast(out_.zc2(k));
         return {sigmoid_change_by(z, zc, u.plus), sigmoid_change_by(z, zc, u.minus)};
     }
 
-    template <class Exponent>
-    Sides loss_change(Sides mean, const Exponent& exponent_of) const {
-        const Sides scale = reciprocal(1.0 + mean);
+    // Held above -700, so that exp of it is not 0.
+    static Sides not_above_0(Sides q) {
+        const auto clamp = [](Pack p) { return select(p < -700.0, broadcast(-700.0), select(p < 0.0, p, Pack{})); };
+        return {clamp(q.plus), clamp(q.minus)};
+    }
+
+    // Given 1 + S.
+    template <class GrowthOf>
+    Sides loss_change(Sides sum, const GrowthOf& growth_of) const {
+        const Sides scale = reciprocal(sum);
         Sides change{};
         for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target& t = out_.targets[i];
-            const double y = out_.y[t.k];
-            const Sides q = exponent_of(t.k);
-            const Sides w = broadcast(t.ratio) * ((expm1(q) - mean) * scale);
+            const Target t = out_.target(i);
+            const double y = out_.y(t.k);
+            const Growth growth = growth_of(t.k);
+            const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // Where the probability has all but vanished 1 + w cancels, and it is computed as a probability.
             const Sides near = log1p(w);
-            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (exp(q) * scale)));
+            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (growth.factor * scale)));
             change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
                                                           select(w.minus < -0.5, far.minus, near.minus)};
         }

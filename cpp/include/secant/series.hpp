@@ -5,94 +5,124 @@
 // the odd terms only, for they are all that survives phi(s) - phi(-s). Cut after c1 it is backpropagation.
 #pragma once
 
-#include "samples.hpp"
+#include "forward.hpp"
+#include "jet.hpp"
+#include "targets.hpp"
 
 namespace secant::SECANT_ISA {
 
-// The growth of a softmax numerator, exp(z2'_k - z2_k) - 1, as a series in the shift of a2_k.
-template <int K, class T>
-Jet<K, T> growth_series(bool sigmoid_output, T z2, T zc2) {
-    return sigmoid_output ? expm1(sigmoid_series<K>(z2, zc2)) : expm1_series<K, T>();
+template <int K>
+constexpr int odd_powers = (K + 1) / 2;
+
+// x, h^2 x^3, h^4 x^5, ..., of which two are given.
+template <int K>
+struct OddPowers {
+    OddPowers(Pack x, Pack cube, double h) : of{x} {
+        if constexpr (K >= 3) of[1] = cube;
+        for (int m = 2; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
+    }
+    Pack of[odd_powers<K>];
+};
+
+// to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.
+template <int K>
+Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_powers<K>]) {
+    for (int m = odd_powers<K> - 1; m >= 0; --m) to = fma(x.of[m], odd[m], to);
+    return to;
 }
 
+// The expansions at the output layer of one group of samples; lanes run over samples.
 template <int K>
 class Series {
 public:
-    // Doubles that a sample needs between prepare and add: growths, y times growths, and the odd output coefficients.
-    static std::size_t size(std::size_t outputs) { return (2 * K + (K + 1) / 2) * pad(outputs); }
+    // Doubles that a group needs: growths, y times growths, and the odd coefficients of the output units.
+    static std::size_t size(std::size_t outputs) { return (2 * K + odd_powers<K>)*outputs * lanes; }
 
-    Series(const OutputState& out, double* memory)
-        : out_(out), stride_(pad(out.outputs)), growth_(memory), mean_(growth_ + K * stride_), odd_(mean_ + K * stride_) {}
+    Series(std::size_t outputs, double* memory)
+        : outputs_(outputs), growth_(memory), mean_(growth_ + K * outputs * lanes), odd_(mean_ + K * outputs * lanes) {}
 
-    // With S = sum over k of y_k e_k, the loss change is sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)),
-    // r = y_t / (y_t + 1e-7). Where only a2_k moves, S = y_k e_k. Lanes run over k.
-    void prepare() const {
-        for (std::size_t k = 0; k < out_.outputs; k += lanes) {
-            const std::size_t count = std::min(lanes, out_.outputs - k);
-            const Pack y = load_part(out_.y + k, count);
-            const Jet<K> growth = growth_series<K>(out_.sigmoid_output, load_part(out_.z2 + k, count),
-                                                   load_part(out_.zc2 + k, count));
+    // Of the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
+    // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + 1e-7). Where only a2_k moves, S = y_k e_k.
+    void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n,
+                std::size_t end) const {
+        const std::size_t target_count = targets.most(n, end);
+        for (std::size_t k = 0; k < outputs_; ++k) {
+            const Pack y = load(samples.y(n) + k * lanes);
+            const Jet<K> growth =
+                sigmoid_output
+                    ? expm1(sigmoid_series<K>(load(samples.z2(n) + k * lanes), load(samples.zc2(n) + k * lanes)))
+                    : expm1_series<K>();
             const Jet<K> mean = scaled(y, growth);
             for (int m = 1; m <= K; ++m) {
-                store(growth_ + (m - 1) * stride_ + k, growth.c[m]);
-                store(mean_ + (m - 1) * stride_ + k, mean.c[m]);
+                store(at(growth_, m, k), growth.c[m]);
+                store(at(mean_, m, k), mean.c[m]);
             }
             const Jet<K> log_mean = log1p(mean);
-            Pack odd[(K + 1) / 2] = {};
-            for (std::size_t i = 0; i < out_.target_count; ++i) {
-                const Target& t = out_.targets[i];
-                double own[lanes] = {};
-                if (t.k >= k && t.k < k + lanes) own[t.k - k] = t.ratio;
-                const Jet<K> log_target = log1p(scaled(load(own) + t.rest * y, growth));
-                for (int m = 1; m <= K; m += 2) odd[m / 2] += t.weight * (log_mean.c[m] - log_target.c[m]);
+            Pack odd[odd_powers<K>] = {};
+            for (std::size_t i = 0; i < target_count; ++i) {
+                const TargetPacks t = targets.packs(n, i);
+                const Pack own = select(t.k == static_cast<double>(k), t.ratio, Pack{});
+                const Jet<K> log_target = log1p(scaled(fma(t.rest, y, own), growth));
+                for (int m = 1; m <= K; m += 2) odd[m / 2] = fma(t.weight, log_mean.c[m] - log_target.c[m], odd[m / 2]);
             }
-            for (int m = 1; m <= K; m += 2) store(odd_ + (m / 2) * stride_ + k, odd[m / 2]);
+            for (int m = 1; m <= K; m += 2) store(at(odd_, m / 2 + 1, k), odd[m / 2]);
         }
     }
 
-    // The odd coefficients of a pack of hidden units. A growth is a polynomial in w f, w the outgoing weight and f the
-    // change of the unit's sigmoid, so S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m.
-    void hidden(Pack z1, Pack zc1, const double* w2, std::size_t stride, Pack (&odd)[(K + 1) / 2]) const {
-        const Jet<K> change = sigmoid_series<K>(z1, zc1);
-        Pack moments[K + 1] = {};
-        for (std::size_t k = 0; k < out_.outputs; ++k) add_powers(mean_ + k, load(w2 + k * stride), moments);
-        const Jet<K> mean = compose(moments, change);
-        const Jet<K> log_mean = log1p(mean);
-        for (int m = 1; m <= K; m += 2) odd[m / 2] = Pack{};
-        for (std::size_t i = 0; i < out_.target_count; ++i) {
-            const Target& t = out_.targets[i];
-            Pack own[K + 1] = {};
-            add_powers(growth_ + t.k, load(w2 + t.k * stride), own);
-            Jet<K> target = compose(own, change);
-            for (int m = 1; m <= K; ++m) target.c[m] = t.ratio * target.c[m] + t.rest * mean.c[m];
-            const Jet<K> log_target = log1p(target);
-            for (int m = 1; m <= K; m += 2) odd[m / 2] += t.weight * (log_mean.c[m] - log_target.c[m]);
+    // `scale` times the odd coefficients of T packs of hidden units for sample n: those of the power m at odd + m / 2 * stride. A growth
+    // is a polynomial in w f, w the outgoing weight and f the change of the unit's sigmoid, so S = sum over m of M_m f^m
+    // with M_m = sum over k of y_k g_k,m w_k^m. w2: the weights to class k at w2 + k * units.
+    template <int T>
+    void expand_hidden(std::size_t n, const TargetLists& targets, const double* z1, const double* zc1, const double* w2,
+                       std::size_t units, double scale, double* odd, std::size_t stride) const {
+        Pack moments[T][K + 1] = {};
+        for (std::size_t k = 0; k < outputs_; ++k) {
+            Pack factors[K + 1];
+            for (int m = 1; m <= K; ++m) factors[m] = broadcast(at(mean_, m, k)[n % lanes]);
+            for (int t = 0; t < T; ++t) add_powers(factors, load(w2 + k * units + t * lanes), moments[t]);
         }
+        for (int t = 0; t < T; ++t)
+            expand_pack(n, targets, load(z1 + t * lanes), load(zc1 + t * lanes), w2 + t * lanes, units, moments[t],
+                        scale, odd + t * lanes, stride);
     }
 
-    // The odd coefficients of output k.
-    void output(std::size_t k, Pack (&odd)[(K + 1) / 2]) const {
-        for (int m = 1; m <= K; m += 2) odd[m / 2] = broadcast(odd_[static_cast<std::size_t>(m / 2) * stride_ + k]);
-    }
-
-    // x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., given hx2 = (h x)^2.
-    static Pack term(Pack x, Pack hx2, const Pack (&odd)[(K + 1) / 2]) {
-        Pack sum = odd[K / 2];
-        for (int m = K / 2 - 1; m >= 0; --m) sum = sum * hx2 + odd[m];
-        return x * sum;
-    }
+    // The coefficient of the power m, odd, of output k: a lane each sample.
+    const double* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
 
 private:
+    void expand_pack(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, const double* w2, std::size_t units,
+                     const Pack (&moments)[K + 1], double scale, double* odd, std::size_t stride) const {
+        const Jet<K> change = sigmoid_series<K>(z1, zc1);
+        const Jet<K> mean = compose(moments, change);
+        const Jet<K> log_mean = log1p(mean);
+        Pack sum[odd_powers<K>] = {};
+        for (std::size_t i = 0; i < targets.count(n); ++i) {
+            const Target target = targets.target(n, i);
+            Pack factors[K + 1], own[K + 1] = {};
+            for (int m = 1; m <= K; ++m) factors[m] = broadcast(at(growth_, m, target.k)[n % lanes]);
+            add_powers(factors, load(w2 + target.k * units), own);
+            for (int m = 1; m <= K; ++m) own[m] = fma(broadcast(target.ratio), own[m], target.rest * moments[m]);
+            const Jet<K> log_target = log1p(compose(own, change));
+            for (int m = 1; m <= K; m += 2)
+                sum[m / 2] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], sum[m / 2]);
+        }
+        for (int m = 0; m < odd_powers<K>; ++m) store(odd + m * stride, scale * sum[m]);
+    }
+
+    double* at(double* array, int m, std::size_t k) const {
+        return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
+    }
+
     static Jet<K> scaled(Pack factor, const Jet<K>& a) {
         Jet<K> out{};
         for (int m = 1; m <= K; ++m) out.c[m] = factor * a.c[m];
         return out;
     }
 
-    // moments[m] += c_m w^m, c_m at c[(m - 1) stride].
-    void add_powers(const double* c, Pack w, Pack (&moments)[K + 1]) const {
+    // moments[m] += factors[m] w^m
+    static void add_powers(const Pack (&factors)[K + 1], Pack w, Pack (&moments)[K + 1]) {
         Pack power = w;
-        for (int m = 1; m <= K; ++m, power *= w) moments[m] += c[static_cast<std::size_t>(m - 1) * stride_] * power;
+        for (int m = 1; m <= K; ++m, power *= w) moments[m] = fma(factors[m], power, moments[m]);
     }
 
     // sum over m of moments[m] f^m
@@ -100,14 +130,13 @@ private:
         Jet<K> sum{};
         Jet<K> power = f;
         for (int m = 1; m <= K; ++m) {
-            for (int i = m; i <= K; ++i) sum.c[i] += moments[m] * power.c[i];
+            for (int i = m; i <= K; ++i) sum.c[i] = fma(moments[m], power.c[i], sum.c[i]);
             if (m < K) power = power * f;
         }
         return sum;
     }
 
-    const OutputState& out_;
-    std::size_t stride_;
+    std::size_t outputs_;
     double *growth_, *mean_, *odd_;
 };
 

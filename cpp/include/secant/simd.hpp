@@ -3,17 +3,28 @@
 #pragma once
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
+#include "views.hpp"
+
+#if defined(__GNUC__) && !defined(SECANT_SCALAR)
+#define SECANT_VECTORS 1
+#else
+#define SECANT_VECTORS 0
+#endif
+
+#if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace secant::SECANT_ISA {
 
-#if !defined(__GNUC__) || defined(SECANT_SCALAR)
+#if !SECANT_VECTORS
 constexpr std::size_t lanes = 1;
 using Pack = double;
 using Bits = std::uint64_t;
@@ -31,11 +42,28 @@ using Bits __attribute__((vector_size(8 * lanes))) = std::uint64_t;
 inline double lane(const Pack& p, std::size_t i) { return p[i]; }
 #endif
 
-// Whether a * b + c is rounded once.
+// a * b + c, rounded once where the processor can. The compiler is not to fuse by itself (-ffp-contract=off): it may do so
+// in one copy of a function and not in another, and a result would depend on which of them ran.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr bool fused = true;
 #else
 constexpr bool fused = false;
+#endif
+
+inline double fma(double a, double b, double c) { return fused ? std::fma(a, b, c) : a * b + c; }
+
+#if SECANT_VECTORS
+inline Pack fma(Pack a, Pack b, Pack c) {
+#if defined(__AVX512F__)
+    return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+    return _mm256_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+    return vfmaq_f64(c, a, b);
+#else
+    return a * b + c;
+#endif
+}
 #endif
 
 // x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
@@ -47,50 +75,39 @@ inline Pack load(const double* from) {
     return p;
 }
 
+// For a pack that is used more than once: GCC would load it anew each time, as an operand, and loads are scarcer.
+inline Pack load_once(const double* from) {
+    Pack p = load(from);
+#if SECANT_VECTORS && defined(__x86_64__)
+    asm("" : "+v"(p));
+#endif
+    return p;
+}
+
 inline void store(double* to, Pack p) { std::memcpy(to, &p, sizeof p); }
 
 // The first `count` lanes; the others are `rest`. Never touches memory past them.
 inline Pack load_part(const double* from, std::size_t count, double rest = 0.0) {
     if (count == lanes) return load(from);
+#if defined(__AVX512F__) && SECANT_VECTORS
+    return _mm512_mask_loadu_pd(broadcast(rest), static_cast<__mmask8>((1u << count) - 1), from);
+#else
     Pack p = broadcast(rest);
     std::memcpy(&p, from, count * sizeof(double));
     return p;
+#endif
 }
 
 inline void store_part(double* to, Pack p, std::size_t count) {
     if (count == lanes) return store(to, p);
+#if defined(__AVX512F__) && SECANT_VECTORS
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), p);
+#else
     std::memcpy(to, &p, count * sizeof(double));
+#endif
 }
 
 constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
-
-// The lanes of x in double, exactly.
-template <class X>
-Pack widen(const X* x) {
-    double v[lanes];
-    for (std::size_t l = 0; l < lanes; ++l) v[l] = static_cast<double>(x[l]);
-    return load(v);
-}
-
-// Appends the lanes of v that are not zero to `values`, and their numbers, counted from `first`, to `columns`. Returns how
-// many; up to a pack more may be written behind them.
-inline std::size_t append_nonzeros(Pack v, std::uint32_t first, std::uint32_t* columns, double* values) {
-#if defined(__AVX512F__) && !defined(SECANT_SCALAR)
-    const __mmask8 mask = _mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_NEQ_UQ);
-    const __m256i numbers = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    store(values, _mm512_maskz_compress_pd(mask, v));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(columns), _mm256_maskz_compress_epi32(mask, numbers));
-    return static_cast<std::size_t>(std::popcount(static_cast<unsigned>(mask)));
-#else
-    std::size_t count = 0;
-    for (std::size_t l = 0; l < lanes; ++l) {  // writes first and decides later: no branch to mispredict
-        columns[count] = first + static_cast<std::uint32_t>(l);
-        values[count] = lane(v, l);
-        count += lane(v, l) != 0.0;
-    }
-    return count;
-#endif
-}
 
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>

@@ -8,17 +8,26 @@
 namespace secant::SECANT_ISA {
 
 inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
-    GradientCall gradient = call.gradient;
-    for (std::size_t i = 0; i < call.iterations; ++i) {
-        gradient.batch.rows = call.indices + i * gradient.batch.size;
-        Workspace work(memory);
-        const GradientEngine engine(work, gradient, block_rows(gradient));
-        if (work.counting()) return work.bytes();
-        if (!engine.run()) break;
-        call.losses[i] = engine.loss();
-        *call.done = i + 1;
-        if (!std::isfinite(call.losses[i])) break;
-    }
+    const GradientCall& gradient = call.gradient;
+    Workspace work(memory);
+    const GradientEngine engine(work, gradient, block_rows(gradient), true);
+    if (work.counting()) return work.bytes();
+    parallel(gradient.threads, [&](const Team& team) {
+        engine.pack(team);
+        Batch batch = gradient.batch, next = gradient.batch;
+        for (std::size_t i = 0; i < call.iterations; ++i) {
+            batch.rows = call.indices + i * batch.size;
+            next.rows = batch.rows + batch.size;
+            if (!engine.run(team, batch)) break;
+            const double loss = engine.loss(team, batch, i + 1 < call.iterations ? &next : nullptr);
+            if (team.rank == 0) {
+                call.losses[i] = loss;
+                *call.done = i + 1;
+            }
+            if (!std::isfinite(loss)) break;
+        }
+        engine.unload(team);
+    });
     return 0;
 }
 

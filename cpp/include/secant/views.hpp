@@ -1,9 +1,15 @@
-// Non-owning views of the caller's arrays, and the table of kernels. Plain data only: what an instruction set compiles
-// never instantiates anything here.
+// Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets: members are
+// inlined by force, else the linker might keep the one copy of them that only some processors run.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+
+#ifdef _MSC_VER
+#define SECANT_INLINE __forceinline
+#else
+#define SECANT_INLINE [[gnu::always_inline]] inline
+#endif
 
 namespace secant {
 
@@ -13,17 +19,35 @@ struct View {
     std::size_t rows;
     std::size_t cols;
 
-    T* row(std::size_t n) const { return data + n * cols; }
+    SECANT_INLINE T* row(std::size_t n) const { return data + n * cols; }
 };
 
 using ConstMatrix = View<const double>;
 using Matrix = View<double>;
 
+// An input that is not zero: its column, counted from the first of its block, and the index of its value in a table.
+struct Entry {
+    std::uint8_t column, value;
+};
+
+// Rows of inputs are cut into blocks of so many columns: the weights from them stay in the L1 cache.
+constexpr std::size_t block_columns = 128;
+constexpr std::size_t blocks_of(std::size_t columns) { return (columns + block_columns - 1) / block_columns; }
+
+// Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
+struct IndexedRows {
+    const Entry* entries;
+    const std::size_t* starts;  // (N,) of each row in `entries`
+    const std::uint32_t* ends;  // (N, blocks) of each block, counted from the start of its row
+    const double* values;       // (256,)
+    const double* largest;      // (N,) max |x| of each row
+};
+
 // The inputs x(N,I), in the type they came in: pixels are widened exactly, one row at a time.
 struct Inputs {
-    enum class Type { uint8, float32, float64 };
+    enum class Type { uint8, float32, float64, indexed };
     Type type;
-    const void* data;
+    const void* data;  // (N,I) of that type; or IndexedRows
     std::size_t rows;
     std::size_t cols;
 };
@@ -34,7 +58,7 @@ struct Targets {
     const double* weights;
 
     // Those of sample n and all after it.
-    Targets from(std::size_t n, std::size_t classes) const {
+    SECANT_INLINE Targets from(std::size_t n, std::size_t classes) const {
         return labels ? Targets{labels + n, nullptr} : Targets{nullptr, weights + n * classes};
     }
 };
@@ -47,9 +71,9 @@ struct Network {
     const double* b2;
     bool sigmoid_output;
 
-    std::size_t inputs() const { return w1.rows; }
-    std::size_t hidden() const { return w1.cols; }
-    std::size_t outputs() const { return w2.cols; }
+    SECANT_INLINE std::size_t inputs() const { return w1.rows; }
+    SECANT_INLINE std::size_t hidden() const { return w1.cols; }
+    SECANT_INLINE std::size_t outputs() const { return w2.cols; }
 };
 
 // A mini-batch: rows `rows[0..size)` of x and t, or the first `size` where `rows` is null.
@@ -59,7 +83,7 @@ struct Batch {
     const std::int64_t* rows;
     std::size_t size;
 
-    std::size_t row(std::size_t n) const { return rows ? static_cast<std::size_t>(rows[n]) : n; }
+    SECANT_INLINE std::size_t row(std::size_t n) const { return rows ? static_cast<std::size_t>(rows[n]) : n; }
 };
 
 // Arrays in the shapes of the parameters: a gradient, or the parameters themselves where they are updated.
@@ -77,9 +101,9 @@ struct GradientReport {
 };
 
 // A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
-// then is thrown away.
+// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series.
 struct GradientCall {
-    enum class Method { derivative, automatic, direct };
+    enum class Method { derivative, series, automatic, direct };
     Network net;
     Batch batch;
     Method method;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 namespace secant::SECANT_ISA {
 
@@ -32,8 +33,10 @@ template <class Piece, class... Arguments>
 Piece* one_a_thread(Workspace& work, int threads, const Arguments&... arguments) {
     Piece* pieces = work.take<Piece>(static_cast<std::size_t>(threads));
     for (int thread = 0; thread < threads; ++thread) {
-        const Piece piece(work, arguments...);
-        if (!work.counting()) pieces[thread] = piece;
+        if (work.counting())
+            Piece(work, arguments...);
+        else
+            new (pieces + thread) Piece(work, arguments...);
     }
     return pieces;
 }

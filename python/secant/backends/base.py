@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.errors import UnsupportedError
+from secant.pixels import Rows
 from secant.validation import Floats
 
 OutputActivation = Literal["sigmoid", "identity"]
@@ -97,6 +98,10 @@ class Backend(Protocol):
         """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
         ...
 
+    def prepare(self, x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+        """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
+        ...
+
     def predict(self, net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
         """The network's output y (N, O)."""
         ...
@@ -121,9 +126,11 @@ class Backend(Protocol):
         h: float,
         learning_rate: float,
         n_threads: int,
-    ) -> Floats:
-        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and return the losses.
+        losses: list[float],
+    ) -> None:
+        """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each is that of its mini-batch after the update. The first that is not finite is the last.
+        Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
+        call has appended those of the iterations that it completed, and leaves the parameters as the last did.
         """
         ...

@@ -1,19 +1,22 @@
 """The compiled backend: secant._core, with the thread count and the output activation in the core's own terms."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
+from secant.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.validation import Floats
 
 name = "cpp"
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
+
+Rows.register(_core.IndexedInputs)
 
 # A child forked after a parallel region would wait for threads that it does not have.
 if hasattr(os, "register_at_fork"):
@@ -22,6 +25,12 @@ if hasattr(os, "register_at_fork"):
 
 def all_finite(array: NDArray[Any]) -> bool:
     return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
+
+
+def prepare(x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+    if isinstance(x, NormalizedPixels):
+        return cast(Rows, _core.index_inputs(x.pixels, NORMALIZED_VALUES)) or x[:]
+    return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
@@ -36,8 +45,7 @@ def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) 
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    name = "direct" if method == "direct" else "auto"
-    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, name, h, n_threads)
+    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
     info = GradientInfo(samples, bound)
     if method == "series":
         require_proven(info, h)
@@ -53,8 +61,9 @@ def train(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
-    return _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads)
+    losses: list[float],
+) -> None:
+    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:

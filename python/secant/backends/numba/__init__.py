@@ -4,6 +4,7 @@ from secant.backends.numba.compilation import compilation_noticed
 from secant.backends.numba.forward import all_finite, cross_entropy, predict, sigmoid, softmax
 from secant.backends.numba.gradients import gradient, numerical_gradient
 from secant.backends.numba.training import train
+from secant.backends.numpy.forward import prepare
 
 name = "numba"
 
@@ -15,6 +16,7 @@ __all__ = [
     "name",
     "numerical_gradient",
     "predict",
+    "prepare",
     "sigmoid",
     "softmax",
     "train",

@@ -94,7 +94,7 @@ def add_directly(
             else:
                 for unit in range(j, min(j + LANES, net.w2.shape[0])):
                     shift = h * hidden[row + Z, unit]
-                    w2t_sums[k, unit] += _output_difference(net, t, sample, output, o, k, shift, scratch) / (2 * h)
+                    w2t_sums[k, unit] += _output_difference(net, t, sample, output, o, k, shift) / (2 * h)
 
 
 @inlined
@@ -221,22 +221,37 @@ def _differences(
                 for k in range(net.outputs):
                     exponents[k] = _exponent(net, output, o, k, w2t[k, unit] * change) - common
                     mean += output[o + Y, k] * math.expm1(exponents[k])
-                difference += sign * _loss_change(t, sample, output, o, mean, exponents)
+                for k in range(t.shape[1]):
+                    if t[sample, k] != 0.0:
+                        factor, excess = math.exp(exponents[k]), math.expm1(exponents[k]) - mean
+                        change = _log_change(output[o + Y, k], factor / (1 + mean), excess / (1 + mean))
+                        difference -= sign * t[sample, k] * change
             scratch.differences[v, unit - j] = difference
 
 
 @inlined
-def _output_difference(
-    net: Network, t: Floats, sample: int, output: Floats, o: int, k: int, shift: float, scratch: Scratch
-) -> float:
-    """phi(shift) - phi(-shift) when a2_k alone is shifted."""
-    exponents = scratch.exponents
-    exponents[:] = 0.0
+def _output_difference(net: Network, t: Floats, sample: int, output: Floats, o: int, k: int, shift: float) -> float:
+    """phi(shift) - phi(-shift) when a2_k alone is shifted.
+
+    Growths are relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive
+    terms, and e_k - S = (1 - y_k) (e^q - 1).
+    """
+    y, others = output[o + Y, k], 0.0  # 1 - y would cancel
+    for target in range(net.outputs):
+        others += 0.0 if target == k else output[o + Y, target]
     difference = 0.0
     for sign in (1.0, -1.0):
-        exponents[k] = _exponent(net, output, o, k, sign * shift)
-        mean = output[o + Y, k] * math.expm1(exponents[k])
-        difference += sign * _loss_change(t, sample, output, o, mean, exponents)
+        q = _exponent(net, output, o, k, sign * shift)
+        below, above = max(min(q, 0.0), -700.0), max(min(-q, 0.0), -700.0)
+        own, other = math.exp(below), math.exp(above)
+        rise = math.expm1(below) - math.expm1(above)  # own - other; one of them is 1
+        total = others * other + y * own
+        for target in range(t.shape[1]):
+            if t[sample, target] != 0.0:
+                factor = own if target == k else other
+                excess = others * rise if target == k else -y * rise
+                change = _log_change(output[o + Y, target], factor / total, excess / total)
+                difference -= sign * t[sample, target] * change
     return difference
 
 
@@ -252,17 +267,9 @@ def _exponent(net: Network, output: Floats, o: int, k: int, u: float) -> float:
 
 
 @inlined
-def _loss_change(t: Floats, sample: int, output: Floats, o: int, mean: float, exponents: Floats) -> float:
-    """The change of the loss, given S and the changes of z2."""
-    total = 0.0
-    for k in range(t.shape[1]):
-        if t[sample, k] != 0.0:
-            y = output[o + Y, k]
-            r, _ = ratio(y)
-            gain = r * (math.expm1(exponents[k]) - mean) / (1 + mean)
-            if gain < -0.5:  # where the probability has all but vanished, it is computed as such
-                after = y * math.exp(exponents[k]) / (1 + mean)
-                total -= t[sample, k] * math.log((LOG_OFFSET + after) / (y + LOG_OFFSET))
-            else:
-                total -= t[sample, k] * math.log1p(gain)
-    return total
+def _log_change(y: float, factor: float, excess: float) -> float:
+    """The change of log(y + 1e-7) when y is multiplied by ``factor``, which is 1 + ``excess``."""
+    r, _ = ratio(y)
+    if r * excess < -0.5:  # where the probability has all but vanished, it is computed as such
+        return math.log((LOG_OFFSET + y * factor) / (y + LOG_OFFSET))
+    return math.log1p(r * excess)

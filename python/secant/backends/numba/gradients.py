@@ -13,6 +13,9 @@ from secant.backends.numba.tasks import (
     AUTO,
     DERIVATIVE,
     DIRECT,
+    DIRECTLY,
+    ORDER,
+    SERIES,
     Step,
     descend,
     make_samples,
@@ -20,6 +23,8 @@ from secant.backends.numba.tasks import (
     scratch_for,
 )
 from secant.validation import Floats
+
+ORDERS = {"auto": AUTO, "series": SERIES, "direct": DIRECT, "derivative": DERIVATIVE}
 
 _MOST_ROWS = 128
 _SLICE = 1_000_000_000
@@ -29,10 +34,7 @@ _SLICE = 1_000_000_000
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    order = DIRECT if method == "direct" else AUTO
-    grads, report = gradient_of_rows(net, x, t, np.arange(len(x)), order, h, n_threads)
-    *counts, cut = report.tolist()
-    info = GradientInfo({order: int(count) for order, count in enumerate(counts) if count}, cut)
+    grads, info = gradient_of_rows(net, x, t, np.arange(len(x)), ORDERS[method], h, n_threads)
     if method == "series":
         require_proven(info, h)
     return grads, info
@@ -44,25 +46,27 @@ def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) 
 
 def gradient_of_rows(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], chosen: NDArray[np.int64], order: int, h: float, n_threads: int
-) -> tuple[Gradients, Floats]:
-    """The mean over the chosen samples, and the report (see `State`)."""
+) -> tuple[Gradients, GradientInfo]:
+    """The mean over the chosen samples, and how it was computed."""
     own = network(net)
     size, hidden = len(chosen), len(net.b1)
     threads = choose_threads(n_threads, size * cost(own, order))
-    mass = 1.0 if t.ndim == 1 else max(1.0, float(t.sum(axis=1).max()))
-    step = Step(order, h, mass, 0.0, 0 if order == DERIVATIVE else threads)
+    step = Step(order, h, 0.0, 0 if order == DERIVATIVE else threads)
     state = make_state(own, 1)
-    report = np.zeros(LENGTH + 1)
+    counts, bound = [0] * LENGTH, 0.0
     a_block = min(_MOST_ROWS, block_rows(own, order))
     for first in range(0, size, a_block):
         block = chosen[first : first + a_block]
         rows, samples = find_rows(x, block, n_threads), make_samples(own, len(block))
         run(descend, threads, own, rows, weights(t[block], own.outputs), samples, state, step, own=scratch_for(own))
-        report[:-1] += state.report[:-1]
-        report[-1] = max(report[-1], state.report[-1])
+        directly = int(state.plan[DIRECTLY])
+        counts[0] += directly
+        counts[int(state.plan[ORDER])] += len(block) - directly
+        bound = max(bound, float(state.bounds[1]))
     w1, w2 = state.w1_sums[:, :hidden], state.w2t_sums.T
     sums = (w1[:-1], w1[-1], np.ascontiguousarray(w2[:hidden]), w2[hidden])
-    return Gradients(*(part / size for part in sums)), report
+    info = GradientInfo({order: count for order, count in enumerate(counts) if count}, bound)
+    return Gradients(*(part / size for part in sums)), info
 
 
 def cost(net: Network, order: int) -> int:

@@ -27,7 +27,7 @@ class Samples(NamedTuple):
 
     hidden: Floats  # (N * HIDDEN_ROWS, H')
     output: Floats  # (N * OUTPUT_ROWS, O')
-    orders: NDArray[np.int64]  # (N,), 0 for a sample that is evaluated directly
+    directly: NDArray[np.bool_]  # (N,), whether a sample is evaluated directly
     losses: Floats  # (N,)
 
 
@@ -177,14 +177,14 @@ def _log1p_to_3(m1: Any, m2: Any, m3: Any, f1: Any, f2: Any, f3: Any) -> tuple[A
 
 
 @inlined
-def contract_inputs(rows: Rows, first: int, s: Samples, turn: int, h: float, sums: Floats) -> None:
+def contract_inputs(rows: Rows, first: int, s: Samples, order: int, turn: int, h: float, sums: Floats) -> None:
     """sums[i, j] += sum over n and odd m of h^(m-1) x[n,i]^m c_m[n,j], for the inputs i of a turn.
 
     Sample n is row ``first + n`` of ``rows``. Sums have one order, whoever computes them.
     """
-    for n in range(len(s.orders)):
-        order, odd = s.orders[n], n * HIDDEN_ROWS + ODD
-        for e in range(rows.starts[first + n, turn], rows.starts[first + n, turn + 1] if order else 0):
+    for n in range(len(s.directly)):
+        odd, begin, end = n * HIDDEN_ROWS + ODD, rows.starts[first + n, turn], rows.starts[first + n, turn + 1]
+        for e in range(begin, begin if s.directly[n] else end):
             i, value = rows.columns[first + n, e], rows.values[first + n, e]
             x, square = broadcast(value), broadcast((h * value) * (h * value))
             if order <= 3:
@@ -200,11 +200,11 @@ def contract_inputs(rows: Rows, first: int, s: Samples, turn: int, h: float, sum
 
 
 @inlined
-def contract_units(s: Samples, k: int, h: float, sums: Floats) -> None:
+def contract_units(s: Samples, order: int, k: int, h: float, sums: Floats) -> None:
     """sums[k, j] += sum over n and odd m of h^(m-1) z[n,j]^m c_m[n,k], for one output k."""
-    for n in range(len(s.orders)):
-        order, odd = s.orders[n], n * OUTPUT_ROWS + ODD
-        for j in range(0, sums.shape[1] if order else 0, LANES):
+    for n in range(len(s.directly)):
+        odd = n * OUTPUT_ROWS + ODD
+        for j in range(0, 0 if s.directly[n] else sums.shape[1], LANES):
             z = load(s.hidden, n * HIDDEN_ROWS + Z, j)
             square = (h * z) * (h * z)
             term = broadcast(s.output[odd + order // 2, k])

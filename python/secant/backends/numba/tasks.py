@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secant.backends.numba.compilation import SOURCES, inlined, kernel
 from secant.backends.numba.direct import Scratch, add_directly, make_scratch, terms_needed
 from secant.backends.numba.forward import TURN, Network, Rows, Y, aligned, forward, loss_row
-from secant.backends.numba.jets import LENGTH
 from secant.backends.numba.packs import LANES
 from secant.backends.numba.parallel import Counters, claim, finish, wait
 from secant.backends.numba.series import (
@@ -32,14 +32,17 @@ from secant.backends.numba.series import (
 from secant.backends.numpy import bound
 from secant.validation import Floats
 
-AUTO, DIRECT, DERIVATIVE = -1, 0, 1
-"""The order of every sample's series, but for AUTO: the smallest that is proven."""
+AUTO, SERIES, DIRECT, DERIVATIVE = -2, -1, 0, 1
+"""The order of the series; AUTO and SERIES take what is proven, and SERIES refuses samples where nothing is."""
+
+ORDER, DIRECTLY, STOPPED, DONE = range(4)
+"""What `State.plan` says: the order of the series, how many samples are evaluated directly, whether nothing more is to
+be done, and how many iterations were completed."""
 
 _SAMPLES_A_TASK = 4
 
 _fill_discs = inlined(bound.fill_discs)
-_largest_shift = inlined(bound.largest_shift)
-_remainder = inlined(bound.remainder)
+_proven_order = inlined(bound.proven_order)
 
 
 class Step(NamedTuple):
@@ -47,20 +50,19 @@ class Step(NamedTuple):
 
     order: int
     h: float
-    mass: float  # the largest sum over k of t_k; 0: that of the mini-batch
     rate: float  # what the sums are multiplied by and added to the parameters; 0: neither
     strips: int  # of hidden units
 
 
 class State(NamedTuple):
-    """What belongs to the mini-batch as a whole. The sums are zero before."""
+    """What belongs to the mini-batch as a whole. The sums and the plan are zero before."""
 
     w2t: Floats  # (O, H'), w2 transposed, without its bias
     w1_sums: Floats  # (I+1, H')
     w2t_sums: Floats  # (O, H')
+    plan: NDArray[np.int64]
     discs: Floats  # (3, 16), see bound.fill_discs
-    largest: Floats  # largest[order], the largest input for which it is proven; largest[0] is max |W2|
-    report: Floats  # report[order], how many samples had it; the last is the truncation bound
+    bounds: Floats  # max |W2|, and the truncation bound
     losses: Floats  # (iterations,)
 
 
@@ -79,8 +81,8 @@ def make_state(net: Network, iterations: int) -> State:
     """For so many mini-batches, the sums zero."""
     w2t = (net.outputs, net.w1.shape[1])
     state = State(
-        aligned(*w2t), aligned(*net.w1.shape), aligned(*w2t), np.empty((3, bound.DISCS)), np.empty(LENGTH),
-        np.empty(LENGTH + 1), np.empty(iterations),
+        aligned(*w2t), aligned(*net.w1.shape), aligned(*w2t), np.zeros(4, np.int64), np.empty((3, bound.DISCS)),
+        np.full(2, -1.0), np.empty(iterations),
     )  # fmt: skip
     for sums in (state.w2t, state.w1_sums, state.w2t_sums):
         sums[...] = 0
@@ -97,8 +99,8 @@ def descend(
     net: Network, rows: Rows, t: Floats, s: Samples, state: State, step: Step, scratch: Scratch, counters: Counters,
     sources: int = SOURCES,
 ) -> None:  # fmt: skip
-    """Take the gradient of each mini-batch, len(s.orders) rows of ``rows`` and t after the other."""
-    size = len(s.orders)
+    """Take the gradient of each mini-batch, len(s.directly) rows of ``rows`` and t after the other."""
+    size = len(s.directly)
     turns = rows.starts.shape[1] - 1
     forward_tasks = -(-size // _SAMPLES_A_TASK)
     phases = (1, forward_tasks, step.strips, turns + net.outputs, forward_tasks if step.rate else 0)
@@ -113,26 +115,25 @@ def descend(
             task -= phases[phase]
             phase += 1
         wait(counters, number - task)
-        if phase > 0 and iteration > 0 and not math.isfinite(state.losses[iteration - 1]):
-            number = finish(counters)
-            continue
         first = iteration * size
         begin, end = task * _SAMPLES_A_TASK, min(size, (task + 1) * _SAMPLES_A_TASK)
-        if phase == 0:
-            if iteration > 0:
-                _conclude(iteration - 1, rows, first - size, s, state, step)
-            if iteration < len(state.losses):
-                _prepare(net, t, first, size, state, step)
+        if state.plan[STOPPED]:
+            pass
+        elif phase == 0:
+            if iteration > 0 and step.rate:
+                _conclude(iteration, s, state)
+            if iteration < len(state.losses) and not state.plan[STOPPED]:
+                _prepare(net, rows, t, first, s, state, step)
         elif phase == 1:
             for n in range(begin, end):
                 _expand_sample(net, rows, t, first + n, s, n, state, step, scratch)
         elif phase == 2:
             _evaluate_strip(net, rows, t, first, s, state, step, task, scratch)
         elif phase == 3 and task < turns:
-            contract_inputs(rows, first, s, task, step.h, state.w1_sums)
+            contract_inputs(rows, first, s, state.plan[ORDER], task, step.h, state.w1_sums)
             _update_inputs(net, state, step, task)
         elif phase == 3:
-            contract_units(s, task - turns, step.h, state.w2t_sums)
+            contract_units(s, state.plan[ORDER], task - turns, step.h, state.w2t_sums)
             _update_units(net, state, step, task - turns)
         else:
             for n in range(begin, end):
@@ -144,27 +145,56 @@ def descend(
 
 
 @inlined
-def _prepare(net: Network, t: Floats, first: int, size: int, state: State, step: Step) -> None:
-    """Transpose w2, and find up to which input each order is proven."""
+def _conclude(iteration: int, s: Samples, state: State) -> None:
+    """After so many iterations: the loss of the last."""
+    total = 0.0
+    for n in range(len(s.losses)):
+        total += s.losses[n]
+    state.losses[iteration - 1] = total / len(s.losses)
+    state.plan[DONE] = iteration
+    state.plan[STOPPED] = not math.isfinite(total)
+
+
+@inlined
+def _prepare(net: Network, rows: Rows, t: Floats, first: int, s: Samples, state: State, step: Step) -> None:
+    """Transpose w2, and decide how each sample is computed."""
     largest_weight = 0.0
     for j in range(len(net.w2) - 1):
         for k in range(net.outputs):
             state.w2t[k, j] = net.w2[j, k]
             largest_weight = max(largest_weight, abs(net.w2[j, k]))
-    state.largest[0] = largest_weight
-    mass = max(1.0, step.mass)
-    if step.mass == 0.0:
-        for n in range(first, first + size):
-            own = 0.0
-            for k in range(net.outputs):
-                own += t[n, k]
-            mass = max(mass, own)
-    if step.order == AUTO:
-        _fill_discs(state.discs, net.sigmoid_output, largest_weight, mass)
-        rho, hidden, output = state.discs[0], state.discs[1], state.discs[2]
-        for order in bound.ORDERS:
-            proven = _largest_shift(rho, output, order) >= step.h
-            state.largest[order] = _largest_shift(rho, hidden, order) / step.h if proven else 0.0
+    if step.order < 0 and largest_weight != state.bounds[0]:
+        _fill_discs(state.discs, net.sigmoid_output, largest_weight)
+    state.bounds[0] = largest_weight
+    size = len(s.directly)
+    largest, mass = 0.0, 0.0
+    for n in range(size):
+        largest = max(largest, rows.largest[first + n])
+        own = 0.0
+        for k in range(net.outputs):
+            own += t[first + n, k]
+        mass = max(mass, own)
+    order, cut = step.order, 0.0
+    if order < 0:
+        order, cut = _proven_order(state.discs, step.h, largest, mass)
+    directly = 0
+    for n in range(size):
+        s.directly[n] = order == 0
+        directly += order == 0
+    if order == 0 and step.order < 0:  # not for all of them
+        largest = 0.0
+        for n in range(size):
+            own_order, _ = _proven_order(state.discs, step.h, rows.largest[first + n], mass)
+            if own_order:
+                s.directly[n] = False
+                directly -= 1
+                largest = max(largest, rows.largest[first + n])
+        if directly < size:
+            order, cut = _proven_order(state.discs, step.h, largest, mass)
+    state.plan[ORDER] = order
+    state.plan[DIRECTLY] = directly
+    state.plan[STOPPED] = step.order == SERIES and directly > 0
+    state.bounds[1] = cut
 
 
 @inlined
@@ -173,16 +203,10 @@ def _expand_sample(
 ) -> None:
     h, o = n * HIDDEN_ROWS, n * OUTPUT_ROWS
     forward(net, rows, sample, s.hidden, h, s.output, o)
-    order = step.order
-    if order == AUTO:
-        order = 0
-        for proven in bound.ORDERS:
-            if order == 0 and rows.largest[sample] <= state.largest[proven]:
-                order = proven
-    s.orders[n] = order
-    if order == 0:
-        grow(net, s.output, o, terms_needed(step.h, rows.largest[sample], state.largest[0]), scratch.memory)
+    if s.directly[n]:
+        grow(net, s.output, o, terms_needed(step.h, rows.largest[sample], state.bounds[0]), scratch.memory)
         return
+    order = state.plan[ORDER]
     grow(net, s.output, o, max(order, 3), scratch.memory)
     expand_outputs(t, sample, s.output, o, order, scratch.memory)
     if order <= 3:
@@ -197,9 +221,9 @@ def _evaluate_strip(
 ) -> None:
     packs = state.w2t.shape[1] // LANES
     begin, end = packs * strip // step.strips * LANES, packs * (strip + 1) // step.strips * LANES
-    for n in range(len(s.orders)):
-        if s.orders[n] == 0 and begin < end:
-            terms = terms_needed(step.h, rows.largest[first + n], state.largest[0])
+    for n in range(len(s.directly)):
+        if s.directly[n] and begin < end:
+            terms = terms_needed(step.h, rows.largest[first + n], state.bounds[0])
             add_directly(
                 net, state.w2t, rows, first + n, t, s, n, step.h, terms, begin, end, scratch,
                 state.w1_sums, state.w2t_sums,
@@ -221,27 +245,3 @@ def _update_units(net: Network, state: State, step: Step, k: int) -> None:
         for j in range(len(net.w2)):
             net.w2[j, k] += step.rate * state.w2t_sums[k, j]
         state.w2t_sums[k] = 0.0
-
-
-@inlined
-def _conclude(iteration: int, rows: Rows, first: int, s: Samples, state: State, step: Step) -> None:
-    """After an iteration: its loss, or how its samples were expanded."""
-    if step.rate:
-        total = 0.0 if iteration == 0 else 0.0 * state.losses[iteration - 1]  # once NaN, always NaN
-        for n in range(len(s.losses)):
-            total += s.losses[n]
-        state.losses[iteration] = total / len(s.losses)
-        return
-    state.report[:] = 0.0
-    for n in range(len(s.orders)):
-        state.report[s.orders[n]] += 1
-    if step.order == AUTO:
-        for order in bound.ORDERS:
-            largest = 0.0
-            for n in range(len(s.orders)):
-                if s.orders[n] == order:
-                    largest = max(largest, rows.largest[first + n])
-            if largest:
-                rho, hidden, output = state.discs[0], state.discs[1], state.discs[2]
-                cut = _remainder(rho, hidden, order, step.h * largest, step.h)
-                state.report[-1] = max(state.report[-1], cut, _remainder(rho, output, order, step.h, step.h))

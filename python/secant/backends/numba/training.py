@@ -1,5 +1,6 @@
 """Gradient descent: many mini-batches in one call of compiled code."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -8,22 +9,23 @@ from numpy.typing import NDArray
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import SOURCES, kernel
 from secant.backends.numba.forward import Network, cross_entropy, find_rows, network, predict_rows
-from secant.backends.numba.gradients import block_rows, cost, gradient_of_rows, weights
+from secant.backends.numba.gradients import ORDERS, block_rows, cost, gradient_of_rows, weights
 from secant.backends.numba.parallel import choose_threads, run
 from secant.backends.numba.tasks import (
-    AUTO,
     DERIVATIVE,
-    DIRECT,
+    DONE,
+    STOPPED,
     Step,
     descend,
     make_samples,
     make_state,
     scratch_for,
 )
+from secant.interrupts import held_interrupts
 from secant.validation import Floats
 
-_ORDERS = {"derivative": DERIVATIVE, "auto": AUTO, "direct": DIRECT}
-_INPUTS_A_CALL = 2**20
+_MOST_INPUTS, _MOST_ITERATIONS = 2**20, 2**11
+"""That a call takes: memory is bounded, and Ctrl-C does not wait long."""
 
 
 def train(
@@ -35,33 +37,30 @@ def train(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
-    order = _ORDERS[method]
-    own = network(net)
-    batch = indices.shape[1]
-    a_block = block_rows(own, order)
-    if batch > a_block:
-        return _train_by_blocks(net, x, t, indices, order, h, learning_rate, n_threads)
+    losses: list[float],
+) -> None:
+    order, batch, own = ORDERS[method], indices.shape[1], network(net)
+    if batch > block_rows(own, order):
+        return _train_by_blocks(net, x, t, indices, order, h, learning_rate, n_threads, losses)
     threads = choose_threads(n_threads, batch * cost(own, order))
-    step = Step(order, h, 0.0, -learning_rate / batch, 0 if order == DERIVATIVE else threads)
+    step = Step(order, h, -learning_rate / batch, 0 if order == DERIVATIVE else threads)
     samples = make_samples(own, batch)
-    a_call = max(1, min(a_block, _INPUTS_A_CALL // x.shape[1]) // batch)
-    losses = []
+    most_rows = min(block_rows(own, order), _MOST_INPUTS // x.shape[1])
+    a_call = min(max(1, most_rows // batch), _MOST_ITERATIONS)
     for first in range(0, len(indices), a_call):
         chosen = indices[first : first + a_call].reshape(-1)
-        rows = find_rows(x, chosen, n_threads)
+        rows, targets = find_rows(x, chosen, n_threads), weights(t[chosen], own.outputs)
         state = make_state(own, len(chosen) // batch)
-        run(descend, threads, own, rows, weights(t[chosen], own.outputs), samples, state, step, own=scratch_for(own))
-        _write_back(own, *net[:4])
-        losses.append(state.losses)
-        if not np.isfinite(state.losses[-1]):
-            break
-    return _to_the_first_that_is_not_finite(np.concatenate(losses))
+        with held_interrupts():
+            run(descend, threads, own, rows, targets, samples, state, step, own=scratch_for(own))
+            _write_back(own, *net[:4])
+            losses += state.losses[: state.plan[DONE]].tolist()
+        if state.plan[STOPPED]:
+            return
 
 
 @kernel
 def _write_back(own: Network, w1: Floats, b1: Floats, w2: Floats, b2: Floats, sources: int = SOURCES) -> None:
-    """All of it or nothing: Ctrl-C does not come between."""
     for source, w, b in ((own.w1, w1, b1), (own.w2, w2, b2)):
         for i in range(len(w)):
             for j in range(len(b)):
@@ -79,19 +78,14 @@ def _train_by_blocks(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
+    losses: list[float],
+) -> None:
     """For mini-batches that are larger than a block of samples."""
-    losses = []
     for batch in indices:
         grads, _ = gradient_of_rows(net, x, t, batch, order, h, n_threads)
-        for param, grad in zip(net[:4], grads, strict=True):
-            param -= learning_rate * grad
-        losses.append(cross_entropy(predict_rows(net, x, batch, n_threads), t[batch]))
-        if not np.isfinite(losses[-1]):
-            break
-    return np.array(losses)
-
-
-def _to_the_first_that_is_not_finite(losses: Floats) -> Floats:
-    bad = ~np.isfinite(losses)
-    return losses[: bad.argmax() + 1] if bad.any() else losses
+        with held_interrupts():
+            for param, grad in zip(net[:4], grads, strict=True):
+                param -= learning_rate * grad
+            losses.append(cross_entropy(predict_rows(net, x, batch, n_threads), t[batch]))
+        if not math.isfinite(losses[-1]):
+            return

@@ -1,6 +1,6 @@
 """The reference backend: what the compiled one must reproduce, in NumPy as plain as can be."""
 
-from secant.backends.numpy.forward import cross_entropy, predict, sigmoid, softmax
+from secant.backends.numpy.forward import cross_entropy, predict, prepare, sigmoid, softmax
 from secant.backends.numpy.gradients import gradient, numerical_gradient
 from secant.backends.numpy.training import train
 from secant.validation import all_finite
@@ -14,6 +14,7 @@ __all__ = [
     "name",
     "numerical_gradient",
     "predict",
+    "prepare",
     "sigmoid",
     "softmax",
     "train",

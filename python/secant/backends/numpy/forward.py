@@ -1,11 +1,12 @@
 """The forward pass: affine, sigmoid, affine, sigmoid, softmax; and the loss."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
+from secant.pixels import NormalizedPixels, Rows
 from secant.validation import Floats
 
 LOG_OFFSET = 1e-7
@@ -40,6 +41,10 @@ def activations(net: Parameters, x: Floats) -> tuple[Floats, Floats]:
         z1 = sigmoid(x @ net.W1 + net.b1)
         a2 = z1 @ net.W2 + net.b2
     return z1, sigmoid(a2) if net.output_activation == "sigmoid" else a2
+
+
+def prepare(x: NDArray[Any] | Rows) -> NDArray[Any]:
+    return x[:] if isinstance(x, NormalizedPixels) else cast("NDArray[Any]", x)
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:

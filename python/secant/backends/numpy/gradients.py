@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
-from secant.backends.numpy import bound
+from secant.backends.numpy.bound import DISCS, fill_discs, proven_order
 from secant.backends.numpy.central_difference import central_difference
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.series import summed_series
@@ -22,14 +22,16 @@ def numerical_gradient(
 ) -> tuple[Gradients, GradientInfo]:
     if method == "direct":
         return _by_loop(net, x, t, h), GradientInfo({0: len(x)}, 0.0)
-    orders, info = _proven_orders(net, x, t, h)
+    proven, order, bound = _plan(net, x, t, h)
+    by_series, by_loop = int(proven.sum()), int((~proven).sum())
+    info = GradientInfo({key: count for key, count in ((0, by_loop), (order, by_series)) if count}, bound)
     if method == "series":
         require_proven(info, h)
     parts = []
-    for order, count in info.samples.items():
-        rows = orders == order
-        mean = _by_series(net, x[rows], t[rows], h, order) if order else _by_loop(net, x[rows], t[rows], h)
-        parts.append(Gradients(*(count / len(x) * part for part in mean)))
+    if by_series:
+        parts.append(_scaled(by_series / len(x), _by_series(net, x[proven], t[proven], h, order)))
+    if by_loop:
+        parts.append(_scaled(by_loop / len(x), _by_loop(net, x[~proven], t[~proven], h)))
     return reduce(_sum, parts), info
 
 
@@ -58,25 +60,18 @@ def _sum(a: Gradients, b: Gradients) -> Gradients:
     return Gradients(*map(np.add, a, b))
 
 
-def _proven_orders(
-    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float
-) -> tuple[NDArray[np.int64], GradientInfo]:
-    """The smallest order that is proven for each sample, 0 where none is; and what that makes of the mini-batch."""
-    mass = 1.0 if t.ndim == 1 else max(1.0, float(t.sum(axis=1).max()))
-    largest_weight = float(np.abs(net.W2).max())
-    table = np.empty((3, bound.DISCS))
-    bound.fill_discs(table, net.output_activation == "sigmoid", largest_weight, mass)
-    rho, hidden, output = table.tolist()
-    largest = np.maximum(1.0, np.abs(x).max(axis=1))  # a bias is the weight of an input of 1
-    orders = np.zeros(len(x), np.int64)
-    for order in reversed(bound.ORDERS):
-        if bound.largest_shift(rho, output, order) >= h:
-            orders[largest <= bound.largest_shift(rho, hidden, order) / h] = order
+def _scaled(factor: float, a: Gradients) -> Gradients:
+    return Gradients(*(factor * part for part in a))
 
-    samples, cut = {}, 0.0
-    for order, count in zip(*(a.tolist() for a in np.unique(orders, return_counts=True)), strict=True):
-        samples[order] = count
+
+def _plan(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> tuple[NDArray[np.bool_], int, float]:
+    """Which samples have a proven order, (N,); the one that suffices for all of them, and the bound of what it cuts."""
+    discs = np.empty((3, DISCS))
+    fill_discs(discs, net.output_activation == "sigmoid", float(np.abs(net.W2).max()))
+    mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
+    inputs = np.abs(x).max(axis=1).astype(np.float64)  # the largest of each sample
+    for largest in np.unique(inputs)[::-1].tolist():
+        order, bound = proven_order(discs, h, largest, mass)
         if order:
-            r = h * float(largest[orders == order].max())
-            cut = max(cut, bound.remainder(rho, hidden, order, r, h), bound.remainder(rho, output, order, h, h))
-    return orders, GradientInfo(samples, cut)
+            return inputs <= largest, order, bound
+    return np.zeros(len(x), np.bool_), 0, 0.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from secant.backends.base import Parameters
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.gradients import gradient, numerical_gradient
-from secant.validation import Floats
+from secant.interrupts import held_interrupts
 
 
 def train(
@@ -21,16 +21,16 @@ def train(
     h: float,
     learning_rate: float,
     n_threads: int,
-) -> Floats:
-    losses = []
+    losses: list[float],
+) -> None:
     for batch in indices:
         if method == "derivative":
             grads = gradient(net, x[batch], t[batch])
         else:
             grads, _ = numerical_gradient(net, x[batch], t[batch], h, method)
-        for param, grad in zip((net.W1, net.b1, net.W2, net.b2), grads, strict=True):
-            param -= learning_rate * grad
-        losses.append(cross_entropy(predict(net, x[batch]), t[batch]))
+        with held_interrupts():
+            for param, grad in zip((net.W1, net.b1, net.W2, net.b2), grads, strict=True):
+                param -= learning_rate * grad
+            losses.append(cross_entropy(predict(net, x[batch]), t[batch]))
         if not math.isfinite(losses[-1]):
             break
-    return np.array(losses)

@@ -1,0 +1,91 @@
+// Inputs that are mostly zero, and elsewhere have one of 256 values, in two bytes for each that is not zero. Made once for
+// many mini-batches.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include "views.hpp"
+
+namespace secant {
+
+class IndexedInputs {
+public:
+    // Of x(rows,cols), or of table[x] where there is a table of 256 values; that of 0 must be 0. Nothing where more than half
+    // are not zero, or they have more than 256 values.
+    template <class X>
+    static std::optional<IndexedInputs> make(const X* x, std::size_t rows, std::size_t cols, const double* table) {
+        const std::size_t size = rows * cols;
+        const auto count = size - static_cast<std::size_t>(std::count(x, x + size, X{0}));
+        IndexedInputs made(rows, cols);
+        if (count > size / 2) return {};
+        made.entries_.reserve(count);
+        made.starts_.reserve(rows);
+        made.ends_.reserve(rows * blocks_of(cols));
+        made.largest_.reserve(rows);
+        for (std::size_t n = 0; n < rows; ++n)
+            if (!made.append(x + n * cols, table)) return {};
+        return made;
+    }
+
+    Inputs inputs() {
+        view_ = {entries_.data(), starts_.data(), ends_.data(), values_.data(), largest_.data()};
+        return {Inputs::Type::indexed, &view_, rows_, cols_};
+    }
+
+    std::size_t rows() const { return rows_; }
+    std::size_t cols() const { return cols_; }
+
+private:
+    IndexedInputs(std::size_t rows, std::size_t cols) : rows_(rows), cols_(cols) { slots_.fill(empty); }
+
+    template <class X>
+    bool append(const X* x, const double* table) {
+        const std::size_t start = entries_.size();
+        starts_.push_back(start);
+        double largest = 0.0;
+        for (std::size_t first = 0; first < cols_; first += block_columns) {
+            for (std::size_t i = first; i < std::min(cols_, first + block_columns); ++i) {
+                if (x[i] == 0) continue;
+                const double value = table ? table[static_cast<std::uint8_t>(x[i])] : static_cast<double>(x[i]);
+                const int index = index_of(value);
+                if (index < 0) return false;
+                entries_.push_back({static_cast<std::uint8_t>(i - first), static_cast<std::uint8_t>(index)});
+                largest = std::max(largest, std::abs(value));
+            }
+            ends_.push_back(static_cast<std::uint32_t>(entries_.size() - start));
+        }
+        largest_.push_back(largest);
+        return true;
+    }
+
+    // The number of a value, which it gets when it comes first; -1 where there are too many.
+    int index_of(double value) {
+        std::size_t slot = (std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u) >> (64 - slot_bits);  // Fibonacci hashing
+        while (slots_[slot] != empty && values_[slots_[slot]] != value) slot = (slot + 1) % slots_.size();
+        if (slots_[slot] == empty) {
+            if (count_ == values_.size()) return -1;
+            values_[count_] = value;
+            slots_[slot] = static_cast<std::uint16_t>(count_++);
+        }
+        return slots_[slot];
+    }
+
+    static constexpr int slot_bits = 10;
+    static constexpr std::uint16_t empty = 0xffff;
+
+    std::size_t rows_, cols_, count_ = 0;
+    std::array<std::uint16_t, 1 << slot_bits> slots_;
+    std::array<double, 256> values_{};
+    std::vector<Entry> entries_;
+    std::vector<std::size_t> starts_;
+    std::vector<std::uint32_t> ends_;
+    std::vector<double> largest_;
+    IndexedRows view_{};
+};
+
+}  // namespace secant

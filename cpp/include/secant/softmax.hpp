@@ -1,0 +1,87 @@
+// Softmax, to 2 ulp whatever the range of its input.
+#pragma once
+
+#include <algorithm>
+
+#include "elementary.hpp"
+#include "views.hpp"
+
+namespace secant::SECANT_ISA {
+
+// The sum of packs with what each addition rounded off kept beside it (two-sum).
+class CompensatedSum {
+public:
+    void add(Pack x) {
+        const Pack next = sum_ + x;
+        const Pack part = next - sum_;
+        lost_ += (sum_ - (next - part)) + (x - part);
+        sum_ = next;
+    }
+    Pack lane_totals() const { return sum_ + lost_; }
+    double total() const {
+        double sum = 0.0, lost = 0.0;
+        for (std::size_t i = 0; i < lanes; ++i) {
+            const double x = lane(sum_, i);
+            const double next = sum + x;
+            const double part = next - sum;
+            lost += (sum - (next - part)) + (x - part) + lane(lost_, i);
+            sum = next;
+        }
+        return sum + lost;
+    }
+
+private:
+    Pack sum_{}, lost_{};
+};
+
+// exp(v - top). 2 ulp: the difference hands the rounding error it makes (two-sum) to exp.
+inline Pack exp_difference(Pack v, Pack top) {
+    const Pack difference = v - top;
+    const Pack part = difference - v;
+    const Pack lost = (v - (difference - part)) - (top + part);
+    return exp(difference, lost);
+}
+
+// out_k = exp(x_k - max x) / sum, of one row: lanes run along it.
+inline void softmax_row(const double* x, double* out, std::size_t size) {
+    const double top = *std::max_element(x, x + size);
+    CompensatedSum sum;
+    for (std::size_t k = 0; k < size; k += lanes) {
+        const std::size_t count = std::min(lanes, size - k);
+        store_part(out + k, exp_difference(load_part(x + k, count, top), broadcast(top)), count);
+        sum.add(load_part(out + k, count));
+    }
+    const double total = sum.total();
+    map(out, out, size, [total](Pack e) { return e / total; });
+}
+
+// The same for as many rows as a pack has lanes, a lane each: x_k of them all at x + k * lanes.
+inline void softmax_lanes(const double* x, double* out, std::size_t size) {
+    Pack top = load(x);
+    for (std::size_t k = 1; k < size; ++k) top = maximum(top, load(x + k * lanes));
+    CompensatedSum sum;
+    for (std::size_t k = 0; k < size; ++k) {
+        const Pack e = exp_difference(load(x + k * lanes), top);
+        sum.add(e);
+        store(out + k * lanes, e);
+    }
+    const Pack total = sum.lane_totals();
+    for (std::size_t k = 0; k < size; ++k) store(out + k * lanes, load(out + k * lanes) / total);
+}
+
+// out(N,O) = softmax of each row of x.  2 ulp.
+inline void softmax(ConstMatrix x, Matrix out) {
+    constexpr std::size_t few = 4 * lanes;  // too few to fill packs along a row
+    std::size_t n = 0;
+    for (; x.cols < few && n + lanes <= x.rows; n += lanes) {
+        double turned[few * lanes];
+        for (std::size_t k = 0; k < x.cols; ++k)
+            for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
+        softmax_lanes(turned, turned, x.cols);
+        for (std::size_t k = 0; k < x.cols; ++k)
+            for (std::size_t l = 0; l < lanes; ++l) out.row(n + l)[k] = turned[k * lanes + l];
+    }
+    for (; n < x.rows; ++n) softmax_row(x.row(n), out.row(n), x.cols);
+}
+
+}  // namespace secant::SECANT_ISA

@@ -1,0 +1,94 @@
+// The targets of a block of samples, in groups as the output layer's arrays are: lanes run over samples.
+#pragma once
+
+#include <algorithm>
+
+#include "elementary.hpp"
+#include "views.hpp"
+#include "workspace.hpp"
+
+namespace secant::SECANT_ISA {
+
+// A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7), `rest` is 1 - ratio.
+struct Target {
+    std::size_t k;
+    double weight;
+    double ratio;
+    double rest;
+};
+
+// The i-th target of each sample of a group, as one pack a field; the class as a number. Where a sample has no i-th target
+// all are zero.
+struct TargetPacks {
+    Pack k, weight, ratio, rest;
+};
+
+class TargetLists {
+public:
+    TargetLists(Workspace& work, const Targets& t, std::size_t outputs, std::size_t most)
+        : t_(t),
+          outputs_(outputs),
+          longest_(t.labels ? 1 : outputs),
+          counts_(work.take<std::size_t>(pad(most))),
+          fields_(work.take<double>(pad(most) * longest_ * fields)) {}
+
+    // The sum of the weights of sample `from`.
+    double mass(std::size_t from) const {
+        double sum = 0.0;
+        for (std::size_t k = 0; !t_.labels && k < outputs_; ++k) sum += t_.weights[from * outputs_ + k];
+        return t_.labels ? 1.0 : sum;
+    }
+
+    // Sample `from` of the targets is that of sample n, whose class k has the probability y[k * lanes].
+    void fill(std::size_t n, std::size_t from, const double* y) const {
+        counts_[n] = 0;
+        const auto add = [&](std::size_t k, double weight) {
+            const double sum = y[k * lanes] + log_offset;
+            double* to = field(n, counts_[n]++);
+            to[0] = static_cast<double>(k);
+            to[lanes] = weight;
+            to[2 * lanes] = y[k * lanes] / sum;
+            to[3 * lanes] = log_offset / sum;
+        };
+        if (t_.labels) return add(static_cast<std::size_t>(t_.labels[from]), 1.0);
+        const double* weights = t_.weights + from * outputs_;
+        for (std::size_t k = 0; k < outputs_; ++k)
+            if (weights[k] != 0.0) add(k, weights[k]);
+    }
+
+    // Makes a whole group of those filled, of which samples [begin, end) exist.
+    void complete(std::size_t begin, std::size_t end) const {
+        for (std::size_t n = begin; n < begin + lanes; ++n)
+            for (std::size_t i = n < end ? counts_[n] : 0; i < most(begin, end); ++i)
+                for (std::size_t f = 0; f < fields; ++f) field(n, i)[f * lanes] = 0.0;
+    }
+
+    // The most targets that one of them has.
+    std::size_t most(std::size_t begin, std::size_t end) const {
+        return *std::max_element(counts_ + begin, counts_ + end);
+    }
+
+    std::size_t count(std::size_t n) const { return counts_[n]; }
+    Target target(std::size_t n, std::size_t i) const {
+        const double* from = field(n, i);
+        return {static_cast<std::size_t>(from[0]), from[lanes], from[2 * lanes], from[3 * lanes]};
+    }
+    TargetPacks packs(std::size_t begin, std::size_t i) const {
+        const double* from = field(begin, i);
+        return {load(from), load(from + lanes), load(from + 2 * lanes), load(from + 3 * lanes)};
+    }
+
+private:
+    static constexpr std::size_t fields = 4;
+
+    double* field(std::size_t n, std::size_t i) const {
+        return fields_ + (n / lanes * longest_ + i) * fields * lanes + n % lanes;
+    }
+
+    const Targets& t_;
+    std::size_t outputs_, longest_;
+    std::size_t* counts_;
+    double* fields_;
+};
+
+}  // namespace secant::SECANT_ISA

@@ -1,0 +1,53 @@
+"""Inputs that are not plain arrays: pixels that are normalised when they are read, and what a backend has prepared."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def normalized(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return x / 255 in float32, as the chapter does."""
+    return np.divide(pixels, 255, dtype=np.float32)
+
+
+NORMALIZED_VALUES = normalized(np.arange(256, dtype=np.uint8)).astype(np.float64)
+"""What each of the 256 pixels becomes."""
+
+
+class Rows(ABC):
+    """Samples (N, ...) in another form than an array. They were an array once, and finite."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """That of the array."""
+
+    @abstractmethod
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the array."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        return self.shape[0]
+
+
+class NormalizedPixels(Rows):
+    """uint8 pixels (N, ...) that become float32 when they are read, some samples at a time."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.pixels = pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the pixels."""
+        return self.pixels.shape
+
+    def __getitem__(self, samples: Any) -> NDArray[np.float32]:
+        """Return the samples that an index or a slice names."""
+        return normalized(self.pixels[samples])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return them all."""
+        return self[:] if dtype is None else self[:].astype(dtype)
