@@ -4,7 +4,6 @@ import importlib
 import inspect
 import io
 import pkgutil
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -95,34 +94,40 @@ def test_numba_without_its_compiler_is_refused(run_python):
     assert done.stderr.endswith("ImportError: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT\n")
 
 
-class Nobody:
-    """A pool whose threads never come."""
+class Queue:
+    """Where the caller puts work for helpers."""
 
-    def submit(self, *_):
-        return Future()
+    def __init__(self, put):
+        self.put = put
 
 
-class Exhausted:
-    """A pool that cannot start a thread."""
+def nobody(monkeypatch, helpers):
+    """No helper ever comes."""
+    helpers.ready, helpers.work = lambda wanted: wanted, Queue(lambda work: None)
 
-    def submit(self, *_):
+
+def eager(monkeypatch, helpers):
+    """The helpers are done before the caller begins."""
+    helpers.ready, helpers.work = lambda wanted: wanted, Queue(lambda work: work())
+
+
+def exhausted(monkeypatch, helpers):
+    """No thread can be started."""
+
+    def start(_):
         raise RuntimeError("can't start new thread")
 
-
-class Eager:
-    """A pool whose thread is done before the caller begins."""
-
-    def submit(self, function, *arguments):
-        function(*arguments)
-        return Future()
+    monkeypatch.setattr(parallel.Thread, "start", start)
 
 
-@pytest.mark.parametrize("pool", [Nobody, Exhausted, Eager], ids=lambda pool: pool.__name__)
-def test_the_work_is_done_by_whoever_is_there(monkeypatch, pool):
+@pytest.mark.parametrize("who", [nobody, eager, exhausted], ids=lambda who: who.__name__)
+def test_the_work_is_done_by_whoever_is_there(monkeypatch, who):
     net, x, t = cases.mnist(100, "numba")
     calls = [lambda n, m=m: net.numerical_gradient(x, t, method=m, n_threads=n) for m in ("direct", "series")]
     expected = [call(1) for call in calls]
-    monkeypatch.setattr(parallel, "_pool", pool())
+    helpers = parallel._Helpers()
+    monkeypatch.setattr(parallel, "_helpers", helpers)
+    who(monkeypatch, helpers)
     for call, right in zip(calls, expected, strict=True):
         got = call(3)
         assert all(np.array_equal(got[name], right[name]) for name in right)

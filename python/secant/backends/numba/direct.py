@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from secant.backends.numba.compilation import inlined
 from secant.backends.numba.elementary import as_bits
-from secant.backends.numba.forward import ZC, Network, Rows, Y, Z, aligned
 from secant.backends.numba.jets import LENGTH
-from secant.backends.numba.packs import LANES, broadcast, load, store
+from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, ZC, Network, Y, Z
+from secant.backends.numba.packs import LANES, aligned, broadcast, load, store
+from secant.backends.numba.rows import TURN, Rows
 from secant.backends.numba.series import (
     GROWTH,
-    HIDDEN_ROWS,
     MOMENTS,
-    OUTPUT_ROWS,
     OWN,
     Samples,
     moments,
@@ -36,6 +35,8 @@ class Scratch(NamedTuple):
     """A thread's own memory. The different values of a row are numbered: equal inputs have equal responses."""
 
     memory: Floats  # (., 8): series of packs, those of each class from OWN on
+    sums: Floats  # (TURN, H')
+    cubes: Floats  # (N, 4)
     values: Floats  # (I+1,), the different values
     shifts: Floats  # (I+1,), expm1(h |value|)
     differences: Floats  # (I+1, 8): phi(h |value|) - phi(-h |value|), of a pack of hidden units
@@ -44,11 +45,13 @@ class Scratch(NamedTuple):
     slots: NDArray[np.int32]  # a hash table, a power of two in size
 
 
-def make_scratch(inputs: int, outputs: int) -> Scratch:
-    """For a network I-H-O."""
+def make_scratch(inputs: int, hidden: int, outputs: int, samples: int) -> Scratch:
+    """For a network I-H'-O, and a mini-batch."""
     size = inputs + 1
     return Scratch(
         aligned(OWN + outputs * LENGTH, LANES),
+        aligned(TURN, hidden),
+        np.empty((samples, 4)),
         np.empty(size),
         np.empty(size),
         aligned(size, LANES),

@@ -1,4 +1,4 @@
-"""exp and sigmoid without a branch, so that LLVM makes vectors of loops over them; the C++ core has the same ones."""
+"""exp, sigmoid and softmax without a branch, so that LLVM makes vectors of loops over them."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from llvmlite import ir
 from numba import types
 
 from secant.backends.numba.compilation import inlined, intrinsic
+from secant.validation import Floats
 
 # ln 2 in two parts; the first has 32 significant bits, so its product with an exponent is exact (fdlibm, e_exp.c).
 _LN2_HIGH = 6.93147180369123816490e-01
@@ -79,3 +80,21 @@ def sigmoid(a: float) -> tuple[float, float]:
     large = rough - rough * lost
     small = e * large
     return (large if a > 0.0 else small), (small if a > 0.0 else large)
+
+
+@inlined
+def softmax_row(x: Floats, row: int, out: Floats, to: int, size: int) -> None:
+    """exp(x[row]) over its sum, of so many elements. What subtracting the largest rounds off is handed to exp."""
+    top = x[row, 0]
+    for k in range(1, size):
+        top = x[row, k] if x[row, k] > top else top
+    for k in range(out.shape[1]):
+        difference = x[row, k] - top
+        part = difference - x[row, k]
+        lost = (x[row, k] - (difference - part)) - (top + part)
+        out[to, k] = exp(difference, lost if lost == lost else 0.0)
+    total = 0.0
+    for k in range(size):
+        total += out[to, k]
+    for k in range(size):
+        out[to, k] /= total

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
-from secant.backends.numba.forward import Network, find_rows, network
 from secant.backends.numba.jets import LENGTH
+from secant.backends.numba.layers import Network, network
 from secant.backends.numba.parallel import choose_threads, run
+from secant.backends.numba.rows import rows_of
 from secant.backends.numba.tasks import (
     AUTO,
     DERIVATIVE,
@@ -17,10 +18,9 @@ from secant.backends.numba.tasks import (
     ORDER,
     SERIES,
     Step,
-    descend,
+    descent,
     make_samples,
     make_state,
-    scratch_for,
 )
 from secant.validation import Floats
 
@@ -48,25 +48,24 @@ def gradient_of_rows(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], chosen: NDArray[np.int64], order: int, h: float, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
     """The mean over the chosen samples, and how it was computed."""
-    own = network(net)
-    size, hidden = len(chosen), len(net.b1)
+    own, size = network(net), len(chosen)
     threads = choose_threads(n_threads, size * cost(own, order))
-    step = Step(order, h, 0.0, 0 if order == DERIVATIVE else threads)
-    state = make_state(own, 1)
+    (inputs, hidden), outputs = net.W1.shape, own.outputs
+    w1, w2 = np.empty((inputs + 1, hidden)), np.empty((hidden + 1, outputs))
+    state = make_state(own, 1, (w1, w2))
     counts, bound = [0] * LENGTH, 0.0
     a_block = min(_MOST_ROWS, block_rows(own, order))
     for first in range(0, size, a_block):
         block = chosen[first : first + a_block]
-        rows, samples = find_rows(x, block, n_threads), make_samples(own, len(block))
-        run(descend, threads, own, rows, weights(t[block], own.outputs), samples, state, step, own=scratch_for(own))
+        step = Step(order, h, 1 / size, False, first > 0, 0 if order == DERIVATIVE else threads)
+        (rows, find), samples = rows_of(x, block), make_samples(own, len(block))
+        run(threads, find, descent(own, rows, weights(t[block], outputs), samples, state, step))
         directly = int(state.plan[DIRECTLY])
         counts[0] += directly
         counts[int(state.plan[ORDER])] += len(block) - directly
         bound = max(bound, float(state.bounds[1]))
-    w1, w2 = state.w1_sums[:, :hidden], state.w2t_sums.T
-    sums = (w1[:-1], w1[-1], np.ascontiguousarray(w2[:hidden]), w2[hidden])
     info = GradientInfo({order: count for order, count in enumerate(counts) if count}, bound)
-    return Gradients(*(part / size for part in sums)), info
+    return Gradients(w1[:-1], w1[-1], w2[:-1], w2[-1]), info
 
 
 def cost(net: Network, order: int) -> int:

@@ -6,12 +6,14 @@ LLVM makes of it what the processor has: one, two or four registers. A product a
 import operator
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import models, overload, register_model
 from numba.np.arrayobj import make_array
 
-from secant.backends.numba.compilation import intrinsic
+from secant.backends.numba.compilation import inlined, intrinsic
+from secant.validation import Floats
 
 LANES = 8
 
@@ -33,9 +35,22 @@ class _PackModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, _VECTOR)
 
 
+def aligned(rows: int, columns: int) -> Floats:
+    """A matrix, not initialised, that begins at a cache line."""
+    memory = np.empty(rows * columns + LANES)
+    first = -memory.__array_interface__["data"][0] // 8 % LANES
+    return memory[first : first + rows * columns].reshape(rows, columns)
+
+
 def pad(size: int) -> int:
     """The next multiple of a pack's lanes."""
     return -(-size // LANES) * LANES
+
+
+@inlined
+def pairs(size: int) -> int:
+    """How much of a row of whole packs is pairs of packs: they are worked on together, one behind them alone."""
+    return size // (2 * LANES) * (2 * LANES)
 
 
 def _pointer(context: Any, builder: Any, kind: Any, vector: Any, array: Any, i: Any, j: Any) -> Any:

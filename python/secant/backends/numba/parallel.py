@@ -10,8 +10,9 @@ result does not depend on who did which.
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -44,29 +45,47 @@ def choose_threads(asked: int, multiplications: int) -> int:
     return max_threads() if multiplications >= _ENOUGH_FOR_THREADS else 1
 
 
-def run(kernel: Callable[..., Any], threads: int, *arguments: Any, own: Callable[[], tuple[Any, ...]] = tuple) -> None:
-    """Call ``kernel(*arguments, *own(), counters)`` here and in ``threads - 1`` other threads; all tasks are done then.
+def run(threads: int, *calls: Callable[[Counters], None]) -> None:
+    """Make calls of kernels, one after the other, here and in ``threads - 1`` other threads: until all is done."""
+    shares = [(call, np.zeros(16, np.int64)) for call in calls]
 
-    What ``own`` returns belongs to a thread.
-    """
-    counters: Counters = np.zeros(16, np.int64)
-    helpers = []
-    with suppress(RuntimeError):  # no more threads can be started: there will be less help
-        helpers += [_pool.submit(kernel, *arguments, *own(), counters) for _ in range(threads - 1)]
-    kernel(*arguments, *own(), counters)
-    for helper in helpers:
-        helper.cancel()
+    def work() -> None:
+        for call, counters in shares:
+            call(counters)
 
-
-def _start_pool() -> None:
-    global _pool
-    _pool = ThreadPoolExecutor(_MOST_THREADS, "secant")
+    for _ in range(_helpers.ready(threads - 1)):
+        _helpers.work.put(work)
+    work()
 
 
-_pool: ThreadPoolExecutor
-_start_pool()
+class _Helpers:
+    """Threads that wait for work. One that comes too late finds no task left."""
+
+    def __init__(self) -> None:
+        self.work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._started = 0
+
+    def ready(self, wanted: int) -> int:
+        """How many there are, of so many wanted."""
+        with suppress(RuntimeError):  # no more can be started
+            while self._started < wanted:
+                Thread(target=self._help, name="secant", daemon=True).start()
+                self._started += 1
+        return min(self._started, wanted)
+
+    def _help(self) -> None:
+        while True:
+            self.work.get()()
+
+
+def _forget_helpers() -> None:
+    global _helpers
+    _helpers = _Helpers()
+
+
+_helpers = _Helpers()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_pool)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=_forget_helpers)  # a child has none of its parent's threads
 
 
 @intrinsic

@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from secant.backends.numba import jets
 from secant.backends.numba.compilation import inlined
-from secant.backends.numba.forward import ZC, Network, Rows, Y, Z
-from secant.backends.numba.packs import LANES, broadcast, load, store
+from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, ZC, Network, Y, Z
+from secant.backends.numba.packs import LANES, broadcast, load, pairs, store
+from secant.backends.numba.rows import TURN, Rows
 from secant.backends.numpy.forward import LOG_OFFSET
 from secant.validation import Floats
 
 ODD = 2
-"""Row ODD + m // 2 of a sample has the odd coefficients of s^m, of the units of a layer. Before it are Z and ZC."""
+"""Row ODD + m // 2 of a sample has the odd coefficients of s^m, of the units of a layer."""
 GROWTH = Y
-"""Row GROWTH + m has the coefficients of s^m of the growths of softmax numerators, in the shift of a2, after Y."""
-HIDDEN_ROWS, OUTPUT_ROWS = 7, 17
+"""Row GROWTH + m has the coefficients of s^m of the growths of softmax numerators, in the shift of a2."""
 
 # Rows of a thread's own memory, where series of packs are.
 CHANGE, MOMENTS, MEAN, LOG_MEAN, TARGET, LOG_TARGET, POWER, OWN = (jets.LENGTH * i for i in range(8))
@@ -137,7 +137,7 @@ def expand_hidden_to_3(
 ) -> None:
     """As `expand_hidden`, for orders 1 and 3, which nearly all samples have: written out, and all of it in registers.
 
-    The growths are those of order 3. Of order 1, c_3 is 0.
+    Of order 1, what is computed of c_3 means nothing.
     """
     g = o + GROWTH
     for j in range(0, hidden.shape[1], LANES):
@@ -149,8 +149,9 @@ def expand_hidden_to_3(
         for k in range(w2t.shape[0]):
             w, y = load(w2t, k, j), output[o + Y, k]
             m1 += (y * output[g + 1, k]) * w
-            m2 += (y * output[g + 2, k]) * (w * w)
-            m3 += (y * output[g + 3, k]) * (w * w * w)
+            if order == 3:
+                m2 += (y * output[g + 2, k]) * (w * w)
+                m3 += (y * output[g + 3, k]) * (w * w * w)
         mean1, mean3 = _log1p_to_3(m1, m2, m3, f1, f2, f3)
         odd1, odd3 = broadcast(0.0), broadcast(0.0)
         for k in range(t.shape[1]):
@@ -164,7 +165,7 @@ def expand_hidden_to_3(
                 odd1 += t[sample, k] * (mean1 - target1)
                 odd3 += t[sample, k] * (mean3 - target3)
         store(hidden, h + ODD, j, odd1)
-        store(hidden, h + ODD + 1, j, odd3 if order == 3 else broadcast(0.0))
+        store(hidden, h + ODD + 1, j, odd3)
 
 
 @inlined
@@ -177,31 +178,87 @@ def _log1p_to_3(m1: Any, m2: Any, m3: Any, f1: Any, f2: Any, f3: Any) -> tuple[A
 
 
 @inlined
-def contract_inputs(rows: Rows, first: int, s: Samples, order: int, turn: int, h: float, sums: Floats) -> None:
-    """sums[i, j] += sum over n and odd m of h^(m-1) x[n,i]^m c_m[n,j], for the inputs i of a turn.
+def contract_inputs(
+    rows: Rows, first: int, s: Samples, order: int, turn: int, size: int, h: float, sums: Floats, cubes: Floats
+) -> None:
+    """Add to row i of ``sums`` the sum over n and odd m of h^(m-1) x[n,i]^m c_m[n,j], for input i < size of a turn.
 
     Sample n is row ``first + n`` of ``rows``. Sums have one order, whoever computes them.
     """
+    full = order <= 3
+    for n in range(first, first + len(s.directly)):
+        full &= rows.starts[n, turn + 1] - rows.starts[n, turn] == size and not s.directly[n - first]
+    done = size // 4 * 4 if full else 0
+    for i in range(0, done, 4):
+        _contract_full(rows, first, s, order, turn, i, h, sums, cubes)
     for n in range(len(s.directly)):
-        odd, begin, end = n * HIDDEN_ROWS + ODD, rows.starts[first + n, turn], rows.starts[first + n, turn + 1]
-        for e in range(begin, begin if s.directly[n] else end):
-            i, value = rows.columns[first + n, e], rows.values[first + n, e]
-            x, square = broadcast(value), broadcast((h * value) * (h * value))
-            if order <= 3:
-                for j in range(0, sums.shape[1], LANES):
-                    term = load(s.hidden, odd, j) + square * load(s.hidden, odd + 1, j)
-                    store(sums, i, j, load(sums, i, j) + x * term)
-            else:
-                for j in range(0, sums.shape[1], LANES):
-                    term = load(s.hidden, odd + order // 2, j)
-                    for m in range(order // 2 - 1, -1, -1):
-                        term = term * square + load(s.hidden, odd + m, j)
-                    store(sums, i, j, load(sums, i, j) + x * term)
+        if s.directly[n]:
+            continue
+        begin, end = rows.starts[first + n, turn] + done, rows.starts[first + n, turn + 1]
+        width = sums.shape[1] if order <= 3 else 0
+        for j in range(0, pairs(width), 2 * LANES):
+            a1, a3 = _first_two(s, n, order, j)
+            b1, b3 = _first_two(s, n, order, j + LANES)
+            for e in range(begin, end):
+                i, value = rows.columns[first + n, e] - turn * TURN, rows.values[first + n, e]
+                x, square = broadcast(value), broadcast(_square(value, h, order))
+                store(sums, i, j, load(sums, i, j) + x * (a1 + square * a3))
+                store(sums, i, j + LANES, load(sums, i, j + LANES) + x * (b1 + square * b3))
+        for j in range(pairs(width), width, LANES):
+            a1, a3 = _first_two(s, n, order, j)
+            for e in range(begin, end):
+                i, value = rows.columns[first + n, e] - turn * TURN, rows.values[first + n, e]
+                store(sums, i, j, load(sums, i, j) + value * (a1 + _square(value, h, order) * a3))
+        for e in range(begin, end if order > 3 else begin):
+            i, value = rows.columns[first + n, e] - turn * TURN, rows.values[first + n, e]
+            x, square = broadcast(value), broadcast(_square(value, h, order))
+            for j in range(0, sums.shape[1], LANES):
+                term = broadcast(0.0)
+                for m in range(order // 2, -1, -1):
+                    term = term * square + load(s.hidden, n * HIDDEN_ROWS + ODD + m, j)
+                store(sums, i, j, load(sums, i, j) + x * term)
+
+
+@inlined
+def _contract_full(
+    rows: Rows, first: int, s: Samples, order: int, turn: int, i: int, h: float, sums: Floats, cubes: Floats
+) -> None:
+    """The same for four inputs that are not zero in any sample: their sums stay in registers."""
+    size, values = len(s.directly), rows.values
+    for n in range(size):
+        for k in range(4):
+            x = values[first + n, rows.starts[first + n, turn] + i + k]
+            cubes[n, k] = _square(x, h, order) * x
+    for j in range(0, sums.shape[1], LANES):
+        a, b, c, d = load(sums, i, j), load(sums, i + 1, j), load(sums, i + 2, j), load(sums, i + 3, j)
+        for n in range(size):
+            c1, c3 = _first_two(s, n, order, j)
+            e = rows.starts[first + n, turn] + i
+            a += values[first + n, e] * c1 + cubes[n, 0] * c3
+            b += values[first + n, e + 1] * c1 + cubes[n, 1] * c3
+            c += values[first + n, e + 2] * c1 + cubes[n, 2] * c3
+            d += values[first + n, e + 3] * c1 + cubes[n, 3] * c3
+        store(sums, i, j, a)
+        store(sums, i + 1, j, b)
+        store(sums, i + 2, j, c)
+        store(sums, i + 3, j, d)
+
+
+@inlined
+def _first_two(s: Samples, n: int, order: int, j: int) -> tuple[Any, Any]:
+    """The coefficients c_1 and c_3 of a pack of hidden units; of order 1 there is no c_3."""
+    row = n * HIDDEN_ROWS + ODD
+    return load(s.hidden, row, j), load(s.hidden, row + 1, j) if order > 1 else broadcast(0.0)
+
+
+@inlined
+def _square(x: float, h: float, order: int) -> float:
+    return (h * x) * (h * x) if order > 1 else 0.0
 
 
 @inlined
 def contract_units(s: Samples, order: int, k: int, h: float, sums: Floats) -> None:
-    """sums[k, j] += sum over n and odd m of h^(m-1) z[n,j]^m c_m[n,k], for one output k."""
+    """Add to row 0 of ``sums`` the sum over n and odd m of h^(m-1) z[n,j]^m c_m[n,k], for output k."""
     for n in range(len(s.directly)):
         odd = n * OUTPUT_ROWS + ODD
         for j in range(0, 0 if s.directly[n] else sums.shape[1], LANES):
@@ -210,4 +267,4 @@ def contract_units(s: Samples, order: int, k: int, h: float, sums: Floats) -> No
             term = broadcast(s.output[odd + order // 2, k])
             for m in range(order // 2 - 1, -1, -1):
                 term = term * square + s.output[odd + m, k]
-            store(sums, k, j, load(sums, k, j) + z * term)
+            store(sums, 0, j, load(sums, 0, j) + z * term)

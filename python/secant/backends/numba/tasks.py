@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 
 from secant.backends.numba.compilation import SOURCES, inlined, kernel
 from secant.backends.numba.direct import Scratch, add_directly, make_scratch, terms_needed
-from secant.backends.numba.forward import TURN, Network, Rows, Y, aligned, forward, loss_row
-from secant.backends.numba.packs import LANES
+from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, Network, Y, forward, loss_row
+from secant.backends.numba.packs import LANES, aligned
 from secant.backends.numba.parallel import Counters, claim, finish, wait
+from secant.backends.numba.rows import TURN, Rows
 from secant.backends.numba.series import (
-    HIDDEN_ROWS,
-    OUTPUT_ROWS,
     Samples,
     contract_inputs,
     contract_units,
@@ -50,16 +49,20 @@ class Step(NamedTuple):
 
     order: int
     h: float
-    rate: float  # what the sums are multiplied by and added to the parameters; 0: neither
+    scale: float  # what sums over samples are multiplied by
+    training: bool  # whether they are then added to the parameters, and the loss is taken
+    again: bool  # whether they are added to `State.w1_out` and `State.w2_out`, else written there
     strips: int  # of hidden units
 
 
 class State(NamedTuple):
-    """What belongs to the mini-batch as a whole. The sums and the plan are zero before."""
+    """What belongs to the mini-batch as a whole. w2t and the plan are zero before."""
 
     w2t: Floats  # (O, H'), w2 transposed, without its bias
-    w1_sums: Floats  # (I+1, H')
+    w1_sums: Floats  # (I+1, H'), of samples that are evaluated directly
     w2t_sums: Floats  # (O, H')
+    w1_out: Floats  # (I+1, H), the gradient; a bias is the last row
+    w2_out: Floats  # (H+1, O)
     plan: NDArray[np.int64]
     discs: Floats  # (3, 16), see bound.fill_discs
     bounds: Floats  # max |W2|, and the truncation bound
@@ -72,38 +75,43 @@ def make_samples(net: Network, size: int) -> Samples:
     return Samples(
         aligned(size * HIDDEN_ROWS, hidden),
         aligned(size * OUTPUT_ROWS, outputs),
-        np.empty(size, np.int64),
+        np.empty(size, np.bool_),
         np.empty(size),
     )
 
 
-def make_state(net: Network, iterations: int) -> State:
-    """For so many mini-batches, the sums zero."""
+def make_state(net: Network, iterations: int, out: tuple[Floats, Floats]) -> State:
+    """For so many mini-batches; ``out`` becomes w1_out and w2_out."""
     w2t = (net.outputs, net.w1.shape[1])
     state = State(
-        aligned(*w2t), aligned(*net.w1.shape), aligned(*w2t), np.zeros(4, np.int64), np.empty((3, bound.DISCS)),
+        aligned(*w2t), aligned(*net.w1.shape), aligned(*w2t), *out, np.zeros(4, np.int64), np.empty((3, bound.DISCS)),
         np.full(2, -1.0), np.empty(iterations),
     )  # fmt: skip
-    for sums in (state.w2t, state.w1_sums, state.w2t_sums):
-        sums[...] = 0
+    state.w2t[...] = 0
     return state
 
 
-def scratch_for(net: Network) -> Callable[[], tuple[Scratch]]:
-    """What makes the memory of a thread."""
-    return lambda: (make_scratch(len(net.w1) - 1, net.outputs),)
+def descent(
+    net: Network, rows: Rows, t: Floats, samples: Samples, state: State, step: Step
+) -> Callable[[Counters], None]:
+    """The call that takes the gradients of mini-batches, the next len(samples.directly) rows of ``rows`` and t each."""
+
+    def call(counters: Counters) -> None:
+        scratch = make_scratch(len(net.w1) - 1, net.w1.shape[1], net.outputs, len(samples.directly))
+        _descend(net, rows, t, samples, state, step, scratch, counters)
+
+    return call
 
 
 @kernel
-def descend(
+def _descend(
     net: Network, rows: Rows, t: Floats, s: Samples, state: State, step: Step, scratch: Scratch, counters: Counters,
     sources: int = SOURCES,
 ) -> None:  # fmt: skip
-    """Take the gradient of each mini-batch, len(s.directly) rows of ``rows`` and t after the other."""
     size = len(s.directly)
     turns = rows.starts.shape[1] - 1
     forward_tasks = -(-size // _SAMPLES_A_TASK)
-    phases = (1, forward_tasks, step.strips, turns + net.outputs, forward_tasks if step.rate else 0)
+    phases = (1, forward_tasks, step.strips, turns + net.outputs, forward_tasks if step.training else 0)
     tasks_an_iteration = phases[0] + phases[1] + phases[2] + phases[3] + phases[4]
     tasks = tasks_an_iteration * len(state.losses) + 1
     number = claim(counters)
@@ -120,26 +128,24 @@ def descend(
         if state.plan[STOPPED]:
             pass
         elif phase == 0:
-            if iteration > 0 and step.rate:
+            if iteration > 0 and step.training:
                 _conclude(iteration, s, state)
             if iteration < len(state.losses) and not state.plan[STOPPED]:
                 _prepare(net, rows, t, first, s, state, step)
         elif phase == 1:
+            forward(net, rows, first + begin, first + end, s.hidden, s.output, begin)
             for n in range(begin, end):
                 _expand_sample(net, rows, t, first + n, s, n, state, step, scratch)
         elif phase == 2:
             _evaluate_strip(net, rows, t, first, s, state, step, task, scratch)
         elif phase == 3 and task < turns:
-            contract_inputs(rows, first, s, state.plan[ORDER], task, step.h, state.w1_sums)
-            _update_inputs(net, state, step, task)
+            _sum_inputs(net, rows, first, s, state, step, task, scratch.sums, scratch.cubes)
         elif phase == 3:
-            contract_units(s, state.plan[ORDER], task - turns, step.h, state.w2t_sums)
-            _update_units(net, state, step, task - turns)
+            _sum_units(net, s, state, step, task - turns, scratch.sums)
         else:
+            forward(net, rows, first + begin, first + end, s.hidden, s.output, begin)
             for n in range(begin, end):
-                o = n * OUTPUT_ROWS
-                forward(net, rows, first + n, s.hidden, n * HIDDEN_ROWS, s.output, o)
-                s.losses[n] = loss_row(s.output, o + Y, t, first + n)
+                s.losses[n] = loss_row(s.output, n * OUTPUT_ROWS + Y, t, first + n)
         number = finish(counters)
     wait(counters, tasks)
 
@@ -202,12 +208,11 @@ def _expand_sample(
     net: Network, rows: Rows, t: Floats, sample: int, s: Samples, n: int, state: State, step: Step, scratch: Scratch
 ) -> None:
     h, o = n * HIDDEN_ROWS, n * OUTPUT_ROWS
-    forward(net, rows, sample, s.hidden, h, s.output, o)
     if s.directly[n]:
         grow(net, s.output, o, terms_needed(step.h, rows.largest[sample], state.bounds[0]), scratch.memory)
         return
     order = state.plan[ORDER]
-    grow(net, s.output, o, max(order, 3), scratch.memory)
+    grow(net, s.output, o, order, scratch.memory)
     expand_outputs(t, sample, s.output, o, order, scratch.memory)
     if order <= 3:
         expand_hidden_to_3(state.w2t, t, sample, s.hidden, h, s.output, o, order)
@@ -219,8 +224,12 @@ def _expand_sample(
 def _evaluate_strip(
     net: Network, rows: Rows, t: Floats, first: int, s: Samples, state: State, step: Step, strip: int, scratch: Scratch
 ) -> None:
+    if state.plan[DIRECTLY] == 0:
+        return
     packs = state.w2t.shape[1] // LANES
     begin, end = packs * strip // step.strips * LANES, packs * (strip + 1) // step.strips * LANES
+    state.w1_sums[:, begin:end] = 0.0
+    state.w2t_sums[:, begin:end] = 0.0
     for n in range(len(s.directly)):
         if s.directly[n] and begin < end:
             terms = terms_needed(step.h, rows.largest[first + n], state.bounds[0])
@@ -231,17 +240,34 @@ def _evaluate_strip(
 
 
 @inlined
-def _update_inputs(net: Network, state: State, step: Step, turn: int) -> None:
-    if step.rate:
-        for i in range(turn * TURN, min(len(net.w1), (turn + 1) * TURN)):
-            for j in range(net.w1.shape[1]):
-                net.w1[i, j] += step.rate * state.w1_sums[i, j]
-                state.w1_sums[i, j] = 0.0
+def _sum_inputs(
+    net: Network, rows: Rows, first: int, s: Samples, state: State, step: Step, turn: int, sums: Floats, cubes: Floats
+) -> None:
+    """The gradient of the weights from the inputs of a turn."""
+    inputs = range(turn * TURN, min(len(net.w1), (turn + 1) * TURN))
+    for i in inputs:
+        for j in range(sums.shape[1]):
+            sums[i - inputs.start, j] = state.w1_sums[i, j] if state.plan[DIRECTLY] else 0.0
+    contract_inputs(rows, first, s, state.plan[ORDER], turn, len(inputs), step.h, sums, cubes)
+    for i in inputs:
+        if step.training:
+            for j in range(sums.shape[1]):
+                net.w1[i, j] += step.scale * sums[i - inputs.start, j]
+        else:
+            for j in range(state.w1_out.shape[1]):
+                before = state.w1_out[i, j] if step.again else 0.0
+                state.w1_out[i, j] = before + step.scale * sums[i - inputs.start, j]
 
 
 @inlined
-def _update_units(net: Network, state: State, step: Step, k: int) -> None:
-    if step.rate:
-        for j in range(len(net.w2)):
-            net.w2[j, k] += step.rate * state.w2t_sums[k, j]
-        state.w2t_sums[k] = 0.0
+def _sum_units(net: Network, s: Samples, state: State, step: Step, k: int, sums: Floats) -> None:
+    """The gradient of the weights into output k."""
+    for j in range(sums.shape[1]):
+        sums[0, j] = state.w2t_sums[k, j] if state.plan[DIRECTLY] else 0.0
+    contract_units(s, state.plan[ORDER], k, step.h, sums)
+    for j in range(len(net.w2)):
+        if step.training:
+            net.w2[j, k] += step.scale * sums[0, j]
+        else:
+            before = state.w2_out[j, k] if step.again else 0.0
+            state.w2_out[j, k] = before + step.scale * sums[0, j]

@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import SOURCES, kernel
-from secant.backends.numba.forward import Network, cross_entropy, find_rows, network, predict_rows
+from secant.backends.numba.forward import cross_entropy, predict_rows
 from secant.backends.numba.gradients import ORDERS, block_rows, cost, gradient_of_rows, weights
+from secant.backends.numba.layers import Network, network
 from secant.backends.numba.parallel import choose_threads, run
+from secant.backends.numba.rows import rows_of
 from secant.backends.numba.tasks import (
     DERIVATIVE,
     DONE,
     STOPPED,
     Step,
-    descend,
+    descent,
     make_samples,
     make_state,
-    scratch_for,
 )
 from secant.interrupts import held_interrupts
 from secant.validation import Floats
@@ -43,16 +44,16 @@ def train(
     if batch > block_rows(own, order):
         return _train_by_blocks(net, x, t, indices, order, h, learning_rate, n_threads, losses)
     threads = choose_threads(n_threads, batch * cost(own, order))
-    step = Step(order, h, -learning_rate / batch, 0 if order == DERIVATIVE else threads)
+    step = Step(order, h, -learning_rate / batch, True, False, 0 if order == DERIVATIVE else threads)
     samples = make_samples(own, batch)
     most_rows = min(block_rows(own, order), _MOST_INPUTS // x.shape[1])
     a_call = min(max(1, most_rows // batch), _MOST_ITERATIONS)
     for first in range(0, len(indices), a_call):
         chosen = indices[first : first + a_call].reshape(-1)
-        rows, targets = find_rows(x, chosen, n_threads), weights(t[chosen], own.outputs)
-        state = make_state(own, len(chosen) // batch)
+        rows, find = rows_of(x, chosen)
+        state = make_state(own, len(chosen) // batch, (own.w1, own.w2))
         with held_interrupts():
-            run(descend, threads, own, rows, targets, samples, state, step, own=scratch_for(own))
+            run(threads, find, descent(own, rows, weights(t[chosen], own.outputs), samples, state, step))
             _write_back(own, *net[:4])
             losses += state.losses[: state.plan[DONE]].tolist()
         if state.plan[STOPPED]:
