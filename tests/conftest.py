@@ -13,7 +13,7 @@ import pytest
 import secant
 from secant.backends import BACKENDS, get_backend
 
-if importlib.util.find_spec("secant._core") is None:
+if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
 
 
@@ -32,6 +32,13 @@ def in_use(name):
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     """Run the test with each backend in turn. The value is its name."""
+    with in_use(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=BACKENDS[:-1])
+def fast(request):
+    """Run the test with each backend but the reference."""
     with in_use(request.param) as name:
         yield name
 

@@ -9,7 +9,7 @@ from secant.backends import BACKENDS, get_backend
 
 
 def show_config() -> None:
-    """Print versions, the compiler, the instruction set, OpenMP and the number of threads."""
+    """Print versions, what compiled the backend in use and for what, and the number of threads."""
     for name, value in _facts().items():
         print(f"{name:16} {value}")
 
@@ -31,4 +31,12 @@ def _facts() -> dict[str, str]:
         facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
         facts["openmp"] = str(build["openmp"] or "none")
         facts["threads"] = str(_core.max_threads())
+    if backend == "numba":
+        import llvmlite
+        import numba
+
+        from secant.backends.numba.parallel import max_threads
+
+        facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
+        facts["threads"] = str(max_threads())
     return facts

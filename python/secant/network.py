@@ -32,7 +32,7 @@ class TwoLayerNet:
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
         Where the weights come from; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
-    backend : {"cpp", "numpy"}, optional
+    backend : {"cpp", "numba", "numpy"}, optional
         What computes; by default the backend in use at each call.
 
     Attributes

@@ -34,6 +34,9 @@ class Display:
     def epoch(self, train_acc: float, test_acc: float) -> None:
         """Take notice of the accuracies on the training and on the test set."""
 
+    def compiling(self) -> None:
+        """Take notice that the next iteration waits for a compiler."""
+
 
 class Lines(Display):
     """Prints the chapter's line each epoch, for logs and files."""
@@ -59,10 +62,13 @@ class Bar(Display):
         self._task = progress.add_task("", total=total, loss="", accuracies="", speed="")
         self._total = total
         self._start = self._drawn = time.monotonic()
+        self._compiling = False
 
     def iteration(self, done: int, loss: float) -> None:
         """Redraw the bar, if it is time to."""
         now = time.monotonic()
+        if self._compiling:  # that time is not the iterations'
+            self._compiling, self._start = False, now
         if now - self._drawn < _REDRAW_SECONDS and done < self._total:
             return
         self._drawn = now
@@ -73,6 +79,11 @@ class Bar(Display):
         """Print the line above the bar."""
         self._progress.update(self._task, accuracies=f"acc {train_acc:.4f}, {test_acc:.4f}")
         self._progress.console.print(_line(train_acc, test_acc), markup=False, highlight=False, soft_wrap=True)
+
+    def compiling(self) -> None:
+        """Say so in the bar."""
+        self._compiling = True
+        self._progress.update(self._task, speed="compiling", refresh=True)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from secant.backends import compilation_noticed
 from secant.backends.base import Method
 from secant.descent import descent
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -167,7 +168,7 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with display(iters_num, progress) as shown, held_interrupts() as deliver:
+    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), held_interrupts() as deliver:
         for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
             descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1

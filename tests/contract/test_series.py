@@ -8,7 +8,7 @@ import bounds
 import oracles
 import secant
 
-pytestmark = pytest.mark.usefixtures("compiled")
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def gradient(case, h, method="auto"):

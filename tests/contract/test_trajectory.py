@@ -23,14 +23,14 @@ def run(case, iters_num, **options):
     return np.array(history.train_loss_list), net.params
 
 
-def loop(case, iters_num, method="numerical_gradient", **options):
+def loop(case, iters_num, gradient="numerical_gradient", **options):
     """The chapter's loop."""
     net, x, t = case
     np.random.seed(3)
     losses = []
     for _ in range(iters_num):
         batch = np.random.choice(len(x), 20)
-        grads = getattr(net, method)(x[batch], t[batch], **options)
+        grads = getattr(net, gradient)(x[batch], t[batch], **options)
         for key in net.params:
             net.params[key] -= LEARNING_RATE * grads[key]
         losses.append(net.loss(x[batch], t[batch]))
@@ -50,31 +50,31 @@ def same(one, other):
     return np.array_equal(one[0], other[0]) and all(np.array_equal(one[1][key], other[1][key]) for key in one[1])
 
 
-@pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize(("options", "method"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
-def test_the_trajectory_of_the_loop_over_1000_iterations(options, method):
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
+def test_the_trajectory_of_the_loop_over_1000_iterations(options, gradient):
     losses, params = run(cases.mnist(500), 1000, **options)
-    expected, theirs = loop(cases.mnist(500), 1000, method)
+    expected, theirs = loop(cases.mnist(500), 1000, gradient)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     for key in theirs:
         np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-9)
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 def test_direct_and_series_train_alike():
     series, _ = run(cases.mnist(200), 100)
     direct, _ = run(cases.mnist(200), 100, method="direct")
     np.testing.assert_allclose(series, direct, rtol=0, atol=1e-10)
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("method", ["auto", "direct"])
 def test_the_same_bits_for_any_number_of_threads(method):
     first = run(cases.mnist(200), 30, method=method, n_threads=1)
     assert all(same(first, run(cases.mnist(200), 30, method=method, n_threads=n)) for n in (2, 3))
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("seconds", [0.0, 1e-3, 10.0])
 def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
     first = run(cases.mnist(200), 200)
@@ -82,14 +82,14 @@ def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
     assert same(first, run(cases.mnist(200), 200))
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 def test_pixels_of_any_type_train_alike():
     net, x, t = cases.mnist(200)
     other = cases.mnist(200).net
     assert same(run((net, x, t), 20), run((other, x.astype(np.float64), t), 20))
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("fast")
 def test_a_mini_batch_larger_than_a_block_of_samples():
     net, x, t = cases.mnist(400)
     rows = np.arange(300)[np.newaxis]
@@ -109,8 +109,17 @@ def small(backend, output="sigmoid"):
 
 def test_a_small_network_against_the_numpy_loop(backend):
     losses, _ = run(small(backend), 20)
-    expected, _ = loop(small("numpy"), 20)
+    expected, _ = loop(small("numpy"), 20, method="direct")
     np.testing.assert_allclose(losses, expected, rtol=0, atol=bounds.TRAJECTORY)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient": "backprop"}], ids=["numerical", "backprop"])
+def test_all_backends_train_alike(backend, options):
+    losses, params = run(cases.mnist(200, backend), 100, **options)
+    expected, theirs = run(cases.mnist(200, "numpy"), 100, **options)
+    np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
+    for key in theirs:
+        np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-10)
 
 
 def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(backend, default_handler):

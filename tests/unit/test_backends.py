@@ -43,6 +43,8 @@ import sys
 sys.modules["secant._core"] = None  # what importlib takes for "there is none"
 """
 
+ALONE = MISSING + 'sys.modules["numba"] = None'
+
 USE = """
 import secant
 
@@ -69,8 +71,7 @@ def broken(tmp_path):
 
 
 def test_the_fastest_comes_first():
-    assert BACKENDS[0] == "cpp"
-    assert BACKENDS[-1] == "numpy"
+    assert BACKENDS == ("cpp", "numba", "numpy")
 
 
 @pytest.mark.usefixtures("compiled")
@@ -270,11 +271,30 @@ def test_a_broken_extension_does_not_keep_anyone_from_the_numpy_backend(run_pyth
     assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
 
 
-def test_a_missing_extension_is_said_once_and_numpy_computes(run_python):
-    done = run_python(MISSING + USE)
+def test_without_the_extension_numba_computes(run_python):
+    pytest.importorskip("numba")
+    done = run_python(MISSING + USE, "-W", "error")
+    assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumba\n", "", 0)
+
+
+def test_without_numba_too_it_is_said_once_and_numpy_computes(run_python):
+    done = run_python(ALONE + USE)
     assert (done.stdout, done.returncode) == ("0.5\nnumpy\n", 0)
-    said = "RuntimeWarning: secant was installed without its compiled core: using the slow NumPy backend"
+    said = "RuntimeWarning: secant was installed without its compiled core, and uses the slow NumPy backend: "
     assert done.stderr.count(said) == 1
+    assert "pip install 'secant[numba]'" in done.stderr
+
+
+def test_numpy_that_was_asked_for_needs_no_warning(run_python):
+    done = run_python(ALONE + USE, "-W", "error", SECANT_BACKEND="numpy")
+    assert (done.stdout, done.stderr, done.returncode) == ("0.5\nnumpy\n", "", 0)
+
+
+def test_numba_that_is_asked_for_and_missing_is_an_error(run_python):
+    done = run_python(ALONE + USE, SECANT_BACKEND="numba")
+    assert done.returncode == 1
+    last = done.stderr.strip().split("\n")[-1]
+    assert last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba: pip install 'secant[numba]'"
 
 
 def test_a_missing_extension_that_was_asked_for_is_an_error(run_python):
@@ -284,6 +304,6 @@ def test_a_missing_extension_that_was_asked_for_is_an_error(run_python):
 
 
 def test_importing_secant_does_not_look_at_the_extension_yet(run_python, broken):
-    for state in (broken, MISSING):
+    for state in (broken, ALONE):
         done = run_python(f"{state}\nimport secant", "-W", "error")
         assert (done.stderr, done.returncode) == ("", 0)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import secant
 from secant import cli
+from secant.backends import get_backend
 from secant.errors import DownloadError
 from secant.history import History
 from secant.network import TwoLayerNet
@@ -265,6 +266,7 @@ def test_ctrl_c_of_a_process(tmp_path):
     # A shell may have set SIGINT to be ignored, which a child inherits.
     program = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); import secant.cli as c; c.main()"
     options = ["--data", "subset", "--hidden", "4", "--iters", "10000000", "--history", tmp_path / "h.json"]
+    options += ["--backend", get_backend().name]  # chosen, NumPy comes without a warning
     process = subprocess.Popen(
         [sys.executable, "-c", program, "train", *options],
         stdout=subprocess.PIPE,

@@ -1,11 +1,12 @@
-"""Which backend computes: "cpp" where the extension was built, else "numpy"; the user's choice before either."""
+"""Which backend computes: the user's choice, else the first of "cpp", "numba" and "numpy" that is installed."""
 
 import importlib
 import importlib.util
 import os
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import cast
@@ -13,8 +14,8 @@ from typing import cast
 from secant.backends.base import Backend
 from secant.validation import one_of
 
-BACKENDS = ("cpp", "numpy")
-"""Their names, the fastest first."""
+BACKENDS = ("cpp", "numba", "numpy")
+"""Their names, in the order of preference."""
 
 _chosen: str | None = None
 _in_context: ContextVar[str | None] = ContextVar("secant_backend", default=None)
@@ -32,7 +33,7 @@ def set_backend(name: str) -> None:
 
     Parameters
     ----------
-    name : {"cpp", "numpy"}
+    name : {"cpp", "numba", "numpy"}
 
     Raises
     ------
@@ -51,7 +52,7 @@ def use_backend(name: str) -> Iterator[None]:
 
     Parameters
     ----------
-    name : {"cpp", "numpy"}
+    name : {"cpp", "numba", "numpy"}
 
     Raises
     ------
@@ -67,6 +68,14 @@ def use_backend(name: str) -> Iterator[None]:
         _in_context.reset(token)
 
 
+@contextmanager
+def compilation_noticed(notice: Callable[[], None]) -> Iterator[None]:
+    """Call ``notice`` in a ``with`` block whenever a backend starts to compile something, which may take a while."""
+    numba = sys.modules.get("secant.backends.numba")
+    with numba.compilation_noticed(notice) if numba else nullcontext():
+        yield
+
+
 @cache
 def _load(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f"secant.backends.{name}"))
@@ -79,9 +88,13 @@ def _default() -> str:
     # Looked for, not tried: an extension that is there and fails to import must say so.
     if importlib.util.find_spec("secant._core"):
         return "cpp"
-    warnings.warn(
-        "secant was installed without its compiled core: using the slow NumPy backend",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+    try:
+        return _load("numba").name
+    except ImportError as error:
+        warnings.warn(
+            "secant was installed without its compiled core, and uses the slow NumPy backend: install it where there "
+            f"is a C++ compiler, or with Numba ({error})",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return "numpy"

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secant.errors import UnsupportedError
 from secant.pixels import Rows
 from secant.validation import Floats
 
@@ -61,6 +62,15 @@ class GradientInfo:
     def order(self) -> int:
         """The highest order of a series; 0 if there is none."""
         return max(self.samples, default=0)
+
+
+def require_proven(info: GradientInfo, h: float) -> None:
+    """Raise the error that method "series" makes of samples for which no order is proven."""
+    if 0 in info.samples:
+        raise UnsupportedError(
+            f"method 'series' has no proven order for {info.samples[0]} of {sum(info.samples.values())} samples at "
+            f"h = {h:g}, with these inputs and weights: use 'auto' or 'direct', or a smaller h"
+        )
 
 
 class Backend(Protocol):

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
-from secant.backends.base import GradientInfo, Gradients, Method, Parameters
-from secant.errors import UnsupportedError
+from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.validation import Floats
 
@@ -47,12 +46,10 @@ def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
     grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
-    if method == "series" and 0 in samples:
-        raise UnsupportedError(
-            f"method 'series' has no proven order for {samples[0]} of {len(x)} samples at h = {h:g}, with these inputs "
-            "and weights: use 'auto' or 'direct', or a smaller h"
-        )
-    return Gradients(*grads), GradientInfo(samples, bound)
+    info = GradientInfo(samples, bound)
+    if method == "series":
+        require_proven(info, h)
+    return Gradients(*grads), info
 
 
 def train(

@@ -9,6 +9,9 @@ from secant.backends.base import Parameters
 from secant.pixels import NormalizedPixels, Rows
 from secant.validation import Floats
 
+LOG_OFFSET = 1e-7
+"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
+
 
 def sigmoid(x: Floats) -> Floats:
     with np.errstate(over="ignore"):  # exp(-x) may be inf; the sigmoid is then 0
@@ -29,7 +32,7 @@ def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
     if y.min() < 0 or t.min() < 0:
         return np.nan
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(-np.sum(t * np.log(y + 1e-7)) / len(y))
+        return float(-np.sum(t * np.log(y + LOG_OFFSET)) / len(y))
 
 
 def activations(net: Parameters, x: Floats) -> tuple[Floats, Floats]:
