@@ -25,15 +25,13 @@ if numba.config.DISABLE_JIT:
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 
-def _hash_of_sources() -> int:
+def _hash_of_sources() -> str:
     here = Path(__file__).parent
     files = [*sorted(here.glob("*.py")), here.parent / "numpy" / "bound.py"]
-    return int.from_bytes(hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()[:7], "big")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 SOURCES = _hash_of_sources()
-"""Every cached function has this as the default of an argument, which makes it a part of its signature. Numba itself
-looks for changes only in the file of the function, not in those of what it calls."""
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
@@ -49,8 +47,11 @@ def inlined(function: Callable[..., Any]) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, once for all processes where there is a folder to keep it in.
 
-    It only uses memory that it is given, which spares the counting of references to arrays.
+    What is kept is found by its name, which has to change when any of the sources does: Numba looks for changes in
+    the file of a function, not in those of what it calls. A kernel only uses memory that it is given, which spares the
+    counting of references to arrays.
     """
+    function.__qualname__ += f"_{SOURCES}"
     options = _OPTIONS | {"_nrt": False}
     try:
         return numba.njit(cache=True, **options)(function)

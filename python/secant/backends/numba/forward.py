@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
 from secant.backends.numba import elementary
-from secant.backends.numba.compilation import SOURCES, kernel
+from secant.backends.numba.compilation import kernel
 from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, Network, Y, forward, network
 from secant.backends.numba.packs import aligned
-from secant.backends.numba.parallel import Counters, choose_threads, claim, finish, run, wait
-from secant.backends.numba.rows import Rows, rows_of
+from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
+from secant.backends.numba.rows import Rows, find_rows
 from secant.backends.numpy.forward import LOG_OFFSET
 from secant.validation import Floats
 
@@ -31,36 +31,34 @@ def predict_rows(net: Parameters, x: NDArray[Any], chosen: NDArray[np.int64], n_
     own = network(net)
     threads = choose_threads(n_threads, len(chosen) * net.W1.size)
     for first in range(0, len(chosen), _BLOCK_ROWS):
-        rows, find = rows_of(x, chosen[first : first + _BLOCK_ROWS])
-        run(threads, find, _prediction(own, rows, y[first : first + _BLOCK_ROWS]))
+        rows = find_rows(x, chosen[first : first + _BLOCK_ROWS], threads)
+        run(threads, _prediction(own, rows, y[first : first + _BLOCK_ROWS]))
     return y
 
 
-def _prediction(net: Network, rows: Rows, y: Floats) -> Callable[[Counters], None]:
+def _prediction(net: Network, rows: Rows, y: Floats) -> Callable[[Team], None]:
     """The call that makes y of samples."""
 
-    def call(counters: Counters) -> None:
+    def call(team: Team) -> None:
         hidden, outputs = net.w1.shape[1], net.w2.shape[1]
         memory = aligned(_ROWS_A_TASK * HIDDEN_ROWS, hidden), aligned(_ROWS_A_TASK * OUTPUT_ROWS, outputs)
-        _predict(net, rows, y, *memory, counters)
+        _predict(net, rows, y, *memory, team)
 
     return call
 
 
 @kernel
-def _predict(
-    net: Network, rows: Rows, y: Floats, hidden: Floats, output: Floats, counters: Counters, sources: int = SOURCES
-) -> None:
+def _predict(net: Network, rows: Rows, y: Floats, hidden: Floats, output: Floats, team: Team) -> None:
     tasks = -(-len(y) // _ROWS_A_TASK)
-    task = claim(counters)
+    task = join(team)
     while task < tasks:
         first, last = task * _ROWS_A_TASK, min(len(y), (task + 1) * _ROWS_A_TASK)
         forward(net, rows, first, last, hidden, output, 0)
         for n in range(first, last):
             for k in range(net.outputs):
                 y[n, k] = output[(n - first) * OUTPUT_ROWS + Y, k]
-        task = finish(counters)
-    wait(counters, tasks)
+        task = finish(team)
+    leave(team, tasks)
 
 
 def all_finite(array: NDArray[Any]) -> bool:
@@ -68,7 +66,7 @@ def all_finite(array: NDArray[Any]) -> bool:
 
 
 @kernel
-def _all_finite(array: NDArray[Any], sources: int = SOURCES) -> bool:
+def _all_finite(array: NDArray[Any]) -> bool:
     bad = 0
     for i in range(len(array)):
         bad += array[i] - array[i] != 0  # 0, or NaN for NaN and infinities
@@ -82,7 +80,7 @@ def sigmoid(x: Floats) -> Floats:
 
 
 @kernel
-def _sigmoid(x: Floats, out: Floats, sources: int = SOURCES) -> None:
+def _sigmoid(x: Floats, out: Floats) -> None:
     for i in range(len(x)):
         out[i] = elementary.sigmoid(x[i])[0]
 
@@ -94,7 +92,7 @@ def softmax(x: Floats) -> Floats:
 
 
 @kernel
-def _softmax(x: Floats, out: Floats, sources: int = SOURCES) -> None:
+def _softmax(x: Floats, out: Floats) -> None:
     for row in range(len(x)):
         elementary.softmax_row(x, row, out, row, x.shape[1])
 
@@ -104,7 +102,7 @@ def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
 
 
 @kernel
-def _cross_entropy_of_labels(y: Floats, t: NDArray[np.int64], sources: int = SOURCES) -> float:
+def _cross_entropy_of_labels(y: Floats, t: NDArray[np.int64]) -> float:
     total = 0.0
     for n in range(len(y)):
         value = y[n, t[n]]
@@ -113,7 +111,7 @@ def _cross_entropy_of_labels(y: Floats, t: NDArray[np.int64], sources: int = SOU
 
 
 @kernel
-def _cross_entropy_of_weights(y: Floats, t: Floats, sources: int = SOURCES) -> float:
+def _cross_entropy_of_weights(y: Floats, t: Floats) -> float:
     total = 0.0
     for n in range(len(y)):
         for k in range(y.shape[1]):

@@ -9,7 +9,7 @@ from secant.backends.base import GradientInfo, Gradients, Method, Parameters, re
 from secant.backends.numba.jets import LENGTH
 from secant.backends.numba.layers import Network, network
 from secant.backends.numba.parallel import choose_threads, run
-from secant.backends.numba.rows import rows_of
+from secant.backends.numba.rows import find_rows
 from secant.backends.numba.tasks import (
     AUTO,
     DERIVATIVE,
@@ -58,8 +58,8 @@ def gradient_of_rows(
     for first in range(0, size, a_block):
         block = chosen[first : first + a_block]
         step = Step(order, h, 1 / size, False, first > 0, 0 if order == DERIVATIVE else threads)
-        (rows, find), samples = rows_of(x, block), make_samples(own, len(block))
-        run(threads, find, descent(own, rows, weights(t[block], outputs), samples, state, step))
+        rows, samples = find_rows(x, block, threads), make_samples(own, len(block))
+        run(threads, descent(own, rows, weights(t[block], outputs), samples, state, step))
         directly = int(state.plan[DIRECTLY])
         counts[0] += directly
         counts[int(state.plan[ORDER])] += len(block) - directly

@@ -38,10 +38,9 @@ def network(net: Parameters) -> Network:
     """The parameters as the kernels take them."""
     (inputs, hidden), outputs = net.W1.shape, len(net.b2)
     w1, w2 = aligned(inputs + 1, pad(hidden + 1)), aligned(hidden + 1, pad(outputs))
-    w1[:-1, :hidden], w1[-1, :hidden] = net.W1, net.b1
-    w2[:-1, :outputs], w2[-1, :outputs] = net.W2, net.b2
-    w1[:, hidden:] = 0
-    w2[:, outputs:] = 0
+    for to, weights, bias in ((w1, net.W1, net.b1), (w2, net.W2, net.b2)):
+        to[:-1, : len(bias)], to[-1, : len(bias)] = weights, bias
+        to[:, len(bias) :] = 0
     units = np.arange(hidden + 1, dtype=np.int32)[np.newaxis]
     return Network(w1, w2, units, outputs, net.output_activation == "sigmoid")
 

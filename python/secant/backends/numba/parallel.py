@@ -5,15 +5,20 @@ them is installed. So the threads are Python's own: each runs the same compiled 
 tasks from a shared counter until there are none. The caller does not depend on help: a thread that never comes, because
 the process was forked or has no more threads, leaves the tasks to the others. Each task owns what it writes, so the
 result does not depend on who did which.
+
+A thread that sleeps, be it for work or for the GIL, may not be back before a gradient is computed. So a helper stays in
+compiled code for a while after its work, and looks whether a bell has been rung: a caller does that when it needs the
+GIL no more.
 """
 
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -24,11 +29,20 @@ from numpy.typing import NDArray
 
 from secant.backends.numba.compilation import inlined, intrinsic
 
-Counters = NDArray[np.int64]
-CLAIMED, FINISHED = 0, 8  # where they are counted: in cache lines of their own
+_CLAIMED, _FINISHED, _RUNG = 0, 8, 16  # where tasks and rings are counted, in cache lines of their own
+
+
+class Team(NamedTuple):
+    """What threads need to share the tasks of a call."""
+
+    counters: NDArray[np.int64]
+    bell: NDArray[np.int64]
+    leads: bool  # whether the thread is the caller's own
+    patience: int  # how often it looks at the bell in the end
+
 
 _MOST_THREADS = 64
-_PATIENCE = 10_000  # looks at a counter, some microseconds of them, before another process may have the processor
+_PATIENCE, _LONG_PATIENCE = 30_000, 3_000_000  # looks at a counter: about 10 and 1000 microseconds
 _ENOUGH_FOR_THREADS = 500_000
 """A call of fewer multiplications is over before a second thread has started."""
 
@@ -45,17 +59,15 @@ def choose_threads(asked: int, multiplications: int) -> int:
     return max_threads() if multiplications >= _ENOUGH_FOR_THREADS else 1
 
 
-def run(threads: int, *calls: Callable[[Counters], None]) -> None:
-    """Make calls of kernels, one after the other, here and in ``threads - 1`` other threads: until all is done."""
-    shares = [(call, np.zeros(16, np.int64)) for call in calls]
-
-    def work() -> None:
-        for call, counters in shares:
-            call(counters)
-
-    for _ in range(_helpers.ready(threads - 1)):
-        _helpers.work.put(work)
-    work()
+def run(threads: int, call: Callable[[Team], None]) -> None:
+    """Call a kernel here and in ``threads - 1`` other threads; all of its tasks are done then."""
+    counters = np.zeros(24, np.int64)
+    helpers = _helpers.ready(threads - 1)
+    bell = _helpers.bell if helpers else counters
+    patience = _LONG_PATIENCE if helpers < max_threads() else 0  # else there is no processor for it
+    for _ in range(helpers):
+        _helpers.work.put(partial(call, Team(counters, bell, False, patience)))
+    call(Team(counters, bell, True, 0))
 
 
 class _Helpers:
@@ -63,6 +75,7 @@ class _Helpers:
 
     def __init__(self) -> None:
         self.work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self.bell = np.zeros(24, np.int64)
         self._started = 0
 
     def ready(self, wanted: int) -> int:
@@ -75,7 +88,8 @@ class _Helpers:
 
     def _help(self) -> None:
         while True:
-            self.work.get()()
+            with suppress(MemoryError):  # no room for its own: that leaves the tasks to the others
+                self.work.get()()
 
 
 def _forget_helpers() -> None:
@@ -124,25 +138,42 @@ def _give_way(typing_context: Any) -> Any:
 
 
 @inlined
-def claim(counters: Counters) -> int:
-    """The number of a task that is now the caller's; there may be no such task."""
-    number: int = _atomic_add(counters, CLAIMED, 1)
+def join(team: Team) -> int:
+    """Claim a first task: its number. There may be no such task."""
+    if team.leads:
+        team.counters[_RUNG] = _atomic_add(team.bell, _RUNG, 1) + 1
+    number: int = _claim(team)
     return number
 
 
 @inlined
-def finish(counters: Counters) -> int:
+def finish(team: Team) -> int:
     """Say that a claimed task is done, and claim another."""
-    _atomic_add(counters, FINISHED, 1)
-    number: int = claim(counters)
+    _atomic_add(team.counters, _FINISHED, 1)
+    number: int = _claim(team)
     return number
 
 
 @inlined
-def wait(counters: Counters, tasks: int) -> None:
+def _claim(team: Team) -> int:
+    number: int = _atomic_add(team.counters, _CLAIMED, 1)
+    return number
+
+
+@inlined
+def wait(team: Team, tasks: int) -> None:
     """Wait until so many are done."""
     looks = 0
-    while _atomic_load(counters, FINISHED) < tasks:
+    while _atomic_load(team.counters, _FINISHED) < tasks:
         looks += 1
         if looks > _PATIENCE:
             _give_way()
+
+
+@inlined
+def leave(team: Team, tasks: int) -> None:
+    """Wait until all are done, and a helper for a while longer."""
+    wait(team, tasks)
+    looks = 0
+    while looks < team.patience and _atomic_load(team.bell, _RUNG) == team.counters[_RUNG]:
+        looks += 1

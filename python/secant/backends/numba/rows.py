@@ -1,16 +1,15 @@
 """Samples without their zeros."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant.backends.numba.compilation import SOURCES, inlined, kernel
+from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.elementary import as_bits, from_bits
 from secant.backends.numba.packs import LANES, nonzeros
-from secant.backends.numba.parallel import Counters, claim, finish, wait
+from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
 from secant.validation import Floats
 
 TURN = 64
@@ -32,8 +31,8 @@ class Rows(NamedTuple):
     largest: Floats
 
 
-def rows_of(x: NDArray[Any], chosen: NDArray[np.int64]) -> tuple[Rows, Callable[[Counters], None]]:
-    """The chosen samples of x (N, I) without their zeros, and the call that finds them."""
+def find_rows(x: NDArray[Any], chosen: NDArray[np.int64], threads: int) -> Rows:
+    """The chosen samples of x (N, I) without their zeros."""
     size, inputs = len(chosen), x.shape[1]
     rows = Rows(
         np.empty((size, inputs + 1), np.int32),
@@ -41,20 +40,19 @@ def rows_of(x: NDArray[Any], chosen: NDArray[np.int64]) -> tuple[Rows, Callable[
         np.empty((size, inputs // TURN + 2), np.int32),
         np.empty(size),
     )
-    return rows, partial(_find_rows, x, chosen, rows)
+    run(min(threads, choose_threads(0, size * inputs)), partial(_find_rows, x, chosen, rows))
+    return rows
 
 
 @kernel
-def _find_rows(
-    x: NDArray[Any], chosen: NDArray[np.int64], rows: Rows, counters: Counters, sources: int = SOURCES
-) -> None:
+def _find_rows(x: NDArray[Any], chosen: NDArray[np.int64], rows: Rows, team: Team) -> None:
     tasks = -(-len(chosen) // _ROWS_A_TASK)
-    task = claim(counters)
+    task = join(team)
     while task < tasks:
         for n in range(task * _ROWS_A_TASK, min(len(chosen), (task + 1) * _ROWS_A_TASK)):
             _find_nonzeros(x, chosen[n], rows, n)
-        task = finish(counters)
-    wait(counters, tasks)
+        task = finish(team)
+    leave(team, tasks)
 
 
 @inlined

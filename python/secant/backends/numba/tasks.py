@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secant.backends.numba.compilation import SOURCES, inlined, kernel
+from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.direct import Scratch, add_directly, make_scratch, terms_needed
 from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, Network, Y, forward, loss_row
 from secant.backends.numba.packs import LANES, aligned
-from secant.backends.numba.parallel import Counters, claim, finish, wait
+from secant.backends.numba.parallel import Team, finish, join, leave, wait
 from secant.backends.numba.rows import TURN, Rows
 from secant.backends.numba.series import (
     Samples,
@@ -91,30 +91,34 @@ def make_state(net: Network, iterations: int, out: tuple[Floats, Floats]) -> Sta
     return state
 
 
-def descent(
-    net: Network, rows: Rows, t: Floats, samples: Samples, state: State, step: Step
-) -> Callable[[Counters], None]:
+def descent(net: Network, rows: Rows, t: Floats, samples: Samples, state: State, step: Step) -> Callable[[Team], None]:
     """The call that takes the gradients of mini-batches, the next len(samples.directly) rows of ``rows`` and t each."""
 
-    def call(counters: Counters) -> None:
+    def call(team: Team) -> None:
         scratch = make_scratch(len(net.w1) - 1, net.w1.shape[1], net.outputs, len(samples.directly))
-        _descend(net, rows, t, samples, state, step, scratch, counters)
+        _descend(net, rows, t, samples, state, step, scratch, team)
 
     return call
 
 
 @kernel
 def _descend(
-    net: Network, rows: Rows, t: Floats, s: Samples, state: State, step: Step, scratch: Scratch, counters: Counters,
-    sources: int = SOURCES,
-) -> None:  # fmt: skip
+    net: Network,
+    rows: Rows,
+    t: Floats,
+    s: Samples,
+    state: State,
+    step: Step,
+    scratch: Scratch,
+    team: Team,
+) -> None:
     size = len(s.directly)
     turns = rows.starts.shape[1] - 1
     forward_tasks = -(-size // _SAMPLES_A_TASK)
     phases = (1, forward_tasks, step.strips, turns + net.outputs, forward_tasks if step.training else 0)
     tasks_an_iteration = phases[0] + phases[1] + phases[2] + phases[3] + phases[4]
     tasks = tasks_an_iteration * len(state.losses) + 1
-    number = claim(counters)
+    number = join(team)
     while number < tasks:
         iteration = number // tasks_an_iteration
         task = number - iteration * tasks_an_iteration
@@ -122,7 +126,7 @@ def _descend(
         while task >= phases[phase]:
             task -= phases[phase]
             phase += 1
-        wait(counters, number - task)
+        wait(team, number - task)
         first = iteration * size
         begin, end = task * _SAMPLES_A_TASK, min(size, (task + 1) * _SAMPLES_A_TASK)
         if state.plan[STOPPED]:
@@ -146,8 +150,8 @@ def _descend(
             forward(net, rows, first + begin, first + end, s.hidden, s.output, begin)
             for n in range(begin, end):
                 s.losses[n] = loss_row(s.output, n * OUTPUT_ROWS + Y, t, first + n)
-        number = finish(counters)
-    wait(counters, tasks)
+        number = finish(team)
+    leave(team, tasks)
 
 
 @inlined

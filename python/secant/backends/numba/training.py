@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
-from secant.backends.numba.compilation import SOURCES, kernel
+from secant.backends.numba.compilation import kernel
 from secant.backends.numba.forward import cross_entropy, predict_rows
 from secant.backends.numba.gradients import ORDERS, block_rows, cost, gradient_of_rows, weights
 from secant.backends.numba.layers import Network, network
 from secant.backends.numba.parallel import choose_threads, run
-from secant.backends.numba.rows import rows_of
+from secant.backends.numba.rows import find_rows
 from secant.backends.numba.tasks import (
     DERIVATIVE,
     DONE,
@@ -50,10 +50,10 @@ def train(
     a_call = min(max(1, most_rows // batch), _MOST_ITERATIONS)
     for first in range(0, len(indices), a_call):
         chosen = indices[first : first + a_call].reshape(-1)
-        rows, find = rows_of(x, chosen)
+        rows = find_rows(x, chosen, threads)
         state = make_state(own, len(chosen) // batch, (own.w1, own.w2))
         with held_interrupts():
-            run(threads, find, descent(own, rows, weights(t[chosen], own.outputs), samples, state, step))
+            run(threads, descent(own, rows, weights(t[chosen], own.outputs), samples, state, step))
             _write_back(own, *net[:4])
             losses += state.losses[: state.plan[DONE]].tolist()
         if state.plan[STOPPED]:
@@ -61,7 +61,7 @@ def train(
 
 
 @kernel
-def _write_back(own: Network, w1: Floats, b1: Floats, w2: Floats, b2: Floats, sources: int = SOURCES) -> None:
+def _write_back(own: Network, w1: Floats, b1: Floats, w2: Floats, b2: Floats) -> None:
     for source, w, b in ((own.w1, w1, b1), (own.w2, w2, b2)):
         for i in range(len(w)):
             for j in range(len(b)):
