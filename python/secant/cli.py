@@ -139,7 +139,7 @@ def train(
     ] = "sigmoid",
     data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER", help=_DATA)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what OpenMP or Numba would use.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what the backend would use.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the learning curves here: .png, .svg, .pdf.")
     ] = None,
