@@ -89,9 +89,11 @@ private:
     static void add_affine(const RowBlock& row, const double* w, std::size_t stride, std::size_t last, double* a) {
         Row sum(a);
         if (last == lanes)
-            for (const Entry* e = row.begin; e < row.end; ++e) sum.add(broadcast(row.values[e->value]), w + e->column * stride);
+            for (const Entry* e = row.begin; e < row.end; ++e)
+                sum.add(broadcast(row.values[e->value]), w + e->column * stride);
         else
-            for (const Entry* e = row.begin; e < row.end; ++e) sum.add(broadcast(row.values[e->value]), w + e->column * stride, last);
+            for (const Entry* e = row.begin; e < row.end; ++e)
+                sum.add(broadcast(row.values[e->value]), w + e->column * stride, last);
         sum.store_to(a);
     }
 

@@ -12,7 +12,7 @@ namespace secant::SECANT_ISA {
 
 class GradientEngine {
 public:
-    // With `training` the gradient is not written, but added to a copy of the parameters, all at once at the end of a run.
+    // With `training` the gradient is not written, but `step` times it is added to a copy of the parameters.
     GradientEngine(Workspace& work, const GradientCall& call, std::size_t most, bool training)
         : call_(call),
           most_(most),

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 
 #include "elementary.hpp"
 #include "nonzeros.hpp"

@@ -109,7 +109,7 @@ struct GradientCall {
     Method method;
     double h;
     Gradient out;
-    double step;  // 0: the gradient is written to `out`; else `step` times it is added, in the end and all at once
+    double step;  // of a training: what the gradient is multiplied by before it is added to `out`
     GradientReport* report;
     int threads;
     bool (*interrupted)();
