@@ -81,7 +81,7 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
 // sums(lanes,) of each of C classes from k on, `units` apart, += the series of a pack of hidden units with the inputs z1,
 // over the samples [0, rows) that `skip` does not name. z1: the pack of the first sample, `width` before that of the next.
 template <int K, int C>
-void add_outgoing_series(const double* series, std::size_t series_size, std::size_t outputs, std::size_t k,
+void add_outgoing_series(double* series, std::size_t series_size, std::size_t outputs, std::size_t k,
                          const double* z1, std::size_t width, std::size_t rows, const bool* skip, double h, double* sums,
                          std::size_t units) {
     Pack sum[C];
@@ -90,7 +90,7 @@ void add_outgoing_series(const double* series, std::size_t series_size, std::siz
         if (skip[n]) continue;
         const Pack z = load(z1 + n * width);
         const OddPowers<K> powers(z, h);
-        const Series<K> own(outputs, const_cast<double*>(series) + n / lanes * series_size);
+        const Series<K> own(outputs, series + n / lanes * series_size);
         for (std::size_t c = 0; c < C; ++c) {
             Pack odd[odd_powers<K>];
             for (int m = 1; m <= K; m += 2) odd[m / 2] = broadcast(own.output(m, k + c)[n % lanes]);
