@@ -24,8 +24,14 @@ inline Pack power_of_two(Pack k) {
 
 inline Pack select(auto condition, Pack yes, Pack no) { return condition ? yes : no; }
 
-// The larger of the two, lane by lane.
-inline Pack maximum(Pack a, Pack b) { return a > b ? a : b; }
+// The larger of the two, lane by lane; b where it is NaN.
+inline Pack maximum(Pack a, Pack b) {
+#if defined(__AVX512F__) && SECANT_VECTORS
+    return _mm512_max_pd(a, b);
+#else
+    return a > b ? a : b;
+#endif
+}
 
 inline Pack absolute(Pack a) { return a < 0.0 ? -a : a; }
 
@@ -48,20 +54,22 @@ inline Reduced reduce(Pack x, Pack low) {
     return {k, r, (high - r) - rest};
 }
 
-// sum over m of coefficients[m] x^m
+// sum over m of coefficients[m] x^m: the even and the odd powers apart, so that they need not wait for each other.
 template <int N>
 Pack polynomial(Pack x, const double (&coefficients)[N]) {
-    Pack sum = broadcast(coefficients[N - 1]);
-    for (int m = N - 2; m >= 0; --m) sum = fma(sum, x, broadcast(coefficients[m]));
-    return sum;
+    const Pack square = x * x;
+    Pack even = broadcast(coefficients[(N - 1) / 2 * 2]), odd = broadcast(coefficients[N / 2 * 2 - 1]);
+    for (int m = (N - 1) / 2 * 2 - 2; m >= 0; m -= 2) even = fma(even, square, broadcast(coefficients[m]));
+    for (int m = N / 2 * 2 - 3; m >= 0; m -= 2) odd = fma(odd, square, broadcast(coefficients[m]));
+    return fma(odd, x, even);
 }
 
-// exp(r) - 1 - r + low for |r| <= ln2 / 2: the Taylor series, whose remainder after r^13 is below 2^-57.
+// exp(r) - 1 - r + low for |r| <= ln2 / 2: r^2 times the polynomial that keeps the largest error smallest (Remez), 2^-58.
 inline Pack exp_tail(Pack r, Pack low) {
-    constexpr double inverse_factorials[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
-                                             1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-                                             1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
-    return fma(r * r, polynomial(r, inverse_factorials), low);
+    constexpr double coefficients[] = {0x1.000000000000cp-1,  0x1.5555555555561p-3,  0x1.555555554ffeap-5,  0x1.111111110d60bp-7,
+                                       0x1.6c16c185b7130p-10, 0x1.a01a01baf1fabp-13, 0x1.a0199667d3de7p-16, 0x1.71dddfa89cba8p-19,
+                                       0x1.28b072c5b0ecdp-22, 0x1.af85bfd0f396cp-26};
+    return fma(r * r, polynomial(r, coefficients), low);
 }
 
 // x 2^k for an integer k, where 2^k itself may be subnormal or overflow.
@@ -74,16 +82,17 @@ inline Pack times_power_of_two(Pack x, Pack k) {
 #endif
 }
 
-// exp(x + low), |low| far below |x|: what a rounded difference lost can be handed in. It may be large, or NaN, where exp(x)
-// is 0.
-inline Pack exp(Pack x, Pack low = Pack{}) {
+// exp(x + low) for x of at most 710, |low| far below |x|: what a rounded difference lost can be handed in. It may be large,
+// or NaN, where exp(x) is 0.
+inline Pack exp_below(Pack x, Pack low = Pack{}) {
     low = select(x > -746.0, low, Pack{});
-    x = select(x < -746.0, broadcast(-746.0), select(x > 710.0, broadcast(710.0), x));
-    const auto [k, r, r_low] = reduce(x, low);
+    const auto [k, r, r_low] = reduce(maximum(broadcast(-746.0), x), low);
     const Pack sum = 1.0 + r;
     const Pack mantissa = sum + ((r - (sum - 1.0)) + exp_tail(r, r_low));
     return times_power_of_two(mantissa, k);
 }
+
+inline Pack exp(Pack x) { return exp_below(select(x > 710.0, broadcast(710.0), x)); }
 
 // exp(x) - 1, with x held within +-709: beyond, the sigmoid of x is 0 or 1 to 300 digits.
 inline Pack expm1(Pack x) {
@@ -121,15 +130,25 @@ inline Pack log1p(Pack x) {
     return log(sum) + error / sum;
 }
 
+// 1 / x for x of 1 to 2; to 28 bits, where whoever has fused multiply-adds need not divide.
+inline Pack rough_reciprocal(Pack x) {
+#if defined(__AVX512F__) && SECANT_VECTORS
+    const Pack rough = _mm512_rcp14_pd(x);
+    return fma(rough, fma(-rough, x, broadcast(1.0)), rough);
+#else
+    return 1.0 / x;
+#endif
+}
+
 // z = sigmoid(a) and zc = sigmoid(-a) = 1 - z. Both are kept: 1 - z loses everything when the unit saturates.
 struct Sigmoid {
     Pack z, zc;
 };
 
 inline Sigmoid sigmoid(Pack a) {
-    const Pack e = exp(select(a > 0.0, -a, a));
+    const Pack e = exp_below(-absolute(a));
     const Pack sum = 1.0 + e;
-    const Pack rough = 1.0 / sum;
+    const Pack rough = rough_reciprocal(sum);
     const Pack lost = rough * (e - (sum - 1.0));  // what 1 + e rounded off, relative
     // With a fused multiply-add the rounding of the quotient is mended too, and a product replaces a second division.
     const Pack large = fused ? fma(rough, fma(-rough, sum, broadcast(1.0)) - lost, rough) : rough - rough * lost;

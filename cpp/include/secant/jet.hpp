@@ -65,4 +65,15 @@ Jet<K, T> log1p(const Jet<K, T>& a) {
     return out;
 }
 
+// a(f(s))
+template <int K, class T>
+SECANT_INLINE Jet<K, T> compose(const Jet<K, T>& a, const Jet<K, T>& f) {
+    Jet<K, T> sum{}, power = f;
+    for (int m = 1; m <= K; ++m) {
+        for (int i = m; i <= K; ++i) sum.c[i] = fma(a.c[m], power.c[i], sum.c[i]);
+        if (m < K) power = power * f;
+    }
+    return sum;
+}
+
 }  // namespace secant::SECANT_ISA

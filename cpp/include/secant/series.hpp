@@ -68,44 +68,51 @@ public:
         }
     }
 
-    // `scale` times the odd coefficients of T packs of hidden units for sample n: those of the power m at odd + m / 2 * stride. A growth
-    // is a polynomial in w f, w the outgoing weight and f the change of the unit's sigmoid, so S = sum over m of M_m f^m
-    // with M_m = sum over k of y_k g_k,m w_k^m. w2: the weights to class k at w2 + k * units.
-    template <int T>
-    void expand_hidden(std::size_t n, const TargetLists& targets, const double* z1, const double* zc1, const double* w2,
-                       std::size_t units, double scale, double* odd, std::size_t stride) const {
-        Pack moments[T][K + 1] = {};
+    // `scale` times the odd coefficients of a pack of hidden units for S samples of a group from n on, of which those before
+    // `end` exist: of each sample `width` further, of each power `stride` further. A growth is a polynomial in w f, w the
+    // outgoing weight and f the change of the unit's sigmoid, so S = sum over m of M_m f^m with
+    // M_m = sum over k of y_k g_k,m w_k^m. w2: the weights to class k at w2 + k * units.
+    template <std::size_t S>
+    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const double* z1, const double* zc1,
+                       std::size_t width, const double* w2, std::size_t units, double scale, double* odd,
+                       std::size_t stride) const {
+        Jet<K> means[S];
+        for (int m = 1; m <= K; ++m)
+            for (std::size_t s = 0; s < S; ++s) means[s].c[m] = Pack{};
         for (std::size_t k = 0; k < outputs_; ++k) {
-            Pack factors[K + 1];
-            for (int m = 1; m <= K; ++m) factors[m] = broadcast(at(mean_, m, k)[n % lanes]);
-            for (int t = 0; t < T; ++t) add_powers(factors, load(w2 + k * units + t * lanes), moments[t]);
+            Pack power[K + 1];
+            power[1] = load(w2 + k * units);
+            for (int m = 2; m <= K; ++m) power[m] = power[m - 1] * power[1];
+            for (int m = 1; m <= K; ++m)
+                for (std::size_t s = 0; s < S; ++s)
+                    means[s].c[m] = fma(broadcast(at(mean_, m, k)[n % lanes + s]), power[m], means[s].c[m]);
         }
-        for (int t = 0; t < T; ++t)
-            expand_pack(n, targets, load(z1 + t * lanes), load(zc1 + t * lanes), w2 + t * lanes, units, moments[t],
-                        scale, odd + t * lanes, stride);
+        for (std::size_t s = 0; s < S && n + s < end; ++s)
+            expand_unit(n + s, targets, load(z1 + s * width), load(zc1 + s * width), w2, units, means[s], scale,
+                        odd + s * width, stride);
     }
 
     // The coefficient of the power m, odd, of output k: a lane each sample.
     const double* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
 
 private:
-    void expand_pack(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, const double* w2, std::size_t units,
-                     const Pack (&moments)[K + 1], double scale, double* odd, std::size_t stride) const {
-        const Jet<K> change = sigmoid_series<K>(z1, zc1);
-        const Jet<K> mean = compose(moments, change);
+    void expand_unit(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, const double* w2, std::size_t units,
+                     const Jet<K>& mean, double scale, double* odd, std::size_t stride) const {
         const Jet<K> log_mean = log1p(mean);
-        Pack sum[odd_powers<K>] = {};
+        Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target target = targets.target(n, i);
-            Pack factors[K + 1], own[K + 1] = {};
-            for (int m = 1; m <= K; ++m) factors[m] = broadcast(at(growth_, m, target.k)[n % lanes]);
-            add_powers(factors, load(w2 + target.k * units), own);
-            for (int m = 1; m <= K; ++m) own[m] = fma(broadcast(target.ratio), own[m], target.rest * moments[m]);
-            const Jet<K> log_target = log1p(compose(own, change));
-            for (int m = 1; m <= K; m += 2)
-                sum[m / 2] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], sum[m / 2]);
+            const Pack w = load(w2 + target.k * units), own = target.ratio * w;
+            Jet<K> ratio{};
+            Pack power = own;
+            for (int m = 1; m <= K; ++m, power *= w)
+                ratio.c[m] = fma(broadcast(at(growth_, m, target.k)[n % lanes]), power, target.rest * mean.c[m]);
+            const Jet<K> log_target = log1p(ratio);
+            for (int m = 1; m <= K; ++m)
+                loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        for (int m = 0; m < odd_powers<K>; ++m) store(odd + m * stride, scale * sum[m]);
+        const Jet<K> own = compose(loss, sigmoid_series<K>(z1, zc1));
+        for (int m = 1; m <= K; m += 2) store(odd + m / 2 * stride, scale * own.c[m]);
     }
 
     double* at(double* array, int m, std::size_t k) const {
@@ -116,23 +123,6 @@ private:
         Jet<K> out{};
         for (int m = 1; m <= K; ++m) out.c[m] = factor * a.c[m];
         return out;
-    }
-
-    // moments[m] += factors[m] w^m
-    static void add_powers(const Pack (&factors)[K + 1], Pack w, Pack (&moments)[K + 1]) {
-        Pack power = w;
-        for (int m = 1; m <= K; ++m, power *= w) moments[m] = fma(factors[m], power, moments[m]);
-    }
-
-    // sum over m of moments[m] f^m
-    static Jet<K> compose(const Pack (&moments)[K + 1], const Jet<K>& f) {
-        Jet<K> sum{};
-        Jet<K> power = f;
-        for (int m = 1; m <= K; ++m) {
-            for (int i = m; i <= K; ++i) sum.c[i] = fma(moments[m], power.c[i], sum.c[i]);
-            if (m < K) power = power * f;
-        }
-        return sum;
     }
 
     std::size_t outputs_;

@@ -43,14 +43,14 @@ private:
     template <int K>
     void add(const Team& team, std::size_t rows, double scale, bool again) const {
         const Panels& panels = net_.panels;
-        const std::size_t width = panels.width(), blocks = samples_.rows.blocks();
+        const std::size_t width = panels.width(), blocks = samples_.rows.blocks(), groups = pad(rows) / lanes;
         double* scratch = scratch_ + team.rank * block_columns * width;
         const auto coefficients = [&](std::size_t panel) {
             return Coefficients{odd_ + panel * most_ * width, width, most_ * panels.units(), h_};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            for (std::size_t n = panels.begin(part, rows); n < panels.begin(part + 1, rows); ++n)
-                if (!plan_.directly()[n]) expand_hidden<K>(panel, n, scale, coefficients(panel));
+            for (std::size_t n = panels.begin(part, groups) * lanes; n < panels.begin(part + 1, groups) * lanes; n += lanes)
+                expand_hidden<K>(panel, n, std::min(rows, n + lanes), scale, coefficients(panel));
         });
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             with_units(panels, panel, [&]<int P, class Last>() {
@@ -62,18 +62,16 @@ private:
         });
     }
 
+    // Of the group of samples [begin, end). Those that are evaluated directly are not left out, but nobody reads theirs.
     template <int K>
-    void expand_hidden(std::size_t panel, std::size_t n, double scale, const Coefficients& odd) const {
-        const std::size_t packs = net_.panels.packs_in(panel);
-        const auto expand = [&]<int T>(std::size_t p) {
-            series<K>(n).template expand_hidden<T>(n, targets_, samples_.z1(panel, n) + p * lanes,
-                                                   samples_.zc1(panel, n) + p * lanes,
-                                                   net_.transposed(0) + panel * net_.panels.width() + p * lanes,
-                                                   net_.panels.units(), scale, odd.of(n) + p * lanes, odd.stride);
-        };
-        std::size_t p = 0;
-        for (; p + 2 <= packs; p += 2) expand.template operator()<2>(p);
-        if (p < packs) expand.template operator()<1>(p);
+    void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, double scale, const Coefficients& odd) const {
+        constexpr std::size_t together = std::min<std::size_t>(lanes, K > 3 ? 2 : 4);
+        for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
+            for (std::size_t n = begin; n < end; n += together)
+                series<K>(n).template expand_hidden<together>(n, end, targets_, samples_.z1(panel, n) + j,
+                                                              samples_.zc1(panel, n) + j, net_.panels.width(),
+                                                              net_.transposed(0) + panel * net_.panels.width() + j,
+                                                              net_.panels.units(), scale, odd.of(n) + j, odd.stride);
     }
 
     // In place, sums are the weights themselves; else they are cleared first, and then written or added.

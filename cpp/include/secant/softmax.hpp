@@ -39,7 +39,7 @@ inline Pack exp_difference(Pack v, Pack top) {
     const Pack difference = v - top;
     const Pack part = difference - v;
     const Pack lost = (v - (difference - part)) - (top + part);
-    return exp(difference, lost);
+    return exp_below(difference, lost);
 }
 
 // out_k = exp(x_k - max x) / sum, of one row: lanes run along it.
