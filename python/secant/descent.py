@@ -71,10 +71,10 @@ def descent(
     asked = options["n_threads"]
 
     def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
-        params = net.parameters(backend)
+        params = net.parameters(backend.all_finite)
         backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
         if not math.isfinite(losses[-1]):
-            net.parameters(backend)  # says which is not finite, if one is
+            net.parameters(backend.all_finite)  # says which is not finite, if one is
             raise ValueRangeError(f"learning_rate must be small enough for a finite loss, got {learning_rate!r}")
 
     faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)

@@ -3,6 +3,7 @@
 import itertools
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal, Self, get_args, overload
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant import checkpoint, validation
 from secant.backends import get_backend
-from secant.backends.base import Backend, GradientInfo, Method, OutputActivation, Parameters
+from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.differentiation import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
 from secant.functions import cross_entropy_by
@@ -106,7 +107,7 @@ class TwoLayerNet:
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
         backend = self.backend_in_use()
-        net = self.parameters(backend)
+        net = self.parameters(backend.all_finite)
         x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
@@ -240,9 +241,9 @@ class TwoLayerNet:
             grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
         else:
             backend = self.backend_in_use()
-            net, x, t = self.checked(backend, x, t)
-            named, info = backend.numerical_gradient(net, x, t, h, method, threads)
-            _finite(backend, named.b2)
+            net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+            named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
+            self._require_finite(backend, named, x, t)
             grads = named._asdict()
         return (grads, info) if return_info else grads
 
@@ -270,9 +271,9 @@ class TwoLayerNet:
         if reason := self.own_structure():
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
         backend = self.backend_in_use()
-        net, x, t = self.checked(backend, x, t)
-        grads = backend.gradient(net, x, t, threads)
-        _finite(backend, grads.b2)
+        net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+        grads = backend.gradient(net, samples, labels, threads)
+        self._require_finite(backend, grads, x, t)
         return grads._asdict()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -289,7 +290,7 @@ class TwoLayerNet:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self.parameters(self.backend_in_use()))
+        checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -310,17 +311,21 @@ class TwoLayerNet:
         """Return what computes now."""
         return get_backend(self.backend)
 
-    def parameters(self, backend: Backend) -> Parameters:
-        """Return `params`, checked, as backends take them."""
+    def parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
+        """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
         validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
-        return Parameters(*validation.params(self.params, backend.all_finite), self.output_activation)
+        return Parameters(*validation.params(self.params, check), self.output_activation)
 
-    def checked(self, backend: Backend, x: ArrayLike, t: ArrayLike) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
-        """Return the parameters, the inputs (N, I) and their targets, checked."""
-        net = self.parameters(backend)
-        x, single = validation.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
+    def checked(
+        self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
+    ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+        """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
+        check = backend.all_finite if finite else _unchecked
+        net = self.parameters(check)
+        x, single = validation.inputs(x, net.W1.shape[0], check, backend.prepare)
         t = validation.targets(t, len(x), net.W2.shape[1], single=single)
-        validation.require_weights("t", t)
+        if t.ndim == 2:
+            validation.require_weights("t", t)
         return net, x, t
 
     def own_structure(self) -> str | None:
@@ -334,6 +339,11 @@ class TwoLayerNet:
             if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
                 return f"params[{one!r}] and params[{other!r}] share memory"
         return None
+
+    def _require_finite(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> None:
+        if not backend.all_finite(grads.b2):
+            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            _finite(backend, grads.b2)
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
         if not self.__dict__.get("_warned"):
@@ -349,6 +359,10 @@ class TwoLayerNet:
 
 
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+def _unchecked(_: NDArray[Any]) -> bool:
+    return True
 
 
 def _finite(backend: Backend, result: Floats) -> Floats:

@@ -194,12 +194,15 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
         raise ParamsError(f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}")
     array = values[name]
     title = f"params[{name!r}]"
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+    plain = type(array) is np.ndarray
+    if not plain and (not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)):
         raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype != np.float64:
         raise ParamsError(f"{title} must be float64, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
+    if plain and array.flags.carray:
+        return array
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.aligned:

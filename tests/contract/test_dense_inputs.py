@@ -116,7 +116,7 @@ def test_training(size, density):
     backend, other = net.backend_in_use(), network(size)
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
     losses, expected = [], []
-    backend.train(net.parameters(backend), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
+    backend.train(net.parameters(backend.all_finite), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():

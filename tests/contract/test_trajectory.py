@@ -143,7 +143,7 @@ def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     backend = net.backend_in_use()
     _, x, t = net.checked(backend, x, t)
     indices = np.random.RandomState(2).randint(50, size=(100_000, 20))
-    run = (net.parameters(backend), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
+    run = (net.parameters(backend.all_finite), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
     bias = net.params["b2"]
     start = bias.tobytes()
     thread = threading.Thread(target=backend.train, args=run)

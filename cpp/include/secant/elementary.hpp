@@ -41,6 +41,12 @@ inline double largest_lane(Pack a) {
     return largest;
 }
 
+inline double lane_sum(Pack a) {
+    double sum = lane(a, 0);
+    for (std::size_t l = 1; l < lanes; ++l) sum += lane(a, l);
+    return sum;
+}
+
 // x + low = k ln2 + r + r_low with |r| <= ln2 / 2.
 struct Reduced {
     Pack k, r, r_low;

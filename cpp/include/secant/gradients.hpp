@@ -26,7 +26,10 @@ public:
           direct_(work, net_, samples_, targets_, most, call.threads, call.h),
           masses_(work.take<double>(most)),
           losses_(work.take<double>(most)),
-          stopped_(work.take<bool>(1)) {}
+          stopped_(work.take<bool>(1)),
+          finite_(work.take<bool>(1)) {
+        if (!work.counting()) *finite_ = true;
+    }
 
     // Before the first run; and after the last one of a training.
     void pack(const Team& team) const {
@@ -36,6 +39,9 @@ public:
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
 
+    // Whether the samples that were run and the parameters are finite.
+    bool finite() const { return *finite_ && net_.finite(); }
+
     // Whether it came to the end.
     bool run(const Team& team, const Batch& batch) const {
         const double scale = step_ / static_cast<double>(batch.size);
@@ -44,6 +50,8 @@ public:
             if (team.rank == 0) *stopped_ = call_.interrupted();
             gather(team, batch, first, rows);
             if (*stopped_) return false;
+            for (std::size_t n = 0; n < rows && team.rank == 0; ++n)
+                if (std::isnan(samples_.rows.largest(n))) *finite_ = false;
             if (team.rank == 0)
                 plan_.make(rows, [&](std::size_t n) { return samples_.rows.largest(n); },
                            *std::max_element(masses_, masses_ + rows), net_.largest_outgoing());
@@ -141,7 +149,7 @@ private:
     SeriesEngine series_;
     Direct direct_;
     double *masses_, *losses_;
-    bool* stopped_;
+    bool *stopped_, *finite_;
 };
 
 // Enough for the forward passes of a block to be worth it; fewer where a sample is so large that a block would keep an
@@ -161,6 +169,8 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
         parallel(call.threads, [&](const Team& team) {
             engine.pack(team);
             engine.run(team, call.batch);
+            if (team.rank == 0 && !engine.finite())
+                std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
         });
     return work.bytes();
 }

@@ -29,6 +29,7 @@ std::size_t find_nonzeros(const X* x, std::size_t size, Entry* entries, double* 
             const __mmask8 found_low = _mm512_cmp_pd_mask(low, _mm512_setzero_pd(), _CMP_NEQ_UQ);
             const __mmask8 found_high = _mm512_cmp_pd_mask(high, _mm512_setzero_pd(), _CMP_NEQ_UQ);
             found = static_cast<__mmask16>(found_low | (found_high << 8));
+            if (found == 0) continue;
             store(values + count, _mm512_maskz_compress_pd(found_low, low));
             const int before = std::popcount(static_cast<unsigned>(found_low));
             store(values + count + before, _mm512_maskz_compress_pd(found_high, high));

@@ -112,22 +112,39 @@ public:
           w2_(work.take<double>(panels.units() * outgoing_stride_)),
           b2_(work.take<double>(outgoing_stride_)),
           transposed_(work.take<double>(panels.units() * net.outputs())),
-          largest_(work.take<double>(panels.count)) {}
+          largest_(work.take<double>(panels.count)),
+          finite_(work.take<bool>(panels.count)) {
+        if (!work.counting()) std::fill_n(w2_, panels.units() * outgoing_stride_, 0.0);
+    }
 
     // To be called for each panel before anything is read.
     void pack(std::size_t panel) const {
-        if (packed_) copy_incoming(user_panel(net_.w1.data, net_.b1, panel), w1_.panel(panel));
-        const std::size_t first = panel * panels.width(), outputs = net_.outputs();
-        for (std::size_t j = first; j < first + panels.width(); ++j)
-            for (std::size_t k = 0; k < outgoing_stride_; ++k)
-                w2_[j * outgoing_stride_ + k] = j < net_.hidden() && k < outputs ? net_.w2.row(j)[k] : 0.0;
+        const Incoming<const double> from = user_panel(net_.w1.data, net_.b1, panel);
+        const Incoming<double> to = w1_.panel(panel);
+        Pack lost{};  // w - w is 0, or NaN for NaN and infinities
+        const auto take = [&](const double* weights, std::size_t count, double* copy) {
+            for (std::size_t j = 0; j < count; j += lanes) {
+                const Pack w = load_part(weights + j, std::min(lanes, count - j));
+                lost += w - w;
+                if (copy) store(copy + j, w);
+            }
+        };
+        for (std::size_t i = 0; i < net_.inputs(); ++i)
+            take(from.rows + i * from.stride, from.columns, packed_ ? to.rows + i * to.stride : nullptr);
+        take(from.bias, from.columns, packed_ ? to.bias : nullptr);
+        for (std::size_t j = panel * panels.width(); j < std::min(net_.hidden(), (panel + 1) * panels.width()); ++j)
+            take(net_.w2.row(j), net_.outputs(), w2(j));
+        if (panel == 0) take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
-        if (panel == 0) std::fill(std::copy_n(net_.b2, outputs, b2_), b2_ + outgoing_stride_, 0.0);
+        finite_[panel] = lane_sum(lost) == 0.0;
     }
 
     // Back to the caller's arrays.
     void unpack(std::size_t panel, const Gradient& out) const {
-        copy_incoming(w1_.panel(panel), user_panel(out.w1.data, out.b1, panel));
+        const Incoming<double> from = w1_.panel(panel), to = user_panel(out.w1.data, out.b1, panel);
+        for (std::size_t i = 0; i < net_.inputs(); ++i)
+            std::copy_n(from.rows + i * from.stride, to.columns, to.rows + i * to.stride);
+        std::copy_n(from.bias, to.columns, to.bias);
         for (std::size_t j = panel * panels.width(); j < std::min(net_.hidden(), (panel + 1) * panels.width()); ++j)
             std::copy_n(w2(j), net_.outputs(), out.w2.row(j));
         if (panel == 0) std::copy_n(b2_, net_.outputs(), out.b2);
@@ -164,6 +181,9 @@ public:
     double* transposed(std::size_t k) const { return transposed_ + k * panels.units(); }
     double largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
+    // Whether neither NaN nor an infinity was among them when they were packed.
+    bool finite() const { return std::all_of(finite_, finite_ + panels.count, [](bool finite) { return finite; }); }
+
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t hidden() const { return net_.hidden(); }
     std::size_t outputs() const { return net_.outputs(); }
@@ -172,20 +192,12 @@ public:
     const Panels panels;
 
 private:
-    template <class T>
-    void copy_incoming(const Incoming<T>& from, const Incoming<double>& to) const {
-        const auto copy_row = [&](const double* a, double* b) {
-            std::fill(std::copy_n(a, std::min(from.columns, to.columns), b), b + to.columns, 0.0);
-        };
-        for (std::size_t i = 0; i < net_.inputs(); ++i) copy_row(from.rows + i * from.stride, to.rows + i * to.stride);
-        copy_row(from.bias, to.bias);
-    }
-
     const Network& net_;
     bool packed_;
     PackedWeights w1_;
     std::size_t outgoing_stride_;
     double *w2_, *b2_, *transposed_, *largest_;
+    bool* finite_;
 };
 
 }  // namespace secant::SECANT_ISA

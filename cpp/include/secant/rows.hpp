@@ -64,7 +64,7 @@ public:
 
     std::size_t blocks() const { return blocks_; }
     std::size_t columns(std::size_t b) const { return std::min(block_columns, x_.cols - b * block_columns); }
-    double largest(std::size_t n) const { return largest_[n]; }  // max |x|
+    double largest(std::size_t n) const { return largest_[n]; }  // max |x|, NaN if one is not finite
 
 private:
     struct Span {
@@ -77,9 +77,13 @@ private:
     Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
 
     static double largest_of(const double* x, std::size_t size) {
-        Pack most{};
-        for (std::size_t i = 0; i < size; i += lanes) most = maximum(most, absolute(load_part(x + i, std::min(lanes, size - i))));
-        return largest_lane(most);
+        Pack most{}, lost{};  // x - x is 0, or NaN for NaN and infinities
+        for (std::size_t i = 0; i < size; i += lanes) {
+            const Pack x_i = load_part(x + i, std::min(lanes, size - i));
+            most = maximum(most, absolute(x_i));
+            lost += x_i - x_i;
+        }
+        return largest_lane(most) + lane_sum(lost);
     }
 
     template <class X>

@@ -101,7 +101,8 @@ struct GradientReport {
 };
 
 // A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
-// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series.
+// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series. Where x
+// or a parameter is not finite the gradient of b2 is NaN.
 struct GradientCall {
     enum class Method { derivative, series, automatic, direct };
     Network net;

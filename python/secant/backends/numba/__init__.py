@@ -7,11 +7,13 @@ from secant.backends.numba.training import train
 from secant.backends.numpy.forward import prepare
 
 name = "numba"
+finds_non_finite = False
 
 __all__ = [
     "all_finite",
     "compilation_noticed",
     "cross_entropy",
+    "finds_non_finite",
     "gradient",
     "name",
     "numerical_gradient",

@@ -6,10 +6,12 @@ from secant.backends.numpy.training import train
 from secant.validation import all_finite
 
 name = "numpy"
+finds_non_finite = False
 
 __all__ = [
     "all_finite",
     "cross_entropy",
+    "finds_non_finite",
     "gradient",
     "name",
     "numerical_gradient",
