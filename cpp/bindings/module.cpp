@@ -44,7 +44,7 @@ bool on_main_thread() {
 template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
-    next_look = Clock::now() + between_looks;
+    next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
     const py::gil_scoped_release unlocked;
     run(memory.get());
 }
@@ -53,7 +53,7 @@ void run_in_memory(const Run& run) {
 bool interrupted() {
     if (Clock::now() < next_look) return false;
     const py::gil_scoped_acquire locked;
-    next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
+    next_look = Clock::now() + between_looks;
     return PyErr_CheckSignals() != 0;
 }
 

@@ -243,8 +243,7 @@ class TwoLayerNet:
             backend = self.backend_in_use()
             net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
             named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
-            self._require_finite(backend, named, x, t)
-            grads = named._asdict()
+            grads = self._result(backend, named, x)
         return (grads, info) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
@@ -273,8 +272,7 @@ class TwoLayerNet:
         backend = self.backend_in_use()
         net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
         grads = backend.gradient(net, samples, labels, threads)
-        self._require_finite(backend, grads, x, t)
-        return grads._asdict()
+        return self._result(backend, grads, x)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and the output activation to an .npz file, all of it or nothing.
@@ -320,13 +318,19 @@ class TwoLayerNet:
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
     ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
-        check = backend.all_finite if finite else _unchecked
-        net = self.parameters(check)
-        x, single = validation.inputs(x, net.W1.shape[0], check, backend.prepare)
-        t = validation.targets(t, len(x), net.W2.shape[1], single=single)
+        net = self.parameters(_unchecked)
+        samples, single = validation.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
+        t = validation.targets(t, len(samples), net.W2.shape[1], single=single)
         if t.ndim == 2:
             validation.require_weights("t", t)
-        return net, x, t
+        if finite:
+            self._require_finite(backend, x)
+        return net, samples, t
+
+    def _require_finite(self, backend: Backend, x: ArrayLike) -> None:
+        """Raise the error that names the parameter, or the element of x, that is NaN or infinite."""
+        columns = self.parameters(backend.all_finite).W1.shape[0]
+        validation.inputs(x, columns, backend.all_finite, prepare=_as_it_is)
 
     def own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
@@ -340,10 +344,11 @@ class TwoLayerNet:
                 return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
-    def _require_finite(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> None:
+    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike) -> dict[str, Floats]:
         if not backend.all_finite(grads.b2):
-            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            self._require_finite(backend, x)
             _finite(backend, grads.b2)
+        return grads._asdict()
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
         if not self.__dict__.get("_warned"):
@@ -363,6 +368,10 @@ _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 def _unchecked(_: NDArray[Any]) -> bool:
     return True
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
 
 
 def _finite(backend: Backend, result: Floats) -> Floats:

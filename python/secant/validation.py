@@ -5,7 +5,7 @@ import numbers
 import operator
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -202,7 +202,7 @@ def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
     if plain and array.flags.carray:
-        return array
+        return cast(Floats, array)
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.aligned:

@@ -24,7 +24,9 @@ def trained(x, t, method="auto", h=H, n_threads=1):
     net = network()
     losses = []
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
-    net.backend_in_use().train(net.parameters(net.backend_in_use().all_finite), x, t, indices, method, h, 0.1, n_threads, losses)
+    net.backend_in_use().train(
+        net.parameters(net.backend_in_use().all_finite), x, t, indices, method, h, 0.1, n_threads, losses
+    )
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 

@@ -7,7 +7,7 @@ from secant.backends.numba.training import train
 from secant.backends.numpy.forward import prepare
 
 name = "numba"
-finds_non_finite = False
+finds_non_finite = True
 
 __all__ = [
     "all_finite",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
-from secant.backends.numba.compilation import inlined
+from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.elementary import sigmoid, softmax_row
 from secant.backends.numba.packs import LANES, aligned, broadcast, load, pad, pairs, store
 from secant.backends.numba.rows import Rows
@@ -32,17 +32,31 @@ class Network(NamedTuple):
     units: NDArray[np.int32]  # (1, H+1): 0, 1, ..., H, the columns of a row without zeros
     outputs: int
     sigmoid_output: bool
+    finite: bool  # whether no parameter is NaN or infinite
 
 
 def network(net: Parameters) -> Network:
     """The parameters as the kernels take them."""
     (inputs, hidden), outputs = net.W1.shape, len(net.b2)
     w1, w2 = aligned(inputs + 1, pad(hidden + 1)), aligned(hidden + 1, pad(outputs))
-    for to, weights, bias in ((w1, net.W1, net.b1), (w2, net.W2, net.b2)):
-        to[:-1, : len(bias)], to[-1, : len(bias)] = weights, bias
-        to[:, len(bias) :] = 0
+    bad = (
+        _copy(net.W1, w1) + _copy(net.b1[np.newaxis], w1[-1:]) + _copy(net.W2, w2) + _copy(net.b2[np.newaxis], w2[-1:])
+    )
     units = np.arange(hidden + 1, dtype=np.int32)[np.newaxis]
-    return Network(w1, w2, units, outputs, net.output_activation == "sigmoid")
+    return Network(w1, w2, units, outputs, net.output_activation == "sigmoid", bad == 0)
+
+
+@kernel
+def _copy(rows: Floats, to: Floats) -> int:
+    """Copy rows to wider ones, padded with zeros; return how many elements are NaN or infinite."""
+    bad = 0
+    for i in range(len(rows)):
+        for j in range(rows.shape[1]):
+            bad += rows[i, j] - rows[i, j] != 0  # else 0
+            to[i, j] = rows[i, j]
+        for j in range(rows.shape[1], to.shape[1]):
+            to[i, j] = 0.0
+    return bad
 
 
 @inlined

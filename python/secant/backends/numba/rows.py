@@ -12,10 +12,12 @@ from secant.backends.numba.packs import LANES, nonzeros
 from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
 from secant.validation import Floats
 
-TURN = 64
+TURN = 112
 """So many inputs are worked on at a time: their weights, in and out of the cache together."""
 
 _ROWS_A_TASK = 8
+_MULTIPLICATIONS_AN_INPUT = 10
+"""What it takes to look at one."""
 
 
 class Rows(NamedTuple):
@@ -40,7 +42,8 @@ def find_rows(x: NDArray[Any], chosen: NDArray[np.int64], threads: int) -> Rows:
         np.empty((size, inputs // TURN + 2), np.int32),
         np.empty(size),
     )
-    run(min(threads, choose_threads(0, size * inputs)), partial(_find_rows, x, chosen, rows))
+    useful = choose_threads(0, _MULTIPLICATIONS_AN_INPUT * size * inputs)
+    run(min(threads, useful), partial(_find_rows, x, chosen, rows))
     return rows
 
 
