@@ -60,7 +60,7 @@ is its own.""",
         whole_run,
         """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
 it to the last loss, with what is converted, prepared or compiled. scikit-learn trains another network, see above, in
-whole epochs. The memory is the most that the process took, loading included.""",
+whole epochs. The memory is the most that the process took in that time, training set and libraries included.""",
     ),
     "How the cost grows": (
         growth,
