@@ -24,7 +24,7 @@ CONTRACT = (
     Promise("direct and series, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
     Promise("results for 1, 2, ... threads, and for a call repeated", "the same bits"),
     Promise("training, against the NumPy loop, same seed", "losses within 1e-9 over 20 iterations of a small net"),
-    Promise("NaN, infinity, wrong shapes and types", "an error that names the argument, before any work"),
+    Promise("NaN, infinity, wrong shapes and types", "an error that names the argument; nothing is changed"),
 )
 
 ELEMENTARY_ULP = 2

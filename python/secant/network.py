@@ -243,7 +243,7 @@ class TwoLayerNet:
             backend = self.backend_in_use()
             net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
             named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
-            grads = self._result(backend, named, x)
+            grads = self._result(backend, named, x, t)
         return (grads, info) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
@@ -272,7 +272,7 @@ class TwoLayerNet:
         backend = self.backend_in_use()
         net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
         grads = backend.gradient(net, samples, labels, threads)
-        return self._result(backend, grads, x)
+        return self._result(backend, grads, x, t)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and the output activation to an .npz file, all of it or nothing.
@@ -324,13 +324,10 @@ class TwoLayerNet:
         if t.ndim == 2:
             validation.require_weights("t", t)
         if finite:
-            self._require_finite(backend, x)
+            self.parameters(backend.all_finite)
+            if isinstance(samples, np.ndarray):
+                validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
         return net, samples, t
-
-    def _require_finite(self, backend: Backend, x: ArrayLike) -> None:
-        """Raise the error that names the parameter, or the element of x, that is NaN or infinite."""
-        columns = self.parameters(backend.all_finite).W1.shape[0]
-        validation.inputs(x, columns, backend.all_finite, prepare=_as_it_is)
 
     def own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
@@ -344,9 +341,9 @@ class TwoLayerNet:
                 return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
-    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike) -> dict[str, Floats]:
+    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
         if not backend.all_finite(grads.b2):
-            self._require_finite(backend, x)
+            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             _finite(backend, grads.b2)
         return grads._asdict()
 
@@ -368,10 +365,6 @@ _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 def _unchecked(_: NDArray[Any]) -> bool:
     return True
-
-
-def _as_it_is(x: Any) -> Any:
-    return x
 
 
 def _finite(backend: Backend, result: Floats) -> Floats:

@@ -34,6 +34,12 @@ def test_softmax(shape, scale):
     assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
 
 
+def test_softmax_of_many():
+    x = np.random.RandomState(5).uniform(-30, 30, (3_000, 10))
+    expected = [v for row in oracles.exact(x) for v in oracles.softmax(row)]
+    assert oracles.ulps(secant.softmax(x), expected) <= bounds.ELEMENTARY_ULP
+
+
 @pytest.mark.parametrize("rows", [1, 9])
 @pytest.mark.parametrize("scale", [1e17, 1e100, 1e307])
 def test_softmax_of_inputs_whose_rounding_is_large(scale, rows):

@@ -108,6 +108,16 @@ def test_a_nan_in_one_sample(backend, call):
     assert_refused(lambda: call(network(), [0, np.nan, 0], T[0]), ValueRangeError, "x must be finite, got nan at (1,)")
 
 
+@pytest.mark.parametrize("method", ["auto", "series", "direct"])
+def test_what_is_not_finite_is_named_whatever_the_method(backend, method):
+    net, bad = network(), changed(X, (1, 2), np.inf)
+    refused = "x must be finite, got inf at (1, 2)"
+    assert_refused(lambda: net.numerical_gradient(bad, T, method=method), ValueRangeError, refused)
+    net.params["W2"][2, 1] = -np.inf
+    refused = "params['W2'] must be finite, got -inf at (2, 1)"
+    assert_refused(lambda: net.numerical_gradient(X, T, method=method), ValueRangeError, refused)
+
+
 @calls(CALLS)
 def test_a_nan_far_inside_a_large_batch(backend, call):
     x = np.zeros((30_000, 3))

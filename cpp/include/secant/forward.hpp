@@ -161,7 +161,7 @@ inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int th
     const auto* pieces = one_a_thread<Samples>(work, threads, parameters, x, most);
     if (work.counting()) return work.bytes();
     parallel(threads, [&](const Team& team) {
-        team.share_and_wait(parameters.panels.count, [&](std::size_t panel) { parameters.pack(panel); });
+        team.share_and_wait(parameters.panels.count, [&](std::size_t panel) { parameters.pack(panel, false); });
         const Samples& own = pieces[team.rank];
         team.share((x.rows + most - 1) / most, [&](std::size_t task) {
             const std::size_t first = task * most, size = std::min(most, x.rows - first);

@@ -33,7 +33,7 @@ public:
 
     // Before the first run; and after the last one of a training.
     void pack(const Team& team) const {
-        team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.pack(panel); });
+        team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.pack(panel, true); });
     }
     void unpack(const Team& team) const {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
@@ -47,7 +47,7 @@ public:
         const double scale = step_ / static_cast<double>(batch.size);
         for (std::size_t first = 0; first < batch.size; first += most_) {
             const std::size_t rows = std::min(most_, batch.size - first);
-            if (team.rank == 0) *stopped_ = call_.interrupted();
+            if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
             gather(team, batch, first, rows);
             if (*stopped_) return false;
             for (std::size_t n = 0; n < rows && team.rank == 0; ++n)
@@ -169,8 +169,9 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
         parallel(call.threads, [&](const Team& team) {
             engine.pack(team);
             engine.run(team, call.batch);
-            if (team.rank == 0 && !engine.finite())
-                std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
+            if (team.rank > 0 || engine.finite()) return;
+            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
+            *call.report = {};
         });
     return work.bytes();
 }

@@ -117,8 +117,8 @@ public:
         if (!work.counting()) std::fill_n(w2_, panels.units() * outgoing_stride_, 0.0);
     }
 
-    // To be called for each panel before anything is read.
-    void pack(std::size_t panel) const {
+    // To be called for each panel before anything is read; `look`: whether finite() will be asked.
+    void pack(std::size_t panel, bool look) const {
         const Incoming<const double> from = user_panel(net_.w1.data, net_.b1, panel);
         const Incoming<double> to = w1_.panel(panel);
         Pack lost{};  // w - w is 0, or NaN for NaN and infinities
@@ -129,7 +129,7 @@ public:
                 if (copy) store(copy + j, w);
             }
         };
-        for (std::size_t i = 0; i < net_.inputs(); ++i)
+        for (std::size_t i = 0; i < net_.inputs() && (packed_ || look); ++i)
             take(from.rows + i * from.stride, from.columns, packed_ ? to.rows + i * to.stride : nullptr);
         take(from.bias, from.columns, packed_ ? to.bias : nullptr);
         for (std::size_t j = panel * panels.width(); j < std::min(net_.hidden(), (panel + 1) * panels.width()); ++j)

@@ -102,17 +102,17 @@ private:
         Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target target = targets.target(n, i);
-            const Pack w = load(w2 + target.k * units), own = target.ratio * w;
-            Jet<K> ratio{};
-            Pack power = own;
+            const Pack w = load(w2 + target.k * units);
+            Jet<K> own;
+            Pack power = target.ratio * w;
             for (int m = 1; m <= K; ++m, power *= w)
-                ratio.c[m] = fma(broadcast(at(growth_, m, target.k)[n % lanes]), power, target.rest * mean.c[m]);
-            const Jet<K> log_target = log1p(ratio);
+                own.c[m] = fma(broadcast(at(growth_, m, target.k)[n % lanes]), power, target.rest * mean.c[m]);
+            const Jet<K> log_target = log1p(own);
             for (int m = 1; m <= K; ++m)
                 loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        const Jet<K> own = compose(loss, sigmoid_series<K>(z1, zc1));
-        for (int m = 1; m <= K; m += 2) store(odd + m / 2 * stride, scale * own.c[m]);
+        const Jet<K> phi = compose(loss, sigmoid_series<K>(z1, zc1));
+        for (int m = 1; m <= K; m += 2) store(odd + m / 2 * stride, scale * phi.c[m]);
     }
 
     double* at(double* array, int m, std::size_t k) const {

@@ -8,6 +8,30 @@
 
 namespace secant::SECANT_ISA {
 
+// sum + lost, as a divisor.
+class Total {
+public:
+    Total(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1.0 / sum_) {}
+
+    // x divided by it, rounded as if only once.
+    Pack divide(Pack x) const {
+        const Pack quotient = x * inverse_;
+        return quotient + inverse_ * (remainder(x, quotient) - quotient * lost_);
+    }
+
+private:
+    // x - quotient sum, exactly; without a fused multiply-add by Dekker's product, in halves of 26 bits.
+    Pack remainder(Pack x, Pack quotient) const {
+        if constexpr (fused) return fma(-quotient, sum_, x);
+        const auto high = [](Pack a) { return a * 134217729.0 - (a * 134217729.0 - a); };
+        const Pack q = high(quotient), s = high(sum_), product = quotient * sum_;
+        const Pack error = ((q * s - product) + q * (sum_ - s) + (quotient - q) * s) + (quotient - q) * (sum_ - s);
+        return (x - product) - error;
+    }
+
+    Pack sum_, lost_, inverse_;
+};
+
 // The sum of packs with what each addition rounded off kept beside it (two-sum).
 class CompensatedSum {
 public:
@@ -17,8 +41,9 @@ public:
         lost_ += (sum_ - (next - part)) + (x - part);
         sum_ = next;
     }
-    Pack lane_totals() const { return sum_ + lost_; }
-    double total() const {
+    // Of each lane, and of all of them.
+    Total lane_totals() const { return Total(sum_, lost_); }
+    Total total() const {
         double sum = 0.0, lost = 0.0;
         for (std::size_t i = 0; i < lanes; ++i) {
             const double x = lane(sum_, i);
@@ -27,14 +52,14 @@ public:
             lost += (sum - (next - part)) + (x - part) + lane(lost_, i);
             sum = next;
         }
-        return sum + lost;
+        return Total(broadcast(sum), broadcast(lost));
     }
 
 private:
     Pack sum_{}, lost_{};
 };
 
-// exp(v - top). 2 ulp: the difference hands the rounding error it makes (two-sum) to exp.
+// exp(v - top): the difference hands the rounding error it makes (two-sum) to exp.
 inline Pack exp_difference(Pack v, Pack top) {
     const Pack difference = v - top;
     const Pack part = difference - v;
@@ -51,8 +76,8 @@ inline void softmax_row(const double* x, double* out, std::size_t size) {
         store_part(out + k, exp_difference(load_part(x + k, count, top), broadcast(top)), count);
         sum.add(load_part(out + k, count));
     }
-    const double total = sum.total();
-    map(out, out, size, [total](Pack e) { return e / total; });
+    const Total total = sum.total();
+    map(out, out, size, [&](Pack e) { return total.divide(e); });
 }
 
 // The same for as many rows as a pack has lanes, a lane each: x_k of them all at x + k * lanes.
@@ -65,8 +90,8 @@ inline void softmax_lanes(const double* x, double* out, std::size_t size) {
         sum.add(e);
         store(out + k * lanes, e);
     }
-    const Pack total = sum.lane_totals();
-    for (std::size_t k = 0; k < size; ++k) store(out + k * lanes, load(out + k * lanes) / total);
+    const Total total = sum.lane_totals();
+    for (std::size_t k = 0; k < size; ++k) store(out + k * lanes, total.divide(load(out + k * lanes)));
 }
 
 // out(N,O) = softmax of each row of x.  2 ulp.

@@ -74,7 +74,7 @@ def require_proven(info: GradientInfo, h: float) -> None:
 
 
 class Backend(Protocol):
-    """The operations every backend has. Arguments are validated before they arrive.
+    """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
 
     ``x`` is (N, I), C-contiguous, uint8, float32 or float64. ``t`` is either labels (N,) of int64 or weights (N, O) of
     float64. ``n_threads`` of 0 leaves the choice to the backend.
