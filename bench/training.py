@@ -58,14 +58,14 @@ def table(contests: Contests) -> list[str]:
 
 
 def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
-    """What is timed, by library. What takes long to compile is left out if it has to be quick."""
+    """What is timed, by library. What takes long to compile is left out if it has to be quick, or was timed on MNIST."""
     jax = {name: way for name, way in WAYS["JAX"].items() if "scan" in name or not quick}
     return {
         **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
         "NumPy": partial(library, inputs, WAYS["NumPy"]),
         **({"SciPy": partial(library, inputs, WAYS["SciPy"])} if inputs == "MNIST" else {}),
         "JAX": partial(library, inputs, jax),
-        "PyTorch": partial(torch_steps, inputs, threads, quick),
+        "PyTorch": partial(torch_steps, inputs, threads, quick or inputs != "MNIST"),
         "scikit-learn": partial(scikit_learn_steps, inputs),
     }
 
