@@ -58,7 +58,7 @@ def table(contests: Contests) -> list[str]:
 
 
 def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
-    """What is timed, by library. What takes long to compile is left out if it has to be quick, or was timed on MNIST."""
+    """What is timed, by library. What takes long to compile is left out if it has to be quick, and on dense input."""
     jax = {name: way for name, way in WAYS["JAX"].items() if "scan" in name or not quick}
     return {
         **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
