@@ -8,6 +8,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -78,18 +79,41 @@ inline Network network(const Array<double>& w1, const Array<double>& b1, const A
     return net;
 }
 
-// A block that starts at a cache line. Freed with its owner.
+// A block that starts at a cache line. A thread keeps it for its next call, unless it is large: pages that the system hands
+// out anew can cost as much as the work that is done in them.
 class Memory {
 public:
-    explicit Memory(std::size_t bytes) : block_(::operator new(bytes, alignment)) {}
+    explicit Memory(std::size_t bytes) : block_(std::exchange(kept, {})), bytes_(std::exchange(kept_bytes, 0)) {
+        if (bytes <= bytes_) return;
+        block_.reset();
+        block_.reset(::operator new(bytes, alignment));
+        bytes_ = bytes;
+    }
+    ~Memory() {
+        if (bytes_ > most_kept || bytes_ < kept_bytes) return;  // the handler of a signal may have made calls of its own
+        kept = std::move(block_);
+        kept_bytes = bytes_;
+    }
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
     void* get() const { return block_.get(); }
 
 private:
     static constexpr std::align_val_t alignment{64};
+#ifdef __SANITIZE_ADDRESS__
+    static constexpr std::size_t most_kept = 0;  // a block that is too long would hide an overflow
+#else
+    static constexpr std::size_t most_kept = 64 << 20;
+#endif
     struct Free {
         void operator()(void* block) const { ::operator delete(block, alignment); }
     };
-    std::unique_ptr<void, Free> block_;
+    using Block = std::unique_ptr<void, Free>;
+    static inline thread_local Block kept;
+    static inline thread_local std::size_t kept_bytes = 0;
+
+    Block block_;
+    std::size_t bytes_;
 };
 
 }  // namespace secant::bindings
