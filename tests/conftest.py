@@ -1,10 +1,11 @@
-"""What all tests share: the backends to run with, a fresh interpreter, and NumPy's random state left as it was."""
+"""What all tests share: the backends to run with, a fresh interpreter, a forked child, and NumPy's random state left as it was."""
 
 import importlib.util
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -81,3 +82,25 @@ def default_handler():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield signal.default_int_handler
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def forked():
+    """Whether check() is true in a forked child: one that hangs is killed."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this platform does not fork")
+
+    def call(check):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads may deadlock
+            child = os.fork()
+        if child == 0:
+            right = False
+            try:
+                signal.alarm(30)
+                right = check()
+            finally:
+                os._exit(0 if right else 1)
+        return os.waitpid(child, 0)[1] == 0  # an alarm's status is 14
+
+    return call

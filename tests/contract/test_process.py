@@ -1,10 +1,8 @@
 """What happens to a process that trains in the core: Ctrl-C from outside, training again, and a fork."""
 
-import os
 import signal
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
@@ -78,20 +76,9 @@ def trained(n_threads):
     return {key: param.tobytes() for key, param in net.params.items()}
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_child_forked_after_training_trains_too():
-    """OpenMP's threads do not survive a fork: a child that waits for them hangs, and is killed here."""
+def test_a_child_forked_after_training_trains_too(forked):
+    """OpenMP's threads do not survive a fork: a child that waits for them hangs."""
     expected = trained(n_threads=2)
     for _ in range(2):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads may deadlock
-            child = os.fork()
-        if child == 0:
-            right = False
-            try:
-                signal.alarm(30)
-                right = trained(n_threads=2) == expected
-            finally:
-                os._exit(0 if right else 1)
-        assert os.waitpid(child, 0)[1] == 0  # an alarm's status is 14
+        assert forked(lambda: trained(n_threads=2) == expected)
         assert trained(n_threads=2) == expected

@@ -1,11 +1,9 @@
 """The two networks: their initial weights, what they compute, and when the fast engines must stand back."""
 
 import copy
-import os
 import signal
 import threading
 import time
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -563,23 +561,12 @@ def test_several_threads_of_python_may_compute_at_once(backend):
             assert all(same_bits(result, right) for result in results)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_child_computes_too(backend):
-    """Threads do not survive a fork: a child that waits for them hangs, and is killed here."""
+def test_a_forked_child_computes_too(backend, forked):
+    """Threads do not survive a fork: a child that waits for them hangs."""
     net, x, t = threaded_case(backend)
     expected = net.gradient(x, t, n_threads=2)
     for _ in range(3):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads may deadlock
-            child = os.fork()
-        if child == 0:
-            right = False
-            try:
-                signal.alarm(30)
-                right = same_bits(net.gradient(x, t, n_threads=2), expected)
-            finally:
-                os._exit(0 if right else 1)
-        assert os.waitpid(child, 0)[1] == 0  # an alarm's status is 14
+        assert forked(lambda: same_bits(net.gradient(x, t, n_threads=2), expected))
         assert same_bits(net.gradient(x, t, n_threads=2), expected)
 
 
