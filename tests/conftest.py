@@ -1,4 +1,4 @@
-"""What all tests share: backends to run with, a fresh interpreter, a forked child, and NumPy's random state left as it was."""
+"""What all tests share: backends to run with, fresh and forked processes, and NumPy's random state left as it was."""
 
 import importlib.util
 import os
