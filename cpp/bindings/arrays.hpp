@@ -83,20 +83,17 @@ inline Network network(const Array<double>& w1, const Array<double>& b1, const A
 // out anew can cost as much as the work that is done in them.
 class Memory {
 public:
-    explicit Memory(std::size_t bytes) : block_(std::exchange(kept, {})), bytes_(std::exchange(kept_bytes, 0)) {
-        if (bytes <= bytes_) return;
-        block_.reset();
-        block_.reset(::operator new(bytes, alignment));
-        bytes_ = bytes;
+    explicit Memory(std::size_t bytes) : own_(std::exchange(kept, Block{})) {
+        if (bytes <= own_.bytes) return;
+        own_.start.reset();
+        own_ = {Start(::operator new(bytes, alignment)), bytes};
     }
-    ~Memory() {
-        if (bytes_ > most_kept || bytes_ < kept_bytes) return;  // the handler of a signal may have made calls of its own
-        kept = std::move(block_);
-        kept_bytes = bytes_;
+    ~Memory() {  // the handler of a signal may have made calls of its own, and kept theirs
+        if (own_.bytes <= most_kept && own_.bytes > kept.bytes) kept = std::move(own_);
     }
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
-    void* get() const { return block_.get(); }
+    void* get() const { return own_.start.get(); }
 
 private:
     static constexpr std::align_val_t alignment{64};
@@ -108,12 +105,14 @@ private:
     struct Free {
         void operator()(void* block) const { ::operator delete(block, alignment); }
     };
-    using Block = std::unique_ptr<void, Free>;
+    using Start = std::unique_ptr<void, Free>;
+    struct Block {
+        Start start;
+        std::size_t bytes;
+    };
     static inline thread_local Block kept;
-    static inline thread_local std::size_t kept_bytes = 0;
 
-    Block block_;
-    std::size_t bytes_;
+    Block own_;
 };
 
 }  // namespace secant::bindings

@@ -82,3 +82,28 @@ def test_a_child_forked_after_training_trains_too(forked):
     for _ in range(2):
         assert forked(lambda: trained(n_threads=2) == expected)
         assert trained(n_threads=2) == expected
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
+def test_the_handler_of_a_signal_computes_too():
+    """Scratch memory is kept for a thread's next call: a call within a call must have its own."""
+    rng = np.random.RandomState(1)
+    net, x, t = (
+        secant.TwoLayerNet(64, 64, 10, rng=0, backend="cpp"),
+        rng.uniform(size=(20_000, 64)),
+        np.arange(20_000) % 10,
+    )
+
+    def gradient(rows):
+        return [grad.tobytes() for grad in net.numerical_gradient(x[:rows], t[:rows], method="direct").values()]
+
+    long, short, within = gradient(20_000), gradient(50), []
+    before = signal.signal(signal.SIGALRM, lambda *_: within.append(gradient(50)))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.03, 0.03)
+        assert gradient(20_000) == long
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert within
+    assert all(one == short for one in within)

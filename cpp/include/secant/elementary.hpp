@@ -24,7 +24,7 @@ inline Pack power_of_two(Pack k) {
 
 inline Pack select(auto condition, Pack yes, Pack no) { return condition ? yes : no; }
 
-// The larger of the two, lane by lane; b where it is NaN.
+// The larger of the two, lane by lane; b where either is NaN.
 inline Pack maximum(Pack a, Pack b) {
 #if defined(__AVX512F__) && SECANT_VECTORS
     return _mm512_max_pd(a, b);
@@ -63,6 +63,7 @@ inline Reduced reduce(Pack x, Pack low) {
 // sum over m of coefficients[m] x^m: the even and the odd powers apart, so that they need not wait for each other.
 template <int N>
 Pack polynomial(Pack x, const double (&coefficients)[N]) {
+    static_assert(N >= 2);
     const Pack square = x * x;
     Pack even = broadcast(coefficients[(N - 1) / 2 * 2]), odd = broadcast(coefficients[N / 2 * 2 - 1]);
     for (int m = (N - 1) / 2 * 2 - 2; m >= 0; m -= 2) even = fma(even, square, broadcast(coefficients[m]));
