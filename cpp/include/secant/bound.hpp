@@ -10,6 +10,8 @@
 #include <cmath>
 #include <limits>
 
+#include "jet.hpp"
+
 namespace secant::SECANT_ISA {
 
 class TruncationBound {
@@ -36,7 +38,7 @@ public:
     // and samples whose target weights sum to at most `mass`. What is cut then stays below a hundredth of the rounding of
     // a plain loop, and below a fifth of what is promised.
     int order(double largest_input, double mass) const {
-        const double tolerance = std::min(0.01 * std::numeric_limits<double>::epsilon() / h_, 2e-15);
+        const double tolerance = std::min(0.01 * std::numeric_limits<double>::epsilon() / h_, most_cut);
         for (int order = 3; order <= 9; order += 2)
             if (at(order, largest_input, mass) <= tolerance) return order;
         return 0;
@@ -48,7 +50,15 @@ public:
         return mass / h_ * std::max(remainder(hidden_, order, r), remainder(output_, order, h_));
     }
 
+    // Whether the terms of order 3 of hidden units may be summed in float32, at most `samples` of them before that is added to
+    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits.
+    bool third_in_single(double largest_input, double mass, std::size_t samples) const {
+        const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
+        return rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= most_cut;
+    }
+
 private:
+    static constexpr double most_cut = 2e-15;
     static constexpr int discs = 16;
     struct Disc {
         double rho, m;
@@ -69,6 +79,18 @@ private:
     double loss_bound(double v) const {
         const double z2 = sigmoid_output_ ? sigmoid_bound(v) : v;
         return log_bound(z2 + log_bound(z2));
+    }
+
+    // A bound of |c_3| of hidden units, per unit of target weight: their series taken with bounds for coefficients, all of them
+    // positive, and no term that could cancel another. Those of the sigmoid are bounded by its largest derivatives.
+    double largest_third() const {
+        const Jet<3, double> sigmoid{{0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48}};
+        Jet<3, double> output = sigmoid_output_ ? sigmoid : Jet<3, double>{{0.0, 1.0, 0.0, 0.0}};
+        double power = 1.0;
+        for (int m = 1; m <= 3; ++m) output.c[m] *= power *= largest_weight_;
+        Jet<3, double> growth = expm1(output);
+        for (double& c : growth.c) c = -c;
+        return -2.0 * compose(log1p(growth), sigmoid).c[3];
     }
 
     static double remainder(const Disc (&disc)[discs], int order, double r) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include "series.hpp"
@@ -32,48 +33,96 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, dou
     }
 }
 
-// The same for two columns of several samples whose blocks are full.
-template <int K, class Row>
-void add_series_of_columns(const RowBlock* rows, std::size_t count, std::size_t column, const Coefficients& odd,
-                           std::size_t n, double* sums, std::size_t stride) {
-    double* to = sums + column * stride;
-    Row sum[] = {Row(to), Row(to + stride)};
+// A thread's memory for powers of the inputs of full rows; and in float32, for these and their coefficients.
+struct PowerTables {
+    PowerTables(Workspace& work, std::size_t width)
+        : powers(work.take<double>(full_rows_at_once * block_columns)),
+          single_powers(work.take<float>(full_rows_at_once * block_columns)),
+          single_coefficients(work.take<float>(full_rows_at_once * width)) {}
+    double* powers;
+    float *single_powers, *single_coefficients;
+};
+
+// sums += x^T c of C columns of full rows, from `column` on. x(i): the inputs of row i; its coefficients at c + i * width.
+template <class Row, int C, class X>
+void add_products_of_columns(const X& x, std::size_t count, const typename Row::Value* c, std::size_t width,
+                             std::size_t column, double* sums, std::size_t stride) {
+    constexpr bool widened = !std::is_same_v<typename Row::Value, double>;
+    Row sum[C];
+    double* to[C];
+    for (int k = 0; k < C; ++k) to[k] = sums + (column + k) * stride;
+    if constexpr (!widened)
+        for (int k = 0; k < C; ++k) sum[k] = Row(to[k]);
     for (std::size_t i = 0; i < count; ++i) {
-        const double* values = rows[i].values + column;
-        const OddPowers<K> x[] = {{broadcast(values[0]), odd.h}, {broadcast(values[1]), odd.h}};
-        Row::each(sum, [&]<class P>(P* const(&part)[2], std::size_t at) {
-            for (int m = odd_powers<K> - 1; m >= 0; --m) {
-                const P coefficients = load_once<P>(odd.of(n + i) + m * odd.stride + at);
-                for (int c = 0; c < 2; ++c) *part[c] = fma(low<P>(x[c].of[m]), coefficients, *part[c]);
-            }
+        const auto* x_i = x(i) + column;
+        Row::each(sum, [&]<class P>(P* const(&part)[C], std::size_t at) {
+            const P c_i = load_once<P>(c + i * width + at);
+            for (int k = 0; k < C; ++k) *part[k] = fma(broadcast<P>(x_i[k]), c_i, *part[k]);
         });
     }
-    for (int c = 0; c < 2; ++c) sum[c].store_to(to + c * stride);
+    if constexpr (widened)
+        Row::each(sum, [&]<class P>(P* const(&part)[C], std::size_t at) {
+            for (int k = 0; k < C; ++k) add_widened(to[k] + at, *part[k]);
+        });
+    else
+        for (int k = 0; k < C; ++k) sum[k].store_to(to[k]);
 }
 
-// The same for block b of the rows [0, count), without those that `skip` names.
+// The same for all columns: as many at once as there are registers for their sums.
+template <class Row, class X>
+void add_products(const X& x, std::size_t count, const typename Row::Value* c, std::size_t width, std::size_t columns,
+                  double* sums, std::size_t stride) {
+    constexpr int together = Row::packs * 4 <= most_packs * 5 / 2 ? 4 : 2;
+    std::size_t column = 0;
+    for (; column + together <= columns; column += together)
+        add_products_of_columns<Row, together>(x, count, c, width, column, sums, stride);
+    for (; column < columns; ++column) add_products_of_columns<Row, 1>(x, count, c, width, column, sums, stride);
+}
+
+// The series for the full rows [0, count), which begin with sample n: a product for each power.
+template <int K, class Row>
+void add_series_of_full(const RowBlock* rows, std::size_t count, std::size_t columns, const Coefficients& odd,
+                        std::size_t n, bool third_in_single, const PowerTables& tables, double* sums, std::size_t stride) {
+    const auto power_table = [&](auto* table, const auto& power) {
+        for (std::size_t i = 0; i < count; ++i)
+            for (std::size_t c = 0; c < columns; c += lanes)
+                store(table + i * block_columns + c, power(load_part(rows[i].values + c, std::min(lanes, columns - c))));
+        return [table](std::size_t i) { return table + i * block_columns; };
+    };
+#ifdef SECANT_HALF_PACKS
+    if (K == 3 && third_in_single) {
+        const auto narrow = [](Pack x) { return __builtin_convertvector(x, HalfFloatPack); };
+        const auto cubes = power_table(tables.single_powers, [&](Pack x) { return narrow(x * x * x); });
+        for (std::size_t i = 0; i < count; ++i)
+            for (std::size_t j = 0; j < Row::packs * lanes; j += lanes)
+                store(tables.single_coefficients + i * odd.width + j,
+                      narrow(odd.h * odd.h * load(odd.of(n + i) + odd.stride + j)));
+        using Single = Units<(Row::packs + 1) / 2, std::conditional_t<Row::packs % 2 == 0, FloatPack, HalfFloatPack>, FloatPack>;
+        add_products<Single>(cubes, count, tables.single_coefficients, odd.width, columns, sums, stride);
+    }
+#endif
+    for (int m = odd_powers<K> - 1; m >= (third_in_single ? 2 : 1); --m)
+        add_products<Row>(power_table(tables.powers, [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; }), count,
+                          odd.of(n) + m * odd.stride, odd.width, columns, sums, stride);
+    add_products<Row>([rows](std::size_t i) { return rows[i].values; }, count, odd.of(n), odd.width, columns, sums, stride);
+}
+
+// The series for block b of the rows [0, count), without those that `skip` names.
 template <int K, class Row>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         double* sums, std::size_t stride) {
-    constexpr std::size_t most = 25;  // samples: their coefficients stay in the L1 cache
-    RowBlock full[most];
+                         bool third_in_single, const PowerTables& tables, double* sums, std::size_t stride) {
+    RowBlock full[full_rows_at_once];
     for (std::size_t n = 0; n < count; ++n) {
         if (skip[n]) continue;
         std::size_t found = 0;
         full[0] = rows.block(n, b);
-        while (full[found].full && ++found < std::min(most, count - n) && !skip[n + found])
+        while (full[found].full && ++found < std::min(full_rows_at_once, count - n) && !skip[n + found])
             full[found] = rows.block(n + found, b);
         if (found < 2) {
             add_series<K, Row>(full[0], odd, n, sums, stride);
             continue;
         }
-        std::size_t column = 0;
-        for (; column + 2 <= rows.columns(b); column += 2)
-            add_series_of_columns<K, Row>(full, found, column, odd, n, sums, stride);
-        for (std::size_t i = 0; column < rows.columns(b) && i < found; ++i) {  // an odd one out
-            const RowBlock& row = full[i];
-            add_series<K, Row>({row.end - 1, row.end, row.values, false}, odd, n + i, sums, stride);
-        }
+        add_series_of_full<K, Row>(full, found, rows.columns(b), odd, n, third_in_single, tables, sums, stride);
         n += found - 1;
     }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bound.hpp"
+#include "rows.hpp"
 #include "workspace.hpp"
 
 namespace secant::SECANT_ISA {
@@ -38,7 +39,8 @@ public:
             }
             if (direct < rows) order = bound_->order(most, mass);
         }
-        *decided_ = {order, direct};
+        const bool single = float_packs && order == 3 && bound_->third_in_single(most, mass, full_rows_at_once);
+        *decided_ = {order, direct, single};
         call_.report->samples[0] += direct;
         if (order > 0) call_.report->samples[order] += rows - direct;
         double& worst = call_.report->truncation_bound;
@@ -58,6 +60,9 @@ public:
         }
     }
 
+    // Whether the terms of order 3 of full rows may be summed in float32.
+    bool third_in_single() const { return decided_->single; }
+
     bool has_series() const { return decided_->order > 0; }
     // Whether some samples are to be evaluated. With the method series they are only counted: it will be refused.
     bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
@@ -67,6 +72,7 @@ private:
     struct Decided {
         int order;
         std::size_t direct;
+        bool single;
     };
 
     const GradientCall& call_;

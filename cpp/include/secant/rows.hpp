@@ -17,19 +17,25 @@ struct RowBlock {
     bool full;  // whether the table has a value for each column, in order
 };
 
+// So many full rows are summed over at once: their coefficients stay in the L1 cache.
+constexpr std::size_t full_rows_at_once = 25;
+
 class Rows {
 public:
     Rows(Workspace& work, const Inputs& x, std::size_t most)
         : x_(x),
           most_(most),
           blocks_(blocks_of(x.cols)),
+          stride_(x.cols + nonzeros_room),
           spans_(work.take<Span>(most * blocks_ + 2)),
+          tables_(work.take<const double*>(most * blocks_)),
+          values_(work.take<double>(most * stride_)),
+          every_column_(work.take<Entry>(block_columns)),
           largest_(work.take<double>(most)) {
         if (!work.counting()) std::fill_n(spans_, most * blocks_ + 2, Span{});
-        if (indexed()) return;
-        stride_ = x.cols + nonzeros_room;
-        entries_ = work.take<Entry>(most * stride_);
-        values_ = work.take<double>(most * stride_);
+        if (!indexed()) entries_ = work.take<Entry>(most * stride_);
+        for (std::size_t i = 0; i < block_columns && !work.counting(); ++i)
+            every_column_[i] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i)};
     }
 
     // Sample `from` of the inputs becomes row n.
@@ -40,26 +46,33 @@ public:
             case Inputs::Type::float64: return find_entries(n, static_cast<const double*>(x_.data) + from * x_.cols);
             default: break;
         }
-        const Entry* begin = rows().entries + rows().starts[from];
+        const Entry *row = rows().entries + rows().starts[from], *begin = row, *end;
         const std::uint32_t* ends = rows().ends + from * blocks_;
-        for (std::size_t b = 0; b < blocks_; ++b) span(n, b) = {begin + (b == 0 ? 0 : ends[b - 1]), begin + ends[b]};
+        for (std::size_t b = 0; b < blocks_; ++b, begin = end) {
+            end = row + ends[b];
+            span(n, b) = {begin, end};
+            if (is_full(static_cast<std::size_t>(end - begin), b)) make_full(n, b);
+        }
         largest_[n] = rows().largest[from];
     }
 
     // Has sample `from` brought to the cache, for a later gather.
     void prefetch_row(std::size_t from) const {
-        if (!indexed()) return;
+        const auto all = [](const void* begin, std::size_t bytes) {
+            for (std::size_t line = 0; line < bytes; line += 64) prefetch(static_cast<const std::byte*>(begin) + line);
+        };
+        const std::size_t size = Inputs::element_size(x_.type) * x_.cols;
+        if (!indexed()) return all(static_cast<const std::byte*>(x_.data) + from * size, size);
+        const std::size_t *start = rows().starts + from;
         prefetch(rows().ends + from * blocks_);
-        const Entry *begin = rows().entries + rows().starts[from], *end = rows().entries + rows().starts[from + 1];
-        for (const Entry* line = begin; line < end; line += 64 / sizeof(Entry)) prefetch(line);
+        all(rows().entries + start[0], (start[1] - start[0]) * sizeof(Entry));
     }
 
     RowBlock block(std::size_t n, std::size_t b) const {
         const auto [begin, end] = span(n, b);
         prefetch(spans_[b * most_ + n + 2].begin);  // whoever takes a block of rows takes it row by row
-        if (indexed()) return {begin, end, rows().values, false};
-        const std::ptrdiff_t first = begin - entries_;  // each block has a table of its own
-        return {begin, end, values_ + first, static_cast<std::size_t>(end - begin) == columns(b)};
+        const bool full = begin == every_column_;
+        return {begin, end, indexed() && !full ? rows().values : tables_[b * most_ + n], full};
     }
 
     std::size_t blocks() const { return blocks_; }
@@ -90,34 +103,61 @@ private:
     void find_entries(std::size_t n, const X* x) const {
         Entry* entries = entries_ + n * stride_;
         double* values = values_ + n * stride_;
-        std::size_t size = 0;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
-            span(n, b).begin = entries + size;
-            const std::size_t count = find_nonzeros(x_b, columns(b), entries + size, values + size);
-            size += count > columns(b) / 4 * 3 ? keep_zeros(x_b, columns(b), entries + size, values + size) : count;
-            span(n, b).end = entries + size;
+            const std::size_t size = columns(b);
+            // What it begins with tells what to try first.
+            const auto find = [&] { return find_nonzeros(x_b, size, entries, values); };
+            const bool likely = begins_without_zero(x_b, size);
+            const std::size_t nonzeros = likely ? widen(x_b, size, values) : find();
+            const bool full = is_full(nonzeros, b);
+            if (full != likely) full ? widen(x_b, size, values) : find();
+            const std::size_t count = full ? size : nonzeros;
+            const Entry* begin = full ? every_column_ : entries;
+            span(n, b) = {begin, begin + count};
+            tables_[b * most_ + n] = values;
+            entries += count;
+            values += count;
         }
-        largest_[n] = largest_of(values, size);
+        largest_[n] = largest_of(values_ + n * stride_, static_cast<std::size_t>(values - (values_ + n * stride_)));
     }
 
-    // For a block with so few zeros that they do not matter: full ones are faster.
+    // A block with so few zeros that they do not matter keeps them: full ones are faster.
+    bool is_full(std::size_t nonzeros, std::size_t b) const { return nonzeros > columns(b) / 4 * 3; }
+
+    // Block b of row n, of indexed inputs.
+    void make_full(std::size_t n, std::size_t b) const {
+        double* values = values_ + n * stride_ + b * block_columns;
+        std::fill_n(values, columns(b), 0.0);
+        for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = rows().values[e->value];
+        span(n, b) = {every_column_, every_column_ + columns(b)};
+        tables_[b * most_ + n] = values;
+    }
+
     template <class X>
-    static std::size_t keep_zeros(const X* x, std::size_t size, Entry* entries, double* values) {
+    static bool begins_without_zero(const X* x, std::size_t size) {
+        return std::none_of(x, x + std::min<std::size_t>(size, 4), [](X x_i) { return x_i == 0; });
+    }
+
+    // values(size,) = x(size,). Returns how many are not zero.
+    template <class X>
+    static std::size_t widen(const X* x, std::size_t size, double* values) {
+        std::size_t count = 0;
         for (std::size_t i = 0; i < size; ++i) {
-            entries[i] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i)};
             values[i] = static_cast<double>(x[i]);
+            count += values[i] != 0;
         }
-        return size;
+        return count;
     }
 
     const Inputs& x_;
-    std::size_t most_, blocks_;
-    Span* spans_;  // those of a block together
+    std::size_t most_, blocks_, stride_;
+    Span* spans_;            // those of a block together
+    const double** tables_;  // what they index, but for indexed inputs that are not full
+    double* values_;
+    Entry* every_column_;  // the entries of a block that is full
     double* largest_;
-    std::size_t stride_ = 0;
-    Entry* entries_ = nullptr;  // an entry's value lies where the entry does
-    double* values_ = nullptr;
+    Entry* entries_ = nullptr;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -21,7 +21,8 @@ public:
           size_(Series<9>::size(net.outputs())),
           memory_(work.take<double>(pad(most) / lanes * size_)),
           odd_(work.take<double>(odd_powers<9> * most * net.panels.units())),
-          scratch_(work.take<double>(static_cast<std::size_t>(threads) * block_columns * net.panels.width())) {}
+          scratch_(work.take<double>(static_cast<std::size_t>(threads) * block_columns * net.panels.width())),
+          tables_(one_a_thread<PowerTables>(work, threads, net.panels.width())) {}
 
     // The output layer of the group of samples [n, end).
     void expand_output(std::size_t n, std::size_t end) const {
@@ -55,7 +56,7 @@ private:
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             with_units(panels, panel, [&]<int P, class Last>() {
                 for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b)
-                    add_block<K, Units<P, Last>>(panel, b, rows, again, coefficients(panel), scratch);
+                    add_block<K, Units<P, Last>>(panel, b, rows, again, coefficients(panel), tables_[team.rank], scratch);
                 if (part == 0) add_bias<K, Units<P, Last>>(panel, rows, again, coefficients(panel), scratch);
             });
             if (part == 0) add_outgoing<K>(panel, rows, again);
@@ -77,12 +78,13 @@ private:
     // In place, sums are the weights themselves; else they are cleared first, and then written or added.
     template <int K, class Row>
     void add_block(std::size_t panel, std::size_t b, std::size_t rows, bool again, const Coefficients& odd,
-                   double* scratch) const {
+                   const PowerTables& tables, double* scratch) const {
         const std::size_t width = net_.panels.width(), columns = samples_.rows.columns(b);
         const Incoming<double> to = sums_.incoming(panel);
         double* first = to.rows + b * block_columns * to.stride;
         if (!sums_.in_place) std::fill_n(scratch, columns * width, 0.0);
-        add_series_of_block<K, Row>(samples_.rows, b, rows, plan_.directly(), odd, sums_.in_place ? first : scratch, width);
+        add_series_of_block<K, Row>(samples_.rows, b, rows, plan_.directly(), odd, plan_.third_in_single(), tables,
+                                    sums_.in_place ? first : scratch, width);
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             write(scratch + i * width, again, first + i * to.stride, to.columns);
     }
@@ -143,6 +145,7 @@ private:
     double h_;
     std::size_t size_;
     double *memory_, *odd_, *scratch_;
+    const PowerTables* tables_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "views.hpp"
 
@@ -43,7 +44,20 @@ inline double lane(const Pack& p, std::size_t i) { return p[i]; }
 #if defined(__AVX__)
 #define SECANT_HALF_PACKS 1
 using HalfPack __attribute__((vector_size(4 * lanes))) = double;
+using FloatPack __attribute__((vector_size(8 * lanes))) = float;  // of twice as many
+using HalfFloatPack __attribute__((vector_size(4 * lanes))) = float;
 #endif
+#endif
+
+#ifdef SECANT_HALF_PACKS
+constexpr bool float_packs = true;
+template <class P>
+using Element = std::conditional_t<std::is_same_v<P, FloatPack> || std::is_same_v<P, HalfFloatPack>, float, double>;
+#else
+constexpr bool float_packs = false;
+using HalfPack = Pack;
+template <class P>
+using Element = double;
 #endif
 
 // a * b + c, rounded once where the processor can. The compiler is not to fuse by itself (-ffp-contract=off): it may do so
@@ -57,11 +71,20 @@ constexpr bool fused = false;
 inline double fma(double a, double b, double c) { return fused ? std::fma(a, b, c) : a * b + c; }
 
 #if SECANT_VECTORS
-inline Pack fma(Pack a, Pack b, Pack c) {
-#if defined(__AVX512F__)
-    return _mm512_fmadd_pd(a, b, c);
-#elif defined(__FMA__)
-    return _mm256_fmadd_pd(a, b, c);
+template <class P>
+P fma(P a, P b, P c) {
+    [[maybe_unused]] constexpr bool single = std::is_same_v<Element<P>, float>;
+#if defined(__FMA__)
+    if constexpr (sizeof(P) == 64) {
+        if constexpr (single) return _mm512_fmadd_ps(a, b, c);
+        else return _mm512_fmadd_pd(a, b, c);
+    } else if constexpr (sizeof(P) == 32) {
+        if constexpr (single) return _mm256_fmadd_ps(a, b, c);
+        else return _mm256_fmadd_pd(a, b, c);
+    } else {
+        if constexpr (single) return _mm_fmadd_ps(a, b, c);
+        else return _mm_fmadd_pd(a, b, c);
+    }
 #elif defined(__aarch64__)
     return vfmaq_f64(c, a, b);
 #else
@@ -70,37 +93,23 @@ inline Pack fma(Pack a, Pack b, Pack c) {
 }
 #endif
 
-#ifdef SECANT_HALF_PACKS
-inline HalfPack fma(HalfPack a, HalfPack b, HalfPack c) {
-#if defined(__AVX512F__)
-    return _mm256_fmadd_pd(a, b, c);
-#elif defined(__FMA__)
-    return _mm_fmadd_pd(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-#else
-using HalfPack = Pack;
-#endif
-
 // x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
 template <class P = Pack>
-P broadcast(double x) {
+P broadcast(Element<P> x) {
     return x - P{};
 }
 
 template <class P = Pack>
-P load(const double* from) {
+P load(const Element<P>* from) {
     P p;
     std::memcpy(&p, from, sizeof p);
     return p;
 }
 
 // The pack, or its lower half.
-template <class P>
-P low(Pack p) {
-    if constexpr (sizeof(P) == sizeof(Pack)) {
+template <class P, class Full>
+P low(Full p) {
+    if constexpr (sizeof(P) == sizeof(Full)) {
         return p;
     } else {
         P half;
@@ -111,18 +120,30 @@ P low(Pack p) {
 
 // For a pack that is used more than once: GCC would load it anew each time, as an operand, and loads are scarcer.
 template <class P = Pack>
-P load_once(const double* from) {
+P load_once(const Element<P>* from) {
     P p = load<P>(from);
 #if SECANT_VECTORS && defined(__x86_64__)
-    asm("" : "+x"(p));
+    asm("" : "+v"(p));
 #endif
     return p;
 }
 
 template <class P>
-void store(double* to, P p) {
+void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);
 }
+
+#ifdef SECANT_HALF_PACKS
+// to += sums
+template <class P>
+void add_widened(double* to, P sums) {
+    for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack); ++part, to += lanes) {
+        HalfFloatPack half;
+        std::memcpy(&half, reinterpret_cast<const std::byte*>(&sums) + part * sizeof half, sizeof half);
+        store(to, load(to) + __builtin_convertvector(half, Pack));
+    }
+}
+#endif
 
 // The first `count` lanes; the others are `rest`. Never touches memory past them.
 template <class P = Pack>

@@ -1,4 +1,4 @@
-// A row of hidden units in registers: packs, of which the last may be half a pack.
+// A row of units in registers: packs, of which the last may be half a pack.
 #pragma once
 
 #include <array>
@@ -7,35 +7,40 @@
 
 namespace secant::SECANT_ISA {
 
-template <int P, class Last>
+// `Full` is a pack of doubles, or of floats.
+template <int P, class Last, class Full = Pack>
 class Units {
 public:
-    explicit Units(const double* from) : last_(load<Last>(from + (P - 1) * lanes)) {
-        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = load(from + p * lanes);
+    using Value = Element<Full>;
+    static constexpr int packs = P;
+
+    Units() : packs_{}, last_{} {}
+    explicit Units(const Value* from) : last_(load<Last>(from + (P - 1) * step)) {
+        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = load<Full>(from + p * step);
     }
 
-    void store_to(double* to) const {
-        for (std::size_t p = 0; p + 1 < P; ++p) store(to + p * lanes, packs_[p]);
-        store(to + (P - 1) * lanes, last_);
+    void store_to(Value* to) const {
+        for (std::size_t p = 0; p + 1 < P; ++p) store(to + p * step, packs_[p]);
+        store(to + (P - 1) * step, last_);
     }
 
     // += x * the units at `from`
-    void add(Pack x, const double* from) {
-        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(x, load(from + p * lanes), packs_[p]);
-        last_ = fma(low<Last>(x), load<Last>(from + (P - 1) * lanes), last_);
+    void add(Full x, const Value* from) {
+        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(x, load<Full>(from + p * step), packs_[p]);
+        last_ = fma(low<Last>(x), load<Last>(from + (P - 1) * step), last_);
     }
 
     // The same, where the last pack has only so many of them.
-    void add(Pack x, const double* from, std::size_t last) {
-        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(x, load(from + p * lanes), packs_[p]);
-        last_ = fma(low<Last>(x), load_part<Last>(from + (P - 1) * lanes, last), last_);
+    void add(Full x, const Value* from, std::size_t last) {
+        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(x, load<Full>(from + p * step), packs_[p]);
+        last_ = fma(low<Last>(x), load_part<Last>(from + (P - 1) * step, last), last_);
     }
 
     // The units at `to` += sum over m of x[m] * terms[m], the last first.
     template <std::size_t M>
-    static void add_terms(double* to, const Pack (&x)[M], const std::array<Units, M>& terms) {
-        for (std::size_t p = 0; p + 1 < P; ++p, to += lanes) {
-            Pack sum = load(to);
+    static void add_terms(Value* to, const Full (&x)[M], const std::array<Units, M>& terms) {
+        for (std::size_t p = 0; p + 1 < P; ++p, to += step) {
+            Full sum = load<Full>(to);
             for (std::size_t m = M; m-- > 0;) sum = fma(x[m], terms[m].packs_[p], sum);
             store(to, sum);
         }
@@ -48,17 +53,19 @@ public:
     template <std::size_t R, class What>
     static void each(Units (&rows)[R], const What& what) {
         for (std::size_t p = 0; p + 1 < P; ++p) {
-            Pack* of[R];
+            Full* of[R];
             for (std::size_t r = 0; r < R; ++r) of[r] = &rows[r].packs_[p];
-            what(of, p * lanes);
+            what(of, p * step);
         }
         Last* of[R];
         for (std::size_t r = 0; r < R; ++r) of[r] = &rows[r].last_;
-        what(of, (P - 1) * lanes);
+        what(of, (P - 1) * step);
     }
 
 private:
-    Pack packs_[P];  // the last one is not used
+    static constexpr std::size_t step = sizeof(Full) / sizeof(Value);
+
+    Full packs_[P];  // the last one is not used
     Last last_;
 };
 

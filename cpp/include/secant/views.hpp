@@ -50,6 +50,10 @@ struct Inputs {
     const void* data;  // (N,I) of that type; or IndexedRows
     std::size_t rows;
     std::size_t cols;
+
+    SECANT_INLINE static std::size_t element_size(Type type) {
+        return type == Type::uint8 ? 1 : type == Type::float32 ? 4 : 8;
+    }
 };
 
 // The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. Exactly one pointer is set.
