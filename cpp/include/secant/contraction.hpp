@@ -72,7 +72,8 @@ void add_products_of_columns(const X& x, std::size_t count, const typename Row::
 template <class Row, class X>
 void add_products(const X& x, std::size_t count, const typename Row::Value* c, std::size_t width, std::size_t columns,
                   double* sums, std::size_t stride) {
-    constexpr int together = Row::packs * 4 <= most_packs * 5 / 2 ? 4 : 2;
+    constexpr int sums_in_registers = most_packs * 5 / 2;
+    constexpr int together = Row::packs * 8 <= sums_in_registers ? 8 : Row::packs * 4 <= sums_in_registers ? 4 : 2;
     std::size_t column = 0;
     for (; column + together <= columns; column += together)
         add_products_of_columns<Row, together>(x, count, c, width, column, sums, stride);

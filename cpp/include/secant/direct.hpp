@@ -124,7 +124,7 @@ private:
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
                       const Incoming<double>& incoming, double scale, double* differences) const {
         const Pack z1 = load(samples_.z1(panel, n) + p * lanes), zc1 = load(samples_.zc1(panel, n) + p * lanes);
-        const double* w2 = net_.transposed(0) + (panel * net_.panels.packs + p) * lanes;
+        const double* w2 = net_.transposed(panel) + p * lanes;
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const Pack difference =
                 hidden_difference(method, z1, zc1, broadcast(m_[n * stride_ + v]), w2, net_.panels.units());

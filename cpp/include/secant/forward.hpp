@@ -121,7 +121,7 @@ private:
     // a2 of a few samples from n on and two packs of classes from k on; those that do not exist repeat the last sample.
     void affine_output(std::size_t n, std::size_t end, std::size_t k, double* a2) const {
         constexpr std::size_t packs = 2;
-        const std::size_t wide = std::min(packs, pad(net_.outputs() - k) / lanes), width = net_.panels.width();
+        const std::size_t wide = std::min(packs, pad(net_.outputs() - k) / lanes);
         std::size_t sample[samples_at_once];
         Pack sum[samples_at_once][packs];
         for (std::size_t s = 0; s < samples_at_once; ++s) {
@@ -131,9 +131,8 @@ private:
         for (std::size_t panel = 0; panel < net_.panels.count; ++panel) {
             const double* z[samples_at_once];
             for (std::size_t s = 0; s < samples_at_once; ++s) z[s] = z1(panel, sample[s]);
-            const std::size_t units = std::min(width, net_.hidden() - panel * width);
-            for (std::size_t j = 0; j < units; ++j) {
-                const double* w = net_.w2(panel * width + j) + k;
+            for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j) {
+                const double* w = net_.w2(panel, j) + k;
                 const Pack w_0 = load(w), w_1 = load(w + (wide - 1) * lanes);
                 for (std::size_t s = 0; s < samples_at_once; ++s) {
                     sum[s][0] = fma(broadcast(z[s][j]), w_0, sum[s][0]);

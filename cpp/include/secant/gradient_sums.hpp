@@ -48,9 +48,10 @@ public:
     // place.
     void finish(const Team& team, double scale) const {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
-            const std::size_t first = panel * net_.panels.width(), units = net_.panels.units();
-            for (std::size_t j = first; j < std::min(net_.hidden(), first + net_.panels.width()); ++j)
-                put(training_ ? net_.w2(j) : call_.out.w2.row(j), w2_ + j, units, scale);
+            const Panels& panels = net_.panels;
+            for (std::size_t j = 0; j < panels.units_in(panel); ++j)
+                put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel) + j,
+                    panels.units(), scale);
             if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, b2_, 1, scale);
             if (!training_) return;
             net_.transpose(panel);

@@ -128,9 +128,10 @@ private:
 
     void add_directly(const Team& team, std::size_t rows, double scale) const {
         team.wait();
-        team.share(net_.panels.total, [&](std::size_t pack) {
-            const std::size_t panel = pack / net_.panels.packs, p = pack % net_.panels.packs;
-            for (std::size_t n = 0; n < rows; ++n)
+        const std::size_t packs = net_.panels.packs_in(0);
+        team.share(net_.panels.count * packs, [&](std::size_t task) {
+            const std::size_t panel = task / packs, p = task % packs;
+            for (std::size_t n = 0; n < rows && p < net_.panels.packs_in(panel); ++n)
                 if (plan_.directly()[n])
                     direct_.add_pack(panel, p, n, team.rank, sums_.incoming(panel), scale, sums_.outgoing(panel));
         });

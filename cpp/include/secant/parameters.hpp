@@ -22,24 +22,32 @@ constexpr std::size_t most_packs = 5;  // of 16
 struct Panels {
     // With `apart` each thread has panels of its own, for weights that stay in the cache of its core. Else threads may share
     // one: they would disturb each other where panels lie side by side in the caller's arrays.
-    Panels(std::size_t hidden, int threads, bool apart)
-        : total(pad(hidden) / lanes), ends_in_half(sizeof(HalfPack) < sizeof(Pack) && pad(hidden) - hidden >= lanes / 2) {
-        const auto useful = apart ? std::min(static_cast<std::size_t>(threads), total) : 1;
-        const std::size_t wanted = std::max((total + most_packs - 1) / most_packs, useful);
-        packs = (total + wanted - 1) / wanted;
-        count = (total + packs - 1) / packs;
-        parts = (static_cast<std::size_t>(threads) + count - 1) / count;
+    Panels(std::size_t units, int threads, bool apart) : hidden(units) {
+        constexpr std::size_t step = sizeof(HalfPack) / sizeof(double);  // so evenly are they cut
+        const std::size_t steps = ceil_of(units, step);
+        const auto useful = apart ? std::min(static_cast<std::size_t>(threads), steps) : 1;
+        const std::size_t wanted = std::max(ceil_of(steps, most_packs * lanes / step), useful);
+        most = ceil_of(steps, wanted) * step;
+        count = ceil_of(units, most);
+        parts = ceil_of(static_cast<std::size_t>(threads), count);
     }
 
-    std::size_t total;  // packs
-    bool ends_in_half;  // whether half of the last one is enough
-    std::size_t packs;  // in each panel; the last may have fewer
+    std::size_t hidden;
+    std::size_t most;   // units in each panel; the last may have fewer
     std::size_t count;
     std::size_t parts;  // for threads beyond the number of panels: they share each panel's samples, or its inputs
 
-    std::size_t packs_in(std::size_t panel) const { return std::min(packs, total - panel * packs); }
-    std::size_t width() const { return packs * lanes; }
-    std::size_t units() const { return count * width(); }  // H, padded
+    std::size_t first(std::size_t panel) const { return panel * most; }
+    std::size_t units_in(std::size_t panel) const { return std::min(most, hidden - first(panel)); }
+    std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
+    // Whether half of the last pack is enough.
+    bool ends_in_half(std::size_t panel) const {
+        return sizeof(HalfPack) < sizeof(Pack) && pad(units_in(panel)) - units_in(panel) >= lanes / 2;
+    }
+
+    // In arrays each panel is padded to whole packs.
+    std::size_t width() const { return pad(most); }
+    std::size_t units() const { return count * width(); }
 
     // Of `size` things, where the share of a part begins.
     std::size_t begin(std::size_t part, std::size_t size) const { return part * size / parts; }
@@ -55,7 +63,7 @@ struct Panels {
 // Calls what.template operator()<P, Last>() for the packs of a panel, as Units has them.
 template <class What>
 void with_units(const Panels& panels, std::size_t panel, const What& what) {
-    const bool half = panels.ends_in_half && panel + 1 == panels.count;
+    const bool half = panels.ends_in_half(panel);
     const auto call = [&]<int P>() {
         if constexpr (P <= most_packs)
             half ? what.template operator()<P, HalfPack>() : what.template operator()<P, Pack>();
@@ -132,8 +140,8 @@ public:
         for (std::size_t i = 0; i < net_.inputs() && (packed_ || look); ++i)
             take(from.rows + i * from.stride, from.columns, packed_ ? to.rows + i * to.stride : nullptr);
         take(from.bias, from.columns, packed_ ? to.bias : nullptr);
-        for (std::size_t j = panel * panels.width(); j < std::min(net_.hidden(), (panel + 1) * panels.width()); ++j)
-            take(net_.w2.row(j), net_.outputs(), w2(j));
+        for (std::size_t j = 0; j < panels.units_in(panel); ++j)
+            take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         if (panel == 0) take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
         finite_[panel] = lane_sum(lost) == 0.0;
@@ -145,18 +153,18 @@ public:
         for (std::size_t i = 0; i < net_.inputs(); ++i)
             std::copy_n(from.rows + i * from.stride, to.columns, to.rows + i * to.stride);
         std::copy_n(from.bias, to.columns, to.bias);
-        for (std::size_t j = panel * panels.width(); j < std::min(net_.hidden(), (panel + 1) * panels.width()); ++j)
-            std::copy_n(w2(j), net_.outputs(), out.w2.row(j));
+        for (std::size_t j = 0; j < panels.units_in(panel); ++j)
+            std::copy_n(w2(panel, j), net_.outputs(), out.w2.row(panels.first(panel) + j));
         if (panel == 0) std::copy_n(b2_, net_.outputs(), out.b2);
     }
 
-    // To be called after w2(j) of the panel has changed.
+    // To be called after w2 of the panel has changed.
     void transpose(std::size_t panel) const {
         Pack largest{};
-        for (std::size_t j = panel * panels.width(); j < (panel + 1) * panels.width(); j += lanes)
+        for (std::size_t j = 0; j < panels.width(); j += lanes)
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                double* to = transposed(k) + j;
-                for (std::size_t l = 0; l < lanes; ++l) to[l] = w2(j + l)[k];
+                double* to = transposed(panel) + k * panels.units() + j;
+                for (std::size_t l = 0; l < lanes; ++l) to[l] = w2(panel, j + l)[k];
                 largest = maximum(largest, absolute(load(to)));
             }
         largest_[panel] = largest_lane(largest);
@@ -165,8 +173,7 @@ public:
     // The caller's weights into a panel, or an array of their shape.
     template <class T>
     Incoming<T> user_panel(T* w1, T* b1, std::size_t panel) const {
-        const std::size_t first = panel * panels.width();
-        return {w1 + first, net_.hidden(), b1 + first, std::min(panels.width(), net_.hidden() - first)};
+        return {w1 + panels.first(panel), net_.hidden(), b1 + panels.first(panel), panels.units_in(panel)};
     }
 
     Incoming<const double> incoming(std::size_t panel) const {
@@ -176,9 +183,11 @@ public:
     }
 
     Incoming<double> packed(std::size_t panel) const { return w1_.panel(panel); }
-    double* w2(std::size_t unit) const { return w2_ + unit * outgoing_stride_; }  // padded with zeros, also past H
-    double* b2() const { return b2_; }                                           // padded with zeros
-    double* transposed(std::size_t k) const { return transposed_ + k * panels.units(); }
+    // Those out of unit j of a panel. Padded with zeros, also past the last unit; so is b2.
+    double* w2(std::size_t panel, std::size_t j) const { return w2_ + (panel * panels.width() + j) * outgoing_stride_; }
+    double* b2() const { return b2_; }
+    // Those out of the units of a panel, to class k at [k * panels.units()].
+    double* transposed(std::size_t panel) const { return transposed_ + panel * panels.width(); }
     double largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
     // Whether neither NaN nor an infinity was among them when they were packed.

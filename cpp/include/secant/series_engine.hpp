@@ -71,7 +71,7 @@ private:
             for (std::size_t n = begin; n < end; n += together)
                 series<K>(n).template expand_hidden<together>(n, end, targets_, samples_.z1(panel, n) + j,
                                                               samples_.zc1(panel, n) + j, net_.panels.width(),
-                                                              net_.transposed(0) + panel * net_.panels.width() + j,
+                                                              net_.transposed(panel) + j,
                                                               net_.panels.units(), scale, odd.of(n) + j, odd.stride);
     }
 

@@ -177,7 +177,8 @@ inline void prefetch([[maybe_unused]] const void* at) {
 #endif
 }
 
-constexpr std::size_t pad(std::size_t n) { return (n + lanes - 1) / lanes * lanes; }
+constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { return (n + d - 1) / d; }  // n / d, rounded up
+constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>
