@@ -101,18 +101,33 @@ def _affine_inputs(net: Network, rows: Rows, begin: int, end: int, hidden: Float
 @inlined
 def _affine_full(x: Floats, n: int, w: Floats, out: Floats, row: int) -> None:
     """The product x w, for four rows of x."""
-    for j in range(0, w.shape[1], LANES):
+    width = w.shape[1]
+    for j in range(0, width, 2 * LANES):
+        k = min(j + LANES, width - LANES)  # where it is j, both do the same
         a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+        e, f, g, h = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
         for i in range(len(w)):
-            weights = load(w, i, j)
-            a += x[n, i] * weights
-            b += x[n + 1, i] * weights
-            c += x[n + 2, i] * weights
-            d += x[n + 3, i] * weights
+            first, second = load(w, i, j), load(w, i, k)
+            v = broadcast(x[n, i])
+            a += v * first
+            e += v * second
+            v = broadcast(x[n + 1, i])
+            b += v * first
+            f += v * second
+            v = broadcast(x[n + 2, i])
+            c += v * first
+            g += v * second
+            v = broadcast(x[n + 3, i])
+            d += v * first
+            h += v * second
         store(out, row, j, a)
+        store(out, row, k, e)
         store(out, row + HIDDEN_ROWS, j, b)
+        store(out, row + HIDDEN_ROWS, k, f)
         store(out, row + 2 * HIDDEN_ROWS, j, c)
+        store(out, row + 2 * HIDDEN_ROWS, k, g)
         store(out, row + 3 * HIDDEN_ROWS, j, d)
+        store(out, row + 3 * HIDDEN_ROWS, k, h)
 
 
 @inlined

@@ -229,19 +229,35 @@ def _contract_full(
         for k in range(4):
             x = values[first + n, rows.starts[first + n, turn] + i + k]
             cubes[n, k] = _square(x, h, order) * x
-    for j in range(0, sums.shape[1], LANES):
-        a, b, c, d = load(sums, i, j), load(sums, i + 1, j), load(sums, i + 2, j), load(sums, i + 3, j)
+    width = sums.shape[1]
+    for j in range(0, width, 2 * LANES):
+        k = min(j + LANES, width - LANES)  # where it is j, both do the same
+        a0, b0, c0, d0 = load(sums, i, j), load(sums, i + 1, j), load(sums, i + 2, j), load(sums, i + 3, j)
+        a1, b1, c1, d1 = load(sums, i, k), load(sums, i + 1, k), load(sums, i + 2, k), load(sums, i + 3, k)
         for n in range(size):
-            c1, c3 = _first_two(s, n, order, j)
+            first0, third0 = _first_two(s, n, order, j)
+            first1, third1 = _first_two(s, n, order, k)
             e = rows.starts[first + n, turn] + i
-            a += values[first + n, e] * c1 + cubes[n, 0] * c3
-            b += values[first + n, e + 1] * c1 + cubes[n, 1] * c3
-            c += values[first + n, e + 2] * c1 + cubes[n, 2] * c3
-            d += values[first + n, e + 3] * c1 + cubes[n, 3] * c3
-        store(sums, i, j, a)
-        store(sums, i + 1, j, b)
-        store(sums, i + 2, j, c)
-        store(sums, i + 3, j, d)
+            x, cube = broadcast(values[first + n, e]), broadcast(cubes[n, 0])
+            a0 += x * first0 + cube * third0
+            a1 += x * first1 + cube * third1
+            x, cube = broadcast(values[first + n, e + 1]), broadcast(cubes[n, 1])
+            b0 += x * first0 + cube * third0
+            b1 += x * first1 + cube * third1
+            x, cube = broadcast(values[first + n, e + 2]), broadcast(cubes[n, 2])
+            c0 += x * first0 + cube * third0
+            c1 += x * first1 + cube * third1
+            x, cube = broadcast(values[first + n, e + 3]), broadcast(cubes[n, 3])
+            d0 += x * first0 + cube * third0
+            d1 += x * first1 + cube * third1
+        store(sums, i, j, a0)
+        store(sums, i, k, a1)
+        store(sums, i + 1, j, b0)
+        store(sums, i + 1, k, b1)
+        store(sums, i + 2, j, c0)
+        store(sums, i + 2, k, c1)
+        store(sums, i + 3, j, d0)
+        store(sums, i + 3, k, d1)
 
 
 @inlined
