@@ -6,6 +6,7 @@ Imports are CPU time of fresh interpreters, less that of one which imports nothi
 that of the installed files, its dependencies included. Last, the most memory that `secant train` takes.
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from importlib import metadata
 from statistics import median
 
+from rivals import apart
 from tables import markdown, significant
 from timing import Effort, alone
-from whole_run import MEGABYTE
+from whole_run import peak_memory
 
 LIBRARIES = {
     "Secant": ("secant", "secant"),
@@ -27,33 +29,41 @@ LIBRARIES = {
     "PyTorch": ("torch", "torch"),
     "scikit-learn": ("sklearn.neural_network", "scikit-learn"),
 }
-TRAIN = ("-m", "secant", "train", "--iters", "1000")
 Costs = dict[str, dict[str, float]]
 
 
 def measure(effort: Effort) -> Costs:
     """Seconds to import and megabytes on disk of each library; megabytes of memory of `secant train`."""
-    times = 1 if effort.quick else 5
-    nothing = median(spent("-c", "pass")[0] for _ in range(times))
+    times = 1 if effort.quick else 3
+    nothing = median(spent("-c", "pass") for _ in range(times))
     costs: Costs = {}
     for name, (module, distribution) in LIBRARIES.items():
         try:
             size = sum(map(installed, closure(distribution, set()))) / 1e6
         except metadata.PackageNotFoundError:
             continue
-        seconds = median(spent("-c", f"import {module}")[0] for _ in range(times)) - nothing
+        seconds = median(spent("-c", f"import {module}") for _ in range(times)) - nothing
         costs[name] = {"seconds": seconds, "MB on disk": size}
-    return costs | {"secant train": {"MB of memory": spent(*TRAIN)[1]}}
+    return costs | {"secant train": {"MB of memory": apart(2, memory_of_training)}}
 
 
-def spent(*arguments: str) -> tuple[float, float]:
-    """Seconds of CPU time, and megabytes of memory at the most, of a Python process."""
+def memory_of_training() -> float:
+    """Megabytes at the most of `secant train`, which this process becomes."""
+    from secant.cli import app
+
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        app(["train", "--iters", "1000"], standalone_mode=False)
+    return peak_memory()
+
+
+def spent(*arguments: str) -> float:
+    """Seconds of CPU time of a Python process."""
     process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"python {' '.join(arguments)} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MEGABYTE
+    return usage.ru_utime + usage.ru_stime
 
 
 def closure(distribution: str, seen: set[str]) -> Iterator[str]:

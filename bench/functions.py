@@ -74,7 +74,11 @@ def measure(effort: Effort) -> Contests:
     names = [f"{name}, {size}" for size in sizes for name in pairs(CLASSES)]
     measured = race({"both": partial(steps, sizes)}, 1, effort)["samples"]
     return {
-        name: {"samples": {who: measured[f"{name} | {who}"] for who in ("NumPy", "Secant")}, "missing": {}}
+        name: {
+            "samples": {who: measured[f"{name} | {who}"] for who in ("NumPy", "Secant")},
+            "missing": {},
+            "handovers": [],
+        }
         for name in names
     }
 

@@ -3,11 +3,10 @@
     python bench/gradient.py [--quick]
 
 Answers are compared with the NumPy loop's, or the reference's backpropagation, before anything is timed. Of the loop
-and of libraries that evaluate the loss for each parameter, 30 parameters are timed and the rest extrapolated; the loop
-is also run once as a whole.
+and of libraries that evaluate the loss for each parameter, 30 parameters are timed and the rest extrapolated; the
+loop is run once as a whole in whole_run.py.
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 import automatic
 import cases
@@ -27,7 +25,7 @@ from tables import markdown, standings
 from timing import Contests, Effort, alone, median, ratio
 
 THREADS = {"1 thread": 1, "2 threads": 2}
-LOOP, SERIES, WHOLE = "NumPy loop | differences, sampled", "Secant, series | differences", "whole loop"
+LOOP, SERIES = "NumPy loop | differences, sampled", "Secant, series | differences"
 BACKPROPAGATION = 1e-12, 1e-6  # what float64 and float32 may differ by
 
 
@@ -37,18 +35,7 @@ def measure(effort: Effort) -> Contests:
     some = 1 if effort.quick else 2
     for name, (label, threads) in product(cases.INPUTS[:some], list(THREADS.items())[:some]):
         contests[f"{name}, {label}"] = race(families(name, threads, effort.quick), threads, effort)
-    if not effort.quick:
-        contests[WHOLE] = {"samples": {"NumPy loop": [[whole_loop()]]}, "missing": {}}
     return contests
-
-
-def whole_loop() -> float:
-    """Seconds of the NumPy loop over all parameters."""
-    net, x, t = cases.mnist(backend="numpy")
-    with threadpool_limits(1, user_api="blas"):
-        start = time.process_time()
-        net.numerical_gradient(x, t, h=H, method="direct")
-        return time.process_time() - start
 
 
 def table(contests: Contests) -> list[str]:
@@ -58,9 +45,6 @@ def table(contests: Contests) -> list[str]:
         columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
         if columns:
             lines += ["", f"### {name}", "", *standings(columns, SERIES, ("", "by"), "ms", 1e3)]
-    if WHOLE in contests:
-        whole = median(contests[WHOLE]["samples"]["NumPy loop"])
-        lines += [f"The NumPy loop as a whole, run once on MNIST: {whole:.1f} s on one thread."]
     return lines
 
 

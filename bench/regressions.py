@@ -1,24 +1,31 @@
-"""What became slower since an earlier run, beyond the noise.
+"""Whether two runs agree, and what became slower since the earlier, beyond the noise.
 
 Machines and their moods differ, so times are not compared but ratios: Secant's to the first library that took its turns
 in the same rounds. One that changed is one whose interval lies wholly on one side of the earlier, by more than what a
 neighbour that fills the caches is good for.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from timing import Contest, Ratio, ratio
+import gradient
+import training
+from timing import Ratio, ratio
 
 MARGIN = 1.1
 
 
 class Change(NamedTuple):
-    """A ratio of Secant's time to another's, before and now."""
+    """A ratio of one time to another's, before and now."""
 
     what: str
     yardstick: str
     before: Ratio
     now: Ratio
+
+    @property
+    def agree(self) -> bool:
+        return self.now.low <= self.before.high and self.before.low <= self.now.high
 
     @property
     def slower(self) -> bool:
@@ -29,29 +36,45 @@ class Change(NamedTuple):
         return self.now.high * MARGIN < self.before.low
 
     def __str__(self) -> str:
-        verdict = "slower" if self.slower else "faster"
+        verdict = "slower" if self.slower else "faster" if self.faster else "apart"
         return f"{verdict}: {self.what}: {self.now} of the time of {self.yardstick}, before {self.before}"
 
 
+def printed(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
+    """The ratios that both pages have: to Secant's central differences where they take part."""
+
+    def yardstick(names: list[str]) -> str:
+        return next((name for name in names if name in (gradient.SERIES, training.YARDSTICK)), names[0])
+
+    return _ratios(before, now, yardstick)
+
+
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
-    """All that changed, in the contests that two runs have in common."""
+    """What changed of Secant's times, as ratios to the first other library of each contest."""
+
+    def yardstick(names: list[str]) -> str | None:
+        return next((name for name in names if not name.startswith("Secant")), None)
+
+    ours = [ratio for ratio in _ratios(before, now, yardstick) if ratio.what.startswith("Secant")]
+    return [change for change in ours if change.slower or change.faster]
+
+
+def _ratios(before: dict[str, Any], now: dict[str, Any], yardstick: Callable[[list[str]], str | None]) -> list[Change]:
     found = []
     for question in before.keys() & now.keys():
-        for name in contests_of(before[question]) & contests_of(now[question]):
-            found += changed(f"{question}, {name}", before[question][name], now[question][name])
-    return sorted(change for change in found if change.slower or change.faster)
+        for contest in _contests_of(before[question]) & _contests_of(now[question]):
+            old, new = (run[question][contest]["samples"] for run in (before, now))
+            names = [name for name in new if name in old]
+            chosen = yardstick(names)
+            found += [
+                Change(
+                    f"{name} ({question}, {contest})", chosen, *(ratio(run[name], run[chosen]) for run in (old, new))
+                )
+                for name in names
+                if chosen and name != chosen
+            ]
+    return sorted(found)
 
 
-def contests_of(measured: dict[str, Any]) -> set[str]:
+def _contests_of(measured: dict[str, Any]) -> set[str]:
     return {name for name, what in measured.items() if isinstance(what, dict) and "samples" in what}
-
-
-def changed(where: str, before: Contest, now: Contest) -> list[Change]:
-    old, new = before["samples"], now["samples"]
-    common = [name for name in new if name in old]
-    yardstick = next((name for name in common if not name.startswith("Secant")), None)
-    return [
-        Change(f"{where}: {name}", yardstick, *(ratio(run[name], run[yardstick]) for run in (old, new)))
-        for name in common
-        if yardstick and name.startswith("Secant")
-    ]

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from typing import Any
 
 import cases
 import charts
+import cores
 import footprint
 import functions
 import gradient
@@ -30,7 +30,7 @@ import roofline
 import secant
 import training
 import whole_run
-from timing import FULL, LEVEL, QUICK, Contests, Effort
+from timing import FULL, LEVEL, QUICK, Contests, Effort, launched
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 README = DOCS.parent / "README.md"
@@ -59,8 +59,9 @@ is its own.""",
     "The whole run": (
         whole_run,
         """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
-it to the last loss, with what is converted, prepared or compiled. scikit-learn trains another network, see above, in
-whole epochs. The memory is the most that the process took in that time, training set and libraries included.""",
+it to the last loss, with what is converted, prepared or compiled; side by side, on a core each. scikit-learn trains
+another network, see above, in whole epochs. The memory is the most that the process took in that time, training set and
+libraries included.""",
     ),
     "How the cost grows": (
         growth,
@@ -86,10 +87,12 @@ PICTURES = {
 }
 HEAD = """# Benchmarks
 
-Written by `secant bench`. On one thread, times are CPU time of the process, else what
-passes; medians of turns of 50 ms, in rounds in which every contestant has a turn, in fresh processes. *Times Secant* is
-the median ratio within a round, with its {level} % interval; what was faster than Secant beyond the noise is in bold.
-Answers are checked before anything is timed. Ratios hold for this machine; absolute times are no promise.
+Written by `secant bench`. On one thread, times are CPU time of the process, else what passes; medians of turns of
+50 ms, in rounds in which every contestant has a turn, in fresh processes for each of some launches that are spread
+over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches;
+what was faster than Secant beyond the noise is in bold. On more than one thread, rounds in which the cores took longer
+than they have to in handing over a byte (bench/cores.py) are repeated. Answers are checked before anything is timed.
+Ratios hold for this machine; absolute times are no promise.
 
 ```
 {machine}
@@ -116,6 +119,9 @@ def main() -> None:
             text = README.read_text(encoding="utf-8")
             README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
     if before is not None:
+        ratios = regressions.printed(before, measured)
+        apart = [change for change in ratios if not change.agree]
+        print(f"{len(ratios) - len(apart)} of {len(ratios)} ratios agree within their intervals.", *apart, sep="\n")
         changes = regressions.changes(before, measured)
         print("\n".join(map(str, changes)) or "Nothing changed beyond the noise.")
         sys.exit(any(change.slower for change in changes))
@@ -123,13 +129,15 @@ def main() -> None:
 
 def measure(effort: Effort) -> dict[str, Any]:
     """What each question measured, and the machine."""
-    measured: dict[str, Any] = {"machine": machine()}
-    for title, (question, _) in SECTIONS.items():
-        start = time.monotonic()
-        print(f"{title} ...", end=" ", file=sys.stderr, flush=True)
-        measured[title] = rounded(question.measure(effort))
-        print(f"{time.monotonic() - start:.0f} s", file=sys.stderr)
-    return measured
+    facts = machine()
+    questions = {title: question.measure for title, (question, _) in SECTIONS.items()}
+    measured = launched(questions, effort, lambda text: print(text, file=sys.stderr, flush=True))
+    contests = measured["A training iteration"].values()
+    if counted := [seconds for contest in contests for launch in contest["handovers"] for seconds in launch]:
+        facts["handover"] = (
+            f"{cores.Best.seconds * 1e9:.0f} ns between cores, at most {max(counted) * 1e9:.0f} in training"
+        )
+    return rounded({"machine": facts} | measured)  # type: ignore[no-any-return]
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:

@@ -9,11 +9,14 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+import cores
 import secant
 from timing import Contest, Effort, turn
 
@@ -37,27 +40,83 @@ class MissingLibraryError(Exception):
 
 
 def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
-    """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes for each launch.
+    """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes: one launch.
 
-    Samples are seconds an iteration: on one thread CPU time, of all threads of the process; on more, what passes.
+    A round in which the cores were disturbed is repeated, while there is patience. Samples are seconds an iteration:
+    on one thread CPU time, of all threads of the process; on more, what passes.
     """
-    contest: Contest = {"samples": {}, "missing": {}}
-    for launch in range(effort.launches):
-        with _started(families, threads, contest["missing"]) as processes:
-            for _ in range(effort.rounds):
-                for connection, names in processes:
-                    time.sleep(REST * (threads > 1))
-                    for name in names:
-                        connection.send(name)
-                        launches = contest["samples"].setdefault(name, [[] for _ in range(effort.launches)])
-                        launches[launch].append(_answer(connection))
+    contest: Contest = {"samples": {}, "missing": {}, "handovers": []}
+    watched = cores.paired() if threads > 1 else nullcontext()
+    with _started(families, threads, contest["missing"]) as processes, watched as pair:
+        contest["samples"] = {name: [[]] for _, names in processes for name in names}
+        contest["handovers"] = [[]] if pair else []
+        for _ in range(effort.rounds):
+            before, times, after = _round(processes, threads, pair)
+            while cores.disturbed(max(before, after)) and cores.Best.patience > 0:
+                before, times, after = _round(processes, threads, pair)
+            for name, seconds in times.items():
+                contest["samples"][name][0].append(seconds)
+            for row in contest["handovers"]:
+                row.append(max(before, after))
     return contest
+
+
+def _round(
+    processes: list[tuple[Connection, list[str]]], threads: int, pair: cores.Pair | None
+) -> tuple[float, dict[str, float], float]:
+    """Seconds of each contestant's turn; and before and after them, those of a handover between the cores."""
+    before, times = pair.undisturbed() if pair else 0.0, {}
+    for connection, names in processes:
+        time.sleep(REST * (threads > 1))
+        for name in names:
+            connection.send(name)
+            times[name] = _answer(connection)
+    return before, times, pair.seconds() if pair else 0.0
 
 
 def apart(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:
     """Call a function in a fresh process, on ``threads`` cores."""
-    with _limited_to(threads), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with _limited_to(threads):
+        return _in_fresh_process(function, *arguments)
+
+
+def side_by_side(calls: dict[str, Callable[[], Result]], absent: tuple[type[Exception], ...]) -> dict[str, Result]:
+    """Call functions in fresh processes, on one core each, as many at a time as there are cores.
+
+    Those that raise one of ``absent`` are left out.
+    """
+    free: SimpleQueue[int] = SimpleQueue()
+    for core in _cores() or [0]:
+        free.put(core)
+
+    def attempt(call: Callable[[], Result]) -> Result | None:
+        core = free.get()
+        try:
+            return _in_fresh_process(partial(_on_core, core, call))
+        except absent:
+            return None
+        finally:
+            free.put(core)
+
+    with _limited_to(1), ThreadPoolExecutor(free.qsize()) as pool:
+        results = list(pool.map(attempt, calls.values()))
+    return {name: result for name, result in zip(calls, results, strict=True) if result is not None}
+
+
+def _in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def _on_core(core: int, call: Callable[[], Result]) -> Result:
+    if _cores():
+        os.sched_setaffinity(0, {core})
+    return call()
+
+
+def _cores() -> list[int]:
+    """Those that may be used; none known where processes cannot be bound to them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
 
 
 @contextmanager
@@ -114,15 +173,14 @@ def _take_turns(connection: Connection, make: Family, threads: int) -> None:
 def _limited_to(threads: int, first_core: int = 0) -> Iterator[None]:
     """Processes started now may use so many cores, and their thread pools have so many threads."""
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    before = dict(os.environ)
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+    before, known = dict(os.environ), _cores()
     os.environ.update(dict.fromkeys(pools, str(threads)))
-    if cores:
-        os.sched_setaffinity(0, {cores[(first_core + i) % len(cores)] for i in range(threads)})
+    if known:
+        os.sched_setaffinity(0, {known[(first_core + i) % len(known)] for i in range(threads)})
     try:
         yield
     finally:
-        if cores:
-            os.sched_setaffinity(0, cores)
+        if known:
+            os.sched_setaffinity(0, known)
         os.environ.clear()
         os.environ.update(before)

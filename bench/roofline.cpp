@@ -1,7 +1,8 @@
 // What one core can do: each function repeats one operation, on vectors of 32 or of 64 bytes. roofline.py times them.
 //
 // The sparse operations are those of a layer of H units: for each non-zero input x of a sample, a row of H weights is
-// gathered (forward pass), or read, modified and written (gradient). Rows are padded to whole vectors.
+// gathered (forward pass), or read, modified and written (gradient). Rows are padded to whole vectors. Inputs are taken in
+// blocks, within which the weights stay in the L1 cache.
 #include <cstddef>
 #include <cstdint>
 
@@ -21,13 +22,13 @@ void keep(Value& value) {
     asm volatile("" : "+m"(value) : : "memory");
 }
 
-struct Sparse {  // the inputs of N samples, in compressed rows
-    std::size_t samples;
-    const std::int64_t* starts;   // (N + 1,)
+struct Sparse {  // the inputs of N samples, of one block after the other
+    std::size_t samples, blocks;
+    const std::int64_t* starts;   // (blocks N + 1,)
     const std::int32_t* columns;  // (non-zeros,)
     const double* values;         // (non-zeros,)
     double* weights;              // I padded rows
-    const double* coefficients;   // 2 N padded rows
+    double* coefficients;         // 2 N padded rows
 };
 
 // 12 chains of a b + c, `count` times. Flops: 2 * 12 * lanes * count.
@@ -57,20 +58,22 @@ void read(std::size_t count, const double* array, std::size_t size) {
     }
 }
 
-// out(N,H) = x w.  One multiply-add a pack and non-zero, sums in registers.
+// out(N,H) += x w.  One multiply-add a pack and non-zero, sums in registers.
 template <int Bytes>
 void gather(const Sparse& x) {
     using P = typename Pack<Bytes>::type;
     constexpr std::size_t row = Pack<Bytes>::row;
     auto* weights = reinterpret_cast<const P*>(x.weights);
-    for (std::size_t n = 0; n < x.samples; ++n) {
-        P sums[row] = {};
-        for (auto i = x.starts[n]; i < x.starts[n + 1]; ++i) {
+    for (std::size_t task = 0; task < x.blocks * x.samples; ++task) {
+        P* out = reinterpret_cast<P*>(x.coefficients) + task % x.samples * row;
+        P sums[row];
+        for (std::size_t j = 0; j < row; ++j) sums[j] = out[j];
+        for (auto i = x.starts[task]; i < x.starts[task + 1]; ++i) {
             const P* w = weights + static_cast<std::size_t>(x.columns[i]) * row;
 #pragma GCC unroll 16
             for (std::size_t j = 0; j < row; ++j) sums[j] += x.values[i] * w[j];
         }
-        keep(sums);
+        for (std::size_t j = 0; j < row; ++j) out[j] = sums[j];
     }
 }
 
@@ -80,12 +83,12 @@ void modify(const Sparse& x) {
     using P = typename Pack<Bytes>::type;
     constexpr std::size_t row = Pack<Bytes>::row;
     auto* weights = reinterpret_cast<P*>(x.weights);
-    for (std::size_t n = 0; n < x.samples; ++n) {
+    for (std::size_t task = 0; task < x.blocks * x.samples; ++task) {
         P c[Orders][row];
         for (int order = 0; order < Orders; ++order)
             for (std::size_t j = 0; j < row; ++j)
-                c[order][j] = reinterpret_cast<const P*>(x.coefficients)[(n * 2 + order) * row + j];
-        for (auto i = x.starts[n]; i < x.starts[n + 1]; ++i) {
+                c[order][j] = reinterpret_cast<const P*>(x.coefficients)[(task % x.samples * 2 + order) * row + j];
+        for (auto i = x.starts[task]; i < x.starts[task + 1]; ++i) {
             P* w = weights + static_cast<std::size_t>(x.columns[i]) * row;
             const double value = x.values[i], cube = value * value * value;
 #pragma GCC unroll 16
@@ -119,14 +122,14 @@ void elementary(std::size_t count, double* array, std::size_t size) {
 }  // namespace
 
 #define SPARSE                                                                                                 \
-    std::size_t n, const std::int64_t *starts, const std::int32_t *columns, const double *values, double *w,   \
-        const double *c
+    std::size_t n, std::size_t blocks, const std::int64_t *starts, const std::int32_t *columns,                \
+        const double *values, double *w, double *c
 #define DEFINE(BYTES)                                                                                          \
     void fma_##BYTES(std::size_t count) { fma<BYTES>(count); }                                                 \
     void read_##BYTES(std::size_t count, const double* a, std::size_t size) { read<BYTES>(count, a, size); }   \
-    void gather_##BYTES(SPARSE) { gather<BYTES>({n, starts, columns, values, w, c}); }                         \
-    void modify1_##BYTES(SPARSE) { modify<BYTES, 1>({n, starts, columns, values, w, c}); }                     \
-    void modify2_##BYTES(SPARSE) { modify<BYTES, 2>({n, starts, columns, values, w, c}); }                     \
+    void gather_##BYTES(SPARSE) { gather<BYTES>({n, blocks, starts, columns, values, w, c}); }                         \
+    void modify1_##BYTES(SPARSE) { modify<BYTES, 1>({n, blocks, starts, columns, values, w, c}); }                     \
+    void modify2_##BYTES(SPARSE) { modify<BYTES, 2>({n, blocks, starts, columns, values, w, c}); }                     \
     void elementary_##BYTES(std::size_t count, double* a, std::size_t size) { elementary<BYTES>(count, a, size); }
 
 extern "C" {

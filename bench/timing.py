@@ -1,10 +1,12 @@
 """Timing that can be compared: contestants take turns, round after round, and ratios are taken within a round.
 
-Seconds a call are kept as launches x rounds: a launch is a fresh process, a round a turn of every contestant. A ratio
-is the median of those of all rounds; its interval, of 95 %, draws launches and then rounds of each anew (bootstrap).
+Seconds a call are kept as launches x rounds: a launch is a fresh process, a round a turn of every contestant. Launches
+are spread over all that is measured, so that they differ by what the machine does in the meantime. A ratio is the
+median of those of all rounds; its interval, of 99 %, is Student's, of the logarithms of the launches' medians.
 """
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -13,11 +15,15 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+import cores
+
 Clock = Callable[[], float]
 Samples = dict[str, list[list[float]]]
 """Seconds a call, launches x rounds, by contestant."""
 
-RESAMPLES, LEVEL = 2_000, 95
+LEVEL = 99
+QUANTILES = 63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250
+"""Of Student's t, for that level and 1, 2, ... degrees of freedom."""
 
 
 class Effort(NamedTuple):
@@ -28,14 +34,19 @@ class Effort(NamedTuple):
     quick: bool = False
 
 
-FULL, QUICK = Effort(rounds=5, launches=2), Effort(rounds=3, launches=1, quick=True)
+FULL, QUICK = Effort(rounds=2, launches=4), Effort(rounds=3, launches=1, quick=True)
 
 
 class Contest(TypedDict):
-    """What was measured together, and the libraries that are missing, with the reason."""
+    """What was measured together, and the libraries that are missing, with the reason.
+
+    ``handovers`` are seconds that cores took to hand over a byte (see cores.py), launches x rounds: the most of before
+    and after each round. Empty on one thread.
+    """
 
     samples: Samples
     missing: dict[str, str]
+    handovers: list[list[float]]
 
 
 Contests = dict[str, Contest]
@@ -45,7 +56,44 @@ def alone(description: str | None, measure: Callable[[Effort], Any], table: Call
     """Measure one question from the command line, and print its table."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="measure less")
-    print("\n".join(table(measure(QUICK if parser.parse_args().quick else FULL))))
+    for launches in launched({"": measure}, QUICK if parser.parse_args().quick else FULL).values():
+        print("\n".join(table(launches)))
+
+
+def launched(
+    questions: dict[str, Callable[[Effort], Any]], effort: Effort, say: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Measure all questions, those that are contests once a launch; ``say`` is told which, and how long each took.
+
+    Launches in which the cores were disturbed do not count, if two or more remain.
+    """
+    measured: dict[str, list[Any]] = {title: [] for title in questions}
+    for launch, (title, measure) in itertools.product(range(effort.launches), questions.items()):
+        if launch == 0 or _are_contests(measured[title][0]):
+            start = time.monotonic()
+            measured[title].append(measure(effort))
+            say(f"{title}: {time.monotonic() - start:.0f} s")
+    return {
+        title: {name: _merged([part[name] for part in parts]) for name in parts[0]}
+        if _are_contests(parts[0])
+        else parts[0]
+        for title, parts in measured.items()
+    }
+
+
+def _are_contests(measured: dict[str, Any]) -> bool:
+    return all("samples" in contest for contest in measured.values())
+
+
+def _merged(launches: list[Contest]) -> Contest:
+    calm = [launch for launch in launches if not any(map(cores.disturbed, itertools.chain(*launch["handovers"])))]
+    counted = calm if len(calm) > 1 else launches
+    common = [name for name in counted[0]["samples"] if all(name in launch["samples"] for launch in counted)]
+    return {
+        "samples": {name: [launch["samples"][name][0] for launch in counted] for name in common},
+        "missing": {name: reason for launch in launches for name, reason in launch["missing"].items()},
+        "handovers": [row for launch in counted for row in launch["handovers"]],
+    }
 
 
 class Ratio(NamedTuple):
@@ -62,13 +110,13 @@ class Ratio(NamedTuple):
 
 def ratio(slower: list[list[float]], faster: list[list[float]]) -> Ratio:
     """The ratio of two contestants that took their turns in the same rounds."""
-    paired = np.array(slower) / np.array(faster)
-    launches, rounds = paired.shape
-    rng = np.random.default_rng(0)
-    launch = rng.integers(launches, size=(RESAMPLES, launches, 1))
-    medians = np.median(paired[launch, rng.integers(rounds, size=(RESAMPLES, launches, rounds))], axis=(1, 2))
-    low, high = np.percentile(medians, [(100 - LEVEL) / 2, (100 + LEVEL) / 2])
-    return Ratio(float(np.median(paired)), float(low), float(high))
+    paired = np.log(np.array(slower) / np.array(faster))
+    launches = np.median(paired, axis=1) if len(paired) > 1 else paired[0]  # of one, each of its rounds
+    half = math.inf
+    if len(launches) > 1:
+        half = QUANTILES[len(launches) - 2] * launches.std(ddof=1) / math.sqrt(len(launches))
+    middle = launches.mean()
+    return Ratio(*(math.exp(log) for log in (float(np.median(paired)), middle - half, middle + half)))
 
 
 def quartiles(samples: list[list[float]]) -> NDArray[np.float64]:

@@ -2,9 +2,9 @@
 
     python bench/whole_run.py [--quick]
 
-Each in a fresh process on one thread; CPU time from MNIST as `load_mnist` returns it to the last loss, with what has
-to be converted, prepared or compiled, but without imports. The memory is the most that the process took in that time,
-libraries and training set included; where the system is not Linux, also in loading MNIST.
+Each in a fresh process on one core, side by side on all of them; CPU time from MNIST as `load_mnist` returns it to the
+last loss, with what has to be converted, prepared or compiled, but without imports. The memory is the most that the
+process took in that time, libraries and training set included; where the system is not Linux, also in loading MNIST.
 """
 
 import contextlib
@@ -15,21 +15,20 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import cases
-import differences
 import peers
 import secant
 import training
-from rivals import apart
+from rivals import side_by_side
 from tables import markdown, significant
-from timing import Effort, alone, turn
+from timing import Effort, alone
 
 ITERATIONS, QUICK_ITERATIONS = 10_000, 1_000
 QUICK_WAYS = "NumPy by hand", "JAX jit and lax.scan"
+LOOP = "NumPy loop, extrapolated from one gradient | float64"
 MEGABYTE = 1e6 / (1 if sys.platform == "darwin" else 1024)  # of what the system counts in
 Runs = dict[str, dict[str, float]]
 
@@ -37,27 +36,18 @@ Runs = dict[str, dict[str, float]]
 def measure(effort: Effort) -> Runs:
     """Iterations, seconds, final accuracy and megabytes of each run; of the NumPy loop, extrapolated, only seconds."""
     wanted, dtypes = (QUICK_ITERATIONS, ("float32",)) if effort.quick else (ITERATIONS, tuple(training.TOLERANCE))
-    runs: Runs = {}
+    calls: dict[str, Callable[[], dict[str, float]]] = {}
     for (backend, name), kind in product(cases.backends(effort.quick).items(), training.KINDS):
-        runs |= attempted(f"{name}, {kind} | float64", run_secant, backend, kind, wanted)
+        calls[f"{name}, {kind} | float64"] = partial(run_secant, backend, kind, wanted)
     ways = {name: way for library in training.WAYS.values() for name, way in library.items()}
     ways = {name: ways[name] for name in QUICK_WAYS} if effort.quick else ways | training.COMPILED
     for (name, way), dtype in product(ways.items(), dtypes):
-        runs |= attempted(f"{name} | {dtype}", run, partial(way, dtype=dtype, after=True), wanted)
+        calls[f"{name} | {dtype}"] = partial(run, partial(way, dtype=dtype, after=True), wanted)
     for dtype in dtypes:
-        runs |= attempted(f"scikit-learn MLPClassifier | {dtype}", run_scikit_learn, dtype, wanted)
-    loop = turn(differences.numpy_loop(cases.mnist()), 1.0, time.process_time)
-    return runs | {
-        "NumPy loop, extrapolated | float64": {"iterations": wanted, "seconds": wanted * loop * differences.share()}
-    }
-
-
-def attempted(name: str, function: Any, *arguments: Any) -> Runs:
-    """A run, or nothing if its library is not installed."""
-    try:
-        return {name: apart(1, function, *arguments)}
-    except (ImportError, secant.UnsupportedError):
-        return {}
+        calls[f"scikit-learn MLPClassifier | {dtype}"] = partial(run_scikit_learn, dtype, wanted)
+    if not effort.quick:
+        calls[LOOP] = partial(run_loop, wanted)
+    return side_by_side(calls, absent=(ImportError, secant.UnsupportedError))
 
 
 def run_secant(backend: str, kind: str, wanted: int) -> dict[str, float]:
@@ -91,6 +81,14 @@ def run_scikit_learn(dtype: str, wanted: int) -> dict[str, float]:
     seconds, peak = time.process_time() - start, peak_memory()
     x, t = cases.mnist_or_subset()[1]
     return {"iterations": net.iterations, "seconds": seconds, "accuracy": net.net.score(x, t), "MB": peak}
+
+
+def run_loop(wanted: int) -> dict[str, float]:
+    """One whole gradient of the NumPy loop, times their number: the rest of an iteration does not count beside it."""
+    net, x, t = cases.mnist(backend="numpy")
+    start = time.process_time()
+    net.numerical_gradient(x, t, h=peers.H, method="direct")
+    return {"iterations": wanted, "seconds": wanted * (time.process_time() - start)}
 
 
 def forget_peak() -> None:

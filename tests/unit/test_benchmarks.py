@@ -1,6 +1,7 @@
 """What the benchmarks' figures rest on: turns, ratios, answers that are checked, and what counts as slower."""
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import cases
+import cores
 import peers
 import regressions
 import report
@@ -27,12 +29,66 @@ def contest(**seconds):
 
 def test_a_ratio_is_paired_by_round_so_that_a_slow_machine_does_not_change_it():
     fast = [[1.0, 5.0, 2.0], [1.0, 1.0, 3.0]]
-    assert timing.ratio([[2 * t for t in turns] for turns in fast], fast) == (2.0, 2.0, 2.0)
+    assert timing.ratio([[2 * t for t in turns] for turns in fast], fast) == pytest.approx((2.0, 2.0, 2.0))
 
 
-def test_the_interval_of_a_ratio_holds_what_launches_differ_by():
-    middle, low, high = timing.ratio([[1.0] * 5, [3.0] * 5], [[1.0] * 5, [1.0] * 5])
-    assert (middle, low, high) == (2.0, 1.0, 3.0)
+def test_the_interval_of_a_ratio_is_students_over_the_launches():
+    launches = np.exp(np.random.RandomState(0).normal(0, 0.1, (1_000, 4, 1)))
+    intervals = [timing.ratio(launch.tolist(), np.ones_like(launch).tolist()) for launch in launches]
+    held = [low <= 1 <= high for _, low, high in intervals]
+    assert 0.98 <= np.mean(held) < 1
+    assert all(low <= middle <= high for middle, low, high in intervals)
+
+
+def test_one_turn_has_no_interval():
+    assert timing.ratio([[2.0]], [[1.0]]) == (2.0, 0.0, np.inf)
+
+
+def one_launch(**seconds):
+    """A function that measures a contest, another each time."""
+    turns = {name: iter(values) for name, values in seconds.items()}
+    handovers = turns.pop("handovers", None)
+
+    def measure(effort):
+        samples = {name: [[next(values)] * effort.rounds] for name, values in turns.items()}
+        return {"": {"samples": samples, "missing": {}, "handovers": [[next(handovers)]] if handovers else []}}
+
+    return measure
+
+
+def test_launches_take_turns_too():
+    order = []
+    questions = {"a": one_launch(x=[1, 2]), "b": one_launch(x=[3, 4]), "sizes": lambda effort: {"MB": {"x": 5}}}
+    measured = timing.launched(questions, timing.Effort(rounds=3, launches=2), lambda text: order.append(text[:1]))
+    assert order == ["a", "b", "s", "a", "b"]
+    assert measured["a"][""]["samples"] == {"x": [[1, 1, 1], [2, 2, 2]]}
+    assert measured["b"][""]["samples"] == {"x": [[3, 3, 3], [4, 4, 4]]}
+    assert measured["sizes"] == {"MB": {"x": 5}}
+
+
+@pytest.mark.parametrize(
+    ("handovers", "counted"), [([1, 4, 1.1], [1, 3]), ([1, 4, 4], [1, 2, 3]), ([1, 1.2, 1.3], [1, 2, 3])]
+)
+def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, counted, monkeypatch):
+    monkeypatch.setattr(cores.Best, "seconds", 1.0)
+    question = one_launch(x=[1, 2, 3], handovers=handovers)
+    measured = timing.launched({"a": question}, timing.Effort(rounds=1, launches=3))
+    assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
+
+
+def test_a_handover_takes_less_than_a_millisecond():
+    with cores.paired() as pair:
+        if pair is None:
+            pytest.skip("there is one core, or processes cannot be bound to them")
+        assert 0 < pair.seconds() < 1e-3
+        assert cores.Best.seconds < 1e-3
+
+
+def test_what_is_run_side_by_side_is_in_processes_of_its_own_and_may_be_missing():
+    calls = {"one": os.getpid, "other": os.getpid, "absent": not_installed}
+    found = rivals.side_by_side(calls, absent=(ImportError,))
+    assert list(found) == ["one", "other"]
+    assert len({*found.values(), os.getpid()}) == 3
 
 
 def test_a_turn_is_the_time_of_one_call():
@@ -53,9 +109,9 @@ def wrong_answer():
 
 
 def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
-    result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=2))
+    result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=9))
     assert result["missing"] == {"Fast": "No module named 'fast'"}
-    assert {name: np.shape(turns) for name, turns in result["samples"].items()} == {"whole": (2, 2), "half": (2, 2)}
+    assert {name: np.shape(turns) for name, turns in result["samples"].items()} == {"whole": (1, 2), "half": (1, 2)}
     assert 1 < timing.ratio(result["samples"]["whole"], result["samples"]["half"]).median < 4
 
 
@@ -103,16 +159,17 @@ def test_a_table_says_where_a_peer_wins_and_what_is_missing():
 @pytest.mark.parametrize(
     ("ours", "theirs", "verdict"),
     [
-        ([1.0, 1.1], [1.0, 1.1], []),
-        ([2.0, 2.2], [2.0, 2.2], []),
-        ([2.0, 2.2], [1.0, 1.1], [True]),
-        ([0.5, 0.5], [1.0, 1.1], [False]),
+        ([1.0, 1.1, 1.0], [1.0, 1.1, 1.0], []),
+        ([2.0, 2.2, 2.1], [2.0, 2.2, 2.1], []),
+        ([2.0, 2.2, 2.1], [1.0, 1.1, 1.05], [True]),
+        ([0.5, 0.55, 0.5], [1.0, 1.1, 1.0], [False]),
     ],
 )
 def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
-    before = {"training": {"MNIST": contest(Secant=[1.0, 1.1], peer=[1.0, 1.1])}, "machine": {"cores": 2}}
+    before = {"training": {"MNIST": contest(Secant=[1.0, 1.1, 1.0], peer=[1.0, 1.1, 1.0])}, "machine": {"cores": 2}}
     now = {"training": {"MNIST": contest(Secant=ours, peer=theirs)}, "machine": {"cores": 2}}
     assert [change.slower for change in regressions.changes(before, now)] == verdict
+    assert [ratio.agree for ratio in regressions.printed(before, now)] == [not verdict]
 
 
 def test_the_page_is_that_of_the_samples():
