@@ -16,7 +16,9 @@ from typing import Any
 
 BURSTS, HANDOVERS = 15, 400
 MARGIN = 1.5
-PATIENCE = 150.0
+"""A handover is slow if it takes so many times as long as it can."""
+PATIENCE = 90.0
+"""Seconds to wait for it, in all."""
 
 
 class Best:

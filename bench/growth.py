@@ -94,7 +94,7 @@ def table(contests: Contests) -> list[str]:
         ends = (
             f"{significant(1e3 * median(samples[f'{value} | {KINDS[0]}']))} ms" for value in (values[0], values[-1])
         )
-        exponents = (f"{exponent(samples, kind):.2f}" for kind in KINDS)
+        exponents = (f"{exponent(quantity, samples, kind):.2f}" for kind in KINDS)
         rows.append([quantity, f"{values[0]} to {values[-1]}", " to ".join(ends), *exponents, str(dearest)])
     columns = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
     lines = [*markdown(columns, rows), ""]
@@ -103,11 +103,11 @@ def table(contests: Contests) -> list[str]:
     return [*lines, *markdown(["two threads against one", "times faster"], faster)]
 
 
-def exponent(samples: Samples, kind: str) -> float:
-    """P of cost ~ value^p between the two largest values, where what does not grow counts least."""
+def exponent(quantity: str, samples: Samples, kind: str) -> float:
+    """P of cost ~ value^p, fitted from the chapter's size up."""
     points = [(float(name.split(" | ")[0]), median(turns)) for name, turns in samples.items() if name.endswith(kind)]
-    values, seconds = np.log(points[-2:]).T
-    return float(np.diff(seconds)[0] / np.diff(values)[0])
+    values, seconds = np.log([point for point in points if point[0] >= getattr(Size(), quantity)]).T
+    return float(np.polyfit(values, seconds, 1)[0])
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ libraries included.""",
     "How the cost grows": (
         growth,
         """One gradient, from 784-50-10 and 100 samples, one quantity at a time, input as sparse as MNIST. The exponent
-is that between the two largest values. A ratio is that of the size at which the series is dearest.""",
+is fitted from there up: above 1 where weights or inputs outgrow a cache. A ratio is that of the size at which the
+series is dearest.""",
     ),
     "Share of the machine's ceiling": (
         roofline,

@@ -24,6 +24,8 @@ Samples = dict[str, list[list[float]]]
 LEVEL = 99
 QUANTILES = 63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250
 """Of Student's t, for that level and 1, 2, ... degrees of freedom."""
+LONGEST = 840.0
+"""Seconds that all launches may take together."""
 
 
 class Effort(NamedTuple):
@@ -65,14 +67,20 @@ def launched(
 ) -> dict[str, Any]:
     """Measure all questions, those that are contests once a launch; ``say`` is told which, and how long each took.
 
-    Launches in which the cores were disturbed do not count, if two or more remain.
+    After the second launch there is another only if it will be over in time. Launches in which the cores were disturbed
+    do not count, if two or more remain.
     """
     measured: dict[str, list[Any]] = {title: [] for title in questions}
-    for launch, (title, measure) in itertools.product(range(effort.launches), questions.items()):
-        if launch == 0 or _are_contests(measured[title][0]):
-            start = time.monotonic()
-            measured[title].append(measure(effort))
-            say(f"{title}: {time.monotonic() - start:.0f} s")
+    begins = [time.monotonic()]  # of launches
+    while len(begins) <= effort.launches:
+        for title, measure in questions.items():
+            if len(begins) == 1 or _are_contests(measured[title][0]):
+                start = time.monotonic()
+                measured[title].append(measure(effort))
+                say(f"{title}: {time.monotonic() - start:.0f} s")
+        begins.append(time.monotonic())
+        if len(begins) > 2 and begins[-1] + (begins[-1] - begins[-2]) > begins[0] + LONGEST:
+            break
     return {
         title: {name: _merged([part[name] for part in parts]) for name in parts[0]}
         if _are_contests(parts[0])

@@ -124,10 +124,9 @@ private:
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
                       const Incoming<double>& incoming, double scale, double* differences) const {
         const Pack z1 = load(samples_.z1(panel, n) + p * lanes), zc1 = load(samples_.zc1(panel, n) + p * lanes);
-        const double* w2 = net_.transposed(panel) + p * lanes;
+        const typename Method::Unit unit(method, net_.transposed(panel) + p * lanes, net_.panels.units());
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const Pack difference =
-                hidden_difference(method, z1, zc1, broadcast(m_[n * stride_ + v]), w2, net_.panels.units());
+            const Pack difference = hidden_difference(unit, z1, zc1, broadcast(m_[n * stride_ + v]));
             store(differences + v * lanes, std::copysign(0.5 / h_, values_[n * stride_ + v]) * scale * difference);
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);

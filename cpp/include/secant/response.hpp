@@ -25,6 +25,9 @@ inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.
 inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
 inline Sides fma(Sides a, Sides b, Sides c) { return {fma(a.plus, b.plus, c.plus), fma(a.minus, b.minus, c.minus)}; }
 inline Sides both(double a) { return {broadcast(a), broadcast(a)}; }
+#if SECANT_VECTORS
+inline Sides both(Pack a) { return {a, a}; }
+#endif
 inline Sides reciprocal(Sides a) { return {1.0 / a.plus, 1.0 / a.minus}; }
 inline Sides exp(Sides a) { return {exp(a.plus), exp(a.minus)}; }
 inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
@@ -76,15 +79,41 @@ private:
     const double *z2_, *zc2_, *y_;
 };
 
-// A method gives the loss change when each a2_k is shifted by shift(k), or one of them by u.
+// A method gives the loss change when one a2_k is shifted by u, and its Unit that for a pack of hidden units with the
+// outgoing weights w2[k * stride], whose sigmoids change by f: each a2_k is shifted by w_k f.
 // With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
 // - sum over k of t_k log1p( y_k / (y_k + 1e-7) * (e_k - S) / (1 + S) ).
 
 // For small shifts: growths and log1p by D terms of their series, relative error <= |2u|^D / (D + 1). The series of
-// a growth depends on the sample and the output only, so it is expanded once and evaluated for every weight.
+// a growth depends on the sample and the output only, so it is expanded once and evaluated for every weight. For a hidden
+// unit S is a polynomial in the change f of its sigmoid, with the coefficients sum over k of y_k g_k,m w_k^m.
 template <int D>
 class Taylor {
 public:
+    class Unit {
+    public:
+        Unit(const Taylor& method, const double* w2, std::size_t stride) : method_(method), w2_(w2), stride_(stride) {
+            for (std::size_t k = 0; k < method.out_.outputs; ++k) {
+                const Pack w = load(w2 + k * stride);
+                Pack power = method.out_.y(k) * w;
+                for (int m = 0; m < D; ++m, power *= w)
+                    mean_[m] = fma(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m)]), power, mean_[m]);
+            }
+        }
+
+        Sides loss_change(Sides f) const {
+            return method_.loss_change(polynomial(mean_, f), [&](std::size_t k) {
+                return method_.growth(k, load(w2_ + k * stride_) * f);
+            });
+        }
+
+    private:
+        const Taylor& method_;
+        const double* w2_;
+        std::size_t stride_;
+        Pack mean_[D] = {};
+    };
+
     static void expand(const OutputState& out, double* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
             const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
@@ -95,24 +124,19 @@ public:
 
     Taylor(const OutputState& out, const double* coefficients) : out_(out), coefficients_(coefficients) {}
 
-    template <class Shift>
-    Sides loss_change(const Shift& shift) const {
-        Sides mean{};
-        for (std::size_t k = 0; k < out_.outputs; ++k) mean = fma(both(out_.y(k)), growth(k, shift(k)), mean);
-        return loss_change(mean, [&](std::size_t k) { return growth(k, shift(k)); });
-    }
-
     Sides loss_change(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);
         return loss_change(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
     }
 
 private:
-    Sides growth(std::size_t k, Sides u) const {
-        const double* c = coefficients_ + k * D;
+    Sides growth(std::size_t k, Sides u) const { return polynomial(coefficients_ + k * D, u); }
+
+    // c[0] x + c[1] x^2 + ... + c[D - 1] x^D, for coefficients that are numbers or packs.
+    static Sides polynomial(const auto* c, Sides x) {
         Sides sum = both(c[D - 1]);
-        for (int m = D - 2; m >= 0; --m) sum = fma(sum, u, both(c[m]));
-        return sum * u;
+        for (int m = D - 2; m >= 0; --m) sum = fma(sum, x, both(c[m]));
+        return sum * x;
     }
 
     template <class Growth>
@@ -128,10 +152,9 @@ private:
     }
 
     static Sides short_log1p(Sides w) {
-        constexpr auto c = [](int m) { return (m % 2 == 0 ? -1.0 : 1.0) / m; };
-        Sides sum = both(c(D));
-        for (int m = D - 1; m >= 1; --m) sum = fma(sum, w, both(c(m)));
-        return sum * w;
+        double c[D];
+        for (int m = 1; m <= D; ++m) c[m - 1] = (m % 2 == 0 ? -1.0 : 1.0) / m;
+        return polynomial(c, w);
     }
 
     const OutputState& out_;
@@ -142,6 +165,20 @@ private:
 // relative to one that is large enough for 1 + S not to cancel. A probability that underflowed, below 1e-308, stays 0.
 class Exact {
 public:
+    class Unit {
+    public:
+        Unit(const Exact& method, const double* w2, std::size_t stride) : method_(method), w2_(w2), stride_(stride) {}
+
+        Sides loss_change(Sides f) const {
+            return method_.loss_change([&](std::size_t k) { return load(w2_ + k * stride_) * f; });
+        }
+
+    private:
+        const Exact& method_;
+        const double* w2_;
+        std::size_t stride_;
+    };
+
     Exact(const OutputState& out, const double*)
         : out_(out), top_(out.most_probable()) {}
 
@@ -214,12 +251,10 @@ private:
     std::size_t top_;
 };
 
-// phi(s) - phi(-s), s > 0, of a pack of hidden units. z1, zc1: their sigmoids; m: expm1(s); w2: their outgoing weights,
-// those of output k at w2 + k * stride.
-template <class Method>
-Pack hidden_difference(const Method& method, Pack z1, Pack zc1, Pack m, const double* w2, std::size_t stride) {
-    const Sides change = sigmoid_changes(z1, zc1, m);
-    const Sides phi = method.loss_change([&](std::size_t k) { return load(w2 + k * stride) * change; });
+// phi(s) - phi(-s), s > 0, of a pack of hidden units. z1, zc1: their sigmoids; m: expm1(s).
+template <class Unit>
+Pack hidden_difference(const Unit& unit, Pack z1, Pack zc1, Pack m) {
+    const Sides phi = unit.loss_change(sigmoid_changes(z1, zc1, m));
     return phi.plus - phi.minus;
 }
 
