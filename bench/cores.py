@@ -73,9 +73,10 @@ def paired() -> Iterator[Pair | None]:
     process.start()
     theirs.close()
     try:
+        ours.recv()  # it is on its core
         yield Pair(byte, ours, cores[0])
     finally:
-        ours.close()
+        process.kill()
         process.join()
 
 
@@ -90,12 +91,10 @@ def _hand_over(byte: Any) -> float:
 
 def _hand_back(byte: Any, connection: Connection, core: int) -> None:
     os.sched_setaffinity(0, {core})
-    try:
-        while True:
-            connection.recv()
-            for _ in range(BURSTS * HANDOVERS):
-                while not byte[0]:
-                    pass
-                byte[0] = 0
-    except EOFError:
-        pass
+    connection.send(None)
+    while True:  # until it is killed
+        connection.recv()
+        for _ in range(BURSTS * HANDOVERS):
+            while not byte[0]:
+                pass
+            byte[0] = 0

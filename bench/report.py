@@ -59,9 +59,9 @@ is its own.""",
     "The whole run": (
         whole_run,
         """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
-it to the last loss, with what is converted, prepared or compiled; side by side, on a core each. scikit-learn trains
-another network, see above, in whole epochs. The memory is the most that the process took in that time, training set and
-libraries included.""",
+it to the last loss, with what is converted, prepared or compiled; once, side by side on a core each, so that neighbours
+disturb each other. scikit-learn trains another network, see above, in whole epochs. The memory is the most that the
+process took in that time, training set and libraries included.""",
     ),
     "How the cost grows": (
         growth,
@@ -72,7 +72,8 @@ series is dearest.""",
     "Share of the machine's ceiling": (
         roofline,
         """What the work would take if it were nothing but its operations, each at the rate measured in the same run,
-and Secant's share of that. bench/roofline.py says what is counted.""",
+and that as a share of Secant's time: at the rates of a layer that is computed sample by sample, its weights in the L2
+cache, and at those of blocks, as Secant does it. bench/roofline.py says what is counted.""",
     ),
     "sigmoid, softmax, cross entropy": (
         functions,
@@ -92,8 +93,9 @@ Written by `secant bench`. On one thread, times are CPU time of the process, els
 50 ms, in rounds in which every contestant has a turn, in fresh processes for each of some launches that are spread
 over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches;
 what was faster than Secant beyond the noise is in bold. On more than one thread, rounds in which the cores took longer
-than they have to in handing over a byte (bench/cores.py) are repeated. Answers are checked before anything is timed.
-Ratios hold for this machine; absolute times are no promise.
+than they have to in handing over a byte (bench/cores.py) are repeated, for a while; launches with such a round do not
+count where two others do. Answers are checked before anything is timed. Ratios hold for this machine; absolute times
+are no promise.
 
 ```
 {machine}
@@ -133,11 +135,11 @@ def measure(effort: Effort) -> dict[str, Any]:
     facts = machine()
     questions = {title: question.measure for title, (question, _) in SECTIONS.items()}
     measured = launched(questions, effort, lambda text: print(text, file=sys.stderr, flush=True))
-    contests = measured["A training iteration"].values()
-    if counted := [seconds for contest in contests for launch in contest["handovers"] for seconds in launch]:
-        facts["handover"] = (
-            f"{cores.Best.seconds * 1e9:.0f} ns between cores, at most {max(counted) * 1e9:.0f} in training"
-        )
+    contests = [contest for title in ("A gradient", "A training iteration") for contest in measured[title].values()]
+    counts = [len(launches) for contest in contests for launches in contest["samples"].values()]
+    facts["launches"] = f"{min(counts)} to {max(counts)} count"
+    if handovers := [seconds for contest in contests for launch in contest["handovers"] for seconds in launch]:
+        facts["handover"] = f"{cores.Best.seconds * 1e9:.0f} ns between cores, at most {max(handovers) * 1e9:.0f}"
     return rounded({"machine": facts} | measured)  # type: ignore[no-any-return]
 
 

@@ -51,27 +51,30 @@ def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
         contest["samples"] = {name: [[]] for _, names in processes for name in names}
         contest["handovers"] = [[]] if pair else []
         for _ in range(effort.rounds):
-            before, times, after = _round(processes, threads, pair)
-            while cores.disturbed(max(before, after)) and cores.Best.patience > 0:
-                before, times, after = _round(processes, threads, pair)
+            handover, times = _round(processes, threads, pair)
+            while cores.disturbed(handover) and cores.Best.patience > 0:
+                start = time.monotonic()
+                handover, times = _round(processes, threads, pair)
+                cores.Best.patience -= time.monotonic() - start
             for name, seconds in times.items():
                 contest["samples"][name][0].append(seconds)
             for row in contest["handovers"]:
-                row.append(max(before, after))
+                row.append(handover)
     return contest
 
 
 def _round(
     processes: list[tuple[Connection, list[str]]], threads: int, pair: cores.Pair | None
-) -> tuple[float, dict[str, float], float]:
-    """Seconds of each contestant's turn; and before and after them, those of a handover between the cores."""
+) -> tuple[float, dict[str, float]]:
+    """Seconds that a handover between the cores takes, the most of before and after; and those of each turn."""
     before, times = pair.undisturbed() if pair else 0.0, {}
     for connection, names in processes:
         time.sleep(REST * (threads > 1))
         for name in names:
             connection.send(name)
             times[name] = _answer(connection)
-    return before, times, pair.seconds() if pair else 0.0
+    time.sleep(REST * (threads > 1))
+    return max(before, pair.seconds()) if pair else 0.0, times
 
 
 def apart(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:

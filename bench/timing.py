@@ -23,7 +23,7 @@ Samples = dict[str, list[list[float]]]
 
 LEVEL = 99
 QUANTILES = 63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250
-"""Of Student's t, for that level and 1, 2, ... degrees of freedom."""
+"""Of Student's t, for that level and 1, 2, ... degrees of freedom; for more, the last is large enough."""
 LONGEST = 840.0
 """Seconds that all launches may take together."""
 
@@ -36,7 +36,7 @@ class Effort(NamedTuple):
     quick: bool = False
 
 
-FULL, QUICK = Effort(rounds=2, launches=4), Effort(rounds=3, launches=1, quick=True)
+FULL, QUICK = Effort(rounds=3, launches=4), Effort(rounds=3, launches=1, quick=True)
 
 
 class Contest(TypedDict):
@@ -122,7 +122,7 @@ def ratio(slower: list[list[float]], faster: list[list[float]]) -> Ratio:
     launches = np.median(paired, axis=1) if len(paired) > 1 else paired[0]  # of one, each of its rounds
     half = math.inf
     if len(launches) > 1:
-        half = QUANTILES[len(launches) - 2] * launches.std(ddof=1) / math.sqrt(len(launches))
+        half = QUANTILES[min(len(launches) - 2, len(QUANTILES) - 1)] * launches.std(ddof=1) / math.sqrt(len(launches))
     middle = launches.mean()
     return Ratio(*(math.exp(log) for log in (float(np.median(paired)), middle - half, middle + half)))
 

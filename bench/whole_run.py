@@ -100,7 +100,9 @@ def forget_peak() -> None:
 def peak_memory() -> float:
     with contextlib.suppress(OSError):
         lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / MEGABYTE
+        for line in lines:
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / MEGABYTE
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE

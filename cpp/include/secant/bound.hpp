@@ -36,7 +36,7 @@ public:
 
     // The smallest order that suffices, 0 where none is proven: for inputs up to `largest_input`, the bias's 1 included,
     // and samples whose target weights sum to at most `mass`. What is cut then stays below a hundredth of the rounding of
-    // a plain loop, and below a fifth of what is promised.
+    // a plain loop, and below a fifth of what is promised; with what float32 rounds off, below two fifths.
     int order(double largest_input, double mass) const {
         const double tolerance = std::min(0.01 * std::numeric_limits<double>::epsilon() / h_, most_cut);
         for (int order = 3; order <= 9; order += 2)
@@ -51,10 +51,10 @@ public:
     }
 
     // Whether the terms of order 3 of hidden units may be summed in float32, at most `samples` of them before that is added to
-    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits.
+    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits, and holds cubes up to 1e38.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
-        return rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= most_cut;
+        return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= most_cut;
     }
 
 private:
