@@ -58,8 +58,8 @@ def alone(description: str | None, measure: Callable[[Effort], Any], table: Call
     """Measure one question from the command line, and print its table."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="measure less")
-    for launches in launched({"": measure}, QUICK if parser.parse_args().quick else FULL).values():
-        print("\n".join(table(launches)))
+    measured = launched({"": measure}, QUICK if parser.parse_args().quick else FULL)
+    print("\n".join(table(measured[""])))
 
 
 def launched(

@@ -51,7 +51,8 @@ public:
     }
 
     // Whether the terms of order 3 of hidden units may be summed in float32, at most `samples` of them before that is added to
-    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits, and holds cubes up to 1e38.
+    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits, and the
+    // cube of an input above 1e13 would overflow it.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
         return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= most_cut;
