@@ -36,11 +36,11 @@ inline ConstMatrix matrix(const Array<double>& a) {
 inline Matrix matrix(Array<double>& a) { return {a.mutable_data(), length(a, 0), length(a, 1)}; }
 
 inline Inputs inputs(const py::object& object) {
-    if (py::isinstance<IndexedInputs>(object)) return object.cast<IndexedInputs&>().inputs();
+    if (py::isinstance<IndexedInputs>(object)) return object.cast<const IndexedInputs&>().inputs();
     require(py::isinstance<py::array>(object), "x must be an array");
     const auto x = py::reinterpret_borrow<py::array>(object);
     require(x.ndim() == 2, "x must be a matrix");
-    const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1)}; };
+    const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1), {}}; };
     if (py::isinstance<Array<double>>(x)) return view(Inputs::Type::float64);
     if (py::isinstance<Array<float>>(x)) return view(Inputs::Type::float32);
     require(py::isinstance<Array<std::uint8_t>>(x), "x must be C-contiguous float64, float32 or uint8");

@@ -9,23 +9,18 @@
 
 #include "arrays.hpp"
 #include "secant/multiversion.hpp"
-#include "secant/parallel.hpp"
+#include "threads.hpp"
 
 namespace secant::bindings {
 namespace {
 
 const Kernels* kernels = nullptr;  // set once, when the module is imported
 
-// A call of fewer multiplications than this is over before a second thread has started.
-constexpr std::size_t enough_for_threads = 500'000;
+// In a training with fewer an iteration is over before a second thread has noticed. Above, it is tried which is faster.
+constexpr std::size_t enough_for_threads_in_training = 500'000;
 
-// More threads than this, and than there are cores, would only be waited for.
-constexpr int most_threads = 64;
-
-int choose_threads(int asked, std::size_t multiplications) {
-    if (asked > 0) return std::min(asked, std::max(max_threads(), most_threads));
-    return multiplications < enough_for_threads ? 1 : max_threads();
-}
+// Multiplications that an element is worth, in time.
+constexpr std::size_t cost_of_reading = 6, cost_of_a_function = 40;
 
 using Clock = std::chrono::steady_clock;
 
@@ -45,7 +40,7 @@ template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
     next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
-    const py::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     run(memory.get());
 }
 
@@ -65,8 +60,8 @@ py::array::ShapeContainer shape_of(const py::array& a) { return {a.shape(), a.sh
 
 bool all_finite(const py::array& a, int threads) {
     const Inputs flat = inputs(a);
-    const py::gil_scoped_release unlocked;
-    return kernels->all_finite(flat, choose_threads(threads, flat.rows * flat.cols / 4));
+    const Unlocked unlocked;
+    return kernels->all_finite(flat, choose_threads(threads, flat.rows * flat.cols * cost_of_reading));
 }
 
 Array<double> sigmoid(const Array<double>& x) {
@@ -74,8 +69,8 @@ Array<double> sigmoid(const Array<double>& x) {
     const auto size = static_cast<std::size_t>(x.size());
     const double* from = x.data();
     double* to = out.mutable_data();
-    const py::gil_scoped_release unlocked;
-    kernels->sigmoid(from, to, size, choose_threads(0, size * 16));
+    const Unlocked unlocked;
+    kernels->sigmoid(from, to, size, choose_threads(0, size * cost_of_a_function));
     return out;
 }
 
@@ -86,16 +81,16 @@ Array<double> softmax(const Array<double>& x) {
     const std::size_t rows = static_cast<std::size_t>(x.size()) / classes;
     const ConstMatrix from{x.data(), rows, classes};
     const Matrix to{out.mutable_data(), rows, classes};
-    const py::gil_scoped_release unlocked;
-    kernels->softmax(from, to, choose_threads(0, rows * classes * 16));
+    const Unlocked unlocked;
+    kernels->softmax(from, to, choose_threads(0, rows * classes * cost_of_a_function));
     return out;
 }
 
 double cross_entropy(const Array<double>& y, const py::array& t) {
     const ConstMatrix view = matrix(y);
     const Targets to = targets(t, view.rows, view.cols);
-    const py::gil_scoped_release unlocked;
-    return kernels->cross_entropy(view, to, choose_threads(0, view.rows * (to.labels ? 16 : view.cols)));
+    const Unlocked unlocked;
+    return kernels->cross_entropy(view, to, choose_threads(0, view.rows * (to.labels ? 1 : view.cols) * cost_of_a_function));
 }
 
 std::size_t multiplications(const Network& net, const Inputs& x) {
@@ -108,9 +103,9 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
     const Inputs from = inputs(x);
     require(from.cols == net.inputs(), "x must be as wide as w1 is high");
     Array<double> y({from.rows, net.outputs()});
-    const Matrix to = matrix(y);
-    threads = choose_threads(threads, multiplications(net, from));
-    run_in_memory([&](void* block) { return kernels->predict(net, from, to, threads, block); });
+    const PredictCall call{net, from, matrix(y), choose_threads(threads, multiplications(net, from)), interrupted};
+    run_in_memory([&](void* block) { return kernels->predict(call, block); });
+    throw_if_interrupted();
     return y;
 }
 
@@ -134,7 +129,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
     require(!values || (values->ndim() == 1 && length(*values, 0) == 256 && from.type == Inputs::Type::uint8),
             "256 values are for uint8");
     const double* table = values ? values->data() : nullptr;
-    const py::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     const auto make = [&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); };
     switch (from.type) {
         case Inputs::Type::uint8: return make(static_cast<const std::uint8_t*>(from.data));
@@ -143,11 +138,11 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
     }
 }
 
-// How many multiplications a sample is worth: its forward pass and its series, or its direct evaluation.
+// How many multiplications a sample is worth, in time: its forward pass and its series, or its direct evaluation.
 std::size_t cost(const GradientCall& call) {
     const Network& net = call.net;
     return net.hidden() * (net.inputs() + net.outputs()) *
-           (call.method == GradientCall::Method::direct ? 10 * net.outputs() : 2);
+           (call.method == GradientCall::Method::direct ? net.outputs() : 2);
 }
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
@@ -183,7 +178,7 @@ void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b
     GradientReport report{};
     GradientCall call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
     call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
-    call.threads = choose_threads(threads, cost(call) * batch.size);
+    call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
     std::vector<double> values(length(indices, 0));
     std::size_t done = 0;
     const TrainingCall training{call, indices.data(), values.size(), values.data(), &done};
@@ -242,8 +237,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
     m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
     m.def("build_info", &build_info);
-    m.def("max_threads", &max_threads);
-    m.def("end_threads", &end_threads);
+    m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
+    m.def("end_threads", &end_kept_threads);
 }
 
 }  // namespace secant::bindings

@@ -26,7 +26,7 @@ public:
 
     // To be called before anything is asked: `largest` is max |w2|. Rounded up to 5 bits, it seldom changes in training.
     void set_weights(double largest) {
-        int exponent;
+        int exponent = 0;  // what musl leaves unwritten for an infinity
         const double mantissa = std::frexp(largest, &exponent);
         largest = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
         if (largest == largest_weight_) return;

@@ -106,7 +106,7 @@ private:
     // by more than u = h max(1, max(1, |x_n|) max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
     int terms_needed(std::size_t n) const {
         const double u = h_ * std::max(1.0, std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() / 4.0);
-        return u <= 1.3e-4 ? few_terms : u <= 8.8e-3 ? most_terms : 0;
+        return u <= 1.3e-4 ? few_terms : u <= 8.77e-3 ? most_terms : 0;
     }
 
     template <class What>
@@ -119,15 +119,23 @@ private:
         }
     }
 
+    // Of the sigmoids of a pack of hidden units, shifted by s > 0 and by -s; m = expm1(s).
+    static Sides changes(const Unshifted& before, double s, double m) {
+        if (s <= largest_small_shift) return small_sigmoid_changes(before, broadcast(m));
+        return {large_sigmoid_change(before, broadcast(s)), large_sigmoid_change(before, broadcast(-s))};
+    }
+
     // Evaluate each distinct input of the sample once, then hand the result to the weights of all inputs that equal it.
     template <class Method>
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
                       const Incoming<double>& incoming, double scale, double* differences) const {
-        const Pack z1 = load(samples_.z1(panel, n) + p * lanes), zc1 = load(samples_.zc1(panel, n) + p * lanes);
+        const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
+                               load(samples_.zc1(panel, n) + p * lanes)};
         const typename Method::Unit unit(method, net_.transposed(panel) + p * lanes, net_.panels.units());
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const Pack difference = hidden_difference(unit, z1, zc1, broadcast(m_[n * stride_ + v]));
-            store(differences + v * lanes, std::copysign(0.5 / h_, values_[n * stride_ + v]) * scale * difference);
+            const double shift = h_ * values_[n * stride_ + v];
+            const Sides f = changes(before, std::abs(shift), m_[n * stride_ + v]);
+            store(differences + v * lanes, std::copysign(0.5 / h_, shift) * scale * hidden_difference(unit, f));
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
         const auto add = [&](double* to, const double* difference) {

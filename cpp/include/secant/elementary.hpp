@@ -47,6 +47,16 @@ inline double lane_sum(Pack a) {
     return sum;
 }
 
+// 0, or NaN where one of x(size,) is not finite: x - x is, and so is a sum of that.
+inline Pack not_finite(const double* x, std::size_t size) {
+    Pack lost{};
+    for (std::size_t i = 0; i < size; i += lanes) {
+        const Pack x_i = load_part(x + i, size - i < lanes ? size - i : lanes);
+        lost += x_i - x_i;
+    }
+    return lost;
+}
+
 // x + low = k ln2 + r + r_low with |r| <= ln2 / 2.
 struct Reduced {
     Pack k, r, r_low;
@@ -82,7 +92,7 @@ inline Pack exp_tail(Pack r, Pack low) {
 
 // x 2^k for an integer k, where 2^k itself may be subnormal or overflow.
 inline Pack times_power_of_two(Pack x, Pack k) {
-#if defined(__AVX512F__) && !defined(SECANT_SCALAR)
+#if defined(__AVX512F__) && SECANT_VECTORS
     return _mm512_scalef_pd(x, k);
 #else
     const Pack half = (k * 0.5 + to_integer) - to_integer;

@@ -4,6 +4,7 @@
 // samples as a pack has lanes form a group, and its arrays are (outputs, lanes): lanes run over samples.
 #pragma once
 
+#include <atomic>
 #include <utility>
 
 #include "cross_entropy.hpp"
@@ -17,18 +18,21 @@ namespace secant::SECANT_ISA {
 
 class Samples {
 public:
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t most)
+    // With `keep_pre_activations` there is memory for them.
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t most, bool keep_pre_activations)
         : rows(work, x, most),
           net_(net),
           most_(most),
+          a1_(work.take<double>(keep_pre_activations ? most * net.panels.units() : 0)),
           z1_(work.take<double>(most * net.panels.units())),
           zc1_(work.take<double>(most * net.panels.units())),
+          a2_(work.take<double>(keep_pre_activations ? pad(most) * net.outputs() : 0)),
           z2_(work.take<double>(pad(most) * net.outputs())),
           zc2_(work.take<double>(pad(most) * net.outputs())),
           y_(work.take<double>(pad(most) * net.outputs())) {}
 
-    // z1 and zc1 of a panel's units for the samples [begin, end).
-    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end) const {
+    // z1 and zc1 of a panel's units for the samples [begin, end); a1 where it is to be kept.
+    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) const {
         const Incoming<const double> w = net_.incoming(panel);
         const std::size_t packs = net_.panels.packs_in(panel), last = w.columns - (packs - 1) * lanes;
         for (std::size_t n = begin; n < end; ++n)
@@ -49,8 +53,10 @@ public:
                 }
             }
         });
-        for (std::size_t n = begin; n < end; ++n)
+        for (std::size_t n = begin; n < end; ++n) {
+            if (keep) std::copy_n(z1(panel, n), packs * lanes, at(a1_, panel, n));
             sigmoids(z1(panel, n), packs * lanes, z1(panel, n), zc1(panel, n));
+        }
     }
 
     // a2 of a group, of which samples [begin, end) exist; in the place of z2.
@@ -60,17 +66,20 @@ public:
                 affine_output(begin + first, end, k, z2_ + in_group(begin + first));
     }
 
-    // z2, zc2 and y of a group, given a2.
-    void activate_output(std::size_t begin) const {
+    // z2, zc2 and y of a group, given a2, which is kept where it is wanted.
+    void activate_output(std::size_t begin, bool keep) const {
         double* a2 = z2_ + in_group(begin);
+        if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
         softmax_lanes(a2, y_ + in_group(begin), net_.outputs());
     }
 
-    double* z1(std::size_t panel, std::size_t n) const { return z1_ + (panel * most_ + n) * net_.panels.width(); }
-    double* zc1(std::size_t panel, std::size_t n) const { return zc1_ + (panel * most_ + n) * net_.panels.width(); }
+    const double* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
+    double* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
+    double* zc1(std::size_t panel, std::size_t n) const { return at(zc1_, panel, n); }
 
     // Of sample n, those of class k at [k * lanes].
+    const double* a2(std::size_t n) const { return a2_ + in_group(n); }
     const double* z2(std::size_t n) const { return z2_ + in_group(n); }
     const double* zc2(std::size_t n) const { return zc2_ + in_group(n); }
     const double* y(std::size_t n) const { return y_ + in_group(n); }
@@ -80,6 +89,10 @@ public:
 private:
     static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
     static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks, for which there are registers
+
+    double* at(double* hidden, std::size_t panel, std::size_t n) const {
+        return hidden + (panel * most_ + n) * net_.panels.width();
+    }
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
@@ -147,30 +160,40 @@ private:
 
     const Parameters& net_;
     std::size_t most_;
-    double *z1_, *zc1_, *z2_, *zc2_, *y_;
+    double *a1_, *z1_, *zc1_, *a2_, *z2_, *zc2_, *y_;
 };
 
 // From so many samples on, the weights are read often enough to be copied first.
 constexpr std::size_t enough_to_pack = 16;
 
-inline std::size_t predict(const Network& net, const Inputs& x, Matrix y, int threads, void* memory) noexcept {
-    const std::size_t most = std::min<std::size_t>(x.rows, 128);
+// How many samples of a call are worked on together: enough for the passes over a block to be worth it; fewer where a sample
+// is so large that a block would keep an interrupt waiting. `passes`: how many forward passes a sample is worth.
+inline std::size_t block_rows(const Network& net, std::size_t samples, std::size_t passes) {
+    constexpr std::size_t most = 128, slice = 100'000'000;
+    return std::min({samples, most, slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
+}
+
+inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
+    const Inputs& x = call.x;
+    const std::size_t most = block_rows(call.net, x.rows, 1), tasks = ceil_of(x.rows, most);
     Workspace work(memory);
-    const Parameters parameters(work, net, 1, x.rows >= enough_to_pack, false);
-    const auto* pieces = one_a_thread<Samples>(work, threads, parameters, x, most);
+    const Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
+    const auto* pieces = one_a_thread<Samples>(work, call.threads, net, x, most, false);
     if (work.counting()) return work.bytes();
-    parallel(threads, [&](const Team& team) {
-        team.share_and_wait(parameters.panels.count, [&](std::size_t panel) { parameters.pack(panel, false); });
+    std::atomic<std::size_t> next{0};  // nobody waits for a slower thread, nor does an interrupt
+    parallel(call.threads, [&](const Team& team) {
+        team.share_and_wait(net.panels.count, [&](std::size_t panel) { net.pack(panel, false); });
         const Samples& own = pieces[team.rank];
-        team.share((x.rows + most - 1) / most, [&](std::size_t task) {
+        for (std::size_t task; (task = next++) < tasks;) {
             const std::size_t first = task * most, size = std::min(most, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
-            for (std::size_t panel = 0; panel < parameters.panels.count; ++panel) own.activate_hidden(panel, 0, size);
+            for (std::size_t panel = 0; panel < net.panels.count; ++panel) own.activate_hidden(panel, 0, size, false);
             for (std::size_t n = 0; n < size; n += lanes) own.affine_output(n, std::min(size, n + lanes));
-            for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n);
+            for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n, false);
             for (std::size_t n = 0; n < size; ++n)
-                for (std::size_t k = 0; k < net.outputs(); ++k) y.row(first + n)[k] = own.y(n)[k * lanes];
-        });
+                for (std::size_t k = 0; k < net.outputs(); ++k) call.y.row(first + n)[k] = own.y(n)[k * lanes];
+            if (team.rank == 0 && call.interrupted()) next = tasks;
+        }
     });
     return 0;
 }

@@ -17,7 +17,10 @@ public:
           training_(training),
           w2_(work.take<double>(net.outputs() * net.panels.units())),
           b2_(work.take<double>(net.outputs())),
-          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {}
+          finite_(work.take<bool>(net.panels.count)),
+          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
+        if (!work.counting()) std::fill_n(finite_, net.panels.count, true);
+    }
 
     Incoming<double> incoming(std::size_t panel) const {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
@@ -53,10 +56,18 @@ public:
                 put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel) + j,
                     panels.units(), scale);
             if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, b2_, 1, scale);
-            if (!training_) return;
+            if (!training_) {
+                finite_[panel] = all_finite(panel);
+                return;
+            }
             net_.transpose(panel);
             if (!in_place) add_step(panel);
         });
+    }
+
+    // Whether the gradient that was finished is. That of a training is looked for in the parameters, by the caller.
+    bool finite() const {
+        return training_ || std::all_of(finite_, finite_ + net_.panels.count, [](bool finite) { return finite; });
     }
 
     // Whether the gradient of the incoming weights is added to them as it is summed: no later block reads them.
@@ -65,6 +76,16 @@ public:
 private:
     void put(double* to, const double* sums, std::size_t stride, double scale) const {
         for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = (training_ ? to[k] : 0.0) + scale * sums[k * stride];
+    }
+
+    bool all_finite(std::size_t panel) const {
+        const Incoming<double> w1 = incoming(panel);
+        Pack lost = not_finite(w1.bias, w1.columns);
+        for (std::size_t i = 0; i < net_.inputs(); ++i) lost += not_finite(w1.rows + i * w1.stride, w1.columns);
+        for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
+            lost += not_finite(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
+        if (panel == 0) lost += not_finite(call_.out.b2, net_.outputs());
+        return lane_sum(lost) == 0.0;
     }
 
     void add_step(std::size_t panel) const {
@@ -77,6 +98,7 @@ private:
     const Parameters& net_;
     bool training_;
     double *w2_, *b2_;
+    bool* finite_;
     PackedWeights w1_step_;
 };
 

@@ -18,7 +18,7 @@ public:
           most_(most),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, most),
+          samples_(work, net_, call.batch.x, most, true),
           targets_(work, call.batch.t, net_.outputs(), most),
           sums_(work, call, net_, most, training),
           plan_(work, call, most),
@@ -42,6 +42,9 @@ public:
     // Whether the samples that were run and the parameters are finite.
     bool finite() const { return *finite_ && net_.finite(); }
 
+    // Whether the gradient is, too.
+    bool finite_gradient() const { return finite() && sums_.finite(); }
+
     // Whether it came to the end.
     bool run(const Team& team, const Batch& batch) const {
         const double scale = step_ / static_cast<double>(batch.size);
@@ -55,6 +58,7 @@ public:
             if (team.rank == 0)
                 plan_.make(rows, [&](std::size_t n) { return samples_.rows.largest(n); },
                            *std::max_element(masses_, masses_ + rows), net_.largest_outgoing());
+            team.wait();  // for the plan
             activate_hidden(team, rows);
             activate_output(team, batch, first, rows);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
@@ -77,7 +81,7 @@ public:
             activate_hidden(team, rows);
             share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
             share_groups(team, rows, [&](std::size_t n, std::size_t end) {
-                samples_.activate_output(n);
+                samples_.activate_output(n, false);
                 log_sums(samples_.y(n), call_.batch.t, net_.outputs(),
                          [&](std::size_t l) { return batch.row(first + n + l); }, end - n, losses_ + n);
             });
@@ -98,7 +102,7 @@ private:
     void activate_hidden(const Team& team, std::size_t rows) const {
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            samples_.activate_hidden(panel, panels.begin(part, rows), panels.begin(part + 1, rows));
+            samples_.activate_hidden(panel, panels.begin(part, rows), panels.begin(part + 1, rows), plan_.has_direct());
         });
         team.wait();
     }
@@ -114,7 +118,7 @@ private:
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t rows) const {
         share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
         share_groups(team, rows, [&](std::size_t n, std::size_t end) {
-            samples_.activate_output(n);
+            samples_.activate_output(n, plan_.has_direct());
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.row(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
@@ -153,14 +157,8 @@ private:
     bool *stopped_, *finite_;
 };
 
-// Enough for the forward passes of a block to be worth it; fewer where a sample is so large that a block would keep an
-// interrupt waiting.
 inline std::size_t block_rows(const GradientCall& call) {
-    constexpr std::size_t most = 128, slice = 100'000'000;
-    const Network& net = call.net;
-    const std::size_t series = slice / ((net.inputs() + net.outputs()) * net.hidden()) + 1;
-    const std::size_t direct = series / net.outputs() + 1;
-    return std::min({call.batch.size, most, call.method == GradientCall::Method::direct ? direct : series});
+    return block_rows(call.net, call.batch.size, call.method == GradientCall::Method::direct ? call.net.outputs() : 1);
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
@@ -170,7 +168,7 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
         parallel(call.threads, [&](const Team& team) {
             engine.pack(team);
             engine.run(team, call.batch);
-            if (team.rank > 0 || engine.finite()) return;
+            if (team.rank > 0 || engine.finite_gradient()) return;
             std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
             *call.report = {};
         });

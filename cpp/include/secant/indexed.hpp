@@ -33,9 +33,9 @@ public:
         return made;
     }
 
-    Inputs inputs() {
-        view_ = {entries_.data(), starts_.data(), ends_.data(), values_.data(), largest_.data()};
-        return {Inputs::Type::indexed, &view_, rows_, cols_};
+    Inputs inputs() const {
+        return {Inputs::Type::indexed, nullptr, rows_, cols_,
+                {entries_.data(), starts_.data(), ends_.data(), values_.data(), largest_.data()}};
     }
 
     std::size_t rows() const { return rows_; }
@@ -86,7 +86,6 @@ private:
     std::vector<std::size_t> starts_;
     std::vector<std::uint32_t> ends_;
     std::vector<double> largest_;
-    IndexedRows view_{};
 };
 
 }  // namespace secant

@@ -1,10 +1,16 @@
-// The only file that knows OpenMP.
+// The only file that knows OpenMP. With SECANT_STD_THREADS threads are those of the standard library instead: ThreadSanitizer
+// understands them, and takes OpenMP's for races.
 #pragma once
 
 #include <cstddef>
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+#ifdef SECANT_STD_THREADS
+#include <barrier>
+#include <thread>
+#include <vector>
 #endif
 
 namespace secant {
@@ -44,9 +50,15 @@ namespace SECANT_ISA {
 struct Team {
     std::size_t size, rank;
 
+#ifdef SECANT_STD_THREADS
+    std::barrier<>* all;
+#endif
+
     // Nobody goes on before all are here.
     void wait() const {
-#ifdef _OPENMP
+#if defined(SECANT_STD_THREADS)
+        all->arrive_and_wait();
+#elif defined(_OPENMP)
         if (size > 1) {
 #pragma omp barrier
         }
@@ -70,6 +82,14 @@ struct Team {
 // body(team) on each of so many threads.
 template <class Body>
 void parallel(int threads, const Body& body) noexcept {
+#if defined(SECANT_STD_THREADS)
+    std::barrier<> all(threads);
+    std::vector<std::thread> others;
+    const auto size = static_cast<std::size_t>(threads);
+    for (std::size_t rank = 1; rank < size; ++rank) others.emplace_back([&, rank] { body(Team{size, rank, &all}); });
+    body(Team{size, 0, &all});
+    for (std::thread& other : others) other.join();
+#else
 #ifdef _OPENMP
     if (threads > 1) {
 #pragma omp parallel num_threads(threads)
@@ -79,12 +99,13 @@ void parallel(int threads, const Body& body) noexcept {
 #endif
     static_cast<void>(threads);
     body(Team{1, 0});
+#endif
 }
 
 // body(task) for every task, on as many threads as there is use for.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
-    const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks) : threads;
+    const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks > 0 ? tasks : 1) : threads;
     parallel(useful, [&](const Team& team) { team.share(tasks, body); });
 }
 

@@ -34,15 +34,36 @@ inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
 inline Sides log(Sides a) { return {log(a.plus), log(a.minus)}; }
 inline Sides log1p(Sides a) { return {log1p(a.plus), log1p(a.minus)}; }
 
-// sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), given z = sigmoid(a), zc = sigmoid(-a), m = expm1(u).
-// For u < 0 that denominator cancels. So packs take the mirrored form there: - z zc m / (1 + zc m), m = expm1(-u).
-inline Pack sigmoid_change(Pack z, Pack zc, Pack m) { return (z * zc) * m / fma(z, m, broadcast(1.0)); }
+// A unit before it is shifted: a, z = sigmoid(a), zc = sigmoid(-a).
+struct Unshifted {
+    Pack a, z, zc;
+};
 
-inline Sides sigmoid_changes(Pack z, Pack zc, Pack m) { return {sigmoid_change(z, zc, m), -sigmoid_change(zc, z, m)}; }
+// Shifts up to this one are small. For them sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), with m = expm1(u).
+// For u < 0 that denominator cancels, so packs take the mirrored form there: - z zc m / (1 + zc m), with m = expm1(-u).
+constexpr double largest_small_shift = 1.0;
 
-inline Pack sigmoid_change_by(Pack z, Pack zc, Pack u) {
-    const Sides both = sigmoid_changes(z, zc, expm1(select(u > 0.0, u, -u)));
-    return select(u > 0.0, both.plus, both.minus);
+// By u and by -u, a small shift u > 0, m = expm1(u).
+inline Sides small_sigmoid_changes(const Unshifted& unit, Pack m) {
+    const auto [a, z, zc] = unit;
+    return {(z * zc) * m / fma(z, m, broadcast(1.0)), -((z * zc) * m / fma(zc, m, broadcast(1.0)))};
+}
+
+// By a shift u that is not small: two sigmoids are then too far from each other for their difference to cancel. Where z or zc
+// has underflowed, a knows how far u is from lifting it.
+inline Pack large_sigmoid_change(const Unshifted& unit, Pack u) {
+    const Pack shifted = unit.a + u;
+    const auto [z, zc] = sigmoid(shifted);
+    return select(unit.a + shifted > 0.0, unit.zc - zc, z - unit.z);
+}
+
+// By any shift.
+inline Pack sigmoid_change(const Unshifted& unit, Pack u) {
+    const Pack size = absolute(u);
+    const Sides small = small_sigmoid_changes(unit, expm1(size));
+    const Pack change = select(u > 0.0, small.plus, small.minus);
+    if (!(largest_lane(size) > largest_small_shift)) return change;
+    return select(size > largest_small_shift, large_sigmoid_change(unit, u), change);
 }
 
 // The output layer of one sample, as the forward pass left it, and its targets.
@@ -54,10 +75,12 @@ public:
           target_count(targets.count(n)),
           targets_(targets),
           n_(n),
+          a2_(samples.a2(n)),
           z2_(samples.z2(n)),
           zc2_(samples.zc2(n)),
           y_(samples.y(n)) {}
 
+    double a2(std::size_t k) const { return a2_[k * lanes]; }
     double z2(std::size_t k) const { return z2_[k * lanes]; }
     double zc2(std::size_t k) const { return zc2_[k * lanes]; }
     double y(std::size_t k) const { return y_[k * lanes]; }
@@ -76,7 +99,7 @@ public:
 private:
     const TargetLists& targets_;
     std::size_t n_;
-    const double *z2_, *zc2_, *y_;
+    const double *a2_, *z2_, *zc2_, *y_;
 };
 
 // A method gives the loss change when one a2_k is shifted by u, and its Unit that for a pack of hidden units with the
@@ -161,8 +184,8 @@ private:
     const double* coefficients_;
 };
 
-// For shifts of any size: the full functions. Softmax does not see a common factor of its numerators, so each is taken
-// relative to one that is large enough for 1 + S not to cancel. A probability that underflowed, below 1e-308, stays 0.
+// For shifts of any size: the full functions. Softmax does not see a common factor of its numerators, so growths are taken
+// relative to one that is large enough for 1 + S not to cancel.
 class Exact {
 public:
     class Unit {
@@ -187,12 +210,17 @@ public:
     Sides loss_change(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
-        Sides mean{};
-        for (std::size_t k = 0; k < out_.outputs; ++k) mean = mean + broadcast(out_.y(k)) * expm1(relative(k));
-        return loss_change(1.0 + mean, [&](std::size_t k) {
+        Sides mean{}, farthest{};
+        for (std::size_t k = 0; k < out_.outputs; ++k) {
+            const Sides q = relative(k);
+            mean = mean + broadcast(out_.y(k)) * expm1(q);
+            farthest = larger(farthest, q);
+        }
+        const Sides change = loss_change(1.0 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
             return Growth{exp(q), expm1(q) - mean};
         });
+        return or_anew(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
     }
 
     // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
@@ -200,13 +228,14 @@ public:
     Sides loss_change(std::size_t k, Sides u) const {
         double others = 0.0;  // 1 - y_k would cancel
         for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0.0 : out_.y(l);
-        const Sides q = exponent(k, u);
-        const Sides own = exp(not_above_0(q)), other = exp(not_above_0(-q));
-        const Sides rise = expm1(not_above_0(q)) - expm1(not_above_0(-q));  // own - other; one of them is 1
+        const Sides q = exponent(k, u), down = not_above_0(q), up = not_above_0(-q);
+        const Sides own = exp(down), other = exp(up);
+        const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
         const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
-        return loss_change(rest * other + y * own, [&](std::size_t l) {
+        const Sides change = loss_change(rest * other + y * own, [&](std::size_t l) {
             return l == k ? Growth{own, rest * rise} : Growth{other, -y * rise};
         });
+        return or_anew(change, larger(Sides{}, q), [&](std::size_t l) { return l == k ? q : Sides{}; });
     }
 
 private:
@@ -215,18 +244,18 @@ private:
         Sides factor, excess;
     };
 
+    // Growths stay finite for exponents up to this one, and what they lift of a probability that has underflowed is nothing.
+    static constexpr double largest_exponent = 600.0;
+
     // z2'_k - z2_k
     Sides exponent(std::size_t k, Sides u) const {
         if (!out_.sigmoid_output) return u;
-        const Pack z = broadcast(out_.z2(k)), zc = broadcast(out_.zc2(k));
-        return {sigmoid_change_by(z, zc, u.plus), sigmoid_change_by(z, zc, u.minus)};
+        const Unshifted unit{broadcast(out_.a2(k)), broadcast(out_.z2(k)), broadcast(out_.zc2(k))};
+        return {sigmoid_change(unit, u.plus), sigmoid_change(unit, u.minus)};
     }
 
-    // Held above -700, so that exp of it is not 0.
-    static Sides not_above_0(Sides q) {
-        const auto clamp = [](Pack p) { return select(p < -700.0, broadcast(-700.0), select(p < 0.0, p, Pack{})); };
-        return {clamp(q.plus), clamp(q.minus)};
-    }
+    static Sides not_above_0(Sides q) { return {select(q.plus < 0.0, q.plus, Pack{}), select(q.minus < 0.0, q.minus, Pack{})}; }
+    static Sides larger(Sides a, Sides b) { return {maximum(absolute(b.plus), a.plus), maximum(absolute(b.minus), a.minus)}; }
 
     // Given 1 + S.
     template <class GrowthOf>
@@ -240,21 +269,46 @@ private:
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // Where the probability has all but vanished 1 + w cancels, and it is computed as a probability.
             const Sides near = log1p(w);
-            const Sides far = log(broadcast(1.0 / (y + log_offset)) * (log_offset + broadcast(y) * (growth.factor * scale)));
+            const Sides far = log_ratio(y, broadcast(y) * (growth.factor * scale));
             change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
                                                           select(w.minus < -0.5, far.minus, near.minus)};
         }
         return change;
     }
 
+    // `change` where exponents are small enough for it; where one is not, the softmax computed anew.
+    template <class ExponentOf>
+    Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
+        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > largest_exponent)) return change;
+        const auto logit = [&](std::size_t k) {
+            return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
+        };
+        Sides top = logit(0), sum{}, anew{};
+        for (std::size_t k = 1; k < out_.outputs; ++k)
+            top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
+        for (std::size_t k = 0; k < out_.outputs; ++k) sum = sum + exp(logit(k) - top);
+        const Sides scale = reciprocal(sum);
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target t = out_.target(i);
+            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), exp(logit(t.k) - top) * scale);
+        }
+        return {select(farthest.plus > largest_exponent, anew.plus, change.plus),
+                select(farthest.minus > largest_exponent, anew.minus, change.minus)};
+    }
+
+    // log((shifted + 1e-7) / (y + 1e-7))
+    static Sides log_ratio(double y, Sides shifted) {
+        return log(broadcast(1.0 / (y + log_offset)) * (log_offset + shifted));
+    }
+
     const OutputState& out_;
     std::size_t top_;
 };
 
-// phi(s) - phi(-s), s > 0, of a pack of hidden units. z1, zc1: their sigmoids; m: expm1(s).
+// phi(s) - phi(-s) of a pack of hidden units, whose sigmoids change by f.
 template <class Unit>
-Pack hidden_difference(const Unit& unit, Pack z1, Pack zc1, Pack m) {
-    const Sides phi = unit.loss_change(sigmoid_changes(z1, zc1, m));
+Pack hidden_difference(const Unit& unit, Sides f) {
+    const Sides phi = unit.loss_change(f);
     return phi.plus - phi.minus;
 }
 

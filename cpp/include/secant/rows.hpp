@@ -46,14 +46,14 @@ public:
             case Inputs::Type::float64: return find_entries(n, static_cast<const double*>(x_.data) + from * x_.cols);
             default: break;
         }
-        const Entry *row = rows().entries + rows().starts[from], *begin = row, *end;
-        const std::uint32_t* ends = rows().ends + from * blocks_;
+        const Entry *row = x_.indexed.entries + x_.indexed.starts[from], *begin = row, *end;
+        const std::uint32_t* ends = x_.indexed.ends + from * blocks_;
         for (std::size_t b = 0; b < blocks_; ++b, begin = end) {
             end = row + ends[b];
             span(n, b) = {begin, end};
             if (is_full(static_cast<std::size_t>(end - begin), b)) make_full(n, b);
         }
-        largest_[n] = rows().largest[from];
+        largest_[n] = x_.indexed.largest[from];
     }
 
     // Has sample `from` brought to the cache, for a later gather.
@@ -63,16 +63,16 @@ public:
         };
         const std::size_t size = Inputs::element_size(x_.type) * x_.cols;
         if (!indexed()) return all(static_cast<const std::byte*>(x_.data) + from * size, size);
-        const std::size_t *start = rows().starts + from;
-        prefetch(rows().ends + from * blocks_);
-        all(rows().entries + start[0], (start[1] - start[0]) * sizeof(Entry));
+        const std::size_t *start = x_.indexed.starts + from;
+        prefetch(x_.indexed.ends + from * blocks_);
+        all(x_.indexed.entries + start[0], (start[1] - start[0]) * sizeof(Entry));
     }
 
     RowBlock block(std::size_t n, std::size_t b) const {
         const auto [begin, end] = span(n, b);
         prefetch(spans_[b * most_ + n + 2].begin);  // whoever takes a block of rows takes it row by row
         const bool full = begin == every_column_;
-        return {begin, end, indexed() && !full ? rows().values : tables_[b * most_ + n], full};
+        return {begin, end, indexed() && !full ? x_.indexed.values : tables_[b * most_ + n], full};
     }
 
     std::size_t blocks() const { return blocks_; }
@@ -86,7 +86,6 @@ private:
     };
 
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
-    const IndexedRows& rows() const { return *static_cast<const IndexedRows*>(x_.data); }
     Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
 
     static double largest_of(const double* x, std::size_t size) {
@@ -129,7 +128,7 @@ private:
     void make_full(std::size_t n, std::size_t b) const {
         double* values = values_ + n * stride_ + b * block_columns;
         std::fill_n(values, columns(b), 0.0);
-        for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = rows().values[e->value];
+        for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.values[e->value];
         span(n, b) = {every_column_, every_column_ + columns(b)};
         tables_[b * most_ + n] = values;
     }

@@ -11,6 +11,11 @@
 
 #include "views.hpp"
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
+    defined(__RECIPROCAL_MATH__)
+#error "Secant computes nothing right with -ffast-math or a part of it: take it out of CXXFLAGS."
+#endif
+
 #if defined(__GNUC__) && !defined(SECANT_SCALAR)
 #define SECANT_VECTORS 1
 #else

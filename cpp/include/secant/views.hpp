@@ -47,9 +47,10 @@ struct IndexedRows {
 struct Inputs {
     enum class Type { uint8, float32, float64, indexed };
     Type type;
-    const void* data;  // (N,I) of that type; or IndexedRows
+    const void* data;  // (N,I) of that type; null where they are indexed
     std::size_t rows;
     std::size_t cols;
+    IndexedRows indexed;
 
     SECANT_INLINE static std::size_t element_size(Type type) {
         return type == Type::uint8 ? 1 : type == Type::float32 ? 4 : 8;
@@ -98,6 +99,15 @@ struct Gradient {
     double* b2;
 };
 
+// A call for the outputs y(N,O). `interrupted` is asked between slices of a long call; true means stop, and y is thrown away.
+struct PredictCall {
+    Network net;
+    Inputs x;
+    Matrix y;
+    int threads;
+    bool (*interrupted)();
+};
+
 // What a gradient was computed by.
 struct GradientReport {
     std::size_t samples[10];  // how many had a series of this order; at 0, how many were evaluated directly
@@ -105,8 +115,8 @@ struct GradientReport {
 };
 
 // A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
-// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series. Where x
-// or a parameter is not finite the gradient of b2 is NaN.
+// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series. Where x,
+// a parameter or a component of the gradient is not finite, the gradient of b2 is NaN.
 struct GradientCall {
     enum class Method { derivative, series, automatic, direct };
     Network net;
@@ -138,7 +148,7 @@ struct Kernels {
     void (*sigmoid)(const double* x, double* out, std::size_t size, int threads) noexcept;
     void (*softmax)(ConstMatrix x, Matrix out, int threads) noexcept;
     double (*cross_entropy)(ConstMatrix y, const Targets& t, int threads) noexcept;
-    std::size_t (*predict)(const Network& net, const Inputs& x, Matrix y, int threads, void* block) noexcept;
+    std::size_t (*predict)(const PredictCall& call, void* block) noexcept;
     std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
     std::size_t (*train)(const TrainingCall& call, void* block) noexcept;
 };

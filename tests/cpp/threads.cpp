@@ -1,0 +1,118 @@
+// The kernels on several threads, for ThreadSanitizer, and their results against those of one thread. From the root:
+//
+//     g++ -std=c++20 -O1 -g -fsanitize=thread -ffp-contract=off -DSECANT_ISA=baseline -DSECANT_STD_THREADS -Icpp/include
+//         tests/cpp/threads.cpp -o threads && ./threads
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <thread>
+
+#include "../../cpp/src/kernels.cpp"
+#include "secant/indexed.hpp"
+
+namespace {
+
+using namespace secant;
+using Numbers = std::vector<double>;
+using secant::SECANT_ISA::kernels;
+
+constexpr std::size_t I = 130, H = 37, O = 5, N = 300, iterations = 3, batch = 50;
+
+// A network, samples and targets; most inputs are zero.
+struct Case {
+    Numbers w1 = Numbers(I * H), b1 = Numbers(H), w2 = Numbers(H * O), b2 = Numbers(O), x = Numbers(N * I);
+    std::vector<std::int64_t> labels = std::vector<std::int64_t>(N), indices = std::vector<std::int64_t>(iterations * batch);
+
+    Case() {
+        std::mt19937_64 random(1);
+        std::uniform_real_distribution<double> uniform(-1.0, 1.0);
+        for (Numbers* array : {&w1, &b1, &w2, &b2})
+            for (double& value : *array) value = uniform(random);
+        for (double& value : x) value = uniform(random) > 0.5 ? static_cast<double>(random() % 200) / 200.0 : 0.0;
+        for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random() % O);
+        for (std::int64_t& index : indices) index = static_cast<std::int64_t>(random() % N);
+    }
+
+    Network net(bool sigmoid_output) const { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), sigmoid_output}; }
+    Inputs inputs() const { return {Inputs::Type::float64, x.data(), N, I, {}}; }
+    Gradient parameters() { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data()}; }
+};
+
+bool never() { return false; }
+
+// In as much memory as run(nullptr) asks for.
+template <class Run>
+void run_in_memory(const Run& run) {
+    void* block = std::aligned_alloc(64, (run(nullptr) + 63) / 64 * 64);
+    run(block);
+    std::free(block);
+}
+
+Numbers predicted(const Case& c, const Inputs& x, int threads) {
+    Numbers y(N * O);
+    const PredictCall call{c.net(true), x, {y.data(), N, O}, threads, never};
+    run_in_memory([&](void* block) { return kernels.predict(call, block); });
+    return y;
+}
+
+GradientCall gradient_call(const Case& c, GradientCall::Method method, double h, const Gradient& out, GradientReport& report,
+                           int threads) {
+    return {c.net(method != GradientCall::Method::direct), {c.inputs(), {c.labels.data(), nullptr}, nullptr, N}, method, h, out, 0.0,
+            &report, threads, never};
+}
+
+Numbers gradient(const Case& c, GradientCall::Method method, double h, int threads) {
+    Case out;
+    GradientReport report{};
+    const GradientCall call = gradient_call(c, method, h, out.parameters(), report, threads);
+    run_in_memory([&](void* block) { return kernels.gradient(call, block); });
+    out.w1.insert(out.w1.end(), out.w2.begin(), out.w2.end());
+    return out.w1;
+}
+
+Numbers trained(const Case& c, int threads) {
+    Case own = c;
+    GradientReport report{};
+    Numbers losses(iterations);
+    std::size_t done = 0;
+    GradientCall call = gradient_call(own, GradientCall::Method::automatic, 1e-4, own.parameters(), report, threads);
+    call.step = -0.1;
+    call.batch.size = batch;
+    run_in_memory([&](void* block) {
+        return kernels.train({call, own.indices.data(), iterations, losses.data(), &done}, block);
+    });
+    return own.w1;
+}
+
+int failures = 0;
+
+void require(bool condition, const char* what) {
+    if (condition) return;
+    std::printf("%s differs\n", what);
+    ++failures;
+}
+
+}  // namespace
+
+int main() {
+    const Case c;
+    using Method = GradientCall::Method;
+    for (const int threads : {2, 3, 5}) {
+        require(predicted(c, c.inputs(), threads) == predicted(c, c.inputs(), 1), "predict");
+        require(gradient(c, Method::derivative, 1.0, threads) == gradient(c, Method::derivative, 1.0, 1), "derivative");
+        require(gradient(c, Method::automatic, 1e-4, threads) == gradient(c, Method::automatic, 1e-4, 1), "series");
+        require(gradient(c, Method::direct, 1e-4, threads) == gradient(c, Method::direct, 1e-4, 1), "direct");
+        require(gradient(c, Method::direct, 30.0, threads) == gradient(c, Method::direct, 30.0, 1), "direct, exact");
+        require(trained(c, threads) == trained(c, 1), "training");
+    }
+    const auto indexed = IndexedInputs::make(c.x.data(), N, I, nullptr);
+    require(indexed.has_value(), "whether inputs are indexed");
+    if (!indexed) return 1;
+    Numbers other;
+    std::thread reader([&] { other = predicted(c, indexed->inputs(), 1); });  // both read the same
+    const Numbers own = predicted(c, indexed->inputs(), 2);
+    reader.join();
+    require(own == other, "predict of indexed inputs");
+    if (failures == 0) std::puts("the same bits on 1, 2, 3 and 5 threads");
+    return failures;
+}
