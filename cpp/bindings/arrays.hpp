@@ -13,7 +13,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
-#include "secant/indexed.hpp"
+#include "secant/interface/indexed.hpp"
 
 namespace secant::bindings {
 

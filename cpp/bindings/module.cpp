@@ -8,7 +8,8 @@
 #include <pybind11/stl.h>
 
 #include "arrays.hpp"
-#include "secant/multiversion.hpp"
+#include "secant/interface/constants.hpp"
+#include "secant/platform/multiversion.hpp"
 #include "threads.hpp"
 
 namespace secant::bindings {
@@ -207,6 +208,25 @@ py::dict build_info() {
     return info;
 }
 
+// Those of interface/constants.hpp, by their names in secant/backends/bound.py.
+py::dict constants() {
+    py::dict values;
+    values["LOG_OFFSET"] = log_offset;
+    values["FEW_TERMS"] = few_terms;
+    values["MOST_TERMS"] = most_terms;
+    values["FEW_TERMS_LIMIT"] = few_terms_limit;
+    values["MOST_TERMS_LIMIT"] = most_terms_limit;
+    values["SMALL_SHIFT_LIMIT"] = small_shift_limit;
+    values["EXPONENT_LIMIT"] = exponent_limit;
+    values["TRUNCATION_LIMIT"] = truncation_limit;
+    values["ROUNDING_SHARE"] = rounding_share;
+    values["DISCS"] = discs;
+    values["LARGEST_RADIUS"] = largest_radius;
+    values["RADIUS_RATIO"] = radius_ratio;
+    values["LOG_BOUND_LIMIT"] = log_bound_limit;
+    return values;
+}
+
 void choose_kernels() {
     const char* asked = std::getenv("SECANT_ISA");
     kernels = find_kernels(asked ? asked : "");
@@ -237,6 +257,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
     m.def("index_inputs", &index_inputs, py::arg("x"), py::arg("values") = py::none());
     m.def("build_info", &build_info);
+    m.def("constants", &constants);
     m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
     m.def("end_threads", &end_kept_threads);
 }

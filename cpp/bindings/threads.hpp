@@ -11,7 +11,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "secant/parallel.hpp"
+#include "secant/platform/parallel.hpp"
 
 namespace secant::bindings {
 

@@ -1,7 +1,7 @@
 // The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
 #include <atomic>
 
-#include "secant/trainer.hpp"
+#include "secant/training/trainer.hpp"
 
 namespace secant::SECANT_ISA {
 namespace {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "../../cpp/src/kernels.cpp"
-#include "secant/indexed.hpp"
+#include "secant/interface/indexed.hpp"
 
 namespace {
 

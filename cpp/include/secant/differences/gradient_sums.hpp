@@ -2,8 +2,8 @@
 // the few outgoing ones to sums of their own.
 #pragma once
 
-#include "parallel.hpp"
-#include "parameters.hpp"
+#include "secant/platform/parallel.hpp"
+#include "secant/network/parameters.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -2,7 +2,7 @@
 // packs of them. Each function solves the differential equation of what it computes, power by power.
 #pragma once
 
-#include "simd.hpp"
+#include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 

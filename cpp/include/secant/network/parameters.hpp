@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "elementary.hpp"
-#include "parallel.hpp"
-#include "workspace.hpp"
+#include "secant/simd/elementary.hpp"
+#include "secant/platform/parallel.hpp"
+#include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {
 

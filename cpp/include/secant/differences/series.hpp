@@ -5,9 +5,9 @@
 // the odd terms only, for they are all that survives phi(s) - phi(-s). Cut after c1 it is backpropagation.
 #pragma once
 
-#include "forward.hpp"
-#include "jet.hpp"
-#include "targets.hpp"
+#include "secant/network/forward.hpp"
+#include "secant/simd/jet.hpp"
+#include "secant/network/targets.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 
-#include "elementary.hpp"
-#include "parallel.hpp"
-#include "views.hpp"
+#include "secant/interface/constants.hpp"
+#include "secant/simd/elementary.hpp"
+#include "secant/platform/parallel.hpp"
+#include "secant/interface/kernels.hpp"
 
 namespace secant::SECANT_ISA {
 

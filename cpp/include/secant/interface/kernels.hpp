@@ -1,15 +1,10 @@
-// Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets: members are
-// inlined by force, else the linker might keep the one copy of them that only some processors run.
+// Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#ifdef _MSC_VER
-#define SECANT_INLINE __forceinline
-#else
-#define SECANT_INLINE [[gnu::always_inline]] inline
-#endif
+#include "secant/simd/inline.hpp"
 
 namespace secant {
 
@@ -32,7 +27,7 @@ struct Entry {
 
 // Rows of inputs are cut into blocks of so many columns: the weights from them stay in the L1 cache.
 constexpr std::size_t block_columns = 112;
-constexpr std::size_t blocks_of(std::size_t columns) { return (columns + block_columns - 1) / block_columns; }
+SECANT_INLINE constexpr std::size_t blocks_of(std::size_t columns) { return ceil_of(columns, block_columns); }
 
 // Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
 struct IndexedRows {

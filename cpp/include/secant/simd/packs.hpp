@@ -9,7 +9,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "views.hpp"
+#include "secant/simd/inline.hpp"
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
     defined(__RECIPROCAL_MATH__)
@@ -182,7 +182,6 @@ inline void prefetch([[maybe_unused]] const void* at) {
 #endif
 }
 
-constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { return (n + d - 1) / d; }  // n / d, rounded up
 constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
 // out[i] = function(x[i]), a pack at a time.

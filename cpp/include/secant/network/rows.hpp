@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
-#include "elementary.hpp"
-#include "nonzeros.hpp"
-#include "workspace.hpp"
+#include "secant/simd/elementary.hpp"
+#include "secant/network/nonzeros.hpp"
+#include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {
 

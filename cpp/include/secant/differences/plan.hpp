@@ -1,9 +1,9 @@
 // What is decided for a block of samples before it is worked on: which of them get a series, and of which order.
 #pragma once
 
-#include "bound.hpp"
-#include "rows.hpp"
-#include "workspace.hpp"
+#include "secant/differences/bound.hpp"
+#include "secant/network/rows.hpp"
+#include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {
 

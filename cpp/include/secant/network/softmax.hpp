@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "elementary.hpp"
-#include "views.hpp"
+#include "secant/simd/elementary.hpp"
+#include "secant/interface/kernels.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -5,8 +5,8 @@
 // result does not depend on the number of threads.
 #pragma once
 
-#include "direct.hpp"
-#include "series_engine.hpp"
+#include "secant/differences/direct.hpp"
+#include "secant/differences/series_engine.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "simd.hpp"
+#include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 

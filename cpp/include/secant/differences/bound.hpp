@@ -10,15 +10,16 @@
 #include <cmath>
 #include <limits>
 
-#include "jet.hpp"
+#include "secant/interface/constants.hpp"
+#include "secant/simd/jet.hpp"
 
 namespace secant::SECANT_ISA {
 
 class TruncationBound {
 public:
     TruncationBound(bool sigmoid_output, double h) : sigmoid_output_(sigmoid_output), h_(h) {
-        double rho = 3.0;
-        for (int i = 0; i < discs; ++i, rho *= 0.6) {
+        double rho = largest_radius;
+        for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
             hidden_[i] = {rho, std::numeric_limits<double>::infinity()};
             output_[i] = {rho, loss_bound(rho)};
         }
@@ -38,7 +39,7 @@ public:
     // and samples whose target weights sum to at most `mass`. What is cut then stays below a hundredth of the rounding of
     // a plain loop, and below a fifth of what is promised; with what float32 rounds off, below two fifths.
     int order(double largest_input, double mass) const {
-        const double tolerance = std::min(0.01 * std::numeric_limits<double>::epsilon() / h_, most_cut);
+        const double tolerance = std::min(rounding_share * std::numeric_limits<double>::epsilon() / h_, truncation_limit);
         for (int order = 3; order <= 9; order += 2)
             if (at(order, largest_input, mass) <= tolerance) return order;
         return 0;
@@ -55,12 +56,10 @@ public:
     // cube of an input above 1e13 would overflow it.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
-        return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= most_cut;
+        return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= truncation_limit;
     }
 
 private:
-    static constexpr double most_cut = 2e-15;
-    static constexpr int discs = 16;
     struct Disc {
         double rho, m;
     };
@@ -74,7 +73,7 @@ private:
     }
 
     // -log(2 - e^v), infinite where it is not proven: v must be below log 2.
-    static double log_bound(double v) { return v < 0.69 ? -std::log1p(-std::expm1(v)) : std::numeric_limits<double>::infinity(); }
+    static double log_bound(double v) { return v < log_bound_limit ? -std::log1p(-std::expm1(v)) : std::numeric_limits<double>::infinity(); }
 
     // The most that a loss changes when no a2 changes by more than v, per unit of target weight.
     double loss_bound(double v) const {

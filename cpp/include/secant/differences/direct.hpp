@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "response.hpp"
+#include "secant/differences/response.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -97,8 +97,6 @@ public:
     }
 
 private:
-    static constexpr int few_terms = 4, most_terms = 8;
-
     double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
     OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
@@ -106,7 +104,7 @@ private:
     // by more than u = h max(1, max(1, |x_n|) max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
     int terms_needed(std::size_t n) const {
         const double u = h_ * std::max(1.0, std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() / 4.0);
-        return u <= 1.3e-4 ? few_terms : u <= 8.77e-3 ? most_terms : 0;
+        return u <= few_terms_limit ? few_terms : u <= most_terms_limit ? most_terms : 0;
     }
 
     template <class What>
@@ -121,7 +119,7 @@ private:
 
     // Of the sigmoids of a pack of hidden units, shifted by s > 0 and by -s; m = expm1(s).
     static Sides changes(const Unshifted& before, double s, double m) {
-        if (s <= largest_small_shift) return small_sigmoid_changes(before, broadcast(m));
+        if (s <= small_shift_limit) return small_sigmoid_changes(before, broadcast(m));
         return {large_sigmoid_change(before, broadcast(s)), large_sigmoid_change(before, broadcast(-s))};
     }
 

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 
-#include "elementary.hpp"
-#include "views.hpp"
-#include "workspace.hpp"
+#include "secant/interface/constants.hpp"
+#include "secant/simd/elementary.hpp"
+#include "secant/interface/kernels.hpp"
+#include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "gradients.hpp"
+#include "secant/training/gradients.hpp"
 
 namespace secant::SECANT_ISA {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "simd.hpp"
+#include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 

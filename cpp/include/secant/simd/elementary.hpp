@@ -4,12 +4,9 @@
 
 #include <limits>
 
-#include "simd.hpp"
+#include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
-
-// Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0.
-constexpr double log_offset = 1e-7;
 
 // ln 2 in two parts; the first has 32 significant bits, so its product with an exponent is exact (fdlibm, e_exp.c).
 constexpr double ln2_high = 6.93147180369123816490e-01;

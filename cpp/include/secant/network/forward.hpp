@@ -7,12 +7,12 @@
 #include <atomic>
 #include <utility>
 
-#include "cross_entropy.hpp"
-#include "parallel.hpp"
-#include "parameters.hpp"
-#include "rows.hpp"
-#include "softmax.hpp"
-#include "units.hpp"
+#include "secant/network/cross_entropy.hpp"
+#include "secant/platform/parallel.hpp"
+#include "secant/network/parameters.hpp"
+#include "secant/network/rows.hpp"
+#include "secant/network/softmax.hpp"
+#include "secant/simd/units.hpp"
 
 namespace secant::SECANT_ISA {
 

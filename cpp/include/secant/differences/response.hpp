@@ -6,9 +6,9 @@
 
 #include <algorithm>
 
-#include "forward.hpp"
-#include "jet.hpp"
-#include "targets.hpp"
+#include "secant/network/forward.hpp"
+#include "secant/simd/jet.hpp"
+#include "secant/network/targets.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -39,9 +39,8 @@ struct Unshifted {
     Pack a, z, zc;
 };
 
-// Shifts up to this one are small. For them sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), with m = expm1(u).
+// For small shifts sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m), with m = expm1(u).
 // For u < 0 that denominator cancels, so packs take the mirrored form there: - z zc m / (1 + zc m), with m = expm1(-u).
-constexpr double largest_small_shift = 1.0;
 
 // By u and by -u, a small shift u > 0, m = expm1(u).
 inline Sides small_sigmoid_changes(const Unshifted& unit, Pack m) {
@@ -62,8 +61,8 @@ inline Pack sigmoid_change(const Unshifted& unit, Pack u) {
     const Pack size = absolute(u);
     const Sides small = small_sigmoid_changes(unit, expm1(size));
     const Pack change = select(u > 0.0, small.plus, small.minus);
-    if (!(largest_lane(size) > largest_small_shift)) return change;
-    return select(size > largest_small_shift, large_sigmoid_change(unit, u), change);
+    if (!(largest_lane(size) > small_shift_limit)) return change;
+    return select(size > small_shift_limit, large_sigmoid_change(unit, u), change);
 }
 
 // The output layer of one sample, as the forward pass left it, and its targets.
@@ -244,9 +243,6 @@ private:
         Sides factor, excess;
     };
 
-    // Growths stay finite for exponents up to this one, and what they lift of a probability that has underflowed is nothing.
-    static constexpr double largest_exponent = 600.0;
-
     // z2'_k - z2_k
     Sides exponent(std::size_t k, Sides u) const {
         if (!out_.sigmoid_output) return u;
@@ -276,10 +272,11 @@ private:
         return change;
     }
 
-    // `change` where exponents are small enough for it; where one is not, the softmax computed anew.
+    // `change` where exponents are so small that growths are finite, and lift nothing of a probability that has underflowed;
+    // elsewhere the softmax is computed anew.
     template <class ExponentOf>
     Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
-        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > largest_exponent)) return change;
+        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > exponent_limit)) return change;
         const auto logit = [&](std::size_t k) {
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
         };
@@ -292,8 +289,8 @@ private:
             const Target t = out_.target(i);
             anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), exp(logit(t.k) - top) * scale);
         }
-        return {select(farthest.plus > largest_exponent, anew.plus, change.plus),
-                select(farthest.minus > largest_exponent, anew.minus, change.minus)};
+        return {select(farthest.plus > exponent_limit, anew.plus, change.plus),
+                select(farthest.minus > exponent_limit, anew.minus, change.minus)};
     }
 
     // log((shifted + 1e-7) / (y + 1e-7))

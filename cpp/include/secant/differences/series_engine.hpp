@@ -1,9 +1,9 @@
 // The gradient by series, of those samples of a block that have one.
 #pragma once
 
-#include "contraction.hpp"
-#include "gradient_sums.hpp"
-#include "plan.hpp"
+#include "secant/differences/contraction.hpp"
+#include "secant/differences/gradient_sums.hpp"
+#include "secant/differences/plan.hpp"
 
 namespace secant::SECANT_ISA {
 

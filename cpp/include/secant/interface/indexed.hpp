@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "views.hpp"
+#include "secant/interface/kernels.hpp"
 
 namespace secant {
 

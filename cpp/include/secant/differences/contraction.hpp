@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "series.hpp"
-#include "units.hpp"
+#include "secant/differences/series.hpp"
+#include "secant/simd/units.hpp"
 
 namespace secant::SECANT_ISA {
 

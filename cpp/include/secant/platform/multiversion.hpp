@@ -8,7 +8,7 @@
 #include <cpuid.h>
 #endif
 
-#include "views.hpp"
+#include "secant/interface/kernels.hpp"
 
 namespace secant {
 
