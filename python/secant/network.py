@@ -1,7 +1,6 @@
 """`TwoLayerNet`, the network that the chapter trains on MNIST."""
 
 import itertools
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, Self, get_args, overload
@@ -14,6 +13,7 @@ from secant.backends import get_backend
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.differentiation import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
+from secant.files import AnyPath
 from secant.functions import cross_entropy_by
 from secant.randomness import RandomSource, stream
 from secant.validation import PARAM_NAMES, Floats
@@ -279,8 +279,10 @@ class TwoLayerNet:
         grads = backend.gradient(net, samples, labels, threads)
         return self._result(backend, grads, x, t)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the parameters and the output activation to an .npz file, all of it or nothing.
+
+        A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
 
         Raises
         ------
@@ -296,7 +298,7 @@ class TwoLayerNet:
         checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: AnyPath) -> Self:
         """Return the network that `save` wrote to ``path``. Nothing in the file is executed.
 
         Raises
