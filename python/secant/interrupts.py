@@ -36,13 +36,14 @@ def held_interrupts(*signals: int) -> Iterator[Callable[[], None]]:
         holder.replace(signals or _SIGNALS)
         yield holder.deliver
     finally:
-        holder.holding = False
         try:
             holder.restore()
         except BaseException:  # a handler that is back already has raised
+            holder.holding = False
             holder.restore()
             raise
         finally:
+            holder.holding = False
             holder.deliver()
 
 

@@ -223,17 +223,16 @@ def train(kind, iters_num, alarm=0.0):
                      progress=False, n_threads=1, history=history)
     except ZeroDivisionError:
         pass
-    while signal.getitimer(signal.ITIMER_REAL)[0]:
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        except ZeroDivisionError:
-            pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert len(history.epoch_iterations) == len(history.train_acc_list) == len(history.test_acc_list)
     return history.train_loss_list, [net.params[key].tobytes() for key in net.params]
 
 
-def ring(*_):
-    1 / 0
+def ring(_, frame):
+    while frame:
+        if frame.f_globals["__name__"] == "secant.training":  # not where the test itself is
+            1 / 0
+        frame = frame.f_back
 
 
 signal.signal(signal.SIGALRM, ring)
