@@ -20,7 +20,7 @@ LAYERS = [  # each may import what stands below it
     {"checkpoint", "datasets", "differentiation", "functions", "plots"},
     {"backends", "files", "idx", "randomness"},
     {"validation"},
-    {"errors", "interrupts", "pixels"},
+    {"console", "errors", "interrupts", "pixels", "startup"},
 ]
 LONGEST = 300
 LONGER = {"network.py": "one public class, half of it documentation"}

@@ -5,6 +5,9 @@
 >>> grads = net.numerical_gradient(x_batch, t_batch)
 """
 
+from secant import startup as _startup  # noqa: F401 - before all that takes time
+
+# isort: split
 from importlib.metadata import version as _version
 
 from secant.backends import set_backend, use_backend

@@ -1,15 +1,14 @@
 """The command ``secant``: the chapter's training run, without a line of Python.
 
 Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
-if one of the files fails. An error that Secant raises on purpose is one line, not a traceback.
+if one of the files fails, or standard output. An error that Secant raises on purpose is one line, not a traceback.
 """
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast, get_args
 
@@ -22,7 +21,9 @@ import secant
 from secant import benchmarks
 from secant.backends import BACKENDS, get_backend
 from secant.backends.base import Method, OutputActivation
+from secant.console import note, say, steady
 from secant.errors import DataError, DownloadError, SecantError
+from secant.files import may_wait, require_writable
 from secant.history import History
 from secant.idx import CLASSES, SIDE
 from secant.interrupts import held_interrupts
@@ -30,11 +31,11 @@ from secant.network import TwoLayerNet
 from secant.pixels import NormalizedPixels
 from secant.plots import figure_format
 from secant.sampling import Sampling
+from secant.startup import INTERRUPTED, interruptible
 from secant.training import GradientKind
 from secant.training import train as train_network
 
 _Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test
-_INTERRUPTED = 130  # what a shell reports for a process that SIGINT ended
 
 
 class _Commands(TyperGroup):
@@ -43,13 +44,17 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
-        except SecantError as error:
-            _note(f"error: {error}")
+            with interruptible():
+                return super().invoke(ctx)
+        except (SecantError, ImportError) as error:  # ImportError: a backend that is there and does not work
+            note(f"error: {error}")
+            raise typer.Exit(1) from error
+        except MemoryError as error:
+            note(f"error: there is not enough memory: {error or 'take a smaller --batch or --hidden'}")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
-            _note("interrupted")
-            raise typer.Exit(_INTERRUPTED) from error
+            note("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
 
 
 class _Outputs(NamedTuple):
@@ -65,12 +70,22 @@ app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pre
 
 def main() -> None:
     """Run the command line, and exit."""
-    app(prog_name="secant")
+    output, code = steady("stdout"), None
+    steady("stderr")
+    try:
+        app(prog_name="secant")
+    except SystemExit as end:
+        code = end.code
+    output.flush()
+    if output.failure is not None:
+        note(f"error: standard output could not be written: {output.failure.strerror or output.failure}.")
+        code = code or 1
+    sys.exit(code)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"secant {secant.__version__}")
+        say(f"secant {secant.__version__}")
         raise typer.Exit
 
 
@@ -152,6 +167,9 @@ def train(
 
     Ctrl-C ends a run early: what was trained until then is kept.
     """
+    if gradient == "backprop" and (method != "auto" or h != 1e-4):
+        option = f"--method {method}" if method != "auto" else f"--h {h:g}"
+        raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
     outputs = _checked(_Outputs(save, history, plot))
     rng = np.random.RandomState(seed)
     activation = cast(OutputActivation, output_activation)
@@ -185,54 +203,55 @@ def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str,
     seconds = time.perf_counter() - start
     record.settings |= settings | {"backend": get_backend(net.backend).name}
     if interrupted:
-        _note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
+        note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
     _keep(net, record, outputs)
     _summarise(net, data, len(record.train_loss_list), seconds)
     if interrupted:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _summarise(net: TwoLayerNet, data: _Data, iterations: int, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
-    typer.echo(f"iterations: {iterations}")
-    typer.echo(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
-    typer.echo(f"train accuracy: {net.accuracy(NormalizedPixels(x_train), t_train):.4f}")
-    typer.echo(f"test accuracy: {net.accuracy(NormalizedPixels(x_test), t_test):.4f}")
+    say(f"iterations: {iterations}")
+    say(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
+    say(f"train accuracy: {net.accuracy(NormalizedPixels(x_train), t_train):.4f}")
+    say(f"test accuracy: {net.accuracy(NormalizedPixels(x_test), t_test):.4f}")
 
 
 def _checked(outputs: _Outputs) -> _Outputs:
     """Return ``outputs``, if each file can be written and no two are the same."""
     paths = [path for path in outputs if path is not None]
+    for path in paths:
+        require_writable(path)
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise typer.BadParameter("--save, --history and --plot need different files.")
-    for path in paths:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; give the name of a file.")
-        folder = Path(os.path.realpath(path)).parent
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {folder}: {error.strerror}.") from error
     if outputs.plot is not None:
         figure_format(outputs.plot)
     return outputs
 
 
 def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
-    """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile."""
+    """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile.
+
+    What waits for the reader of a pipe can be interrupted.
+    """
     writers: tuple[Callable[[Path], object], ...] = (net.save, record.save, record.plot)
-    failures = []
-    with held_interrupts():
-        for path, write in zip(outputs, writers, strict=True):
-            try:
-                if path is not None:
-                    write(path)
-                    typer.echo(f"wrote {path}")
-            except SecantError as error:
-                failures.append(error)
+    failures, interrupted = [], False
+    for path, write in zip(outputs, writers, strict=True):
+        if path is None:
+            continue
+        try:
+            with nullcontext() if may_wait(path) else held_interrupts():
+                write(path)
+                say(f"wrote {path}")
+        except SecantError as error:
+            failures.append(str(error))
+        except KeyboardInterrupt:
+            interrupted = True
     if failures:
-        raise DataError(" ".join(map(str, failures)))
+        raise DataError(" ".join(failures))
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def _load(name: str) -> _Data:
@@ -247,7 +266,7 @@ def _load(name: str) -> _Data:
     except DownloadError:
         if name == "full":
             raise
-    _note(
+    note(
         "note: MNIST could not be downloaded: training on the 12,000 samples that come with Secant. For all 70,000, "
         "connect to a network, or give a folder with the four files: --data FOLDER."
     )
@@ -255,7 +274,9 @@ def _load(name: str) -> _Data:
 
 
 def _mnist(subset: bool = False) -> _Data:
-    train_set, test_set = secant.load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
+    train_set, test_set = secant.load_mnist(
+        normalize=False, subset=subset, progress=sys.stderr is not None and sys.stderr.isatty()
+    )
     return *train_set, *test_set
 
 
@@ -272,7 +293,3 @@ def _data_home(name: str) -> Iterator[None]:
         os.environ.pop("SECANT_DATA_HOME")
         if before is not None:
             os.environ["SECANT_DATA_HOME"] = before
-
-
-def _note(text: str) -> None:
-    typer.echo(text, err=True)

@@ -21,7 +21,7 @@ def _facts() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "backend": f"{backend} (of {', '.join(BACKENDS)})",
+        "backend": f"{backend} (of {', '.join(filter(_is_usable, BACKENDS))})",
     }
     if backend == "cpp":
         from secant import _core
@@ -40,3 +40,11 @@ def _facts() -> dict[str, str]:
         facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
         facts["threads"] = str(max_threads())
     return facts
+
+
+def _is_usable(backend: str) -> bool:
+    try:
+        get_backend(backend)
+    except ImportError:
+        return False
+    return True

@@ -1,17 +1,25 @@
-"""Gradient descent over some mini-batches: in one call of the backend, or in a loop over the network's own methods."""
+"""Gradient descent over some mini-batches: in one call of the backend, or in a loop over the network's own methods.
+
+Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: the parameters are
+copied before a block of iterations and, if the block diverged, put back. Its halves are run again, then theirs, to find
+the last good iteration: the result does not depend on what is run in one call.
+"""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from secant.errors import ValueRangeError
 from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
 from secant.pixels import Rows
+from secant.validation import all_finite
 
 _Run = Callable[[NDArray[Any], list[float]], None]
 
@@ -23,7 +31,7 @@ class Descent(NamedTuple):
     ----------
     run : callable
         Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each after its update.
-        However it ends, the parameters are those that the losses in the list belong to.
+        However it ends, the losses are finite, and the parameters are those that the losses belong to.
     x : ndarray or Rows
         The inputs, in the form that they are read in.
     ahead : bool
@@ -72,10 +80,21 @@ def descent(
 
     def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
         params = net.parameters(backend.all_finite)
-        backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
-        if not math.isfinite(losses[-1]):
-            net.parameters(backend.all_finite)  # says which is not finite, if one is
-            raise ValueRangeError(f"learning_rate must be small enough for a finite loss, got {learning_rate!r}")
+        before, first = [param.copy() for param in params[:4]], len(losses)
+        diverged = ""
+        try:
+            backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
+        finally:
+            with held_interrupts():
+                diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
+                if diverged:
+                    _put_back(params[:4], before)
+                    del losses[first:]
+        if diverged and len(indices) == 1:
+            raise _divergence(learning_rate, losses, diverged)
+        if diverged:
+            for half in np.array_split(indices, 2):
+                run(half, losses, n_threads)
 
     faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
     return Descent(faster, x, ahead=True)
@@ -121,7 +140,56 @@ def _by_loop(
 ) -> None:
     for batch in indices:
         grads = take_gradient(x[batch], t[batch])
-        with held_interrupts():
+        with held_interrupts(), _undone_by_errors(net.params, grads):
             for key in grads:
                 net.params[key] -= learning_rate * grads[key]
-            losses.append(float(net.loss(x[batch], t[batch])))
+            diverged = _not_finite({key: net.params[key] for key in grads}, [])
+            loss = math.nan if diverged else _loss(net, x[batch], t[batch], learning_rate, losses)
+            if diverged := diverged or _not_finite({}, [loss]):
+                raise _divergence(learning_rate, losses, diverged)
+            losses.append(loss)
+
+
+def _loss(net: Any, x: Any, t: NDArray[Any], learning_rate: float, losses: list[float]) -> float:
+    try:
+        return float(net.loss(x, t))
+    except ValueRangeError as error:  # the parameters are finite, and too large for a loss that is
+        raise _divergence(learning_rate, losses, str(error)) from error
+
+
+@contextmanager
+def _undone_by_errors(params: Any, keys: Iterable[Any]) -> Iterator[None]:
+    """Put the parameters of some keys back if the ``with`` block raises."""
+    arrays = {key: params[key] for key in keys}
+    copies = [array.copy() if isinstance(array, np.ndarray) else array for array in arrays.values()]
+    try:
+        yield
+    except BaseException:
+        _put_back(arrays.values(), copies)
+        for key, array in arrays.items():
+            if params[key] is not array:
+                params[key] = array
+        raise
+
+
+def _put_back(params: Iterable[Any], copies: Iterable[Any]) -> None:
+    for param, copy in zip(params, copies, strict=True):
+        if isinstance(param, np.ndarray):
+            param[...] = copy
+
+
+def _not_finite(
+    params: Mapping[Any, Any], losses: list[float], check: Callable[[NDArray[Any]], bool] = all_finite
+) -> str:
+    """Say what is NaN or infinite, if anything is."""
+    for key, param in params.items():
+        if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
+            return f"params[{key!r}] is not finite"
+    return f"the loss is {losses[-1]}" if losses and not math.isfinite(losses[-1]) else ""
+
+
+def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
+    return ValueRangeError(
+        f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
+        f"in iteration {len(losses) + 1}, {what}"
+    )

@@ -7,13 +7,11 @@ back is believed only once it is checked.
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from secant.errors import DataError
-from secant.files import write_atomically
+from secant.files import AnyPath, path_text, readable, write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,12 +43,12 @@ class History:
     epoch_iterations: list[int] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> "Figure":
+    def plot(self, path: AnyPath | None = None) -> "Figure":
         """Draw the loss and the accuracies.
 
         Parameters
         ----------
-        path : str or path-like, optional
+        path : str, bytes or path-like, optional
             Where to save the figure; its suffix is the format: .png, .svg, .pdf.
 
         Returns
@@ -72,27 +70,28 @@ class History:
         file_format = plots.figure_format(path) if path is not None else ""
         figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
         if path is not None:
-            _write(path, plots.encoded(figure, file_format))
+            write_file(path, plots.encoded(figure, file_format))
         return figure
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the record to a JSON file, all of it or nothing.
+    def save(self, path: AnyPath) -> None:
+        """Write the record to a JSON file, all of it or nothing; into a pipe or a device, if ``path`` is one.
 
         Raises
         ------
         DataError
             The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
         """
+        name = path_text(path)
         try:
             content = {"format": _FORMAT} | asdict(self)
             content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
             text = json.dumps(content, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{path} was not written: the history holds what JSON cannot ({error}).") from error
-        _write(path, text.encode())
+            raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
+        write_file(path, text.encode())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: AnyPath) -> Self:
         """Return the record that `save` wrote to ``path``.
 
         Raises
@@ -100,20 +99,13 @@ class History:
         DataError
             The file cannot be read, or does not hold a history.
         """
+        name = path_text(path)
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            with readable(name) as file:
+                text = file.read().decode()
             return cls(**_checked(json.loads(text, parse_constant=_refuse)))
-        except OSError as error:
-            raise DataError(f"{path} could not be read: {error.strerror or error}.") from error
         except (ValueError, OverflowError, RecursionError) as error:
-            raise DataError(f"{path} does not hold a history that History.save wrote: {error}.") from error
-
-
-def _write(path: str | os.PathLike[str], content: bytes) -> None:
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise DataError(f"{path} could not be written: {error.strerror or error}; give another path.") from error
+            raise DataError(f"{name} does not hold a history that History.save wrote: {error}.") from error
 
 
 def _refuse(constant: str) -> None:

@@ -1,4 +1,8 @@
-"""Ctrl-C, held back while half of a change would be left behind."""
+"""Signals such as Ctrl-C, held back while half of a change would be left behind.
+
+Design: a handler may raise at any instruction, also between those of this file. So a handler that is in the way when it
+should not be does no harm: it passes on what comes, unless its block runs.
+"""
 
 import signal
 import threading
@@ -7,34 +11,76 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_SIGNALS = tuple(map(int, signal.valid_signals()))
+
 
 @contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back in a ``with`` block, in the main thread; a second one is not held.
+def held_interrupts(*signals: int) -> Iterator[Callable[[], None]]:
+    """Hold signals back in a ``with`` block, in the main thread; a second Ctrl-C is not held.
+
+    Parameters
+    ----------
+    *signals : int
+        Which, of those that have a handler in Python: by default all of them.
 
     Yields
     ------
     callable
-        To be called where an interrupt does no harm: lets one that was held back happen. So does the block's end.
+        To be called where a signal does no harm: lets those that were held back happen. So does the block's end.
     """
-    previous: Any = signal.getsignal(signal.SIGINT)
-    held: list[int] = []
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        if held:
-            previous(number, frame)
-        held.append(number)
-
-    def deliver() -> None:
-        if held:
-            previous(held.pop(), None)
-
-    replaced = callable(previous) and threading.current_thread() is threading.main_thread()
-    if replaced:
-        signal.signal(signal.SIGINT, hold)
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    holder = _Holder()
     try:
-        yield deliver
+        holder.replace(signals or _SIGNALS)
+        yield holder.deliver
     finally:
-        if replaced:
-            signal.signal(signal.SIGINT, previous)
-    deliver()
+        try:
+            holder.restore()
+        except BaseException:  # a handler that is back already has raised
+            holder.holding = False
+            holder.restore()
+            raise
+        finally:
+            holder.holding = False
+            holder.deliver()
+
+
+class _Holder:
+    """Takes the place of handlers."""
+
+    def __init__(self) -> None:
+        self.holding = True
+        self._handlers: dict[int, Any] = {}
+        self._held: dict[int, FrameType | None] = {}
+
+    def replace(self, signals: tuple[int, ...]) -> None:
+        """Take the place of the handlers of some signals, where they are Python's."""
+        for number in signals:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                self._handlers[number] = handler
+                signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Put the handlers back, unless there is another by now."""
+        for number, handler in self._handlers.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, handler)
+
+    def deliver(self) -> None:
+        """Call the handlers of the signals that were held back, each also if another one raises."""
+        try:
+            if self._held:
+                number, frame = self._held.popitem()
+                self._handlers[number](number, frame)
+        finally:
+            if self._held:
+                self.deliver()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.holding and not (number == signal.SIGINT and number in self._held):
+            self._held[number] = frame
+        else:
+            self._handlers[number](number, frame)

@@ -1,7 +1,6 @@
 """`TwoLayerNet`, the network that the chapter trains on MNIST."""
 
 import itertools
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal, Self, get_args, overload
@@ -14,6 +13,7 @@ from secant.backends import get_backend
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.differentiation import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
+from secant.files import AnyPath
 from secant.functions import cross_entropy_by
 from secant.randomness import RandomSource, stream
 from secant.validation import PARAM_NAMES, Floats
@@ -45,7 +45,8 @@ class TwoLayerNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or another argument is not what it must be.
+        If a size is not a whole number of at least 1, or too large for memory, or another argument is not what it must
+        be.
 
     Examples
     --------
@@ -54,6 +55,9 @@ class TwoLayerNet:
     >>> for key in net.params:
     ...     net.params[key] -= 0.1 * grads[key]
     """
+
+    output_activation: OutputActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    backend: str | None = None
 
     def __init__(
         self,
@@ -76,12 +80,13 @@ class TwoLayerNet:
         numbers = stream(rng)
         self.output_activation = output_activation
         self.backend = backend
-        self.params: dict[str, Floats] = {
-            "W1": std * numbers.standard_normal((inputs, hidden)),
-            "b1": np.zeros(hidden),
-            "W2": std * numbers.standard_normal((hidden, outputs)),
-            "b2": np.zeros(outputs),
-        }
+        with validation.in_memory(input_size=inputs, hidden_size=hidden, output_size=outputs):
+            self.params: dict[str, Floats] = {
+                "W1": std * numbers.standard_normal((inputs, hidden)),
+                "b1": np.zeros(hidden),
+                "W2": std * numbers.standard_normal((hidden, outputs)),
+                "b2": np.zeros(outputs),
+            }
 
     def predict(self, x: ArrayLike) -> Floats:
         """Return the class probabilities y.
@@ -102,7 +107,7 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite, or so large that an overflow leaves NaN.
+            If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
@@ -238,7 +243,7 @@ class TwoLayerNet:
         if reason := self.own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
+            grads, info = _finite_gradient(self._generic_gradient(x, t, h, reason)), GradientInfo({}, 0.0)
         else:
             backend = self.backend_in_use()
             net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
@@ -274,8 +279,10 @@ class TwoLayerNet:
         grads = backend.gradient(net, samples, labels, threads)
         return self._result(backend, grads, x, t)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the parameters and the output activation to an .npz file, all of it or nothing.
+
+        A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
 
         Raises
         ------
@@ -284,14 +291,14 @@ class TwoLayerNet:
         DataError
             If the file cannot be written.
         """
-        if extra := self.params.keys() - set(PARAM_NAMES):
+        if extra := validation.mapping(self.params).keys() - set(PARAM_NAMES):
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
         checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: AnyPath) -> Self:
         """Return the network that `save` wrote to ``path``. Nothing in the file is executed.
 
         Raises
@@ -334,7 +341,7 @@ class TwoLayerNet:
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
                 return f"{type(self).__name__}.{name} is not the one that Secant defines"
-        if extra := self.params.keys() - set(PARAM_NAMES):
+        if extra := validation.mapping(self.params).keys() - set(PARAM_NAMES):
             return f"params has the extra key {min(map(str, extra))!r}"
         for (one, a), (other, b) in itertools.combinations(self.params.items(), 2):
             if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
@@ -345,7 +352,7 @@ class TwoLayerNet:
         if not backend.all_finite(grads.b2):
             self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             _finite(backend, grads.b2)
-        return grads._asdict()
+        return _finite_gradient(grads._asdict(), backend.all_finite)
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
         if not self.__dict__.get("_warned"):
@@ -365,6 +372,18 @@ _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 def _unchecked(_: NDArray[Any]) -> bool:
     return True
+
+
+def _finite_gradient(
+    grads: dict[str, Floats], check: Callable[[NDArray[Any]], bool] = validation.all_finite
+) -> dict[str, Floats]:
+    """Return the gradient, any part of which may have overflowed by itself."""
+    for key, grad in grads.items():
+        if not check(grad):
+            raise ValueRangeError(
+                f"x and params must be small enough for a finite gradient, got an overflow in {key!r}"
+            )
+    return grads
 
 
 def _finite(backend: Backend, result: Floats) -> Floats:

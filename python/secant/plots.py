@@ -5,7 +5,6 @@ depends on is said to each artist.
 """
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.errors import MissingExtraError, ValueRangeError
+from secant.files import AnyPath, path_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def encoded(figure: "Figure", file_format: str) -> bytes:
     return content.getvalue()
 
 
-def figure_format(path: str | os.PathLike[str]) -> str:
+def figure_format(path: AnyPath) -> str:
     """Return the format, such as "png", that the suffix of ``path`` stands for.
 
     Raises
@@ -74,10 +74,11 @@ def figure_format(path: str | os.PathLike[str]) -> str:
     ValueRangeError
         Matplotlib has no such format.
     """
-    suffix = Path(path).suffix.removeprefix(".").lower()
+    name = path_text(path)
+    suffix = Path(name).suffix.removeprefix(".").lower()
     formats = _figure_class()().canvas.get_supported_filetypes()
     if suffix not in formats:
-        raise ValueRangeError(f"a figure's file name must end in .png, .svg, .pdf or the like, got {str(path)!r}")
+        raise ValueRangeError(f"a figure's file name must end in .png, .svg, .pdf or the like, got {name!r}")
     return suffix
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from secant.errors import ValueRangeError
 from secant.randomness import RandomSource, stream
-from secant.validation import one_of, positive_int
+from secant.validation import in_memory, one_of, positive_int
 
 Indices = NDArray[np.int_]
 Sampling = Literal["replacement", "epoch"]
@@ -98,12 +99,18 @@ def mini_batches(
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
     numbers = stream(rng)
     if sampling == "replacement":
-        return lambda wanted: numbers.choice(train_size, (wanted, batch_size))
+        return partial(_drawn, numbers, train_size, batch_size)
     if batch_size > train_size:
         raise ValueRangeError(
             f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
         )
     return _Epochs(train_size, batch_size, numbers)
+
+
+def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indices:
+    with in_memory(batch_size=batch_size):
+        drawn: Indices = numbers.choice(train_size, (wanted, batch_size))
+    return drawn
 
 
 class _Epochs:
@@ -115,7 +122,8 @@ class _Epochs:
 
     def __call__(self, wanted: int) -> Indices:
         if len(self._left) == 0:
-            self._left = self._numbers.permutation(self._train_size)
+            with in_memory(train_size=self._train_size):
+                self._left = self._numbers.permutation(self._train_size)
         batches = max(1, min(wanted, len(self._left) // self._batch_size))
         taken, self._left = np.split(self._left, [batches * self._batch_size])
         return taken.reshape(batches, -1)

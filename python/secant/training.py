@@ -2,12 +2,13 @@
 
 Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
 `secant.descent` makes; the loop around it keeps the record and the display and knows no more than that. Ctrl-C is
-held back until an iteration is complete. However training ends, the parameters are those that the iterations on
-record lead to.
+held back until an iteration is complete; other signals only while an update is incomplete. However training ends, the
+parameters are those that the iterations on record lead to.
 """
 
 import inspect
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from functools import partial
@@ -132,11 +133,13 @@ def train(
     DTypeError, ShapeError, ValueRangeError
         An argument is not what it must be. Nothing was trained then.
     UnsupportedError
-        ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``.
+        ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``; backpropagation takes
+        neither ``h`` nor ``method``.
     KeyboardInterrupt
         Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C gives that iteration up.
     SecantError
-        Whatever ``net`` raises; a loss or parameters that are no longer finite, if training diverged.
+        Whatever ``net`` raises. A ValueRangeError that names the learning rate and the iteration, if training diverged:
+        the parameters and the record are then those of the last iteration whose loss and parameters are finite.
 
     Notes
     -----
@@ -168,7 +171,11 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), held_interrupts() as deliver:
+    with (
+        display(iters_num, progress) as shown,
+        compilation_noticed(shown.compiling),
+        held_interrupts(signal.SIGINT) as deliver,
+    ):
         for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
             descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
@@ -211,9 +218,10 @@ def _prepared(net: TwoLayerNet, data: _Data) -> NDArray[Any] | Rows:
 def _evaluate(net: Network, data: _Data, record: History, iteration: int) -> tuple[float, float]:
     """Record and return the accuracies on the training and on the test set."""
     train_acc, test_acc = _accuracy(net, data.x_train, data.t_train), _accuracy(net, data.x_test, data.t_test)
-    record.epoch_iterations.append(iteration)
-    record.train_acc_list.append(train_acc)
-    record.test_acc_list.append(test_acc)
+    with held_interrupts():
+        record.epoch_iterations.append(iteration)
+        record.train_acc_list.append(train_acc)
+        record.test_acc_list.append(test_acc)
     return train_acc, test_acc
 
 
@@ -233,8 +241,14 @@ def _gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[An
     for needed in ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
+    if not hasattr(net.params, "__setitem__"):
+        raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
     method = getattr(net, name)
-    options = options if kind == "numerical" else {"n_threads": options["n_threads"]}
+    if kind == "backprop":
+        for option in ("method", "h"):
+            if options[option] != _DEFAULTS[option]:
+                raise UnsupportedError(f"gradient={kind!r} does not take {option}, got {option}={options[option]!r}")
+        options = {"n_threads": options["n_threads"]}
     taken = {option: value for option, value in options.items() if _takes(method, option)}
     for option, value in options.items():
         if option not in taken and value != _DEFAULTS[option]:

@@ -3,8 +3,9 @@
 import math
 import numbers
 import operator
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +29,19 @@ def positive_int(name: str, value: Any) -> int:
         raise DTypeError(f"{name} must be a whole number, got {value!r}")
     if number < 1:
         raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
+    if number > sys.maxsize:
+        raise ValueRangeError(f"{name} must be at most {sys.maxsize}, got {value!r}")
     return number
+
+
+@contextmanager
+def in_memory(**sizes: int) -> Iterator[None]:
+    """Name the largest of the sizes if arrays that are made in a ``with`` block are too large."""
+    try:
+        yield
+    except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more bytes than an address can count
+        name = max(sizes, key=lambda name: sizes[name])
+        raise ValueRangeError(f"{name} must be small enough for memory, got {sizes[name]}") from error
 
 
 def thread_count(n_threads: int | None) -> int:
@@ -174,11 +187,19 @@ def require_weights(name: str, array: NDArray[Any]) -> None:
         raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")
 
 
+def mapping(values: Any) -> Mapping[str, Any]:
+    """What can be asked for its keys."""
+    if not isinstance(values, Mapping):
+        raise ParamsError(f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}")
+    return values
+
+
 def params(values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]) -> tuple[Floats, Floats, Floats, Floats]:
     """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
+    mapping(values)
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
     (_, hidden), outputs = w1.shape, w2.shape[1]
     for name, array, shape in (("b1", b1, (hidden,)), ("W2", w2, (hidden, outputs)), ("b2", b2, (outputs,))):

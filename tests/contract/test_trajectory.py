@@ -1,6 +1,7 @@
 """Training in the core: the trajectory of a loop over the network's own methods, for any threads and blocks."""
 
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -160,22 +161,95 @@ def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     thread.join()
 
 
-def test_divergence_is_an_error_and_on_record(backend):
+def test_an_iteration_that_diverges_is_undone(backend):
+    net, x, t = overflowing(backend)
+    indices, losses = np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), [0.5]  # one iteration is on record already
+    message = r"^learning_rate must be small enough .*, got 0\.1: in iteration 4, params\['W1'\] is not finite$"
+    with pytest.raises(secant.ValueRangeError, match=message):
+        losses_of(indices, net, x, t, losses)
+    again = overflowing(backend)
+    assert losses == [0.5, *losses_of(indices[:2], *again)]
+    assert same(([], net.params), ([], again[0].params))
+
+
+def overflowing(backend):
     net, x, t = small(backend, "identity")
     net.params["b1"][:2], net.params["W1"][0, :2] = -800, 1
     net.params["W2"][:2, 0] = 1.7e308
     x[9, 0] = 2000  # it alone turns on two units, whose sum overflows
-    losses = []
-    with pytest.raises(secant.ValueRangeError, match=r"^params\['W1'\] must be finite, got nan at "):
-        losses_of(np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), net, x, t, losses)
-    assert list(np.isfinite(losses)) == [True, True, False]
+    return net, x, t
 
 
-def test_a_step_too_large_for_a_finite_loss_is_an_error_and_on_record(backend):
+def test_a_step_too_large_for_a_finite_loss_is_undone(backend):
     net, x, t = small(backend, "identity")
     net.params["b1"][:] = 50.0
-    losses = []
-    with pytest.raises(secant.ValueRangeError, match=r"^learning_rate must be small .* finite loss, got 1\.7e\+308$"):
+    before, losses = {key: param.copy() for key, param in net.params.items()}, []
+    message = r"^learning_rate must be small enough .*, got 1\.7e\+308: in iteration 1, the loss is nan$"
+    with pytest.raises(secant.ValueRangeError, match=message):
         losses_of(np.array([[1], [2]]), net, x, t, losses, learning_rate=1.7e308)
-    assert np.isnan(losses).all()
-    assert len(losses) == 1
+    assert losses == []
+    assert same(([], net.params), ([], before))
+
+
+def test_a_parameter_that_the_loss_does_not_show_is_looked_at_too(backend):
+    """W1 overflows where the input of the mini-batch is huge, and the loss stays finite: its unit is off."""
+    net, x, t = secant.TwoLayerNet(2, 2, 2, rng=0, backend=backend), np.array([[1e300, 1.0]] * 2), np.array([0, 1])
+    net.params["W1"][0] = 0.0
+    net.params["W2"][...] = [[3.0, -3.0], [1.0, 2.0]]
+    with pytest.raises(secant.ValueRangeError, match=r"in iteration 1, params\['W1'\] is not finite$"):
+        secant.train(net, x, t, x, t, iters_num=3, batch_size=1, learning_rate=1e10, gradient="backprop", rng=0)
+    assert all(np.isfinite(param).all() for param in net.params.values())
+
+
+ALARMS = """
+import signal, sys
+import numpy as np
+import secant
+
+rng = np.random.RandomState(0)
+x, t = rng.uniform(size=(200, 30)) * (rng.uniform(size=(200, 30)) > 0.7), rng.randint(4, size=200)
+
+
+class Own(secant.TwoLayerNet):  # trained by a loop over its methods
+    def gradient(self, x, t, **options):
+        return super().gradient(x, t, **options)
+
+
+def train(kind, iters_num, alarm=0.0):
+    net, history = kind(30, 20, 4, rng=1, backend=sys.argv[1]), secant.History()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, alarm, 0.001)  # again and again: one is sure to come during an update
+        secant.train(net, x, t, x[:50], t[:50], iters_num=iters_num, batch_size=20, gradient="backprop", rng=2,
+                     progress=False, n_threads=1, history=history)
+    except ZeroDivisionError:
+        pass
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    assert len(history.epoch_iterations) == len(history.train_acc_list) == len(history.test_acc_list)
+    return history.train_loss_list, [net.params[key].tobytes() for key in net.params]
+
+
+def ring(_, frame):
+    while frame:
+        if frame.f_globals["__name__"] == "secant.training":  # not where the test itself is
+            1 / 0
+        frame = frame.f_back
+
+
+signal.signal(signal.SIGALRM, ring)
+delays = np.random.RandomState(3).uniform(0.001, 0.008, 100)
+wrong, iterations = 0, 0
+for kind in (secant.TwoLayerNet, Own):
+    train(kind, 3)  # compiled now
+    for delay in delays:
+        alarmed = train(kind, 10**9, delay)
+        iterations += len(alarmed[0])
+        wrong += bool(alarmed[0]) and train(kind, len(alarmed[0])) != alarmed
+        assert signal.getsignal(signal.SIGALRM) is ring
+print(wrong, iterations > 300)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
+def test_an_exception_out_of_any_signals_handler_leaves_the_parameters_of_the_losses(backend):
+    done = subprocess.run([sys.executable, "-c", ALARMS, backend], capture_output=True, text=True, timeout=100)
+    assert (done.stdout, done.stderr) == ("0 True\n", "")

@@ -1,5 +1,6 @@
 """One test for each kind of bad input, with every backend: the error and its words, and that nothing was changed."""
 
+import sys
 from typing import get_args
 
 import numpy as np
@@ -490,3 +491,40 @@ def test_a_pre_activation_that_overflows_is_an_error(backend, call):
     arguments = ([[0.0, 0.0]],) if call == "predict" else ([[0.0, 0.0]], [0])
     with pytest.raises(secant.ValueRangeError, match="small enough for finite pre-activations, got an overflow"):
         getattr(net, call)(*arguments)
+
+
+@pytest.mark.parametrize("call", ["gradient", "numerical_gradient"])
+def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend, call):
+    net = secant.TwoLayerNet(1, 2, 2, output_activation="identity", rng=0)
+    net.params["W1"][:], net.params["W2"][:] = 0.0, [[1e150, -1e150], [-1e150, 1e150]]
+    options = {} if call == "gradient" else {"h": 1e-150}
+    arguments = [[1e300]], [[1e200, 1e190]]  # the weight of a target is a factor of the loss
+    message = "^x and params must be small enough for a finite gradient, got an overflow in 'W1'$"
+    with pytest.raises(secant.ValueRangeError, match=message):
+        getattr(net, call)(*arguments, **options)
+
+
+@calls(CALLS)
+def test_parameters_that_are_not_a_dict(backend, call, tmp_path):
+    net = network()
+    net.params = None
+    message = "params must be a dict with the keys W1, b1, W2 and b2, got None"
+    assert_refused(lambda: call(net, X, T), ParamsError, message)
+    assert_refused(lambda: net.save(tmp_path / "net"), ParamsError, message)
+
+
+@pytest.mark.parametrize("size", [2**62, 2**45])
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_that_no_memory_holds(name, size):
+    sizes = {"input_size": 3, "hidden_size": 5, "output_size": 2} | {name: size}
+    message = f"{name} must be small enough for memory, got {size}"
+    assert_refused(lambda: secant.TwoLayerNet(**sizes), ValueRangeError, message)
+
+
+def test_sizes_that_no_array_has():
+    message = f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"
+    assert_refused(lambda: secant.TwoLayerNet(3, 99999999999999999999, 2), ValueRangeError, message)
+    message = f"batch_size must be small enough for memory, got {2**62}"
+    assert_refused(lambda: secant.sample_with_replacement(10, 2**62), ValueRangeError, message)
+    message = f"train_size must be small enough for memory, got {2**62}"
+    assert_refused(lambda: next(secant.epoch_batches(2**62, 3)), ValueRangeError, message)

@@ -4,7 +4,13 @@ import errno
 import io
 import os
 import pickle
+import signal
+import socket
+import stat
 import struct
+import subprocess
+import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -12,8 +18,9 @@ import numpy as np
 import pytest
 
 import secant
-from secant import checkpoint
-from secant.errors import DataError, ParamsError, ValueRangeError
+from secant import checkpoint, files
+from secant.errors import DataError, DTypeError, ParamsError, ValueRangeError
+from secant.history import History
 
 NAMES = ["W1", "b1", "W2", "b2"]
 SIZES = (3, 4, 2)
@@ -174,7 +181,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypa
     with pytest.raises(error) as caught:
         network(seed=1).save(saved)
     if error is DataError:
-        assert str(caught.value) == f"{saved} could not be written: {os.strerror(errno.ENOSPC)}; give another path"
+        assert str(caught.value) == f"{saved} could not be written: {os.strerror(errno.ENOSPC)}; give another path."
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -197,7 +204,7 @@ except secant.DataError as error:
 def test_a_disk_that_runs_full_leaves_the_old_file_and_nothing_else(saved, run_python):
     before = saved.read_bytes()
     done = run_python(LIMITED.replace("PATH", repr(str(saved))))
-    assert done.stdout == f"{saved} could not be written: {os.strerror(errno.EFBIG)}; give another path\n"
+    assert done.stdout == f"{saved} could not be written: {os.strerror(errno.EFBIG)}; give another path.\n"
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -206,12 +213,12 @@ def test_a_folder_that_is_not_there(tmp_path):
     path = tmp_path / "no" / "net"
     with pytest.raises(DataError) as caught:
         network().save(path)
-    assert str(caught.value) == f"{path} could not be written: No such file or directory; give another path"
+    assert str(caught.value) == f"{path} could not be written: No such file or directory; give another path."
 
 
 def test_a_folder_in_the_place_of_the_file(tmp_path):
     (tmp_path / "net").mkdir()
-    with pytest.raises(DataError, match=r"net could not be written: .*; give another path$"):
+    with pytest.raises(DataError, match=r"net could not be written: .*; give another path\.$"):
         network().save(tmp_path / "net")
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
 
@@ -401,7 +408,7 @@ def test_no_damage_to_a_file_leads_to_another_error(tmp_path, compression):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError) as caught:
         secant.TwoLayerNet.load(tmp_path / "net")
-    assert str(caught.value) == f"{tmp_path / 'net'} could not be read: No such file or directory"
+    assert str(caught.value) == f"{tmp_path / 'net'} could not be read: No such file or directory."
 
 
 def test_a_folder_is_no_file(tmp_path):
@@ -415,9 +422,191 @@ def test_an_error_of_a_file_is_an_os_error_too(tmp_path):
         secant.TwoLayerNet.load(tmp_path / "net")
 
 
-def test_a_path_that_no_system_has():
-    with pytest.raises(secant.DataError, match=r"could not be written: .*null"):
-        network().save("a\0b")
+# ---- paths, and what is there that is no regular file ----------------------------------------------------------------
+
+SAVERS = {
+    "network": (lambda path: network().save(path), secant.TwoLayerNet.load),
+    "history": (lambda path: History([0.5]).save(path), History.load),
+    "plot": (lambda path: History([0.5]).plot(path), None),
+}
+
+
+@pytest.fixture(params=SAVERS)
+def saver(request):
+    """What saves, the same as it is in a regular file, and what loads it."""
+    if request.param == "plot":
+        pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    return SAVERS[request.param]
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"], ids=["null", "surrogate"])
+def test_a_path_that_no_system_has(saver, name):
+    save, load = saver
+    with pytest.raises(DataError, match=r"could not be written: .*(null|encode)") as caught:
+        save(name)
+    assert type(caught.value) is DataError
+    if load:
+        with pytest.raises(DataError, match=r"could not be read: .*(null|encode)"):
+            load(name)
+
+
+@pytest.mark.parametrize("path", [7, None, io.BytesIO()], ids=["number", "none", "stream"])
+def test_what_is_no_path(path):
+    for call in (network().save, secant.TwoLayerNet.load, History([0.5]).save, History.load):
+        with pytest.raises(DTypeError, match=r"^path must be a str, bytes or os.PathLike, got "):
+            call(path)
+
+
+def test_a_path_may_be_bytes(tmp_path, saver):
+    save, load = saver
+    path = os.fsencode(tmp_path / "f.png")
+    save(path)
+    assert os.listdir(tmp_path) == ["f.png"]
+    if load:
+        load(path)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="this platform has no such files")
+
+
+def kinds(folder):
+    """Each kind of file that is not to be replaced: its path, and the mode it must keep."""
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket"))
+    (folder / "loop").symlink_to("loop")
+    return {path.name: path.lstat().st_mode for path in folder.iterdir()}
+
+
+@posix
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("folder", "it is a folder"), ("socket", "it is a socket"), ("loop", "Too many levels of symbolic links")],
+)
+def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
+    monkeypatch.chdir(tmp_path)
+    before = kinds(tmp_path)
+    for call in (network().save, History([0.5]).save, files.require_writable):
+        with pytest.raises(DataError) as caught:
+            call(kind)
+        assert str(caught.value) == f"{kind} could not be written: {why}; give another path."
+    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
+
+
+def received(path, save):
+    """What a reader of a pipe gets."""
+    content = []
+    reader = threading.Thread(target=lambda: content.append(Path(path).read_bytes()))
+    reader.start()
+    save(path)
+    reader.join(timeout=30)
+    return content[0]
+
+
+@posix
+def test_a_pipe_is_written_into(tmp_path, saver):
+    save, load = saver
+    fifo, link = tmp_path / "fifo.png", tmp_path / "link.png"
+    os.mkfifo(fifo)
+    link.symlink_to(fifo)
+    for path in (fifo, link):
+        files.require_writable(path)
+        content = received(path, save)
+        assert stat.S_ISFIFO(fifo.stat().st_mode)
+        assert link.is_symlink()
+        if load:
+            (tmp_path / "copy").write_bytes(content)
+            load(tmp_path / "copy")
+            (tmp_path / "copy").unlink()
+        else:
+            assert content.startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"fifo.png", "link.png"}
+
+
+@posix
+def test_a_pipe_that_nobody_reads_can_be_given_up(tmp_path, default_handler):
+    os.mkfifo(tmp_path / "fifo")
+    main = threading.main_thread().ident
+    ctrl_c = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
+    ctrl_c.start()
+    with pytest.raises(KeyboardInterrupt):
+        network().save(tmp_path / "fifo")
+    ctrl_c.join()
+
+
+@posix
+def test_a_pipe_whose_reader_is_gone_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    big = secant.TwoLayerNet(1000, 100, 10, rng=0)
+    threading.Timer(0.2, os.close, [reader]).start()
+    with pytest.raises(DataError, match=r"fifo could not be written: Broken pipe; give another path\.$"):
+        big.save(tmp_path / "fifo")
+
+
+@posix
+def test_a_device_is_written_into(tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.close(os.open(device, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    for path in (device, str(device)):
+        files.require_writable(path)
+        network().save(path)
+        History([0.5]).save(path)
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert os.listdir(tmp_path) == ["null"]
+
+
+@posix
+def test_a_full_device_is_an_error(tmp_path):
+    device = tmp_path / "full"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+        os.close(os.open(device, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    with pytest.raises(DataError, match=r"full could not be written: No space left on device; give another path\.$"):
+        network().save(device)
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+STANDARD_OUTPUT = """
+import secant
+
+print("before", flush=True)
+secant.TwoLayerNet(3, 4, 2, rng=0).save("/dev/stdout")
+print("after", flush=True)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="standard output has no name here")
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_standard_output_goes_on_after_what_is_saved_to_it(tmp_path, kind):
+    target = tmp_path / "output"
+    command = [sys.executable, "-c", STANDARD_OUTPUT]
+    if kind == "pipe":
+        target.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    else:
+        with target.open("wb") as output:
+            subprocess.run(command, check=True, stdout=output)
+    content = target.read_bytes()
+    assert content.startswith(b"before\n")
+    assert content.endswith(b"after\n")
+    target.write_bytes(content[7:-6])
+    assert secant.TwoLayerNet.load(target).params["W1"].shape == (3, 4)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@posix
+def test_a_link_to_nothing_makes_what_it_names(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    network().save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert bits(secant.TwoLayerNet.load(tmp_path / "file")) == bits(network())
 
 
 def test_extra_keys_need_not_be_names():

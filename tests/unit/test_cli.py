@@ -4,8 +4,12 @@ import json
 import os
 import re
 import signal
+import socket
+import stat
 import subprocess
 import sys
+import threading
+import time
 from importlib import metadata
 
 import numpy as np
@@ -122,9 +126,9 @@ def no_training(monkeypatch):
 @pytest.mark.parametrize("option", ["--plot", "--history", "--save"])
 def test_files_are_checked_before_training(option, tmp_path):
     missing = tmp_path / "nowhere" / "f.png"
-    message = re.escape(f"{missing} cannot be written: {missing.parent}: No such file or directory.")
-    assert_error(run_train(option, missing), message)
-    assert_error(run_train(option, tmp_path), re.escape(f"{tmp_path} is a folder; give the name of a file."))
+    for path, why in ((missing, "No such file or directory"), (tmp_path, "it is a folder")):
+        message = re.escape(f"{path} could not be written: {why}; give another path.")
+        assert_error(run_train(option, path), message)
 
 
 @pytest.mark.usefixtures("no_training")
@@ -185,6 +189,10 @@ def test_a_bad_choice_lists_the_good_ones():
         (("--lr", "nan"), "learning_rate must be finite"),
         (("--h", "inf"), "h must be finite and greater than 0, got inf"),
         (("--batch", 10_001, "--sampling", "epoch"), "batch_size must be at most .* 10000, got 10001"),
+        (("--hidden", 2**62), f"hidden_size must be small enough for memory, got {2**62}"),
+        (("--hidden", 99999999999999999999), f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"),
+        (("--batch", 2**62), f"batch_size must be small enough for memory, got {2**62}"),
+        (("--iters", 99999999999999999999), f"iters_num must be at most {sys.maxsize}, got 99999999999999999999"),
         (("--data", "subste"), "--data must be auto, full, subset or a folder that exists, got 'subste'"),
     ],
 )
@@ -281,6 +289,160 @@ def test_ctrl_c_of_a_process(tmp_path):
     assert re.search(r"test accuracy: 0\.\d{4}\n$", output)
     done = int(re.search(r"after (\d+)", errors)[1])
     assert len(json.loads((tmp_path / "h.json").read_text())["train_loss_list"]) == done
+
+
+@pytest.fixture
+def script(tmp_path):
+    """What the command is started by, as pip writes it."""
+    path = tmp_path / "bin" / "secant"
+    path.parent.mkdir()
+    path.write_text("from secant.cli import main\nmain()\n")
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+@pytest.mark.parametrize("start", ["script", "module"])
+def test_ctrl_c_is_one_line_from_the_start(script, start):
+    """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
+    command = [sys.executable, "-X", "importtime", *([script] if start == "script" else ["-m", "secant"])]
+    command += ["train", "--data", "subset", "--hidden", "4", "--iters", "1000000000", "--backend", get_backend().name]
+    default = "import signal, os, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", default, *command]  # a shell may have set SIGINT to be ignored
+    for delay in np.linspace(0, 0.4, 20):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            for line in process.stderr:
+                if line.endswith(" secant.startup\n"):
+                    break
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            errors = [line for line in process.communicate(timeout=30)[1].splitlines() if "import time:" not in line]
+        assert process.returncode == 130, (delay, errors)
+        assert len(errors) == 1, (delay, errors)
+        assert re.match("interrupted($| after )", errors[0])
+
+
+def test_other_programs_keep_their_ctrl_c(run_python):
+    code = "import signal as s, sys; sys.argv = ARGV; import secant; print(s.getsignal(2) is s.default_int_handler)"
+    code = "import signal; signal.signal(2, signal.default_int_handler); " + code
+    for argv in ("[]", "['-c']", "['-m', 'secant']", "['/bin/secant.py']"):
+        assert run_python(code.replace("ARGV", argv)).stdout == "True\n"
+    assert run_python(code.replace("ARGV", "['/bin/secant']")).stdout == "False\n"
+
+
+def run_script(script, *arguments, shell="", **variables):
+    command = [sys.executable, script, *arguments]
+    if shell:
+        command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=60)
+
+
+TRAIN = ("train", "--iters", "300", "--hidden", "4", "--batch", "5", "--data", "subset")
+posix = pytest.mark.skipif(os.name != "posix", reason="these are redirections of a POSIX shell")
+
+
+@posix
+def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
+    ends, other_end = os.pipe()
+    os.close(ends)
+    command = [sys.executable, script, *TRAIN, "--save", tmp_path / "net.npz", "--backend", get_backend().name]
+    done = subprocess.run(command, stdout=other_end, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(other_end)
+    assert (done.returncode, done.stderr) == (1, "error: standard output could not be written: Broken pipe.\n")
+    assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
+
+
+@posix
+@pytest.mark.parametrize("arguments", [TRAIN, ("config",), ("--version",), ("train", "--help")], ids=lambda a: a[-1])
+def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments):
+    full = tmp_path / "full"
+    try:
+        os.mknod(full, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+        os.close(os.open(full, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    saved = ("--save", tmp_path / "net.npz") if arguments is TRAIN else ()
+    done = run_script(script, *arguments, *saved, shell=f"> {full}", SECANT_BACKEND=get_backend().name)
+    message = "error: standard output could not be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, message)
+    assert not saved or TwoLayerNet.load(saved[1]).params["W1"].shape == (784, 4)
+    assert stat.S_ISCHR(full.stat().st_mode)
+
+
+@posix
+@pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_costs_nothing(script, tmp_path, shell):
+    path = tmp_path / "net.npz"
+    done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=get_backend().name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (shell == "2>&-")
+    assert TwoLayerNet.load(path).params["W1"].shape == (784, 4)
+
+
+@posix
+def test_a_network_goes_down_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    content = []
+    reader = threading.Thread(target=lambda: content.append((tmp_path / "fifo").read_bytes()))
+    reader.start()
+    result = run_train("--save", tmp_path / "fifo")
+    reader.join(timeout=30)
+    assert result.exit_code == 0
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+    (tmp_path / "net").write_bytes(content[0])
+    assert TwoLayerNet.load(tmp_path / "net").params["W1"].shape == (784, 4)
+
+
+@posix
+def test_a_pipe_that_is_given_up_does_not_cost_the_other_files(tmp_path, monkeypatch, default_handler):
+    os.mkfifo(tmp_path / "fifo")
+    ctrl_c = threading.Timer(0.2, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    save = TwoLayerNet.save
+    monkeypatch.setattr(TwoLayerNet, "save", lambda *arguments: ctrl_c.start() or save(*arguments))
+    result = run_train("--save", tmp_path / "fifo", "--history", tmp_path / "h.json")
+    ctrl_c.join()
+    assert (result.exit_code, result.output.splitlines()[-1]) == (130, "interrupted")
+    assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
+
+
+@posix
+@pytest.mark.usefixtures("no_training")
+def test_a_socket_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    assert_error(run_train("--save", "socket"), "socket could not be written: it is a socket; give another path")
+    assert stat.S_ISSOCK(os.stat("socket").st_mode)
+
+
+@pytest.mark.parametrize("option", ["--save", "--history", "--plot", "--data"])
+def test_a_path_that_no_system_has(option):
+    result = run_train(option, "a\0b.png")
+    assert result.exit_code in (1, 2)  # typer may refuse it
+    assert isinstance(result.exception, SystemExit)
+    assert re.search("null|must be auto", result.output)
+
+
+@pytest.mark.parametrize("arguments", [("--method", "direct"), ("--h", "1")], ids=" ".join)
+def test_options_of_central_differences_are_refused_for_backpropagation(arguments):
+    result = run_train("--gradient", "backprop", *arguments)
+    assert result.exit_code == 2
+    assert f"{' '.join(arguments)} is for --gradient numerical, got --gradient backprop." in result.output
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch):
+    def load_mnist(**_):
+        raise MemoryError
+
+    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    assert_error(run_train(), "there is not enough memory: ")
+
+
+@pytest.mark.parametrize("arguments", [TRAIN, (*TRAIN, "--backend", "numba"), ("config",)], ids=lambda a: a[-1])
+def test_a_backend_that_does_not_work_is_one_line(script, arguments):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    done = run_script(script, *arguments, NUMBA_DISABLE_JIT="1", SECANT_BACKEND="numba")
+    message = "error: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
 def test_the_help_shows_every_option_and_default():

@@ -1,5 +1,6 @@
 """show_config, and the instruction set: each one that this machine runs can be forced, and is the one that runs."""
 
+import importlib.util
 import platform
 import re
 
@@ -34,6 +35,12 @@ def test_show_config_prints_the_facts_of_a_bug_report(backend, capsys):
     assert shown["numpy"] == np.__version__
     assert shown["platform"] == platform.platform()
     assert shown["backend"] == f"{backend} (of {', '.join(BACKENDS)})"
+
+
+def test_show_config_lists_the_backends_that_can_be_imported(run_python):
+    done = run_python("import secant; secant.show_config()", SECANT_BACKEND="numpy", NUMBA_DISABLE_JIT="1")
+    usable = "cpp, numpy" if importlib.util.find_spec("secant._core") else "numpy"
+    assert f"numpy (of {usable})\n" in done.stdout
 
 
 @pytest.mark.usefixtures("compiled")

@@ -796,3 +796,30 @@ def test_the_backend_of_a_network_is_used_wherever_it_is_called(monkeypatch):
         expected = network().predict(x)
     monkeypatch.setattr(get_backend("numpy"), "predict", lambda net, x, n_threads: expected + 1)
     assert same_bits(net.predict(x), expected + 1)
+
+
+class Pasted(secant.TwoLayerNet):
+    """With an __init__ of its own, as the book's network has it."""
+
+    def __init__(self, input_size, hidden_size, output_size):
+        self.params = {
+            "W1": 0.01 * np.random.randn(input_size, hidden_size),
+            "b1": np.zeros(hidden_size),
+            "W2": 0.01 * np.random.randn(hidden_size, output_size),
+            "b2": np.zeros(output_size),
+        }
+
+
+def test_a_subclass_may_set_its_parameters_and_nothing_else(backend, tmp_path):
+    np.random.seed(3)
+    own = Pasted(3, 4, 2)
+    np.random.seed(3)
+    net = secant.TwoLayerNet(3, 4, 2)
+    x, t = np.ones((5, 3)), np.array([0, 1, 1, 0, 1])
+    assert own.loss(x, t) == net.loss(x, t)
+    assert same_bits(own.numerical_gradient(x, t), net.numerical_gradient(x, t))
+    assert same_bits(own.gradient(x, t), net.gradient(x, t))
+    options = {"iters_num": 3, "batch_size": 2, "rng": 0, "progress": False}
+    assert secant.train(own, x, t, x, t, **options) == secant.train(net, x, t, x, t, **options)
+    own.save(tmp_path / "net")
+    assert same_bits(secant.TwoLayerNet.load(tmp_path / "net").params, net.params)

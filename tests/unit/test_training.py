@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from secant import progress
-from secant.errors import DTypeError, SecantError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.history import History
 from secant.interrupts import held_interrupts
 from secant.network import TwoLayerNet
@@ -329,15 +329,58 @@ def test_a_network_that_takes_any_option_gets_them_all(data):
     assert given == {"h": 1e-3, "method": "auto", "n_threads": None}
 
 
-def test_divergence_is_the_networks_error(data):
-    class Diverging(TwoLayerNet):
-        def gradient(self, x, t, *, n_threads=None):
-            return super().gradient(x, t, n_threads=n_threads) | {"b1": np.full(H, np.inf)}
+class Diverging(TwoLayerNet):
+    def gradient(self, x, t, *, n_threads=None):
+        return super().gradient(x, t, n_threads=n_threads) | {"b1": np.full(H, np.inf)}
 
-    history = History()
-    with pytest.raises(SecantError, match=r"params\['b1'\] must be finite, got -inf"):
-        quiet(Diverging(I, H, O, rng=1), data, gradient="backprop", history=history)
-    assert history.train_loss_list == []
+
+class Vanishing(Stub):
+    """Its loss is not finite after the third iteration."""
+
+    def loss(self, x, t):
+        return super().loss(x, t) if self.calls < 2 else -math.inf
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "done", "what"),
+    [
+        (lambda: Diverging(I, H, O, rng=1), "backprop", 0, r"params\['b1'\] is not finite"),
+        (Vanishing, "numerical", 2, "the loss is -inf"),
+    ],
+)
+def test_divergence_is_undone_and_names_the_rate_and_the_iteration(data, make, kind, done, what):
+    net, history = make(), History()
+    before = dict(net.params)
+    start = {key: param.copy() for key, param in before.items()}
+    message = f"^learning_rate must be small enough .*, got 0.5: in iteration {done + 1}, {what}$"
+    with pytest.raises(ValueRangeError, match=message):
+        quiet(net, data, gradient=kind, learning_rate=0.5, history=history)
+    assert history.train_loss_list == [1.0] * done
+    for key, param in net.params.items():
+        assert param is before[key]
+        assert np.array_equal(param, start[key] - 0.5 * done)
+
+
+def test_an_update_that_fails_half_way_is_undone(data):
+    stub, history = Stub(), History()
+    stub.params["v"] = 3.0  # no array, and so replaced
+    stub.numerical_gradient = lambda x, t: {"w": np.ones(1), "v": 1.0, "u": 1.0} if stub.calls else {"w": 1, "v": 1}
+    stub.params["u"] = "text"
+    with pytest.raises(TypeError):
+        quiet(stub, data, learning_rate=1.0, history=history)
+    assert (stub.params["w"], stub.params["v"], history.train_loss_list) == (-1, 2, [1.0])
+
+
+@pytest.mark.parametrize(("option", "value"), [("method", "direct"), ("h", 1.0)])
+def test_backpropagation_takes_no_option_of_central_differences(net, data, option, value):
+    with pytest.raises(UnsupportedError, match=f"^gradient='backprop' does not take {option}, got {option}={value!r}$"):
+        quiet(net, data, gradient="backprop", **{option: value})
+
+
+def test_parameters_that_are_not_a_dict(net, data):
+    net.params = None
+    with pytest.raises(UnsupportedError, match=r"^net\.params must be a dict of arrays to be trained, got None$"):
+        quiet(net, data)
 
 
 def interrupt_at(call):
@@ -447,6 +490,78 @@ def test_interrupts_are_held_to_the_end_of_the_block(default_handler):
     with pytest.raises(KeyboardInterrupt):
         block()
     assert reached
+
+
+@pytest.fixture
+def handled():
+    """The numbers of the signals that came, and a function that gives one a handler that raises, for the test."""
+    came, before = [], {}
+
+    def handle(number, frame):
+        came.append((number, frame))
+        raise ZeroDivisionError
+
+    def install(number):
+        before[number] = signal.signal(number, handle)
+        return handle
+
+    yield came, install
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+def test_signals_of_all_kinds_are_held_and_each_is_delivered(handled, default_handler):
+    came, install = handled
+    signals = (signal.SIGUSR1, signal.SIGTERM)
+    handlers = [install(number) for number in signals]
+
+    def block():
+        with held_interrupts():
+            for number in (*signals, *signals):
+                signal.raise_signal(number)
+            assert not came
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+    assert {number for number, _ in came} == set(signals)
+    assert len(came) == 2  # one that waits already comes once
+    assert all(frame.f_code is block.__code__ for _, frame in came)
+    assert [signal.getsignal(number) for number in signals] == handlers
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+def test_a_handler_that_was_changed_in_the_block_stays(handled, default_handler):
+    _, install = handled
+    install(signal.SIGUSR1)
+    with held_interrupts():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+@pytest.mark.parametrize("call", range(1, 7))
+def test_a_signal_that_comes_while_handlers_are_replaced_leaves_none_that_holds(handled, monkeypatch, call):
+    """Each call of signal.signal in turn is where signals come, before and after it."""
+    came, install = handled
+    signals = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+    handlers = [install(number) for number in signals]
+    calls, real = [], signal.signal
+
+    def replaced(number, handler):
+        calls.append(number)
+        result = real(number, handler)
+        if len(calls) == call:
+            for one in signals:
+                signal.raise_signal(one)
+        return result
+
+    monkeypatch.setattr(signal, "signal", replaced)
+    with pytest.raises(ZeroDivisionError), held_interrupts(*signals):
+        pass
+    monkeypatch.undo()
+    assert came
+    assert [signal.getsignal(number) for number in signals] == handlers
 
 
 class Terminal(io.StringIO):

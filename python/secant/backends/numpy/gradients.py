@@ -17,6 +17,10 @@ _BLOCK_ELEMENTS = 2**17
 """No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
 
 
+_overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the caller, in the result
+
+
+@_overflow_is_looked_for
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int = 0
 ) -> tuple[Gradients, GradientInfo]:
@@ -35,6 +39,7 @@ def numerical_gradient(
     return reduce(_sum, parts), info
 
 
+@_overflow_is_looked_for
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int = 0) -> Gradients:
     return _by_series(net, x, t, 1.0, 1)
 

@@ -28,7 +28,7 @@ def train(
             grads = gradient(net, x[batch], t[batch])
         else:
             grads, _ = numerical_gradient(net, x[batch], t[batch], h, method)
-        with held_interrupts():
+        with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
             for param, grad in zip((net.W1, net.b1, net.W2, net.b2), grads, strict=True):
                 param -= learning_rate * grad
             losses.append(cross_entropy(predict(net, x[batch]), t[batch]))

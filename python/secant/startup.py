@@ -1,0 +1,47 @@
+"""Ctrl-C while the command ``secant`` is not running yet, or no longer: one line and an exit code, at once.
+
+Design: this is the first module that is imported, and imports next to nothing. An exception would come up anywhere in
+the imports that follow, and not all of them let it through. In other programs it does nothing.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+INTERRUPTED = 130
+"""The exit code: what a shell reports for a process that SIGINT ended."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt in a ``with`` block."""
+    if signal.getsignal(signal.SIGINT) is not _end:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, _end)
+
+
+def _end(*_: object) -> None:
+    try:
+        os.write(2, b"interrupted\n")
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def _is_command() -> bool:
+    """Whether this is the console script, or ``python -m secant``, whose name is "-m" until runpy has found it."""
+    name, options = (getattr(sys, "argv", None) or [""])[0], getattr(sys, "orig_argv", [])
+    if name == "-m":
+        before = options[options.index("secant") - 1] if "secant" in options else ""
+        return before.startswith("-") and before.endswith("m")
+    return os.path.basename(name) in ("secant", "secant.exe", "secant-script.py")
+
+
+if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _end)
