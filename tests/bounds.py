@@ -40,3 +40,12 @@ def central_difference(x: np.ndarray, true: np.ndarray | float) -> np.ndarray:
 def numpy_loop(loss: float, h: float) -> float:
     """The rounding error of two losses subtracted and divided by 2h: what the plain loop itself is good for."""
     return 8 * EPS * max(1.0, loss) / h
+
+
+def wide_range(x: np.ndarray, true: float, rounding: float, by_loop: float = 0.0) -> float:
+    """The bound of one component for inputs and weights up to 1e6, steps 1e-9 to 10, pre-activations up to 1e4.
+
+    The same as for ordinary networks, and what the rounding of pre-activations does, before a parameter is shifted
+    and after: tests/reliability/rounding.py tries that out. ``by_loop``: the rounding of two losses, for the loop.
+    """
+    return float(central_difference(x, true)) + by_loop + rounding
