@@ -42,10 +42,10 @@ def numpy_loop(loss: float, h: float) -> float:
     return 8 * EPS * max(1.0, loss) / h
 
 
-def wide_range(x: np.ndarray, true: float, rounding: float, by_loop: float = 0.0) -> float:
+def wide_range(x: np.ndarray, w2: np.ndarray, true: float) -> float:
     """The bound of one component for inputs and weights up to 1e6, steps 1e-9 to 10, pre-activations up to 1e4.
 
-    The same as for ordinary networks, and what the rounding of pre-activations does, before a parameter is shifted
-    and after: tests/reliability/rounding.py tries that out. ``by_loop``: the rounding of two losses, for the loop.
+    To it comes what the rounding of pre-activations does, which depends on the network: tests/reliability/rounding.py
+    tries that out.
     """
-    return float(central_difference(x, true)) + by_loop + rounding
+    return 1e-14 * max(1.0, float(np.abs(x).max())) * max(1.0, float(np.abs(w2).max()), abs(true))

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from test_central_difference import OUTPUTS, TARGETS, targets
 
 import secant
-from test_central_difference import OUTPUTS, TARGETS, targets
 
 LARGEST_INPUT = 1e6
 LARGEST_PRE_ACTIVATION = 1e4
@@ -98,10 +98,14 @@ def far_logits(rng: np.random.RandomState) -> Case:
 
 
 def common_logits(rng: np.random.RandomState) -> Case:
-    """Hidden units that leave saturation and move all logits by nearly the same large amount."""
-    case = saturated_hidden(rng)
-    case.output = OUTPUTS[rng.randint(2)]
-    case.params["W2"] += signed(rng, 1, 1e6, (len(case.params["W2"]), 1))
+    """Hidden units that move all logits by nearly the same large amount."""
+    case = saturated_hidden(rng) if rng.randint(2) else small(rng)
+    w2 = case.params["W2"]
+    w2 *= log_uniform(rng, 1e-4, 1)
+    w2 += signed(rng, 1, 1e6, (len(w2), 1))
+    case.params["b2"] -= (
+        rng.randint(2) * (secant.sigmoid(case.x[0] @ case.params["W1"] + case.params["b1"]) @ w2).mean()
+    )
     return case
 
 

@@ -1,13 +1,13 @@
 """Random networks of any size of number: no component of a gradient is further from mpmath than the contract says."""
 
 import numpy as np
+from networks import KNOWN, Case, draw
+from outcome import Outcome
+from rounding import Rounding
 
 import bounds
 import oracles
 import secant
-from networks import KNOWN, Case, draw
-from outcome import Outcome
-from rounding import Rounded
 from secant.backends import BACKENDS
 
 PROMISE = "Central differences are within the contract's bound of the exact ones (mpmath, 60 digits); none is NaN."
@@ -21,7 +21,7 @@ class Truth:
     def __init__(self, case: Case):
         self.case = case
         self.network = oracles.Network(case.params, case.x, case.t, case.output)
-        self.rounded = Rounded(case, self.network)
+        self.effect = Rounding(case, self.network)
         self.h = oracles.mp.mpf(case.h)
         self.scale = 2 * self.h * len(case.x)
         self.losses = {
@@ -35,25 +35,22 @@ class Truth:
     def share_of_bound(self, where: tuple, got: float, by_loop: bool) -> float:
         """The error of a component as a share of what is allowed. Rounding is tried out where it has to be."""
         error = abs(got - self.exact[where])
-        loss = float(max(self.losses[where])) / len(self.case.x)
-        loop = bounds.numpy_loop(loss, self.case.h) if by_loop else 0.0
-        allowed = bounds.wide_range(self.case.x, self.exact[where], 0.0, loop)
+        allowed = bounds.wide_range(self.case.x, self.case.params["W2"], self.exact[where])
+        if by_loop:
+            allowed += bounds.numpy_loop(float(max(self.losses[where])) / len(self.case.x), self.case.h)
         if error > allowed:
             allowed += self.rounding(where, by_loop)
         return np.inf if np.isnan(error) else float(error / allowed)
 
     def rounding(self, where: tuple, by_loop: bool) -> float:
-        """What rounded pre-activations do to the changes of the loss, up and down; or, in the loop, to both losses."""
+        """What rounding does to the changes of the loss, up and down; or, in the loop, to both losses."""
         if (where, by_loop) not in self.tried_out:
             self.tried_out[where, by_loop] = self.try_out(where, by_loop)
         return self.tried_out[where, by_loop]
 
     def try_out(self, where: tuple, by_loop: bool) -> float:
-        effects = (
-            self.rounded.effect(lambda net, s=shift: net.perturbed_loss(*where, s) - (0 if by_loop else net.total))
-            for shift in (self.h, -self.h)
-        )
-        return sum(effects) / float(self.scale)
+        effect = self.effect.of_loss if by_loop else self.effect.of_change
+        return float(sum(effect(where, shift) for shift in (self.h, -self.h)) / self.scale)
 
 
 def share_of_bound(truth: Truth, backend: str, method: str) -> float:
