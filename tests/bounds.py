@@ -40,3 +40,12 @@ def central_difference(x: np.ndarray, true: np.ndarray | float) -> np.ndarray:
 def numpy_loop(loss: float, h: float) -> float:
     """The rounding error of two losses subtracted and divided by 2h: what the plain loop itself is good for."""
     return 8 * EPS * max(1.0, loss) / h
+
+
+def wide_range(x: np.ndarray, w2: np.ndarray, true: float) -> float:
+    """The bound of one component for inputs and weights up to 1e6, steps 1e-9 to 10, pre-activations up to 1e4.
+
+    To it comes what the rounding of pre-activations does, which depends on the network: tests/reliability/rounding.py
+    tries that out.
+    """
+    return 1e-14 * max(1.0, float(np.abs(x).max())) * max(1.0, float(np.abs(w2).max()), abs(true))

@@ -63,8 +63,13 @@ class Network:
         y = softmax([self.activation(a) for a in a2])
         return -mp.fsum(t * mp.log(v + mp.mpf(1e-7)) for t, v in zip(self.t[n], y, strict=True) if t)
 
+    @cached_property
+    def total(self) -> mpmath.mpf:
+        """The loss, times N."""
+        return mp.fsum(self.sample_loss(n, a2) for n, a2 in enumerate(self.a2))
+
     def loss(self) -> mpmath.mpf:
-        return mp.fsum(self.sample_loss(n, a2) for n, a2 in enumerate(self.a2)) / len(self.x)
+        return self.total / len(self.x)
 
     def perturbed_loss(self, name: str, index: tuple, shift: mpmath.mpf) -> mpmath.mpf:
         """The loss with ``shift`` added to one parameter, times N."""

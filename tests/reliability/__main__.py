@@ -1,0 +1,83 @@
+"""Measure how reliable Secant is, and write docs/reliability.md.
+
+    python tests/reliability [--quick] [--only NAME] [--output PAGE]
+
+Rows that are not measured are kept, from the JSON beside the page.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from launching import HERE, measured
+from outcome import Outcome, joined
+from page import machine, page
+from rows import ROWS, part
+
+PAGE = HERE.parent.parent / "docs" / "reliability.md"
+AT_A_TIME = 2
+PARTS = 4  # of a row, for each that runs at a time
+LONGEST = 7200  # seconds of a part
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few minutes; prints, if there is no --output")
+    parser.add_argument("--only", choices=ROWS, metavar="NAME", help=f"one row: {', '.join(ROWS)}")
+    parser.add_argument("--output", type=Path, metavar="PAGE", help="where to write (default: docs/reliability.md)")
+    options = parser.parse_args()
+    output = options.output or (None if options.quick else PAGE)
+    done: dict[str, Any] = {}
+    for name in [options.only] if options.only else ROWS:
+        done[name] = row(name, options.quick)
+        if output:
+            write(output, done)
+    if not output:
+        print(page(done))
+    sys.exit(any(part["failed"] for row in done.values() for part in row["outcome"]["details"].values()))
+
+
+def row(name: str, quick: bool) -> dict[str, Any]:
+    """Measure a promise, and say when, where and of what."""
+    start, outcome = time.monotonic(), measure(name, quick)
+    outcome.command = f"python tests/reliability --only {name}"
+    seconds = time.monotonic() - start
+    print(f"{name}: {outcome.tried:,} {outcome.unit}, {outcome.failed} failed, {seconds:.0f} s", file=sys.stderr)
+    date = time.strftime("%Y-%m-%d")
+    return {"date": date, "commit": commit(), "machine": machine(), "seconds": seconds, "outcome": asdict(outcome)}
+
+
+def measure(name: str, quick: bool) -> Outcome:
+    """All trials of a row, in parts, each of which has a process and a seed of its own."""
+    trials, together = ROWS[name].quick if quick else ROWS[name].full, ROWS[name].together
+    count = min(trials, AT_A_TIME * PARTS) if together else 1
+    shares = [trials // count + (i < trials % count) for i in range(count)]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        parts = pool.map(lambda seed: measured(part, name, shares[seed], seed, timeout=LONGEST), range(count))
+        return joined(parts)
+
+
+def write(output: Path, done: dict[str, Any]) -> None:
+    """The page, and all that was measured beside it; of rows that were not, what was there."""
+    beside = output.with_suffix(".json")
+    before = json.loads(beside.read_text()) if beside.exists() else {}
+    rows = {name: (before | done)[name] for name in ROWS if name in before | done}
+    beside.write_text(json.dumps(rows, indent=1) + "\n")
+    output.write_text(page(rows), encoding="utf-8")
+
+
+def commit() -> str:
+    found = subprocess.run(
+        ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True
+    )
+    return found.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    main()

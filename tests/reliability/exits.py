@@ -1,0 +1,75 @@
+"""The interpreter exits, or Ctrl-C ends it, while a daemon thread computes in a backend."""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+
+from calls import KINDS, prepared
+from launching import command, environment, launch
+from outcome import Outcome
+
+PROMISE = (
+    "A program may end while a daemon thread computes: exit code 0, nothing on stderr; and Ctrl-C while it waits for "
+    "that thread ends it by KeyboardInterrupt."
+)
+MOST_SECONDS = 0.05
+BY_CTRL_C = (-signal.SIGINT, 128 + signal.SIGINT, 1)
+
+
+def begin(backend: str, call: str) -> threading.Thread:
+    """Start a daemon thread that computes, and return once it does."""
+    work, begun = prepared(backend, call), threading.Event()
+
+    def loop() -> None:
+        begun.set()
+        while True:
+            work()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    begun.wait()
+    return thread
+
+
+def leave(backend: str, call: str, seconds: str) -> None:
+    begin(backend, call)
+    time.sleep(float(seconds))
+
+
+def wait(backend: str, call: str) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell has set
+    thread = begin(backend, call)
+    print("begun", flush=True)
+    thread.join()
+
+
+def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
+    """The exit code and stderr of a process that waits for its thread, and gets Ctrl-C after a while."""
+    with subprocess.Popen(
+        command(wait, backend, call), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            process.stdout.readline()
+            time.sleep(seconds)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    return process.returncode, errors
+
+
+def run(trials: int, seed: int) -> Outcome:
+    """As many exits, and as many Ctrl-C, of each call in each backend."""
+    outcome, rng = Outcome(PROMISE, "exits"), random.Random(seed)
+    for _ in range(trials):
+        for backend, call in KINDS:
+            done = launch(leave, backend, call, rng.uniform(0, MOST_SECONDS))
+            bad = (done.returncode, done.stderr) != (0, "")
+            outcome.add(f"{backend}, {call}: exit", bad, example=f"{done.returncode}: {done.stderr[-300:]}")
+            code, errors = interrupted(backend, call, rng.uniform(0, MOST_SECONDS))
+            bad = code not in BY_CTRL_C or not errors.endswith("KeyboardInterrupt\n")
+            outcome.add(f"{backend}, {call}: Ctrl-C", bad, example=f"{code}: {errors[-300:]}")
+            outcome.tried += 2
+    return outcome

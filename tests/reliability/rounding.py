@@ -1,0 +1,67 @@
+"""What the rounding of pre-activations does to a central difference: the part of the contract that is no formula.
+
+A pre-activation is a sum of products, each rounded. So a1[n,j] may be off by (I+1) eps (sum |x w| + |b|), and a2[n,k]
+by (H+1) eps (sum |z w| + |b|), whatever the sums come to. What that does to a loss depends on the network, so it is
+tried out, in many digits.
+"""
+
+from copy import copy
+from functools import cached_property
+
+import mpmath
+import numpy as np
+from networks import Case
+
+import bounds
+import oracles
+
+SIGNS = (1, -1)
+
+
+class Rounding:
+    """The effect of rounding on the losses, times N, of a network one of whose parameters is shifted."""
+
+    def __init__(self, case: Case, truth: oracles.Network):
+        self.case, self.truth = case, truth
+
+    def of_change(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+        """On the change of the loss: a pre-activation is rounded once, and is the same before and after the shift."""
+        return self.sum_of_effects(lambda net: net.perturbed_loss(*where, shift) - net.total)
+
+    def of_loss(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+        """On the loss itself: the loop rounds all anew for each."""
+        return self.sum_of_effects(lambda net: net.perturbed_loss(*where, shift))
+
+    def sum_of_effects(self, quantity) -> mpmath.mpf:
+        exact = quantity(self.truth)
+        return sum(max(abs(quantity(net) - exact) for net in pair) for pair in self.pairs)
+
+    @cached_property
+    def pairs(self) -> list[list[oracles.Network]]:
+        """For each pre-activation, the networks that this one becomes when it is rounded up or down."""
+        return [
+            [nudged(self.truth, layer, index, sign * by) for sign in SIGNS]
+            for layer, errors in self.errors().items()
+            for index, by in np.ndenumerate(errors)
+        ]
+
+    def errors(self) -> dict[str, np.ndarray]:
+        """How far each pre-activation may be off: (N, H) and (N, O)."""
+        p, x, z = self.case.params, np.abs(self.case.x), np.array(self.truth.z1, float)
+        return {
+            "a1": (len(p["W1"]) + 1) * bounds.EPS * (x @ np.abs(p["W1"]) + np.abs(p["b1"])),
+            "a2": (len(p["W2"]) + 1) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"])),
+        }
+
+
+def nudged(network: oracles.Network, layer: str, index: tuple[int, ...], by: float) -> oracles.Network:
+    """The same network with one pre-activation changed, and what follows from it computed anew."""
+    n, unit = index
+    other = copy(network)
+    other.__dict__.pop("total", None)
+    rows = [list(row) for row in getattr(network, layer)]
+    rows[n][unit] += oracles.mp.mpf(by)
+    setattr(other, layer, rows)
+    if layer == "a1":
+        del other.z1, other.a2
+    return other

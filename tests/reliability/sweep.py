@@ -1,0 +1,85 @@
+"""Random networks of any size of number: no component of a gradient is further from mpmath than the contract says."""
+
+import numpy as np
+from networks import KNOWN, Case, draw
+from outcome import Outcome
+from rounding import Rounding
+
+import bounds
+import oracles
+import secant
+from secant.backends import BACKENDS
+
+PROMISE = "Central differences are within the contract's bound of the exact ones (mpmath, 60 digits); none is NaN."
+DIGITS = 60
+METHODS = ("direct", "auto")
+
+
+class Truth:
+    """The exact central differences of a network, and how far a result may be from them."""
+
+    def __init__(self, case: Case):
+        self.case = case
+        self.network = oracles.Network(case.params, case.x, case.t, case.output)
+        self.effect = Rounding(case, self.network)
+        self.h = oracles.mp.mpf(case.h)
+        self.scale = 2 * self.h * len(case.x)
+        self.losses = {
+            (name, index): [self.network.perturbed_loss(name, index, shift) for shift in (self.h, -self.h)]
+            for name, param in case.params.items()
+            for index in np.ndindex(param.shape)
+        }
+        self.tried_out: dict[tuple, float] = {}
+        self.exact = {where: float((above - below) / self.scale) for where, (above, below) in self.losses.items()}
+
+    def share_of_bound(self, where: tuple, got: float, by_loop: bool) -> float:
+        """The error of a component as a share of what is allowed. Rounding is tried out where it has to be."""
+        error = abs(got - self.exact[where])
+        allowed = bounds.wide_range(self.case.x, self.case.params["W2"], self.exact[where])
+        if by_loop:
+            allowed += bounds.numpy_loop(float(max(self.losses[where])) / len(self.case.x), self.case.h)
+        if error > allowed:
+            allowed += self.rounding(where, by_loop)
+        return np.inf if np.isnan(error) else float(error / allowed)
+
+    def rounding(self, where: tuple, by_loop: bool) -> float:
+        """What rounding does to the changes of the loss, up and down; or, in the loop, to both losses."""
+        if (where, by_loop) not in self.tried_out:
+            self.tried_out[where, by_loop] = self.try_out(where, by_loop)
+        return self.tried_out[where, by_loop]
+
+    def try_out(self, where: tuple, by_loop: bool) -> float:
+        effect = self.effect.of_loss if by_loop else self.effect.of_change
+        return float(sum(effect(where, shift) for shift in (self.h, -self.h)) / self.scale)
+
+
+def share_of_bound(truth: Truth, backend: str, method: str) -> float:
+    """The largest of all components."""
+    case = truth.case
+    try:
+        with secant.use_backend(backend), np.errstate(all="ignore"):
+            got, info = case.net.numerical_gradient(case.x, case.t, h=case.h, method=method, return_info=True)
+    except secant.SecantError:  # finite arguments: so there is a NaN
+        return np.inf
+    by_loop = backend == "numpy" and info.method != "series"
+    return max(truth.share_of_bound((name, i), got[name][i], by_loop) for name, i in truth.exact)
+
+
+def check(case: Case, outcome: Outcome) -> None:
+    truth = Truth(case)
+    for backend in BACKENDS:
+        for method in METHODS:
+            share = share_of_bound(truth, backend, method)
+            outcome.add(f"{backend}, {method}: {case.kind}", not share <= 1, share, f"{share:.3g} of the bound: {case}")
+    outcome.tried += 1
+
+
+def run(trials: int, seed: int) -> Outcome:
+    outcome = Outcome(PROMISE, "networks")
+    rng = np.random.RandomState(seed)
+    with oracles.mp.workdps(DIGITS):
+        for case in KNOWN.values():
+            check(case, outcome)
+        for _ in range(trials):
+            check(draw(rng), outcome)
+    return outcome

@@ -1,0 +1,40 @@
+"""A few trials of each promise of docs/reliability.md. `python tests/reliability` makes all of them."""
+
+import importlib.util
+import sys
+
+import pytest
+from launching import measured
+from networks import KNOWN
+from outcome import Outcome
+from rows import ROWS, part
+from sweep import check
+
+import oracles
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="signals, forks and limits as Linux has them"),
+    pytest.mark.skipif(
+        not all(map(importlib.util.find_spec, ("secant._core", "numba"))), reason="a backend is not installed"
+    ),
+]
+PATIENCE = 10
+"""On a busy machine Ctrl-C may wait so many times longer than promised. The page is measured on one that is not."""
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_slice(name):
+    outcome = measured(part, name, ROWS[name].slice, 12345)
+    assert outcome.tried > 0
+    if name == "latency" and outcome.worst is not None:
+        assert outcome.worst <= PATIENCE, outcome.examples
+    else:
+        assert outcome.failed == 0, outcome.examples
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_what_was_once_computed_wrong(name):
+    outcome = Outcome("", "")
+    with oracles.mp.workdps(60):
+        check(KNOWN[name], outcome)
+    assert outcome.failed == 0, outcome.examples

@@ -1,0 +1,20 @@
+"""The bound of what a series leaves out is never below what it leaves out: the cases of the contract's test."""
+
+import numpy as np
+from outcome import Outcome
+from test_truncation import accepted, networks
+
+import secant
+
+PROMISE = "The truncation bound that `return_info` reports is never below what the series left out."
+BACKENDS = ("cpp", "numba")  # whose direct method is not the loop
+
+
+def run(trials: int, seed: int) -> Outcome:
+    outcome = Outcome(PROMISE, "networks")
+    for backend in BACKENDS:
+        with secant.use_backend(backend):
+            for case in accepted(np.random.RandomState(seed), networks(), trials):
+                outcome.add(f"{backend}, order {case.info.order}", case.share > 1, case.share, str(case))
+                outcome.tried += 1
+    return outcome
