@@ -49,7 +49,7 @@ def measure(effort: Effort) -> Costs:
 
 def memory_of_training() -> float:
     """Megabytes at the most of `secant train`, which this process becomes."""
-    from secant.cli import app
+    from secant.cli.app import app
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         app(["train", "--iters", "1000"], standalone_mode=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import secant
 from cases import Data
-from secant.descent import descent
+from secant.training.descent import descent
 
 RATE, H, EPSILON = 0.1, 1e-4, 1e-7
 KEYS = ("W1", "b1", "W2", "b2")

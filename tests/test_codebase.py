@@ -12,18 +12,18 @@ import secant
 ROOT = Path(__file__).parent.parent
 PYTHON = sorted((ROOT / "python").rglob("*.py"))
 CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
-LAYERS = [  # each may import what stands below it
+LAYERS = [  # by folder; each may import what stands below it
     {"__main__", "cli"},
-    {"benchmarks", "config", "training"},
-    {"descent"},
-    {"history", "network", "progress", "sampling", "simple_net"},
-    {"checkpoint", "datasets", "differentiation", "functions", "plots"},
-    {"backends", "files", "idx", "randomness"},
-    {"validation"},
-    {"console", "errors", "interrupts", "pixels", "startup"},
+    {"training"},
+    {"networks"},
+    {"functions"},
+    {"backends"},
+    {"datasets", "differentiation"},
+    {"_common"},
+    {"_startup", "errors"},
 ]
 LONGEST = 300
-LONGER = {"network.py": "one public class, half of it documentation"}
+LONGER = {"two_layer.py": "one public class, half of it documentation"}
 
 
 def layer(module: str) -> int:
@@ -47,19 +47,19 @@ def test_imports_point_one_way(path):
         return
     own = layer(".".join(parts))
     for name in imports_of(path):
-        if name.startswith("secant.") and not name.startswith("secant._"):
+        if name.startswith("secant.") and name != "secant._core":
             assert layer(name) >= own, f"{'.'.join(parts)} imports {name}"
 
 
 @pytest.mark.parametrize("path", PYTHON + CPP, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_are_short(path):
-    assert (len(path.read_text().splitlines()) > LONGEST) == (path.name in LONGER)
+    assert path.name in LONGER or len(path.read_text().splitlines()) <= LONGEST
 
 
 def test_only_the_bindings_know_python_and_only_one_file_knows_openmp():
     for path in CPP:
         text = path.read_text()
-        assert ("py::" in text) == (path.parent.name == "bindings"), path
+        assert ("pybind11" in text) == (path.parent.name == "bindings"), path
         assert ("#include <omp.h>" in text) == (path.name == "parallel.hpp"), path
 
 

@@ -5,17 +5,17 @@
 >>> grads = net.numerical_gradient(x_batch, t_batch)
 """
 
-from secant import startup as _startup  # noqa: F401 - before all that takes time
+from secant import _startup  # noqa: F401 - before all that takes time
 
 # isort: split
 from importlib.metadata import version as _version
 
 from secant.backends import set_backend, use_backend
 from secant.backends.base import GradientInfo
-from secant.config import show_config
-from secant.datasets import load_mnist
-from secant.differentiation import (
-    gradient_descent,
+from secant.backends.configuration import show_config
+from secant.datasets.mnist import load_mnist
+from secant.differentiation.descent import gradient_descent
+from secant.differentiation.gradient import (
     numerical_diff,
     numerical_gradient,
     numerical_gradient_1d,
@@ -42,11 +42,11 @@ from secant.functions import (
     to_labels,
     to_one_hot,
 )
-from secant.history import History
-from secant.network import TwoLayerNet
-from secant.sampling import epoch_batches, sample_with_replacement
-from secant.simple_net import SimpleNet
-from secant.training import train
+from secant.networks.simple import SimpleNet
+from secant.networks.two_layer import TwoLayerNet
+from secant.training.history import History
+from secant.training.loop import train
+from secant.training.sampling import epoch_batches, sample_with_replacement
 
 __version__ = _version("secant")
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from secant import validation
+from secant._common import validation
+from secant._common.validation import Floats
 from secant.backends import get_backend
 from secant.backends.base import Backend
 from secant.errors import ShapeError, ValueRangeError
-from secant.validation import Floats
 
 
 def step_function(x: ArrayLike) -> NDArray[np.int64]:

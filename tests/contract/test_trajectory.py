@@ -12,7 +12,8 @@ import pytest
 import bounds
 import cases
 import secant
-from secant import descent, training
+from secant.training import descent
+from secant.training import loop as training
 
 LEARNING_RATE = 0.1
 

@@ -14,7 +14,7 @@ import numpy as np
 from outcome import Outcome
 
 import secant
-from secant import idx
+from secant.datasets import idx
 
 PROMISE = "A damaged file is refused by secant.DataError, or loads to something valid; and it is left as it is."
 

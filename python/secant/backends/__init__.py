@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import cast
 
+from secant._common.validation import one_of
 from secant.backends.base import Backend
-from secant.validation import one_of
 
 BACKENDS = ("cpp", "numba", "numpy")
 """Their names, in the order of preference."""

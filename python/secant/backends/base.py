@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
+from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError
-from secant.pixels import Rows
-from secant.validation import Floats
 
 OutputActivation = Literal["sigmoid", "identity"]
 Method = Literal["auto", "series", "direct"]

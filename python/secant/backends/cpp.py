@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
+from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
-from secant.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
-from secant.validation import Floats
+from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 
 name = "cpp"
 finds_non_finite = True

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined
 from secant.backends.numba.elementary import as_bits
 from secant.backends.numba.jets import LENGTH
@@ -25,7 +26,6 @@ from secant.backends.numba.series import (
     ratio,
 )
 from secant.backends.numpy.forward import LOG_OFFSET
-from secant.validation import Floats
 
 _FEW_TERMS, _MOST_TERMS = 4, 8
 _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, _MOST_TERMS + 1)])

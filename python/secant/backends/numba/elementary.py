@@ -5,8 +5,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined, intrinsic
-from secant.validation import Floats
 
 # ln 2 in two parts; the first has 32 significant bits, so its product with an exponent is exact (fdlibm, e_exp.c).
 _LN2_HIGH = 6.93147180369123816490e-01

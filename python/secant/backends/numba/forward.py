@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import Parameters
 from secant.backends.numba import elementary
 from secant.backends.numba.compilation import kernel
@@ -15,7 +16,6 @@ from secant.backends.numba.packs import aligned
 from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
 from secant.backends.numba.rows import Rows, find_rows
 from secant.backends.numpy.forward import LOG_OFFSET
-from secant.validation import Floats
 
 _ROWS_A_TASK = 8
 _BLOCK_ROWS = 1024

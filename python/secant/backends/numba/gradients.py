@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.backends.numba.jets import LENGTH
 from secant.backends.numba.layers import Network, network
@@ -22,7 +23,6 @@ from secant.backends.numba.tasks import (
     make_samples,
     make_state,
 )
-from secant.validation import Floats
 
 ORDERS = {"auto": AUTO, "series": SERIES, "direct": DIRECT, "derivative": DERIVATIVE}
 

@@ -6,9 +6,9 @@ rows.
 
 from typing import Any
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined
 from secant.backends.numba.packs import broadcast, load, store
-from secant.validation import Floats
 
 LENGTH = 10
 """The rows that a series takes: K is 9 at most, and row 0 stays empty."""

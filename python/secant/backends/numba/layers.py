@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.elementary import sigmoid, softmax_row
 from secant.backends.numba.packs import LANES, aligned, broadcast, load, pad, pairs, store
 from secant.backends.numba.rows import Rows
 from secant.backends.numpy.forward import LOG_OFFSET
-from secant.validation import Floats
 
 HIDDEN_ROWS, OUTPUT_ROWS = 7, 17
 Z, ZC, Y = 0, 1, 7

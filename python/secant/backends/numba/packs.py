@@ -12,8 +12,8 @@ from numba import types
 from numba.extending import models, overload, register_model
 from numba.np.arrayobj import make_array
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined, intrinsic
-from secant.validation import Floats
 
 LANES = 8
 

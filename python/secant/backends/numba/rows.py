@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.elementary import as_bits, from_bits
 from secant.backends.numba.packs import LANES, nonzeros
 from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
-from secant.validation import Floats
 
 TURN = 112
 """So many inputs are worked on at a time: their weights, in and out of the cache together."""

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.numba import jets
 from secant.backends.numba.compilation import inlined
 from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, ZC, Network, Y, Z
 from secant.backends.numba.packs import LANES, broadcast, load, pairs, store
 from secant.backends.numba.rows import TURN, Rows
 from secant.backends.numpy.forward import LOG_OFFSET
-from secant.validation import Floats
 
 ODD = 2
 """Row ODD + m // 2 of a sample has the odd coefficients of s^m, of the units of a layer."""

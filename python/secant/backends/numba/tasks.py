@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.numba.compilation import inlined, kernel
 from secant.backends.numba.direct import Scratch, add_directly, make_scratch, terms_needed
 from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, Network, Y, forward, loss_row
@@ -29,7 +30,6 @@ from secant.backends.numba.series import (
     grow,
 )
 from secant.backends.numpy import bound
-from secant.validation import Floats
 
 AUTO, SERIES, DIRECT, DERIVATIVE = -2, -1, 0, 1
 """The order of the series; AUTO and SERIES take what is proven, and SERIES refuses samples where nothing is."""

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.interrupts import held_interrupts
+from secant._common.validation import Floats
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import kernel
 from secant.backends.numba.forward import cross_entropy, predict_rows
@@ -22,8 +24,6 @@ from secant.backends.numba.tasks import (
     make_samples,
     make_state,
 )
-from secant.interrupts import held_interrupts
-from secant.validation import Floats
 
 _MOST_INPUTS, _MOST_ITERATIONS = 2**20, 2**11
 """That a call takes: memory is bounded, and Ctrl-C does not wait long."""

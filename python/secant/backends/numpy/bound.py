@@ -5,7 +5,7 @@ Scalar code, and each function by itself: the Numba backend compiles these very 
 
 import math
 
-from secant.validation import Floats
+from secant._common.validation import Floats
 
 ORDERS = (3, 5, 7, 9)
 DISCS = 16

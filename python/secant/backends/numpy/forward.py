@@ -5,9 +5,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import Parameters
-from secant.pixels import NormalizedPixels, Rows
-from secant.validation import Floats
+from secant.datasets.pixels import NormalizedPixels, Rows
 
 LOG_OFFSET = 1e-7
 """Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.backends.numpy.bound import DISCS, fill_discs, proven_order
-from secant.backends.numpy.central_difference import central_difference
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.series import summed_series
-from secant.validation import Floats
+from secant.differentiation.central_difference import central_difference
 
 _BLOCK_ELEMENTS = 2**17
 """No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""

@@ -6,7 +6,7 @@ equation of what it computes, power by power.
 
 import numpy as np
 
-from secant.validation import Floats
+from secant._common.validation import Floats
 
 
 def variable(shape: tuple[int, ...], order: int) -> Floats:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Floats
 from secant.backends.base import Gradients, Parameters
 from secant.backends.numpy import jets
 from secant.backends.numpy.forward import LOG_OFFSET, sigmoid, softmax
-from secant.validation import Floats
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.interrupts import held_interrupts
 from secant.backends.base import Parameters
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.gradients import gradient, numerical_gradient
-from secant.interrupts import held_interrupts
 
 
 def train(

@@ -1,0 +1,1 @@
+"""What several rooms share: checks of arguments, files, random numbers, held signals."""

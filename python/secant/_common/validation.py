@@ -1,0 +1,159 @@
+"""What the public functions check of their arguments, in one place, so that every backend raises the same errors."""
+
+import math
+import numbers
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant.errors import DTypeError, ShapeError, ValueRangeError
+
+Floats = NDArray[np.float64]
+_SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
+
+
+def positive_int(name: str, value: Any) -> int:
+    """A whole number of at least 1, as an int."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise DTypeError(f"{name} must be a whole number, got {value!r}")
+    if number < 1:
+        raise ValueRangeError(f"{name} must be at least 1, got {value!r}")
+    if number > sys.maxsize:
+        raise ValueRangeError(f"{name} must be at most {sys.maxsize}, got {value!r}")
+    return number
+
+
+@contextmanager
+def in_memory(**sizes: int) -> Iterator[None]:
+    """Name the largest of the sizes if arrays that are made in a ``with`` block are too large."""
+    try:
+        yield
+    except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more bytes than an address can count
+        name = max(sizes, key=lambda name: sizes[name])
+        raise ValueRangeError(f"{name} must be small enough for memory, got {sizes[name]}") from error
+
+
+def thread_count(n_threads: int | None) -> int:
+    """0 leaves it to the backend; more than any machine has would not fit the core's int."""
+    return 0 if n_threads is None else min(positive_int("n_threads", n_threads), 2**15)
+
+
+def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
+    """A finite real number greater than ``above``, as a float."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise DTypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and number > above):
+        wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
+        raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
+    return number
+
+
+def step(h: Any) -> float:
+    """The step of a central difference, as a float that can be divided by."""
+    number = finite_number("h", h, above=0)
+    if number < _SMALLEST_STEP:
+        raise ValueRangeError(f"h must be at least {_SMALLEST_STEP:g}, got {number:g}")
+    return number
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of a closed set of names."""
+    if not (isinstance(value, str) and value in choices):
+        raise ValueRangeError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
+    """An array of any real dtype, as it is; a list becomes one."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{name} must be a regular array, got rows of different lengths") from None
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
+    return array
+
+
+def float_array(name: str, value: ArrayLike) -> Floats:
+    """A C-contiguous float64 array: the same one where it is that already, else a copy."""
+    if type(value) is np.ndarray and value.dtype == np.float64 and value.flags.c_contiguous and value.flags.aligned:
+        return value
+    return as_float64(real_array(name, value))
+
+
+def as_float64(array: NDArray[Any]) -> Floats:
+    """The array as C-contiguous float64; what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore") if array.dtype.itemsize > 8 else nullcontext():
+        return in_order(np.asarray(array, dtype=np.float64))
+
+
+def in_order(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, C-contiguous and aligned: the same one where it is that already, else a copy."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether no element is NaN or infinite."""
+    return bool(np.isfinite(array).all())
+
+
+def require_finite(name: str, array: NDArray[Any], check: Callable[[NDArray[Any]], bool] = all_finite) -> None:
+    """Raise the error that names the first element which is NaN or infinite."""
+    if not check(array):
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueRangeError(f"{name} must be finite, got {array[first]} at {first}")
+
+
+def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> NDArray[Any]:
+    """Check targets: labels (N,) come back as int64, one-hot or soft targets (N, O) as float64.
+
+    ``single``: the targets of one sample, either a label or ``classes`` weights.
+    """
+    array = real_array("t", t)
+    if single and array.shape in ((), (classes,)):
+        array = array[np.newaxis]
+    if array.ndim == 2 and array.shape[1] != classes:
+        hint = ": give labels as (N,)" if array.shape[1] == 1 else ""
+        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}{hint}")
+    if array.ndim not in (1, 2):
+        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}")
+    if array.shape[0] != rows:
+        raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
+    if array.ndim == 1:
+        return labels(array, classes)
+    return as_float64(array)
+
+
+def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray[np.int64]:
+    """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
+    limit = 2**63 if classes is None else classes
+    as_int64 = in_order(np.asarray(array, dtype=np.int64))
+    if as_int64.view(np.uint64).max(initial=0) >= limit:  # one pass: a negative label is huge without its sign
+        bad = array[(array < 0) | (array >= limit)][0]
+        wanted = "of at least 0" if classes is None else f"from 0 to {classes - 1}"
+        raise ValueRangeError(f"{name} must hold class labels {wanted}, got {bad}")
+    return as_int64
+
+
+def require_weights(name: str, array: NDArray[Any]) -> None:
+    """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
+    require_finite(name, array)
+    if array.min() < 0:
+        raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")

@@ -1,0 +1,1 @@
+"""The command ``secant``: one file a command."""

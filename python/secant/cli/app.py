@@ -1,0 +1,76 @@
+"""The command ``secant``. An error that Secant raises on purpose is one line, not a traceback."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import secant
+from secant._startup import INTERRUPTED, interruptible
+from secant.cli.bench import bench
+from secant.cli.console import note, say, steady
+from secant.cli.train import train
+from secant.errors import SecantError
+
+
+class _Commands(TyperGroup):
+    """The commands, whose errors are reported and turned into exit codes here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            with interruptible():
+                return super().invoke(ctx)
+        except (SecantError, ImportError) as error:  # ImportError: a backend that is there and does not work
+            note(f"error: {error}")
+            raise typer.Exit(1) from error
+        except MemoryError as error:
+            note(f"error: there is not enough memory: {error or 'take a smaller --batch or --hidden'}")
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            note("interrupted")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    output, code = steady("stdout"), None
+    steady("stderr")
+    try:
+        app(prog_name="secant")
+    except SystemExit as end:
+        code = end.code
+    output.flush()
+    if output.failure is not None:
+        note(f"error: standard output could not be written: {output.failure.strerror or output.failure}.")
+        code = code or 1
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"secant {secant.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _secant(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Numerical gradients of a two-layer network, from a compiled core."""
+
+
+@app.command()
+def config() -> None:
+    """Show versions, the compiler, the instruction set and the number of threads."""
+    secant.show_config()
+
+
+app.command()(bench)
+app.command()(train)

@@ -1,0 +1,218 @@
+"""The command ``secant train``: the chapter's training run, without a line of Python.
+
+Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
+if one of the files fails, or standard output.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, cast, get_args
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+import secant
+from secant._common.files import may_wait, require_writable
+from secant._common.interrupts import held_interrupts
+from secant._startup import INTERRUPTED
+from secant.backends import BACKENDS, get_backend
+from secant.backends.base import Method, OutputActivation
+from secant.cli.console import note, say
+from secant.datasets.idx import CLASSES, SIDE
+from secant.datasets.pixels import NormalizedPixels
+from secant.errors import DataError, DownloadError, SecantError
+from secant.networks.two_layer import TwoLayerNet
+from secant.training.history import History
+from secant.training.loop import GradientKind
+from secant.training.loop import train as train_network
+from secant.training.plots import figure_format
+from secant.training.sampling import Sampling
+
+_Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test
+
+
+class _Outputs(NamedTuple):
+    """Where the results of a run go: nowhere, if None."""
+
+    save: Path | None
+    history: Path | None
+    plot: Path | None
+
+
+def _choice(choices: tuple[str, ...], text: str) -> Any:
+    """Return an option that takes one of ``choices``; another one is a usage error."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, choices))}.")
+        return value
+
+    return typer.Option(metavar="|".join(choices), callback=check, help=text)
+
+
+_SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one."
+_DATA = (
+    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
+    "FOLDER: where the four files of MNIST are; a missing one is downloaded there."
+)
+
+
+def train(
+    iters: Annotated[int, typer.Option(min=1, help="Iterations, of one mini-batch each.")] = 10_000,
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Samples in a mini-batch.")] = 100,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and mini-batches.")] = 0,
+    gradient: Annotated[str, _choice(get_args(GradientKind), "Central differences, or backpropagation.")] = "numerical",
+    method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
+    h: Annotated[float, typer.Option(help="Step of central differences.")] = 1e-4,
+    sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
+    output_activation: Annotated[
+        str, _choice(get_args(OutputActivation), "What comes before the softmax.")
+    ] = "sigmoid",
+    data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER", help=_DATA)] = "auto",
+    backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what the backend would use.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the learning curves here: .png, .svg, .pdf.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write losses and accuracies here, as JSON.")
+    ] = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the network here, as .npz.")] = None,
+) -> None:
+    """Train the chapter's network on MNIST with numerical gradients.
+
+    Ctrl-C ends a run early: what was trained until then is kept.
+    """
+    if gradient == "backprop" and (method != "auto" or h != 1e-4):
+        option = f"--method {method}" if method != "auto" else f"--h {h:g}"
+        raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
+    outputs = _checked(_Outputs(save, history, plot))
+    rng = np.random.RandomState(seed)
+    activation = cast(OutputActivation, output_activation)
+    net = TwoLayerNet(SIDE * SIDE, hidden, CLASSES, output_activation=activation, rng=rng, backend=backend)
+    _train(
+        net,
+        _load(data),
+        outputs,
+        {"seed": seed, "hidden_size": hidden, "output_activation": activation, "data": data},
+        iters_num=iters,
+        batch_size=batch,
+        learning_rate=lr,
+        gradient=gradient,
+        sampling=sampling,
+        method=method,
+        h=h,
+        rng=rng,
+        n_threads=threads,
+    )
+
+
+def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
+    """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
+    record, interrupted, start = History(), False, time.perf_counter()
+    try:
+        train_network(net, *data, **hyperparameters, history=record, normalize=True)
+    except KeyboardInterrupt:
+        if not record.train_loss_list:
+            raise
+        interrupted = True
+    seconds = time.perf_counter() - start
+    record.settings |= settings | {"backend": get_backend(net.backend).name}
+    if interrupted:
+        note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
+    _keep(net, record, outputs)
+    _summarise(net, data, len(record.train_loss_list), seconds)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _summarise(net: TwoLayerNet, data: _Data, iterations: int, seconds: float) -> None:
+    x_train, t_train, x_test, t_test = data
+    say(f"iterations: {iterations}")
+    say(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
+    say(f"train accuracy: {net.accuracy(NormalizedPixels(x_train), t_train):.4f}")
+    say(f"test accuracy: {net.accuracy(NormalizedPixels(x_test), t_test):.4f}")
+
+
+def _checked(outputs: _Outputs) -> _Outputs:
+    """Return ``outputs``, if each file can be written and no two are the same."""
+    paths = [path for path in outputs if path is not None]
+    for path in paths:
+        require_writable(path)
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise typer.BadParameter("--save, --history and --plot need different files.")
+    if outputs.plot is not None:
+        figure_format(outputs.plot)
+    return outputs
+
+
+def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
+    """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile.
+
+    What waits for the reader of a pipe can be interrupted.
+    """
+    writers: tuple[Callable[[Path], object], ...] = (net.save, record.save, record.plot)
+    failures, interrupted = [], False
+    for path, write in zip(outputs, writers, strict=True):
+        if path is None:
+            continue
+        try:
+            with nullcontext() if may_wait(path) else held_interrupts():
+                write(path)
+                say(f"wrote {path}")
+        except SecantError as error:
+            failures.append(str(error))
+        except KeyboardInterrupt:
+            interrupted = True
+    if failures:
+        raise DataError(" ".join(failures))
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _load(name: str) -> _Data:
+    """Load the data that ``--data`` names."""
+    if name == "subset":
+        return _mnist(subset=True)
+    if name not in ("auto", "full"):
+        with _data_home(name):
+            return _mnist()
+    try:
+        return _mnist()
+    except DownloadError:
+        if name == "full":
+            raise
+    note(
+        "note: MNIST could not be downloaded: training on the 12,000 samples that come with Secant. For all 70,000, "
+        "connect to a network, or give a folder with the four files: --data FOLDER."
+    )
+    return _mnist(subset=True)
+
+
+def _mnist(subset: bool = False) -> _Data:
+    train_set, test_set = secant.load_mnist(
+        normalize=False, subset=subset, progress=sys.stderr is not None and sys.stderr.isatty()
+    )
+    return *train_set, *test_set
+
+
+@contextmanager
+def _data_home(name: str) -> Iterator[None]:
+    """Let `load_mnist` look in another folder."""
+    if not Path(name).is_dir():
+        raise DataError(f"--data must be auto, full, subset or a folder that exists, got {name!r}.")
+    before = os.environ.get("SECANT_DATA_HOME")
+    os.environ["SECANT_DATA_HOME"] = name
+    try:
+        yield
+    finally:
+        os.environ.pop("SECANT_DATA_HOME")
+        if before is not None:
+            os.environ["SECANT_DATA_HOME"] = before

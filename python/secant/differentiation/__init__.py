@@ -1,0 +1,1 @@
+"""Numerical differentiation of any function, and gradient descent with it."""

@@ -1,0 +1,86 @@
+"""What the methods of networks check of their arguments: samples, and the parameters themselves."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.datasets.pixels import Rows
+from secant.errors import ParamsError, ShapeError
+
+PARAM_NAMES = ("W1", "b1", "W2", "b2")
+
+
+def inputs(
+    x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool], prepare: Callable[[Any], Any] = np.asarray
+) -> tuple[NDArray[Any], bool]:
+    """Check inputs of a network: returns them as (N, I) and whether they were one sample.
+
+    uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
+    float64. `Rows`, which are finite, are prepared for the backend.
+    """
+    if isinstance(x, Rows):
+        if x.shape[1:] != (columns,):
+            raise ShapeError(f"x must have {columns} columns, got shape {x.shape}")
+        return prepare(x), False
+    array = validation.real_array("x", x)
+    single = array.ndim == 1
+    if array.ndim not in (1, 2):
+        raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {array.shape}")
+    if array.shape[-1] != columns:
+        raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
+    if array.shape[0] == 0:
+        raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
+    kept = array.dtype in (np.uint8, np.float32, np.float64)
+    array = validation.in_order(array) if kept else validation.as_float64(array)
+    validation.require_finite("x", array, check)
+    return (array[np.newaxis] if single else array), single
+
+
+def mapping(values: Any) -> Mapping[str, Any]:
+    """What can be asked for its keys."""
+    if not isinstance(values, Mapping):
+        raise ParamsError(f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}")
+    return values
+
+
+def params(values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
+
+    They are used where they lie and never converted: an update in place of a copy would be lost.
+    """
+    mapping(values)
+    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
+    (_, hidden), outputs = w1.shape, w2.shape[1]
+    for name, array, shape in (("b1", b1, (hidden,)), ("W2", w2, (hidden, outputs)), ("b2", b2, (outputs,))):
+        if array.shape != shape:
+            raise ParamsError(f"params[{name!r}] must have shape {shape}, got {array.shape}")
+    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
+        validation.require_finite(f"params[{name!r}]", array, check)
+    return w1, b1, w2, b2
+
+
+def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
+    if name not in values:
+        raise ParamsError(f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}")
+    array = values[name]
+    title = f"params[{name!r}]"
+    plain = type(array) is np.ndarray
+    if not plain and (not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)):
+        raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
+    if array.dtype != np.float64:
+        raise ParamsError(f"{title} must be float64, got {array.dtype}")
+    if array.ndim != ndim or array.size == 0:
+        raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
+    if plain and array.flags.carray:
+        return cast(Floats, array)
+    if not array.flags.c_contiguous:
+        raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
+    if not array.flags.aligned:
+        raise ParamsError(f"{title} must be aligned, got an array that is not: use its copy()")
+    if not array.flags.writeable:
+        raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
+    return np.asarray(array)  # a view without the habits of a subclass

@@ -1,0 +1,51 @@
+"""A network in a file: an .npz of plain arrays, never a pickle."""
+
+import io
+import warnings
+import zipfile
+from typing import BinaryIO, cast, get_args
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.files import AnyPath, path_text, readable, write_file
+from secant.backends.base import OutputActivation, Parameters
+from secant.errors import DataError
+from secant.networks import arguments
+from secant.networks.arguments import PARAM_NAMES
+
+LARGEST = 4 * 2**30
+"""Bytes that a file may unpack to."""
+
+
+def save(path: AnyPath, net: Parameters) -> None:
+    """Write a network, all of it or nothing."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **net._asdict())
+    write_file(path, buffer.getvalue())
+
+
+def load(path: AnyPath) -> Parameters:
+    """Read what `save` wrote, believing nothing about it."""
+    name = path_text(path)
+    try:
+        with readable(name) as file:
+            return _loaded(file)
+    except DataError:
+        raise
+    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
+        raise DataError(
+            f"{name} does not hold a network that TwoLayerNet.save wrote: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _loaded(file: BinaryIO) -> Parameters:
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
+    file.seek(0)
+    with warnings.catch_warnings(action="error", category=UserWarning), np.load(file, allow_pickle=False) as arrays:
+        activation = str(arrays["output_activation"])
+        validation.one_of("output_activation", activation, get_args(OutputActivation))
+        params = arguments.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
+    return Parameters(*params, cast(OutputActivation, activation))

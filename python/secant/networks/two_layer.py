@@ -1,0 +1,395 @@
+"""`TwoLayerNet`, the network that the chapter trains on MNIST."""
+
+import itertools
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, Self, get_args, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secant._common import validation
+from secant._common.files import AnyPath
+from secant._common.randomness import RandomSource, stream
+from secant._common.validation import Floats
+from secant.backends import get_backend
+from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
+from secant.differentiation.gradient import numerical_gradient, require_perturbable
+from secant.errors import ParamsError, UnsupportedError, ValueRangeError
+from secant.functions import cross_entropy_by
+from secant.networks import arguments, checkpoint
+from secant.networks.arguments import PARAM_NAMES
+
+
+class TwoLayerNet:
+    """A network with one hidden layer: affine, sigmoid, affine, output activation, softmax.
+
+    Parameters
+    ----------
+    input_size, hidden_size, output_size : int
+        The numbers I, H and O of units.
+    weight_init_std : float
+        The standard deviation of the initial weights. Biases start at 0.
+    output_activation : {"sigmoid", "identity"}
+        What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where the weights come from; by default NumPy's legacy global state, as in the chapter, so that
+        ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
+    backend : {"cpp", "numba", "numpy"}, optional
+        What computes; by default the backend in use at each call.
+
+    Attributes
+    ----------
+    params : dict
+        "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous float64. Update them in place, or replace them: the
+        next call sees it.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        If a size is not a whole number of at least 1, or too large for memory, or another argument is not what it must
+        be.
+
+    Examples
+    --------
+    >>> net = TwoLayerNet(784, 50, 10)
+    >>> grads = net.numerical_gradient(x, t)
+    >>> for key in net.params:
+    ...     net.params[key] -= 0.1 * grads[key]
+    """
+
+    output_activation: OutputActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    backend: str | None = None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        weight_init_std: float = 0.01,
+        *,
+        output_activation: OutputActivation = "sigmoid",
+        rng: RandomSource = None,
+        backend: str | None = None,
+    ) -> None:
+        inputs = validation.positive_int("input_size", input_size)
+        hidden = validation.positive_int("hidden_size", hidden_size)
+        outputs = validation.positive_int("output_size", output_size)
+        std = validation.finite_number("weight_init_std", weight_init_std)
+        validation.one_of("output_activation", output_activation, get_args(OutputActivation))
+        if backend is not None:
+            get_backend(backend)
+        numbers = stream(rng)
+        self.output_activation = output_activation
+        self.backend = backend
+        with validation.in_memory(input_size=inputs, hidden_size=hidden, output_size=outputs):
+            self.params: dict[str, Floats] = {
+                "W1": std * numbers.standard_normal((inputs, hidden)),
+                "b1": np.zeros(hidden),
+                "W2": std * numbers.standard_normal((hidden, outputs)),
+                "b2": np.zeros(outputs),
+            }
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """Return the class probabilities y.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+            Samples, or one sample, of any real dtype. uint8 and float32 are widened exactly, without a copy.
+
+        Returns
+        -------
+        ndarray of float64, (N, O) or (O,)
+
+        Raises
+        ------
+        DTypeError
+            If x does not hold real numbers.
+        ShapeError
+            If x is empty, or does not have I columns.
+        ValueRangeError
+            If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
+        ParamsError
+            If `params` lacks an array or holds one that cannot be used where it lies.
+        """
+        backend = self.backend_in_use()
+        net = self.parameters(backend.all_finite)
+        x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
+        y = _finite(backend, backend.predict(net, x, 0))
+        return y[0] if single else y
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the cross entropy between ``predict(x)`` and t.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+            Weights of the classes, one-hot or soft, or class labels.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative.
+
+        See Also
+        --------
+        cross_entropy_error : the formula.
+        """
+        return cross_entropy_by(self.backend_in_use(), self.predict(x), t)
+
+    def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the share of samples whose most probable class is that of t, from 0 to 1.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+            Of weights, the largest counts.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does.
+        """
+        y = validation.float_array("y", self.predict(x))
+        rows = np.atleast_2d(y)
+        t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+        validation.require_weights("t", t)
+        expected = t if t.ndim == 1 else t.argmax(axis=1)
+        return float(np.mean(rows.argmax(axis=1) == expected))
+
+    @overload
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = ...,
+        method: Method = ...,
+        n_threads: int | None = ...,
+        return_info: Literal[False] = ...,
+    ) -> dict[str, Floats]: ...
+
+    @overload
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = ...,
+        method: Method = ...,
+        n_threads: int | None = ...,
+        return_info: Literal[True],
+    ) -> tuple[dict[str, Floats], GradientInfo]: ...
+
+    def numerical_gradient(
+        self,
+        x: ArrayLike,
+        t: ArrayLike,
+        *,
+        h: float = 1e-4,
+        method: Method = "auto",
+        n_threads: int | None = None,
+        return_info: bool = False,
+    ) -> dict[str, Floats] | tuple[dict[str, Floats], GradientInfo]:
+        """Return the central difference of the loss in every parameter.
+
+        Parameters
+        ----------
+        x : array_like, (N, I) or (I,)
+        t : array_like, (N, O) or (N,); (O,) or a single label for one sample
+        h : float
+            The shift of a parameter.
+        method : {"auto", "series", "direct"}
+            "direct" evaluates the change of the loss at +h and at -h for every parameter. "series" sums the odd terms
+            of its Taylor series, as many as are proven to suffice, at the cost of backpropagation. "auto" takes the
+            series wherever enough terms are proven, sample by sample, and "direct" elsewhere.
+        n_threads : int, optional
+            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result does not
+            depend on it.
+        return_info : bool
+            Whether to return how it was computed, too.
+
+        Returns
+        -------
+        grads : dict
+            Arrays of float64 with the keys and shapes of `params`.
+        info : GradientInfo
+            Only with ``return_info``: the methods and orders that were used, and the bound of the truncation.
+
+        Warns
+        -----
+        RuntimeWarning
+            Once an object, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
+            `params` has other keys. The gradient is then that of its own `loss`, by the generic
+            `secant.numerical_gradient`.
+
+        Raises
+        ------
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does; also if h is not finite and at least 1e-150.
+        UnsupportedError
+            If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
+            know, or the backend has no series.
+
+        Notes
+        -----
+        The loss change is computed as such and never as a difference of two losses, so the result is closer to the
+        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
+        """
+        h = validation.step(h)
+        validation.one_of("method", method, get_args(Method))
+        threads = validation.thread_count(n_threads)
+        if reason := self.own_structure():
+            if method == "series":
+                raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
+            grads, info = _finite_gradient(self._generic_gradient(x, t, h, reason)), GradientInfo({}, 0.0)
+        else:
+            backend = self.backend_in_use()
+            net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+            named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
+            grads = self._result(backend, named, x, t)
+        return (grads, info) if return_info else grads
+
+    def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
+        """Return the derivative of the loss in every parameter, by backpropagation.
+
+        Parameters
+        ----------
+        x, t, n_threads
+            As for `numerical_gradient`.
+
+        Returns
+        -------
+        dict
+            Arrays of float64 with the keys and shapes of `params`.
+
+        Raises
+        ------
+        UnsupportedError
+            If `predict` or `loss` is overridden, or `params` has other keys.
+        DTypeError, ShapeError, ValueRangeError, ParamsError
+            As `loss` does.
+        """
+        threads = validation.thread_count(n_threads)
+        if reason := self.own_structure():
+            raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
+        backend = self.backend_in_use()
+        net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+        grads = backend.gradient(net, samples, labels, threads)
+        return self._result(backend, grads, x, t)
+
+    def save(self, path: AnyPath) -> None:
+        """Write the parameters and the output activation to an .npz file, all of it or nothing.
+
+        A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
+
+        Raises
+        ------
+        ParamsError
+            If `params` is not that of a two-layer network.
+        DataError
+            If the file cannot be written.
+        """
+        if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
+            raise ParamsError(
+                f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
+            )
+        checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
+
+    @classmethod
+    def load(cls, path: AnyPath) -> Self:
+        """Return the network that `save` wrote to ``path``. Nothing in the file is executed.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read or does not hold a network.
+        """
+        saved = checkpoint.load(path)
+        inputs, hidden = saved.W1.shape
+        net = cls(inputs, hidden, saved.W2.shape[1], output_activation=saved.output_activation, rng=0)
+        net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
+        return net
+
+    def backend_in_use(self) -> Backend:
+        """Return what computes now."""
+        return get_backend(self.backend)
+
+    def parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
+        """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
+        validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
+        return Parameters(*arguments.params(self.params, check), self.output_activation)
+
+    def checked(
+        self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
+    ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+        """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
+        net = self.parameters(_unchecked)
+        samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
+        t = validation.targets(t, len(samples), net.W2.shape[1], single=single)
+        if t.ndim == 2:
+            validation.require_weights("t", t)
+        if finite:
+            self.parameters(backend.all_finite)
+            if isinstance(samples, np.ndarray):
+                validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
+        return net, samples, t
+
+    def own_structure(self) -> str | None:
+        """Say what makes this another network than the engines know, if anything does."""
+        for name, known in _KNOWN_METHODS.items():
+            if name in self.__dict__ or getattr(type(self), name) is not known:
+                return f"{type(self).__name__}.{name} is not the one that Secant defines"
+        if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
+            return f"params has the extra key {min(map(str, extra))!r}"
+        for (one, a), (other, b) in itertools.combinations(self.params.items(), 2):
+            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
+                return f"params[{one!r}] and params[{other!r}] share memory"
+        return None
+
+    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
+        if not backend.all_finite(grads.b2):
+            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            _finite(backend, grads.b2)
+        return _finite_gradient(grads._asdict(), backend.all_finite)
+
+    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
+        if not self.__dict__.get("_warned"):
+            self._warned = True
+            warnings.warn(
+                f"{reason}: numerical_gradient falls back to the generic secant.numerical_gradient, which is slow",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        for key, param in self.params.items():
+            require_perturbable(f"params[{key!r}]", param)
+        return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
+
+
+_KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+def _unchecked(_: NDArray[Any]) -> bool:
+    return True
+
+
+def _finite_gradient(
+    grads: dict[str, Floats], check: Callable[[NDArray[Any]], bool] = validation.all_finite
+) -> dict[str, Floats]:
+    """Return the gradient, any part of which may have overflowed by itself."""
+    for key, grad in grads.items():
+        if not check(grad):
+            raise ValueRangeError(
+                f"x and params must be small enough for a finite gradient, got an overflow in {key!r}"
+            )
+    return grads
+
+
+def _finite(backend: Backend, result: Floats) -> Floats:
+    """Return the result, in which a sum that overflowed has left NaN everywhere, b2's gradient included."""
+    if not backend.all_finite(result):
+        raise ValueRangeError("x and params must be small enough for finite pre-activations, got an overflow")
+    return result

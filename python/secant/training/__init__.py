@@ -1,0 +1,1 @@
+"""The training loop: mini-batches, what a run records, and what it shows."""

@@ -1,0 +1,195 @@
+"""Gradient descent over some mini-batches: in one call of the backend, or in a loop over the network's own methods.
+
+Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: the parameters are
+copied before a block of iterations and, if the block diverged, put back. Its halves are run again, then theirs, to find
+the last good iteration: the result does not depend on what is run in one call.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secant._common.interrupts import held_interrupts
+from secant._common.validation import all_finite
+from secant.datasets.pixels import Rows
+from secant.errors import ValueRangeError
+from secant.networks.two_layer import TwoLayerNet
+
+_Run = Callable[[NDArray[Any], list[float]], None]
+
+
+class Descent(NamedTuple):
+    """Gradient descent over some mini-batches.
+
+    Attributes
+    ----------
+    run : callable
+        Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each after its update.
+        However it ends, the losses are finite, and the parameters are those that the losses belong to.
+    x : ndarray or Rows
+        The inputs, in the form that they are read in.
+    ahead : bool
+        Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
+    """
+
+    run: _Run
+    x: NDArray[Any] | Rows
+    ahead: bool
+
+
+_ALL_THREADS, _ONE_THREAD = 0, 1
+_BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
+
+
+def descent(
+    net: Any, x: NDArray[Any] | Rows, t: NDArray[Any], take_gradient: partial[Any], learning_rate: float
+) -> Descent:
+    """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
+
+    Parameters
+    ----------
+    net : TwoLayerNet, or a network of the user's own
+    x, t : ndarray, or Rows and ndarray
+        The training set, of which the indices choose.
+    take_gradient : partial
+        A method of ``net`` with its options.
+    learning_rate : float
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        If ``net`` is a `TwoLayerNet` that cannot take x or t.
+    """
+    method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
+    options = take_gradient.keywords
+    known = method and isinstance(net, TwoLayerNet) and not net.own_structure()
+    if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
+        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
+    backend = net.backend_in_use()
+    _, x, t = net.checked(backend, x, t)
+    x = backend.prepare(x)
+    if method == "auto":
+        method = options["method"]
+    asked = options["n_threads"]
+
+    def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
+        params = net.parameters(backend.all_finite)
+        before, first = [param.copy() for param in params[:4]], len(losses)
+        diverged = ""
+        try:
+            backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
+        finally:
+            with held_interrupts():
+                diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
+                if diverged:
+                    _put_back(params[:4], before)
+                    del losses[first:]
+        if diverged and len(indices) == 1:
+            raise _divergence(learning_rate, losses, diverged)
+        if diverged:
+            for half in np.array_split(indices, 2):
+                run(half, losses, n_threads)
+
+    faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
+    return Descent(faster, x, ahead=True)
+
+
+class _FasterThreads:
+    """Runs on one thread or on all, whichever was faster of late: what is computed does not depend on it.
+
+    An iteration is over in less time than a busy machine takes to run a thread that waits. So threads that should
+    share the work may wait for each other instead, and be many times slower than one.
+    """
+
+    _CALLS_A_TRIAL = 10
+
+    def __init__(self, run: Callable[[NDArray[Any], list[float], int], None]) -> None:
+        self._run = run
+        self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # that an iteration took, at last
+        self._calls = 0
+
+    def __call__(self, indices: NDArray[Any], losses: list[float]) -> None:
+        faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
+        if self._calls % self._CALLS_A_TRIAL == 0 and len(indices) > 1:
+            some = -(-len(indices) // 16)
+            self._timed(indices[:some], losses, slower)
+            indices = indices[some:]
+        self._calls += 1
+        self._timed(indices, losses, faster)
+
+    def _timed(self, indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
+        start = time.perf_counter()
+        self._run(indices, losses, n_threads)
+        self._seconds[n_threads] = (time.perf_counter() - start) / len(indices)
+
+
+def _by_loop(
+    net: Any,
+    x: Any,
+    t: NDArray[Any],
+    take_gradient: Callable[..., Any],
+    learning_rate: float,
+    indices: NDArray[Any],
+    losses: list[float],
+) -> None:
+    for batch in indices:
+        grads = take_gradient(x[batch], t[batch])
+        with held_interrupts(), _undone_by_errors(net.params, grads):
+            for key in grads:
+                net.params[key] -= learning_rate * grads[key]
+            diverged = _not_finite({key: net.params[key] for key in grads}, [])
+            loss = math.nan if diverged else _loss(net, x[batch], t[batch], learning_rate, losses)
+            if diverged := diverged or _not_finite({}, [loss]):
+                raise _divergence(learning_rate, losses, diverged)
+            losses.append(loss)
+
+
+def _loss(net: Any, x: Any, t: NDArray[Any], learning_rate: float, losses: list[float]) -> float:
+    try:
+        return float(net.loss(x, t))
+    except ValueRangeError as error:  # the parameters are finite, and too large for a loss that is
+        raise _divergence(learning_rate, losses, str(error)) from error
+
+
+@contextmanager
+def _undone_by_errors(params: Any, keys: Iterable[Any]) -> Iterator[None]:
+    """Put the parameters of some keys back if the ``with`` block raises."""
+    arrays = {key: params[key] for key in keys}
+    copies = [array.copy() if isinstance(array, np.ndarray) else array for array in arrays.values()]
+    try:
+        yield
+    except BaseException:
+        _put_back(arrays.values(), copies)
+        for key, array in arrays.items():
+            if params[key] is not array:
+                params[key] = array
+        raise
+
+
+def _put_back(params: Iterable[Any], copies: Iterable[Any]) -> None:
+    for param, copy in zip(params, copies, strict=True):
+        if isinstance(param, np.ndarray):
+            param[...] = copy
+
+
+def _not_finite(
+    params: Mapping[Any, Any], losses: list[float], check: Callable[[NDArray[Any]], bool] = all_finite
+) -> str:
+    """Say what is NaN or infinite, if anything is."""
+    for key, param in params.items():
+        if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
+            return f"params[{key!r}] is not finite"
+    return f"the loss is {losses[-1]}" if losses and not math.isfinite(losses[-1]) else ""
+
+
+def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
+    return ValueRangeError(
+        f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
+        f"in iteration {len(losses) + 1}, {what}"
+    )

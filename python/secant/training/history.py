@@ -1,0 +1,154 @@
+"""What a training run records, and the file it is kept in.
+
+Design: the file is JSON that any reader takes, so numbers that JSON lacks, the losses of a run that diverged,
+are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step, and what is read
+back is believed only once it is checked.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from secant._common.files import AnyPath, path_text, readable, write_file
+from secant.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FORMAT = "secant history 1"
+_FLOATS = ("train_loss_list", "train_acc_list", "test_acc_list")
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass
+class History:
+    """What `secant.train` recorded.
+
+    Attributes
+    ----------
+    train_loss_list : list of float
+        The loss of each iteration's mini-batch, after the update.
+    train_acc_list, test_acc_list : list of float
+        The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``.
+    epoch_iterations : list of int
+        The iterations after which the accuracies were taken: 0, and the first of every further epoch.
+    settings : dict
+        The hyperparameters of the run: strings, numbers, booleans and None.
+    """
+
+    train_loss_list: list[float] = field(default_factory=list)
+    train_acc_list: list[float] = field(default_factory=list)
+    test_acc_list: list[float] = field(default_factory=list)
+    epoch_iterations: list[int] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def plot(self, path: AnyPath | None = None) -> "Figure":
+        """Draw the loss and the accuracies.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like, optional
+            Where to save the figure; its suffix is the format: .png, .svg, .pdf.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Unknown to pyplot: nothing is shown, and nothing has to be closed.
+
+        Raises
+        ------
+        MissingExtraError
+            Matplotlib is not installed.
+        ValueRangeError
+            Matplotlib has no format of that suffix.
+        DataError
+            The file cannot be written.
+        """
+        from secant.training import plots
+
+        file_format = plots.figure_format(path) if path is not None else ""
+        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+        if path is not None:
+            write_file(path, plots.encoded(figure, file_format))
+        return figure
+
+    def save(self, path: AnyPath) -> None:
+        """Write the record to a JSON file, all of it or nothing; into a pipe or a device, if ``path`` is one.
+
+        Raises
+        ------
+        DataError
+            The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
+        """
+        name = path_text(path)
+        try:
+            content = {"format": _FORMAT} | asdict(self)
+            content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
+            text = json.dumps(content, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
+        write_file(path, text.encode())
+
+    @classmethod
+    def load(cls, path: AnyPath) -> Self:
+        """Return the record that `save` wrote to ``path``.
+
+        Raises
+        ------
+        DataError
+            The file cannot be read, or does not hold a history.
+        """
+        name = path_text(path)
+        try:
+            with readable(name) as file:
+                text = file.read().decode()
+            return cls(**_checked(json.loads(text, parse_constant=_refuse)))
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise DataError(f"{name} does not hold a history that History.save wrote: {error}.") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which is not JSON")
+
+
+def _encoded(number: float) -> float | str:
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    """Return the fields of a history, decoded, if ``content`` is one."""
+    if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
+        raise ValueError(f"it is no JSON object with the format {_FORMAT!r}")
+    if content.keys() != History.__dataclass_fields__.keys():
+        raise ValueError(f"its keys are {', '.join(sorted(content)) or 'none'}")
+    if not isinstance(content["settings"], dict):
+        raise ValueError("settings is no object")
+    content |= {name: _numbers(name, content[name]) for name in _FLOATS}
+    _check_iterations(content)
+    return content
+
+
+def _numbers(name: str, values: Any) -> list[float]:
+    """Decode a list of numbers. What is none, though JSON, is an error."""
+    if not isinstance(values, list):
+        raise ValueError(f"{name} is no list")
+    decoded = [_NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
+    for value in decoded:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} holds {value!r}, which is no number")
+    return [float(value) for value in decoded]
+
+
+def _check_iterations(content: dict[str, Any]) -> None:
+    """Accuracies belong to iterations: as many of them, in order, and none after the last."""
+    taken, end = content["epoch_iterations"], len(content["train_loss_list"])
+    if not isinstance(taken, list) or any(type(i) is not int for i in taken):
+        raise ValueError("epoch_iterations is no list of whole numbers")
+    if any(not low < high for low, high in zip([-1, *taken], [*taken, end], strict=True)):
+        raise ValueError(f"epoch_iterations do not rise from 0 to {end - 1}")
+    for name in _FLOATS[1:]:
+        if len(content[name]) != len(taken):
+            raise ValueError(f"{name} has {len(content[name])} entries for {len(taken)} epoch_iterations")

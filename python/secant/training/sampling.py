@@ -1,0 +1,129 @@
+"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once an epoch."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secant._common.randomness import RandomSource, stream
+from secant._common.validation import in_memory, one_of, positive_int
+from secant.errors import ValueRangeError
+
+Indices = NDArray[np.int_]
+Sampling = Literal["replacement", "epoch"]
+
+
+def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource = None) -> Indices:
+    """Draw one mini-batch, every sample of it from the whole training set.
+
+    Parameters
+    ----------
+    train_size : int
+        The number of training samples.
+    batch_size : int
+        The number of samples in a mini-batch. It may be larger than ``train_size``.
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where the numbers come from; NumPy's legacy global state by default, so that ``np.random.seed`` gives
+        the chapter's mini-batches. An int seeds a stream of its own.
+
+    Returns
+    -------
+    ndarray of int, shape (batch_size,)
+        Indices from 0 to ``train_size - 1``, in which some samples may be repeated.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
+    """
+    draw = mini_batches("replacement", train_size, batch_size, rng)
+    batch: Indices = draw(1)[0]
+    return batch
+
+
+def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
+    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, for ever.
+
+    Parameters
+    ----------
+    train_size : int
+        The number of training samples.
+    batch_size : int
+        The number of samples in a mini-batch, at most ``train_size``.
+    rng : numpy.random.Generator, numpy.random.RandomState or int, optional
+        Where the numbers come from, as in `sample_with_replacement`.
+
+    Returns
+    -------
+    iterator of ndarray of int, shape (batch_size,)
+        Indices from 0 to ``train_size - 1``. An epoch is ``ceil(train_size / batch_size)`` batches, and holds
+        every sample exactly once. Its last batch is shorter if ``batch_size`` does not divide ``train_size``.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        A size is not a whole number of at least 1, ``batch_size`` is above ``train_size``, or ``rng`` is no
+        source of random numbers.
+    """
+    draw = mini_batches("epoch", train_size, batch_size, rng)
+    return (draw(1)[0] for _ in itertools.repeat(None))
+
+
+def mini_batches(
+    sampling: Sampling, train_size: int, batch_size: int, rng: RandomSource = None
+) -> Callable[[int], Indices]:
+    """Return a function that draws the next mini-batches of a training run.
+
+    Parameters
+    ----------
+    sampling : {"replacement", "epoch"}
+        One `sample_with_replacement` after another, or `epoch_batches`.
+    train_size, batch_size, rng
+        As for these two.
+
+    Returns
+    -------
+    callable
+        Takes how many are wanted, and returns so many or fewer of the same length, at least one, as an ndarray of int
+        of shape (K, batch_size). The numbers do not depend on how many are drawn at a time.
+
+    Raises
+    ------
+    DTypeError, ValueRangeError
+        As these two; also if there is no such ``sampling``.
+    """
+    one_of("sampling", sampling, get_args(Sampling))
+    train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)
+    numbers = stream(rng)
+    if sampling == "replacement":
+        return partial(_drawn, numbers, train_size, batch_size)
+    if batch_size > train_size:
+        raise ValueRangeError(
+            f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
+        )
+    return _Epochs(train_size, batch_size, numbers)
+
+
+def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indices:
+    with in_memory(batch_size=batch_size):
+        drawn: Indices = numbers.choice(train_size, (wanted, batch_size))
+    return drawn
+
+
+class _Epochs:
+    """Walks through a shuffled training set, and shuffles it again at its end."""
+
+    def __init__(self, train_size: int, batch_size: int, numbers: Any) -> None:
+        self._train_size, self._batch_size, self._numbers = train_size, batch_size, numbers
+        self._left: Indices = np.empty(0, dtype=np.int_)
+
+    def __call__(self, wanted: int) -> Indices:
+        if len(self._left) == 0:
+            with in_memory(train_size=self._train_size):
+                self._left = self._numbers.permutation(self._train_size)
+        batches = max(1, min(wanted, len(self._left) // self._batch_size))
+        taken, self._left = np.split(self._left, [batches * self._batch_size])
+        return taken.reshape(batches, -1)

@@ -1,0 +1,219 @@
+"""What the benchmarks' figures rest on: turns, ratios, answers that are checked, and what counts as slower."""
+
+import json
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import cases
+import cores
+import peers
+import regressions
+import report
+import rivals
+import tables
+import timing
+import training
+from secant.cli.app import app
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def contest(**seconds):
+    return {"samples": {name.replace("_", " "): [turns] for name, turns in seconds.items()}, "missing": {}}
+
+
+def test_a_ratio_is_paired_by_round_so_that_a_slow_machine_does_not_change_it():
+    fast = [[1.0, 5.0, 2.0], [1.0, 1.0, 3.0]]
+    assert timing.ratio([[2 * t for t in turns] for turns in fast], fast) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_the_interval_of_a_ratio_is_students_over_the_launches():
+    launches = np.exp(np.random.RandomState(0).normal(0, 0.1, (1_000, 4, 1)))
+    intervals = [timing.ratio(launch.tolist(), np.ones_like(launch).tolist()) for launch in launches]
+    held = [low <= 1 <= high for _, low, high in intervals]
+    assert 0.98 <= np.mean(held) < 1
+    assert all(low <= middle <= high for middle, low, high in intervals)
+
+
+def test_one_turn_has_no_interval():
+    assert timing.ratio([[2.0]], [[1.0]]) == (2.0, 0.0, np.inf)
+
+
+def one_launch(**seconds):
+    """A function that measures a contest, another each time."""
+    turns = {name: iter(values) for name, values in seconds.items()}
+    handovers = turns.pop("handovers", None)
+
+    def measure(effort):
+        samples = {name: [[next(values)] * effort.rounds] for name, values in turns.items()}
+        return {"": {"samples": samples, "missing": {}, "handovers": [[next(handovers)]] if handovers else []}}
+
+    return measure
+
+
+def test_launches_take_turns_too():
+    order = []
+    questions = {"a": one_launch(x=[1, 2]), "b": one_launch(x=[3, 4]), "sizes": lambda effort: {"MB": {"x": 5}}}
+    measured = timing.launched(questions, timing.Effort(rounds=3, launches=2), lambda text: order.append(text[:1]))
+    assert order == ["a", "b", "s", "a", "b"]
+    assert measured["a"][""]["samples"] == {"x": [[1, 1, 1], [2, 2, 2]]}
+    assert measured["b"][""]["samples"] == {"x": [[3, 3, 3], [4, 4, 4]]}
+    assert measured["sizes"] == {"MB": {"x": 5}}
+
+
+@pytest.mark.parametrize(
+    ("handovers", "counted"), [([1, 4, 1.1], [1, 3]), ([1, 4, 4], [1, 2, 3]), ([1, 1.2, 1.3], [1, 2, 3])]
+)
+def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, counted, monkeypatch):
+    monkeypatch.setattr(cores.Best, "seconds", 1.0)
+    question = one_launch(x=[1, 2, 3], handovers=handovers)
+    measured = timing.launched({"a": question}, timing.Effort(rounds=1, launches=3))
+    assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
+
+
+def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
+    monkeypatch.setattr(cores.Best, "seconds", float("inf"))
+    with cores.paired() as pair:
+        if pair is None:
+            pytest.skip("there is one core, or processes cannot be bound to them")
+        assert 0 < pair.seconds() < 1e-3
+        assert cores.Best.seconds < 1e-3
+
+
+def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkeypatch):
+    handovers = iter([1.0, 4.0, 4.0, 1.0])
+    monkeypatch.setattr(rivals, "_round", lambda *_: (next(handovers), {"whole": 1.0, "half": 1.0}))
+    monkeypatch.setattr(cores.Best, "seconds", 1.0)
+    contest = rivals.race({"x": two_steps}, 2, timing.Effort(rounds=2, launches=1))
+    assert contest["samples"] == {"whole": [[1.0, 1.0]], "half": [[1.0, 1.0]]}
+    assert not any(handover > 1 for row in contest["handovers"] for handover in row)
+    monkeypatch.setattr(rivals, "_round", lambda *_: (4.0, {"whole": time.sleep(0.01)}))
+    monkeypatch.setattr(cores.Best, "patience", 0.05)
+    rivals.race({"x": two_steps}, 2, timing.Effort(rounds=1, launches=1))  # comes to an end
+    assert cores.Best.patience <= 0
+
+
+def test_what_is_run_side_by_side_is_in_processes_of_its_own_and_may_be_missing():
+    calls = {"one": os.getpid, "other": os.getpid, "absent": not_installed}
+    found = rivals.side_by_side(calls, absent=(ImportError,))
+    assert list(found) == ["one", "other"]
+    assert len({*found.values(), os.getpid()}) == 3
+
+
+def test_a_turn_is_the_time_of_one_call():
+    calls = []
+    assert timing.turn(lambda: calls.append(None), 0.01, clock=lambda: 3.0 * len(calls)) == pytest.approx(3.0)
+
+
+def two_steps():
+    return {"whole": rivals.Step(partial(sum, range(100_000))), "half": rivals.Step(partial(sum, range(100_000)), 2)}
+
+
+def not_installed():
+    raise ImportError("No module named 'fast'")
+
+
+def wrong_answer():
+    raise ValueError("the answers differ")
+
+
+def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
+    result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=9))
+    assert result["missing"] == {"Fast": "No module named 'fast'"}
+    assert {name: np.shape(turns) for name, turns in result["samples"].items()} == {"whole": (1, 2), "half": (1, 2)}
+    assert 1 < timing.ratio(result["samples"]["whole"], result["samples"]["half"]).median < 4
+
+
+def test_a_contestant_that_is_wrong_ends_the_race():
+    with pytest.raises(RuntimeError, match="the answers differ"):
+        rivals.race({"ours": wrong_answer}, 1, timing.QUICK)
+
+
+@pytest.fixture
+def data():
+    _, x, t = cases.mnist(50)
+    return cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
+
+
+@pytest.mark.parametrize("dtype", training.TOLERANCE)
+@pytest.mark.parametrize("after", [True, False])
+def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
+    name = f"NumPy | {dtype} | {training.LOSSES[after]}"
+    assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
+
+
+@pytest.mark.parametrize("kind", training.KINDS)
+def test_secant_trains_as_the_reference_does(data, compiled, kind):
+    peer = peers.Secant(data, compiled, training.KINDS[kind], 1)
+    assert training.checked(data, {"Secant | float64 | after": peer})
+
+
+def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
+    monkeypatch.setattr(peers, "EPSILON", 1e-3)
+    with pytest.raises(ValueError, match="losses differ by"):
+        training.checked(data, {"NumPy | float64 | after": peers.NumPy(data, "float64", True)})
+
+
+def test_a_table_says_where_a_peer_wins_and_what_is_missing():
+    one = contest(Secant=[2.0, 2.0], peer=[1.0, 1.0]) | {"missing": {"JAX": "not installed"}}
+    lines = tables.standings({"1 thread": one}, "Secant", [""], "s", 1)
+    assert lines[2:] == [
+        "| Secant | 2 | 2; 2–2 | 1.00 [1.00, 1.00] |",
+        "| peer | 1 | 1; 1–1 | **0.500 [0.500, 0.500]** |",
+        "",
+        "Missing: JAX (not installed).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [
+        ([1.0, 1.1, 1.0], [1.0, 1.1, 1.0], []),
+        ([2.0, 2.2, 2.1], [2.0, 2.2, 2.1], []),
+        ([2.0, 2.2, 2.1], [1.0, 1.1, 1.05], [True]),
+        ([0.5, 0.55, 0.5], [1.0, 1.1, 1.0], [False]),
+    ],
+)
+def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
+    before = {"training": {"MNIST": contest(Secant=[1.0, 1.1, 1.0], peer=[1.0, 1.1, 1.0])}, "machine": {"cores": 2}}
+    now = {"training": {"MNIST": contest(Secant=ours, peer=theirs)}, "machine": {"cores": 2}}
+    assert [change.slower for change in regressions.changes(before, now)] == verdict
+    assert [ratio.agree for ratio in regressions.printed(before, now)] == [not verdict]
+
+
+def test_the_page_is_that_of_the_samples():
+    measured = json.loads((DOCS / "benchmarks.json").read_text())
+    assert report.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+
+
+def test_the_pictures_are_drawn(tmp_path):
+    measured = json.loads((DOCS / "benchmarks.json").read_text())
+    for title, (name, draw) in report.PICTURES.items():
+        draw(measured[title], tmp_path / f"{name}.svg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gradient.svg", "growth.svg", "training.svg"]
+
+
+def test_the_command_runs_the_benchmarks_of_a_clone(tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "secant"\n')
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "report.py").write_text(
+        "import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["bench", "--quick", "--compare", "old.json"])
+    assert result.exit_code == 7
+    assert (tmp_path / "got").read_text() == "--quick --compare old.json"
+
+
+def test_the_command_says_where_it_can_be_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("secant.cli.benchmarks._PACKAGE", tmp_path / "lib" / "secant")
+    result = CliRunner().invoke(app, ["bench"])
+    assert result.exit_code == 1
+    assert "clone of the repository" in result.stderr

@@ -1,0 +1,484 @@
+import gzip
+import inspect
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from importlib import metadata
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import secant
+from secant.backends import get_backend
+from secant.cli import app as cli
+from secant.errors import DownloadError
+from secant.networks.two_layer import TwoLayerNet
+from secant.training.history import History
+from secant.training.loop import train
+
+LINE = r"train acc, test acc \| 0\.\d{4}, 0\.\d{4}\n"
+
+
+@pytest.fixture(autouse=True)
+def plain_output(monkeypatch):
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "SECANT_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+def run_train(*arguments):
+    return run("train", "--iters", 3, "--hidden", 4, "--batch", 5, "--data", "subset", *arguments)
+
+
+def assert_error(result, message):
+    """One line, which starts with "error: ", and the exit code 1."""
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert re.match(rf"error: {message}", result.output), result.output
+
+
+def test_a_run_ends_with_its_summary():
+    result = run_train()
+    assert result.exit_code == 0
+    assert re.fullmatch(
+        LINE
+        + r"iterations: 3\n"
+        + r"time: \d+\.\d s \([\d.e+]+ iterations per second\)\n"
+        + r"train accuracy: 0\.\d{4}\n"
+        + r"test accuracy: 0\.\d{4}\n",
+        result.output,
+    )
+
+
+def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
+    (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True)
+    rng = np.random.RandomState(9)
+    net = TwoLayerNet(784, 4, 10, rng=rng)
+    history = train(net, x_train, t_train, x_test, t_test, iters_num=3, batch_size=5, rng=rng, progress=False)
+    run_train("--seed", 9, "--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
+    saved = History.load(tmp_path / "h.json")
+    assert saved.train_loss_list == history.train_loss_list
+    assert saved.test_acc_list == history.test_acc_list
+    loaded = TwoLayerNet.load(tmp_path / "net.npz")
+    assert all(np.array_equal(loaded.params[key], net.params[key]) for key in net.params)
+
+
+def test_every_option_reaches_the_run(tmp_path):
+    options = {
+        "--lr": 0.5, "--seed": 3, "--gradient": "backprop", "--sampling": "epoch", "--threads": 1,
+        "--output-activation": "identity", "--backend": "numpy",
+    }  # fmt: skip
+    arguments = [part for option in options.items() for part in option]
+    assert run_train(*arguments, "--history", tmp_path / "h.json").exit_code == 0
+    assert History.load(tmp_path / "h.json").settings == {
+        "iters_num": 3, "hidden_size": 4, "batch_size": 5, "learning_rate": 0.5, "seed": 3, "gradient": "backprop",
+        "sampling": "epoch", "n_threads": 1, "output_activation": "identity", "backend": "numpy", "data": "subset",
+        "train_size": 10_000, "test_size": 2_000,
+    }  # fmt: skip
+
+
+def test_the_options_of_central_differences_reach_the_run(tmp_path):
+    run_train("--h", 1e-3, "--method", "direct", "--history", tmp_path / "h.json")
+    settings = History.load(tmp_path / "h.json").settings
+    assert (settings["h"], settings["method"], settings["gradient"]) == (1e-3, "direct", "numerical")
+
+
+def test_the_defaults_are_those_of_train():
+    names = {
+        "iters": "iters_num", "batch": "batch_size", "lr": "learning_rate", "threads": "n_threads", "h": "h",
+        "gradient": "gradient", "sampling": "sampling", "method": "method",
+    }  # fmt: skip
+    ours, theirs = inspect.signature(cli.train).parameters, inspect.signature(train).parameters
+    for option, name in names.items():
+        assert ours[option].default == theirs[name].default, option
+
+
+def test_the_files_are_written_and_named(tmp_path):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    paths = [tmp_path / name for name in ("net.npz", "h.json", "curves.png")]
+    result = run_train("--save", paths[0], "--history", paths[1], "--plot", paths[2])
+    assert [f"wrote {path}" for path in paths] == result.output.splitlines()[1:4]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert paths[2].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def load_mnist(**_):
+        pytest.fail("data were loaded before the error was found")
+
+    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize("option", ["--plot", "--history", "--save"])
+def test_files_are_checked_before_training(option, tmp_path):
+    missing = tmp_path / "nowhere" / "f.png"
+    for path, why in ((missing, "No such file or directory"), (tmp_path, "it is a folder")):
+        message = re.escape(f"{path} could not be written: {why}; give another path.")
+        assert_error(run_train(option, path), message)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_plot_is_checked_before_training(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    assert_error(run_train("--plot", tmp_path / "f.docx"), r"a figure's file name must end in \.png")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert_error(run_train("--plot", tmp_path / "f.png"), r"Plots need Matplotlib: pip install 'secant\[plot\]'")
+
+
+@pytest.mark.usefixtures("no_training")
+def test_two_results_need_two_files(tmp_path):
+    result = run_train("--save", tmp_path / "f", "--history", tmp_path / "." / "f")
+    assert result.exit_code == 2
+    assert "--save, --history and --plot need different files." in result.output
+
+
+def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
+    (tmp_path / "h.json").write_text("old")
+    assert_error(run_train("--lr", -1, "--history", tmp_path / "h.json"), "learning_rate must be finite and greater")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
+    def save(*_):
+        raise secant.DataError("The disk is full.")
+
+    monkeypatch.setattr(TwoLayerNet, "save", save)
+    result = run_train("--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
+    assert result.exit_code == 1
+    assert result.output.endswith(f"wrote {tmp_path / 'h.json'}\nerror: The disk is full.\n")
+    assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--iters", 0), ("--hidden", -1), ("--batch", "many"), ("--seed", 2**32), ("--threads", 0),
+        ("--gradient", "exact"), ("--method", "fast"), ("--sampling", "all"), ("--output-activation", "relu"),
+        ("--backend", "cuda"), ("--unknown",), ("argument",),
+    ],
+)  # fmt: skip
+def test_usage_errors(arguments):
+    result = run_train(*arguments)
+    assert result.exit_code == 2
+    assert "Usage: " in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_bad_choice_lists_the_good_ones():
+    assert "'all' is not one of 'replacement', 'epoch'." in run_train("--sampling", "all").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lr", 0), "learning_rate must be finite and greater than 0, got 0.0"),
+        (("--lr", "nan"), "learning_rate must be finite"),
+        (("--h", "inf"), "h must be finite and greater than 0, got inf"),
+        (("--batch", 10_001, "--sampling", "epoch"), "batch_size must be at most .* 10000, got 10001"),
+        (("--hidden", 2**62), f"hidden_size must be small enough for memory, got {2**62}"),
+        (("--hidden", 99999999999999999999), f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"),
+        (("--batch", 2**62), f"batch_size must be small enough for memory, got {2**62}"),
+        (("--iters", 99999999999999999999), f"iters_num must be at most {sys.maxsize}, got 99999999999999999999"),
+        (("--data", "subste"), "--data must be auto, full, subset or a folder that exists, got 'subste'"),
+    ],
+)
+def test_errors_are_one_line(arguments, message):
+    assert_error(run_train(*arguments), message)
+
+
+def test_no_network_means_the_subset_and_a_note(monkeypatch):
+    load_mnist = secant.load_mnist
+
+    def offline(*, normalize, subset, progress):
+        if not subset:
+            raise DownloadError("No mirror could be reached.")
+        return load_mnist(normalize, subset=True)
+
+    monkeypatch.setattr(secant, "load_mnist", offline)
+    result = run_train("--data", "auto")
+    assert result.exit_code == 0
+    assert result.output.startswith("note: MNIST could not be downloaded: training on the 12,000 samples")
+    assert "--data FOLDER" in result.output.splitlines()[0]
+    assert_error(run_train("--data", "full"), "No mirror could be reached.")
+
+
+def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
+    def damaged(**_):
+        raise secant.DataError("A file is damaged.")
+
+    monkeypatch.setattr(secant, "load_mnist", damaged)
+    assert_error(run_train("--data", "auto"), "A file is damaged.")
+
+
+@pytest.mark.parametrize("before", [None, "elsewhere"])
+def test_a_folder_is_where_the_files_are_looked_for(tmp_path, monkeypatch, before):
+    monkeypatch.delenv("SECANT_DATA_HOME", raising=False)
+    if before:
+        monkeypatch.setenv("SECANT_DATA_HOME", before)
+    with gzip.open(tmp_path / "train-labels-idx1-ubyte.gz", "wb") as file:
+        file.write(b"something else")
+    result = run_train("--data", tmp_path)
+    assert_error(result, re.escape(str(tmp_path / "train-labels-idx1-ubyte.gz")) + " holds something else")
+    assert os.environ.get("SECANT_DATA_HOME") == before
+
+
+def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
+    gradient, calls = TwoLayerNet.numerical_gradient, []
+
+    def interrupted(*arguments, h, method, n_threads):
+        calls.append(arguments)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return gradient(*arguments, h=h, method=method, n_threads=n_threads)
+
+    monkeypatch.setattr(TwoLayerNet, "numerical_gradient", interrupted)
+    monkeypatch.setattr("secant.training.loop._BLOCK_SECONDS", 0.0)  # one iteration at a time
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = run_train("--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.exit_code == 130
+    assert "interrupted after 2 of 3 iterations\n" in result.output
+    assert f"wrote {tmp_path / 'h.json'}\n" in result.output
+    assert re.search(r"iterations: 2\n(.*\n){2}test accuracy: 0\.\d+\n$", result.output)
+    assert len(History.load(tmp_path / "h.json").train_loss_list) == 2
+    assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
+
+
+def test_ctrl_c_before_the_first_iteration(monkeypatch):
+    def load_mnist(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    result = run_train()
+    assert (result.exit_code, result.output) == (130, "interrupted\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+def test_ctrl_c_of_a_process(tmp_path):
+    # A shell may have set SIGINT to be ignored, which a child inherits.
+    program = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); import secant.cli.app as c; c.main()"
+    options = ["--data", "subset", "--hidden", "4", "--iters", "10000000", "--history", tmp_path / "h.json"]
+    options += ["--backend", get_backend().name]  # chosen, NumPy comes without a warning
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "train", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert re.match(LINE, process.stdout.readline())
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert re.fullmatch(r"interrupted after \d+ of 10000000 iterations\n", errors)
+    assert re.search(r"test accuracy: 0\.\d{4}\n$", output)
+    done = int(re.search(r"after (\d+)", errors)[1])
+    assert len(json.loads((tmp_path / "h.json").read_text())["train_loss_list"]) == done
+
+
+@pytest.fixture
+def script(tmp_path):
+    """What the command is started by, as pip writes it."""
+    path = tmp_path / "bin" / "secant"
+    path.parent.mkdir()
+    path.write_text("from secant.cli.app import main\nmain()\n")
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
+@pytest.mark.parametrize("start", ["script", "module"])
+def test_ctrl_c_is_one_line_from_the_start(script, start):
+    """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
+    command = [sys.executable, "-X", "importtime", *([script] if start == "script" else ["-m", "secant"])]
+    command += ["train", "--data", "subset", "--hidden", "4", "--iters", "1000000000", "--backend", get_backend().name]
+    default = "import signal, os, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-c", default, *command]  # a shell may have set SIGINT to be ignored
+    for delay in np.linspace(0, 0.4, 20):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            for line in process.stderr:
+                if line.endswith(" secant._startup\n"):
+                    break
+            time.sleep(delay)
+            process.send_signal(signal.SIGINT)
+            errors = [line for line in process.communicate(timeout=30)[1].splitlines() if "import time:" not in line]
+        assert process.returncode == 130, (delay, errors)
+        assert len(errors) == 1, (delay, errors)
+        assert re.match("interrupted($| after )", errors[0])
+
+
+def test_other_programs_keep_their_ctrl_c(run_python):
+    code = "import signal as s, sys; sys.argv = ARGV; import secant; print(s.getsignal(2) is s.default_int_handler)"
+    code = "import signal; signal.signal(2, signal.default_int_handler); " + code
+    for argv in ("[]", "['-c']", "['-m', 'secant']", "['/bin/secant.py']"):
+        assert run_python(code.replace("ARGV", argv)).stdout == "True\n"
+    assert run_python(code.replace("ARGV", "['/bin/secant']")).stdout == "False\n"
+
+
+def run_script(script, *arguments, shell="", **variables):
+    command = [sys.executable, script, *arguments]
+    if shell:
+        command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=60)
+
+
+TRAIN = ("train", "--iters", "300", "--hidden", "4", "--batch", "5", "--data", "subset")
+posix = pytest.mark.skipif(os.name != "posix", reason="these are redirections of a POSIX shell")
+
+
+@posix
+def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
+    ends, other_end = os.pipe()
+    os.close(ends)
+    command = [sys.executable, script, *TRAIN, "--save", tmp_path / "net.npz", "--backend", get_backend().name]
+    done = subprocess.run(command, stdout=other_end, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(other_end)
+    assert (done.returncode, done.stderr) == (1, "error: standard output could not be written: Broken pipe.\n")
+    assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
+
+
+@posix
+@pytest.mark.parametrize("arguments", [TRAIN, ("config",), ("--version",), ("train", "--help")], ids=lambda a: a[-1])
+def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments):
+    full = tmp_path / "full"
+    try:
+        os.mknod(full, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+        os.close(os.open(full, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    saved = ("--save", tmp_path / "net.npz") if arguments is TRAIN else ()
+    done = run_script(script, *arguments, *saved, shell=f"> {full}", SECANT_BACKEND=get_backend().name)
+    message = "error: standard output could not be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, message)
+    assert not saved or TwoLayerNet.load(saved[1]).params["W1"].shape == (784, 4)
+    assert stat.S_ISCHR(full.stat().st_mode)
+
+
+@posix
+@pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_closed_stream_costs_nothing(script, tmp_path, shell):
+    path = tmp_path / "net.npz"
+    done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=get_backend().name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (shell == "2>&-")
+    assert TwoLayerNet.load(path).params["W1"].shape == (784, 4)
+
+
+@posix
+def test_a_network_goes_down_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    content = []
+    reader = threading.Thread(target=lambda: content.append((tmp_path / "fifo").read_bytes()))
+    reader.start()
+    result = run_train("--save", tmp_path / "fifo")
+    reader.join(timeout=30)
+    assert result.exit_code == 0
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+    (tmp_path / "net").write_bytes(content[0])
+    assert TwoLayerNet.load(tmp_path / "net").params["W1"].shape == (784, 4)
+
+
+@posix
+def test_a_pipe_that_is_given_up_does_not_cost_the_other_files(tmp_path, monkeypatch, default_handler):
+    os.mkfifo(tmp_path / "fifo")
+    ctrl_c = threading.Timer(0.2, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
+    save = TwoLayerNet.save
+    monkeypatch.setattr(TwoLayerNet, "save", lambda *arguments: ctrl_c.start() or save(*arguments))
+    result = run_train("--save", tmp_path / "fifo", "--history", tmp_path / "h.json")
+    ctrl_c.join()
+    assert (result.exit_code, result.output.splitlines()[-1]) == (130, "interrupted")
+    assert len(History.load(tmp_path / "h.json").train_loss_list) == 3
+
+
+@posix
+@pytest.mark.usefixtures("no_training")
+def test_a_socket_is_refused_before_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    assert_error(run_train("--save", "socket"), "socket could not be written: it is a socket; give another path")
+    assert stat.S_ISSOCK(os.stat("socket").st_mode)
+
+
+@pytest.mark.parametrize("option", ["--save", "--history", "--plot", "--data"])
+def test_a_path_that_no_system_has(option):
+    result = run_train(option, "a\0b.png")
+    assert result.exit_code in (1, 2)  # typer may refuse it
+    assert isinstance(result.exception, SystemExit)
+    assert re.search("null|must be auto", result.output)
+
+
+@pytest.mark.parametrize("arguments", [("--method", "direct"), ("--h", "1")], ids=" ".join)
+def test_options_of_central_differences_are_refused_for_backpropagation(arguments):
+    result = run_train("--gradient", "backprop", *arguments)
+    assert result.exit_code == 2
+    assert f"{' '.join(arguments)} is for --gradient numerical, got --gradient backprop." in result.output
+
+
+def test_memory_that_runs_out_is_one_line(monkeypatch):
+    def load_mnist(**_):
+        raise MemoryError
+
+    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    assert_error(run_train(), "there is not enough memory: ")
+
+
+@pytest.mark.parametrize("arguments", [TRAIN, (*TRAIN, "--backend", "numba"), ("config",)], ids=lambda a: a[-1])
+def test_a_backend_that_does_not_work_is_one_line(script, arguments):
+    pytest.importorskip("numba", reason="Numba is not installed")
+    done = run_script(script, *arguments, NUMBA_DISABLE_JIT="1", SECANT_BACKEND="numba")
+    message = "error: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT\n"
+    assert (done.returncode, done.stderr) == (1, message)
+
+
+def test_the_help_shows_every_option_and_default():
+    result = run("train", "--help")
+    assert result.exit_code == 0
+    for name in inspect.signature(cli.train).parameters:
+        assert f"--{name.replace('_', '-')} " in result.output
+    assert "default: 10000" in result.output
+    assert "replacement|epoch" in result.output
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version").output == f"secant {metadata.version('secant')}\n"
+
+
+def test_config_is_show_config(capsys):
+    secant.show_config()
+    assert run("config").output == capsys.readouterr().out
+
+
+def test_without_a_command_there_is_help():
+    assert "train" in run().output
+
+
+def test_the_module_is_the_command():
+    result = subprocess.run([sys.executable, "-m", "secant", "--version"], check=True, capture_output=True, text=True)
+    assert result.stdout == f"secant {secant.__version__}\n"
+
+
+def test_the_entry_point_is_main():
+    (script,) = metadata.entry_points(group="console_scripts", name="secant")
+    assert script.load() is cli.main
+
+
+def test_nothing_heavy_is_imported_at_start():
+    heavy = ("matplotlib", "pooch", "requests", "rich.progress")
+    program = f"import sys, secant.cli; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert result.stdout == "[]\n"

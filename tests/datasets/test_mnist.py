@@ -1,0 +1,537 @@
+import gzip
+import hashlib
+import http.server
+import os
+import re
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from secant.datasets import mnist as datasets
+from secant.datasets.mnist import load_mnist
+from secant.errors import DataError, DownloadError
+
+TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
+TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
+TEST_IMAGES = "t10k-images-idx3-ubyte.gz"
+TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
+HOME = os.environ.get("SECANT_DATA_HOME")
+
+full_set = pytest.mark.skipif(
+    not HOME or not Path(HOME, TRAIN_IMAGES).exists(), reason="SECANT_DATA_HOME does not hold the full MNIST"
+)
+
+TINY_CONTENTS = {
+    TRAIN_LABELS: struct.pack(">2I", 0x801, 3) + bytes([5, 0, 9]),
+    TEST_LABELS: struct.pack(">2I", 0x801, 2) + bytes([7, 2]),
+    TRAIN_IMAGES: struct.pack(">4I", 0x803, 3, 28, 28) + bytes(range(0, 252)) * 9 + bytes(84),
+    TEST_IMAGES: struct.pack(">4I", 0x803, 2, 28, 28) + b"\xff" * 784 * 2,
+}
+TINY = {name: gzip.compress(content, mtime=0) for name, content in TINY_CONTENTS.items()}
+
+
+def write(folder, files):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, raw in files.items():
+        (folder / name).write_bytes(raw)
+
+
+def listing(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def assert_is_tiny(loaded):
+    (x_train, t_train), (x_test, t_test) = loaded
+    assert (x_train.shape, x_test.shape) == ((3, 784), (2, 784))
+    assert t_train.tolist() == [5, 0, 9]
+    assert t_test.tolist() == [7, 2]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Leave no mirror to a test that does not set its own."""
+    monkeypatch.delenv("SECANT_DATA_HOME", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(datasets, "MIRRORS", ("http://127.0.0.1:1/",))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The cache folder, which does not exist yet."""
+    folder = tmp_path / "cache" / "secant"
+    monkeypatch.setattr(datasets, "_cache_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Make the tiny files what the checksums ask for."""
+    files = [
+        file._replace(
+            gz=hashlib.sha256(TINY[file.name]).hexdigest(),
+            full=hashlib.sha256(TINY_CONTENTS[file.name]).hexdigest(),
+        )
+        for file in datasets._FILES
+    ]
+    monkeypatch.setattr(datasets, "_FILES", tuple(files))
+
+
+class Mirror(http.server.ThreadingHTTPServer):
+    """Serves ``files``; ``pause`` is called, and ``requests`` grows, within every GET."""
+
+    def __init__(self, files):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = files
+        self.requests = []
+        self.pause = lambda: None
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.answer(self.path[1:])
+
+    def do_GET(self):
+        self.server.requests.append(self.path[1:])
+        body = self.answer(self.path[1:])
+        self.wfile.write(body[: len(body) // 2])
+        self.server.pause()
+        self.wfile.write(body[len(body) // 2 :])
+
+    def answer(self, name):
+        body = self.server.files.get(name)
+        self.send_response(200 if body is not None else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        return body or b""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def mirrors(monkeypatch):
+    """Start mirrors, one for each mapping of names to bytes, and make them the only ones."""
+    running = []
+
+    def start(*contents):
+        for files in contents:
+            server = Mirror(files)
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            running.append((server, thread))
+        monkeypatch.setattr(datasets, "MIRRORS", tuple(server.url for server, _ in running))
+        return [server for server, _ in running]
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def probes_end():
+    """Wait, after the test, for the threads that it left behind."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+
+
+def test_the_subset():
+    (x_train, t_train), (x_test, t_test) = load_mnist(subset=True)
+    assert (x_train.shape, t_train.shape) == ((10_000, 784), (10_000,))
+    assert (x_test.shape, t_test.shape) == ((2_000, 784), (2_000,))
+    assert (x_train.dtype, t_train.dtype) == (np.float32, np.uint8)
+    assert (x_train.min(), x_train.max()) == (0, 1)
+    assert t_train[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert t_test[:5].tolist() == [7, 2, 1, 0, 4]
+    assert 0.80 < np.mean(x_train == 0) < 0.82
+
+
+def test_the_subset_does_without_network_and_cache(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(socket, "socket", fail)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(datasets, "_cache_folder", fail)
+    load_mnist(subset=True)
+
+
+def test_the_subset_is_small_and_says_what_it_is():
+    folder = resources.files("secant").joinpath("data")
+    sizes = [len(folder.joinpath(name).read_bytes()) for name in TINY]
+    assert sum(sizes) < 2_100_000
+    text = folder.joinpath("LICENSE").read_text("utf-8")
+    for words in "Yann LeCun", "Corinna Cortes", "CC BY-SA 3.0", "first 10,000", "first\n2,000":
+        assert words in text
+
+
+def test_a_broken_installation(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.resources, "files", lambda _: tmp_path)
+    with pytest.raises(DataError, match=rf"{TRAIN_LABELS} is missing. Install Secant again.$"):
+        load_mnist(subset=True)
+    write(tmp_path / "data", TINY)
+    with pytest.raises(DataError, match=r"contents have the SHA-256 .* Install Secant again.$"):
+        load_mnist(subset=True)
+
+
+def test_pixels_not_normalized():
+    (x, _), _ = load_mnist(normalize=False, subset=True)
+    assert x.dtype == np.uint8
+    assert x.max() == 255
+    assert x.flags.writeable
+    (normalized, _), _ = load_mnist(subset=True)
+    np.testing.assert_array_equal(normalized, x.astype(np.float32) / 255.0)
+
+
+def test_pixels_not_flattened():
+    (flat, _), _ = load_mnist(subset=True)
+    (x, _), (x_test, _) = load_mnist(flatten=False, subset=True)
+    assert x_test.shape == (2_000, 1, 28, 28)
+    np.testing.assert_array_equal(x.reshape(10_000, 784), flat)
+
+
+def test_one_hot_labels():
+    (_, t), _ = load_mnist(subset=True)
+    (_, one_hot), (_, one_hot_test) = load_mnist(one_hot_label=True, subset=True)
+    assert one_hot.dtype == np.float64
+    assert one_hot_test.shape == (2_000, 10)
+    assert np.all(one_hot.sum(axis=1) == 1)
+    np.testing.assert_array_equal(one_hot.argmax(axis=1), t)
+
+
+def test_the_options_are_positional_in_the_order_of_the_book():
+    (x, t), _ = load_mnist(False, False, True, subset=True)
+    assert (x.dtype, x.shape, t.shape) == (np.uint8, (10_000, 1, 28, 28), (10_000, 10))
+
+
+@full_set
+def test_the_full_set(monkeypatch):
+    monkeypatch.setenv("SECANT_DATA_HOME", HOME)
+    train, test = load_mnist(normalize=False)
+    assert [array.shape for array in (*train, *test)] == [(60_000, 784), (60_000,), (10_000, 784), (10_000,)]
+    subset_train, subset_test = load_mnist(normalize=False, subset=True)
+    for whole, part in zip((*train, *test), (*subset_train, *subset_test), strict=True):
+        np.testing.assert_array_equal(whole[: len(part)], part)
+
+
+def test_secant_data_home(tiny, cache, tmp_path, monkeypatch):
+    write(tmp_path / "mine", TINY)
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "mine"))
+    assert_is_tiny(load_mnist())
+    assert not cache.exists()
+
+
+def test_secant_data_home_may_begin_with_a_tilde(tiny, tmp_path, monkeypatch):
+    write(tmp_path / "mine", TINY)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("SECANT_DATA_HOME", "~/mine")
+    assert_is_tiny(load_mnist())
+
+
+def test_an_empty_secant_data_home_is_none(tiny, cache, monkeypatch):
+    write(cache, TINY)
+    monkeypatch.setenv("SECANT_DATA_HOME", "")
+    assert_is_tiny(load_mnist())
+
+
+def test_the_cache_is_the_platforms(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert datasets._cache_folder().name in ("secant", "Cache")
+    if sys.platform == "linux":
+        assert datasets._cache_folder() == tmp_path / "secant"
+
+
+def test_files_compressed_again_are_as_good(tiny, cache):
+    write(cache, {name: gzip.compress(content, 1) for name, content in TINY_CONTENTS.items()})
+    assert_is_tiny(load_mnist())
+
+
+def test_a_download_fills_the_cache(tiny, cache, mirrors, capfd):
+    (mirror,) = mirrors(TINY)
+    assert_is_tiny(load_mnist())
+    assert listing(cache) == sorted(TINY)
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == TINY
+    assert_is_tiny(load_mnist())
+    assert sorted(mirror.requests) == sorted(TINY)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_download_fills_secant_data_home(tiny, mirrors, tmp_path, monkeypatch):
+    mirrors(TINY)
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "mine"))
+    assert_is_tiny(load_mnist())
+    assert listing(tmp_path / "mine") == sorted(TINY)
+
+
+def test_only_what_is_missing_is_downloaded(tiny, cache, mirrors):
+    (mirror,) = mirrors(TINY)
+    write(cache, {name: TINY[name] for name in TINY if name != TEST_IMAGES})
+    assert_is_tiny(load_mnist())
+    assert mirror.requests == [TEST_IMAGES]
+
+
+def test_a_progress_bar_if_asked_for(tiny, cache, mirrors, capsys):
+    mirrors(TINY)
+    load_mnist(progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert TRAIN_IMAGES in err
+    assert err.count("100%") == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permission bits are POSIX")
+def test_what_is_downloaded_may_be_read_by_others(tiny, cache, mirrors):
+    mirrors(TINY)
+    old = os.umask(0o022)
+    try:
+        load_mnist()
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o777 for path in cache.iterdir()} == {0o644}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param({}, id="not found"),
+        pytest.param({**TINY, TRAIN_LABELS: gzip.compress(TINY_CONTENTS[TRAIN_LABELS], 1)}, id="other hash"),
+        pytest.param({**TINY, TRAIN_IMAGES: b"<html>Sign in to this network</html>"}, id="HTML"),
+        pytest.param({TRAIN_LABELS: TINY[TRAIN_LABELS]}, id="only one file"),
+    ],
+)
+def test_the_second_mirror_is_used_when_the_first_fails(tiny, cache, mirrors, first):
+    mirrors(first, TINY)
+    assert_is_tiny(load_mnist())
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == TINY
+
+
+def test_the_second_mirror_is_used_when_the_first_is_down(tiny, cache, mirrors, monkeypatch):
+    (mirror,) = mirrors(TINY)
+    monkeypatch.setattr(datasets, "MIRRORS", ("http://127.0.0.1:1/", mirror.url))
+    assert_is_tiny(load_mnist())
+
+
+def test_no_network(tiny, cache):
+    with pytest.raises(DownloadError) as caught:
+        load_mnist()
+    message = str(caught.value)
+    assert message.startswith(f"{TRAIN_LABELS} could not be downloaded to {cache}. ")
+    assert re.search(r"http://127.0.0.1:1/ cannot be reached \(.*refused.*\)\. Put the four files", message)
+    for name in TINY:
+        assert name in message
+    assert "set SECANT_DATA_HOME" in message
+    assert "load_mnist(subset=True)" in message
+    assert not cache.exists()
+
+
+def test_the_message_names_the_file_that_is_missing_and_all_mirrors(tiny, cache, mirrors):
+    first, second = mirrors({name: TINY[name] for name in (TRAIN_LABELS, TEST_LABELS)}, {})
+    with pytest.raises(DownloadError) as caught:
+        load_mnist()
+    message = str(caught.value)
+    assert message.startswith(f"{TRAIN_IMAGES} could not be downloaded")
+    assert f"{first.url}{TRAIN_IMAGES} was not received (404 Client Error" in message
+    assert f"{second.url} does not offer {TRAIN_LABELS}." in message
+    assert listing(cache) == sorted([TRAIN_LABELS, TEST_LABELS])
+
+
+def test_a_server_that_never_answers(tiny, cache, monkeypatch, probes_end):
+    assert datasets._PROBE_SECONDS <= 8
+    monkeypatch.setattr(datasets, "_PROBE_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr(datasets, "MIRRORS", (url, url + "mirror/"))
+        start = time.monotonic()
+        with pytest.raises(DownloadError, match=r"did not answer within 0.3 s|timed out"):
+            load_mnist()
+        assert time.monotonic() - start < 5
+
+
+def test_a_name_server_that_never_answers(tiny, cache, monkeypatch, probes_end):
+    released = threading.Event()
+
+    def hang(*_, **__):
+        released.wait(60)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(datasets, "_PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(datasets, "MIRRORS", ("http://a.invalid/", "http://b.invalid/"))
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match=r"a.invalid/ did not answer .* http://b.invalid/ did not answer"):
+        load_mnist()
+    elapsed = time.monotonic() - start
+    released.set()
+    assert elapsed < 5
+
+
+def test_a_slow_download_is_left_to_end(tiny, cache, mirrors, monkeypatch):
+    (mirror,) = mirrors(TINY)
+    mirror.pause = lambda: time.sleep(1.6 if len(mirror.requests) == 1 else 0)
+    monkeypatch.setattr(datasets, "_PROBE_SECONDS", 1.5)
+    assert_is_tiny(load_mnist())
+
+
+def test_a_download_that_stands_still(tiny, cache, mirrors, monkeypatch):
+    (mirror,) = mirrors(TINY)
+    released = threading.Event()
+    mirror.pause = lambda: released.wait(60)
+    monkeypatch.setattr(datasets, "_STALL_SECONDS", 0.2)
+    with pytest.raises(DownloadError, match=rf"{TRAIN_LABELS} was not received \(.*timed out"):
+        load_mnist()
+    released.set()
+    assert not cache.exists()
+
+
+def test_a_connection_that_breaks(tiny, cache, mirrors):
+    (mirror,) = mirrors({**TINY, TEST_IMAGES: TINY[TEST_IMAGES] * 2})
+
+    def hang_up():
+        if mirror.requests[-1] == TEST_IMAGES:
+            raise ConnectionAbortedError
+
+    mirror.pause = hang_up
+    mirror.handle_error = lambda *_: None
+    with pytest.raises(DownloadError, match=rf"^{TEST_IMAGES} could not be downloaded"):
+        load_mnist()
+    assert TEST_IMAGES not in listing(cache)
+
+
+def test_an_endless_download(tiny, cache, mirrors, monkeypatch):
+    mirrors({**TINY, TRAIN_LABELS: bytes(100_000)})
+    monkeypatch.setattr(datasets, "MAX_BYTES", 70_000)
+    with pytest.raises(DownloadError, match=rf"{TRAIN_LABELS} was not received \(more than 70000 bytes\)"):
+        load_mnist()
+
+
+def test_a_download_with_another_checksum(tiny, cache, mirrors):
+    other = gzip.compress(TINY_CONTENTS[TRAIN_LABELS], 1)
+    (mirror,) = mirrors({**TINY, TRAIN_LABELS: other})
+    with pytest.raises(DownloadError) as caught:
+        load_mnist()
+    actual, expected = (hashlib.sha256(raw).hexdigest() for raw in (other, TINY[TRAIN_LABELS]))
+    reason = f"has the SHA-256 {actual}, expected {expected}. The mirror is at fault."
+    assert f"{mirror.url}{TRAIN_LABELS} {reason}" in str(caught.value)
+    assert not cache.exists()
+
+
+def test_a_download_with_other_contents(tiny, cache, mirrors, monkeypatch):
+    files = tuple(file._replace(full="0" * 64) for file in datasets._FILES)
+    monkeypatch.setattr(datasets, "_FILES", files)
+    mirrors(TINY)
+    with pytest.raises(DownloadError, match=r"contents have the SHA-256 .*, expected 0{64}. The mirror"):
+        load_mnist()
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("moment", ["receiving", "verifying", "writing", "renaming"])
+def test_an_interrupted_download_leaves_nothing(tiny, cache, mirrors, monkeypatch, moment):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    owner, name = {
+        "receiving": (datasets._Buffer, "write"),
+        "verifying": (datasets, "inflate"),
+        "writing": (os, "fsync"),
+        "renaming": (os, "replace"),
+    }[moment]
+    mirrors(TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load_mnist()
+    assert not cache.exists() or listing(cache) == []
+    assert_is_tiny(load_mnist())
+
+
+DAMAGED = {
+    "truncated": (TINY[TRAIN_IMAGES][:-9], r"is truncated"),
+    "HTML": (b"<html>404</html>", r"is not a gzip file: it begins with b'<html>404"),
+    "another data set": (gzip.compress(TINY_CONTENTS[TEST_IMAGES]), r"its contents have the SHA-256"),
+}
+
+
+@pytest.mark.parametrize(("raw", "reason"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_in_the_cache_is_replaced(tiny, cache, mirrors, raw, reason):
+    (mirror,) = mirrors(TINY)
+    write(cache, {**TINY, TRAIN_IMAGES: raw})
+    assert_is_tiny(load_mnist())
+    assert mirror.requests == [TRAIN_IMAGES]
+    assert (cache / TRAIN_IMAGES).read_bytes() == TINY[TRAIN_IMAGES]
+
+
+@pytest.mark.parametrize(("raw", "reason"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_in_the_cache_that_cannot_be_replaced(tiny, cache, raw, reason):
+    write(cache, {**TINY, TRAIN_IMAGES: raw})
+    with pytest.raises(DataError, match=reason) as caught:
+        load_mnist()
+    assert not isinstance(caught.value, DownloadError)
+    message = str(caught.value)
+    assert message.startswith(str(cache / TRAIN_IMAGES))
+    assert "Delete it and load again. It could not be replaced: " in message
+    assert "cannot be reached" in message
+    assert (cache / TRAIN_IMAGES).read_bytes() == raw
+
+
+@pytest.mark.parametrize(("raw", "reason"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monkeypatch, raw, reason):
+    (mirror,) = mirrors(TINY)
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    write(tmp_path, {**TINY, TRAIN_IMAGES: raw})
+    with pytest.raises(DataError, match=rf"{TRAIN_IMAGES} .*{reason}.* Put the original file") as caught:
+        load_mnist()
+    assert "elete" not in str(caught.value)
+    assert mirror.requests == []
+    assert (tmp_path / TRAIN_IMAGES).read_bytes() == raw
+
+
+def test_a_file_that_cannot_be_read(tiny, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    (tmp_path / TEST_LABELS).mkdir()
+    with pytest.raises(DataError, match=rf"{TEST_LABELS} cannot be read \(.+\)\. Put the original"):
+        load_mnist()
+
+
+def test_a_folder_that_cannot_be_made(tiny, mirrors, tmp_path, monkeypatch):
+    mirrors(TINY)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path / "file" / "folder"))
+    with pytest.raises(DataError, match=r"cannot be written \(.+\)\. Set SECANT_DATA_HOME") as caught:
+        load_mnist()
+    assert not isinstance(caught.value, DownloadError)
+    assert str(tmp_path / "file" / "folder") in str(caught.value)
+
+
+def test_no_permission_to_write(tiny, cache, mirrors, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    mirrors(TINY)
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(DataError) as caught:
+        load_mnist()
+    assert str(caught.value) == (
+        f"{cache / TRAIN_LABELS} cannot be written (Permission denied). "
+        "Set SECANT_DATA_HOME to a folder that can be written."
+    )
+    assert not isinstance(caught.value, DownloadError)
+    assert listing(cache) == []
+
+
+def test_the_import_is_light():
+    code = "import sys, secant.datasets; print({'pooch', 'requests', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,617 @@
+"""A network in a file: all of it comes back, nothing in the file is believed, and a failed write changes nothing."""
+
+import errno
+import io
+import os
+import pickle
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import secant
+from secant._common import files
+from secant.errors import DataError, DTypeError, ParamsError, ValueRangeError
+from secant.networks import checkpoint
+from secant.training.history import History
+
+NAMES = ["W1", "b1", "W2", "b2"]
+SIZES = (3, 4, 2)
+
+
+def network(output="sigmoid", seed=0):
+    net = secant.TwoLayerNet(*SIZES, output_activation=output, rng=seed)
+    net.params["b1"][...] = [-0.0, 5e-324, 1.7976931348623157e308, 0.1]
+    return net
+
+
+def bits(net):
+    return {name: (param.shape, param.tobytes()) for name, param in net.params.items()}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "net.npz"
+    network().save(path)
+    return path
+
+
+# ---- round trip ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+def test_what_is_saved_comes_back_bit_for_bit(backend, tmp_path, output):
+    net = network(output)
+    net.save(tmp_path / "net.npz")
+    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
+    assert list(loaded.params) == NAMES
+    assert bits(loaded) == bits(net)
+    assert loaded.output_activation == output
+    net.params["b1"][...] = loaded.params["b1"][...] = 0
+    x = np.random.RandomState(1).uniform(size=(5, 3))
+    assert loaded.predict(x).tobytes() == net.predict(x).tobytes()
+
+
+def test_a_loaded_network_can_be_trained(backend, saved):
+    net = secant.TwoLayerNet.load(saved)
+    net.params["b1"][...] = 0
+    x, t = np.random.RandomState(1).uniform(size=(5, 3)), [0, 1, 1, 0, 1]
+    before = net.loss(x, t)
+    grads = net.numerical_gradient(x, t)
+    for key in net.params:
+        net.params[key] -= 0.1 * grads[key]
+    assert net.loss(x, t) < before
+
+
+@pytest.mark.parametrize("name", ["net", "net.npz", "net.tar.gz", "ネット", "a b"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_taken_as_it_is(tmp_path, name, kind):
+    network().save(kind(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert bits(secant.TwoLayerNet.load(kind(tmp_path / name))) == bits(network())
+
+
+def test_a_relative_path_is_taken_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network().save("net")
+    assert os.listdir() == ["net"]
+    assert bits(secant.TwoLayerNet.load("net")) == bits(network())
+
+
+def test_the_file_is_an_npz_of_plain_arrays(saved):
+    with np.load(saved, allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["W1", "W2", "b1", "b2", "output_activation"]
+        assert str(arrays["output_activation"]) == "sigmoid"
+
+
+def test_saving_again_replaces_the_file(saved):
+    net = network("identity", seed=1)
+    net.save(saved)
+    assert bits(secant.TwoLayerNet.load(saved)) == bits(net)
+    assert len(list(saved.parent.iterdir())) == 1
+
+
+def test_loading_draws_no_random_number(saved):
+    before = np.random.get_state()[1].tolist()
+    secant.TwoLayerNet.load(saved)
+    assert np.random.get_state()[1].tolist() == before
+
+
+def test_a_subclass_loads_as_itself(saved):
+    class Familiar(secant.TwoLayerNet):
+        pass
+
+    assert type(Familiar.load(saved)) is Familiar
+
+
+def test_a_file_that_numpy_wrote_is_a_network_too(tmp_path):
+    np.savez_compressed(tmp_path / "net.npz", **network().params, output_activation="identity", note=[1])
+    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
+    assert bits(loaded) == bits(network())
+    assert loaded.output_activation == "identity"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no permission bits")
+def test_a_file_has_the_permissions_of_any_new_file(saved):
+    other = saved.with_name("other")
+    other.touch()
+    assert saved.stat().st_mode == other.stat().st_mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need a privilege on this platform")
+def test_a_link_is_followed(saved):
+    link = saved.with_name("link")
+    link.symlink_to(saved)
+    network(seed=1).save(link)
+    assert link.is_symlink()
+    assert bits(secant.TwoLayerNet.load(saved)) == bits(network(seed=1))
+
+
+# ---- what cannot be saved --------------------------------------------------------------------------------------------
+
+
+def test_parameters_that_are_not_a_networks_are_not_saved(tmp_path):
+    net = network()
+    net.params["W2"] = np.zeros((3, 2))
+    with pytest.raises(ParamsError, match=r"^params\['W2'\] must have shape \(4, 2\), got \(3, 2\)$"):
+        net.save(tmp_path / "net")
+    net = network()
+    net.params["W1"][0, 0] = np.nan
+    with pytest.raises(ValueRangeError, match=r"^params\['W1'\] must be finite, got nan at \(0, 0\)$"):
+        net.save(tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_extra_parameter_is_not_left_out_in_silence(tmp_path):
+    net = network()
+    net.params["W3"] = np.ones(3)
+    with pytest.raises(ParamsError, match="W3"):
+        net.save(tmp_path / "net")
+
+
+def test_an_output_activation_that_cannot_be_loaded_is_not_saved(tmp_path):
+    net = network()
+    net.output_activation = "relu"
+    with pytest.raises(ValueRangeError, match="relu"):
+        net.save(tmp_path / "net")
+
+
+def refuse(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("fault", "error"), [(refuse, DataError), (interrupt, KeyboardInterrupt)], ids=["full", "Ctrl-C"]
+)
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(saved, monkeypatch, step, fault, error):
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, step, fault)
+    with pytest.raises(error) as caught:
+        network(seed=1).save(saved)
+    if error is DataError:
+        assert str(caught.value) == f"{saved} could not be written: {os.strerror(errno.ENOSPC)}; give another path."
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+LIMITED = """
+import resource, signal
+import secant
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+net = secant.TwoLayerNet(100, 100, 10, rng=0)
+try:
+    net.save(PATH)
+except secant.DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no limit on the size of a file")
+def test_a_disk_that_runs_full_leaves_the_old_file_and_nothing_else(saved, run_python):
+    before = saved.read_bytes()
+    done = run_python(LIMITED.replace("PATH", repr(str(saved))))
+    assert done.stdout == f"{saved} could not be written: {os.strerror(errno.EFBIG)}; give another path.\n"
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "no" / "net"
+    with pytest.raises(DataError) as caught:
+        network().save(path)
+    assert str(caught.value) == f"{path} could not be written: No such file or directory; give another path."
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    (tmp_path / "net").mkdir()
+    with pytest.raises(DataError, match=r"net could not be written: .*; give another path\.$"):
+        network().save(tmp_path / "net")
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+
+
+# ---- what cannot be loaded -------------------------------------------------------------------------------------------
+
+
+class Pickled:
+    """Unpickled, it would make a file."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("executed"),)
+
+
+def entries(**replaced):
+    """The arrays of a good file, some replaced or, with None, left out."""
+    good = {**network().params, "output_activation": np.array("sigmoid")}
+    return {name: value for name, value in (good | replaced).items() if value is not None}
+
+
+def npz(arrays, allow_pickle=True):
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=allow_pickle, **arrays)
+    return buffer.getvalue()
+
+
+def npy(header, body=b""):
+    header = header.encode() + b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body
+
+
+def with_entry(name, content):
+    """A good file of which one entry holds these bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(npz(entries()))) as good, zipfile.ZipFile(buffer, "w") as archive:
+        for entry in good.namelist():
+            archive.writestr(entry, content if entry == name else good.read(entry))
+    return buffer.getvalue()
+
+
+def claiming(size):
+    """A good file whose directory says that each entry unpacks to ``size`` bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, value in entries().items():
+            content = io.BytesIO()
+            np.save(content, value)
+            archive.writestr(f"{name}.npy", content.getvalue())
+        for entry in archive.infolist():
+            entry.file_size = size
+    return buffer.getvalue()
+
+
+GOOD = npz(entries())
+NOT_A_ZIP = "File is not a zip file"
+BAD_FILES = {
+    "empty": (b"", NOT_A_ZIP),
+    "text": (b"W1 = 3\n", NOT_A_ZIP),
+    "one array": (npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)}", bytes(8)), NOT_A_ZIP),
+    "a pickle": (pickle.dumps(Pickled()), NOT_A_ZIP),
+    "truncated": (GOOD[:-1], NOT_A_ZIP),
+    "half": (GOOD[: len(GOOD) // 2], NOT_A_ZIP),
+    "an empty archive": (npz({}), "output_activation is not a file in the archive"),
+    **{f"without {name}": (npz(entries(**{name: None})), f"{name} is not a file in the archive") for name in entries()},
+    "a pickle inside": (
+        npz(entries(W1=np.array([[Pickled()]], object))),
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    "a pickled activation": (
+        npz(entries(output_activation=np.array(Pickled(), object))),
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    "unknown activation": (
+        npz(entries(output_activation="relu")),
+        "output_activation must be one of 'sigmoid', 'identity', got 'relu'",
+    ),
+    "two activations": (
+        npz(entries(output_activation=["sigmoid", "identity"])),
+        "output_activation must be one of",
+    ),
+    "W1 of one dimension": (
+        npz(entries(W1=np.zeros(12))),
+        "params['W1'] must be 2-dimensional and not empty, got shape (12,)",
+    ),
+    "b1 too long": (npz(entries(b1=np.zeros(5))), "params['b1'] must have shape (4,), got (5,)"),
+    "W2 too high": (npz(entries(W2=np.zeros((5, 2)))), "params['W2'] must have shape (4, 2), got (5, 2)"),
+    "no hidden units": (
+        npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
+        "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
+    ),
+    "float32": (npz(entries(W1=np.zeros((3, 4), np.float32))), "params['W1'] must be float64, got float32"),
+    "nan": (npz(entries(b2=np.array([0, np.nan]))), "params['b2'] must be finite, got nan at (1,)"),
+    "W1 that is text": (with_entry("W1.npy", b"hello"), "params['W1'] must be a plain NumPy array, got bytes"),
+    "W1 without its numbers": (
+        with_entry("W1.npy", npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)}", bytes(95))),
+        "EOF: reading array data, expected 96 bytes got 95",
+    ),
+    "a shape that overflows": (
+        with_entry("W1.npy", npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**40}, {2**40})}}")),
+        "",
+    ),
+    "a zip bomb": (claiming(2**30), f"it unpacks to more than {4 * 2**30} bytes"),
+    "a zip bomb beyond 4 GB an entry": (claiming(2**42), f"it unpacks to more than {4 * 2**30} bytes"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_refused_and_nothing_in_it_runs(tmp_path, monkeypatch, content, why):
+    monkeypatch.chdir(tmp_path)
+    Path("bad").write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        secant.TwoLayerNet.load("bad")
+    assert str(caught.value).startswith("bad does not hold a network that TwoLayerNet.save wrote: ")
+    assert why in str(caught.value)
+    assert os.listdir() == ["bad"]
+
+
+def test_the_limit_is_on_all_entries_together(tmp_path, monkeypatch):
+    (tmp_path / "net").write_bytes(GOOD)
+    with zipfile.ZipFile(tmp_path / "net") as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    monkeypatch.setattr(checkpoint, "LARGEST", size)
+    secant.TwoLayerNet.load(tmp_path / "net")
+    monkeypatch.setattr(checkpoint, "LARGEST", size - 1)
+    with pytest.raises(DataError, match=f"it unpacks to more than {size - 1} bytes"):
+        secant.TwoLayerNet.load(tmp_path / "net")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_single_wrong_bit_is_noticed(tmp_path, name):
+    content = bytearray(npz(entries(b1=np.full(4, 0.3), b2=np.full(2, 0.7))))
+    value = {"b1": np.full(4, 0.3), "b2": np.full(2, 0.7)}.get(name, network().params[name])
+    content[content.index(value.tobytes()) + value.nbytes - 1] ^= 1
+    (tmp_path / "bad").write_bytes(content)
+    with pytest.raises(DataError, match=f"Bad CRC-32 for file '{name}.npy'"):
+        secant.TwoLayerNet.load(tmp_path / "bad")
+
+
+HEADERS = {
+    "8 TB": f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({2**40},)}}",
+    "a huge dimension": f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({10**30},)}}",
+    "a boolean dimension": "{'descr': '<f8', 'fortran_order': False, 'shape': (True, 4)}",
+    "an open bracket": "{",
+    "an open string": "'''",
+    "too deep": "-" * 9000 + "1",
+    "unhashable": "{[]: 1}",
+    "keys of two types": "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), 1: 2}",
+    "Python 2": "{'descr': '<f8', 'fortran_order': False, 'shape': (3L, 4L)}",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_numpy_chokes_on_is_refused(tmp_path, header):
+    (tmp_path / "bad").write_bytes(with_entry("W1.npy", npy(header, bytes(96))))
+    with pytest.raises(DataError, match=r"does not hold a network that TwoLayerNet.save wrote: "):
+        secant.TwoLayerNet.load(tmp_path / "bad")
+
+
+def damaged(content, per_byte):
+    """Copies of a file with one byte changed."""
+    rng = np.random.RandomState(0)
+    for position in range(len(content)):
+        for change in rng.randint(1, 256, per_byte):
+            copy = bytearray(content)
+            copy[position] ^= change
+            yield bytes(copy)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+def test_no_damage_to_a_file_leads_to_another_error(tmp_path, compression):
+    content, path = io.BytesIO(), tmp_path / "damaged"
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as good, zipfile.ZipFile(content, "w", compression) as archive:
+        for entry in good.namelist():
+            archive.writestr(entry, good.read(entry))
+    refused = 0
+    for copy in damaged(content.getvalue(), 1):
+        path.write_bytes(copy)
+        try:
+            loaded = secant.TwoLayerNet.load(path)
+        except DataError:
+            refused += 1
+        else:
+            assert bits(loaded) == bits(network())
+    assert refused > 500
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError) as caught:
+        secant.TwoLayerNet.load(tmp_path / "net")
+    assert str(caught.value) == f"{tmp_path / 'net'} could not be read: No such file or directory."
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match=r" could not be read: "):
+        secant.TwoLayerNet.load(tmp_path)
+
+
+def test_an_error_of_a_file_is_an_os_error_too(tmp_path):
+    assert issubclass(DataError, OSError)
+    with pytest.raises(OSError, match="could not be read"):
+        secant.TwoLayerNet.load(tmp_path / "net")
+
+
+# ---- paths, and what is there that is no regular file ----------------------------------------------------------------
+
+SAVERS = {
+    "network": (lambda path: network().save(path), secant.TwoLayerNet.load),
+    "history": (lambda path: History([0.5]).save(path), History.load),
+    "plot": (lambda path: History([0.5]).plot(path), None),
+}
+
+
+@pytest.fixture(params=SAVERS)
+def saver(request):
+    """What saves, the same as it is in a regular file, and what loads it."""
+    if request.param == "plot":
+        pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    return SAVERS[request.param]
+
+
+@pytest.mark.parametrize("name", ["a\0b.png", "\ud800.png"], ids=["null", "surrogate"])
+def test_a_path_that_no_system_has(saver, name):
+    save, load = saver
+    with pytest.raises(DataError, match=r"could not be written: .*(null|encode)") as caught:
+        save(name)
+    assert type(caught.value) is DataError
+    if load:
+        with pytest.raises(DataError, match=r"could not be read: .*(null|encode)"):
+            load(name)
+
+
+@pytest.mark.parametrize("path", [7, None, io.BytesIO()], ids=["number", "none", "stream"])
+def test_what_is_no_path(path):
+    for call in (network().save, secant.TwoLayerNet.load, History([0.5]).save, History.load):
+        with pytest.raises(DTypeError, match=r"^path must be a str, bytes or os.PathLike, got "):
+            call(path)
+
+
+def test_a_path_may_be_bytes(tmp_path, saver):
+    save, load = saver
+    path = os.fsencode(tmp_path / "f.png")
+    save(path)
+    assert os.listdir(tmp_path) == ["f.png"]
+    if load:
+        load(path)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="this platform has no such files")
+
+
+def kinds(folder):
+    """Each kind of file that is not to be replaced: its path, and the mode it must keep."""
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(folder / "socket"))
+    (folder / "loop").symlink_to("loop")
+    return {path.name: path.lstat().st_mode for path in folder.iterdir()}
+
+
+@posix
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [("folder", "it is a folder"), ("socket", "it is a socket"), ("loop", "Too many levels of symbolic links")],
+)
+def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
+    monkeypatch.chdir(tmp_path)
+    before = kinds(tmp_path)
+    for call in (network().save, History([0.5]).save, files.require_writable):
+        with pytest.raises(DataError) as caught:
+            call(kind)
+        assert str(caught.value) == f"{kind} could not be written: {why}; give another path."
+    assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
+
+
+def received(path, save):
+    """What a reader of a pipe gets."""
+    content = []
+    reader = threading.Thread(target=lambda: content.append(Path(path).read_bytes()))
+    reader.start()
+    save(path)
+    reader.join(timeout=30)
+    return content[0]
+
+
+@posix
+def test_a_pipe_is_written_into(tmp_path, saver):
+    save, load = saver
+    fifo, link = tmp_path / "fifo.png", tmp_path / "link.png"
+    os.mkfifo(fifo)
+    link.symlink_to(fifo)
+    for path in (fifo, link):
+        files.require_writable(path)
+        content = received(path, save)
+        assert stat.S_ISFIFO(fifo.stat().st_mode)
+        assert link.is_symlink()
+        if load:
+            (tmp_path / "copy").write_bytes(content)
+            load(tmp_path / "copy")
+            (tmp_path / "copy").unlink()
+        else:
+            assert content.startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"fifo.png", "link.png"}
+
+
+@posix
+def test_a_pipe_that_nobody_reads_can_be_given_up(tmp_path, default_handler):
+    os.mkfifo(tmp_path / "fifo")
+    main = threading.main_thread().ident
+    ctrl_c = threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT])
+    ctrl_c.start()
+    with pytest.raises(KeyboardInterrupt):
+        network().save(tmp_path / "fifo")
+    ctrl_c.join()
+
+
+@posix
+def test_a_pipe_whose_reader_is_gone_is_an_error(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    big = secant.TwoLayerNet(1000, 100, 10, rng=0)
+    threading.Timer(0.2, os.close, [reader]).start()
+    with pytest.raises(DataError, match=r"fifo could not be written: Broken pipe; give another path\.$"):
+        big.save(tmp_path / "fifo")
+
+
+@posix
+def test_a_device_is_written_into(tmp_path):
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.close(os.open(device, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    for path in (device, str(device)):
+        files.require_writable(path)
+        network().save(path)
+        History([0.5]).save(path)
+    assert stat.S_ISCHR(device.stat().st_mode)
+    assert os.listdir(tmp_path) == ["null"]
+
+
+@posix
+def test_a_full_device_is_an_error(tmp_path):
+    device = tmp_path / "full"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 7))
+        os.close(os.open(device, os.O_WRONLY))
+    except OSError as error:
+        pytest.skip(f"devices cannot be made here: {error.strerror}")
+    with pytest.raises(DataError, match=r"full could not be written: No space left on device; give another path\.$"):
+        network().save(device)
+    assert stat.S_ISCHR(device.stat().st_mode)
+
+
+STANDARD_OUTPUT = """
+import secant
+
+print("before", flush=True)
+secant.TwoLayerNet(3, 4, 2, rng=0).save("/dev/stdout")
+print("after", flush=True)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="standard output has no name here")
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_standard_output_goes_on_after_what_is_saved_to_it(tmp_path, kind):
+    target = tmp_path / "output"
+    command = [sys.executable, "-c", STANDARD_OUTPUT]
+    if kind == "pipe":
+        target.write_bytes(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    else:
+        with target.open("wb") as output:
+            subprocess.run(command, check=True, stdout=output)
+    content = target.read_bytes()
+    assert content.startswith(b"before\n")
+    assert content.endswith(b"after\n")
+    target.write_bytes(content[7:-6])
+    assert secant.TwoLayerNet.load(target).params["W1"].shape == (3, 4)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@posix
+def test_a_link_to_nothing_makes_what_it_names(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    network().save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert bits(secant.TwoLayerNet.load(tmp_path / "file")) == bits(network())
+
+
+def test_extra_keys_need_not_be_names():
+    net = network()
+    net.params[1] = net.params["W3"] = np.zeros(2)
+    with pytest.raises(secant.ParamsError, match=r"got \['1', 'W3'\] too"):
+        net.save("never")

@@ -1,0 +1,150 @@
+import json
+import math
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secant.errors import DataError
+from secant.training.history import History
+
+FLOATS = st.floats() | st.just(-0.0)
+
+
+@st.composite
+def histories(draw):
+    losses = draw(st.lists(FLOATS, max_size=20))
+    taken = sorted(draw(st.sets(st.integers(0, len(losses) - 1)))) if losses else []
+    accuracies = st.lists(FLOATS, min_size=len(taken), max_size=len(taken))
+    settings = st.dictionaries(
+        st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    )
+    return History(losses, draw(accuracies), draw(accuracies), taken, draw(settings))
+
+
+def example():
+    return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"iters_num": 3, "n_threads": None})
+
+
+@given(histories())
+def test_a_history_comes_back_bit_for_bit(tmp_path_factory, history):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    history.save(path)
+    assert repr(History.load(path)) == repr(history)
+
+
+def test_the_file_is_json_for_strict_readers(tmp_path):
+    History([math.nan, math.inf, -math.inf, 0.5]).save(tmp_path / "h.json")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads((tmp_path / "h.json").read_text("ascii"), parse_constant=refuse)
+    assert content["train_loss_list"] == ["NaN", "Infinity", "-Infinity", 0.5]
+    assert content["format"] == "secant history 1"
+
+
+def test_a_subclass_loads_itself(tmp_path):
+    class Mine(History):
+        pass
+
+    example().save(tmp_path / "h.json")
+    assert type(Mine.load(tmp_path / "h.json")) is Mine
+
+
+def test_a_new_history_is_empty_and_shares_nothing():
+    History().train_loss_list.append(1.0)
+    assert History() == History([], [], [], [], {})
+
+
+@pytest.mark.parametrize("settings", [{"rng": object()}, {"h": math.nan}, {"key": {1, 2}}])
+def test_settings_that_json_cannot_hold(tmp_path, settings):
+    path = tmp_path / "h.json"
+    path.write_text("kept")
+    with pytest.raises(DataError, match=r"h\.json was not written: the history holds what JSON cannot \(.+\)\."):
+        History(settings=settings).save(path)
+    assert path.read_text() == "kept"
+
+
+def test_losses_that_are_no_numbers(tmp_path):
+    with pytest.raises(DataError, match="holds what JSON cannot"):
+        History(["high"]).save(tmp_path / "h.json")
+    assert os.listdir(tmp_path) == []
+
+
+def changed(**changes):
+    content = {
+        "format": "secant history 1",
+        "train_loss_list": [2.3, 2.2, 2.1],
+        "train_acc_list": [0.1, 0.2],
+        "test_acc_list": [0.15, 0.25],
+        "epoch_iterations": [0, 2],
+        "settings": {},
+    }
+    return json.dumps({name: value for name, value in (content | changes).items() if value is not None})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("", "Expecting value", id="empty"),
+        pytest.param(changed()[:-5], "Expecting|Unterminated", id="truncated"),
+        pytest.param("[" * 100_000, "recursion", id="deep"),
+        pytest.param("[]", "no JSON object with the format 'secant history 1'", id="no object"),
+        pytest.param(changed(format=None), "no JSON object with the format", id="no format"),
+        pytest.param(changed(format="secant history 2"), "with the format 'secant history 1'", id="other format"),
+        pytest.param(changed(settings=None), "its keys are epoch_iterations, test_acc", id="missing key"),
+        pytest.param(changed(more=1), "its keys are epoch_iterations, more", id="extra key"),
+        pytest.param(changed(settings=[]), "settings is no object", id="settings"),
+        pytest.param(changed(train_loss_list={}), "train_loss_list is no list", id="no list"),
+        pytest.param(changed(train_loss_list=[1, 2, True]), "train_loss_list holds True", id="boolean"),
+        pytest.param(changed(train_loss_list=[1, 2, "nan"]), "train_loss_list holds 'nan'", id="string"),
+        pytest.param(changed(train_loss_list=[1, 2, [3]]), r"train_loss_list holds \[3\]", id="nested"),
+        pytest.param(changed(train_loss_list=[1, 2, 10**400]), "too large", id="too large"),
+        pytest.param(changed(train_loss_list=[1, 2, math.nan]), "holds NaN, which is not JSON", id="NaN"),
+        pytest.param(changed(test_acc_list=[0.5]), "test_acc_list has 1 entries for 2", id="lengths"),
+        pytest.param(changed(epoch_iterations=[0, 1.0]), "no list of whole numbers", id="float iteration"),
+        pytest.param(changed(epoch_iterations=[False, 1]), "no list of whole numbers", id="boolean iteration"),
+        pytest.param(changed(epoch_iterations={}), "no list of whole numbers", id="iterations"),
+        pytest.param(changed(epoch_iterations=[0, 3]), "do not rise from 0 to 2", id="after the end"),
+        pytest.param(changed(epoch_iterations=[1, 1]), "do not rise from 0 to 2", id="repeated"),
+        pytest.param(changed(epoch_iterations=[-1, 1]), "do not rise from 0 to 2", id="negative"),
+    ],
+)
+def test_files_that_hold_no_history(tmp_path, text, message):
+    path = tmp_path / "h.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"h\.json does not hold a history that History\.save wrote: .*({message})"):
+        History.load(path)
+
+
+def test_a_file_that_is_not_text(tmp_path):
+    (tmp_path / "h.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="does not hold a history"):
+        History.load(tmp_path / "h.json")
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.json could not be read: No such file or directory\."):
+        History.load(tmp_path / "nothing.json")
+
+
+def test_a_folder_that_does_not_exist(tmp_path):
+    with pytest.raises(DataError, match=r"h\.json could not be written: No such file.*; give another path\."):
+        example().save(tmp_path / "nowhere" / "h.json")
+
+
+def test_a_file_that_cannot_be_replaced_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "h.json"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(DataError, match=r"h\.json could not be written: No space left on device; give another"):
+        example().save(path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["h.json"]

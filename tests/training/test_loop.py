@@ -1,0 +1,631 @@
+import io
+import math
+import re
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from secant._common.interrupts import held_interrupts
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.networks.two_layer import TwoLayerNet
+from secant.training import progress
+from secant.training.history import History
+from secant.training.loop import train
+
+I, H, O = 6, 4, 3  # noqa: E741 - the field's names
+SIZE = 50
+
+
+def make_data(rng, size):
+    x = rng.random_sample((size, I)) * (rng.random_sample((size, I)) > 0.5)
+    return x, rng.randint(0, O, size)
+
+
+@pytest.fixture
+def data():
+    rng = np.random.RandomState(0)
+    return *make_data(rng, SIZE), *make_data(rng, 20)
+
+
+@pytest.fixture
+def net():
+    return TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1)
+
+
+def quiet(net, data, **options):
+    return train(net, *data, **{"iters_num": 5, "batch_size": 10, "rng": 2, "progress": False} | options)
+
+
+class ByHand:
+    """The chapter's network and its central differences in plain NumPy, one loss at a time."""
+
+    def __init__(self, params):
+        self.params = {key: value.copy() for key, value in params.items()}
+
+    def predict(self, x):
+        sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+        p = self.params
+        z2 = sigmoid(sigmoid(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+        e = np.exp(z2 - z2.max(axis=1, keepdims=True))
+        return e / e.sum(axis=1, keepdims=True)
+
+    def loss(self, x, t):
+        return -np.mean(np.log(self.predict(x)[np.arange(len(t)), t] + 1e-7))
+
+    def accuracy(self, x, t):
+        return np.mean(self.predict(x).argmax(axis=1) == t)
+
+    def numerical_gradient(self, x, t):
+        return {key: self._difference(param, x, t) for key, param in self.params.items()}
+
+    def _difference(self, param, x, t, h=1e-4):
+        grad = np.empty_like(param)
+        for index, value in np.ndenumerate(param):
+            losses = []
+            for shifted in (value + h, value - h):
+                param[index] = shifted
+                losses.append(self.loss(x, t))
+            param[index] = value
+            grad[index] = (losses[0] - losses[1]) / (2 * h)
+        return grad
+
+
+class Stub:
+    """A network of one parameter, which calls back at the start of each loss."""
+
+    def __init__(self, callback=lambda net: None):
+        self.params = {"w": np.zeros(1)}
+        self.callback = callback
+        self.calls = 0
+
+    def numerical_gradient(self, x, t):
+        return {"w": np.ones(1)}
+
+    def loss(self, x, t):
+        self.calls += 1
+        self.callback(self)
+        return 1.0
+
+    def accuracy(self, x, t):
+        return 0.5
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_the_losses_are_those_of_a_loop_by_hand(net, data, one_hot):
+    x_train, t_train, x_test, t_test = data
+    reference = ByHand(net.params)
+    losses, accuracies = [], []
+    np.random.seed(8)
+    for i in range(20):
+        mask = np.random.choice(SIZE, 10)
+        grads = reference.numerical_gradient(x_train[mask], t_train[mask])
+        for key in ("W1", "b1", "W2", "b2"):
+            reference.params[key] -= 0.3 * grads[key]
+        losses.append(reference.loss(x_train[mask], t_train[mask]))
+        if i % 5 == 0:
+            accuracies.append((reference.accuracy(x_train, t_train), reference.accuracy(x_test, t_test)))
+
+    np.random.seed(8)
+    targets = (np.eye(O)[t_train], np.eye(O)[t_test]) if one_hot else (t_train, t_test)
+    history = quiet(net, (x_train, targets[0], x_test, targets[1]), iters_num=20, learning_rate=0.3, rng=None)
+    assert history.train_loss_list == pytest.approx(losses, rel=0, abs=1e-9)
+    assert history.epoch_iterations == [0, 5, 10, 15]
+    assert list(zip(history.train_acc_list, history.test_acc_list, strict=True)) == accuracies
+    for key, param in net.params.items():
+        assert param == pytest.approx(reference.params[key], rel=0, abs=1e-9)
+
+
+def test_a_network_of_ones_own_is_trained_with_its_own_gradient(net, data):
+    own = ByHand(net.params)
+    history = quiet(own, data)
+    assert history.train_loss_list == pytest.approx(quiet(net, data).train_loss_list, rel=0, abs=1e-9)
+    assert "h" not in history.settings
+
+
+class Dropout(ByHand):
+    """Drops half of the hidden units of each mini-batch, drawn from the stream that the mini-batches come from."""
+
+    def numerical_gradient(self, x, t):
+        kept = np.random.random(H) > 0.5
+        w2 = self.params["W2"]
+        whole = w2.copy()
+        w2[~kept] = 0.0
+        grads = super().numerical_gradient(x, t)
+        w2[...] = whole
+        return grads
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "epoch"])
+def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampling):
+    x_train, t_train, *_ = data
+    by_hand = Dropout(net.params)
+    expected = []
+    np.random.seed(5)
+    for i in range(40):
+        if sampling == "replacement":
+            batch = np.random.choice(SIZE, 10)
+        elif i % 5 == 0:
+            order = np.random.permutation(SIZE).reshape(5, 10)
+        if sampling == "epoch":
+            batch = order[i % 5]
+        grads = by_hand.numerical_gradient(x_train[batch], t_train[batch])
+        for key in by_hand.params:
+            by_hand.params[key] -= 0.1 * grads[key]
+        expected.append(by_hand.loss(x_train[batch], t_train[batch]))
+
+    np.random.seed(5)
+    assert quiet(Dropout(net.params), data, iters_num=40, sampling=sampling, rng=None).train_loss_list == expected
+
+
+def test_parameters_are_updated_in_place(net, data):
+    before = dict(net.params)
+    values = {key: param.copy() for key, param in before.items()}
+    quiet(net, data)
+    for key, param in net.params.items():
+        assert param is before[key]
+        assert not np.array_equal(param, values[key])
+
+
+def test_the_data_are_not_modified_and_may_be_read_only(net, data):
+    copies = [array.copy() for array in data]
+    for array in data:
+        array.flags.writeable = False
+    quiet(net, data)
+    for array, copy in zip(data, copies, strict=True):
+        assert np.array_equal(array, copy)
+
+
+def test_only_mini_batches_are_copied(data):
+    seen = []
+    stub = Stub()
+    stub.accuracy = lambda x, t: seen.append((x, t)) or 0.5
+    quiet(stub, data)
+    for x, t in seen[::2]:
+        assert x is data[0]
+        assert t is data[1]
+
+
+def test_lists_are_data_too(net, data):
+    assert quiet(net, [array.tolist() for array in data], rng=3) == quiet(
+        TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), data, rng=3
+    )
+
+
+def test_a_run_is_repeatable_and_records_plain_numbers(data):
+    runs = [quiet(TwoLayerNet(I, H, O, rng=1), data) for _ in range(2)]
+    assert runs[0] == runs[1]
+    for numbers in (runs[0].train_loss_list, runs[0].train_acc_list, runs[0].test_acc_list):
+        assert {type(number) for number in numbers} == {float}
+
+
+def test_the_settings_are_recorded(net, data):
+    history = quiet(net, data, iters_num=np.int64(2), learning_rate=np.float64(0.2), n_threads=1)
+    assert history.settings == {
+        "iters_num": 2,
+        "batch_size": 10,
+        "learning_rate": 0.2,
+        "gradient": "numerical",
+        "sampling": "replacement",
+        "train_size": SIZE,
+        "test_size": 20,
+        "method": "auto",
+        "h": 1e-4,
+        "n_threads": 1,
+    }
+    assert {type(value) for value in history.settings.values()} == {int, float, str}
+
+
+def test_backpropagation_is_close_to_central_differences(net, data):
+    history = quiet(net, data, gradient="backprop")
+    other = quiet(TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), data)
+    assert history.train_loss_list == pytest.approx(other.train_loss_list, rel=0, abs=1e-7)
+    assert history.settings["gradient"] == "backprop"
+    assert "h" not in history.settings
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sampling", "taken"),
+    [
+        (10, "replacement", [0, 5, 10]),
+        (12, "replacement", [0, 5, 10]),  # ceil(50 / 12) = 5
+        (12, "epoch", [0, 5, 10]),
+        (26, "epoch", [0, 2, 4, 6, 8, 10]),
+        (50, "epoch", list(range(11))),
+        (80, "replacement", list(range(11))),
+    ],
+)
+def test_an_epoch_is_a_whole_number_of_iterations(data, batch_size, sampling, taken):
+    history = quiet(Stub(), data, iters_num=11, batch_size=batch_size, sampling=sampling)
+    assert history.epoch_iterations == taken
+
+
+def test_epoch_sampling_shows_every_sample_once(data):
+    seen = []
+    stub = Stub()
+    stub.numerical_gradient = lambda x, t: seen.extend(map(tuple, x)) or {"w": np.zeros(1)}
+    quiet(stub, data, sampling="epoch", batch_size=12)
+    assert sorted(seen) == sorted(map(tuple, data[0]))
+
+
+def test_training_learns(data):
+    net = TwoLayerNet(I, H, O, weight_init_std=0.5, output_activation="identity", rng=1)
+    data = data[0], (data[0] @ np.arange(I) > 5).astype(int), data[2], data[3]
+    losses = quiet(net, data, iters_num=300, learning_rate=1.0, gradient="backprop").train_loss_list
+    assert np.mean(losses[-20:]) < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"iters_num": 0}, ValueRangeError, "iters_num must be at least 1, got 0"),
+        ({"iters_num": 1e4}, DTypeError, "iters_num must be a whole number, got 10000.0"),
+        ({"batch_size": -1}, ValueRangeError, "batch_size must be at least 1, got -1"),
+        ({"batch_size": None}, DTypeError, "batch_size must be a whole number, got None"),
+        ({"batch_size": 51, "sampling": "epoch"}, ValueRangeError, "batch_size must be at most .*50, got 51"),
+        ({"learning_rate": 0}, ValueRangeError, "learning_rate must be finite and greater than 0, got 0"),
+        ({"learning_rate": math.nan}, ValueRangeError, "learning_rate must be finite .* got nan"),
+        ({"learning_rate": math.inf}, ValueRangeError, "learning_rate must be finite .* got inf"),
+        ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
+        ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
+        ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', got 'all'"),
+        ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
+        ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
+        ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
+        ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
+        ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
+        ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
+        ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
+    ],
+)
+def test_bad_settings_are_refused_before_anything_is_trained(net, data, options, error, message):
+    before = {key: param.copy() for key, param in net.params.items()}
+    with pytest.raises(error, match=f"^{message}"):
+        quiet(net, data, **options)
+    for key, param in net.params.items():
+        assert np.array_equal(param, before[key])
+
+
+@pytest.mark.parametrize(
+    ("position", "change", "error", "message"),
+    [
+        (0, lambda x: x[:0], ShapeError, r"x_train must hold at least one sample, got shape \(0, 6\)"),
+        (1, lambda t: t[:-1], ShapeError, "t_train must have 50 rows like x_train, got 49"),
+        (2, lambda x: x[:, :5], ShapeError, r"x_test must have samples of shape \(6,\) like x_train, got \(5,\)"),
+        (3, lambda t: t[0], ShapeError, r"t_test must hold at least one sample, got shape \(\)"),
+        (3, lambda t: np.r_[t, 0], ShapeError, "t_test must have 20 rows like x_test, got 21"),
+        (0, lambda x: x.astype(str), DTypeError, "x_train must hold real numbers"),
+        (2, lambda x: [[1], [1, 2]], ShapeError, "x_test must be a regular array"),
+    ],
+)
+def test_bad_data_are_refused_before_anything_is_trained(data, position, change, error, message):
+    data = list(data)
+    data[position] = change(data[position])
+    with pytest.raises(error, match=f"^{message}"):
+        quiet(Stub(lambda net: pytest.fail("was trained")), data)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "options", "message"),
+    [
+        ("numerical", {"h": 1e-3}, r"net\.numerical_gradient does not take h, got h=0\.001"),
+        ("numerical", {"method": "direct"}, "does not take method, got method='direct'"),
+        ("numerical", {"n_threads": 2}, "does not take n_threads, got n_threads=2"),
+        ("backprop", {}, "net must have gradient to be trained with gradient='backprop', got "),
+    ],
+)
+def test_a_network_that_lacks_what_is_asked_for(data, gradient, options, message):
+    with pytest.raises(UnsupportedError, match=message):
+        quiet(Stub(), data, gradient=gradient, **options)
+
+
+def test_a_network_that_takes_any_option_gets_them_all(data):
+    stub = Stub()
+    given = {}
+    stub.numerical_gradient = lambda x, t, **options: given.update(options) or {"w": np.ones(1)}
+    quiet(stub, data, h=1e-3)
+    assert given == {"h": 1e-3, "method": "auto", "n_threads": None}
+
+
+class Diverging(TwoLayerNet):
+    def gradient(self, x, t, *, n_threads=None):
+        return super().gradient(x, t, n_threads=n_threads) | {"b1": np.full(H, np.inf)}
+
+
+class Vanishing(Stub):
+    """Its loss is not finite after the third iteration."""
+
+    def loss(self, x, t):
+        return super().loss(x, t) if self.calls < 2 else -math.inf
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "done", "what"),
+    [
+        (lambda: Diverging(I, H, O, rng=1), "backprop", 0, r"params\['b1'\] is not finite"),
+        (Vanishing, "numerical", 2, "the loss is -inf"),
+    ],
+)
+def test_divergence_is_undone_and_names_the_rate_and_the_iteration(data, make, kind, done, what):
+    net, history = make(), History()
+    before = dict(net.params)
+    start = {key: param.copy() for key, param in before.items()}
+    message = f"^learning_rate must be small enough .*, got 0.5: in iteration {done + 1}, {what}$"
+    with pytest.raises(ValueRangeError, match=message):
+        quiet(net, data, gradient=kind, learning_rate=0.5, history=history)
+    assert history.train_loss_list == [1.0] * done
+    for key, param in net.params.items():
+        assert param is before[key]
+        assert np.array_equal(param, start[key] - 0.5 * done)
+
+
+def test_an_update_that_fails_half_way_is_undone(data):
+    stub, history = Stub(), History()
+    stub.params["v"] = 3.0  # no array, and so replaced
+    stub.numerical_gradient = lambda x, t: {"w": np.ones(1), "v": 1.0, "u": 1.0} if stub.calls else {"w": 1, "v": 1}
+    stub.params["u"] = "text"
+    with pytest.raises(TypeError):
+        quiet(stub, data, learning_rate=1.0, history=history)
+    assert (stub.params["w"], stub.params["v"], history.train_loss_list) == (-1, 2, [1.0])
+
+
+@pytest.mark.parametrize(("option", "value"), [("method", "direct"), ("h", 1.0)])
+def test_backpropagation_takes_no_option_of_central_differences(net, data, option, value):
+    with pytest.raises(UnsupportedError, match=f"^gradient='backprop' does not take {option}, got {option}={value!r}$"):
+        quiet(net, data, gradient="backprop", **{option: value})
+
+
+def test_parameters_that_are_not_a_dict(net, data):
+    net.params = None
+    with pytest.raises(UnsupportedError, match=r"^net\.params must be a dict of arrays to be trained, got None$"):
+        quiet(net, data)
+
+
+def interrupt_at(call):
+    def callback(net):
+        if net.calls == call:
+            signal.raise_signal(signal.SIGINT)
+
+    return callback
+
+
+def test_ctrl_c_completes_the_iteration(data, default_handler):
+    stub, history = Stub(interrupt_at(3)), History()
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, iters_num=100, learning_rate=1.0, history=history)
+    assert stub.params["w"] == -3
+    assert history.train_loss_list == [1.0] * 3
+    assert history.epoch_iterations == [0]
+    assert history.settings["iters_num"] == 100
+    assert signal.getsignal(signal.SIGINT) is default_handler
+
+
+def test_ctrl_c_in_the_last_iteration_is_not_lost(data, default_handler):
+    stub, history = Stub(interrupt_at(5)), History()
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, history=history)
+    assert len(history.train_loss_list) == 5
+
+
+def test_a_second_ctrl_c_gives_up_an_iteration_that_has_only_a_gradient(data, default_handler):
+    def gradient(x, t):
+        for _ in range(2 if stub.calls == 3 else 0):
+            signal.raise_signal(signal.SIGINT)
+        assert stub.calls < 3, "was not interrupted"
+        return {"w": np.ones(1)}
+
+    stub, history = Stub(), History()
+    stub.numerical_gradient = gradient
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+    assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
+    assert signal.getsignal(signal.SIGINT) is default_handler
+
+
+def test_a_second_ctrl_c_waits_for_an_iteration_that_has_updated(data, default_handler):
+    def gradient(x, t):
+        if stub.calls == 2:
+            signal.raise_signal(signal.SIGINT)
+        return {"w": np.ones(1)}
+
+    stub, history = Stub(interrupt_at(3)), History()
+    stub.numerical_gradient = gradient
+    with pytest.raises(KeyboardInterrupt):
+        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+    assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
+
+
+def test_a_third_ctrl_c_does_not_wait(data, default_handler):
+    def thrice(net):
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        pytest.fail("was not interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        quiet(Stub(thrice), data)
+
+
+def test_a_handler_that_does_not_raise_lets_training_go_on(data, default_handler):
+    calls = []
+    signal.signal(signal.SIGINT, lambda *arguments: calls.append(arguments))
+    history = quiet(Stub(interrupt_at(2)), data)
+    assert [number for number, _ in calls] == [signal.SIGINT]
+    assert len(history.train_loss_list) == 5
+
+
+def test_an_ignored_ctrl_c_stays_ignored(data, default_handler):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert len(quiet(Stub(interrupt_at(2)), data).train_loss_list) == 5
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_an_error_restores_the_handler(data, default_handler):
+    def fail(net):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        quiet(Stub(fail), data)
+    assert signal.getsignal(signal.SIGINT) is default_handler
+
+
+def test_a_thread_trains_and_leaves_the_handler_alone(data, default_handler):
+    seen = []
+    stub = Stub(lambda net: seen.append(signal.getsignal(signal.SIGINT)))
+    thread = threading.Thread(target=quiet, args=(stub, data))
+    thread.start()
+    thread.join()
+    assert seen == [default_handler] * 5
+
+
+def test_interrupts_are_held_to_the_end_of_the_block(default_handler):
+    reached = []
+
+    def block():
+        with held_interrupts():
+            signal.raise_signal(signal.SIGINT)
+            reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert reached
+
+
+@pytest.fixture
+def handled():
+    """The numbers of the signals that came, and a function that gives one a handler that raises, for the test."""
+    came, before = [], {}
+
+    def handle(number, frame):
+        came.append((number, frame))
+        raise ZeroDivisionError
+
+    def install(number):
+        before[number] = signal.signal(number, handle)
+        return handle
+
+    yield came, install
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+def test_signals_of_all_kinds_are_held_and_each_is_delivered(handled, default_handler):
+    came, install = handled
+    signals = (signal.SIGUSR1, signal.SIGTERM)
+    handlers = [install(number) for number in signals]
+
+    def block():
+        with held_interrupts():
+            for number in (*signals, *signals):
+                signal.raise_signal(number)
+            assert not came
+
+    with pytest.raises(ZeroDivisionError):
+        block()
+    assert {number for number, _ in came} == set(signals)
+    assert len(came) == 2  # one that waits already comes once
+    assert all(frame.f_code is block.__code__ for _, frame in came)
+    assert [signal.getsignal(number) for number in signals] == handlers
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+def test_a_handler_that_was_changed_in_the_block_stays(handled, default_handler):
+    _, install = handled
+    install(signal.SIGUSR1)
+    with held_interrupts():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform lacks the signals")
+@pytest.mark.parametrize("call", range(1, 7))
+def test_a_signal_that_comes_while_handlers_are_replaced_leaves_none_that_holds(handled, monkeypatch, call):
+    """Each call of signal.signal in turn is where signals come, before and after it."""
+    came, install = handled
+    signals = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)
+    handlers = [install(number) for number in signals]
+    calls, real = [], signal.signal
+
+    def replaced(number, handler):
+        calls.append(number)
+        result = real(number, handler)
+        if len(calls) == call:
+            for one in signals:
+                signal.raise_signal(one)
+        return result
+
+    monkeypatch.setattr(signal, "signal", replaced)
+    with pytest.raises(ZeroDivisionError), held_interrupts(*signals):
+        pass
+    monkeypatch.undo()
+    assert came
+    assert [signal.getsignal(number) for number in signals] == handlers
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_log_gets_the_chapters_lines_only(data, capsys):
+    quiet(Stub(), data, iters_num=6, progress=True)
+    assert capsys.readouterr().out == "train acc, test acc | 0.5000, 0.5000\n" * 2
+
+
+def test_nothing_is_printed_without_progress(data, capsys):
+    quiet(Stub(), data)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.fixture
+def open_terminal(monkeypatch):
+    """Return a function that puts a terminal in the place of standard output, for the rest of the test."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def open_terminal(kind="xterm"):
+        monkeypatch.setenv("TERM", kind)
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        return sys.stdout
+
+    return open_terminal
+
+
+def test_a_terminal_gets_a_bar_below_the_lines(data, open_terminal):
+    terminal = open_terminal()
+    quiet(Stub(), data, iters_num=6, progress=True)
+    text = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", terminal.getvalue())
+    assert text.count("train acc, test acc | 0.5000, 0.5000\n") == 2
+    assert re.search(r"━ 6/6 loss 1\.0000 acc 0\.5000, 0\.5000 [\d,]+ it/s 0:00:00", text)
+
+
+def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, monkeypatch):
+    open_terminal()
+    clock = iter(range(10**9))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 1000)
+    drawn = []
+    with progress.display(1000, True) as shown:
+        monkeypatch.setattr(shown._progress, "update", lambda *_, **fields: drawn.append(fields["completed"]))
+        for done in range(1, 1001):
+            shown.iteration(done, 1.0)
+    assert len(drawn) <= 11
+    assert drawn[-1] == 1000
+
+
+def test_a_dumb_terminal_gets_lines(data, open_terminal):
+    terminal = open_terminal("dumb")
+    quiet(Stub(), data, progress=True)
+    assert terminal.getvalue() == "train acc, test acc | 0.5000, 0.5000\n"
+
+
+def test_a_program_without_standard_output_trains(data, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert len(quiet(Stub(), data, progress=True).train_loss_list) == 5
+
+
+@pytest.mark.parametrize(("rate", "text"), [(1234.5, "1,234 it/s"), (10, "10 it/s"), (0.052, "0.052 it/s")])
+def test_the_speed_is_readable(rate, text):
+    assert progress._speed(rate) == text

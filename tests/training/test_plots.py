@@ -1,0 +1,85 @@
+import math
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from secant.errors import DataError, MissingExtraError, ValueRangeError
+from secant.training.history import History
+from secant.training.plots import encoded, figure_format, learning_curves
+
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+
+LOSSES = [2.3 - 0.01 * i for i in range(150)]
+
+
+def history():
+    return History(LOSSES, [0.1, 0.5, 0.9], [0.1, 0.4, 0.8], [0, 60, 120])
+
+
+def test_the_curves_are_those_of_the_history():
+    left, right = history().plot().axes
+    losses, means = left.lines
+    assert losses.get_ydata().tolist() == LOSSES
+    assert means.get_xdata()[0] == 1.0
+    assert means.get_ydata()[0] == pytest.approx(sum(LOSSES[:3]) / 3)
+    assert [line.get_ydata().tolist() for line in right.lines] == [[0.1, 0.5, 0.9], [0.1, 0.4, 0.8]]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["one mini-batch", "mean of 3"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["training set (0.900)", "test set (0.800)"]
+    assert (left.get_xlabel(), right.get_xlabel()) == ("iteration", "epoch")
+
+
+def test_a_loss_that_is_not_finite_is_a_gap():
+    losses, means = learning_curves([*LOSSES, math.inf], [0.1], [0.1]).axes[0].lines
+    assert math.isnan(losses.get_ydata()[-1])
+    assert math.isnan(means.get_ydata()[-1])
+    assert math.isfinite(means.get_ydata()[-2])
+
+
+@pytest.mark.parametrize("history", [History(), History([2.3], [0.1], [0.1], [0])])
+def test_short_histories(history, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history.plot(tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("name", "magic"), [("f.png", b"\x89PNG"), ("f.PDF", b"%PDF"), ("f.svg", b"<?xml")])
+def test_the_suffix_is_the_format(name, magic, tmp_path):
+    history().plot(tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(magic)
+    assert encoded(history().plot(), figure_format(name)).startswith(magic)
+
+
+@pytest.mark.parametrize("name", ["f", "f.docx", ".png"])
+def test_a_suffix_that_is_no_format(name, tmp_path):
+    with pytest.raises(ValueRangeError, match=rf"must end in \.png, \.svg, \.pdf or the like, got '.*{name}'"):
+        history().plot(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_that_cannot_be_written(tmp_path):
+    with pytest.raises(DataError, match="could not be written: No such file"):
+        history().plot(tmp_path / "nowhere" / "f.png")
+
+
+def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"Plots need Matplotlib: pip install 'secant\[plot\]'"):
+        history().plot()
+
+
+def test_neither_pyplot_nor_settings_are_touched(tmp_path):
+    program = (
+        "import sys, matplotlib, secant.history; settings = matplotlib.rcParams.copy();"
+        "secant.training.history.History([1.0]).plot(sys.argv[1]);"
+        "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "f.png")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "True False\n"
+
+
+def test_matplotlib_is_imported_on_use():
+    program = "import sys, secant.cli; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout == b"False\n"
