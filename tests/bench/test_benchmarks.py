@@ -199,21 +199,37 @@ def test_the_pictures_are_drawn(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gradient.svg", "growth.svg", "training.svg"]
 
 
-def test_the_command_runs_the_benchmarks_of_a_clone(tmp_path, monkeypatch):
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "secant"\n')
-    (tmp_path / "bench").mkdir()
-    (tmp_path / "bench" / "report.py").write_text(
-        "import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)"
-    )
+class Installed:
+    """The metadata of an installation from a folder, or from an index if that is None."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def read_text(self, name):
+        assert name == "direct_url.json"
+        return json.dumps({"url": self.folder.as_uri(), "dir_info": {}}) if self.folder else None
+
+
+def test_the_command_runs_the_benchmarks_of_its_own_clone(tmp_path, monkeypatch):
+    script = tmp_path / "a clone" / "bench" / "report.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)")
+    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(tmp_path / "a clone"))
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["bench", "--quick", "--compare", "old.json"])
     assert result.exit_code == 7
     assert (tmp_path / "got").read_text() == "--quick --compare old.json"
 
 
-def test_the_command_says_where_it_can_be_run(tmp_path, monkeypatch):
+@pytest.mark.parametrize("from_index", [True, False])
+def test_the_command_runs_no_file_of_another_folder(tmp_path, monkeypatch, from_index):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "secant"\n')
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "report.py").write_text("import pathlib; pathlib.Path('got').touch()")
+    gone = None if from_index else tmp_path / "moved away"
+    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(gone))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("secant.cli.benchmarks._PACKAGE", tmp_path / "lib" / "secant")
     result = CliRunner().invoke(app, ["bench"])
     assert result.exit_code == 1
-    assert "clone of the repository" in result.stderr
+    assert "clone it" in result.stderr
+    assert not (tmp_path / "got").exists()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import secant
 from secant.backends import get_backend
-from secant.cli import app as cli
+from secant.cli.app import main
 from secant.errors import DownloadError
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
@@ -474,7 +474,7 @@ def test_the_module_is_the_command():
 
 def test_the_entry_point_is_main():
     (script,) = metadata.entry_points(group="console_scripts", name="secant")
-    assert script.load() is cli.main
+    assert script.load() is main
 
 
 def test_nothing_heavy_is_imported_at_start():
