@@ -1,6 +1,8 @@
 """The four calls that compute in a backend, with inputs large enough to take a while."""
 
-from collections.abc import Callable
+import itertools
+import random
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -10,6 +12,11 @@ from secant.backends import BACKENDS
 CALLS = ("predict", "numerical_gradient", "gradient", "train")
 KINDS = [(backend, call) for backend in BACKENDS for call in CALLS]
 FOREVER = 100_000_000
+
+
+def turns(kinds: list, count: int, rng: random.Random) -> Iterator:
+    """So many of the kinds: all in turn, in an order that is drawn."""
+    return itertools.islice(itertools.cycle(rng.sample(kinds, len(kinds))), count)
 
 
 def endless(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray, history: secant.History | None = None) -> None:

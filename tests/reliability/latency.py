@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from calls import KINDS, prepared
+from calls import KINDS, prepared, turns
 from launching import measured, report
 from outcome import Outcome, joined
 
@@ -14,6 +14,7 @@ SECONDS = 0.1
 PROMISE = f"Ctrl-C is answered within {SECONDS} s in every call, however large: 20,000 x 784-2000-10."
 SAMPLES, HIDDEN = 20_000, 2000
 MOST_SECONDS = 0.5
+EACH = 5
 
 
 class Sender:
@@ -48,6 +49,7 @@ def answers(backend: str, call: str, trials: str, seed: str) -> None:
 
 
 def run(trials: int, seed: int) -> Outcome:
-    """As many Ctrl-C in each call of each backend."""
-    parts = [measured(answers, backend, call, trials, seed) for backend, call in KINDS]
+    """Processes, each with some Ctrl-C in one call of one backend; all of them in turn."""
+    kinds = turns(KINDS, trials, random.Random(seed))
+    parts = [measured(answers, backend, call, EACH, seed) for backend, call in kinds]
     return joined([Outcome(PROMISE, "signals"), *parts])

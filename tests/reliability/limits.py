@@ -5,7 +5,7 @@ import random
 import resource
 
 import numpy as np
-from calls import CALLS, KINDS
+from calls import CALLS, KINDS, turns
 from launching import launch
 from outcome import Outcome
 
@@ -16,6 +16,7 @@ PROMISE = (
     "Python exception: the process is not ended."
 )
 LIMITS = ("100,000 threads asked for", "no new thread", "few new threads", "little memory")
+MANY = {LIMITS[0]: {"OMP_NUM_THREADS": "100000", "NUMBA_NUM_THREADS": "100000"}}
 NOBODY = 65534
 REFUSED = "refused"
 
@@ -55,7 +56,7 @@ def restrict(limit: str, rng: random.Random) -> None:
     if limit == "little memory":
         most = memory() + rng.randrange(0, 2**26)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    elif limit.endswith("new thread") or limit.endswith("new threads"):
+    elif "new" in limit:
         os.setuid(NOBODY)  # the superuser has no such limit
         most = 0 if limit == "no new thread" else rng.randrange(1, 6)
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
@@ -63,7 +64,7 @@ def restrict(limit: str, rng: random.Random) -> None:
 
 def child(backend: str, call: str, limit: str, seed: str) -> None:
     """Compute under the limit, after the same without it on one thread."""
-    n_threads = None if limit.startswith("100,000") else 8
+    n_threads = None if limit in MANY else 8
     try:
         given = arguments(backend, n_threads)
         expected = compute(call, **given | {"n_threads": 1})
@@ -74,17 +75,15 @@ def child(backend: str, call: str, limit: str, seed: str) -> None:
 
 
 def run(trials: int, seed: int) -> Outcome:
-    """As many processes of each call in each backend under each limit."""
+    """Processes: the calls of all backends under all limits in turn."""
     outcome, rng = Outcome(PROMISE, "processes"), random.Random(seed)
-    for limit in LIMITS:
+    for (backend, call), limit in turns([(kind, limit) for kind in KINDS for limit in LIMITS], trials, rng):
         if "new" in limit and os.geteuid() != 0:
             outcome.skipped = "Limits of threads need a superuser, who gives up being one."
             continue
-        many = {"OMP_NUM_THREADS": "100000", "NUMBA_NUM_THREADS": "100000"} if limit.startswith("100,000") else {}
-        for backend, call in KINDS * trials:
-            done = launch(child, backend, call, limit, rng.randrange(2**31), timeout=120, **many)
-            good = done.returncode == 0 and done.stdout.split()[:1] in (["right"], [REFUSED])
-            example = f"exit code {done.returncode}: {done.stdout} {done.stderr[-300:]}"
-            outcome.add(f"{backend}, {call}: {limit}", not good, example=example)
-            outcome.tried += 1
+        done = launch(child, backend, call, limit, rng.randrange(2**31), timeout=120, **MANY.get(limit, {}))
+        good = done.returncode == 0 and done.stdout.split()[:1] in (["right"], [REFUSED])
+        example = f"exit code {done.returncode}: {done.stdout} {done.stderr[-300:]}"
+        outcome.add(f"{backend}, {call}: {limit}", not good, example=example)
+        outcome.tried += 1
     return outcome
