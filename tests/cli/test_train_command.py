@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 import secant
 from secant.backends import get_backend
-from secant.cli.app import main
+from secant.cli.app import app, main
+from secant.cli.train import train as train_command
 from secant.errors import DownloadError
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
@@ -36,7 +37,7 @@ def plain_output(monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def run_train(*arguments):
@@ -100,7 +101,7 @@ def test_the_defaults_are_those_of_train():
         "iters": "iters_num", "batch": "batch_size", "lr": "learning_rate", "threads": "n_threads", "h": "h",
         "gradient": "gradient", "sampling": "sampling", "method": "method",
     }  # fmt: skip
-    ours, theirs = inspect.signature(cli.train).parameters, inspect.signature(train).parameters
+    ours, theirs = inspect.signature(train_command).parameters, inspect.signature(train).parameters
     for option, name in names.items():
         assert ours[option].default == theirs[name].default, option
 
@@ -448,7 +449,7 @@ def test_a_backend_that_does_not_work_is_one_line(script, arguments):
 def test_the_help_shows_every_option_and_default():
     result = run("train", "--help")
     assert result.exit_code == 0
-    for name in inspect.signature(cli.train).parameters:
+    for name in inspect.signature(train_command).parameters:
         assert f"--{name.replace('_', '-')} " in result.output
     assert "default: 10000" in result.output
     assert "replacement|epoch" in result.output
