@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import Parameters
+from secant.backends.bound import LOG_OFFSET
 from secant.pixels import NormalizedPixels, Rows
 from secant.validation import Floats
-
-LOG_OFFSET = 1e-7
-"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
 
 
 def sigmoid(x: Floats) -> Floats:

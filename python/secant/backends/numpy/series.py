@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant.backends.base import Gradients, Parameters
+from secant.backends.bound import LOG_OFFSET
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import LOG_OFFSET, sigmoid, softmax
+from secant.backends.numpy.forward import sigmoid, softmax
 from secant.validation import Floats
 
 
