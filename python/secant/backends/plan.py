@@ -57,15 +57,18 @@ def plan(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> tuple[N
     with np.errstate(over="ignore"):
         mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs = largest_inputs(x)
-    in_order = np.unique(inputs).tolist()
+    order, cut = bound.proven_order(discs, h, float(inputs.max()), mass)
+    if order:
+        return np.ones(len(x), np.bool_), order, cut
 
     def unproven(largest: float) -> bool:
         return bound.proven_order(discs, h, largest, mass)[0] == 0
 
-    count = bisect_left(in_order, True, key=unproven) if unproven(in_order[-1]) else len(in_order)
+    in_order = np.unique(inputs).tolist()
+    count = bisect_left(in_order, True, key=unproven)  # the larger an input, the less is proven
     if count == 0:
         return np.zeros(len(x), np.bool_), 0, 0.0
-    largest = in_order[count - 1]  # of the samples that have one: the larger it is, the less is proven
+    largest = in_order[count - 1]
     return inputs <= largest, *bound.proven_order(discs, h, largest, mass)
 
 

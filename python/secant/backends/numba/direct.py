@@ -55,13 +55,29 @@ def _add_samples(
     w1_sums: Floats,
     w2_sums: Floats,
 ) -> None:
+    for part in prange(len(w1_sums)):  # each has sums of its own
+        add_part(w2, sigmoid_output, t, h, terms, layers, part, w1_sums, w2_sums)
+
+
+@compiled
+def add_part(
+    w2: Floats,
+    sigmoid_output: bool,
+    t: Floats,
+    h: float,
+    terms: NDArray[np.int64],
+    layers: Activations,
+    part: int,
+    w1_sums: Floats,
+    w2_sums: Floats,
+) -> None:
+    """Add the central differences of one part of the samples to its sums."""
     samples, parts = len(t), len(w1_sums)
-    for part in prange(parts):  # each has sums of its own
-        for n in range(samples * part // parts, samples * (part + 1) // parts):
-            own_growths = np.empty((terms[n] + 1, len(w2)))
-            growths(layers.z2[n], layers.zc2[n], sigmoid_output, own_growths)
-            add_hidden(w2, sigmoid_output, t[n], h, layers, n, own_growths, w1_sums[part])
-            add_outputs(sigmoid_output, t[n], h, layers, n, own_growths, w2_sums[part])
+    for n in range(samples * part // parts, samples * (part + 1) // parts):
+        growth = np.empty((terms[n] + 1, len(w2)))
+        growths(layers.z2[n], layers.zc2[n], sigmoid_output, growth)
+        add_hidden(w2, sigmoid_output, t[n], h, layers, n, growth, w1_sums[part])
+        add_outputs(sigmoid_output, t[n], h, layers, n, growth, w2_sums[part])
 
 
 @compiled

@@ -51,20 +51,25 @@ def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
 
 @Kernel
 def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, sigmoid_output: bool, out: Activations) -> None:
-    units = np.arange(len(w2))
     for n in prange(len(out.x)):
-        lit = np.empty(len(w1), np.intp)
-        count = find_nonzeros(out.x[n, :-1], lit)
-        out.a1[n] = b1
-        add_rows(out.x[n], lit[:count], w1, out.a1[n])
-        for j in range(len(b1)):
-            out.z1[n, j], out.zc1[n, j] = sigmoids(out.a1[n, j])
-        out.z1[n, -1] = 1
-        out.a2[n] = b2
-        add_rows(out.z1[n], units, w2, out.a2[n])
-        for k in range(len(b2)):
-            out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if sigmoid_output else (out.a2[n, k], 0.0)
-        softmax(out.z2[n], out.y[n])
+        activate(w1, b1, w2, b2, sigmoid_output, out, n)
+
+
+@compiled
+def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, sigmoid_output: bool, out: Activations, n: int) -> None:
+    """The forward pass of sample n."""
+    lit = np.empty(len(w1), np.intp)
+    count = find_nonzeros(out.x[n, :-1], lit)
+    out.a1[n] = b1
+    add_rows(out.x[n], lit[:count], w1, out.a1[n])
+    for j in range(len(b1)):
+        out.z1[n, j], out.zc1[n, j] = sigmoids(out.a1[n, j])
+    out.z1[n, -1] = 1
+    out.a2[n] = b2
+    add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
+    for k in range(len(b2)):
+        out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if sigmoid_output else (out.a2[n, k], 0.0)
+    softmax(out.z2[n], out.y[n])
 
 
 @compiled

@@ -62,4 +62,7 @@ def _mean(
     rows = 1 + _BLOCK_MULTIPLICATIONS // cost
     t = np.eye(len(net.b2))[t] if t.ndim == 1 else t
     blocks = (summed(x[n : n + rows], t[n : n + rows], threads) for n in range(0, len(x), rows))
-    return Gradients(*(part / len(x) for part in reduce(total, blocks)))
+    sums = reduce(total, blocks)
+    for part in sums:
+        part /= len(x)
+    return sums

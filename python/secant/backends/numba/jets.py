@@ -25,7 +25,8 @@ def sigmoid(z: Floats, zc: Floats, out: Floats) -> None:
 def expm1(a: Floats, out: Floats) -> None:
     """The series E = exp(a) - 1:  E' = (1 + E) a'."""
     for m in range(1, len(a)):
-        out[m] = a[m]
+        for j in range(a.shape[1]):
+            out[m, j] = a[m, j]
         for i in range(1, m):
             for j in range(a.shape[1]):
                 out[m, j] += i / m * a[i, j] * out[m - i, j]
@@ -35,7 +36,8 @@ def expm1(a: Floats, out: Floats) -> None:
 def log1p(a: Floats, out: Floats) -> None:
     """The series L = log(1 + a):  (1 + a) L' = a'."""
     for m in range(1, len(a)):
-        out[m] = a[m]
+        for j in range(a.shape[1]):
+            out[m, j] = a[m, j]
         for i in range(1, m):
             for j in range(a.shape[1]):
                 out[m, j] -= i / m * out[i, j] * a[m - i, j]
@@ -45,8 +47,8 @@ def log1p(a: Floats, out: Floats) -> None:
 def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
     """c(f(s)), the sum over m of c[m] f^m; ``power`` is scratch memory."""
     for m in range(1, len(f)):
-        power[m] = f[m]
         for j in range(f.shape[1]):
+            power[m, j] = f[m, j]
             out[m, j] = c[1, j] * f[m, j]
     for p in range(2, len(f)):
         for m in range(len(f) - 1, p - 1, -1):  # power becomes power * f, from the top, since it only looks down

@@ -36,14 +36,22 @@ def summed_series(net: Parameters, x: NDArray[Any], t: Floats, h: float, order: 
 def _expand(
     powers: Floats, t: Floats, sigmoid_output: bool, layers: Activations, hidden_phi: Floats, output_phi: Floats
 ) -> None:
-    length, outputs, hidden = powers.shape
     for n in prange(len(t)):
-        growth, change, phi = np.empty((length, outputs)), np.empty((length, hidden)), np.empty((length, hidden))
-        growths(layers.z2[n], layers.zc2[n], sigmoid_output, growth)
-        jets.sigmoid(layers.z1[n], layers.zc1[n], change)
-        hidden_series(powers, layers.y[n], t[n], growth, change, phi)
-        hidden_phi[:, n] = phi
-        output_series(layers.y[n], t[n], growth, output_phi[:, n])
+        expand(powers, t[n], sigmoid_output, layers, n, hidden_phi, output_phi)
+
+
+@compiled
+def expand(
+    powers: Floats, t: Floats, sigmoid_output: bool, layers: Activations, n: int, hidden_phi: Floats, output_phi: Floats
+) -> None:
+    """The series of sample n."""
+    length, outputs, hidden = powers.shape
+    growth, change, phi = np.empty((length, outputs)), np.empty((length, hidden)), np.empty((length, hidden))
+    growths(layers.z2[n], layers.zc2[n], sigmoid_output, growth)
+    jets.sigmoid(layers.z1[n], layers.zc1[n], change)
+    hidden_series(powers, layers.y[n], t, growth, change, phi)
+    hidden_phi[:, n] = phi
+    output_series(layers.y[n], t, growth, output_phi[:, n])
 
 
 @compiled
@@ -121,10 +129,16 @@ def contraction(x: Floats, c: Floats, h: float, threads: int) -> Floats:
 @Kernel
 def _contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
     for i in prange(x.shape[1]):
-        power, lit = x[:, i].copy(), np.empty(len(x), np.intp)
-        count = find_nonzeros(power, lit)
-        out[i] = 0
-        for m in range(1, len(c), 2):
-            add_rows(power, lit[:count], c[m], out[i])
-            for n in range(len(x)):
-                power[n] *= (h * x[n, i]) ** 2
+        contract(x[:, i].copy(), c, h, out[i])
+
+
+@compiled
+def contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
+    """The sum over samples of one input. It takes ``x`` (N,) as scratch memory."""
+    lit, square = np.empty(len(x), np.intp), (h * x) ** 2
+    lit = lit[: find_nonzeros(x, lit)]
+    out[:] = 0
+    for m in range(1, len(c), 2):
+        add_rows(x, lit, c[m], out)
+        for n in range(len(x)):
+            x[n] *= square[n]

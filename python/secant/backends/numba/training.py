@@ -25,13 +25,15 @@ def train(
     losses: list[float],
 ) -> None:
     for batch in indices:
+        own_x, own_t = x[batch], t[batch]
         if method == "derivative":
-            grads = gradient(net, x[batch], t[batch], n_threads)
+            grads = gradient(net, own_x, own_t, n_threads)
         else:
-            grads, _ = numerical_gradient(net, x[batch], t[batch], h, method, n_threads)
+            grads, _ = numerical_gradient(net, own_x, own_t, h, method, n_threads)
         with held_interrupts():
             for param, grad in zip(net[:4], grads, strict=True):
-                param -= learning_rate * grad
-            losses.append(cross_entropy(predict(net, x[batch], n_threads), t[batch]))
+                grad *= learning_rate
+                param -= grad
+            losses.append(cross_entropy(predict(net, own_x, n_threads), own_t))
         if not math.isfinite(losses[-1]):
             break
