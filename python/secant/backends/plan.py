@@ -74,4 +74,5 @@ def plan(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> tuple[N
 
 def largest_inputs(x: NDArray[Any]) -> NDArray[np.float64]:
     """The largest |x| of each sample, (N,)."""
-    return np.maximum(x.max(axis=1), -x.min(axis=1).astype(np.float64))
+    largest: NDArray[np.float64] = np.maximum(x.max(axis=1), -x.min(axis=1).astype(np.float64))
+    return largest

@@ -30,16 +30,9 @@ numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.
 _ENOUGH_FOR_THREADS = 30_000_000
 """Multiplications, about a millisecond: less is not worth waking threads."""
 
-_forked = False
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
+_forks: list[bool] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=lambda: _forks.append(True))  # a child has none of its parent's threads
 
 
 def max_threads() -> int:
@@ -49,7 +42,7 @@ def max_threads() -> int:
 
 def choose_threads(asked: int, multiplications: int) -> int:
     """How many threads to use where ``asked`` are wanted, 0 for no matter how many."""
-    if _forked or multiplications < _ENOUGH_FOR_THREADS:
+    if _forks or multiplications < _ENOUGH_FOR_THREADS:
         return 1
     return min(asked or max_threads(), max_threads())
 
@@ -60,14 +53,14 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 class Kernel:
-    """A function whose outermost loop is a prange, compiled for one thread and, when asked for, for several.
+    """A prange over calls of one compiled function, itself compiled for one thread and, when needed, for several.
 
-    Each turn of the loop owns what it writes, so the result does not depend on the number of threads.
+    Each call owns what it writes, so the result does not depend on the number of threads. The loop has nothing else in
+    it: Numba takes memory out of parallel loops, where threads then share it.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.serial = _kept(function, "serial", parallel=False)
-        self.parallel = _kept(function, "parallel", parallel=True)
+        self.serial, self.parallel = _kept(function, parallel=False), _kept(function, parallel=True)
 
     def __call__(self, threads: int, *arguments: Any) -> None:
         """Run it on so many threads."""
@@ -82,13 +75,13 @@ class Kernel:
             numba.set_num_threads(before)
 
 
-def _kept(function: Callable[..., Any], kind: str, parallel: bool) -> Any:
+def _kept(function: Callable[..., Any], parallel: bool) -> Any:
     """Compile for all processes, where a folder can be written.
 
-    Numba notices changes in the file of a function, not in those of what it calls: so the folder is named after all
-    sources.
+    Numba notices changes in the file of a function, not in those of what it calls, and does not tell parallel code from
+    serial: so there is a folder for each, named after all sources.
     """
-    folder, before = CACHE / kind, numba.config.CACHE_DIR
+    folder, before = CACHE / ("parallel" if parallel else "serial"), numba.config.CACHE_DIR
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)

@@ -15,11 +15,13 @@ from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import LOG_OFFSET
 from secant.backends.numba.compilation import Kernel, compiled
 from secant.backends.numba.forward import Activations, activations, find_nonzeros, sigmoids, softmax
-from secant.backends.numba.series import growths, moments
+from secant.backends.numba.series import growths, moments, powers_of
 from secant.backends.plan import largest_inputs
 from secant.validation import Floats
 
 _PARTS = 8
+"""Of the samples of a block, each with sums of its own: so many threads can share them."""
+
 _LARGEST_EXPONENT = 600.0
 """Beyond, exp may overflow and a probability that is 0 may become a large one: the softmax is taken anew."""
 
@@ -29,11 +31,11 @@ _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, 9)])
 def summed_differences(net: Parameters, x: NDArray[Any], t: Floats, h: float, threads: int) -> Gradients:
     """The sum over samples x (N, I), with targets t (N, O)."""
     layers = activations(net, x, threads)
-    terms = terms_of(net, x, h)
     parts, (inputs, hidden), outputs = min(_PARTS, len(x)), net.W1.shape, len(net.b2)
     w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, outputs, hidden + 1))
-    both_sides = np.tile(net.W2.T, 2)
-    _add_samples(threads, both_sides, net.output_activation == "sigmoid", t, h, terms, layers, w1, w2)
+    terms = terms_of(net, x, h)
+    powers = powers_of(np.tile(net.W2.T, 2), max(1, int(terms.max())))
+    _add_samples(threads, powers, t, h, terms, layers, w1, w2)
     w1_sum, w2_sum = w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T)
     return Gradients(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1])
 
@@ -46,57 +48,35 @@ def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
 
 @Kernel
 def _add_samples(
-    w2: Floats,
-    sigmoid_output: bool,
-    t: Floats,
-    h: float,
-    terms: NDArray[np.int64],
-    layers: Activations,
-    w1_sums: Floats,
-    w2_sums: Floats,
+    powers: Floats, t: Floats, h: float, terms: NDArray[np.int64], layers: Activations, w1_sums: Floats, w2_sums: Floats
 ) -> None:
-    for part in prange(len(w1_sums)):  # each has sums of its own
-        add_part(w2, sigmoid_output, t, h, terms, layers, part, w1_sums, w2_sums)
+    for part in prange(len(w1_sums)):
+        add_part(powers, t, h, terms, layers, part, w1_sums, w2_sums)
 
 
 @compiled
 def add_part(
-    w2: Floats,
-    sigmoid_output: bool,
-    t: Floats,
-    h: float,
-    terms: NDArray[np.int64],
-    layers: Activations,
-    part: int,
-    w1_sums: Floats,
-    w2_sums: Floats,
+    powers: Floats, t: Floats, h: float, terms: Any, layers: Activations, part: int, w1_sums: Floats, w2_sums: Floats
 ) -> None:
     """Add the central differences of one part of the samples to its sums."""
     samples, parts = len(t), len(w1_sums)
     for n in range(samples * part // parts, samples * (part + 1) // parts):
-        growth = np.empty((terms[n] + 1, len(w2)))
-        growths(layers.z2[n], layers.zc2[n], sigmoid_output, growth)
-        add_hidden(w2, sigmoid_output, t[n], h, layers, n, growth, w1_sums[part])
-        add_outputs(sigmoid_output, t[n], h, layers, n, growth, w2_sums[part])
+        growth = np.empty((terms[n] + 1, t.shape[1]))
+        growths(layers, n, growth)
+        add_hidden(powers, t[n], h, layers, n, growth, w1_sums[part])
+        add_outputs(t[n], h, layers, n, growth, w2_sums[part])
 
 
 @compiled
-def add_hidden(
-    w2: Floats, sigmoid_output: bool, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats
-) -> None:
+def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
-    hidden, sides = layers.a1.shape[1], w2.shape[1]
+    hidden, x, w2 = layers.a1.shape[1], layers.x[n], powers[1]
+    sides = 2 * hidden
     mean_terms = np.empty((len(growth), sides))
-    powers = np.ones((len(growth), *w2.shape))
-    for m in range(1, len(growth)):
-        powers[m] = powers[m - 1] * w2
     moments(powers, layers.y[n], growth, mean_terms)
-    x = layers.x[n]
     lit = np.empty(len(x), np.intp)
     lit = lit[: find_nonzeros(x, lit)]
-    change, phi, mean, shift, own = (
-        np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
-    )  # fmt: skip
+    change, phi, mean, own = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
     before = 0.0
     for i in lit[np.argsort(x[lit])]:
         if x[i] != before:  # equal inputs have equal responses
@@ -107,12 +87,10 @@ def add_hidden(
                 phi[:] = 0
                 for k in range(len(t)):
                     if t[k] != 0:
-                        for j in range(sides):
-                            shift[j] = w2[k, j] * change[j]
-                        polynomial(growth[:, k], shift, own)
+                        polynomial(growth[:, k], w2[k] * change, own)
                         add_target(len(growth), layers.y[n, k], t[k], mean, own, phi)
             else:
-                exact_hidden_responses(w2, sigmoid_output, t, layers, n, change, phi)
+                exact_hidden_responses(w2, t, layers, n, change, phi)
             for j in range(hidden):
                 phi[j] = (phi[j] - phi[hidden + j]) / (2 * h)
         for j in range(hidden):
@@ -120,27 +98,21 @@ def add_hidden(
 
 
 @compiled
-def add_outputs(
-    sigmoid_output: bool, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats
-) -> None:
+def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
     """Add the central differences (O, H+1) of one sample in the weights of output units."""
-    units = layers.z1.shape[1]
-    shift, phi, mean, own = np.empty(2 * units), np.empty(2 * units), np.empty(2 * units), np.empty(2 * units)
-    for j in range(units):
-        shift[j] = h * layers.z1[n, j]
-        shift[units + j] = -shift[j]
+    units, shift = layers.z1.shape[1], np.concatenate((h * layers.z1[n], -h * layers.z1[n]))
+    phi, own = np.empty(len(shift)), np.empty(len(shift))
     for k in range(len(t)):
         if len(growth) > 1:
             phi[:] = 0
             for target in range(len(t)):
                 if t[target] != 0:
                     polynomial(growth[:, k], shift, own)
-                    for j in range(2 * units):
-                        mean[j] = layers.y[n, k] * own[j]
-                        own[j] *= target == k
+                    mean = layers.y[n, k] * own
+                    own *= target == k
                     add_target(len(growth), layers.y[n, target], t[target], mean, own, phi)
         else:
-            exact_output_responses(sigmoid_output, t, layers, n, k, shift, phi)
+            exact_output_responses(t, layers, n, k, shift, phi)
         for j in range(units):
             sums[k, j] += (phi[j] - phi[units + j]) / (2 * h)
 
@@ -150,9 +122,9 @@ def sigmoid_changes(layers: Activations, n: int, shift: float, out: Floats) -> N
     """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
     hidden = layers.a1.shape[1]
     if abs(shift) > 1:
-        for j in range(hidden):
-            out[j] = sigmoid_change(layers.a1[n, j], layers.z1[n, j], layers.zc1[n, j], shift)
-            out[hidden + j] = sigmoid_change(layers.a1[n, j], layers.z1[n, j], layers.zc1[n, j], -shift)
+        for j in range(len(out)):
+            unit, u = j % hidden, shift if j < hidden else -shift
+            out[j] = sigmoid_change(layers.a1[n, unit], layers.z1[n, unit], layers.zc1[n, unit], u)
         return
     m = math.expm1(abs(shift))
     rise, fall = (0, hidden) if shift > 0 else (hidden, 0)
@@ -166,14 +138,15 @@ def sigmoid_changes(layers: Activations, n: int, shift: float, out: Floats) -> N
 def sigmoid_change(a: float, z: float, zc: float, u: float) -> float:
     """sigmoid(a + u) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a).
 
-    A small change is computed as such. A large one may start where z zc has underflowed, and is a difference of the
-    smaller one of both sigmoids.
+    A small change is computed as such. A large one may start where z zc has underflowed: it is a difference, of
+    sigmoids of whichever sign makes them small.
     """
-    if abs(u) <= 1:
-        m = math.expm1(abs(u))
-        return z * zc * m / (1 + z * m) if u > 0 else -(z * zc * m / (1 + zc * m))
-    shifted, shifted_c = sigmoids(a + u)
-    return zc - shifted_c if a + (a + u) > 0 else shifted - z
+    m = math.expm1(min(abs(u), 1.0))
+    change = z * zc * m / (1 + z * m) if u > 0 else -(z * zc * m / (1 + zc * m))
+    if abs(u) > 1:
+        shifted, shifted_c = sigmoids(a + u)
+        change = zc - shifted_c if a + (a + u) > 0 else shifted - z
+    return change
 
 
 # ---- small shifts: the change of the loss by a few terms of the series of growths and of log1p -----------------------
@@ -182,10 +155,9 @@ def sigmoid_change(a: float, z: float, zc: float, u: float) -> float:
 @compiled
 def add_target(length: int, y: float, t: float, mean: Floats, own: Floats, phi: Floats) -> None:
     """Add - t log1p( y / (y + 1e-7) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
-    r = y / (y + LOG_OFFSET)
+    r, logs = y / (y + LOG_OFFSET), np.empty(len(phi))
     for j in range(len(phi)):
         own[j] = r * ((own[j] - mean[j]) / (1 + mean[j]))
-    logs = np.empty(len(phi))
     polynomial(_LOG1P[:length], own, logs)
     for j in range(len(phi)):
         phi[j] -= t * logs[j]
@@ -214,27 +186,21 @@ def polynomials(c: Floats, x: Floats, out: Floats) -> None:
 
 
 @compiled
-def exact_hidden_responses(
-    w2: Floats, sigmoid_output: bool, t: Floats, layers: Activations, n: int, change: Floats, phi: Floats
-) -> None:
+def exact_hidden_responses(w2: Floats, t: Floats, layers: Activations, n: int, change: Floats, phi: Floats) -> None:
     """The changes of the loss when sigmoids change.
 
     Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
     1 + S is then at least 1 / O.
     """
     y, q = layers.y[n], np.empty(len(t))
-    top = y.argmax()
     for j in range(len(change)):
         for k in range(len(t)):
-            q[k] = exponent(sigmoid_output, layers, n, k, w2[k, j] * change[j])
-        q -= q[top]
+            q[k] = exponent(layers, n, k, w2[k, j] * change[j])
+        q -= q[y.argmax()]
         if np.abs(q).max() > _LARGEST_EXPONENT:
             phi[j] = loss_change_anew(layers.z2[n] + q, y, t)
             continue
-        mean = 0.0
-        for k in range(len(t)):
-            mean += y[k] * math.expm1(q[k])
-        phi[j] = 0
+        phi[j], mean = 0, (y * np.expm1(q)).sum()
         for k in range(len(t)):
             if t[k] != 0:
                 excess = math.expm1(q[k]) - mean
@@ -242,9 +208,7 @@ def exact_hidden_responses(
 
 
 @compiled
-def exact_output_responses(
-    sigmoid_output: bool, t: Floats, layers: Activations, n: int, k: int, shifts: Floats, phi: Floats
-) -> None:
+def exact_output_responses(t: Floats, layers: Activations, n: int, k: int, shift: Floats, phi: Floats) -> None:
     """The changes of the loss when a2_k alone is shifted.
 
     Growths are relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive
@@ -252,8 +216,8 @@ def exact_output_responses(
     """
     y = layers.y[n]
     others = y[:k].sum() + y[k + 1 :].sum()  # 1 - y_k would cancel
-    for j in range(len(shifts)):
-        q = exponent(sigmoid_output, layers, n, k, shifts[j])
+    for j in range(len(shift)):
+        q = exponent(layers, n, k, shift[j])
         if abs(q) > _LARGEST_EXPONENT:
             z2 = layers.z2[n].copy()
             z2[k] += q
@@ -261,8 +225,7 @@ def exact_output_responses(
             continue
         own, other = math.exp(min(q, 0.0)), math.exp(min(-q, 0.0))
         rise = math.expm1(min(q, 0.0)) - math.expm1(min(-q, 0.0))  # own - other; one of them is 1
-        total = others * other + y[k] * own
-        phi[j] = 0
+        phi[j], total = 0, others * other + y[k] * own
         for i in range(len(t)):
             if t[i] != 0:
                 factor, excess = (own, others * rise) if i == k else (other, -y[k] * rise)
@@ -270,11 +233,12 @@ def exact_output_responses(
 
 
 @compiled
-def exponent(sigmoid_output: bool, layers: Activations, n: int, k: int, u: float) -> float:
+def exponent(layers: Activations, n: int, k: int, u: float) -> float:
     """The change of z2_k when a2_k is shifted by u."""
-    if sigmoid_output:
-        return sigmoid_change(layers.a2[n, k], layers.z2[n, k], layers.zc2[n, k], u)
-    return u
+    change: float = u
+    if layers.sigmoid_output:
+        change = sigmoid_change(layers.a2[n, k], layers.z2[n, k], layers.zc2[n, k], u)
+    return change
 
 
 @compiled
@@ -289,9 +253,8 @@ def log_change(y: float, factor: float, excess: float) -> float:
 @compiled
 def loss_change_anew(z2: Floats, y: Floats, t: Floats) -> float:
     """The change of the loss, from probabilities y to those of z2."""
-    shifted = np.empty(len(y))
+    shifted, change = np.empty(len(y)), 0.0
     softmax(z2, shifted)
-    change = 0.0
     for k in range(len(t)):
         if t[k] != 0:
             change -= t[k] * math.log((shifted[k] + LOG_OFFSET) / (y[k] + LOG_OFFSET))

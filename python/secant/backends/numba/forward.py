@@ -21,6 +21,7 @@ class Activations(NamedTuple):
     The input that is always 1 and belongs to a bias stands behind the others, in x and in z1.
     """
 
+    sigmoid_output: bool
     x: Floats  # (N, I+1)
     a1: Floats  # (N, H)
     z1: Floats  # (N, H+1)
@@ -42,21 +43,21 @@ def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
     """The forward pass of all samples."""
     samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
     columns = (inputs + 1, hidden, hidden + 1, hidden, outputs, outputs, outputs, outputs)
-    out = Activations(*(np.empty((samples, size)) for size in columns))
+    out = Activations(net.output_activation == "sigmoid", *(np.empty((samples, size)) for size in columns))
     out.x[:, :-1] = x
     out.x[:, -1] = 1
-    _activate(threads, *net[:4], net.output_activation == "sigmoid", out)
+    _activate(threads, *net[:4], out)
     return out
 
 
 @Kernel
-def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, sigmoid_output: bool, out: Activations) -> None:
+def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations) -> None:
     for n in prange(len(out.x)):
-        activate(w1, b1, w2, b2, sigmoid_output, out, n)
+        activate(w1, b1, w2, b2, out, n)
 
 
 @compiled
-def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, sigmoid_output: bool, out: Activations, n: int) -> None:
+def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n: int) -> None:
     """The forward pass of sample n."""
     lit = np.empty(len(w1), np.intp)
     count = find_nonzeros(out.x[n, :-1], lit)
@@ -68,7 +69,7 @@ def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, sigmoid_output: boo
     out.a2[n] = b2
     add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
     for k in range(len(b2)):
-        out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if sigmoid_output else (out.a2[n, k], 0.0)
+        out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if out.sigmoid_output else (out.a2[n, k], 0.0)
     softmax(out.z2[n], out.y[n])
 
 

@@ -21,33 +21,33 @@ from secant.validation import Floats
 def summed_series(net: Parameters, x: NDArray[Any], t: Floats, h: float, order: int, threads: int) -> Gradients:
     """The sum over samples x (N, I), with targets t (N, O), each by a series of one odd order."""
     layers = activations(net, x, threads)
-    powers = np.empty((order + 1, *net.W2.T.shape))  # (K+1, O, H), of w2
-    powers[0] = 1
-    for m in range(order):
-        powers[m + 1] = powers[m] * net.W2.T
     samples, (hidden, outputs) = len(x), net.W2.shape
     hidden_phi, output_phi = (np.empty((order + 1, samples, units)) for units in (hidden, outputs))
-    _expand(threads, powers, t, net.output_activation == "sigmoid", layers, hidden_phi, output_phi)
+    _expand(threads, powers_of(net.W2.T, order), t, layers, hidden_phi, output_phi)
     w1, w2 = contraction(layers.x, hidden_phi, h, threads), contraction(layers.z1, output_phi, h, threads)
     return Gradients(w1[:-1], w1[-1], w2[:-1], w2[-1])
 
 
+def powers_of(w2: Floats, order: int) -> Floats:
+    """The powers 0 to K of w2 (O, units), (K+1, O, units)."""
+    factors = np.stack([np.ones(w2.shape)] + order * [w2])
+    with np.errstate(over="ignore"):  # the caller looks for what overflowed
+        powers: Floats = np.cumprod(factors, axis=0)
+    return powers
+
+
 @Kernel
-def _expand(
-    powers: Floats, t: Floats, sigmoid_output: bool, layers: Activations, hidden_phi: Floats, output_phi: Floats
-) -> None:
+def _expand(powers: Floats, t: Floats, layers: Activations, hidden_phi: Floats, output_phi: Floats) -> None:
     for n in prange(len(t)):
-        expand(powers, t[n], sigmoid_output, layers, n, hidden_phi, output_phi)
+        expand(powers, t[n], layers, n, hidden_phi, output_phi)
 
 
 @compiled
-def expand(
-    powers: Floats, t: Floats, sigmoid_output: bool, layers: Activations, n: int, hidden_phi: Floats, output_phi: Floats
-) -> None:
+def expand(powers: Floats, t: Floats, layers: Activations, n: int, hidden_phi: Floats, output_phi: Floats) -> None:
     """The series of sample n."""
     length, outputs, hidden = powers.shape
     growth, change, phi = np.empty((length, outputs)), np.empty((length, hidden)), np.empty((length, hidden))
-    growths(layers.z2[n], layers.zc2[n], sigmoid_output, growth)
+    growths(layers, n, growth)
     jets.sigmoid(layers.z1[n], layers.zc1[n], change)
     hidden_series(powers, layers.y[n], t, growth, change, phi)
     hidden_phi[:, n] = phi
@@ -55,13 +55,13 @@ def expand(
 
 
 @compiled
-def growths(z2: Floats, zc2: Floats, sigmoid_output: bool, out: Floats) -> None:
-    """The growths (K+1, O) of the softmax numerators, in the shift of a2."""
+def growths(layers: Activations, n: int, out: Floats) -> None:
+    """The growths (K+1, O) of the softmax numerators of sample n, in the shift of a2."""
     z2_change = np.zeros(out.shape)
-    if sigmoid_output:
-        jets.sigmoid(z2, zc2, z2_change)
+    if layers.sigmoid_output:
+        jets.sigmoid(layers.z2[n], layers.zc2[n], z2_change)
     else:
-        z2_change[1] = 1
+        z2_change[1:2] = 1
     jets.expm1(z2_change, out)
 
 
