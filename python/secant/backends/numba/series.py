@@ -32,7 +32,7 @@ def powers_of(w2: Floats, order: int) -> Floats:
     """The powers 0 to K of w2 (O, units), (K+1, O, units)."""
     factors = np.stack([np.ones(w2.shape)] + order * [w2])
     with np.errstate(over="ignore"):  # the caller looks for what overflowed
-        powers: Floats = np.cumprod(factors, axis=0)
+        powers: Floats = np.cumprod(factors, axis=0, dtype=np.float64)
     return powers
 
 
