@@ -1,27 +1,22 @@
-"""What is special about the Numba backend: when it compiles, where that is kept, and threads that do not come."""
+"""What is special about the Numba backend: when it compiles, where that is kept, threads, and shifts of any size."""
 
-import importlib
 import io
-import pkgutil
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-import cases
-from secant.training import progress
+import oracles
+import secant
+from secant import progress
+from secant.backends import bound, plan
 
 numba = pytest.importorskip("numba")
 
 from secant.backends import numba as backend  # noqa: E402
-from secant.backends.numba import compilation, parallel  # noqa: E402
-
-MODULES = [importlib.import_module(f"{backend.__name__}.{m.name}") for m in pkgutil.iter_modules(backend.__path__)]
-KERNELS = {
-    name: value
-    for module in MODULES
-    for name, value in vars(module).items()
-    if isinstance(value, numba.core.dispatcher.Dispatcher) and not value.targetoptions.get("no_cpython_wrapper")
-}
+from secant.backends.numba import compilation  # noqa: E402
 
 USE = """
 import secant
@@ -29,7 +24,7 @@ from secant.backends import compilation_noticed
 
 secant.set_backend("numba")
 with compilation_noticed(lambda: print("compiling")):
-    print(secant.sigmoid(0.0))
+    print(secant.TwoLayerNet(1, 1, 2, rng=0, output_activation="identity", weight_init_std=0.0).predict([1.0]))
 """
 
 
@@ -45,91 +40,121 @@ def test_importing_the_backend_compiles_nothing(run_python):
     assert (done.stdout, done.stderr) == ("0\n", "")
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_what_is_kept_has_another_name_when_any_of_the_sources_changes(name):
-    assert KERNELS[name].py_func.__qualname__ == f"{name}_{compilation.SOURCES}"
-
-
-def test_the_sources_are_hashed(monkeypatch):
+def test_the_folder_of_compiled_code_is_another_when_any_of_the_sources_changes(monkeypatch):
+    assert compilation.CACHE.name == f"numba-{compilation.hash_of_sources()}"
     read = compilation.Path.read_bytes
     for changed in ("jets.py", "bound.py"):
         monkeypatch.setattr(
             compilation.Path, "read_bytes", lambda path, c=changed: read(path) + b"#" * (path.name == c)
         )
-        assert compilation._hash_of_sources() != compilation.SOURCES
-    monkeypatch.undo()
-    assert compilation._hash_of_sources() == compilation.SOURCES
+        assert compilation.CACHE.name != f"numba-{compilation.hash_of_sources()}"
 
 
 def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(run_python, tmp_path):
     first, second = (run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
-    assert (first.stdout, first.stderr) == ("compiling\n0.5\n", "")
-    assert (second.stdout, second.stderr) == ("0.5\n", "")
-    assert list(tmp_path.rglob("forward._sigmoid*.nbc"))
+    assert (first.stdout, first.stderr) == ("compiling\n[0.5 0.5]\n", "")
+    assert (second.stdout, second.stderr) == ("[0.5 0.5]\n", "")
+    assert list(tmp_path.glob("numba-*/serial/**/forward._activate*.nbc"))
+    assert not list(tmp_path.glob("numba-*/parallel/**/*.nbc"))
 
 
-def test_where_nothing_can_be_kept_it_is_compiled_anew(run_python):
-    nowhere = """
-import numba
-
-njit = numba.njit
-
-
-def without_a_folder(*functions, cache=False, **options):
-    if cache and "_nrt" in options:  # ours, and none of Numba's own
-        raise RuntimeError("cannot cache function 'f': no locator available for file 'f.py'")
-    return njit(*functions, cache=cache, **options)
-
-
-numba.njit = without_a_folder
-"""
-    done = run_python(nowhere + USE)
-    assert (done.stdout, done.stderr) == ("compiling\n0.5\n", "")
+def test_where_nothing_can_be_kept_it_is_compiled_anew(run_python, tmp_path):
+    (tmp_path / "a file").touch()
+    done = run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path / "a file"))
+    assert (done.stdout, done.stderr) == ("compiling\n[0.5 0.5]\n", "")
 
 
 def test_numba_without_its_compiler_is_refused(run_python):
     done = run_python(USE, NUMBA_DISABLE_JIT="1")
     assert done.returncode == 1
-    assert done.stderr.endswith("ImportError: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT\n")
+    last = done.stderr.splitlines()[-1]
+    assert (
+        last == "secant.errors.MissingExtraError: the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT"
+    )
+    assert "During handling" not in done.stderr
 
 
-class Queue:
-    """Where the caller puts work for helpers."""
-
-    def __init__(self, put):
-        self.put = put
+# ---- threads ---------------------------------------------------------------------------------------------------------
 
 
-def nobody(monkeypatch, helpers):
-    """No helper ever comes."""
-    helpers.ready, helpers.work = lambda wanted: wanted, Queue(lambda work: None)
+def work():
+    """A case that is worth several threads, and its gradients by both methods."""
+    net = secant.TwoLayerNet(100, 64, 10, rng=0, backend="numba")
+    x, t = np.random.RandomState(1).uniform(0.01, 1, (2000, 100)), np.arange(2000) % 10
+    return [net.numerical_gradient(x, t, method=m, n_threads=2) for m in ("direct", "series")], net, x, t
 
 
-def eager(monkeypatch, helpers):
-    """The helpers are done before the caller begins."""
-    helpers.ready, helpers.work = lambda wanted: wanted, Queue(lambda work: work())
+def test_work_for_several_threads_is_taken_by_them_and_the_bits_are_the_same(monkeypatch):
+    wanted = []
+    choose = compilation.choose_threads
+    monkeypatch.setattr(backend.gradients, "choose_threads", lambda *given: wanted.append(choose(*given)) or wanted[-1])
+    by_two, net, x, t = work()
+    assert set(wanted) == {min(2, compilation.max_threads())}
+    for method, grads in zip(("direct", "series"), by_two, strict=True):
+        by_one = net.numerical_gradient(x, t, method=method, n_threads=1)
+        assert all(np.array_equal(by_one[key], grads[key]) for key in grads)
 
 
-def exhausted(monkeypatch, helpers):
-    """No thread can be started."""
+def test_a_forked_child_computes_on_one_thread(forked):
+    expected, *_ = work()
 
-    def start(_):
-        raise RuntimeError("can't start new thread")
+    def same():
+        grads, *_ = work()
+        return compilation.choose_threads(2, 10**12) == 1 and all(
+            np.array_equal(a[key], b[key]) for a, b in zip(grads, expected, strict=True) for key in a
+        )
 
-    monkeypatch.setattr(parallel.Thread, "start", start)
+    assert forked(same)
 
 
-@pytest.mark.parametrize("who", [nobody, eager, exhausted], ids=lambda who: who.__name__)
-def test_the_work_is_done_by_whoever_is_there(monkeypatch, who):
-    net, x, t = cases.mnist(100, "numba")
-    calls = [lambda n, m=m: net.numerical_gradient(x, t, method=m, n_threads=n) for m in ("direct", "series")]
-    expected = [call(1) for call in calls]
-    helpers = parallel._Helpers()
-    monkeypatch.setattr(parallel, "_helpers", helpers)
-    who(monkeypatch, helpers)
-    for call, right in zip(calls, expected, strict=True):
-        got = call(3)
-        assert all(np.array_equal(got[name], right[name]) for name in right)
+THREADS = """
+import numpy as np, secant
+from secant.backends.numba import compilation
+
+net = secant.TwoLayerNet(100, 64, 10, rng=0, backend="numba")
+x = np.random.RandomState(1).uniform(0.01, 1, (900, 100))
+net.gradient(np.tile(x, (3, 1)), np.arange(2700) % 10, n_threads=30000)
+print(compilation.max_threads() <= 64)
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) > 64, reason="this machine has more processors than that")
+def test_more_threads_than_a_system_has_are_not_started(run_python):
+    done = run_python(THREADS, NUMBA_NUM_THREADS="100000")
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+
+
+AT_EXIT = """
+import sys, threading, time
+import numpy as np, secant
+
+net = secant.TwoLayerNet(100, 64, 10, rng=0, backend="numba")
+x, t = np.random.RandomState(1).uniform(0.01, 1, (3000, 100)), np.arange(3000) % 10
+n_threads = int(sys.argv[2])
+calls = {
+    "predict": lambda: net.predict(x),
+    "gradient": lambda: net.numerical_gradient(x, t, n_threads=n_threads),
+    "train": lambda: secant.train(net, x, t, x, t, iters_num=20, batch_size=1000, progress=False, n_threads=n_threads),
+}
+
+
+def forever():
+    while True:
+        calls[sys.argv[1]]()
+
+
+calls[sys.argv[1]]()
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize("n_threads", ["1", "2"])
+@pytest.mark.parametrize("call", ["predict", "gradient", "train"])
+def test_an_interpreter_may_end_while_a_thread_computes(call, n_threads):
+    for _ in range(4):
+        done = subprocess.run([sys.executable, "-c", AT_EXIT, call, n_threads], capture_output=True, timeout=100)
+        assert (done.stderr, done.returncode) == (b"", 0)
 
 
 def test_threads_default_to_what_numba_is_told(run_python):
@@ -166,3 +191,97 @@ def test_other_displays_stay_silent(capsys):
         with progress.display(100, wanted) as shown:
             shown.compiling()
     assert capsys.readouterr().out == ""
+
+
+# ---- shifts and pre-activations of any size --------------------------------------------------------------------------
+
+OUTPUTS = ("sigmoid", "identity")
+FAR = {  # (W1, W2, b2, x, h, output): the central difference in W1
+    "a hidden unit across zero": (0.08, [1, -1], 0, 1e4, 0.1, "sigmoid", -1.02299352),
+    "an output unit far off": (0.0, [800, -800], 0, 255, 0.1, "identity", -3.46573537),
+    "an output unit across zero": (0.0, [2000, -2000], -1001, 255, 0.1, "sigmoid", -1.89942715),
+}
+
+
+def gradients_near(net, x, t, h):
+    """The exact ones, and how far those are whose pre-activations differ by their rounding."""
+    true = oracles.gradients(net.params, x, t, h, net.output_activation)
+    inputs, hidden = net.params["W1"].shape
+    a1 = (inputs + 1) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
+    a2 = (hidden + 1) * (np.abs(net.params["W2"]).sum(axis=0) + np.abs(net.params["b2"])).max()
+    effect = {key: np.zeros(param.shape) for key, param in true.items()}
+    for name, size in (("b1", a1), ("b2", a2)):
+        for unit in range(len(net.params[name])):
+            for sign in (-1, 1):
+                shifted = {key: param.copy() for key, param in net.params.items()}
+                shifted[name] = [oracles.mp.mpf(float(v)) for v in shifted[name]]
+                exact = oracles.Network(net.params, x, t, net.output_activation)
+                exact.params[name][unit] += sign * oracles.mp.mpf(2) ** -52 * float(size)
+                for key, param in true.items():
+                    for index in np.ndindex(param.shape):
+                        moved = abs(float(exact.central_difference(key, index, h)) - param[index])
+                        effect[key][index] += moved
+    return true, effect
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_a_shift_may_carry_a_saturated_unit_across_zero(case):
+    w1, w2, b2, x, h, output, expected = FAR[case]
+    net = secant.TwoLayerNet(1, 1, 2, output_activation=output, rng=0, backend="numba")
+    for key, value in (("W1", w1), ("b1", 0), ("W2", [w2]), ("b2", b2)):
+        net.params[key][...] = value
+    x, t = np.array([[float(x)]]), np.array([0])
+    got = net.numerical_gradient(x, t, h=h, method="direct")
+    assert got["W1"][0, 0] == pytest.approx(expected, rel=1e-8)
+    true, effect = gradients_near(net, x, t, h)
+    for key, grad in true.items():
+        assert (np.abs(got[key] - grad) <= 1e-14 * max(1, x.max()) * np.maximum(1, np.abs(grad)) + effect[key]).all()
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_pre_activations_of_any_size(output):
+    rng = np.random.RandomState(7)
+    for _ in range(200):
+        net = secant.TwoLayerNet(*rng.randint(1, 3, 2), rng.randint(2, 4), output_activation=output, backend="numba")
+        for param in net.params.values():
+            param[...] = 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, param.shape)
+        x = 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, (1, len(net.params["W1"])))
+        t, h = rng.randint(net.params["b2"].size, size=1), 10 ** rng.uniform(-9, 1)
+        got = net.numerical_gradient(x, t, h=h, method="direct")
+        true, effect = gradients_near(net, x, t, h)
+        scale = max(1, np.abs(x).max()) * max(1, np.abs(net.params["W2"]).max())
+        for key, grad in true.items():
+            error = np.abs(got[key] - grad)
+            assert (error <= 1e-14 * scale * np.maximum(1, np.abs(grad)) + effect[key]).all(), (net.params, x, t, h)
+
+
+# ---- the bounds and the plan, shared with the NumPy backend ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("u", [1.3e-4, 8.77e-3])
+def test_so_many_terms_err_by_less_than_1e_15(u):
+    terms = bound.terms_needed(u, 1.0, 0.0)
+    assert (2 * u) ** terms / (terms + 1) <= 1e-15
+    assert bound.terms_needed(u * 1.01, 1.0, 0.0) != terms
+
+
+@pytest.mark.parametrize("h", [1e-150, 1e-4, 1.0, 1e300])
+@pytest.mark.parametrize("largest", [0.0, 1e-300, 1.0, 1e300, 1.7e308])
+@pytest.mark.parametrize("weight", [0.0, 5e-324, 1.0, 1e300, 1.79e308])
+def test_bounds_of_any_numbers_are_silent(weight, largest, h):
+    net = secant.TwoLayerNet(1, 1, 2, rng=0, backend="numpy")
+    net.params["W2"][...] = weight
+    x, t = np.array([[largest], [0.0]]), np.array([0, 1])
+    proven, order, cut = plan.plan(net.parameters(lambda _: True), x, t, h)
+    assert proven.any() == (order > 0)
+    assert cut <= 2e-15
+
+
+def test_the_samples_that_have_an_order_are_those_with_the_smaller_inputs():
+    net = secant.TwoLayerNet(1, 1, 2, rng=0, backend="numpy")
+    x = np.logspace(-3, 6, 40)[:, np.newaxis]
+    proven, order, _ = plan.plan(net.parameters(lambda _: True), x, np.zeros(40, np.int64), 1e-3)
+    one_by_one = [plan.plan(net.parameters(lambda _: True), x[[n]], np.zeros(1, np.int64), 1e-3) for n in range(40)]
+    assert proven.tolist() == [bool(alone[0][0]) for alone in one_by_one]
+    assert 0 < proven.sum() < 40
+    assert order == max(alone[1] for alone in one_by_one)

@@ -7,6 +7,7 @@ the file that standard output or standard error goes to; whatever else there is 
 import errno
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,15 @@ from secant.errors import DataError, DTypeError
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a block device"}
+
+
+def cache_folder() -> Path:
+    """Return the platform's folder for what can be made or downloaded again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "secant" / "Cache"
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/secant").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "secant"
 
 
 def path_text(path: AnyPath) -> str:

@@ -35,7 +35,7 @@ def _facts() -> dict[str, str]:
         import llvmlite
         import numba
 
-        from secant.backends.numba.parallel import max_threads
+        from secant.backends.numba.compilation import max_threads
 
         facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
         facts["threads"] = str(max_threads())

@@ -1,13 +1,14 @@
-"""The backend for where no compiler and no wheel is at hand: the engines of the C++ core, compiled by Numba."""
+"""The backend for where no compiler and no wheel is at hand: the steps of the NumPy backend, as loops for Numba."""
 
+from secant._common.validation import all_finite
 from secant.backends.numba.compilation import compilation_noticed
-from secant.backends.numba.forward import all_finite, cross_entropy, predict, sigmoid, softmax
+from secant.backends.numba.forward import predict
 from secant.backends.numba.gradients import gradient, numerical_gradient
 from secant.backends.numba.training import train
-from secant.backends.numpy.forward import prepare
+from secant.backends.numpy.forward import cross_entropy, prepare, sigmoid, softmax
 
 name = "numba"
-finds_non_finite = True
+finds_non_finite = False
 
 __all__ = [
     "all_finite",

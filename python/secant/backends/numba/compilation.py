@@ -1,62 +1,107 @@
-"""How functions are compiled: when first called, and kept in Numba's cache of the user.
+"""How functions are compiled, where that is kept, and on how many threads they run.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
-exception.
+exception. Kernels hold the GIL, so two threads of Python never run one at the same time: Numba's simplest threading
+layer would abort the process.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from secant._common.files import cache_folder
 from secant.errors import MissingExtraError
 
 try:
     import numba
-    import numba.extending
     from numba.core import event
-except ModuleNotFoundError as error:
-    raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from error
-
+except ModuleNotFoundError:
+    raise MissingExtraError("the backend 'numba' needs Numba: pip install 'secant[numba]'") from None
 if numba.config.DISABLE_JIT:
-    raise ImportError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
+    raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+# Before Numba starts them: so many that the system has no more would end the process.
+numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.cpu_count() or 1))
+
+_ENOUGH_FOR_THREADS = 30_000_000
+"""Multiplications, about a millisecond: less is not worth waking threads."""
+
+_forks: list[bool] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _forks.append(True))  # a child has none of its parent's threads
 
 
-def _hash_of_sources() -> str:
+def max_threads() -> int:
+    """How many threads a call uses when it is not told: NUMBA_NUM_THREADS, by default the number of processors."""
+    return int(numba.config.NUMBA_NUM_THREADS)
+
+
+def choose_threads(asked: int, multiplications: int) -> int:
+    """How many threads to use where ``asked`` are wanted, 0 for no matter how many."""
+    if _forks or multiplications < _ENOUGH_FOR_THREADS:
+        return 1
+    return min(asked or max_threads(), max_threads())
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function that only compiled ones call."""
+    return numba.njit(error_model="numpy")(function)
+
+
+class Kernel:
+    """A prange over calls of one compiled function, itself compiled for one thread and, when needed, for several.
+
+    Each call owns what it writes, so the result does not depend on the number of threads. The loop has nothing else in
+    it: Numba takes memory out of parallel loops, where threads then share it.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.serial, self.parallel = _kept(function, parallel=False), _kept(function, parallel=True)
+
+    def __call__(self, threads: int, *arguments: Any) -> None:
+        """Run it on so many threads."""
+        if threads == 1:
+            self.serial(*arguments)
+            return
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads)
+        try:
+            self.parallel(*arguments)
+        finally:
+            numba.set_num_threads(before)
+
+
+def _kept(function: Callable[..., Any], parallel: bool) -> Any:
+    """Compile for all processes, where a folder can be written.
+
+    Numba notices changes in the file of a function, not in those of what it calls, and does not tell parallel code from
+    serial: so there is a folder for each, named after all sources.
+    """
+    folder, before = CACHE / ("parallel" if parallel else "serial"), numba.config.CACHE_DIR
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        return numba.njit(cache=writable, parallel=parallel, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def hash_of_sources() -> str:
+    """It changes with any file that is compiled."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), here.parent / "numpy" / "bound.py"]
+    files = [*sorted(here.glob("*.py")), here.parent / "bound.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-SOURCES = _hash_of_sources()
-
-
-def intrinsic(function: Callable[..., Any]) -> Any:
-    """Make an instruction of LLVM a function that compiled ones can call."""
-    return numba.extending.intrinsic(function)
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a function that only compiled ones call."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
-
-
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function that Python calls, once for all processes where there is a folder to keep it in.
-
-    What is kept is found by its name, which has to change when any of the sources does: Numba looks for changes in
-    the file of a function, not in those of what it calls. A kernel only uses memory that it is given, which spares the
-    counting of references to arrays.
-    """
-    function.__qualname__ += f"_{SOURCES}"
-    options = _OPTIONS | {"_nrt": False}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the folder of the source nor the user's cache can be written
-        return numba.njit(**options)(function)
+CACHE = Path(numba.config.CACHE_DIR or cache_folder()) / f"numba-{hash_of_sources()}"
+"""Where compiled code is kept: NUMBA_CACHE_DIR, else the user's cache."""
 
 
 @contextmanager

@@ -1,278 +1,259 @@
 """The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero.
 
-Units of a strip of whole packs belong to one thread, with the weights into and out of them.
+Both sides stand in one array, (2 units,): what belongs to +h first, then what belongs to -h.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.numba.compilation import inlined
-from secant.backends.numba.elementary import as_bits
-from secant.backends.numba.jets import LENGTH
-from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, ZC, Network, Y, Z
-from secant.backends.numba.packs import LANES, aligned, broadcast, load, store
-from secant.backends.numba.rows import TURN, Rows
-from secant.backends.numba.series import (
-    GROWTH,
-    MOMENTS,
-    OWN,
-    Samples,
-    moments,
-    powers,
-    ratio,
-)
-from secant.backends.numpy.forward import LOG_OFFSET
+from secant.backends import bound
+from secant.backends.base import Gradients, Parameters
+from secant.backends.bound import EXPONENT_LIMIT, LOG_OFFSET, MOST_TERMS, SMALL_SHIFT_LIMIT
+from secant.backends.numba.compilation import Kernel, compiled
+from secant.backends.numba.forward import Activations, activations, find_nonzeros, sigmoids, softmax
+from secant.backends.numba.series import growths, moments, powers_of
+from secant.backends.plan import largest_inputs
 
-_FEW_TERMS, _MOST_TERMS = 4, 8
-_LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, _MOST_TERMS + 1)])
+_PARTS = 8
+"""Of the samples of a block, each with sums of its own: so many threads can share them."""
+
+_LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, MOST_TERMS + 1)])
 
 
-class Scratch(NamedTuple):
-    """A thread's own memory. The different values of a row are numbered: equal inputs have equal responses."""
-
-    memory: Floats  # (., 8): series of packs, those of each class from OWN on
-    sums: Floats  # (TURN, H')
-    cubes: Floats  # (N, 4)
-    values: Floats  # (I+1,), the different values
-    shifts: Floats  # (I+1,), expm1(h |value|)
-    differences: Floats  # (I+1, 8): phi(h |value|) - phi(-h |value|), of a pack of hidden units
-    exponents: Floats  # (O,)
-    ids: NDArray[np.int32]  # (I+1,), the number of each entry's value
-    slots: NDArray[np.int32]  # a hash table, a power of two in size
+def summed_differences(net: Parameters, x: NDArray[Any], t: Floats, h: float, threads: int) -> Gradients:
+    """The sum over samples x (N, I), with targets t (N, O)."""
+    layers = activations(net, x, threads)
+    parts, (inputs, hidden), outputs = min(_PARTS, len(x)), net.W1.shape, len(net.b2)
+    w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, outputs, hidden + 1))
+    terms = terms_of(net, x, h)
+    powers = powers_of(np.tile(net.W2.T, 2), max(1, int(terms.max())))
+    _add_samples(threads, powers, t, h, terms, layers, w1, w2)
+    w1_sum, w2_sum = w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T)
+    return Gradients(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1])
 
 
-def make_scratch(inputs: int, hidden: int, outputs: int, samples: int) -> Scratch:
-    """For a network I-H'-O, and a mini-batch."""
-    size = inputs + 1
-    return Scratch(
-        aligned(OWN + outputs * LENGTH, LANES),
-        aligned(TURN, hidden),
-        np.empty((samples, 4)),
-        np.empty(size),
-        np.empty(size),
-        aligned(size, LANES),
-        np.empty(outputs),
-        np.empty(size, np.int32),
-        np.empty(1 << (2 * size).bit_length(), np.int32),
-    )
+def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
+    """How many terms each sample needs, see `bound.terms_needed`."""
+    largest_weight = float(np.abs(net.W2).max())
+    return np.array([bound.terms_needed(h, largest, largest_weight) for largest in largest_inputs(x).tolist()])
 
 
-@inlined
-def terms_needed(h: float, largest_input: float, largest_weight: float) -> int:
-    """How many terms the series of a growth needs for a relative error of 1e-15; 0 for the full functions.
-
-    A sigmoid is nowhere steeper than 1/4, so no a2 is shifted by more than u, and D terms err by (2u)^D / (D + 1).
-    """
-    u = h * max(1.0, largest_input * largest_weight / 4)
-    if u <= 1.3e-4:
-        return _FEW_TERMS
-    return _MOST_TERMS if u <= 8.8e-3 else 0
+@Kernel
+def _add_samples(
+    powers: Floats, t: Floats, h: float, terms: NDArray[np.int64], layers: Activations, w1_sums: Floats, w2_sums: Floats
+) -> None:
+    for part in prange(len(w1_sums)):
+        add_part(powers, t, h, terms, layers, part, w1_sums, w2_sums)
 
 
-@inlined
-def add_directly(
-    net: Network, w2t: Floats, rows: Rows, sample: int, t: Floats, s: Samples, n: int, h: float, terms: int,
-    first: int, last: int, scratch: Scratch, w1_sums: Floats, w2t_sums: Floats,
-) -> None:  # fmt: skip
-    """Add the central differences of sample n, of hidden units from ``first`` up to ``last``, to the sums."""
-    hidden, output, row, o = s.hidden, s.output, n * HIDDEN_ROWS, n * OUTPUT_ROWS
-    count = _number(rows, sample, h, scratch)
-    for j in range(first, last, LANES):
-        if terms:
-            _differences_by_series(w2t, t, sample, hidden, row, output, o, terms, j, count, scratch)
-        else:
-            _differences(net, w2t, t, sample, hidden, row, output, o, j, count, scratch)
-        for e in range(rows.starts[sample, -1]):
-            i, v = rows.columns[sample, e], scratch.ids[e]
-            step = math.copysign(2 * h, scratch.values[v])
-            store(w1_sums, i, j, load(w1_sums, i, j) + load(scratch.differences, v, 0) * (1 / step))
-        for k in range(net.outputs):
-            if terms:
-                difference = _output_difference_by_series(t, sample, output, o, terms, k, h * load(hidden, row + Z, j))
-                store(w2t_sums, k, j, load(w2t_sums, k, j) + difference * (1 / (2 * h)))
+@compiled
+def add_part(
+    powers: Floats, t: Floats, h: float, terms: Any, layers: Activations, part: int, w1_sums: Floats, w2_sums: Floats
+) -> None:
+    """Add the central differences of one part of the samples to its sums."""
+    samples, parts = len(t), len(w1_sums)
+    for n in range(samples * part // parts, samples * (part + 1) // parts):
+        growth = np.empty((terms[n] + 1, t.shape[1]))
+        if terms[n]:
+            growths(layers, n, growth)
+        add_hidden(powers, t[n], h, layers, n, growth, w1_sums[part])
+        add_outputs(t[n], h, layers, n, growth, w2_sums[part])
+
+
+@compiled
+def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
+    """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
+    hidden, x, w2 = layers.a1.shape[1], layers.x[n], powers[1]
+    sides = 2 * hidden
+    mean_terms = np.empty((len(growth), sides))
+    moments(powers, layers.y[n], growth, mean_terms)
+    lit = np.empty(len(x), np.intp)
+    lit = lit[: find_nonzeros(x, lit)]
+    change, phi, mean, own = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
+    before = 0.0
+    for i in lit[np.argsort(x[lit])]:
+        if x[i] != before:  # equal inputs have equal responses
+            before = x[i]
+            sigmoid_changes(layers, n, h * before, change)
+            if len(growth) > 1:
+                polynomials(mean_terms, change, mean)
+                phi[:] = 0
+                for k in range(len(t)):
+                    if t[k] != 0:
+                        polynomial(growth[:, k], w2[k] * change, own)
+                        add_target(len(growth), layers.y[n, k], t[k], mean, own, phi)
             else:
-                for unit in range(j, min(j + LANES, net.w2.shape[0])):
-                    shift = h * hidden[row + Z, unit]
-                    w2t_sums[k, unit] += _output_difference(net, t, sample, output, o, k, shift) / (2 * h)
+                exact_hidden_responses(w2, t, layers, n, change, phi)
+            for j in range(hidden):
+                phi[j] = (phi[j] - phi[hidden + j]) / (2 * h)
+        for j in range(hidden):
+            sums[i, j] += phi[j]
 
 
-@inlined
-def _number(rows: Rows, sample: int, h: float, scratch: Scratch) -> int:
-    """Number the different values of a row; return how many there are."""
-    values, slots = scratch.values, scratch.slots
-    mask = len(slots) - 1
-    slots[:] = -1
-    count = 0
-    for e in range(rows.starts[sample, -1]):
-        value = rows.values[sample, e]
-        key = np.uint64(as_bits(value)) * np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing
-        slot = np.int64(key >> np.uint64(32)) & mask
-        while slots[slot] >= 0 and values[slots[slot]] != value:
-            slot = (slot + 1) & mask
-        if slots[slot] < 0:
-            slots[slot] = count
-            values[count] = value
-            scratch.shifts[count] = math.expm1(min(h * abs(value), 709.0))  # beyond, a sigmoid is 0 or 1 to 300 digits
-            count += 1
-        scratch.ids[e] = slots[slot]
-    return count
+@compiled
+def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
+    """Add the central differences (O, H+1) of one sample in the weights of output units."""
+    units, shift = layers.z1.shape[1], np.concatenate((h * layers.z1[n], -h * layers.z1[n]))
+    phi, own = np.empty(len(shift)), np.empty(len(shift))
+    for k in range(len(t)):
+        if len(growth) > 1:
+            phi[:] = 0
+            for target in range(len(t)):
+                if t[target] != 0:
+                    polynomial(growth[:, k], shift, own)
+                    mean = layers.y[n, k] * own
+                    own *= target == k
+                    add_target(len(growth), layers.y[n, target], t[target], mean, own, phi)
+        else:
+            exact_output_responses(t, layers, n, k, shift, phi)
+        for j in range(units):
+            sums[k, j] += (phi[j] - phi[units + j]) / (2 * h)
+
+
+@compiled
+def sigmoid_changes(layers: Activations, n: int, shift: float, out: Floats) -> None:
+    """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
+    hidden = layers.a1.shape[1]
+    if abs(shift) > SMALL_SHIFT_LIMIT:
+        for j in range(len(out)):
+            unit, u = j % hidden, shift if j < hidden else -shift
+            out[j] = sigmoid_change(layers.a1[n, unit], layers.z1[n, unit], layers.zc1[n, unit], u)
+        return
+    m = math.expm1(abs(shift))
+    rise, fall = (0, hidden) if shift > 0 else (hidden, 0)
+    for j in range(hidden):
+        z, zc = layers.z1[n, j], layers.zc1[n, j]
+        out[rise + j] = z * zc * m / (1 + z * m)
+        out[fall + j] = -(z * zc * m / (1 + zc * m))
+
+
+@compiled
+def sigmoid_change(a: float, z: float, zc: float, u: float) -> float:
+    """sigmoid(a + u) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a).
+
+    A small change is computed as such. A large one may start where z zc has underflowed: it is a difference, of
+    sigmoids of whichever sign makes them small.
+    """
+    m = math.expm1(min(abs(u), SMALL_SHIFT_LIMIT))
+    change = z * zc * m / (1 + z * m) if u > 0 else -(z * zc * m / (1 + zc * m))
+    if abs(u) > SMALL_SHIFT_LIMIT:
+        shifted, shifted_c = sigmoids(a + u)
+        change = zc - shifted_c if a + (a + u) > 0 else shifted - z
+    return change
 
 
 # ---- small shifts: the change of the loss by a few terms of the series of growths and of log1p -----------------------
 
 
-@inlined
-def _differences_by_series(
-    w2t: Floats, t: Floats, sample: int, hidden: Floats, row: int, output: Floats, o: int, terms: int, j: int,
-    count: int, scratch: Scratch,
-) -> None:  # fmt: skip
-    """phi(h x) - phi(-h x), of a pack of hidden units, for each different |x|. A growth is a polynomial in w f."""
-    memory = scratch.memory
-    z, zc = load(hidden, row + Z, j), load(hidden, row + ZC, j)
-    both = z * zc
-    moments(w2t, output, o, terms, j, memory)
-    for k in range(t.shape[1]):
-        if t[sample, k] != 0.0:
-            powers(w2t, output, o, terms, j, k, memory, OWN + k * LENGTH)
-    for v in range(count):
-        m = broadcast(scratch.shifts[v])
-        up, down = both * m / (1.0 + z * m), 0.0 - both * m / (1.0 + zc * m)
-        mean_up, mean_down = _polynomials(memory, MOMENTS, terms, up, down)
-        scale_up, scale_down = 1.0 / (1.0 + mean_up), 1.0 / (1.0 + mean_down)
-        phi = broadcast(0.0)
-        for k in range(t.shape[1]):
-            if t[sample, k] != 0.0:
-                own_up, own_down = _polynomials(memory, OWN + k * LENGTH, terms, up, down)
-                r, _ = ratio(output[o + Y, k])
-                gain_up, gain_down = r * ((own_up - mean_up) * scale_up), r * ((own_down - mean_down) * scale_down)
-                phi = phi - t[sample, k] * _log1p_difference(gain_up, gain_down, terms)
-        store(scratch.differences, v, 0, phi)
+@compiled
+def add_target(length: int, y: float, t: float, mean: Floats, own: Floats, phi: Floats) -> None:
+    """Add - t log1p( y / (y + 1e-7) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
+    r, logs = y / (y + LOG_OFFSET), np.empty(len(phi))
+    for j in range(len(phi)):
+        own[j] = r * ((own[j] - mean[j]) / (1 + mean[j]))
+    polynomial(_LOG1P[:length], own, logs)
+    for j in range(len(phi)):
+        phi[j] -= t * logs[j]
 
 
-@inlined
-def _output_difference_by_series(t: Floats, sample: int, output: Floats, o: int, terms: int, k: int, up: Any) -> Any:
-    """phi(shift) - phi(-shift) when a2_k alone is shifted, for a pack of shifts."""
-    down = 0.0 - up
-    own_up, own_down = broadcast(output[o + GROWTH + terms, k]), broadcast(output[o + GROWTH + terms, k])
-    for m in range(terms - 1, 0, -1):
-        own_up = own_up * up + output[o + GROWTH + m, k]
-        own_down = own_down * down + output[o + GROWTH + m, k]
-    own_up, own_down = own_up * up, own_down * down
-    mean_up, mean_down = output[o + Y, k] * own_up, output[o + Y, k] * own_down
-    scale_up, scale_down = 1.0 / (1.0 + mean_up), 1.0 / (1.0 + mean_down)
-    phi = broadcast(0.0)
-    for target in range(t.shape[1]):
-        if t[sample, target] != 0.0:
-            r, _ = ratio(output[o + Y, target])
-            own = 1.0 if target == k else 0.0
-            gain_up = r * ((own * own_up - mean_up) * scale_up)
-            gain_down = r * ((own * own_down - mean_down) * scale_down)
-            phi = phi - t[sample, target] * _log1p_difference(gain_up, gain_down, terms)
-    return phi
+@compiled
+def polynomial(c: Floats, x: Floats, out: Floats) -> None:
+    """The sum over m >= 1 of c[m] x^m, for a multiple of four terms: four of them at a time."""
+    out[:] = 0
+    for m in range(len(c) - 4, 0, -4):
+        c0, c1, c2, c3 = c[m], c[m + 1], c[m + 2], c[m + 3]
+        for j in range(len(x)):
+            out[j] = x[j] * (c0 + x[j] * (c1 + x[j] * (c2 + x[j] * (c3 + out[j]))))
 
 
-@inlined
-def _polynomials(c: Floats, row: int, terms: int, up: Any, down: Any) -> tuple[Any, Any]:
-    """The sum over m of c_m x^m, for two x; c_m is in row ``row + m``."""
-    above, below = load(c, row + terms, 0), load(c, row + terms, 0)
-    for m in range(terms - 1, 0, -1):
-        above = above * up + load(c, row + m, 0)
-        below = below * down + load(c, row + m, 0)
-    return above * up, below * down
-
-
-@inlined
-def _log1p_difference(up: Any, down: Any, terms: int) -> Any:
-    """log1p(up) - log1p(down)."""
-    above, below = broadcast(_LOG1P[terms]), broadcast(_LOG1P[terms])
-    for m in range(terms - 1, 0, -1):
-        above = above * up + _LOG1P[m]
-        below = below * down + _LOG1P[m]
-    return above * up - below * down
+@compiled
+def polynomials(c: Floats, x: Floats, out: Floats) -> None:
+    """The same, with coefficients of its own for each x."""
+    out[:] = 0
+    for m in range(len(c) - 4, 0, -4):
+        for j in range(len(x)):
+            out[j] = x[j] * (c[m, j] + x[j] * (c[m + 1, j] + x[j] * (c[m + 2, j] + x[j] * (c[m + 3, j] + out[j]))))
 
 
 # ---- shifts of any size: the full functions, and no cancellation however far a probability moves ---------------------
 
 
-@inlined
-def _differences(
-    net: Network, w2t: Floats, t: Floats, sample: int, hidden: Floats, row: int, output: Floats, o: int, j: int,
-    count: int, scratch: Scratch,
-) -> None:  # fmt: skip
-    """phi(h x) - phi(-h x), of each hidden unit of a pack, for each different |x|.
+@compiled
+def exact_hidden_responses(w2: Floats, t: Floats, layers: Activations, n: int, change: Floats, phi: Floats) -> None:
+    """The changes of the loss when sigmoids change.
 
     Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
     1 + S is then at least 1 / O.
     """
-    exponents = scratch.exponents
-    top = 0
-    for k in range(net.outputs):
-        top = k if output[o + Y, k] > output[o + Y, top] else top
-    for v in range(count):
-        m = scratch.shifts[v]
-        for unit in range(j, j + LANES):
-            z, zc = hidden[row + Z, unit], hidden[row + ZC, unit]
-            difference = 0.0
-            for sign in (1.0, -1.0):
-                change = z * zc * m / (1 + z * m) if sign > 0 else -(z * zc * m / (1 + zc * m))
-                common = _exponent(net, output, o, top, w2t[top, unit] * change)
-                mean = 0.0
-                for k in range(net.outputs):
-                    exponents[k] = _exponent(net, output, o, k, w2t[k, unit] * change) - common
-                    mean += output[o + Y, k] * math.expm1(exponents[k])
-                for k in range(t.shape[1]):
-                    if t[sample, k] != 0.0:
-                        factor, excess = math.exp(exponents[k]), math.expm1(exponents[k]) - mean
-                        change = _log_change(output[o + Y, k], factor / (1 + mean), excess / (1 + mean))
-                        difference -= sign * t[sample, k] * change
-            scratch.differences[v, unit - j] = difference
+    y, q = layers.y[n], np.empty(len(t))
+    for j in range(len(change)):
+        for k in range(len(t)):
+            q[k] = exponent(layers, n, k, w2[k, j] * change[j])
+        q -= q[y.argmax()]
+        if np.abs(q).max() > EXPONENT_LIMIT:
+            phi[j] = loss_change_anew(layers.z2[n] + q, y, t)
+            continue
+        phi[j], mean = 0, (y * np.expm1(q)).sum()
+        for k in range(len(t)):
+            if t[k] != 0:
+                excess = math.expm1(q[k]) - mean
+                phi[j] -= t[k] * log_change(y[k], math.exp(q[k]) / (1 + mean), excess / (1 + mean))
 
 
-@inlined
-def _output_difference(net: Network, t: Floats, sample: int, output: Floats, o: int, k: int, shift: float) -> float:
-    """phi(shift) - phi(-shift) when a2_k alone is shifted.
+@compiled
+def exact_output_responses(t: Floats, layers: Activations, n: int, k: int, shift: Floats, phi: Floats) -> None:
+    """The changes of the loss when a2_k alone is shifted.
 
     Growths are relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive
     terms, and e_k - S = (1 - y_k) (e^q - 1).
     """
-    y, others = output[o + Y, k], 0.0  # 1 - y would cancel
-    for target in range(net.outputs):
-        others += 0.0 if target == k else output[o + Y, target]
-    difference = 0.0
-    for sign in (1.0, -1.0):
-        q = _exponent(net, output, o, k, sign * shift)
-        below, above = max(min(q, 0.0), -700.0), max(min(-q, 0.0), -700.0)
-        own, other = math.exp(below), math.exp(above)
-        rise = math.expm1(below) - math.expm1(above)  # own - other; one of them is 1
-        total = others * other + y * own
-        for target in range(t.shape[1]):
-            if t[sample, target] != 0.0:
-                factor = own if target == k else other
-                excess = others * rise if target == k else -y * rise
-                change = _log_change(output[o + Y, target], factor / total, excess / total)
-                difference -= sign * t[sample, target] * change
-    return difference
+    y = layers.y[n]
+    others = y[:k].sum() + y[k + 1 :].sum()  # 1 - y_k would cancel
+    for j in range(len(shift)):
+        q = exponent(layers, n, k, shift[j])
+        if abs(q) > EXPONENT_LIMIT:
+            z2 = layers.z2[n].copy()
+            z2[k] += q
+            phi[j] = loss_change_anew(z2, y, t)
+            continue
+        own, other = math.exp(min(q, 0.0)), math.exp(min(-q, 0.0))
+        rise = math.expm1(min(q, 0.0)) - math.expm1(min(-q, 0.0))  # own - other; one of them is 1
+        phi[j], total = 0, others * other + y[k] * own
+        for i in range(len(t)):
+            if t[i] != 0:
+                factor, excess = (own, others * rise) if i == k else (other, -y[k] * rise)
+                phi[j] -= t[i] * log_change(y[i], factor / total, excess / total)
 
 
-@inlined
-def _exponent(net: Network, output: Floats, o: int, k: int, u: float) -> float:
-    """The change of z2_k when a2_k is shifted by u: z zc m / (1 + z m), m = expm1(u), mirrored where that cancels."""
-    if not net.sigmoid_output:
-        return u
-    m = math.expm1(min(abs(u), 709.0))
-    z, zc = output[o + Z, k], output[o + ZC, k]
-    change: float = z * zc * m / (1 + z * m) if u > 0 else -(z * zc * m / (1 + zc * m))
+@compiled
+def exponent(layers: Activations, n: int, k: int, u: float) -> float:
+    """The change of z2_k when a2_k is shifted by u."""
+    change: float = u
+    if layers.sigmoid_output:
+        change = sigmoid_change(layers.a2[n, k], layers.z2[n, k], layers.zc2[n, k], u)
     return change
 
 
-@inlined
-def _log_change(y: float, factor: float, excess: float) -> float:
+@compiled
+def log_change(y: float, factor: float, excess: float) -> float:
     """The change of log(y + 1e-7) when y is multiplied by ``factor``, which is 1 + ``excess``."""
-    r, _ = ratio(y)
-    if r * excess < -0.5:  # where the probability has all but vanished, it is computed as such
+    change = y / (y + LOG_OFFSET) * excess
+    if change < -0.5:  # where the probability has all but vanished, it is computed as such
         return math.log((LOG_OFFSET + y * factor) / (y + LOG_OFFSET))
-    return math.log1p(r * excess)
+    return math.log1p(change)
+
+
+@compiled
+def loss_change_anew(z2: Floats, y: Floats, t: Floats) -> float:
+    """The change of the loss, from probabilities y to those of z2."""
+    shifted, change = np.empty(len(y)), 0.0
+    softmax(z2, shifted)
+    for k in range(len(t)):
+        if t[k] != 0:
+            change -= t[k] * math.log((shifted[k] + LOG_OFFSET) / (y[k] + LOG_OFFSET))
+    return change

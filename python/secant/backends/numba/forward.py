@@ -1,122 +1,118 @@
-"""The outputs of a network; sigmoid, softmax and the loss of arrays."""
+"""The forward pass: affine, sigmoid, affine, sigmoid, softmax."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends.base import Parameters
-from secant.backends.numba import elementary
-from secant.backends.numba.compilation import kernel
-from secant.backends.numba.layers import HIDDEN_ROWS, OUTPUT_ROWS, Network, Y, forward, network
-from secant.backends.numba.packs import aligned
-from secant.backends.numba.parallel import Team, choose_threads, finish, join, leave, run
-from secant.backends.numba.rows import Rows, find_rows
-from secant.backends.numpy.forward import LOG_OFFSET
+from secant.backends.numba.compilation import Kernel, choose_threads, compiled
 
-_ROWS_A_TASK = 8
-_BLOCK_ROWS = 1024
+_BLOCK_MULTIPLICATIONS = 2**27
+"""In a call of compiled code, which Ctrl-C waits for: some 30 ms."""
+
+
+class Activations(NamedTuple):
+    """Both layers after the forward pass. A sigmoid of -a is kept as zc: 1 - z loses everything when z is close to 1.
+
+    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1.
+    """
+
+    sigmoid_output: bool
+    x: Floats  # (N, I+1)
+    a1: Floats  # (N, H)
+    z1: Floats  # (N, H+1)
+    zc1: Floats  # (N, H)
+    a2: Floats  # (N, O)
+    z2: Floats  # (N, O)
+    zc2: Floats  # (N, O)
+    y: Floats  # (N, O)
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
-    return predict_rows(net, x, np.arange(len(x)), n_threads)
+    multiplications = net.W1.size + net.W2.size
+    threads = choose_threads(n_threads, len(x) * multiplications)
+    rows = 1 + _BLOCK_MULTIPLICATIONS // multiplications
+    return np.concatenate([activations(net, x[n : n + rows], threads).y for n in range(0, len(x), rows)])
 
 
-def predict_rows(net: Parameters, x: NDArray[Any], chosen: NDArray[np.int64], n_threads: int) -> Floats:
-    """The output (N, O) for the chosen samples."""
-    y = np.empty((len(chosen), len(net.b2)))
-    own = network(net)
-    threads = choose_threads(n_threads, len(chosen) * net.W1.size)
-    for first in range(0, len(chosen), _BLOCK_ROWS):
-        rows = find_rows(x, chosen[first : first + _BLOCK_ROWS], threads)
-        run(threads, _prediction(own, rows, y[first : first + _BLOCK_ROWS]))
-    return y
-
-
-def _prediction(net: Network, rows: Rows, y: Floats) -> Callable[[Team], None]:
-    """The call that makes y of samples."""
-
-    def call(team: Team) -> None:
-        hidden, outputs = net.w1.shape[1], net.w2.shape[1]
-        memory = aligned(_ROWS_A_TASK * HIDDEN_ROWS, hidden), aligned(_ROWS_A_TASK * OUTPUT_ROWS, outputs)
-        _predict(net, rows, y, *memory, team)
-
-    return call
-
-
-@kernel
-def _predict(net: Network, rows: Rows, y: Floats, hidden: Floats, output: Floats, team: Team) -> None:
-    tasks = -(-len(y) // _ROWS_A_TASK)
-    task = join(team)
-    while task < tasks:
-        first, last = task * _ROWS_A_TASK, min(len(y), (task + 1) * _ROWS_A_TASK)
-        forward(net, rows, first, last, hidden, output, 0)
-        for n in range(first, last):
-            for k in range(net.outputs):
-                y[n, k] = output[(n - first) * OUTPUT_ROWS + Y, k]
-        task = finish(team)
-    leave(team, tasks)
-
-
-def all_finite(array: NDArray[Any]) -> bool:
-    return bool(array.dtype == np.uint8 or _all_finite(array.reshape(-1)))
-
-
-@kernel
-def _all_finite(array: NDArray[Any]) -> bool:
-    bad = 0
-    for i in range(len(array)):
-        bad += array[i] - array[i] != 0  # 0, or NaN for NaN and infinities
-    return bad == 0
-
-
-def sigmoid(x: Floats) -> Floats:
-    out = np.empty(x.shape)
-    _sigmoid(x.reshape(-1), out.reshape(-1))
+def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
+    """The forward pass of all samples."""
+    samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
+    columns = (inputs + 1, hidden, hidden + 1, hidden, outputs, outputs, outputs, outputs)
+    out = Activations(net.output_activation == "sigmoid", *(np.empty((samples, size)) for size in columns))
+    out.x[:, :-1] = x
+    out.x[:, -1] = 1
+    _activate(threads, *net[:4], out)
     return out
 
 
-@kernel
-def _sigmoid(x: Floats, out: Floats) -> None:
-    for i in range(len(x)):
-        out[i] = elementary.sigmoid(x[i])[0]
+@Kernel
+def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations) -> None:
+    for n in prange(len(out.x)):
+        activate(w1, b1, w2, b2, out, n)
 
 
-def softmax(x: Floats) -> Floats:
-    out = np.empty(x.shape)
-    _softmax(x.reshape(-1, x.shape[-1]), out.reshape(-1, x.shape[-1]))
-    return out
+@compiled
+def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n: int) -> None:
+    """The forward pass of sample n."""
+    lit = np.empty(len(w1), np.intp)
+    count = find_nonzeros(out.x[n, :-1], lit)
+    out.a1[n] = b1
+    add_rows(out.x[n], lit[:count], w1, out.a1[n])
+    for j in range(len(b1)):
+        out.z1[n, j], out.zc1[n, j] = sigmoids(out.a1[n, j])
+    out.z1[n, -1] = 1
+    out.a2[n] = b2
+    add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
+    for k in range(len(b2)):
+        out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if out.sigmoid_output else (out.a2[n, k], 0.0)
+    softmax(out.z2[n], out.y[n])
 
 
-@kernel
-def _softmax(x: Floats, out: Floats) -> None:
-    for row in range(len(x)):
-        elementary.softmax_row(x, row, out, row, x.shape[1])
+@compiled
+def find_nonzeros(values: Floats, ids: NDArray[np.intp]) -> int:
+    """Where values are not zero: the first of ``ids``. Returns how many."""
+    count = 0
+    for i in range(len(values)):
+        ids[count] = i  # written first and decided upon later: no branch to mispredict
+        count += values[i] != 0
+    return count
 
 
-def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
-    return float(_cross_entropy_of_labels(y, t) if t.ndim == 1 else _cross_entropy_of_weights(y, t))
+@compiled
+def add_rows(values: Floats, ids: NDArray[np.intp], rows: Floats, out: Floats) -> None:
+    """Add the sum over i in ids of values[i] * rows[i]: a row of a matrix product. Four at a time are faster."""
+    full = len(ids) - len(ids) % 4
+    for e in range(0, full, 4):
+        i0, i1, i2, i3 = ids[e], ids[e + 1], ids[e + 2], ids[e + 3]
+        x0, x1, x2, x3 = values[i0], values[i1], values[i2], values[i3]
+        for j in range(len(out)):
+            out[j] += x0 * rows[i0, j] + x1 * rows[i1, j] + x2 * rows[i2, j] + x3 * rows[i3, j]
+    for i in ids[full:]:
+        x = values[i]
+        for j in range(len(out)):
+            out[j] += x * rows[i, j]
 
 
-@kernel
-def _cross_entropy_of_labels(y: Floats, t: NDArray[np.int64]) -> float:
+@compiled
+def sigmoids(a: float) -> tuple[float, float]:
+    """Sigmoids of a and of -a."""
+    e = math.exp(-abs(a))
+    large, small = 1 / (1 + e), e / (1 + e)
+    return (large, small) if a > 0 else (small, large)
+
+
+@compiled
+def softmax(x: Floats, out: Floats) -> None:
+    """exp(x) over its sum."""
+    top = x.max()
     total = 0.0
-    for n in range(len(y)):
-        value = y[n, t[n]]
-        total -= math.log(value + LOG_OFFSET) if value >= 0 else np.nan
-    return total / len(y)
-
-
-@kernel
-def _cross_entropy_of_weights(y: Floats, t: Floats) -> float:
-    total = 0.0
-    for n in range(len(y)):
-        for k in range(y.shape[1]):
-            if not (0 <= y[n, k] < np.inf and 0 <= t[n, k] < np.inf):
-                return np.nan
-            if t[n, k] != 0:
-                total -= t[n, k] * math.log(y[n, k] + LOG_OFFSET)
-    return total / len(y)
+    for k in range(len(x)):
+        out[k] = math.exp(x[k] - top)
+        total += out[k]
+    for k in range(len(x)):
+        out[k] /= total

@@ -1,60 +1,66 @@
-"""Truncated Taylor series of packs, in rows of a matrix of 8 columns: row a + m has the coefficients of s^m, m <= K.
+"""Truncated Taylor series, the functions of backends/numpy/jets.py: a[m] is the coefficient of s^m, a[0] is not used.
 
-The functions are those of backends/numpy/jets.py, which has the differential equations. ``a``, ``out`` and so on are
-rows.
+Arrays (K+1, units) of one sample; all loops over units are innermost, where LLVM makes vectors of them.
 """
 
-from typing import Any
-
 from secant._common.validation import Floats
-from secant.backends.numba.compilation import inlined
-from secant.backends.numba.packs import broadcast, load, store
-
-LENGTH = 10
-"""The rows that a series takes: K is 9 at most, and row 0 stays empty."""
+from secant.backends.numba.compilation import compiled
 
 
-@inlined
-def sigmoid(memory: Floats, z: Any, zc: Any, order: int, out: int) -> None:
-    """The change sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a)."""
-    store(memory, out + 1, 0, z * zc)
-    for m in range(1, order):
-        total = (zc - z) * load(memory, out + m, 0)
+@compiled
+def sigmoid(z: Floats, zc: Floats, out: Floats) -> None:
+    """The change f = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  f' = (z + f)(zc - f)."""
+    units = out.shape[1]
+    for j in range(units):
+        out[1, j] = z[j] * zc[j]
+    for m in range(1, len(out) - 1):
+        for j in range(units):
+            out[m + 1, j] = (zc[j] - z[j]) * out[m, j]
+        add_products(out, out, 1, m, -1.0, out[m + 1])
+        for j in range(units):
+            out[m + 1, j] /= m + 1
+
+
+@compiled
+def expm1(a: Floats, out: Floats) -> None:
+    """The series E = exp(a) - 1:  E' = (1 + E) a'."""
+    for m in range(1, len(a)):
+        for j in range(a.shape[1]):
+            out[m, j] = a[m, j]
         for i in range(1, m):
-            total = total - load(memory, out + i, 0) * load(memory, out + m - i, 0)
-        store(memory, out + m + 1, 0, total * (1 / (m + 1)))
+            for j in range(a.shape[1]):
+                out[m, j] += i / m * a[i, j] * out[m - i, j]
 
 
-@inlined
-def expm1(memory: Floats, a: int, order: int, out: int) -> None:
-    """exp(a) - 1."""
-    for m in range(1, order + 1):
-        total = broadcast(0.0)
+@compiled
+def log1p(a: Floats, out: Floats) -> None:
+    """The series L = log(1 + a):  (1 + a) L' = a'."""
+    for m in range(1, len(a)):
+        for j in range(a.shape[1]):
+            out[m, j] = a[m, j]
         for i in range(1, m):
-            total += float(i) * load(memory, a + i, 0) * load(memory, out + m - i, 0)
-        store(memory, out + m, 0, load(memory, a + m, 0) + total * (1 / m))
+            for j in range(a.shape[1]):
+                out[m, j] -= i / m * out[i, j] * a[m - i, j]
 
 
-@inlined
-def log1p(memory: Floats, a: int, order: int, out: int) -> None:
-    """log(1 + a)."""
-    for m in range(1, order + 1):
-        total = broadcast(0.0)
-        for i in range(1, m):
-            total += float(i) * load(memory, out + i, 0) * load(memory, a + m - i, 0)
-        store(memory, out + m, 0, load(memory, a + m, 0) - total * (1 / m))
+@compiled
+def compose(c: Floats, f: Floats, power: Floats, out: Floats) -> None:
+    """c(f(s)), the sum over m of c[m] f^m; ``power`` is scratch memory."""
+    for m in range(1, len(f)):
+        for j in range(f.shape[1]):
+            power[m, j] = f[m, j]
+            out[m, j] = c[1, j] * f[m, j]
+    for p in range(2, len(f)):
+        for m in range(len(f) - 1, p - 1, -1):  # power becomes power * f, from the top, since it only looks down
+            power[m] = 0
+            add_products(f, power, p - 1, m, 1.0, power[m])
+            for j in range(f.shape[1]):
+                out[m, j] += c[p, j] * power[m, j]
 
 
-@inlined
-def compose(memory: Floats, c: int, f: int, order: int, power: int, out: int) -> None:
-    """The sum over m of c[m] f^m; ``power`` is scratch."""
-    for m in range(1, order + 1):
-        store(memory, power + m, 0, load(memory, f + m, 0))
-        store(memory, out + m, 0, load(memory, c + 1, 0) * load(memory, f + m, 0))
-    for p in range(2, order + 1):
-        for m in range(order, p - 1, -1):  # power *= f, from the top, since it only looks down
-            total = broadcast(0.0)
-            for i in range(1, m - p + 2):
-                total += load(memory, f + i, 0) * load(memory, power + m - i, 0)
-            store(memory, power + m, 0, total)
-            store(memory, out + m, 0, load(memory, out + m, 0) + load(memory, c + p, 0) * total)
+@compiled
+def add_products(a: Floats, b: Floats, first: int, m: int, factor: float, out: Floats) -> None:
+    """Add ``factor`` times the coefficient of s^m of a b, where b begins with s^first."""
+    for i in range(1, m - first + 1):
+        for j in range(len(out)):
+            out[j] += factor * a[i, j] * b[m - i, j]

@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends.base import Parameters
+from secant.backends.bound import LOG_OFFSET
 from secant.datasets.pixels import NormalizedPixels, Rows
-
-LOG_OFFSET = 1e-7
-"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
 
 
 def sigmoid(x: Floats) -> Floats:

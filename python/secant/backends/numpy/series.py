@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends.base import Gradients, Parameters
+from secant.backends.bound import LOG_OFFSET
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import LOG_OFFSET, sigmoid, softmax
+from secant.backends.numpy.forward import sigmoid, softmax
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
