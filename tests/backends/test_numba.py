@@ -10,8 +10,8 @@ import pytest
 
 import oracles
 import secant
-from secant import progress
 from secant.backends import bound, plan
+from secant.training import progress
 
 numba = pytest.importorskip("numba")
 
