@@ -10,6 +10,9 @@ from secant.backends.base import Parameters
 from secant.backends.bound import LOG_OFFSET
 from secant.datasets.pixels import NormalizedPixels, Rows
 
+_BLOCK_ELEMENTS = 2**17
+"""No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
+
 
 def sigmoid(x: Floats) -> Floats:
     with np.errstate(over="ignore"):  # exp(-x) may be inf; the sigmoid is then 0
@@ -46,4 +49,13 @@ def prepare(x: NDArray[Any] | Rows) -> NDArray[Any]:
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:
-    return softmax(activations(net, x.astype(np.float64))[1])
+    y = np.empty((len(x), len(net.b2)))
+    for block in blocks(net, len(x)):
+        y[block] = softmax(activations(net, x[block].astype(np.float64))[1])
+    return y
+
+
+def blocks(net: Parameters, samples: int) -> list[slice]:
+    """The samples in blocks of which no array is larger than `_BLOCK_ELEMENTS`."""
+    rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape + net.W2.shape)
+    return [slice(first, first + rows) for first in range(0, samples, rows)]

@@ -8,14 +8,10 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
-from secant.backends.numpy.forward import cross_entropy, predict
+from secant.backends.numpy.forward import blocks, cross_entropy, predict
 from secant.backends.numpy.series import summed_series
 from secant.backends.plan import planned_gradient, total
 from secant.differentiation.central_difference import central_difference
-
-_BLOCK_ELEMENTS = 2**17
-"""No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
-
 
 _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the caller, in the result
 
@@ -50,6 +46,5 @@ def _by_loop(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gra
 
 
 def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
-    rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape + net.W2.shape)
-    blocks = (summed_series(net, x[n : n + rows], t[n : n + rows], h, order) for n in range(0, len(x), rows))
-    return Gradients(*(part / len(x) for part in reduce(total, blocks)))
+    parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(net, len(x)))
+    return Gradients(*(part / len(x) for part in reduce(total, parts)))
