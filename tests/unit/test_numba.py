@@ -255,6 +255,25 @@ def test_pre_activations_of_any_size(output):
             assert (error <= 1e-14 * scale * np.maximum(1, np.abs(grad)) + effect[key]).all(), (net.params, x, t, h)
 
 
+IN_BOUNDS = """
+import numpy as np, secant
+
+rng = np.random.RandomState(0)
+for output in ("sigmoid", "identity"):
+    net = secant.TwoLayerNet(7, 5, 3, output_activation=output, rng=0, backend="numba")
+    x, t = rng.uniform(-1, 1, (9, 7)) * (rng.uniform(size=(9, 7)) > 0.5), np.arange(9) % 3
+    net.gradient(x, t)
+    for h in (1e-6, 1e-3, 1e-2, 0.1, 10):  # 4 terms, 8 terms, the full functions; orders 3 to 9 and none
+        for method in ("auto", "direct"):
+            net.numerical_gradient(x, t, h=h, method=method)
+"""
+
+
+def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
+    done = run_python(IN_BOUNDS, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 # ---- the bounds and the plan, shared with the NumPy backend ----------------------------------------------------------
 
 

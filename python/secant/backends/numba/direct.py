@@ -62,7 +62,8 @@ def add_part(
     samples, parts = len(t), len(w1_sums)
     for n in range(samples * part // parts, samples * (part + 1) // parts):
         growth = np.empty((terms[n] + 1, t.shape[1]))
-        growths(layers, n, growth)
+        if terms[n]:
+            growths(layers, n, growth)
         add_hidden(powers, t[n], h, layers, n, growth, w1_sums[part])
         add_outputs(t[n], h, layers, n, growth, w2_sums[part])
 

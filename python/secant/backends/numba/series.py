@@ -61,7 +61,7 @@ def growths(layers: Activations, n: int, out: Floats) -> None:
     if layers.sigmoid_output:
         jets.sigmoid(layers.z2[n], layers.zc2[n], z2_change)
     else:
-        z2_change[1:2] = 1
+        z2_change[1] = 1
     jets.expm1(z2_change, out)
 
 
