@@ -196,10 +196,10 @@ def test_other_displays_stay_silent(capsys):
 # ---- shifts and pre-activations of any size --------------------------------------------------------------------------
 
 OUTPUTS = ("sigmoid", "identity")
-FAR = {  # (W1, W2, b2, x, h, output): the central difference in W1
-    "a hidden unit across zero": (0.08, [1, -1], 0, 1e4, 0.1, "sigmoid", -1.02299352),
-    "an output unit far off": (0.0, [800, -800], 0, 255, 0.1, "identity", -3.46573537),
-    "an output unit across zero": (0.0, [2000, -2000], -1001, 255, 0.1, "sigmoid", -1.89942715),
+FAR = {  # W1, b1, W2, b2, x, h, output, and the central difference in W1
+    "a hidden unit across zero": (0.08, 0, [1, -1], 0, 1e4, 0.1, "sigmoid", -1.02299352),
+    "an output unit far off": (0.0, 0, [800, -800], 0, 255, 0.1, "identity", -3.46573537),
+    "an output unit across zero": (0.0, -10, [2000, -2000], -1001, 255, 0.1, "sigmoid", -1.89942715),
 }
 
 
@@ -226,9 +226,9 @@ def gradients_near(net, x, t, h):
 
 @pytest.mark.parametrize("case", FAR)
 def test_a_shift_may_carry_a_saturated_unit_across_zero(case):
-    w1, w2, b2, x, h, output, expected = FAR[case]
+    w1, b1, w2, b2, x, h, output, expected = FAR[case]
     net = secant.TwoLayerNet(1, 1, 2, output_activation=output, rng=0, backend="numba")
-    for key, value in (("W1", w1), ("b1", 0), ("W2", [w2]), ("b2", b2)):
+    for key, value in (("W1", w1), ("b1", b1), ("W2", [w2]), ("b2", b2)):
         net.params[key][...] = value
     x, t = np.array([[float(x)]]), np.array([0])
     got = net.numerical_gradient(x, t, h=h, method="direct")
@@ -241,10 +241,10 @@ def test_a_shift_may_carry_a_saturated_unit_across_zero(case):
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_pre_activations_of_any_size(output):
     rng = np.random.RandomState(7)
-    for _ in range(200):
+    for _ in range(300):
         net = secant.TwoLayerNet(*rng.randint(1, 3, 2), rng.randint(2, 4), output_activation=output, backend="numba")
         for param in net.params.values():
-            param[...] = 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, param.shape)
+            param[...] = 10 ** rng.uniform(-2, 4) * rng.uniform(-1, 1, param.shape)
         x = 10 ** rng.uniform(-2, 2) * rng.uniform(-1, 1, (1, len(net.params["W1"])))
         t, h = rng.randint(net.params["b2"].size, size=1), 10 ** rng.uniform(-9, 1)
         got = net.numerical_gradient(x, t, h=h, method="direct")
@@ -253,6 +253,25 @@ def test_pre_activations_of_any_size(output):
         for key, grad in true.items():
             error = np.abs(got[key] - grad)
             assert (error <= 1e-14 * scale * np.maximum(1, np.abs(grad)) + effect[key]).all(), (net.params, x, t, h)
+
+
+IN_BOUNDS = """
+import numpy as np, secant
+
+rng = np.random.RandomState(0)
+for output in ("sigmoid", "identity"):
+    net = secant.TwoLayerNet(7, 5, 3, output_activation=output, rng=0, backend="numba")
+    x, t = rng.uniform(-1, 1, (9, 7)) * (rng.uniform(size=(9, 7)) > 0.5), np.arange(9) % 3
+    net.gradient(x, t)
+    for h in (1e-6, 1e-3, 1e-2, 0.1, 10):  # 4 terms, 8 terms, the full functions; orders 3 to 9 and none
+        for method in ("auto", "direct"):
+            net.numerical_gradient(x, t, h=h, method=method)
+"""
+
+
+def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
+    done = run_python(IN_BOUNDS, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 # ---- the bounds and the plan, shared with the NumPy backend ----------------------------------------------------------

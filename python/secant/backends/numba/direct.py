@@ -75,7 +75,7 @@ def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int,
     lit = np.empty(len(x), np.intp)
     lit = lit[: find_nonzeros(x, lit)]
     change, phi, mean, own = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
-    before = 0.0
+    q, before = np.empty(len(t)), 0.0
     for i in lit[np.argsort(x[lit])]:
         if x[i] != before:  # equal inputs have equal responses
             before = x[i]
@@ -88,7 +88,10 @@ def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int,
                         polynomial(growth[:, k], w2[k] * change, own)
                         add_target(len(growth), layers.y[n, k], t[k], mean, own, phi)
             else:
-                exact_hidden_responses(w2, t, layers, n, change, phi)
+                for j in range(len(change)):
+                    for k in range(len(t)):
+                        q[k] = exponent(layers, n, k, w2[k, j] * change[j])
+                    phi[j] = exact_response(q, t, layers, n)
             for j in range(hidden):
                 phi[j] = (phi[j] - phi[hidden + j]) / (2 * h)
         for j in range(hidden):
@@ -99,7 +102,7 @@ def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int,
 def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
     """Add the central differences (O, H+1) of one sample in the weights of output units."""
     units, shift = layers.z1.shape[1], np.concatenate((h * layers.z1[n], -h * layers.z1[n]))
-    phi, own = np.empty(len(shift)), np.empty(len(shift))
+    phi, own, q = np.empty(len(shift)), np.empty(len(shift)), np.zeros(len(t))
     for k in range(len(t)):
         if len(growth) > 1:
             phi[:] = 0
@@ -110,7 +113,10 @@ def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats
                     own *= target == k
                     add_target(len(growth), layers.y[n, target], t[target], mean, own, phi)
         else:
-            exact_output_responses(t, layers, n, k, shift, phi)
+            for j in range(len(shift)):
+                q[k] = exponent(layers, n, k, shift[j])
+                phi[j] = exact_response(q, t, layers, n)
+            q[k] = 0
         for j in range(units):
             sums[k, j] += (phi[j] - phi[units + j]) / (2 * h)
 
@@ -184,50 +190,22 @@ def polynomials(c: Floats, x: Floats, out: Floats) -> None:
 
 
 @compiled
-def exact_hidden_responses(w2: Floats, t: Floats, layers: Activations, n: int, change: Floats, phi: Floats) -> None:
-    """The changes of the loss when sigmoids change.
+def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
+    """The change of the loss when each z2_k changes by q_k.
 
     Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
     1 + S is then at least 1 / O.
     """
-    y, q = layers.y[n], np.empty(len(t))
-    for j in range(len(change)):
-        for k in range(len(t)):
-            q[k] = exponent(layers, n, k, w2[k, j] * change[j])
-        q -= q[y.argmax()]
-        if np.abs(q).max() > EXPONENT_LIMIT:
-            phi[j] = loss_change_anew(layers.z2[n] + q, y, t)
-            continue
-        phi[j], mean = 0, (y * np.expm1(q)).sum()
-        for k in range(len(t)):
-            if t[k] != 0:
-                excess = math.expm1(q[k]) - mean
-                phi[j] -= t[k] * log_change(y[k], math.exp(q[k]) / (1 + mean), excess / (1 + mean))
-
-
-@compiled
-def exact_output_responses(t: Floats, layers: Activations, n: int, k: int, shift: Floats, phi: Floats) -> None:
-    """The changes of the loss when a2_k alone is shifted.
-
-    Growths are relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive
-    terms, and e_k - S = (1 - y_k) (e^q - 1).
-    """
-    y = layers.y[n]
-    others = y[:k].sum() + y[k + 1 :].sum()  # 1 - y_k would cancel
-    for j in range(len(shift)):
-        q = exponent(layers, n, k, shift[j])
-        if abs(q) > EXPONENT_LIMIT:
-            z2 = layers.z2[n].copy()
-            z2[k] += q
-            phi[j] = loss_change_anew(z2, y, t)
-            continue
-        own, other = math.exp(min(q, 0.0)), math.exp(min(-q, 0.0))
-        rise = math.expm1(min(q, 0.0)) - math.expm1(min(-q, 0.0))  # own - other; one of them is 1
-        phi[j], total = 0, others * other + y[k] * own
-        for i in range(len(t)):
-            if t[i] != 0:
-                factor, excess = (own, others * rise) if i == k else (other, -y[k] * rise)
-                phi[j] -= t[i] * log_change(y[i], factor / total, excess / total)
+    y, change = layers.y[n], 0.0
+    q = q - q[y.argmax()]
+    if np.abs(q).max() > EXPONENT_LIMIT:
+        return float(loss_change_anew(layers.z2[n] + q, y, t))
+    mean = (y * np.expm1(q)).sum()
+    for k in range(len(t)):
+        if t[k] != 0:
+            excess = math.expm1(q[k]) - mean
+            change -= t[k] * log_change(y[k], math.exp(q[k]) / (1 + mean), excess / (1 + mean))
+    return change
 
 
 @compiled
