@@ -30,10 +30,7 @@ private:
     static int bits_for(std::size_t size) { return static_cast<int>(std::bit_width(2 * size)); }  // at most half full
 
     std::uint32_t find(double value, double* distinct, std::uint32_t& count) const {
-        const std::size_t mask = (std::size_t{1} << bits_) - 1;
-        const auto key = std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u;  // Fibonacci hashing
-        std::size_t slot = key >> (64 - bits_);
-        while (slots_[slot] != empty && distinct[slots_[slot]] != value) slot = (slot + 1) & mask;
+        const std::size_t slot = slot_of(value, distinct, slots_, bits_, empty);
         if (slots_[slot] == empty) {
             distinct[count] = value;
             slots_[slot] = count++;

@@ -80,12 +80,12 @@ private:
 
     bool all_finite(std::size_t panel) const {
         const Incoming<double> w1 = incoming(panel);
-        Pack lost = not_finite(w1.bias, w1.columns);
-        for (std::size_t i = 0; i < net_.inputs(); ++i) lost += not_finite(w1.rows + i * w1.stride, w1.columns);
+        Pack finite = zero_or_nan(w1.bias, w1.columns);
+        for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.rows + i * w1.stride, w1.columns);
         for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
-            lost += not_finite(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
-        if (panel == 0) lost += not_finite(call_.out.b2, net_.outputs());
-        return lane_sum(lost) == 0.0;
+            finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
+        if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
+        return lane_sum(finite) == 0.0;
     }
 
     void add_step(std::size_t panel) const {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <optional>
 #include <vector>
@@ -66,8 +65,7 @@ private:
 
     // The number of a value, which it gets when it comes first; -1 where there are too many.
     int index_of(double value) {
-        std::size_t slot = (std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u) >> (64 - slot_bits);  // Fibonacci hashing
-        while (slots_[slot] != empty && values_[slots_[slot]] != value) slot = (slot + 1) % slots_.size();
+        const std::size_t slot = slot_of(value, values_.data(), slots_.data(), slot_bits, empty);
         if (slots_[slot] == empty) {
             if (count_ == values_.size()) return -1;
             values_[count_] = value;

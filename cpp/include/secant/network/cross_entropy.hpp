@@ -34,9 +34,7 @@ inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::s
             sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count));
         }
     }
-    double total = 0.0;
-    for (std::size_t l = 0; l < lanes; ++l) total += lane(sum, l);
-    return total;
+    return lane_sum(sum);
 }
 
 // sums(count,) = sum over k of t log(y + 1e-7), for as many samples as a pack has lanes or fewer: lane l has those of class
@@ -70,7 +68,7 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexce
     double total = 0.0;
     for (std::size_t first = 0; first < y.rows; first += rows_a_task * tasks_a_round) {
         const std::size_t rows = std::min(y.rows - first, rows_a_task * tasks_a_round);
-        const std::size_t tasks = (rows + rows_a_task - 1) / rows_a_task;
+        const std::size_t tasks = ceil_of(rows, rows_a_task);
         parallel_for(tasks, threads, [&](std::size_t task) {
             const std::size_t begin = task * rows_a_task;
             sums[task] = log_sum(y, t, first + begin, std::min(rows_a_task, rows - begin));

@@ -129,11 +129,11 @@ public:
     void pack(std::size_t panel, bool look) const {
         const Incoming<const double> from = user_panel(net_.w1.data, net_.b1, panel);
         const Incoming<double> to = w1_.panel(panel);
-        Pack lost{};  // w - w is 0, or NaN for NaN and infinities
+        Pack finite{};
         const auto take = [&](const double* weights, std::size_t count, double* copy) {
             for (std::size_t j = 0; j < count; j += lanes) {
                 const Pack w = load_part(weights + j, std::min(lanes, count - j));
-                lost += w - w;
+                finite += zero_or_nan(w);
                 if (copy) store(copy + j, w);
             }
         };
@@ -144,7 +144,7 @@ public:
             take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         if (panel == 0) take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
-        finite_[panel] = lane_sum(lost) == 0.0;
+        finite_[panel] = lane_sum(finite) == 0.0;
     }
 
     // Back to the caller's arrays.

@@ -89,13 +89,13 @@ private:
     Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
 
     static double largest_of(const double* x, std::size_t size) {
-        Pack most{}, lost{};  // x - x is 0, or NaN for NaN and infinities
+        Pack largest{}, finite{};
         for (std::size_t i = 0; i < size; i += lanes) {
             const Pack x_i = load_part(x + i, std::min(lanes, size - i));
-            most = maximum(most, absolute(x_i));
-            lost += x_i - x_i;
+            largest = maximum(largest, absolute(x_i));
+            finite += zero_or_nan(x_i);
         }
-        return largest_lane(most) + lane_sum(lost);
+        return largest_lane(largest) + lane_sum(finite);
     }
 
     template <class X>
