@@ -22,6 +22,14 @@ LAYERS = [  # by folder; each may import what stands below it
     {"_common"},
     {"_startup", "errors"},
 ]
+CPP_LAYERS = [
+    "training",
+    "differences",
+    "network",
+    "platform",
+    "interface",
+    "simd",
+]  # each may include itself and what follows
 LONGEST = 300
 LONGER = {"two_layer.py": "one public class, half of it documentation"}
 
@@ -59,8 +67,26 @@ def test_files_are_short(path):
 def test_only_the_bindings_know_python_and_only_one_file_knows_openmp():
     for path in CPP:
         text = path.read_text()
-        assert ("pybind11" in text) == (path.parent.name == "bindings"), path
+        assert ("#include <pybind11/" in text) == (path.parent.name == "bindings"), path
         assert ("#include <omp.h>" in text) == (path.name == "parallel.hpp"), path
+
+
+def includes_of(path: Path) -> list[str]:
+    return re.findall(r'#include "([^"]+)"', path.read_text())
+
+
+@pytest.mark.parametrize("path", CPP, ids=lambda path: str(path.relative_to(ROOT)))
+def test_includes_of_the_core_point_one_way(path):
+    layers = CPP_LAYERS
+    if path.parent.name == "bindings":
+        layers = ["interface", "platform"]
+    elif path.parent.name != "src":
+        layers = CPP_LAYERS[CPP_LAYERS.index(path.parent.name) :]
+    for name in includes_of(path):
+        if name.startswith("secant/"):
+            assert name.split("/")[1] in layers, f"{path} includes {name}"
+        else:
+            assert path.parent.name == "bindings", f"{path} includes {name}: write secant/..."
 
 
 def test_no_fast_math_anywhere_in_the_build():

@@ -13,14 +13,13 @@ bool all_finite(const Inputs& x, int threads) noexcept {
     const std::size_t size = x.rows * x.cols;
     std::atomic<bool> finite{true};
     const auto check = [&](const auto* data) {
-        parallel_for((size + chunk - 1) / chunk, threads, [&](std::size_t task) {
-            // x - x is 0, or NaN for NaN and infinities; so is a sum of them, of either sign.
+        parallel_for(ceil_of(size, chunk), threads, [&](std::size_t task) {
             const std::size_t end = std::min(size, (task + 1) * chunk);
-            auto sum = data[0] - data[0];
+            auto sum = zero_or_nan(data[0]);
 #if defined(_OPENMP) && _OPENMP >= 201307  // MSVC has OpenMP 2
 #pragma omp simd reduction(+ : sum)
 #endif
-            for (std::size_t i = task * chunk; i < end; ++i) sum += data[i] - data[i];
+            for (std::size_t i = task * chunk; i < end; ++i) sum += zero_or_nan(data[i]);
             if (!(sum == 0)) finite.store(false, std::memory_order_relaxed);
         });
     };
@@ -29,16 +28,16 @@ bool all_finite(const Inputs& x, int threads) noexcept {
 }
 
 void sigmoid_array(const double* x, double* out, std::size_t size, int threads) noexcept {
-    parallel_for((size + chunk - 1) / chunk, threads, [&](std::size_t task) {
+    parallel_for(ceil_of(size, chunk), threads, [&](std::size_t task) {
         const std::size_t first = task * chunk;
         map(x + first, out + first, std::min(chunk, size - first), [](Pack a) { return sigmoid(a).z; });
     });
 }
 
 void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
-    const std::size_t rows = chunk / std::max<std::size_t>(x.cols, 1) + 1;
-    parallel_for((x.rows + rows - 1) / rows, threads, [&](std::size_t task) {
-        const std::size_t first = task * rows, count = std::min(rows, x.rows - first);
+    const std::size_t rows_a_task = chunk / std::max<std::size_t>(x.cols, 1) + 1;
+    parallel_for(ceil_of(x.rows, rows_a_task), threads, [&](std::size_t task) {
+        const std::size_t first = task * rows_a_task, count = std::min(rows_a_task, x.rows - first);
         softmax(ConstMatrix{x.row(first), count, x.cols}, Matrix{out.row(first), count, x.cols});
     });
 }

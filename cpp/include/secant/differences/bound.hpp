@@ -1,7 +1,7 @@
-// How far the series of a unit response may be cut: a proven bound of what is left out (docs/method.md).
+// How many terms of the series are enough: a proven bound of the truncation error (docs/method.md).
 //
-// phi is analytic. If |phi| <= M on the disc |s| <= rho, then by Cauchy its coefficients obey |c_m| <= M / rho^m, and with
-// r = h max|x| what is cut after the odd order K changes a central difference by at most
+// phi is analytic. If |phi| <= M on the disc |s| <= rho, then |c_m| <= M / rho^m (Cauchy), and with r = h max|x| the terms
+// above the odd order K change a central difference by at most
 //
 //     (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2).
 #pragma once
@@ -25,9 +25,9 @@ public:
         }
     }
 
-    // To be called before anything is asked: `largest` is max |w2|. Rounded up to 5 bits, it seldom changes in training.
+    // Called before all others; `largest` is max |w2|. It is rounded up to 5 bits, so that it seldom changes in training.
     void set_weights(double largest) {
-        int exponent = 0;  // what musl leaves unwritten for an infinity
+        int exponent = 0;  // musl does not write it for an infinity
         const double mantissa = std::frexp(largest, &exponent);
         largest = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
         if (largest == largest_weight_) return;
@@ -35,25 +35,25 @@ public:
         for (Disc& disc : hidden_) disc.m = loss_bound(largest * sigmoid_bound(disc.rho));
     }
 
-    // The smallest order that suffices, 0 where none is proven: for inputs up to `largest_input`, the bias's 1 included,
-    // and samples whose target weights sum to at most `mass`. What is cut then stays below a hundredth of the rounding of
-    // a plain loop, and below a fifth of what is promised; with what float32 rounds off, below two fifths.
+    // The smallest order that is proven to be enough, 0 if there is none, for inputs (the bias's 1 included) up to
+    // `largest_input`, and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the
+    // rounding error of a plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
     int order(double largest_input, double mass) const {
         const double tolerance = std::min(rounding_share * std::numeric_limits<double>::epsilon() / h_, truncation_limit);
-        for (int order = 3; order <= 9; order += 2)
+        for (int order = 3; order <= highest_order; order += 2)
             if (at(order, largest_input, mass) <= tolerance) return order;
         return 0;
     }
 
-    // The bound of what is cut after the odd order K.
+    // Upper bound on the truncation error after an odd order.
     double at(int order, double largest_input, double mass) const {
         const double r = h_ * std::max(1.0, largest_input);
         return mass / h_ * std::max(remainder(hidden_, order, r), remainder(output_, order, h_));
     }
 
-    // Whether the terms of order 3 of hidden units may be summed in float32, at most `samples` of them before that is added to
-    // a double: what it rounds off is then no more than what may be cut. A float has 24 bits, and the
-    // cube of an input above 1e13 would overflow it.
+    // Whether the third-order terms of hidden units may be summed in float32, over at most `samples` samples before the sum is
+    // added to a double: whether the rounding error is below the limit of the truncation error. A float has 24 bits. The cube of
+    // an input above 1e13 would overflow it.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
         return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= truncation_limit;
@@ -64,7 +64,7 @@ private:
         double rho, m;
     };
 
-    // The most that a sigmoid changes within |s| <= rho < pi.
+    // Upper bound on the change of a sigmoid within |s| <= rho < pi.
     static double sigmoid_bound(double rho) {
         constexpr double pi = 3.14159265358979323846;
         if (!(rho < pi)) return std::numeric_limits<double>::infinity();
@@ -72,25 +72,31 @@ private:
         return rho / (4 * cosine * cosine);
     }
 
-    // -log(2 - e^v), infinite where it is not proven: v must be below log 2.
-    static double log_bound(double v) { return v < log_bound_limit ? -std::log1p(-std::expm1(v)) : std::numeric_limits<double>::infinity(); }
+    // -log(2 - e^v) for v below log 2, else infinite: nothing is proven.
+    static double log_bound(double v) {
+        return v < log_bound_limit ? -std::log1p(-std::expm1(v)) : std::numeric_limits<double>::infinity();
+    }
 
-    // The most that a loss changes when no a2 changes by more than v, per unit of target weight.
+    // Upper bound on the change of a loss when no a2 changes by more than v, per unit of target weight.
     double loss_bound(double v) const {
         const double z2 = sigmoid_output_ ? sigmoid_bound(v) : v;
         return log_bound(z2 + log_bound(z2));
     }
 
-    // A bound of |c_3| of hidden units, per unit of target weight: their series taken with bounds for coefficients, all of them
-    // positive, and no term that could cancel another. Those of the sigmoid are bounded by its largest derivatives.
+    // Upper bound on |c_3| of hidden units, per unit of target weight: their series with upper bounds for coefficients (for the
+    // sigmoid, of its derivatives) and all terms positive: -log1p(-growth) has the absolute coefficients of log1p(growth). The
+    // loss change is the difference of two logarithms.
     double largest_third() const {
-        const Jet<3, double> sigmoid{{0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48}};
-        Jet<3, double> output = sigmoid_output_ ? sigmoid : Jet<3, double>{{0.0, 1.0, 0.0, 0.0}};
+        using Series = Jet<3, double>;
+        const Series sigmoid{{0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48}}, identity{{0.0, 1.0, 0.0, 0.0}};
+        Series output = sigmoid_output_ ? sigmoid : identity;
         double power = 1.0;
-        for (int m = 1; m <= 3; ++m) output.c[m] *= power *= largest_weight_;
-        Jet<3, double> growth = expm1(output);
-        for (double& c : growth.c) c = -c;
-        return -2.0 * compose(log1p(growth), sigmoid).c[3];
+        for (int m = 1; m <= 3; ++m) {
+            power *= largest_weight_;
+            output.c[m] *= power;
+        }
+        const Series growth = expm1(output), loss = -log1p(-growth);
+        return 2.0 * compose(loss, sigmoid).c[3];
     }
 
     static double remainder(const Disc (&disc)[discs], int order, double r) {

@@ -3,18 +3,19 @@
 
 #include <cmath>
 
-#include "secant/differences/response.hpp"
+#include "secant/differences/exact.hpp"
+#include "secant/differences/taylor.hpp"
 
 namespace secant::SECANT_ISA {
 
-// Numbers the different values of a row. Equal inputs of a sample have equal responses: one evaluation serves them all.
+// Numbers the different values of a row: equal inputs of a sample have the same response, which is evaluated once.
 class DistinctValues {
 public:
     DistinctValues(Workspace& work, std::size_t inputs)
         : bits_(bits_for(inputs + 1)), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
 
-    // ids(size,): the number of each entry's value; distinct(count,): the values, the bias's 1 first. Returns count.
-    std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, double* distinct) const {
+    // ids(size,): the number of the value of each entry; distinct(count,): the values, the bias's 1 first. Returns count.
+    std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, double* distinct) {
         std::fill_n(slots_, std::size_t{1} << bits_, empty);
         std::uint32_t count = 0;
         find(1.0, distinct, count);
@@ -29,11 +30,8 @@ private:
     static constexpr std::uint32_t empty = 0xffffffff;
     static int bits_for(std::size_t size) { return static_cast<int>(std::bit_width(2 * size)); }  // at most half full
 
-    std::uint32_t find(double value, double* distinct, std::uint32_t& count) const {
-        const std::size_t mask = (std::size_t{1} << bits_) - 1;
-        const auto key = std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u;  // Fibonacci hashing
-        std::size_t slot = key >> (64 - bits_);
-        while (slots_[slot] != empty && distinct[slots_[slot]] != value) slot = (slot + 1) & mask;
+    std::uint32_t find(double value, double* distinct, std::uint32_t& count) {
+        const std::size_t slot = slot_of(value, distinct, slots_, bits_, empty);
         if (slots_[slot] == empty) {
             distinct[count] = value;
             slots_[slot] = count++;
@@ -47,24 +45,24 @@ private:
 
 class Direct {
 public:
-    Direct(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t most,
+    Direct(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t capacity,
            int threads, double h)
         : net_(net),
           samples_(samples),
           targets_(targets),
           h_(h),
           stride_(net.inputs() + 1),
-          ids_(work.take<std::uint32_t>(most * stride_)),
-          counts_(work.take<std::size_t>(most)),
-          values_(work.take<double>(most * stride_)),
-          m_(work.take<double>(most * stride_)),
-          terms_(work.take<int>(most)),
-          coefficients_(work.take<double>(most * net.outputs() * most_terms)),
+          ids_(work.take<std::uint32_t>(capacity * stride_)),
+          counts_(work.take<std::size_t>(capacity)),
+          values_(work.take<double>(capacity * stride_)),
+          m_(work.take<double>(capacity * stride_)),
+          terms_(work.take<int>(capacity)),
+          coefficients_(work.take<double>(capacity * net.outputs() * most_terms)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
           differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)) {}
 
     // m = expm1(h |v|) for the different input values v, and the series of the outputs.
-    void prepare(std::size_t n, std::size_t thread) const {
+    void prepare(std::size_t n, std::size_t thread) {
         double* values = values_ + n * stride_;
         const std::size_t count = distinct_[thread].number(samples_.rows, n, ids_ + n * stride_, values);
         terms_[n] = terms_needed(n);
@@ -74,15 +72,14 @@ public:
         if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
     }
 
-    // `incoming` gets `scale` times the gradient of pack p's weights from sample n; `outgoing` the sum for those out of it,
-    // of class k at [k * units].
+    // Adds what sample n contributes to the gradient of pack p's weights: to `incoming` times `scale`, to `outgoing` as it is.
     void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
-                  double scale, double* outgoing) const {
+                  double scale, Tile<double> outgoing) {
         with_method(n, [&](const auto& method) {
             add_incoming(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
             const Pack shift = h_ * load(samples_.z1(panel, n) + p * lanes);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                double* to = outgoing + k * net_.panels.units() + p * lanes;
+                double* to = outgoing.row(k) + p * lanes;
                 store(to, fma(broadcast(0.5 / h_), output_difference(method, k, shift), load(to)));
             }
         });
@@ -100,8 +97,8 @@ private:
     double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
     OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
-    // The terms that a sample needs, 0 for the full functions. A sigmoid is nowhere steeper than 1/4, so no a2 is shifted
-    // by more than u = h max(1, max(1, |x_n|) max|w2| / 4), and D terms err by (2u)^D / (D + 1): here at most 1e-15.
+    // The terms that a sample needs, 0 for the full functions. The slope of a sigmoid is at most 1/4, so no a2 is shifted by
+    // more than u = h max(1, max(1, |x_n|) max|w2| / 4). The error of D terms is (2u)^D / (D + 1), here at most 1e-15.
     int terms_needed(std::size_t n) const {
         const double u = h_ * std::max(1.0, std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() / 4.0);
         return u <= few_terms_limit ? few_terms : u <= most_terms_limit ? most_terms : 0;
@@ -117,19 +114,19 @@ private:
         }
     }
 
-    // Of the sigmoids of a pack of hidden units, shifted by s > 0 and by -s; m = expm1(s).
+    // The changes of a pack of hidden units that are shifted by s > 0 and by -s; m = expm1(s).
     static Sides changes(const Unshifted& before, double s, double m) {
         if (s <= small_shift_limit) return small_sigmoid_changes(before, broadcast(m));
         return {large_sigmoid_change(before, broadcast(s)), large_sigmoid_change(before, broadcast(-s))};
     }
 
-    // Evaluate each distinct input of the sample once, then hand the result to the weights of all inputs that equal it.
+    // Evaluates each distinct input of the sample once, then adds the result to the weights of all inputs that equal it.
     template <class Method>
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
                       const Incoming<double>& incoming, double scale, double* differences) const {
         const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
                                load(samples_.zc1(panel, n) + p * lanes)};
-        const typename Method::Unit unit(method, net_.transposed(panel) + p * lanes, net_.panels.units());
+        const typename Method::Unit unit(method, net_.transposed(panel).from(0, p * lanes));
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const double shift = h_ * values_[n * stride_ + v];
             const Sides f = changes(before, std::abs(shift), m_[n * stride_ + v]);
@@ -142,9 +139,9 @@ private:
         const std::uint32_t* id = ids_ + n * stride_;
         for (std::size_t b = 0; b < samples_.rows.blocks(); ++b) {
             const RowBlock row = samples_.rows.block(n, b);
-            double* rows = incoming.rows + b * block_columns * incoming.stride + p * lanes;
+            const Tile<double> weights = incoming.weights.from(b * block_columns, p * lanes);
             for (const Entry* e = row.begin; e < row.end; ++e)
-                add(rows + e->column * incoming.stride, differences + *id++ * lanes);
+                add(weights.row(e->column), differences + *id++ * lanes);
         }
         add(incoming.bias + p * lanes, differences);
     }
@@ -159,7 +156,7 @@ private:
     double *values_, *m_;
     int* terms_;
     double* coefficients_;
-    const DistinctValues* distinct_;
+    DistinctValues* distinct_;
     double* differences_;
 };
 

@@ -1,5 +1,5 @@
-// Where a gradient goes while it is summed: the incoming weights' straight to where it is wanted, a panel at a time; that of
-// the few outgoing ones to sums of their own.
+// Where a gradient is summed: that of the incoming weights where it is wanted, one panel at a time; that of the outgoing
+// weights, which are few, in an array of its own.
 #pragma once
 
 #include "secant/platform/parallel.hpp"
@@ -9,53 +9,50 @@ namespace secant::SECANT_ISA {
 
 class GradientSums {
 public:
-    // With `training` the gradient is not written to the caller's arrays, but added to the packed parameters.
-    GradientSums(Workspace& work, const GradientCall& call, const Parameters& net, std::size_t most, bool training)
-        : in_place(training && call.batch.size <= most),
+    // With `training` the gradient is added to the packed parameters, and not written to the caller's arrays.
+    GradientSums(Workspace& work, const GradientCall& call, Parameters& net, std::size_t capacity, bool training)
+        : in_place(training && call.batch.size <= capacity),
           call_(call),
           net_(net),
           training_(training),
-          w2_(work.take<double>(net.outputs() * net.panels.units())),
+          w2_(work.take<double>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(net.outputs())),
           finite_(work.take<bool>(net.panels.count)),
           w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
         if (!work.counting()) std::fill_n(finite_, net.panels.count, true);
     }
 
-    Incoming<double> incoming(std::size_t panel) const {
+    Incoming<double> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
         return in_place ? net_.packed(panel) : w1_step_.panel(panel);
     }
 
-    // Of class k at [k * units].
-    double* outgoing(std::size_t panel) const { return w2_ + panel * net_.panels.width(); }
-    double* output_biases() const { return b2_; }
+    // A row for each class.
+    Tile<double> outgoing(std::size_t panel) { return {w2_ + panel * net_.panels.width(), net_.panels.total_width()}; }
+    double* output_biases() { return b2_; }
 
-    void clear(const Team& team) const {
+    void clear(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Incoming<double> to = incoming(panel);
-            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i)
-                std::fill_n(to.rows + i * to.stride, to.columns, 0.0);
+            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, 0.0);
             if (!in_place) std::fill_n(to.bias, to.columns, 0.0);
             clear_outgoing(panel);
         });
     }
 
-    void clear_outgoing(std::size_t panel) const {
-        for (std::size_t k = 0; k < net_.outputs(); ++k)
-            std::fill_n(outgoing(panel) + k * net_.panels.units(), net_.panels.width(), 0.0);
+    void clear_outgoing(std::size_t panel) {
+        for (std::size_t k = 0; k < net_.outputs(); ++k) std::fill_n(outgoing(panel).row(k), net_.panels.width(), 0.0);
         if (panel == 0) std::fill_n(b2_, net_.outputs(), 0.0);
     }
 
-    // `scale` times what is in the sums of the outgoing weights goes where it belongs; so does what could not be added in
-    // place.
-    void finish(const Team& team, double scale) const {
+    // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
+    // step of a training in several blocks.
+    void finish(const Team& team, double scale) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Panels& panels = net_.panels;
             for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-                put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel) + j,
-                    panels.units(), scale);
-            if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, b2_, 1, scale);
+                put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
+            if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
             if (!training_) {
                 finite_[panel] = all_finite(panel);
                 return;
@@ -65,37 +62,37 @@ public:
         });
     }
 
-    // Whether the gradient that was finished is. That of a training is looked for in the parameters, by the caller.
+    // Whether the gradient is finite, after finish(). In training the caller looks at the parameters instead.
     bool finite() const {
         return training_ || std::all_of(finite_, finite_ + net_.panels.count, [](bool finite) { return finite; });
     }
 
-    // Whether the gradient of the incoming weights is added to them as it is summed: no later block reads them.
+    // Whether the gradient of the incoming weights is added to them while it is summed: there is no later block to read them.
     const bool in_place;
 
 private:
-    void put(double* to, const double* sums, std::size_t stride, double scale) const {
-        for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = (training_ ? to[k] : 0.0) + scale * sums[k * stride];
+    void put(double* to, Tile<const double> sums, double scale) const {
+        for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = (training_ ? to[k] : 0.0) + scale * *sums.row(k);
     }
 
-    bool all_finite(std::size_t panel) const {
+    bool all_finite(std::size_t panel) {
         const Incoming<double> w1 = incoming(panel);
-        Pack lost = not_finite(w1.bias, w1.columns);
-        for (std::size_t i = 0; i < net_.inputs(); ++i) lost += not_finite(w1.rows + i * w1.stride, w1.columns);
+        Pack finite = zero_or_nan(w1.bias, w1.columns);
+        for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
         for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
-            lost += not_finite(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
-        if (panel == 0) lost += not_finite(call_.out.b2, net_.outputs());
-        return lane_sum(lost) == 0.0;
+            finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
+        if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
+        return lane_sum(finite) == 0.0;
     }
 
-    void add_step(std::size_t panel) const {
+    void add_step(std::size_t panel) {
         const Incoming<double> from = w1_step_.panel(panel), to = net_.packed(panel);
         for (std::size_t i = 0; i <= net_.inputs(); ++i)  // the bias is the last row
-            for (std::size_t j = 0; j < to.columns; ++j) to.rows[i * to.stride + j] += from.rows[i * from.stride + j];
+            for (std::size_t j = 0; j < to.columns; ++j) to.weights.row(i)[j] += from.weights.row(i)[j];
     }
 
     const GradientCall& call_;
-    const Parameters& net_;
+    Parameters& net_;
     bool training_;
     double *w2_, *b2_;
     bool* finite_;

@@ -1,4 +1,4 @@
-// What is decided for a block of samples before it is worked on: which of them get a series, and of which order.
+// What is decided for a block of samples: which of them get a series, and of which order.
 #pragma once
 
 #include "secant/differences/bound.hpp"
@@ -9,45 +9,45 @@ namespace secant::SECANT_ISA {
 
 class Plan {
 public:
-    Plan(Workspace& work, const GradientCall& call, std::size_t most)
+    Plan(Workspace& work, const GradientCall& call, std::size_t capacity)
         : call_(call),
-          directly_(work.take<bool>(most)),
+          directly_(work.take<bool>(capacity)),
           decided_(work.take<Decided>(1)),
           bound_(work.take<TruncationBound>(1)) {
         if (!work.counting()) new (bound_) TruncationBound(call.net.sigmoid_output, call.h);
     }
 
-    // By one thread, for all; the others wait before they ask. largest(n) is max |x_n|, `mass` the largest sum of a sample's
-    // target weights. All samples that have a proven order share the one that suffices for all of them.
+    // Called by one thread; the others wait before they ask. largest(n) is max |x_n|, `mass` the largest sum of the target
+    // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
     template <class Largest>
-    void make(std::size_t rows, const Largest& largest, double mass, double largest_outgoing) const {
+    void make(std::size_t count, const Largest& largest, double mass, double largest_outgoing) {
         using Method = GradientCall::Method;
         bound_->set_weights(largest_outgoing);
-        double most = 0.0;
-        for (std::size_t n = 0; n < rows; ++n) most = std::max(most, largest(n));
+        double largest_input = 0.0;
+        for (std::size_t n = 0; n < count; ++n) largest_input = std::max(largest_input, largest(n));
         const bool bounded = call_.method == Method::series || call_.method == Method::automatic;
-        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(most, mass) : 0;
-        std::fill_n(directly_, rows, order == 0);
-        std::size_t direct = order == 0 ? rows : 0;
-        if (bounded && order == 0) {  // not for all of them
-            most = 0.0;
-            for (std::size_t n = 0; n < rows; ++n) {
+        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(largest_input, mass) : 0;
+        std::fill_n(directly_, count, order == 0);
+        std::size_t direct = order == 0 ? count : 0;
+        if (bounded && order == 0) {  // no order is enough for all
+            largest_input = 0.0;
+            for (std::size_t n = 0; n < count; ++n) {
                 if (bound_->order(largest(n), mass) == 0) continue;
                 directly_[n] = false;
                 --direct;
-                most = std::max(most, largest(n));
+                largest_input = std::max(largest_input, largest(n));
             }
-            if (direct < rows) order = bound_->order(most, mass);
+            if (direct < count) order = bound_->order(largest_input, mass);
         }
-        const bool single = float_packs && order == 3 && bound_->third_in_single(most, mass, full_rows_at_once);
+        const bool single = float_packs && order == 3 && bound_->third_in_single(largest_input, mass, full_rows_at_once);
         *decided_ = {order, direct, single};
         call_.report->samples[0] += direct;
-        if (order > 0) call_.report->samples[order] += rows - direct;
+        if (order > 0) call_.report->samples[order] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (order > 1) worst = std::max(worst, bound_->at(order, most, mass));
+        if (order > 1) worst = std::max(worst, bound_->at(order, largest_input, mass));
     }
 
-    // Calls what.template operator()<K>() for the order K; nothing where there is no series.
+    // Calls what.template operator()<K>() for the order K, if there is a series.
     template <class What>
     void with_order(const What& what) const {
         switch (decided_->order) {
@@ -60,13 +60,13 @@ public:
         }
     }
 
-    // Whether the terms of order 3 of full rows may be summed in float32.
+    // Whether the third-order terms of full rows may be summed in float32; only if the order is 3.
     bool third_in_single() const { return decided_->single; }
 
     bool has_series() const { return decided_->order > 0; }
-    // Whether some samples are to be evaluated. With the method series they are only counted: it will be refused.
+    // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
     bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
-    const bool* directly() const { return directly_; }  // (rows,), whether a sample has no series
+    const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
     struct Decided {

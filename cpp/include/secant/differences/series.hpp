@@ -1,8 +1,8 @@
-// The central difference from the Taylor series of the unit response: with phi(s) = c1 s + c2 s^2 + c3 s^3 + ...
+// The central difference from the Taylor series of the unit response phi(s) = c1 s + c2 s^2 + c3 s^3 + ...:
 //
 //     D = 1/N * sum over n and odd m <= K of  h^(m-1) x^m c_m,
 //
-// the odd terms only, for they are all that survives phi(s) - phi(-s). Cut after c1 it is backpropagation.
+// The even terms cancel in phi(s) - phi(-s). Cut after c1 it is backpropagation.
 #pragma once
 
 #include "secant/network/forward.hpp"
@@ -23,6 +23,21 @@ struct OddPowers {
     Pack of[odd_powers<K>];
 };
 
+// A pack of a panel's hidden units, from some sample on: z1 and zc1 have a row for each sample, w2 has one for each class.
+struct PanelPack {
+    Tile<const double> z1, zc1, w2;
+};
+
+// The odd coefficients of hidden units: those of c1 in a row for each sample, those of each next power `next` further.
+struct Coefficients {
+    Tile<double> first;
+    std::size_t next;
+    double h;
+
+    Tile<double> power(int m) const { return {first.at + m * next, first.stride}; }
+    Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h}; }
+};
+
 // to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.
 template <int K>
 Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_powers<K>]) {
@@ -30,21 +45,20 @@ Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_power
     return to;
 }
 
-// The expansions at the output layer of one group of samples; lanes run over samples.
+// The series of one group of samples at the output layer; lanes run over samples.
 template <int K>
 class Series {
 public:
-    // Doubles that a group needs: growths, y times growths, and the odd coefficients of the output units.
+    // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
     static std::size_t size(std::size_t outputs) { return (2 * K + odd_powers<K>)*outputs * lanes; }
 
     Series(std::size_t outputs, double* memory)
         : outputs_(outputs), growth_(memory), mean_(growth_ + K * outputs * lanes), odd_(mean_ + K * outputs * lanes) {}
 
-    // Of the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
+    // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + 1e-7). Where only a2_k moves, S = y_k e_k.
-    void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n,
-                std::size_t end) const {
-        const std::size_t target_count = targets.most(n, end);
+    void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end) {
+        const std::size_t target_count = targets.largest_count(n, end);
         for (std::size_t k = 0; k < outputs_; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
             const Jet<K> growth =
@@ -68,41 +82,38 @@ public:
         }
     }
 
-    // `scale` times the odd coefficients of a pack of hidden units for S samples of a group from n on, of which those before
-    // `end` exist: of each sample `width` further, of each power `stride` further. A growth is a polynomial in w f, w the
-    // outgoing weight and f the change of the unit's sigmoid, so S = sum over m of M_m f^m with
-    // M_m = sum over k of y_k g_k,m w_k^m. w2: the weights to class k at w2 + k * units.
+    // odd = `scale` times the odd coefficients of a pack of hidden units, for S samples of a group from n on, those before `end`.
+    // A growth is a polynomial in w f, where w is the outgoing weight and f the change of the unit's output, so
+    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m.
     template <std::size_t S>
-    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const double* z1, const double* zc1,
-                       std::size_t width, const double* w2, std::size_t units, double scale, double* odd,
-                       std::size_t stride) const {
+    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const PanelPack& units, double scale,
+                       const Coefficients& odd) const {
         Jet<K> means[S];
         for (int m = 1; m <= K; ++m)
             for (std::size_t s = 0; s < S; ++s) means[s].c[m] = Pack{};
         for (std::size_t k = 0; k < outputs_; ++k) {
             Pack power[K + 1];
-            power[1] = load(w2 + k * units);
+            power[1] = load(units.w2.row(k));
             for (int m = 2; m <= K; ++m) power[m] = power[m - 1] * power[1];
             for (int m = 1; m <= K; ++m)
                 for (std::size_t s = 0; s < S; ++s)
                     means[s].c[m] = fma(broadcast(at(mean_, m, k)[n % lanes + s]), power[m], means[s].c[m]);
         }
         for (std::size_t s = 0; s < S && n + s < end; ++s)
-            expand_unit(n + s, targets, load(z1 + s * width), load(zc1 + s * width), w2, units, means[s], scale,
-                        odd + s * width, stride);
+            expand_unit(n + s, targets, load(units.z1.row(s)), load(units.zc1.row(s)), units.w2, means[s], scale, odd.from(s, 0));
     }
 
-    // The coefficient of the power m, odd, of output k: a lane each sample.
+    // The coefficient of the odd power m of output k: a lane for each sample.
     const double* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
 
 private:
-    void expand_unit(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, const double* w2, std::size_t units,
-                     const Jet<K>& mean, double scale, double* odd, std::size_t stride) const {
+    void expand_unit(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, Tile<const double> w2, const Jet<K>& mean,
+                     double scale, const Coefficients& odd) const {
         const Jet<K> log_mean = log1p(mean);
         Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target target = targets.target(n, i);
-            const Pack w = load(w2 + target.k * units);
+            const Pack w = load(w2.row(target.k));
             Jet<K> own;
             Pack power = target.ratio * w;
             for (int m = 1; m <= K; ++m, power *= w)
@@ -112,7 +123,7 @@ private:
                 loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
         const Jet<K> phi = compose(loss, sigmoid_series<K>(z1, zc1));
-        for (int m = 1; m <= K; m += 2) store(odd + m / 2 * stride, scale * phi.c[m]);
+        for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
     double* at(double* array, int m, std::size_t k) const {

@@ -1,10 +1,9 @@
-// Inputs that are mostly zero, and elsewhere have one of 256 values, in two bytes for each that is not zero. Made once for
+// Inputs that are mostly zero and have at most 256 different values, in two bytes for each that is not zero. Made once, for
 // many mini-batches.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <optional>
 #include <vector>
@@ -15,8 +14,8 @@ namespace secant {
 
 class IndexedInputs {
 public:
-    // Of x(rows,cols), or of table[x] where there is a table of 256 values; that of 0 must be 0. Nothing where more than half
-    // are not zero, or they have more than 256 values.
+    // Of x(rows,cols), or of table[x] if there is a table of 256 values, whose first must be 0. Nothing if more than half of
+    // them are not zero, or if they have more than 256 different values.
     template <class X>
     static std::optional<IndexedInputs> make(const X* x, std::size_t rows, std::size_t cols, const double* table) {
         const std::size_t size = rows * cols;
@@ -64,10 +63,9 @@ private:
         return true;
     }
 
-    // The number of a value, which it gets when it comes first; -1 where there are too many.
+    // The index of a value in the table; -1 if the table is full.
     int index_of(double value) {
-        std::size_t slot = (std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u) >> (64 - slot_bits);  // Fibonacci hashing
-        while (slots_[slot] != empty && values_[slots_[slot]] != value) slot = (slot + 1) % slots_.size();
+        const std::size_t slot = slot_of(value, values_.data(), slots_.data(), slot_bits, empty);
         if (slots_[slot] == empty) {
             if (count_ == values_.size()) return -1;
             values_[count_] = value;

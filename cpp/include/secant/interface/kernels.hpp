@@ -20,29 +20,30 @@ struct View {
 using ConstMatrix = View<const double>;
 using Matrix = View<double>;
 
-// An input that is not zero: its column, counted from the first of its block, and the index of its value in a table.
+// An input that is not zero: its column within its block, and the index of its value in a table.
 struct Entry {
     std::uint8_t column, value;
 };
 
-// Rows of inputs are cut into blocks of so many columns: the weights from them stay in the L1 cache.
+// Rows of inputs are cut into blocks of this many columns: their weights stay in the L1 cache.
 constexpr std::size_t block_columns = 112;
+static_assert(block_columns % 16 == 0 && block_columns <= 256 && sizeof(Entry) == 2, "find_nonzeros relies on it");
 SECANT_INLINE constexpr std::size_t blocks_of(std::size_t columns) { return ceil_of(columns, block_columns); }
 
-// Inputs that are mostly zero, and elsewhere have one of 256 values, as images do.
+// Inputs that are mostly zero and have at most 256 different values, as images do.
 struct IndexedRows {
     const Entry* entries;
-    const std::size_t* starts;  // (N+1,) of each row in `entries`
-    const std::uint32_t* ends;  // (N, blocks) of each block, counted from the start of its row
+    const std::size_t* starts;  // (N+1,) where each row begins in `entries`
+    const std::uint32_t* ends;  // (N, blocks) where each block ends, counted from the start of its row
     const double* values;       // (256,)
     const double* largest;      // (N,) max |x| of each row
 };
 
-// The inputs x(N,I), in the type they came in: pixels are widened exactly, one row at a time.
+// The inputs x(N,I), in the caller's type. They are converted exactly, one row at a time.
 struct Inputs {
     enum class Type { uint8, float32, float64, indexed };
     Type type;
-    const void* data;  // (N,I) of that type; null where they are indexed
+    const void* data;  // (N,I) of that type; null if indexed
     std::size_t rows;
     std::size_t cols;
     IndexedRows indexed;
@@ -52,15 +53,10 @@ struct Inputs {
     }
 };
 
-// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. Exactly one pointer is set.
+// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. The other pointer is null.
 struct Targets {
     const std::int64_t* labels;
     const double* weights;
-
-    // Those of sample n and all after it.
-    SECANT_INLINE Targets from(std::size_t n, std::size_t classes) const {
-        return labels ? Targets{labels + n, nullptr} : Targets{nullptr, weights + n * classes};
-    }
 };
 
 // The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,).
@@ -76,17 +72,17 @@ struct Network {
     SECANT_INLINE std::size_t outputs() const { return w2.cols; }
 };
 
-// A mini-batch: rows `rows[0..size)` of x and t, or the first `size` where `rows` is null.
+// A mini-batch: the samples `indices[0..size)` of x and t, or the first `size` if `indices` is null.
 struct Batch {
     Inputs x;
     Targets t;
-    const std::int64_t* rows;
+    const std::int64_t* indices;
     std::size_t size;
 
-    SECANT_INLINE std::size_t row(std::size_t n) const { return rows ? static_cast<std::size_t>(rows[n]) : n; }
+    SECANT_INLINE std::size_t sample(std::size_t n) const { return indices ? static_cast<std::size_t>(indices[n]) : n; }
 };
 
-// Arrays in the shapes of the parameters: a gradient, or the parameters themselves where they are updated.
+// Arrays in the shapes of the parameters: a gradient, or the parameters to be updated.
 struct Gradient {
     Matrix w1;
     double* b1;
@@ -94,7 +90,7 @@ struct Gradient {
     double* b2;
 };
 
-// A call for the outputs y(N,O). `interrupted` is asked between slices of a long call; true means stop, and y is thrown away.
+// Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete.
 struct PredictCall {
     Network net;
     Inputs x;
@@ -103,15 +99,17 @@ struct PredictCall {
     bool (*interrupted)();
 };
 
-// What a gradient was computed by.
+constexpr int highest_order = 9;  // of a series
+
+// How a gradient was computed.
 struct GradientReport {
-    std::size_t samples[10];  // how many had a series of this order; at 0, how many were evaluated directly
-    double truncation_bound;  // the largest of them; that of the derivative, order 1, is not counted
+    std::size_t samples[highest_order + 1];  // how many had a series of this order; at 0: how many were evaluated directly
+    double truncation_bound;                 // the largest of any sample; 0 for the derivative (order 1)
 };
 
-// A call for a gradient. `interrupted` is asked between slices of a long call; true means stop, and what was written by
-// then is thrown away. The result of `series` is thrown away too where the report counts a sample without a series. Where x,
-// a parameter or a component of the gradient is not finite, the gradient of b2 is NaN.
+// Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
+// of the method `series` if the report counts a sample at order 0. If x, a parameter or a component of the gradient is not
+// finite, the gradient of b2 is NaN.
 struct GradientCall {
     enum class Method { derivative, series, automatic, direct };
     Network net;
@@ -119,24 +117,24 @@ struct GradientCall {
     Method method;
     double h;
     Gradient out;
-    double step;  // of a training: what the gradient is multiplied by before it is added to `out`
+    double step;  // in training: the gradient times this is added to `out`
     GradientReport* report;
     int threads;
     bool (*interrupted)();
 };
 
-// Gradient descent: as `gradient`, once for each row of indices(iterations,batch), with `out` the parameters of `net`.
-// losses(iterations,) are those of each batch after its update. Stops early at a loss that is not finite.
+// Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
+// losses(iterations,): of each batch, after its update. Stops early if a loss is not finite.
 struct TrainingCall {
     GradientCall gradient;
     const std::int64_t* indices;
     std::size_t iterations;
     double* losses;
-    std::size_t* done;  // how many iterations were completed
+    std::size_t* done;  // completed iterations
 };
 
-// The engines of one instruction set. Those that need scratch memory return how many bytes, and with a null block do
-// nothing else.
+// The engines of one instruction set. Those that take a block of scratch memory return the bytes they need; if it is null
+// they do nothing else.
 struct Kernels {
     const char* isa;
     bool (*all_finite)(const Inputs& x, int threads) noexcept;

@@ -10,16 +10,16 @@
 
 namespace secant::SECANT_ISA {
 
-// t log(y + 1e-7), lane by lane; NaN where t or y is negative or NaN.
+// t log(y + 1e-7); NaN where t or y is negative or NaN.
 inline Pack log_terms(Pack t, Pack y) {
     const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
     return select(t >= 0.0, t, nan) * log(select(y >= 0.0, y, nan) + log_offset);
 }
 
-// sum over n and k of t log(y + 1e-7), for the rows from `first` on.
-inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::size_t rows) {
+// sum over n and k of t log(y + 1e-7), for the samples from `first` on.
+inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::size_t samples) {
     Pack sum{};
-    const std::size_t size = t.labels ? rows : rows * y.cols;
+    const std::size_t size = t.labels ? samples : samples * y.cols;
     const double* y_first = y.row(first);
     for (std::size_t i = 0; i < size; i += lanes) {
         const std::size_t count = std::min(lanes, size - i);
@@ -34,20 +34,18 @@ inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::s
             sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count));
         }
     }
-    double total = 0.0;
-    for (std::size_t l = 0; l < lanes; ++l) total += lane(sum, l);
-    return total;
+    return lane_sum(sum);
 }
 
-// sums(count,) = sum over k of t log(y + 1e-7), for as many samples as a pack has lanes or fewer: lane l has those of class
-// k at y[k * lanes + l], and is the sample row(l) of the targets.
-template <class RowOf>
-void log_sums(const double* y, const Targets& t, std::size_t outputs, const RowOf& row, std::size_t count, double* sums) {
+// sums(count,) = sum over k of t log(y + 1e-7), for a group of samples: sample l has class k at y[k * lanes + l], and the
+// targets number(l).
+template <class NumberOf>
+void log_sums(const double* y, const Targets& t, std::size_t outputs, const NumberOf& number, std::size_t count, double* sums) {
     Pack sum{};
     const auto add = [&](const auto& weight_and_class) {
         double weights[lanes] = {}, outputs_named[lanes] = {};
         for (std::size_t l = 0; l < count; ++l) {
-            const auto [weight, k] = weight_and_class(row(l));
+            const auto [weight, k] = weight_and_class(number(l));
             weights[l] = weight;
             outputs_named[l] = y[k * lanes + l];
         }
@@ -63,17 +61,17 @@ void log_sums(const double* y, const Targets& t, std::size_t outputs, const RowO
     store_part(sums, sum, count);
 }
 
-// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN where a t or y is negative or NaN.
+// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN if a t or y is negative or NaN.
 inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexcept {
-    constexpr std::size_t rows_a_task = 1024, tasks_a_round = 64;
+    constexpr std::size_t samples_a_task = 1024, tasks_a_round = 64;
     double sums[tasks_a_round];
     double total = 0.0;
-    for (std::size_t first = 0; first < y.rows; first += rows_a_task * tasks_a_round) {
-        const std::size_t rows = std::min(y.rows - first, rows_a_task * tasks_a_round);
-        const std::size_t tasks = (rows + rows_a_task - 1) / rows_a_task;
+    for (std::size_t first = 0; first < y.rows; first += samples_a_task * tasks_a_round) {
+        const std::size_t samples = std::min(y.rows - first, samples_a_task * tasks_a_round);
+        const std::size_t tasks = ceil_of(samples, samples_a_task);
         parallel_for(tasks, threads, [&](std::size_t task) {
-            const std::size_t begin = task * rows_a_task;
-            sums[task] = log_sum(y, t, first + begin, std::min(rows_a_task, rows - begin));
+            const std::size_t begin = task * samples_a_task;
+            sums[task] = log_sum(y, t, first + begin, std::min(samples_a_task, samples - begin));
         });
         for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
     }

@@ -1,7 +1,7 @@
 // The forward pass of a block of samples: pre-activations, sigmoids, softmax.
 //
-// Arrays of the hidden layer are cut into panels, each (samples, width): lanes run over units. In the output layer as many
-// samples as a pack has lanes form a group, and its arrays are (outputs, lanes): lanes run over samples.
+// Arrays of the hidden layer are cut into panels, each (samples, width): lanes run over units. In the output layer `lanes`
+// samples form a group, whose arrays are (outputs, lanes): lanes run over samples.
 #pragma once
 
 #include <atomic>
@@ -18,56 +18,58 @@ namespace secant::SECANT_ISA {
 
 class Samples {
 public:
-    // With `keep_pre_activations` there is memory for them.
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t most, bool keep_pre_activations)
-        : rows(work, x, most),
+    // With `keep_pre_activations` there is memory for a1 and a2.
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations)
+        : rows(work, x, capacity),
           net_(net),
-          most_(most),
-          a1_(work.take<double>(keep_pre_activations ? most * net.panels.units() : 0)),
-          z1_(work.take<double>(most * net.panels.units())),
-          zc1_(work.take<double>(most * net.panels.units())),
-          a2_(work.take<double>(keep_pre_activations ? pad(most) * net.outputs() : 0)),
-          z2_(work.take<double>(pad(most) * net.outputs())),
-          zc2_(work.take<double>(pad(most) * net.outputs())),
-          y_(work.take<double>(pad(most) * net.outputs())) {}
+          capacity_(capacity),
+          a1_(work.take<double>(keep_pre_activations ? capacity * net.panels.total_width() : 0)),
+          z1_(work.take<double>(capacity * net.panels.total_width())),
+          zc1_(work.take<double>(capacity * net.panels.total_width())),
+          a2_(work.take<double>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
+          z2_(work.take<double>(pad(capacity) * net.outputs())),
+          zc2_(work.take<double>(pad(capacity) * net.outputs())),
+          y_(work.take<double>(pad(capacity) * net.outputs())) {}
 
-    // z1 and zc1 of a panel's units for the samples [begin, end); a1 where it is to be kept.
-    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) const {
+    // z1 and zc1 of a panel's units for the samples [begin, end); a1 too with `keep`.
+    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) {
         const Incoming<const double> w = net_.incoming(panel);
         const std::size_t packs = net_.panels.packs_in(panel), last = w.columns - (packs - 1) * lanes;
         for (std::size_t n = begin; n < end; ++n)
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
-                store(z1(panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
+                store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
         with_units(net_.panels, panel, [&]<int P, class Last>() {
-            using Row = Units<P, Last>;
+            using PanelRow = Units<P, Last>;
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
-                const double* w_b = w.rows + b * block_columns * w.stride;
-                for (std::size_t n = begin; n < end; ++n) {
+                const Tile<const double> w_b = w.weights.from(b * block_columns, 0);
+                std::size_t n = begin;
+                while (n < end) {
                     const RowBlock row = rows.block(n, b);
-                    if (row.full && last == lanes && n + together <= end && full(n + 1, n + together, b)) {
-                        add_affine_full<Row>(panel, n, b, w_b, w.stride);
-                        n += together - 1;
-                    } else {
-                        add_affine<Row>(row, w_b, w.stride, last, z1(panel, n));
-                    }
+                    const bool several = row.full && last == lanes && n + together <= end && full(n + 1, n + together, b);
+                    if (several)
+                        add_affine_full<PanelRow>(panel, n, b, w_b);
+                    else
+                        add_affine<PanelRow>(row, w_b, last, at(z1_, panel, n));
+                    n += several ? together : 1;
                 }
             }
         });
         for (std::size_t n = begin; n < end; ++n) {
-            if (keep) std::copy_n(z1(panel, n), packs * lanes, at(a1_, panel, n));
-            sigmoids(z1(panel, n), packs * lanes, z1(panel, n), zc1(panel, n));
+            double* z1 = at(z1_, panel, n);
+            if (keep) std::copy_n(z1, packs * lanes, at(a1_, panel, n));
+            sigmoids(z1, packs * lanes, z1, at(zc1_, panel, n));
         }
     }
 
-    // a2 of a group, of which samples [begin, end) exist; in the place of z2.
-    void affine_output(std::size_t begin, std::size_t end) const {
+    // a2 of a group, of which the samples [begin, end) exist. It is stored as z2.
+    void affine_output(std::size_t begin, std::size_t end) {
         for (std::size_t first = 0; first < lanes; first += samples_at_once)
             for (std::size_t k = 0; k < net_.outputs(); k += 2 * lanes)
                 affine_output(begin + first, end, k, z2_ + in_group(begin + first));
     }
 
-    // z2, zc2 and y of a group, given a2, which is kept where it is wanted.
-    void activate_output(std::size_t begin, bool keep) const {
+    // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
+    void activate_output(std::size_t begin, bool keep) {
         double* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
@@ -75,38 +77,38 @@ public:
     }
 
     const double* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
-    double* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
-    double* zc1(std::size_t panel, std::size_t n) const { return at(zc1_, panel, n); }
+    const double* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
+    const double* zc1(std::size_t panel, std::size_t n) const { return at(zc1_, panel, n); }
 
-    // Of sample n, those of class k at [k * lanes].
+    // Of sample n: class k is at [k * lanes].
     const double* a2(std::size_t n) const { return a2_ + in_group(n); }
     const double* z2(std::size_t n) const { return z2_ + in_group(n); }
     const double* zc2(std::size_t n) const { return zc2_ + in_group(n); }
     const double* y(std::size_t n) const { return y_ + in_group(n); }
 
-    const Rows rows;
+    Rows rows;
 
 private:
     static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
-    static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks, for which there are registers
+    static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks: as many as there are registers for
 
     double* at(double* hidden, std::size_t panel, std::size_t n) const {
-        return hidden + (panel * most_ + n) * net_.panels.width();
+        return hidden + (panel * capacity_ + n) * net_.panels.width();
     }
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
-    // a += x w, of one block of a row. w: the weights of the block's first input, of which the last pack has `last` columns.
+    // a += x w, of one block of a row. w: the weights of that block, whose last pack has `last` columns.
     // |error| <= (I + 1) eps (|x_n| |w| + |b|)
-    template <class Row>
-    static void add_affine(const RowBlock& row, const double* w, std::size_t stride, std::size_t last, double* a) {
-        Row sum(a);
+    template <class PanelRow>
+    static void add_affine(const RowBlock& row, Tile<const double> w, std::size_t last, double* a) {
+        PanelRow sum(a);
         if (last == lanes)
             for (const Entry* e = row.begin; e < row.end; ++e)
-                sum.add(broadcast(row.values[e->value]), w + e->column * stride);
+                sum.add(broadcast(row.values[e->value]), w.row(e->column));
         else
             for (const Entry* e = row.begin; e < row.end; ++e)
-                sum.add(broadcast(row.values[e->value]), w + e->column * stride, last);
+                sum.add(broadcast(row.values[e->value]), w.row(e->column), last);
         sum.store_to(a);
     }
 
@@ -116,22 +118,22 @@ private:
         return true;
     }
 
-    // The same for `together` samples from n on whose blocks are full: a weight, once loaded, serves all of them.
-    template <class Row>
-    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, const double* w, std::size_t stride) const {
+    // The same for `together` samples from n on whose blocks are full: each weight is loaded once for all of them.
+    template <class PanelRow>
+    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, Tile<const double> w) {
         [&]<std::size_t... S>(std::index_sequence<S...>) {
-            Row sum[] = {Row(z1(panel, n + S))...};
+            PanelRow sum[] = {PanelRow(z1(panel, n + S))...};
             const double* x[] = {rows.block(n + S, b).values...};
             for (std::size_t i = 0; i < rows.columns(b); ++i)
-                Row::each(sum, [&]<class P>(P* const(&part)[together], std::size_t at) {
-                    const P w_i = load_once<P>(w + i * stride + at);
+                PanelRow::each(sum, [&]<class P>(P* const(&part)[together], std::size_t at) {
+                    const P w_i = load_once<P>(w.row(i) + at);
                     ((*part[S] = fma(broadcast<P>(x[S][i]), w_i, *part[S])), ...);
                 });
-            (sum[S].store_to(z1(panel, n + S)), ...);
+            (sum[S].store_to(at(z1_, panel, n + S)), ...);
         }(std::make_index_sequence<together>());
     }
 
-    // a2 of a few samples from n on and two packs of classes from k on; those that do not exist repeat the last sample.
+    // a2 of a few samples from n on and two packs of classes from k on. In place of samples past the end the last is repeated.
     void affine_output(std::size_t n, std::size_t end, std::size_t k, double* a2) const {
         constexpr std::size_t packs = 2;
         const std::size_t wide = std::min(packs, pad(net_.outputs() - k) / lanes);
@@ -159,33 +161,33 @@ private:
     }
 
     const Parameters& net_;
-    std::size_t most_;
+    std::size_t capacity_;
     double *a1_, *z1_, *zc1_, *a2_, *z2_, *zc2_, *y_;
 };
 
-// From so many samples on, the weights are read often enough to be copied first.
+// For this many samples or more it pays to copy the weights first.
 constexpr std::size_t enough_to_pack = 16;
 
-// How many samples of a call are worked on together: enough for the passes over a block to be worth it; fewer where a sample
-// is so large that a block would keep an interrupt waiting. `passes`: how many forward passes a sample is worth.
-inline std::size_t block_rows(const Network& net, std::size_t samples, std::size_t passes) {
-    constexpr std::size_t most = 128, slice = 100'000'000;
-    return std::min({samples, most, slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
+// How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
+// between blocks, need not wait. A sample costs as much as `passes` forward passes.
+inline std::size_t block_capacity(const Network& net, std::size_t samples, std::size_t passes) {
+    constexpr std::size_t enough = 128, slice = 100'000'000;
+    return std::min({samples, enough, slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
 }
 
 inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     const Inputs& x = call.x;
-    const std::size_t most = block_rows(call.net, x.rows, 1), tasks = ceil_of(x.rows, most);
+    const std::size_t capacity = block_capacity(call.net, x.rows, 1), tasks = ceil_of(x.rows, capacity);
     Workspace work(memory);
-    const Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
-    const auto* pieces = one_a_thread<Samples>(work, call.threads, net, x, most, false);
+    Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
+    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false);
     if (work.counting()) return work.bytes();
-    std::atomic<std::size_t> next{0};  // nobody waits for a slower thread, nor does an interrupt
+    std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     parallel(call.threads, [&](const Team& team) {
         team.share_and_wait(net.panels.count, [&](std::size_t panel) { net.pack(panel, false); });
-        const Samples& own = pieces[team.rank];
+        Samples& own = pieces[team.rank];
         for (std::size_t task; (task = next++) < tasks;) {
-            const std::size_t first = task * most, size = std::min(most, x.rows - first);
+            const std::size_t first = task * capacity, size = std::min(capacity, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
             for (std::size_t panel = 0; panel < net.panels.count; ++panel) own.activate_hidden(panel, 0, size, false);
             for (std::size_t n = 0; n < size; n += lanes) own.affine_output(n, std::min(size, n + lanes));

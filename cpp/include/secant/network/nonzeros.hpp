@@ -4,15 +4,16 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "secant/interface/kernels.hpp"
 #include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 
-// So many values and entries more than are found may be written behind them.
+// This many values and entries more than are found may be written after them.
 constexpr std::size_t nonzeros_room = 16;
 
-// Those of x(size,), size <= block_columns: entries, each with the column and with its own number as the index of its
-// value; and the values, exactly. Returns how many.
+// The inputs of x(size,) that are not zero, size <= block_columns: their values, exactly, and for each an entry with its column
+// and the index of its value. Returns how many there are.
 template <class X>
 std::size_t find_nonzeros(const X* x, std::size_t size, Entry* entries, double* values) {
     std::size_t count = 0;
@@ -52,7 +53,7 @@ std::size_t find_nonzeros(const X* x, std::size_t size, Entry* entries, double* 
         count += static_cast<std::size_t>(std::popcount(static_cast<unsigned>(found)));
     }
 #else
-    for (std::size_t i = 0; i < size; ++i) {  // writes first and decides later: no branch to mispredict
+    for (std::size_t i = 0; i < size; ++i) {  // writes first, then decides whether to keep it: no branch
         entries[count] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(count)};
         values[count] = static_cast<double>(x[i]);
         count += x[i] != 0;

@@ -1,7 +1,7 @@
 // The parameters in the order in which the engines walk over them.
 //
-// Hidden units are cut into panels of a few packs, as many as stay in registers. A unit's sums do not depend on where the
-// panels are cut, so their number may follow that of the threads.
+// Hidden units are cut into panels of a few packs, as many as fit in registers. The sums of a unit do not depend on its panel,
+// so the number of panels may depend on that of the threads.
 #pragma once
 
 #include <algorithm>
@@ -18,27 +18,28 @@ constexpr std::size_t most_packs = 8;  // of 32 registers: two coefficients of e
 #else
 constexpr std::size_t most_packs = 5;  // of 16
 #endif
+static_assert(most_packs <= 8, "with_units has no more");
 
 struct Panels {
-    // With `apart` each thread has panels of its own, for weights that stay in the cache of its core. Else threads may share
-    // one: they would disturb each other where panels lie side by side in the caller's arrays.
-    Panels(std::size_t units, int threads, bool apart) : hidden(units) {
-        constexpr std::size_t step = sizeof(HalfPack) / sizeof(double);  // so evenly are they cut
-        const std::size_t steps = ceil_of(units, step);
+    // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
+    // panel: in the caller's arrays panels lie side by side, and threads that write to neighbours slow each other down.
+    Panels(std::size_t hidden_units, int threads, bool apart) : hidden(hidden_units) {
+        constexpr std::size_t step = sizeof(HalfPack) / sizeof(double);  // the size of a panel is a multiple of this
+        const std::size_t steps = ceil_of(hidden, step);
         const auto useful = apart ? std::min(static_cast<std::size_t>(threads), steps) : 1;
         const std::size_t wanted = std::max(ceil_of(steps, most_packs * lanes / step), useful);
-        most = ceil_of(steps, wanted) * step;
-        count = ceil_of(units, most);
+        size = ceil_of(steps, wanted) * step;
+        count = ceil_of(hidden, size);
         parts = ceil_of(static_cast<std::size_t>(threads), count);
     }
 
     std::size_t hidden;
-    std::size_t most;   // units in each panel; the last may have fewer
+    std::size_t size;   // units in a panel; the last may have fewer
     std::size_t count;
-    std::size_t parts;  // for threads beyond the number of panels: they share each panel's samples, or its inputs
+    std::size_t parts;  // if there are more threads than panels, they share the samples or the inputs of each
 
-    std::size_t first(std::size_t panel) const { return panel * most; }
-    std::size_t units_in(std::size_t panel) const { return std::min(most, hidden - first(panel)); }
+    std::size_t first(std::size_t panel) const { return panel * size; }
+    std::size_t units_in(std::size_t panel) const { return std::min(size, hidden - first(panel)); }
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
     // Whether half of the last pack is enough.
     bool ends_in_half(std::size_t panel) const {
@@ -46,13 +47,13 @@ struct Panels {
     }
 
     // In arrays each panel is padded to whole packs.
-    std::size_t width() const { return pad(most); }
-    std::size_t units() const { return count * width(); }
+    std::size_t width() const { return pad(size); }
+    std::size_t total_width() const { return count * width(); }
 
-    // Of `size` things, where the share of a part begins.
-    std::size_t begin(std::size_t part, std::size_t size) const { return part * size / parts; }
+    // Where the share of a part begins, of so many things.
+    std::size_t begin(std::size_t part, std::size_t things) const { return part * things / parts; }
 
-    // body(panel, part). With one part, what a thread computes of a panel it uses itself, and need not wait.
+    // body(panel, part), and a barrier if there are several parts. With one, nobody else uses what a thread computes of a panel.
     template <class Body>
     void share(const Team& team, const Body& body) const {
         team.share(count * parts, [&](std::size_t task) { body(task / parts, task % parts); });
@@ -60,7 +61,7 @@ struct Panels {
     }
 };
 
-// Calls what.template operator()<P, Last>() for the packs of a panel, as Units has them.
+// Calls what.template operator()<P, Last>() with the number of packs of a panel and the type of the last, as in Units.
 template <class What>
 void with_units(const Panels& panels, std::size_t panel, const What& what) {
     const bool half = panels.ends_in_half(panel);
@@ -80,35 +81,49 @@ void with_units(const Panels& panels, std::size_t panel, const What& what) {
     }
 }
 
+// Rows of an array, `stride` apart.
+template <class T>
+struct Tile {
+    T* at;
+    std::size_t stride;
+
+    T* row(std::size_t n) const { return at + n * stride; }
+    Tile from(std::size_t n, std::size_t j) const { return {row(n) + j, stride}; }  // from row n and column j on
+    operator Tile<const T>() const { return {at, stride}; }
+};
+
 // The weights into the units of a panel, or their gradient: a row for each input, and the bias. `columns` of them exist.
 template <class T>
 struct Incoming {
-    T* rows;
-    std::size_t stride;
+    Tile<T> weights;
     T* bias;
     std::size_t columns;
 };
 
-// Incoming weights in panels of full width, one behind the other, each with its bias as the last row.
+// Incoming weights, one panel of full width after the other, each with its bias as the last row.
 class PackedWeights {
 public:
     PackedWeights(Workspace& work, const Panels& panels, std::size_t inputs)
-        : panels_(panels), inputs_(inputs), data_(work.take<double>(panels.units() * (inputs + 1))) {}
+        : panels_(panels), inputs_(inputs), data_(work.take<double>(panels.total_width() * (inputs + 1))) {}
 
-    Incoming<double> panel(std::size_t panel) const {
-        const std::size_t width = panels_.width();
-        double* rows = data_ + panel * width * (inputs_ + 1);
-        return {rows, width, rows + inputs_ * width, panels_.packs_in(panel) * lanes};
-    }
+    Incoming<double> panel(std::size_t panel) { return panel_of<double>(panel); }
+    Incoming<const double> panel(std::size_t panel) const { return panel_of<const double>(panel); }
 
 private:
+    template <class T>
+    Incoming<T> panel_of(std::size_t panel) const {
+        const std::size_t width = panels_.width();
+        const Tile<T> weights{data_ + panel * width * (inputs_ + 1), width};
+        return {weights, weights.row(inputs_), panels_.packs_in(panel) * lanes};
+    }
+
     const Panels& panels_;
     std::size_t inputs_;
     double* data_;
 };
 
-// Whoever reads many samples copies the parameters once: rows are then aligned and padded with zeros. For a few samples
-// the incoming weights are read where they are.
+// For many samples the parameters are copied once, to rows that are aligned and padded with zeros. For a few samples the
+// incoming weights are read where they are.
 class Parameters {
 public:
     Parameters(Workspace& work, const Network& net, int threads, bool packed, bool apart)
@@ -116,54 +131,53 @@ public:
           net_(net),
           packed_(packed),
           w1_(work, panels, packed ? net.inputs() : 0),
-          outgoing_stride_(pad(net.outputs())),
-          w2_(work.take<double>(panels.units() * outgoing_stride_)),
-          b2_(work.take<double>(outgoing_stride_)),
-          transposed_(work.take<double>(panels.units() * net.outputs())),
+          outgoing_{work.take<double>(panels.total_width() * pad(net.outputs())), pad(net.outputs())},
+          b2_(work.take<double>(pad(net.outputs()))),
+          transposed_(work.take<double>(panels.total_width() * net.outputs())),
           largest_(work.take<double>(panels.count)),
           finite_(work.take<bool>(panels.count)) {
-        if (!work.counting()) std::fill_n(w2_, panels.units() * outgoing_stride_, 0.0);
+        if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, 0.0);
     }
 
-    // To be called for each panel before anything is read; `look`: whether finite() will be asked.
-    void pack(std::size_t panel, bool look) const {
+    // Called for each panel before anything is read. `look`: whether finite() will be asked.
+    void pack(std::size_t panel, bool look) {
         const Incoming<const double> from = user_panel(net_.w1.data, net_.b1, panel);
-        const Incoming<double> to = w1_.panel(panel);
-        Pack lost{};  // w - w is 0, or NaN for NaN and infinities
+        const Incoming<double> to = packed(panel);
+        Pack finite{};
         const auto take = [&](const double* weights, std::size_t count, double* copy) {
             for (std::size_t j = 0; j < count; j += lanes) {
                 const Pack w = load_part(weights + j, std::min(lanes, count - j));
-                lost += w - w;
+                finite += zero_or_nan(w);
                 if (copy) store(copy + j, w);
             }
         };
         for (std::size_t i = 0; i < net_.inputs() && (packed_ || look); ++i)
-            take(from.rows + i * from.stride, from.columns, packed_ ? to.rows + i * to.stride : nullptr);
+            take(from.weights.row(i), from.columns, packed_ ? to.weights.row(i) : nullptr);
         take(from.bias, from.columns, packed_ ? to.bias : nullptr);
         for (std::size_t j = 0; j < panels.units_in(panel); ++j)
             take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         if (panel == 0) take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
-        finite_[panel] = lane_sum(lost) == 0.0;
+        finite_[panel] = lane_sum(finite) == 0.0;
     }
 
     // Back to the caller's arrays.
     void unpack(std::size_t panel, const Gradient& out) const {
-        const Incoming<double> from = w1_.panel(panel), to = user_panel(out.w1.data, out.b1, panel);
-        for (std::size_t i = 0; i < net_.inputs(); ++i)
-            std::copy_n(from.rows + i * from.stride, to.columns, to.rows + i * to.stride);
+        const Incoming<const double> from = w1_.panel(panel);
+        const Incoming<double> to = user_panel(out.w1.data, out.b1, panel);
+        for (std::size_t i = 0; i < net_.inputs(); ++i) std::copy_n(from.weights.row(i), to.columns, to.weights.row(i));
         std::copy_n(from.bias, to.columns, to.bias);
         for (std::size_t j = 0; j < panels.units_in(panel); ++j)
             std::copy_n(w2(panel, j), net_.outputs(), out.w2.row(panels.first(panel) + j));
         if (panel == 0) std::copy_n(b2_, net_.outputs(), out.b2);
     }
 
-    // To be called after w2 of the panel has changed.
-    void transpose(std::size_t panel) const {
+    // Called when w2 of the panel has changed.
+    void transpose(std::size_t panel) {
         Pack largest{};
         for (std::size_t j = 0; j < panels.width(); j += lanes)
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                double* to = transposed(panel) + k * panels.units() + j;
+                double* to = transposed_ + panel * panels.width() + k * panels.total_width() + j;
                 for (std::size_t l = 0; l < lanes; ++l) to[l] = w2(panel, j + l)[k];
                 largest = maximum(largest, absolute(load(to)));
             }
@@ -173,24 +187,24 @@ public:
     // The caller's weights into a panel, or an array of their shape.
     template <class T>
     Incoming<T> user_panel(T* w1, T* b1, std::size_t panel) const {
-        return {w1 + panels.first(panel), net_.hidden(), b1 + panels.first(panel), panels.units_in(panel)};
+        return {{w1 + panels.first(panel), net_.hidden()}, b1 + panels.first(panel), panels.units_in(panel)};
     }
 
     Incoming<const double> incoming(std::size_t panel) const {
-        if (!packed_) return user_panel(net_.w1.data, net_.b1, panel);
-        const Incoming<double> own = w1_.panel(panel);
-        return {own.rows, own.stride, own.bias, own.columns};
+        return packed_ ? w1_.panel(panel) : user_panel(net_.w1.data, net_.b1, panel);
     }
+    Incoming<double> packed(std::size_t panel) { return w1_.panel(panel); }
 
-    Incoming<double> packed(std::size_t panel) const { return w1_.panel(panel); }
-    // Those out of unit j of a panel. Padded with zeros, also past the last unit; so is b2.
-    double* w2(std::size_t panel, std::size_t j) const { return w2_ + (panel * panels.width() + j) * outgoing_stride_; }
-    double* b2() const { return b2_; }
-    // Those out of the units of a panel, to class k at [k * panels.units()].
-    double* transposed(std::size_t panel) const { return transposed_ + panel * panels.width(); }
+    // The weights out of unit j of a panel. Padded with zeros, also past the last unit; so is b2.
+    double* w2(std::size_t panel, std::size_t j) { return outgoing_.row(panel * panels.width() + j); }
+    const double* w2(std::size_t panel, std::size_t j) const { return outgoing_.row(panel * panels.width() + j); }
+    double* b2() { return b2_; }
+    const double* b2() const { return b2_; }
+    // The weights out of the units of a panel: a row for each class.
+    Tile<const double> transposed(std::size_t panel) const { return {transposed_ + panel * panels.width(), panels.total_width()}; }
     double largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
-    // Whether neither NaN nor an infinity was among them when they were packed.
+    // Whether they were finite when they were packed.
     bool finite() const { return std::all_of(finite_, finite_ + panels.count, [](bool finite) { return finite; }); }
 
     std::size_t inputs() const { return net_.inputs(); }
@@ -204,8 +218,8 @@ private:
     const Network& net_;
     bool packed_;
     PackedWeights w1_;
-    std::size_t outgoing_stride_;
-    double *w2_, *b2_, *transposed_, *largest_;
+    Tile<double> outgoing_;
+    double *b2_, *transposed_, *largest_;
     bool* finite_;
 };
 

@@ -9,37 +9,37 @@
 
 namespace secant::SECANT_ISA {
 
-// The entries of one block of one row, by rising column, and the table that they index.
+// The entries of one block of one row, in the order of columns, and the table that they index.
 struct RowBlock {
     const Entry* begin;
     const Entry* end;
     const double* values;
-    bool full;  // whether the table has a value for each column, in order
+    bool full;  // whether each column has an entry: then values[i] is that of column i
 };
 
-// So many full rows are summed over at once: their coefficients stay in the L1 cache.
+// At most this many full rows are summed over at once: their coefficients stay in the L1 cache.
 constexpr std::size_t full_rows_at_once = 25;
 
 class Rows {
 public:
-    Rows(Workspace& work, const Inputs& x, std::size_t most)
+    Rows(Workspace& work, const Inputs& x, std::size_t capacity)
         : x_(x),
-          most_(most),
+          capacity_(capacity),
           blocks_(blocks_of(x.cols)),
           stride_(x.cols + nonzeros_room),
-          spans_(work.take<Span>(most * blocks_ + 2)),
-          tables_(work.take<const double*>(most * blocks_)),
-          values_(work.take<double>(most * stride_)),
+          spans_(work.take<Span>(capacity * blocks_ + 2)),
+          tables_(work.take<const double*>(capacity * blocks_)),
+          values_(work.take<double>(capacity * stride_)),
           every_column_(work.take<Entry>(block_columns)),
-          largest_(work.take<double>(most)) {
-        if (!work.counting()) std::fill_n(spans_, most * blocks_ + 2, Span{});
-        if (!indexed()) entries_ = work.take<Entry>(most * stride_);
+          largest_(work.take<double>(capacity)) {
+        if (!work.counting()) std::fill_n(spans_, capacity * blocks_ + 2, Span{});
+        if (!indexed()) entries_ = work.take<Entry>(capacity * stride_);
         for (std::size_t i = 0; i < block_columns && !work.counting(); ++i)
             every_column_[i] = {static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i)};
     }
 
     // Sample `from` of the inputs becomes row n.
-    void gather(std::size_t n, std::size_t from) const {
+    void gather(std::size_t n, std::size_t from) {
         switch (x_.type) {
             case Inputs::Type::uint8: return find_entries(n, static_cast<const std::uint8_t*>(x_.data) + from * x_.cols);
             case Inputs::Type::float32: return find_entries(n, static_cast<const float*>(x_.data) + from * x_.cols);
@@ -56,7 +56,7 @@ public:
         largest_[n] = x_.indexed.largest[from];
     }
 
-    // Has sample `from` brought to the cache, for a later gather.
+    // Brings sample `from` to the cache, for a later gather.
     void prefetch_row(std::size_t from) const {
         const auto all = [](const void* begin, std::size_t bytes) {
             for (std::size_t line = 0; line < bytes; line += 64) prefetch(static_cast<const std::byte*>(begin) + line);
@@ -69,10 +69,11 @@ public:
     }
 
     RowBlock block(std::size_t n, std::size_t b) const {
-        const auto [begin, end] = span(n, b);
-        prefetch(spans_[b * most_ + n + 2].begin);  // whoever takes a block of rows takes it row by row
+        const std::size_t at = b * capacity_ + n;
+        const auto [begin, end] = spans_[at];
+        prefetch(spans_[at + 2].begin);  // rows are read one after the other
         const bool full = begin == every_column_;
-        return {begin, end, indexed() && !full ? x_.indexed.values : tables_[b * most_ + n], full};
+        return {begin, end, indexed() && !full ? x_.indexed.values : tables_[at], full};
     }
 
     std::size_t blocks() const { return blocks_; }
@@ -86,26 +87,26 @@ private:
     };
 
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
-    Span& span(std::size_t n, std::size_t b) const { return spans_[b * most_ + n]; }
+    Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
     static double largest_of(const double* x, std::size_t size) {
-        Pack most{}, lost{};  // x - x is 0, or NaN for NaN and infinities
+        Pack largest{}, finite{};
         for (std::size_t i = 0; i < size; i += lanes) {
             const Pack x_i = load_part(x + i, std::min(lanes, size - i));
-            most = maximum(most, absolute(x_i));
-            lost += x_i - x_i;
+            largest = maximum(largest, absolute(x_i));
+            finite += zero_or_nan(x_i);
         }
-        return largest_lane(most) + lane_sum(lost);
+        return largest_lane(largest) + lane_sum(finite);
     }
 
     template <class X>
-    void find_entries(std::size_t n, const X* x) const {
+    void find_entries(std::size_t n, const X* x) {
         Entry* entries = entries_ + n * stride_;
         double* values = values_ + n * stride_;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            // What it begins with tells what to try first.
+            // The first inputs tell what to try first.
             const auto find = [&] { return find_nonzeros(x_b, size, entries, values); };
             const bool likely = begins_without_zero(x_b, size);
             const std::size_t nonzeros = likely ? widen(x_b, size, values) : find();
@@ -114,23 +115,23 @@ private:
             const std::size_t count = full ? size : nonzeros;
             const Entry* begin = full ? every_column_ : entries;
             span(n, b) = {begin, begin + count};
-            tables_[b * most_ + n] = values;
+            tables_[b * capacity_ + n] = values;
             entries += count;
             values += count;
         }
         largest_[n] = largest_of(values_ + n * stride_, static_cast<std::size_t>(values - (values_ + n * stride_)));
     }
 
-    // A block with so few zeros that they do not matter keeps them: full ones are faster.
+    // A block with few zeros keeps them: full blocks are faster.
     bool is_full(std::size_t nonzeros, std::size_t b) const { return nonzeros > columns(b) / 4 * 3; }
 
     // Block b of row n, of indexed inputs.
-    void make_full(std::size_t n, std::size_t b) const {
+    void make_full(std::size_t n, std::size_t b) {
         double* values = values_ + n * stride_ + b * block_columns;
         std::fill_n(values, columns(b), 0.0);
         for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.values[e->value];
         span(n, b) = {every_column_, every_column_ + columns(b)};
-        tables_[b * most_ + n] = values;
+        tables_[b * capacity_ + n] = values;
     }
 
     template <class X>
@@ -150,9 +151,9 @@ private:
     }
 
     const Inputs& x_;
-    std::size_t most_, blocks_, stride_;
-    Span* spans_;            // those of a block together
-    const double** tables_;  // what they index, but for indexed inputs that are not full
+    std::size_t capacity_, blocks_, stride_;
+    Span* spans_;            // (blocks, capacity), and two more to prefetch
+    const double** tables_;  // (blocks, capacity), what they index; not used for indexed inputs, unless full
     double* values_;
     Entry* every_column_;  // the entries of a block that is full
     double* largest_;

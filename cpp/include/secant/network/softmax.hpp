@@ -20,7 +20,7 @@ public:
     }
 
 private:
-    // x - quotient sum, exactly; without a fused multiply-add by Dekker's product, in halves of 26 bits.
+    // x - quotient sum, exactly. Without a fused multiply-add: Dekker's product, in halves of 26 bits.
     Pack remainder(Pack x, Pack quotient) const {
         if constexpr (fused) return fma(-quotient, sum_, x);
         const auto high = [](Pack a) { return a * 134217729.0 - (a * 134217729.0 - a); };
@@ -32,25 +32,22 @@ private:
     Pack sum_, lost_, inverse_;
 };
 
-// The sum of packs with what each addition rounded off kept beside it (two-sum).
+// The sum of packs, and apart from it the sum of what each addition rounded off.
 class CompensatedSum {
 public:
     void add(Pack x) {
-        const Pack next = sum_ + x;
-        const Pack part = next - sum_;
-        lost_ += (sum_ - (next - part)) + (x - part);
-        sum_ = next;
+        const auto [sum, lost] = two_sum(sum_, x);
+        sum_ = sum;
+        lost_ += lost;
     }
-    // Of each lane, and of all of them.
+    // Of each lane; of all lanes.
     Total lane_totals() const { return Total(sum_, lost_); }
     Total total() const {
         double sum = 0.0, lost = 0.0;
         for (std::size_t i = 0; i < lanes; ++i) {
-            const double x = lane(sum_, i);
-            const double next = sum + x;
-            const double part = next - sum;
-            lost += (sum - (next - part)) + (x - part) + lane(lost_, i);
-            sum = next;
+            const auto next = two_sum(sum, lane(sum_, i));
+            sum = next.sum;
+            lost += next.lost + lane(lost_, i);
         }
         return Total(broadcast(sum), broadcast(lost));
     }
@@ -59,11 +56,9 @@ private:
     Pack sum_{}, lost_{};
 };
 
-// exp(v - top): the difference hands the rounding error it makes (two-sum) to exp.
+// exp(v - top), with what the difference rounds off.
 inline Pack exp_difference(Pack v, Pack top) {
-    const Pack difference = v - top;
-    const Pack part = difference - v;
-    const Pack lost = (v - (difference - part)) - (top + part);
+    const auto [difference, lost] = two_sum(v, -top);
     return exp_below(difference, lost);
 }
 
@@ -80,7 +75,7 @@ inline void softmax_row(const double* x, double* out, std::size_t size) {
     map(out, out, size, [&](Pack e) { return total.divide(e); });
 }
 
-// The same for as many rows as a pack has lanes, a lane each: x_k of them all at x + k * lanes.
+// The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x + k * lanes.
 inline void softmax_lanes(const double* x, double* out, std::size_t size) {
     Pack top = load(x);
     for (std::size_t k = 1; k < size; ++k) top = maximum(top, load(x + k * lanes));

@@ -1,4 +1,4 @@
-// The targets of a block of samples, in groups as the output layer's arrays are: lanes run over samples.
+// The targets of a block of samples, in groups like the arrays of the output layer: lanes run over samples.
 #pragma once
 
 #include <algorithm>
@@ -18,20 +18,19 @@ struct Target {
     double rest;
 };
 
-// The i-th target of each sample of a group, as one pack a field; the class as a number. Where a sample has no i-th target
-// all are zero.
+// The i-th target of each sample of a group, as one pack for each field. All are zero for a sample that has no i-th target.
 struct TargetPacks {
     Pack k, weight, ratio, rest;
 };
 
 class TargetLists {
 public:
-    TargetLists(Workspace& work, const Targets& t, std::size_t outputs, std::size_t most)
+    TargetLists(Workspace& work, const Targets& t, std::size_t outputs, std::size_t capacity)
         : t_(t),
           outputs_(outputs),
           longest_(t.labels ? 1 : outputs),
-          counts_(work.take<std::size_t>(pad(most))),
-          fields_(work.take<double>(pad(most) * longest_ * fields)) {}
+          counts_(work.take<std::size_t>(pad(capacity))),
+          fields_(work.take<double>(pad(capacity) * longest_ * fields)) {}
 
     // The sum of the weights of sample `from`.
     double mass(std::size_t from) const {
@@ -40,8 +39,8 @@ public:
         return t_.labels ? 1.0 : sum;
     }
 
-    // Sample `from` of the targets is that of sample n, whose class k has the probability y[k * lanes].
-    void fill(std::size_t n, std::size_t from, const double* y) const {
+    // The targets of sample n are those of the caller's sample `from`; its class k has the probability y[k * lanes].
+    void fill(std::size_t n, std::size_t from, const double* y) {
         counts_[n] = 0;
         const auto add = [&](std::size_t k, double weight) {
             const double sum = y[k * lanes] + log_offset;
@@ -57,15 +56,15 @@ public:
             if (weights[k] != 0.0) add(k, weights[k]);
     }
 
-    // Makes a whole group of those filled, of which samples [begin, end) exist.
-    void complete(std::size_t begin, std::size_t end) const {
+    // Pads a group to a rectangle, when its samples [begin, end) have been filled.
+    void complete(std::size_t begin, std::size_t end) {
         for (std::size_t n = begin; n < begin + lanes; ++n)
-            for (std::size_t i = n < end ? counts_[n] : 0; i < most(begin, end); ++i)
+            for (std::size_t i = n < end ? counts_[n] : 0; i < largest_count(begin, end); ++i)
                 for (std::size_t f = 0; f < fields; ++f) field(n, i)[f * lanes] = 0.0;
     }
 
-    // The most targets that one of them has.
-    std::size_t most(std::size_t begin, std::size_t end) const {
+    // The largest number of targets of one sample.
+    std::size_t largest_count(std::size_t begin, std::size_t end) const {
         return *std::max_element(counts_ + begin, counts_ + end);
     }
 

@@ -1,4 +1,4 @@
-// The only file that knows instruction sets: which ones were compiled, which of them this processor runs, which is used.
+// The only file that knows instruction sets: which were compiled, which this processor can run, which one is used.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ namespace x86_64_v4 { extern const Kernels kernels; }
 #endif
 
 #ifdef SECANT_X86_64
-// Whether this processor, and the system, run x86-64-v3. clang's __builtin_cpu_supports does not know all of its features.
+// Whether the processor and the system support x86-64-v3. clang's __builtin_cpu_supports does not know all its features.
 inline bool has_v3() {
     __builtin_cpu_init();
     unsigned a, b, basic = 0, extended = 0;
@@ -35,7 +35,7 @@ inline bool has_v4() {
 }
 #endif
 
-// Those that this processor can run, the best first.
+// The kernels that this processor can run, the best first.
 inline std::vector<const Kernels*> usable_kernels() {
     std::vector<const Kernels*> usable;
 #ifdef SECANT_X86_64
@@ -46,7 +46,7 @@ inline std::vector<const Kernels*> usable_kernels() {
     return usable;
 }
 
-// The kernels called `name`, the best where it is empty, null where this processor cannot run them.
+// The kernels of that name, or the best if it is empty; null if this processor cannot run them.
 inline const Kernels* find_kernels(const std::string& name) {
     for (const Kernels* candidate : usable_kernels())
         if (name.empty() || name == candidate->isa) return candidate;

@@ -1,5 +1,5 @@
-// The only file that knows OpenMP. With SECANT_STD_THREADS threads are those of the standard library instead: ThreadSanitizer
-// understands them, and takes OpenMP's for races.
+// The only file that knows OpenMP. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
+// ThreadSanitizer, which does not understand OpenMP's barriers.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@
 
 namespace secant {
 
-// How many threads a call uses when it is not told: what OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl allow,
-// asked anew for every call. A call made inside a parallel region stays on its own thread.
+// The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl say at that time. A call
+// from inside a parallel region stays on its own thread.
 inline int max_threads() {
 #ifdef _OPENMP
     return omp_in_parallel() ? 1 : omp_get_max_threads();
@@ -25,15 +25,15 @@ inline int max_threads() {
 #endif
 }
 
-// libgomp's threads do not survive a fork: ended before it, they are started anew on both sides when next needed.
+// libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed.
 inline void end_threads() {
-// An OpenMP 5.0 function, which libgomp has had since GCC 9.
+// A function of OpenMP 5.0; libgomp has it since GCC 9.
 #if defined(_OPENMP) && (_OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__)))
     omp_pause_resource_all(omp_pause_hard);
 #endif
 }
 
-// The specification's date, as OpenMP names its versions; 0 without OpenMP.
+// The date of the specification, which is how OpenMP names its versions; 0 without OpenMP.
 inline int openmp_version() {
 #ifdef _OPENMP
     return _OPENMP;
@@ -45,8 +45,8 @@ inline int openmp_version() {
 #ifdef SECANT_ISA
 namespace SECANT_ISA {
 
-// The threads that run a call together, as one of them sees it. All run the same code. Each task owns its outputs, so who
-// runs it cannot change a bit of them.
+// The threads that run a call together, as one of them sees it. All run the same code. A task alone writes its outputs, so
+// they do not depend on which thread runs it.
 struct Team {
     std::size_t size, rank;
 
@@ -54,7 +54,7 @@ struct Team {
     std::barrier<>* all;
 #endif
 
-    // Nobody goes on before all are here.
+    // A barrier.
     void wait() const {
 #if defined(SECANT_STD_THREADS)
         all->arrive_and_wait();
@@ -65,8 +65,8 @@ struct Team {
 #endif
     }
 
-    // body(task) for this thread's share of the tasks. The same thread gets the same ones each time, and those that lie
-    // together, so that what they write seldom shares a cache line with what another thread writes.
+    // body(task) for this thread's share of the tasks, which is always the same and contiguous: what it writes seldom shares
+    // a cache line with what another thread writes.
     template <class Body>
     void share(std::size_t tasks, const Body& body) const {
         for (std::size_t task = rank * tasks / size; task < (rank + 1) * tasks / size; ++task) body(task);
@@ -79,7 +79,7 @@ struct Team {
     }
 };
 
-// body(team) on each of so many threads.
+// body(team) on each thread.
 template <class Body>
 void parallel(int threads, const Body& body) noexcept {
 #if defined(SECANT_STD_THREADS)
@@ -102,7 +102,7 @@ void parallel(int threads, const Body& body) noexcept {
 #endif
 }
 
-// body(task) for every task, on as many threads as there is use for.
+// body(task) for every task, on no more threads than tasks.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
     const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks > 0 ? tasks : 1) : threads;

@@ -1,10 +1,12 @@
-// Scratch memory, taken piece by piece from one block that the caller allocated. Laid over a null block it only counts,
-// so that the code that takes the pieces is also the code that knows their total.
+// Scratch memory, taken piece by piece from one block that the caller allocated. Over a null block it only counts: the code
+// that takes the pieces also tells how many bytes they need.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <new>
+#include <type_traits>
+
+#include "secant/simd/inline.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -12,11 +14,12 @@ class Workspace {
 public:
     explicit Workspace(void* block) : block_(static_cast<std::byte*>(block)) {}
 
-    // `count` elements at a 64-byte boundary: no two pieces share a cache line.
+    // `count` elements at a cache line of their own.
     template <class T>
     T* take(std::size_t count) {
+        static_assert(alignof(T) <= alignment && std::is_trivially_destructible_v<T>, "nobody destroys what is placed here");
         T* piece = block_ ? reinterpret_cast<T*>(block_ + bytes_) : nullptr;
-        bytes_ += (count * sizeof(T) + 63) / 64 * 64;
+        bytes_ += ceil_of(count * sizeof(T), alignment) * alignment;
         return piece;
     }
 
@@ -24,11 +27,13 @@ public:
     bool counting() const { return block_ == nullptr; }
 
 private:
+    static constexpr std::size_t alignment = 64;
+
     std::byte* block_;
     std::size_t bytes_ = 0;
 };
 
-// Takes one piece of scratch a thread from the workspace. Piece is made from (work, arguments...).
+// A Piece(work, arguments...) for each thread.
 template <class Piece, class... Arguments>
 Piece* one_a_thread(Workspace& work, int threads, const Arguments&... arguments) {
     Piece* pieces = work.take<Piece>(static_cast<std::size_t>(threads));

@@ -1,5 +1,5 @@
-// exp, expm1, log, log1p and sigmoid on packs, without a branch. NaN passes through.
-// tests/contract/test_elementary.py holds the bounds of their errors against 50 digits.
+// exp, expm1, log, log1p and sigmoid on packs, without branches. NaN in, NaN out. Errors: a few ulp; tests/cpp/simd.cpp and
+// tests/contract/test_elementary.py measure them.
 #pragma once
 
 #include <limits>
@@ -44,14 +44,29 @@ inline double lane_sum(Pack a) {
     return sum;
 }
 
-// 0, or NaN where one of x(size,) is not finite: x - x is, and so is a sum of that.
-inline Pack not_finite(const double* x, std::size_t size) {
-    Pack lost{};
-    for (std::size_t i = 0; i < size; i += lanes) {
-        const Pack x_i = load_part(x + i, size - i < lanes ? size - i : lanes);
-        lost += x_i - x_i;
-    }
-    return lost;
+// 0, or NaN where x is not finite. A sum of these is 0 only if all were finite.
+template <class T>
+T zero_or_nan(T x) {
+    return x - x;
+}
+
+inline Pack zero_or_nan(const double* x, std::size_t size) {
+    Pack sum{};
+    for (std::size_t i = 0; i < size; i += lanes) sum += zero_or_nan(load_part(x + i, size - i < lanes ? size - i : lanes));
+    return sum;
+}
+
+// a + b = sum + lost, exactly (Knuth's two-sum).
+template <class T>
+struct TwoSum {
+    T sum, lost;
+};
+
+template <class T>
+TwoSum<T> two_sum(T a, T b) {
+    const T sum = a + b;
+    const T part = sum - a;
+    return {sum, (a - (sum - part)) + (b - part)};
 }
 
 // x + low = k ln2 + r + r_low with |r| <= ln2 / 2.
@@ -67,7 +82,7 @@ inline Reduced reduce(Pack x, Pack low) {
     return {k, r, (high - r) - rest};
 }
 
-// sum over m of coefficients[m] x^m: the even and the odd powers apart, so that they need not wait for each other.
+// sum over m of coefficients[m] x^m. Even and odd powers are summed apart, so that neither waits for the other.
 template <int N>
 Pack polynomial(Pack x, const double (&coefficients)[N]) {
     static_assert(N >= 2);
@@ -78,8 +93,8 @@ Pack polynomial(Pack x, const double (&coefficients)[N]) {
     return fma(odd, x, even);
 }
 
-// exp(r) - 1 - r + low for |r| <= ln2 / 2: r^2 times the polynomial that keeps the largest error smallest (Remez,
-// fitted anew after each coefficient was rounded), below 2^-57.
+// exp(r) - 1 - r + low for |r| <= ln2 / 2: r^2 times a minimax polynomial (Remez, fitted again after each coefficient was
+// rounded). Error below 2^-57.
 inline Pack exp_tail(Pack r, Pack low) {
     constexpr double coefficients[] = {0x1.000000000000cp-1,  0x1.555555555555cp-3,  0x1.555555554fe0bp-5,  0x1.111111110e9efp-7,
                                        0x1.6c16c186053d3p-10, 0x1.a01a01b44afd9p-13, 0x1.a01995c12cadfp-16, 0x1.71ddee619014ep-19,
@@ -87,7 +102,7 @@ inline Pack exp_tail(Pack r, Pack low) {
     return fma(r * r, polynomial(r, coefficients), low);
 }
 
-// x 2^k for an integer k, where 2^k itself may be subnormal or overflow.
+// x 2^k for an integer k. 2^k itself may be subnormal or overflow.
 inline Pack times_power_of_two(Pack x, Pack k) {
 #if defined(__AVX512F__) && SECANT_VECTORS
     return _mm512_scalef_pd(x, k);
@@ -97,8 +112,7 @@ inline Pack times_power_of_two(Pack x, Pack k) {
 #endif
 }
 
-// exp(x + low) for x of at most 710, |low| far below |x|: what a rounded difference lost can be handed in. It may be large,
-// or NaN, where exp(x) is 0.
+// exp(x + low) for x <= 710: `low` is what rounding x lost, far smaller than x. Where exp(x) is 0 it may be anything.
 inline Pack exp_below(Pack x, Pack low = Pack{}) {
     low = select(x > -746.0, low, Pack{});
     const auto [k, r, r_low] = reduce(maximum(broadcast(-746.0), x), low);
@@ -109,7 +123,7 @@ inline Pack exp_below(Pack x, Pack low = Pack{}) {
 
 inline Pack exp(Pack x) { return exp_below(select(x > 710.0, broadcast(710.0), x)); }
 
-// exp(x) - 1, with x held within +-709: beyond, the sigmoid of x is 0 or 1 to 300 digits.
+// exp(x) - 1, with x limited to +-709: beyond, the sigmoid of x is 0 or 1 to 300 digits.
 inline Pack expm1(Pack x) {
     x = select(x < -709.0, broadcast(-709.0), select(x > 709.0, broadcast(709.0), x));
     const auto [k, r, r_low] = reduce(x, Pack{});
@@ -118,7 +132,7 @@ inline Pack expm1(Pack x) {
     return select(k == 0.0, small, fma(scale, small, scale - 1.0));
 }
 
-// log(x) of a normal x > 0, NaN for NaN and infinity; any other x is not asked for. By fdlibm's e_log.c:
+// log(x) for normal x > 0; NaN for NaN and infinity; no other x is allowed. As fdlibm's e_log.c:
 // log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)), s = f / (2 + f).
 inline Pack log(Pack x) {
     const Bits bits = std::bit_cast<Bits>(x);
@@ -134,18 +148,16 @@ inline Pack log(Pack x) {
     const Pack half_square = 0.5 * f * f;
     const Pack rest = fma(s, half_square + (odd + even), k * ln2_low);
     const Pack value = k * ln2_high - ((half_square - rest) - f);
-    return value + (x - x);  // adds 0, or NaN
+    return value + zero_or_nan(x);
 }
 
-// log(1 + x): the rounding of 1 + x is found exactly (two-sum) and its effect, error / (1 + x), added.
+// log(1 + x): what 1 + x rounds off changes it by lost / (1 + x).
 inline Pack log1p(Pack x) {
-    const Pack sum = 1.0 + x;
-    const Pack part = sum - 1.0;
-    const Pack error = (1.0 - (sum - part)) + (x - part);
-    return log(sum) + error / sum;
+    const auto [sum, lost] = two_sum(broadcast(1.0), x);
+    return log(sum) + lost / sum;
 }
 
-// 1 / x for x of 1 to 2; with AVX-512 only to 28 bits, which `sigmoid` mends, but without a division.
+// 1 / x for x from 1 to 2. With AVX-512 it needs no division, but has only 28 bits; `sigmoid` corrects that.
 inline Pack rough_reciprocal(Pack x) {
 #if defined(__AVX512F__) && SECANT_VECTORS
     const Pack rough = _mm512_rcp14_pd(x);
@@ -155,7 +167,7 @@ inline Pack rough_reciprocal(Pack x) {
 #endif
 }
 
-// z = sigmoid(a) and zc = sigmoid(-a) = 1 - z. Both are kept: 1 - z loses everything when the unit saturates.
+// z = sigmoid(a) and zc = sigmoid(-a) = 1 - z. Both are kept: for a saturated unit 1 - z would lose all digits.
 struct Sigmoid {
     Pack z, zc;
 };
@@ -165,7 +177,7 @@ inline Sigmoid sigmoid(Pack a) {
     const Pack sum = 1.0 + e;
     const Pack rough = rough_reciprocal(sum);
     const Pack lost = rough * (e - (sum - 1.0));  // what 1 + e rounded off, relative
-    // With a fused multiply-add the rounding of the quotient is mended too, and a product replaces a second division.
+    // A fused multiply-add also corrects the rounding of the quotient, and a product replaces a second division.
     const Pack large = fused ? fma(rough, fma(-rough, sum, broadcast(1.0)) - lost, rough) : rough - rough * lost;
     const Pack quotient = e / sum;
     const Pack small = fused ? e * large : quotient - quotient * lost;

@@ -1,8 +1,10 @@
-// What the smallest functions need. Functions that several instruction sets share are inlined by force, else the linker might
-// keep the one copy of them that only some processors run.
+// Small functions that all instruction sets share. They are always inlined: else the linker keeps one copy of each, and that
+// may be one that only some processors run.
 #pragma once
 
+#include <bit>
 #include <cstddef>
+#include <cstdint>
 
 #ifdef _MSC_VER
 #define SECANT_INLINE __forceinline
@@ -14,5 +16,15 @@ namespace secant {
 
 // n / d, rounded up.
 SECANT_INLINE constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { return (n + d - 1) / d; }
+
+// The slot of a value in a hash table with 2^bits slots, not all in use: the one that has its number, or a free one. A slot
+// that is not `free` has the number of a value, which is an index into `values`.
+template <class Number>
+SECANT_INLINE std::size_t slot_of(double value, const double* values, const Number* slots, int bits, Number free) {
+    const std::size_t mask = (std::size_t{1} << bits) - 1;
+    std::size_t slot = (std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u) >> (64 - bits);  // Fibonacci hashing
+    while (slots[slot] != free && values[slots[slot]] != value) slot = (slot + 1) & mask;
+    return slot;
+}
 
 }  // namespace secant

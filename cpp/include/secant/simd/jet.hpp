@@ -1,5 +1,5 @@
-// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Its coefficients are doubles, or
-// packs of them. Each function solves the differential equation of what it computes, power by power.
+// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Coefficients are doubles or packs.
+// Each function solves a differential equation for its result, power by power.
 #pragma once
 
 #include "secant/simd/packs.hpp"
@@ -10,6 +10,12 @@ template <int K, class T = Pack>
 struct Jet {
     T c[K + 1];  // sum over m of c[m] s^m; c[0] is not used
 };
+
+template <int K, class T>
+Jet<K, T> operator-(Jet<K, T> a) {
+    for (T& c : a.c) c = -c;
+    return a;
+}
 
 template <int K, class T>
 Jet<K, T> operator*(const Jet<K, T>& a, const Jet<K, T>& b) {

@@ -1,5 +1,5 @@
-// A pack of doubles, one per SIMD lane, on GNU vector types: they stay in registers where arrays under `omp simd` spill.
-// Without GNU vectors a pack is one double, and everything below is still right.
+// A pack of doubles, one per SIMD lane. It is a GNU vector, which stays in registers where an array under `omp simd` would
+// not. Without GNU vectors a pack is one double.
 #pragma once
 
 #include <bit>
@@ -49,7 +49,7 @@ inline double lane(const Pack& p, std::size_t i) { return p[i]; }
 #if defined(__AVX__)
 #define SECANT_HALF_PACKS 1
 using HalfPack __attribute__((vector_size(4 * lanes))) = double;
-using FloatPack __attribute__((vector_size(8 * lanes))) = float;  // of twice as many
+using FloatPack __attribute__((vector_size(8 * lanes))) = float;  // twice as many lanes
 using HalfFloatPack __attribute__((vector_size(4 * lanes))) = float;
 #endif
 #endif
@@ -65,8 +65,8 @@ template <class P>
 using Element = double;
 #endif
 
-// a * b + c, rounded once where the processor can. The compiler is not to fuse by itself (-ffp-contract=off): it may do so
-// in one copy of a function and not in another, and a result would depend on which of them ran.
+// a * b + c, rounded once if the processor can. The compiler must not fuse by itself (-ffp-contract=off): it might do so in
+// one inlined copy of a function and not in another, and results would depend on which one ran.
 #if defined(__FMA__) || defined(__aarch64__)
 constexpr bool fused = true;
 #else
@@ -98,7 +98,7 @@ P fma(P a, P b, P c) {
 }
 #endif
 
-// x - 0 is x for every x, -0.0 and NaN included: the compiler sees a broadcast and no subtraction.
+// x - 0 is x for every x, also -0.0 and NaN: it compiles to a broadcast without subtraction.
 template <class P = Pack>
 P broadcast(Element<P> x) {
     return x - P{};
@@ -123,7 +123,7 @@ P low(Full p) {
     }
 }
 
-// For a pack that is used more than once: GCC would load it anew each time, as an operand, and loads are scarcer.
+// For a pack that is used more than once: GCC would load it again for each use, and loads are the bottleneck.
 template <class P = Pack>
 P load_once(const Element<P>* from) {
     P p = load<P>(from);
@@ -139,6 +139,8 @@ void store(Element<P>* to, P p) {
 }
 
 #ifdef SECANT_HALF_PACKS
+inline HalfFloatPack narrow(Pack p) { return __builtin_convertvector(p, HalfFloatPack); }
+
 // to += sums
 template <class P>
 void add_widened(double* to, P sums) {
@@ -150,7 +152,7 @@ void add_widened(double* to, P sums) {
 }
 #endif
 
-// The first `count` lanes; the others are `rest`. Never touches memory past them.
+// The first `count` lanes from memory, and no more; the others are `rest`.
 template <class P = Pack>
 P load_part(const double* from, std::size_t count, double rest = 0.0) {
     if (count == sizeof(P) / sizeof(double)) return load<P>(from);

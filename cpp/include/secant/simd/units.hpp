@@ -1,4 +1,4 @@
-// A row of units in registers: packs, of which the last may be half a pack.
+// A row of units in registers: P packs, of which the last may be half a pack.
 #pragma once
 
 #include <array>
@@ -30,13 +30,13 @@ public:
         last_ = fma(low<Last>(x), load<Last>(from + (P - 1) * step), last_);
     }
 
-    // The same, where the last pack has only so many of them.
+    // The same, where only `last` units of the last pack exist.
     void add(Full x, const Value* from, std::size_t last) {
         for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(x, load<Full>(from + p * step), packs_[p]);
         last_ = fma(low<Last>(x), load_part<Last>(from + (P - 1) * step, last), last_);
     }
 
-    // The units at `to` += sum over m of x[m] * terms[m], the last first.
+    // The units at `to` += sum over m of x[m] * terms[m], the last term first.
     template <std::size_t M>
     static void add_terms(Value* to, const Full (&x)[M], const std::array<Units, M>& terms) {
         for (std::size_t p = 0; p + 1 < P; ++p, to += step) {
@@ -49,7 +49,7 @@ public:
         store(to, sum);
     }
 
-    // what(pack or half pack of each row..., where it is), for as many rows at once as there are.
+    // what(that pack of each of R rows, its position) for each pack.
     template <std::size_t R, class What>
     static void each(Units (&rows)[R], const What& what) {
         for (std::size_t p = 0; p + 1 < P; ++p) {

@@ -1,8 +1,23 @@
 // The gradient of a mini-batch: the walk over its samples.
 //
-// Samples are taken in blocks. Within one, threads share the panels of hidden units, so that a panel's weights stay in the
-// cache of one core; the output layer they share by groups of samples. Sums have a fixed order, whoever computes them: a
-// result does not depend on the number of threads.
+// Samples are taken in blocks. Threads share the hidden layer of a block by panels of units, so that the weights of a panel stay
+// in the cache of one core, and its output layer by groups of samples. Sums have a fixed order, so a result does not depend on
+// the number of threads. The phases of a block:
+//
+//     phase              shared by            reads                         writes                     barrier after it
+//     gather             samples              inputs, targets               rows, masses               yes
+//     Plan::make         (thread 0)           rows, masses, parameters      plan                       yes
+//     activate_hidden    panels, parts        rows, w1, plan                z1, zc1, a1                yes
+//     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
+//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists   no: ... also reads it
+//     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
+//       Direct::prepare                       rows                            input values
+//     sums_.clear        panels               -                             sums                       yes; only without series
+//     series_.add        panels, parts        z1, zc1, w2, output series    hidden series              if a panel has parts
+//                        panels, parts        rows, z1, hidden series       sums                       if a panel has parts
+//     add_directly       packs of panels      a1, z1, zc1, input values     sums                       yes; and one before it
+//     (end of a block)                                                                                 yes
+//     sums_.finish       panels               sums                          gradient or parameters     yes
 #pragma once
 
 #include "secant/differences/direct.hpp"
@@ -12,117 +27,117 @@ namespace secant::SECANT_ISA {
 
 class GradientEngine {
 public:
-    // With `training` the gradient is not written, but `step` times it is added to a copy of the parameters.
-    GradientEngine(Workspace& work, const GradientCall& call, std::size_t most, bool training)
+    // With `training`, `step` times the gradient is added to a copy of the parameters; else the gradient is written.
+    GradientEngine(Workspace& work, const GradientCall& call, std::size_t capacity, bool training)
         : call_(call),
-          most_(most),
+          capacity_(capacity),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, most, true),
-          targets_(work, call.batch.t, net_.outputs(), most),
-          sums_(work, call, net_, most, training),
-          plan_(work, call, most),
-          series_(work, net_, samples_, targets_, plan_, sums_, most, call.threads, call.h),
-          direct_(work, net_, samples_, targets_, most, call.threads, call.h),
-          masses_(work.take<double>(most)),
-          losses_(work.take<double>(most)),
+          samples_(work, net_, call.batch.x, capacity, true),
+          targets_(work, call.batch.t, net_.outputs(), capacity),
+          sums_(work, call, net_, capacity, training),
+          plan_(work, call, capacity),
+          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, call.h),
+          direct_(work, net_, samples_, targets_, capacity, call.threads, call.h),
+          masses_(work.take<double>(capacity)),
+          losses_(work.take<double>(capacity)),
           stopped_(work.take<bool>(1)),
           finite_(work.take<bool>(1)) {
         if (!work.counting()) *finite_ = true;
     }
 
-    // Before the first run; and after the last one of a training.
-    void pack(const Team& team) const {
+    // Before the first run; after the last one in training.
+    void pack(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.pack(panel, true); });
     }
-    void unpack(const Team& team) const {
+    void unpack(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
 
-    // Whether the samples that were run and the parameters are finite.
+    // Whether the parameters and the samples so far are finite.
     bool finite() const { return *finite_ && net_.finite(); }
 
-    // Whether the gradient is, too.
+    // Whether the gradient is finite, too.
     bool finite_gradient() const { return finite() && sums_.finite(); }
 
-    // Whether it came to the end.
-    bool run(const Team& team, const Batch& batch) const {
+    // False if it was stopped.
+    bool run(const Team& team, const Batch& batch) {
         const double scale = step_ / static_cast<double>(batch.size);
-        for (std::size_t first = 0; first < batch.size; first += most_) {
-            const std::size_t rows = std::min(most_, batch.size - first);
+        for (std::size_t first = 0; first < batch.size; first += capacity_) {
+            const std::size_t count = std::min(capacity_, batch.size - first);
             if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
-            gather(team, batch, first, rows);
+            gather(team, batch, first, count);
             if (*stopped_) return false;
-            for (std::size_t n = 0; n < rows && team.rank == 0; ++n)
+            for (std::size_t n = 0; n < count && team.rank == 0; ++n)
                 if (std::isnan(samples_.rows.largest(n))) *finite_ = false;
             if (team.rank == 0)
-                plan_.make(rows, [&](std::size_t n) { return samples_.rows.largest(n); },
-                           *std::max_element(masses_, masses_ + rows), net_.largest_outgoing());
-            team.wait();  // for the plan
-            activate_hidden(team, rows);
-            activate_output(team, batch, first, rows);
+                plan_.make(count, [&](std::size_t n) { return samples_.rows.largest(n); },
+                           *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
+            team.wait();
+            activate_hidden(team, count);
+            activate_output(team, batch, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
-            series_.add(team, rows, scale, first > 0);
-            if (plan_.has_direct()) add_directly(team, rows, scale);
+            series_.add(team, count, scale, first > 0);
+            if (plan_.has_direct()) add_directly(team, count, scale);
             team.wait();
         }
         sums_.finish(team, scale);
         return true;
     }
 
-    // The loss of the batch that was run last, with the parameters as they are now. `next` will be run next: its rows are
-    // brought to the cache.
-    double loss(const Team& team, const Batch& batch, const Batch* next) const {
+    // The loss of the batch that was run last, with the parameters as they are now. The rows of the `next` batch are brought to
+    // the cache.
+    double loss(const Team& team, const Batch& batch, const Batch* next) {
         double total = 0.0;
-        for (std::size_t first = 0; first < batch.size; first += most_) {
-            const std::size_t rows = std::min(most_, batch.size - first);
-            if (batch.size > most_) gather(team, batch, first, rows);  // else they are still here
-            if (next) team.share(rows, [&](std::size_t n) { samples_.rows.prefetch_row(next->row(first + n)); });
-            activate_hidden(team, rows);
-            share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
-            share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+        for (std::size_t first = 0; first < batch.size; first += capacity_) {
+            const std::size_t count = std::min(capacity_, batch.size - first);
+            if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
+            if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
+            activate_hidden(team, count);
+            share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+            share_groups(team, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
                 log_sums(samples_.y(n), call_.batch.t, net_.outputs(),
-                         [&](std::size_t l) { return batch.row(first + n + l); }, end - n, losses_ + n);
+                         [&](std::size_t l) { return batch.sample(first + n + l); }, end - n, losses_ + n);
             });
             team.wait();
-            for (std::size_t n = 0; n < rows; ++n) total -= losses_[n];
+            for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
         }
         return total / static_cast<double>(batch.size);
     }
 
 private:
-    void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t rows) const {
-        team.share_and_wait(rows, [&](std::size_t n) {
-            samples_.rows.gather(n, batch.row(first + n));
-            masses_[n] = targets_.mass(batch.row(first + n));
+    void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
+        team.share_and_wait(count, [&](std::size_t n) {
+            samples_.rows.gather(n, batch.sample(first + n));
+            masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
 
-    void activate_hidden(const Team& team, std::size_t rows) const {
+    void activate_hidden(const Team& team, std::size_t count) {
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            samples_.activate_hidden(panel, panels.begin(part, rows), panels.begin(part + 1, rows), plan_.has_direct());
+            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), plan_.has_direct());
         });
         team.wait();
     }
 
-    // body(n, end) for each group of samples [n, end) that is output together. What is written in one of these loops is read
-    // in the next: read at once, it would still be on its way to the cache.
+    // body(n, end) for each group of samples [n, end). What one of these loops writes the next one reads: reading it at once
+    // would have to wait for the write.
     template <class Body>
-    void share_groups(const Team& team, std::size_t rows, const Body& body) const {
-        team.share(pad(rows) / lanes, [&](std::size_t g) { body(g * lanes, std::min(rows, (g + 1) * lanes)); });
+    void share_groups(const Team& team, std::size_t count, const Body& body) const {
+        team.share(pad(count) / lanes, [&](std::size_t g) { body(g * lanes, std::min(count, (g + 1) * lanes)); });
     }
 
-    // The output layer, and what the methods prepare there.
-    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t rows) const {
-        share_groups(team, rows, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
-        share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+    // The output layer, and what the methods prepare for a block.
+    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
+        share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+        share_groups(team, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, plan_.has_direct());
-            for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.row(first + i), samples_.y(i));
+            for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
-        share_groups(team, rows, [&](std::size_t n, std::size_t end) {
+        share_groups(team, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
             for (std::size_t i = n; i < end && plan_.has_direct(); ++i)
                 if (plan_.directly()[i]) direct_.prepare(i, team.rank);
@@ -130,21 +145,21 @@ private:
         team.wait();
     }
 
-    void add_directly(const Team& team, std::size_t rows, double scale) const {
-        team.wait();
+    void add_directly(const Team& team, std::size_t count, double scale) {
+        team.wait();  // series_.add writes the same sums, shared in another way
         const std::size_t packs = net_.panels.packs_in(0);
         team.share(net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
-            for (std::size_t n = 0; n < rows && p < net_.panels.packs_in(panel); ++n)
+            for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n)
                 if (plan_.directly()[n])
                     direct_.add_pack(panel, p, n, team.rank, sums_.incoming(panel), scale, sums_.outgoing(panel));
         });
-        for (std::size_t n = 0; n < rows && team.rank == 0; ++n)
+        for (std::size_t n = 0; n < count && team.rank == 0; ++n)
             if (plan_.directly()[n]) direct_.add_output_biases(n, sums_.output_biases());
     }
 
     const GradientCall& call_;
-    std::size_t most_;
+    std::size_t capacity_;
     double step_;
     Parameters net_;
     Samples samples_;
@@ -157,13 +172,13 @@ private:
     bool *stopped_, *finite_;
 };
 
-inline std::size_t block_rows(const GradientCall& call) {
-    return block_rows(call.net, call.batch.size, call.method == GradientCall::Method::direct ? call.net.outputs() : 1);
+inline std::size_t block_capacity(const GradientCall& call) {
+    return block_capacity(call.net, call.batch.size, call.method == GradientCall::Method::direct ? call.net.outputs() : 1);
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
     Workspace work(memory);
-    const GradientEngine engine(work, call, block_rows(call), false);
+    GradientEngine engine(work, call, block_capacity(call), false);
     if (!work.counting())
         parallel(call.threads, [&](const Team& team) {
             engine.pack(team);

@@ -10,14 +10,14 @@ namespace secant::SECANT_ISA {
 inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
     const GradientCall& gradient = call.gradient;
     Workspace work(memory);
-    const GradientEngine engine(work, gradient, block_rows(gradient), true);
+    GradientEngine engine(work, gradient, block_capacity(gradient), true);
     if (work.counting()) return work.bytes();
     parallel(gradient.threads, [&](const Team& team) {
         engine.pack(team);
         Batch batch = gradient.batch, next = gradient.batch;
         for (std::size_t i = 0; i < call.iterations; ++i) {
-            batch.rows = call.indices + i * batch.size;
-            next.rows = batch.rows + batch.size;
+            batch.indices = call.indices + i * batch.size;
+            next.indices = batch.indices + batch.size;
             if (!engine.run(team, batch)) break;
             const double loss = engine.loss(team, batch, i + 1 < call.iterations ? &next : nullptr);
             if (team.rank == 0) {

@@ -1,0 +1,124 @@
+// The loss change for shifts of any size, by the full functions. Softmax does not change when all its numerators have a common
+// factor, so growths are relative to one that is large enough for 1 + S not to cancel.
+#pragma once
+
+#include "secant/differences/response.hpp"
+
+namespace secant::SECANT_ISA {
+
+class Exact {
+public:
+    class Unit {
+    public:
+        Unit(const Exact& method, Tile<const double> w2) : method_(method), w2_(w2) {}
+
+        Sides loss_change(Sides f) const {
+            return method_.loss_change([&](std::size_t k) { return load(w2_.row(k)) * f; });
+        }
+
+    private:
+        const Exact& method_;
+        Tile<const double> w2_;
+    };
+
+    Exact(const OutputState& out, const double*) : out_(out), top_(out.most_probable()) {}
+
+    // Relative to the most probable class: 1 + S >= 1 / O.
+    template <class Shift>
+    Sides loss_change(const Shift& shift) const {
+        const Sides top = exponent(top_, shift(top_));
+        const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
+        Sides mean{}, farthest{};
+        for (std::size_t k = 0; k < out_.outputs; ++k) {
+            const Sides q = relative(k);
+            mean = mean + broadcast(out_.y(k)) * expm1(q);
+            farthest = larger(farthest, q);
+        }
+        const Sides change = loss_change(1.0 + mean, [&](std::size_t k) {
+            const Sides q = relative(k);
+            return Growth{exp(q), expm1(q) - mean};
+        });
+        return or_anew(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
+    }
+
+    // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
+    // e_k - S = (1 - y_k) (e^q - 1).
+    Sides loss_change(std::size_t k, Sides u) const {
+        double others = 0.0;  // 1 - y_k would cancel
+        for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0.0 : out_.y(l);
+        const Sides q = exponent(k, u), down = not_above_0(q), up = not_above_0(-q);
+        const Sides own = exp(down), other = exp(up);
+        const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
+        const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
+        const Sides change = loss_change(rest * other + y * own, [&](std::size_t l) {
+            return l == k ? Growth{own, rest * rise} : Growth{other, -y * rise};
+        });
+        return or_anew(change, larger(Sides{}, q), [&](std::size_t l) { return l == k ? q : Sides{}; });
+    }
+
+private:
+    // Of a numerator: its factor, and that factor less 1 + S.
+    struct Growth {
+        Sides factor, excess;
+    };
+
+    // z2'_k - z2_k
+    Sides exponent(std::size_t k, Sides u) const {
+        if (!out_.sigmoid_output) return u;
+        const Unshifted unit{broadcast(out_.a2(k)), broadcast(out_.z2(k)), broadcast(out_.zc2(k))};
+        return {sigmoid_change(unit, u.plus), sigmoid_change(unit, u.minus)};
+    }
+
+    static Sides not_above_0(Sides q) { return {select(q.plus < 0.0, q.plus, Pack{}), select(q.minus < 0.0, q.minus, Pack{})}; }
+    static Sides larger(Sides a, Sides b) { return {maximum(absolute(b.plus), a.plus), maximum(absolute(b.minus), a.minus)}; }
+
+    // Given 1 + S.
+    template <class GrowthOf>
+    Sides loss_change(Sides sum, const GrowthOf& growth_of) const {
+        const Sides scale = reciprocal(sum);
+        Sides change{};
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target t = out_.target(i);
+            const double y = out_.y(t.k);
+            const Growth growth = growth_of(t.k);
+            const Sides w = broadcast(t.ratio) * (growth.excess * scale);
+            // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
+            const Sides near = log1p(w);
+            const Sides far = log_ratio(y, broadcast(y) * (growth.factor * scale));
+            change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
+                                                          select(w.minus < -0.5, far.minus, near.minus)};
+        }
+        return change;
+    }
+
+    // `change` if exponents are so small that growths are finite and no probability that has underflowed comes back; else the
+    // softmax is computed again.
+    template <class ExponentOf>
+    Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
+        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > exponent_limit)) return change;
+        const auto logit = [&](std::size_t k) {
+            return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
+        };
+        Sides top = logit(0), sum{}, anew{};
+        for (std::size_t k = 1; k < out_.outputs; ++k)
+            top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
+        for (std::size_t k = 0; k < out_.outputs; ++k) sum = sum + exp(logit(k) - top);
+        const Sides scale = reciprocal(sum);
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target t = out_.target(i);
+            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), exp(logit(t.k) - top) * scale);
+        }
+        return {select(farthest.plus > exponent_limit, anew.plus, change.plus),
+                select(farthest.minus > exponent_limit, anew.minus, change.minus)};
+    }
+
+    // log((shifted + 1e-7) / (y + 1e-7))
+    static Sides log_ratio(double y, Sides shifted) {
+        return log(broadcast(1.0 / (y + log_offset)) * (log_offset + shifted));
+    }
+
+    const OutputState& out_;
+    std::size_t top_;
+};
+
+}  // namespace secant::SECANT_ISA

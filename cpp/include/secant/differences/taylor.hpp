@@ -1,0 +1,87 @@
+// The loss change for small shifts: D terms of the series of growths and log1p, relative error <= |2u|^D / (D + 1).
+//
+// The series of a growth depends on the sample and the output only: it is expanded once, and evaluated for every weight. For a
+// hidden unit S is a polynomial in the change f of its output, with the coefficients sum over k of y_k g_k,m w_k^m.
+#pragma once
+
+#include <algorithm>
+
+#include "secant/differences/response.hpp"
+#include "secant/simd/jet.hpp"
+
+namespace secant::SECANT_ISA {
+
+template <int D>
+class Taylor {
+public:
+    class Unit {
+    public:
+        Unit(const Taylor& method, Tile<const double> w2) : method_(method), w2_(w2) {
+            for (std::size_t k = 0; k < method.out_.outputs; ++k) {
+                const Pack w = load(w2.row(k));
+                Pack power = method.out_.y(k) * w;
+                for (int m = 0; m < D; ++m, power *= w)
+                    mean_[m] = fma(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m)]), power, mean_[m]);
+            }
+        }
+
+        Sides loss_change(Sides f) const {
+            return method_.loss_change(polynomial(mean_, f), [&](std::size_t k) {
+                return method_.growth(k, load(w2_.row(k)) * f);
+            });
+        }
+
+    private:
+        const Taylor& method_;
+        Tile<const double> w2_;
+        Pack mean_[D] = {};
+    };
+
+    static void expand(const OutputState& out, double* coefficients) {
+        for (std::size_t k = 0; k < out.outputs; ++k) {
+            const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
+                                                   : expm1_series<D, double>();
+            std::copy_n(growth.c + 1, D, coefficients + k * D);
+        }
+    }
+
+    Taylor(const OutputState& out, const double* coefficients) : out_(out), coefficients_(coefficients) {}
+
+    Sides loss_change(std::size_t k, Sides u) const {
+        const Sides own = growth(k, u);
+        return loss_change(broadcast(out_.y(k)) * own, [&](std::size_t l) { return l == k ? own : Sides{}; });
+    }
+
+private:
+    Sides growth(std::size_t k, Sides u) const { return polynomial(coefficients_ + k * D, u); }
+
+    // c[0] x + c[1] x^2 + ... + c[D - 1] x^D; coefficients are doubles or packs.
+    static Sides polynomial(const auto* c, Sides x) {
+        Sides sum = both(c[D - 1]);
+        for (int m = D - 2; m >= 0; --m) sum = fma(sum, x, both(c[m]));
+        return sum * x;
+    }
+
+    template <class Growth>
+    Sides loss_change(Sides mean, const Growth& growth_of) const {
+        const Sides scale = reciprocal(1.0 + mean);
+        Sides change{};
+        for (std::size_t i = 0; i < out_.target_count; ++i) {
+            const Target t = out_.target(i);
+            const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
+            change = fma(both(-t.weight), short_log1p(w), change);
+        }
+        return change;
+    }
+
+    static Sides short_log1p(Sides w) {
+        double c[D];
+        for (int m = 1; m <= D; ++m) c[m - 1] = (m % 2 == 0 ? -1.0 : 1.0) / m;
+        return polynomial(c, w);
+    }
+
+    const OutputState& out_;
+    const double* coefficients_;
+};
+
+}  // namespace secant::SECANT_ISA
