@@ -69,8 +69,7 @@ def add_part(
 def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
     hidden, x, w2 = layers.a1.shape[1], layers.x[n], powers[1]
-    sides = 2 * hidden
-    mean_terms = np.empty((len(growth), sides))
+    sides, mean_terms = 2 * hidden, np.empty((len(growth), 2 * hidden))
     moments(powers, layers.y[n], growth, mean_terms)
     lit = np.empty(len(x), np.intp)
     lit = lit[: find_nonzeros(x, lit)]
