@@ -1,5 +1,5 @@
-// NumPy arrays as views. The public Python layer has validated everything; what is checked again here is only what would
-// otherwise read or write memory that is not ours.
+// NumPy arrays as views. The public Python layer has validated everything; only what could read or write memory that is not
+// ours is checked again.
 #pragma once
 
 #include <algorithm>
@@ -47,11 +47,11 @@ inline Inputs inputs(const py::object& object) {
     return view(Inputs::Type::uint8);
 }
 
-// Of indices or labels. A negative one is larger than any other when it is read without its sign.
+// The largest index or label. A negative one, read as unsigned, is larger than all others.
 inline std::uint64_t largest(const std::int64_t* values, std::size_t size) {
-    std::uint64_t most = 0;
-    for (std::size_t i = 0; i < size; ++i) most = std::max(most, static_cast<std::uint64_t>(values[i]));
-    return most;
+    std::uint64_t largest = 0;
+    for (std::size_t i = 0; i < size; ++i) largest = std::max(largest, static_cast<std::uint64_t>(values[i]));
+    return largest;
 }
 
 // t(N,) of int64 are labels, t(N,O) of float64 are weights.
@@ -79,8 +79,8 @@ inline Network network(const Array<double>& w1, const Array<double>& b1, const A
     return net;
 }
 
-// A block that starts at a cache line. A thread keeps it for its next call, unless it is large: pages that the system hands
-// out anew can cost as much as the work that is done in them.
+// A block of memory that starts at a cache line. A thread keeps it for its next call, unless it is large: fresh pages from the
+// system can cost as much as the work that is done in them.
 class Memory {
 public:
     explicit Memory(std::size_t bytes) : own_(std::exchange(kept, Block{})) {
@@ -88,7 +88,7 @@ public:
         own_.start.reset();
         own_ = {Start(::operator new(bytes, alignment)), bytes};
     }
-    ~Memory() {  // the handler of a signal may have made calls of its own, and kept theirs
+    ~Memory() {  // a signal handler may have called, and kept its block
         if (own_.bytes <= most_kept && own_.bytes > kept.bytes) kept = std::move(own_);
     }
     Memory(const Memory&) = delete;

@@ -17,26 +17,26 @@ namespace {
 
 const Kernels* kernels = nullptr;  // set once, when the module is imported
 
-// In a training with fewer an iteration is over before a second thread has noticed. Above, it is tried which is faster.
+// In training, an iteration with fewer multiplications stays on one thread: it ends before a second one has started.
 constexpr std::size_t enough_for_threads_in_training = 500'000;
 
-// Multiplications that an element is worth, in time.
+// The cost of an element, in multiplications.
 constexpr std::size_t cost_of_reading = 6, cost_of_a_function = 40;
 
 using Clock = std::chrono::steady_clock;
 
-// When the call that this thread is in looks for signals again.
+// When the current call of this thread looks for signals again.
 thread_local Clock::time_point next_look;
 constexpr std::chrono::milliseconds between_looks{10};
 
-// Elsewhere Python runs no handlers of signals.
+// Python runs signal handlers on the main thread only.
 bool on_main_thread() {
     const auto threading = py::module_::import("threading");
     const py::object main = threading.attr("main_thread")().attr("ident");
     return main.equal(threading.attr("get_ident")());
 }
 
-// Runs run(block) without the GIL, in as much memory as run(nullptr) asks for.
+// run(block) without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
 void run_in_memory(const Run& run) {
     const Memory memory(run(nullptr));
@@ -45,7 +45,7 @@ void run_in_memory(const Run& run) {
     run(memory.get());
 }
 
-// Whether the handler of a signal has raised. Takes the GIL only now and then: another thread may hold it for milliseconds.
+// Whether a signal handler has raised. Looks only now and then: another thread may hold the GIL for milliseconds.
 bool interrupted() {
     if (Clock::now() < next_look) return false;
     const py::gil_scoped_acquire locked;
@@ -111,11 +111,12 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
 }
 
 GradientCall::Method method_named(const std::string& name) {
-    if (name == "derivative") return GradientCall::Method::derivative;
-    if (name == "series") return GradientCall::Method::series;
-    if (name == "direct") return GradientCall::Method::direct;
+    using enum GradientCall::Method;
+    if (name == "derivative") return derivative;
+    if (name == "series") return series;
+    if (name == "direct") return direct;
     require(name == "auto", "method must be derivative, series, direct or auto");
-    return GradientCall::Method::automatic;
+    return automatic;
 }
 
 Batch samples(const Network& net, const py::object& x, const py::array& t) {
@@ -124,7 +125,7 @@ Batch samples(const Network& net, const py::object& x, const py::array& t) {
     return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
 }
 
-// x in the form that training prefers, if it has one. values(256,): what pixels stand for, instead of themselves.
+// x as IndexedInputs, if it can be. values(256,): what the pixels of uint8 stand for.
 std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optional<Array<double>>& values) {
     const Inputs from = inputs(x);
     require(!values || (values->ndim() == 1 && length(*values, 0) == 256 && from.type == Inputs::Type::uint8),
@@ -139,7 +140,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
     }
 }
 
-// How many multiplications a sample is worth, in time: its forward pass and its series, or its direct evaluation.
+// The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 std::size_t cost(const GradientCall& call) {
     const Network& net = call.net;
     return net.hidden() * (net.inputs() + net.outputs()) *
@@ -166,8 +167,8 @@ py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array
     return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
 }
 
-// Updates the parameters once for each row of indices(iterations,batch), and appends the losses of the iterations that were
-// completed, also where it is interrupted.
+// Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
+// when it is interrupted.
 void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
            const py::object& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
            double h, double rate, int threads, py::list losses) {
@@ -210,21 +211,12 @@ py::dict build_info() {
 
 // Those of interface/constants.hpp, by their names in secant/backends/bound.py.
 py::dict constants() {
-    py::dict values;
-    values["LOG_OFFSET"] = log_offset;
-    values["FEW_TERMS"] = few_terms;
-    values["MOST_TERMS"] = most_terms;
-    values["FEW_TERMS_LIMIT"] = few_terms_limit;
-    values["MOST_TERMS_LIMIT"] = most_terms_limit;
-    values["SMALL_SHIFT_LIMIT"] = small_shift_limit;
-    values["EXPONENT_LIMIT"] = exponent_limit;
-    values["TRUNCATION_LIMIT"] = truncation_limit;
-    values["ROUNDING_SHARE"] = rounding_share;
-    values["DISCS"] = discs;
-    values["LARGEST_RADIUS"] = largest_radius;
-    values["RADIUS_RATIO"] = radius_ratio;
-    values["LOG_BOUND_LIMIT"] = log_bound_limit;
-    return values;
+    using namespace py::literals;
+    return py::dict("LOG_OFFSET"_a = log_offset, "FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
+                    "FEW_TERMS_LIMIT"_a = few_terms_limit, "MOST_TERMS_LIMIT"_a = most_terms_limit,
+                    "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = exponent_limit,
+                    "TRUNCATION_LIMIT"_a = truncation_limit, "ROUNDING_SHARE"_a = rounding_share, "DISCS"_a = discs,
+                    "LARGEST_RADIUS"_a = largest_radius, "RADIUS_RATIO"_a = radius_ratio, "LOG_BOUND_LIMIT"_a = log_bound_limit);
 }
 
 void choose_kernels() {

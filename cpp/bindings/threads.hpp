@@ -15,8 +15,8 @@
 
 namespace secant::bindings {
 
-// The GIL is released while one of these lives. An interpreter that is ending does not give it back, but ends the thread by
-// unwinding its stack, whose objects need the GIL: such a thread sleeps until the process is gone, as in Python 3.14.
+// Releases the GIL while it lives. When the interpreter is ending, it does not return the GIL but unwinds the thread's stack,
+// whose objects need the GIL. Such a thread sleeps until the process ends, as in Python 3.14.
 class Unlocked {
 public:
     Unlocked() : state_(PyEval_SaveThread()) {}
@@ -34,27 +34,27 @@ private:
     PyThreadState* state_;
 };
 
-// No call gets more than this, and than there are cores.
+// The upper limit for any call: 64, or the number of cores if there are more.
 inline int most_threads() {
-    static const int most = std::max(64, static_cast<int>(std::thread::hardware_concurrency()));  // that reads files
+    static const int most = std::max(64, static_cast<int>(std::thread::hardware_concurrency()));  // reads files
     return most;
 }
 
-// How many threads can be created, one of them being there already; at most `threads`.
+// How many threads can run at once, this one included; at most `threads`.
 inline int creatable(int threads) {
     std::latch end(1);
     std::vector<std::thread> created;
     try {
         created.reserve(static_cast<std::size_t>(threads) - 1);
         while (created.size() + 1 < static_cast<std::size_t>(threads)) created.emplace_back([&] { end.wait(); });
-    } catch (const std::system_error&) {  // it stays at those
+    } catch (const std::system_error&) {  // no more can be created
     }
     end.count_down();
     for (std::thread& thread : created) thread.join();
     return static_cast<int>(created.size()) + 1;
 }
 
-// Rises where the threads that OpenMP keeps were ended.
+// Rises when the threads that OpenMP keeps are ended.
 inline std::atomic<unsigned> generation{0};
 
 inline void end_kept_threads() {
@@ -62,8 +62,8 @@ inline void end_kept_threads() {
     ++generation;
 }
 
-// `threads`, or as many as can be had. libgomp ends the process where it cannot create a thread, so whether it can is tried
-// first, unless it has kept as many since this thread's last call.
+// `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first,
+// unless libgomp still has as many from this thread's last call.
 inline int available_threads(int threads) {
     thread_local struct {
         unsigned generation;
@@ -76,11 +76,11 @@ inline int available_threads(int threads) {
     return threads;
 }
 
-// About as many multiplications take a millisecond. Less work stays on one thread: a second one that has to wait for a core
-// costs more than it can save.
+// About as many multiplications take a millisecond. Less work stays on one thread: a second one, if it has to wait for a core,
+// costs more than it saves.
 constexpr std::size_t enough_for_threads = 30'000'000;
 
-// `asked` is 0 where the choice is ours.
+// `asked` is 0 if the caller did not choose.
 inline int choose_threads(int asked, std::size_t multiplications, std::size_t enough = enough_for_threads) {
     if (asked == 0) asked = multiplications < enough ? 1 : max_threads();
     return available_threads(asked);
