@@ -10,10 +10,10 @@ from functools import cached_property
 
 import mpmath
 import numpy as np
-from networks import Case
 
 import bounds
 import oracles
+from networks import Case
 
 SIGNS = (1, -1)
 

@@ -1,13 +1,13 @@
 """Random networks of any size of number: no component of a gradient is further from mpmath than the contract says."""
 
 import numpy as np
-from networks import KNOWN, Case, draw
 from outcome import Outcome
 from rounding import Rounding
 
 import bounds
 import oracles
 import secant
+from networks import KNOWN, Case, draw
 from secant.backends import BACKENDS
 
 PROMISE = "Central differences are within the contract's bound of the exact ones (mpmath, 60 digits); none is NaN."

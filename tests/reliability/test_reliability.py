@@ -5,12 +5,12 @@ import sys
 
 import pytest
 from launching import measured
-from networks import KNOWN
 from outcome import Outcome
 from rows import ROWS, part
 from sweep import check
 
 import oracles
+from networks import KNOWN
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="signals, forks and limits as Linux has them"),
