@@ -8,11 +8,10 @@
 from secant import _startup  # noqa: F401 - before all that takes time
 
 # isort: split
-from importlib.metadata import version as _version
-
 from secant.backends import set_backend, use_backend
 from secant.backends.base import GradientInfo
 from secant.backends.configuration import show_config
+from secant.datasets.idx import load_idx
 from secant.datasets.mnist import load_mnist
 from secant.differentiation.descent import gradient_descent
 from secant.differentiation.gradient import (
@@ -48,8 +47,6 @@ from secant.training.history import History
 from secant.training.loop import train
 from secant.training.sampling import epoch_batches, sample_with_replacement
 
-__version__ = _version("secant")
-
 __all__ = [
     "DTypeError",
     "DataError",
@@ -68,6 +65,7 @@ __all__ = [
     "cross_entropy_error_onehot",
     "epoch_batches",
     "gradient_descent",
+    "load_idx",
     "load_mnist",
     "mean_squared_error",
     "numerical_diff",
@@ -85,3 +83,11 @@ __all__ = [
     "train",
     "use_backend",
 ]
+
+
+def __getattr__(name: str) -> str:
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # takes half as long to import as NumPy
+
+    return version("secant")

@@ -1,6 +1,6 @@
 """``python -m secant`` is the command ``secant``."""
 
-from secant.cli.app import main
+from secant.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,3 @@
-import gzip
 import inspect
 import json
 import os
@@ -6,6 +5,7 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 import secant
 from secant.backends import get_backend
-from secant.cli.app import app, main
+from secant.cli import main
+from secant.cli.app import app
 from secant.cli.train import train as train_command
 from secant.errors import DownloadError
 from secant.networks.two_layer import TwoLayerNet
@@ -194,7 +195,10 @@ def test_a_bad_choice_lists_the_good_ones():
         (("--hidden", 99999999999999999999), f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"),
         (("--batch", 2**62), f"batch_size must be small enough for memory, got {2**62}"),
         (("--iters", 99999999999999999999), f"iters_num must be at most {sys.maxsize}, got 99999999999999999999"),
-        (("--data", "subste"), "--data must be auto, full, subset or a folder that exists, got 'subste'"),
+        (
+            ("--data", "subste"),
+            r"--data must be auto, full, subset, a folder of four IDX files or an \.npz file, got 'subste'\.",
+        ),
     ],
 )
 def test_errors_are_one_line(arguments, message):
@@ -225,16 +229,46 @@ def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
     assert_error(run_train("--data", "auto"), "A file is damaged.")
 
 
-@pytest.mark.parametrize("before", [None, "elsewhere"])
-def test_a_folder_is_where_the_files_are_looked_for(tmp_path, monkeypatch, before):
-    monkeypatch.delenv("SECANT_DATA_HOME", raising=False)
-    if before:
-        monkeypatch.setenv("SECANT_DATA_HOME", before)
-    with gzip.open(tmp_path / "train-labels-idx1-ubyte.gz", "wb") as file:
-        file.write(b"something else")
-    result = run_train("--data", tmp_path)
-    assert_error(result, re.escape(str(tmp_path / "train-labels-idx1-ubyte.gz")) + " holds something else")
-    assert os.environ.get("SECANT_DATA_HOME") == before
+@pytest.fixture
+def data(tmp_path):
+    """The same images of 3 x 2 pixels, of 5 classes, as four IDX files and as an .npz file."""
+    x, t = np.random.RandomState(0).randint(256, size=(20, 3, 2), dtype=np.uint8), np.arange(20, dtype=np.uint8) % 5
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for part in "train", "t10k":
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, *x.shape) + x.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 20) + t.tobytes())
+    np.savez(folder / "pixels.npz", x_train=x, t_train=t, x_test=x, t_test=np.eye(5)[t])
+    floats = x / np.float32(255)
+    np.savez(folder / "floats.npz", x_train=floats, t_train=t, x_test=floats, t_test=t)
+    return folder
+
+
+def test_the_sizes_of_the_network_come_from_the_data(data, tmp_path):
+    losses = []
+    for name in "", "pixels.npz", "floats.npz":
+        result = run_train("--data", data / name, "--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
+        assert result.exit_code == 0, result.output
+        assert {name: param.shape for name, param in TwoLayerNet.load(tmp_path / "net.npz").params.items()} == {
+            "W1": (6, 4), "b1": (4,), "W2": (4, 5), "b2": (5,)
+        }  # fmt: skip
+        losses.append(History.load(tmp_path / "h.json").train_loss_list)
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_nothing_is_downloaded_into_a_folder(data, monkeypatch):
+    monkeypatch.setenv("SECANT_DATA_HOME", "elsewhere")
+    monkeypatch.setattr("secant.load_mnist", lambda **_: pytest.fail("MNIST was asked for"))
+    (data / "t10k-labels-idx1-ubyte").unlink()
+    assert_error(run_train("--data", data), re.escape(str(data / "t10k-labels-idx1-ubyte")) + " is missing")
+    assert os.environ["SECANT_DATA_HOME"] == "elsewhere"
+
+
+def test_bad_data_are_one_line(data):
+    (data / "train-images-idx3-ubyte.gz").write_bytes(b"<html>")
+    (data / "bad.npz").write_bytes(b"<html>")
+    for name, file in ("", "train-images-idx3-ubyte.gz"), ("bad.npz", "bad.npz"):
+        assert_error(run_train("--data", data / name), re.escape(str(data / file)) + " is not an")
 
 
 def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
@@ -297,7 +331,7 @@ def script(tmp_path):
     """What the command is started by, as pip writes it."""
     path = tmp_path / "bin" / "secant"
     path.parent.mkdir()
-    path.write_text("from secant.cli.app import main\nmain()\n")
+    path.write_text("from secant.cli import main\nmain()\n")
     return path
 
 
@@ -478,8 +512,13 @@ def test_the_entry_point_is_main():
     assert script.load() is main
 
 
-def test_nothing_heavy_is_imported_at_start():
-    heavy = ("matplotlib", "pooch", "requests", "rich.progress")
-    program = f"import sys, secant.cli; print([name for name in {heavy} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert result.stdout == "[]\n"
+def test_nothing_heavy_is_imported_at_start(run_python):
+    heavy = ("matplotlib", "pooch", "requests", "tqdm")
+    program = f"import sys, secant.cli.app; print([name for name in {heavy} if name in sys.modules])"
+    assert run_python(program).stdout == "[]\n"
+
+
+def test_without_typer_it_is_one_line(run_python):
+    done = run_python("import sys; sys.modules['typer'] = None; from secant.cli import main; main()")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: The command line needs typer: pip install 'secant[cli]'.\n"

@@ -59,10 +59,9 @@ def labels() -> bytes:
     return gzip.compress(struct.pack(">2I", 0x801, 60) + bytes(range(10)) * 6, mtime=0)
 
 
-def load_idx(path: Path, parse: Callable) -> None:
+def load_idx(path: Path, rank: int) -> None:
     origin = idx.Origin(path.name)
-    raw = idx.read(path, origin)
-    array = parse(idx.inflate(raw, origin), origin)
+    array = idx.parse(idx.read(str(path), origin), rank, origin)
     if array.dtype != np.uint8 or not len(array):
         raise AssertionError(f"{array.dtype}, {array.shape}")
 
@@ -70,8 +69,8 @@ def load_idx(path: Path, parse: Callable) -> None:
 FORMATS = {  # how a good file is made, and read
     "network": (a_network, load_network),
     "history": (a_history, load_history),
-    "images": (images, lambda path: load_idx(path, idx.parse_images)),
-    "labels": (labels, lambda path: load_idx(path, idx.parse_labels)),
+    "images": (images, lambda path: load_idx(path, 3)),
+    "labels": (labels, lambda path: load_idx(path, 1)),
 }
 
 

@@ -1,1 +1,14 @@
 """The command ``secant``: one file a command."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, and exit."""
+    try:
+        from secant.cli import app
+    except ModuleNotFoundError as error:
+        if error.name != "typer":
+            raise
+        sys.exit("error: The command line needs typer: pip install 'secant[cli]'.")
+    app.main()

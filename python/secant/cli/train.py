@@ -7,8 +7,8 @@ if one of the files fails, or standard output.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast, get_args
 
@@ -23,7 +23,8 @@ from secant._startup import INTERRUPTED
 from secant.backends import BACKENDS, get_backend
 from secant.backends.base import Method, OutputActivation
 from secant.cli.console import note, say
-from secant.datasets.idx import CLASSES, SIDE
+from secant.datasets.idx import load_idx
+from secant.datasets.npz import Arrays, classes, load_npz
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, DownloadError, SecantError
 from secant.networks.two_layer import TwoLayerNet
@@ -32,8 +33,6 @@ from secant.training.loop import GradientKind
 from secant.training.loop import train as train_network
 from secant.training.plots import figure_format
 from secant.training.sampling import Sampling
-
-_Data = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]  # x_train, t_train, x_test, t_test
 
 
 class _Outputs(NamedTuple):
@@ -58,7 +57,7 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one."
 _DATA = (
     "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
-    "FOLDER: where the four files of MNIST are; a missing one is downloaded there."
+    "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test."
 )
 
 
@@ -75,7 +74,7 @@ def train(
     output_activation: Annotated[
         str, _choice(get_args(OutputActivation), "What comes before the softmax.")
     ] = "sigmoid",
-    data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER", help=_DATA)] = "auto",
+    data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER|FILE.npz", help=_DATA)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what the backend would use.")] = None,
     plot: Annotated[
@@ -86,7 +85,7 @@ def train(
     ] = None,
     save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the network here, as .npz.")] = None,
 ) -> None:
-    """Train the chapter's network on MNIST with numerical gradients.
+    """Train the chapter's network with numerical gradients, on MNIST or another data set.
 
     Ctrl-C ends a run early: what was trained until then is kept.
     """
@@ -96,10 +95,13 @@ def train(
     outputs = _checked(_Outputs(save, history, plot))
     rng = np.random.RandomState(seed)
     activation = cast(OutputActivation, output_activation)
-    net = TwoLayerNet(SIDE * SIDE, hidden, CLASSES, output_activation=activation, rng=rng, backend=backend)
+    arrays = _load(data)
+    x_train, t_train, _, t_test = arrays
+    sizes = x_train.shape[1], hidden, classes(t_train, t_test)
+    net = TwoLayerNet(*sizes, output_activation=activation, rng=rng, backend=backend)
     _train(
         net,
-        _load(data),
+        arrays,
         outputs,
         {"seed": seed, "hidden_size": hidden, "output_activation": activation, "data": data},
         iters_num=iters,
@@ -114,11 +116,11 @@ def train(
     )
 
 
-def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
+def _train(net: TwoLayerNet, data: Arrays, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
     try:
-        train_network(net, *data, **hyperparameters, history=record, normalize=True)
+        train_network(net, *data, **hyperparameters, history=record, normalize=_is_pixels(data[0]))
     except KeyboardInterrupt:
         if not record.train_loss_list:
             raise
@@ -133,12 +135,16 @@ def _train(net: TwoLayerNet, data: _Data, outputs: _Outputs, settings: dict[str,
         raise typer.Exit(INTERRUPTED)
 
 
-def _summarise(net: TwoLayerNet, data: _Data, iterations: int, seconds: float) -> None:
+def _summarise(net: TwoLayerNet, data: Arrays, iterations: int, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
     say(f"iterations: {iterations}")
     say(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
-    say(f"train accuracy: {net.accuracy(NormalizedPixels(x_train), t_train):.4f}")
-    say(f"test accuracy: {net.accuracy(NormalizedPixels(x_test), t_test):.4f}")
+    for name, x, t in ("train", x_train, t_train), ("test", x_test, t_test):
+        say(f"{name} accuracy: {net.accuracy(NormalizedPixels(x) if _is_pixels(x) else x, t):.4f}")
+
+
+def _is_pixels(x: NDArray[Any]) -> bool:
+    return bool(x.dtype == np.uint8)
 
 
 def _checked(outputs: _Outputs) -> _Outputs:
@@ -177,13 +183,12 @@ def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
         raise KeyboardInterrupt
 
 
-def _load(name: str) -> _Data:
+def _load(name: str) -> Arrays:
     """Load the data that ``--data`` names."""
     if name == "subset":
         return _mnist(subset=True)
     if name not in ("auto", "full"):
-        with _data_home(name):
-            return _mnist()
+        return _own(name)
     try:
         return _mnist()
     except DownloadError:
@@ -196,23 +201,18 @@ def _load(name: str) -> _Data:
     return _mnist(subset=True)
 
 
-def _mnist(subset: bool = False) -> _Data:
+def _mnist(subset: bool = False) -> Arrays:
     train_set, test_set = secant.load_mnist(
         normalize=False, subset=subset, progress=sys.stderr is not None and sys.stderr.isatty()
     )
     return *train_set, *test_set
 
 
-@contextmanager
-def _data_home(name: str) -> Iterator[None]:
-    """Let `load_mnist` look in another folder."""
-    if not Path(name).is_dir():
-        raise DataError(f"--data must be auto, full, subset or a folder that exists, got {name!r}.")
-    before = os.environ.get("SECANT_DATA_HOME")
-    os.environ["SECANT_DATA_HOME"] = name
-    try:
-        yield
-    finally:
-        os.environ.pop("SECANT_DATA_HOME")
-        if before is not None:
-            os.environ["SECANT_DATA_HOME"] = before
+def _own(path: str) -> Arrays:
+    """Load what is not vouched for."""
+    if os.path.isdir(path):
+        train_set, test_set = load_idx(path, normalize=False)
+        return *train_set, *test_set
+    if path.endswith(".npz"):
+        return load_npz(path)
+    raise DataError(f"--data must be auto, full, subset, a folder of four IDX files or an .npz file, got {path!r}.")

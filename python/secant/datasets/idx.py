@@ -1,34 +1,37 @@
-"""IDX files, the format MNIST comes in, read from bytes that nobody vouches for.
+"""IDX files, the format of MNIST, Fashion-MNIST and KMNIST, read from bytes that nobody vouches for.
 
 A file is a magic number (two zero bytes, the element type, the number of dimensions), the length along each
-dimension as a big-endian 32-bit number, and the elements; all of it gzipped. Only what MNIST uses is read:
-unsigned bytes, as images of 28 x 28 or as labels from 0 to 9. Whatever a file claims, at most `MAX_BYTES` of
-it are read or decompressed.
+dimension as a big-endian 32-bit number, and the elements; often all of it gzipped. Only unsigned bytes are read: images
+of any size, or labels from 0 to 255. The header is read first: whatever follows it, no more is decompressed than it
+announces, and that is at most `MAX_BYTES`.
 """
 
-import hashlib
 import math
+import os
 import struct
 import zlib
-from dataclasses import dataclass
-from importlib.resources.abc import Traversable
-from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.files import path_text
+from secant.datasets.pixels import normalized
 from secant.errors import DataError
 
-SIDE = 28
-CLASSES = 10
-MAX_SAMPLES = 70_000  # all of MNIST in one file
-MAX_BYTES = 16 + MAX_SAMPLES * SIDE * SIDE
+MAX_BYTES = 2**31
+"""The largest file, also once decompressed."""
 
-_UNSIGNED_BYTES = 0x08
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+"""The four files of a data set; each may end in .gz."""
+
+Bytes = NDArray[np.uint8]
+Split = tuple[NDArray[Any], NDArray[Any]]
+
+_GZIP = b"\x1f\x8b"
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where bytes come from, and what to do if they are bad: the two ends of every message of this module."""
 
     name: str
@@ -39,152 +42,163 @@ class Origin:
         return DataError(f"{self.name} {reason}. {self.remedy}")
 
 
-def read(path: Path | Traversable, origin: Origin) -> bytes | None:
-    """Read a file, or the first `MAX_BYTES` of it.
+def load_idx(
+    folder: str | os.PathLike[str], *, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False
+) -> tuple[Split, Split]:
+    """Load a data set in MNIST's format, such as Fashion-MNIST or KMNIST, as ``(x_train, t_train), (x_test, t_test)``.
 
     Parameters
     ----------
-    path : Path or Traversable
-        The file.
-    origin : Origin
-        Named in the error.
+    folder : str or path-like
+        Where the four files are: ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte``, ``t10k-images-idx3-ubyte``
+        and ``t10k-labels-idx1-ubyte``, each with or without ``.gz``.
+    normalize : bool
+        Divide the pixels by 255, to float32. Otherwise they are uint8.
+    flatten : bool
+        Make an image of height H and width W a row of H * W pixels. Otherwise its shape is (1, H, W).
+    one_hot_label : bool
+        Make a label a row of float64. Otherwise it is one uint8. There are as many classes as the largest label, of
+        both sets, plus 1.
 
     Returns
     -------
-    bytes or None
-        None if there is no such file.
+    (x_train, t_train), (x_test, t_test) : ndarrays, shapes (N, H * W), (N,), (M, H * W) and (M,)
+        New arrays, with the shapes that ``flatten`` and ``one_hot_label`` make of these.
 
     Raises
     ------
     DataError
-        The file exists and cannot be read.
+        A file is missing, damaged, larger than 2 GiB, or does not fit the others.
+    """
+    found = [
+        _found(os.path.join(path_text(folder), name), rank) for name, rank in zip(NAMES, (3, 1, 3, 1), strict=True)
+    ]
+    (x_train, t_train, x_test, t_test), origins = zip(*found, strict=True)
+    for x, t, origin in (x_train, t_train, origins[1]), (x_test, t_test, origins[3]):
+        if len(t) != len(x):
+            raise origin.error(f"holds {len(t)} labels for {len(x)} images")
+    if x_test.shape[1:] != x_train.shape[1:]:
+        sizes = ["{} x {}".format(*x.shape[1:]) for x in (x_test, x_train)]
+        raise origins[2].error(f"holds images of {sizes[0]} pixels, expected {sizes[1]} as in the training set")
+    return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
+
+
+def shaped(
+    arrays: tuple[Bytes, Bytes, Bytes, Bytes], normalize: bool, flatten: bool, one_hot_label: bool
+) -> tuple[Split, Split]:
+    """Return what the four files hold, in the order of `NAMES`, in the form that the options ask for."""
+    x_train, t_train, x_test, t_test = arrays
+    classes = int(max(t_train.max(), t_test.max())) + 1
+
+    def split(x: Bytes, t: Bytes) -> Split:
+        x = x.reshape(len(x), -1) if flatten else x[:, np.newaxis]
+        return normalized(x) if normalize else x, np.eye(classes)[t] if one_hot_label else t
+
+    return split(x_train, t_train), split(x_test, t_test)
+
+
+def read(path: str, origin: Origin) -> bytes | None:
+    """Read a file; return None if there is none.
+
+    Raises
+    ------
+    DataError
+        The file exists and cannot be read, or is larger than `MAX_BYTES`.
     """
     try:
-        with path.open("rb") as stream:
-            return stream.read(MAX_BYTES)
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
+                raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
+            return stream.read(size)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise origin.error(f"cannot be read ({error.strerror or error})") from error
+    except DataError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise origin.error(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def inflate(raw: bytes, origin: Origin, sha256: str | None = None) -> bytes:
-    """Decompress exactly one gzip member of at most `MAX_BYTES`.
+def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> Bytes:
+    """Read the array that an IDX file holds.
 
     Parameters
     ----------
     raw : bytes
-        The whole .gz file.
+        The whole file; it may be gzipped, as exactly one member.
+    rank : int
+        The number of dimensions: 3 for images (N, H, W), 1 for labels (N,).
     origin : Origin
         Named in the error.
     sha256 : str, optional
-        The checksum that the contents must have, in hexadecimal.
+        The checksum that the decompressed file must have, in hexadecimal.
 
     Returns
     -------
-    bytes
-        The contents. Their CRC was checked in any case.
+    ndarray of uint8
+        A new array.
 
     Raises
     ------
     DataError
-        ``raw`` is no gzip file, or is damaged, truncated or followed by more bytes, or its contents are too
-        large or have another checksum.
+        The file is damaged, truncated or followed by more bytes; its header is none of a file of that rank, or
+        announces no sample or more than `MAX_BYTES`; or it has another checksum.
     """
-    content = _decompress(raw, origin)
-    if sha256 is not None and (actual := hashlib.sha256(content).hexdigest()) != sha256:
-        raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")
-    return content
+    header = struct.Struct(f">4s{rank}I")
+    shape = _shape(_content(raw, header.size, origin), header, origin)
+    expected = header.size + math.prod(shape)
+    content = _content(raw, expected + 1, origin)
+    if len(content) != expected:
+        fault = "is truncated" if len(content) < expected else "has trailing bytes"
+        raise origin.error(f"{fault}: {len(content)} bytes where its header announces {expected}")
+    if sha256 is not None:
+        _check(content, sha256, origin)
+    return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape).copy()
 
 
-def parse_images(content: bytes, origin: Origin) -> NDArray[np.uint8]:
-    """Read images from the contents of an IDX file.
-
-    Parameters
-    ----------
-    content : bytes
-        The decompressed file.
-    origin : Origin
-        Named in the error.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N, 28, 28)
-        A new array, one image per row of the first axis.
-
-    Raises
-    ------
-    DataError
-        The magic number, a dimension or the length is not that of a file of 1 to `MAX_SAMPLES` images.
-    """
-    return _parse(content, (SIDE, SIDE), origin)
+def _found(path: str, rank: int) -> tuple[Bytes, Origin]:
+    """Read the array in a file whose name may end in .gz."""
+    for name in f"{path}.gz", path:
+        origin = Origin(name)
+        raw = read(name, origin)
+        if raw is not None:
+            return parse(raw, rank, origin), origin
+    raise DataError(f"{path} is missing, with .gz and without. A folder needs the four files {', '.join(NAMES)}.")
 
 
-def parse_labels(content: bytes, origin: Origin) -> NDArray[np.uint8]:
-    """Read labels from the contents of an IDX file.
-
-    Parameters
-    ----------
-    content : bytes
-        The decompressed file.
-    origin : Origin
-        Named in the error.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N,)
-        A new array of numbers from 0 to 9.
-
-    Raises
-    ------
-    DataError
-        The magic number, the count or the length is not that of a file of 1 to `MAX_SAMPLES` labels, or a
-        label is above 9.
-    """
-    labels = _parse(content, (), origin)
-    if labels.max() >= CLASSES:
-        raise origin.error(f"holds the label {labels.max()}, expected 0 to {CLASSES - 1}")
-    return labels
+def _shape(content: bytes, header: struct.Struct, origin: Origin) -> tuple[int, ...]:
+    """Return the shape that the header announces."""
+    rank = header.size // 4 - 1
+    magic = bytes((0, 0, 8, rank))
+    if content[:4] != magic[: len(content)] or not content:
+        kind = "images" if rank == 3 else "labels"
+        raise origin.error(f"is not an IDX file of {kind}: it begins with {content!r}, expected {magic!r} or gzip")
+    if len(content) < header.size:
+        raise origin.error(f"is truncated: {len(content)} bytes are no header of {header.size}")
+    shape: tuple[int, ...] = header.unpack(content)[1:]
+    if not 1 <= math.prod(shape) <= MAX_BYTES - header.size:
+        raise origin.error(f"announces the shape {shape}, expected 1 to {MAX_BYTES - header.size} elements")
+    return shape
 
 
-def _decompress(raw: bytes, origin: Origin) -> bytes:
-    if raw[:2] != b"\x1f\x8b":
-        raise origin.error(f"is not a gzip file: it begins with {raw[:16]!r}")
+def _content(raw: bytes, most: int, origin: Origin) -> bytes:
+    """Return the first ``most`` bytes, decompressed. If there are fewer, the gzip member ended as it should."""
+    if raw[:2] != _GZIP:
+        return raw[:most]
     stream = zlib.decompressobj(wbits=31)
     try:
-        content = stream.decompress(raw, MAX_BYTES + 1)
+        content = stream.decompress(raw, most)
     except zlib.error as error:
         raise origin.error(f"is damaged ({error})") from error
-    if len(content) > MAX_BYTES:
-        raise origin.error(f"holds more than {MAX_BYTES} bytes once decompressed, too many for MNIST")
-    if not stream.eof:
+    if len(content) < most and not stream.eof:
         raise origin.error("is truncated: its gzip stream does not end")
     if stream.unused_data:
         raise origin.error("goes on after the end of its gzip stream")
     return content
 
 
-def _parse(content: bytes, sample: tuple[int, ...], origin: Origin) -> NDArray[np.uint8]:
-    """Return the elements as an array (N, *sample), once the header and the length agree with that."""
-    shape, start = _header(content, 1 + len(sample), origin)
-    if shape[1:] != sample:
-        raise origin.error(f"announces the shape {shape}, expected (N, {', '.join(map(str, sample))})")
-    if not 1 <= shape[0] <= MAX_SAMPLES:
-        raise origin.error(f"announces {shape[0]} samples, expected 1 to {MAX_SAMPLES}")
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        fault = "is truncated" if len(content) < expected else "has trailing bytes"
-        raise origin.error(f"{fault}: {len(content)} bytes where its header announces {expected}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+def _check(content: bytes, sha256: str, origin: Origin) -> None:
+    import hashlib  # takes a while to import
 
-
-def _header(content: bytes, rank: int, origin: Origin) -> tuple[tuple[int, ...], int]:
-    """Return the shape that the header announces, and where the header ends."""
-    layout = struct.Struct(f">{1 + rank}I")
-    if len(content) < layout.size:
-        raise origin.error(f"is truncated: {len(content)} bytes are no header of {layout.size}")
-    magic, *shape = layout.unpack_from(content)
-    expected = _UNSIGNED_BYTES << 8 | rank
-    if magic != expected:
-        raise origin.error(f"has the magic number 0x{magic:08x}, expected 0x{expected:08x}")
-    return tuple(shape), layout.size
+    if (actual := hashlib.sha256(content).hexdigest()) != sha256:
+        raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")

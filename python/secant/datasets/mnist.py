@@ -2,28 +2,19 @@
 
 Design: a file is trusted for its contents, whose SHA-256 is known, and not for the place it comes from. A
 download stays in memory until it is verified, and gets its name in one step: whatever interrupts it leaves
-nothing behind. pooch, and rich for the progress bar, are imported when used.
+nothing behind. What takes long to import, such as pooch, is imported when used.
 """
 
-import hashlib
 import io
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import resources
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from secant._common.files import write_atomically
-from secant.datasets.idx import CLASSES, MAX_BYTES, Origin, inflate, parse_images, parse_labels, read
-from secant.datasets.pixels import normalized
-from secant.errors import DataError, DownloadError
+from secant._common.files import path_text, write_atomically
+from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, read, shaped
+from secant.errors import DataError, DownloadError, MissingExtraError
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -32,13 +23,14 @@ MIRRORS = (
 
 _PROBE_SECONDS = 8.0  # for a sign of life, all mirrors together
 _STALL_SECONDS = 20.0  # a download may take long, but not stand still that long
+_MAX_DOWNLOAD = 10_000_000  # the largest of the four has 9,912,422 bytes
 
 
 class _File(NamedTuple):
     """One of the four files, and three SHA-256: of the mirrors' .gz, its contents, the subset's contents."""
 
     name: str
-    parse: Callable[[bytes, Origin], NDArray[np.uint8]]
+    rank: int
     gz: str
     full: str
     subset: str
@@ -46,28 +38,28 @@ class _File(NamedTuple):
 
 _TRAIN_LABELS = _File(
     "train-labels-idx1-ubyte.gz",
-    parse_labels,
+    1,
     gz="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     full="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     subset="651e38e2ac0632f5113ec18f1df4977117f953197819034009971a6675a0df78",
 )
 _TEST_LABELS = _File(
     "t10k-labels-idx1-ubyte.gz",
-    parse_labels,
+    1,
     gz="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     full="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     subset="7b098e5f6a3065807cebeabf36fb1724a8aff19f2673ac08b4923e0e8c715bce",
 )
 _TRAIN_IMAGES = _File(
     "train-images-idx3-ubyte.gz",
-    parse_images,
+    3,
     gz="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     full="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     subset="2889698e6bc3614913e76901316712919d1998fc2b44512451bfe65bc1e668b1",
 )
 _TEST_IMAGES = _File(
     "t10k-images-idx3-ubyte.gz",
-    parse_images,
+    3,
     gz="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     full="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     subset="3f6bd66dee48df299584c67669bceee490faa25f931496bd7473b42106d7daed",
@@ -75,8 +67,7 @@ _TEST_IMAGES = _File(
 # Labels first: a folder that cannot be written shows after 29 kB of download, not after 10 MB.
 _FILES = (_TRAIN_LABELS, _TEST_LABELS, _TRAIN_IMAGES, _TEST_IMAGES)
 
-_Split = tuple[NDArray[Any], NDArray[Any]]
-_Arrays = dict[str, NDArray[np.uint8]]
+_Arrays = dict[str, Bytes]
 
 
 def load_mnist(
@@ -85,8 +76,9 @@ def load_mnist(
     one_hot_label: bool = False,
     *,
     subset: bool = False,
+    data_home: str | os.PathLike[str] | None = None,
     progress: bool = False,
-) -> tuple[_Split, _Split]:
+) -> tuple[Split, Split]:
     """Load MNIST as ``(x_train, t_train), (x_test, t_test)``.
 
     Parameters
@@ -99,6 +91,9 @@ def load_mnist(
         Make a label a row of ten float64. Otherwise it is one uint8.
     subset : bool
         Use the first 10,000 training and 2,000 test samples. They come with Secant and need no network.
+    data_home : str or path-like, optional
+        The folder of the four files; by default the one that the environment variable ``SECANT_DATA_HOME`` names, else
+        the platform's cache folder.
     progress : bool
         Draw a progress bar on standard error while downloading.
 
@@ -113,40 +108,36 @@ def load_mnist(
         A file is not there and could not be downloaded.
     DataError
         A file is damaged and could not be replaced, or cannot be read or written.
+    MissingExtraError
+        The extra ``mnist``, which downloads and knows the cache folder, is needed and not installed.
 
     Notes
     -----
-    The files live in the folder that the environment variable ``SECANT_DATA_HOME`` names, else in the
-    platform's cache folder. What is missing there is downloaded. A damaged file is replaced in the cache
-    folder; in ``SECANT_DATA_HOME`` it is the user's, hence an error.
+    What is missing in the folder is downloaded. A damaged file is replaced in the cache folder; in ``data_home`` and
+    ``SECANT_DATA_HOME`` it is the user's, hence an error.
     """
-    arrays = _bundled() if subset else _complete(progress)
-
-    def split(images: _File, labels: _File) -> _Split:
-        x, t = arrays[images.name], arrays[labels.name]
-        x = x.reshape(len(x), -1) if flatten else x[:, np.newaxis]
-        return normalized(x) if normalize else x, np.eye(CLASSES)[t] if one_hot_label else t
-
-    return split(_TRAIN_IMAGES, _TRAIN_LABELS), split(_TEST_IMAGES, _TEST_LABELS)
+    home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
+    arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
+    x_train, t_train, x_test, t_test = (arrays[f"{name}.gz"] for name in NAMES)
+    return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
 
 
 def _bundled() -> _Arrays:
     """Read the subset that comes with the package."""
+    folder = os.path.join(os.path.dirname(__file__), "files")
     arrays: _Arrays = {}
     for file in _FILES:
-        path = resources.files("secant.datasets").joinpath("files", file.name)
-        origin = Origin(str(path), "Install Secant again.")
-        raw = read(path, origin)
+        origin = Origin(os.path.join(folder, file.name), "Install Secant again.")
+        raw = read(origin.name, origin)
         if raw is None:
             raise origin.error("is missing")
-        arrays[file.name] = file.parse(inflate(raw, origin, file.subset), origin)
+        arrays[file.name] = parse(raw, file.rank, origin, file.subset)
     return arrays
 
 
-def _complete(progress: bool) -> _Arrays:
+def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing or, in the cache, damaged."""
-    home = os.environ.get("SECANT_DATA_HOME")
-    folder = Path(os.path.expanduser(home)) if home else _cache_folder()
+    folder = home or _cache_folder()
     remedy = "Put the original file in its place, or move it away, and" if home else "Delete it and"
     arrays, damage = _stored(folder, f"{remedy} load again.")
     if home and damage:
@@ -160,47 +151,60 @@ def _complete(progress: bool) -> _Arrays:
         raise
 
 
-def _cache_folder() -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("secant"))
+def _cache_folder() -> str:
+    return str(_pooch().os_cache("secant"))
 
 
-def _stored(folder: Path, remedy: str) -> tuple[_Arrays, list[DataError]]:
+def _pooch(progress: bool = False) -> Any:
+    try:
+        import pooch
+
+        if progress:
+            import tqdm  # noqa: F401 - pooch needs it
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "The download of MNIST needs pooch and tqdm: pip install 'secant[mnist]', set SECANT_DATA_HOME to a folder "
+            "with the four files, or call load_mnist(subset=True)."
+        ) from error
+    return pooch
+
+
+def _stored(folder: str, remedy: str) -> tuple[_Arrays, list[DataError]]:
     """Read the files that are in ``folder``: return the good ones, and what is wrong with the others."""
     arrays: _Arrays = {}
     damage = []
     for file in _FILES:
-        origin = Origin(str(folder / file.name), remedy)
+        origin = Origin(os.path.join(folder, file.name), remedy)
         try:
-            raw = read(folder / file.name, origin)
+            raw = read(origin.name, origin)
             if raw is not None:
-                arrays[file.name] = file.parse(inflate(raw, origin, file.full), origin)
+                arrays[file.name] = parse(raw, file.rank, origin, file.full)
         except DataError as error:
             damage.append(error)
     return arrays, damage
 
 
-def _store(path: Path, raw: bytes) -> None:
+def _store(path: str, raw: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         write_atomically(path, raw)
     except OSError as error:
         remedy = "Set SECANT_DATA_HOME to a folder that can be written."
-        raise Origin(str(path), remedy).error(f"cannot be written ({error.strerror or error})") from error
+        raise Origin(path, remedy).error(f"cannot be written ({error.strerror or error})") from error
 
 
-def _download(wanted: list[_File], folder: Path, progress: bool) -> _Arrays:
+def _download(wanted: list[_File], folder: str, progress: bool) -> _Arrays:
     """Download files into ``folder``; what one mirror does not give is asked of the next."""
     arrays: _Arrays = {}
     failures = []
+    _pooch(progress)
     for mirror, problem in _probe(wanted[0].name):
         try:
             if problem:
                 raise DownloadError(f"{mirror} {problem}.")
             while wanted:
                 raw, arrays[wanted[0].name] = _fetch(mirror, wanted[0], progress)
-                _store(folder / wanted[0].name, raw)
+                _store(os.path.join(folder, wanted[0].name), raw)
                 wanted = wanted[1:]
             return arrays
         except DownloadError as error:
@@ -235,13 +239,14 @@ def _probe(name: str) -> Iterator[tuple[str, str]]:
         yield mirror, problems[mirror]
 
 
-def _fetch(mirror: str, file: _File, progress: bool) -> tuple[bytes, NDArray[np.uint8]]:
+def _fetch(mirror: str, file: _File, progress: bool) -> tuple[bytes, Bytes]:
     """Download one file into memory, and verify it: as it is, decompressed, and parsed."""
+    import hashlib
+
     origin = Origin(mirror + file.name, "The mirror is at fault.")
     buffer = _Buffer()
     try:
-        with _bar(file.name, progress) as bar:
-            _http(progressbar=bar, timeout=_STALL_SECONDS)(origin.name, buffer, None)
+        _http(progressbar=progress, timeout=_STALL_SECONDS)(origin.name, buffer, None)
     except (OSError, ValueError) as error:  # whatever requests raises is one of these
         raise DownloadError(f"{origin.name} was not received ({_cause(error)}).") from error
     raw = buffer.getvalue()
@@ -249,15 +254,13 @@ def _fetch(mirror: str, file: _File, progress: bool) -> tuple[bytes, NDArray[np.
     try:
         if actual != file.gz:
             raise origin.error(f"has the SHA-256 {actual}, expected {file.gz}")
-        return raw, file.parse(inflate(raw, origin, file.full), origin)
+        return raw, parse(raw, file.rank, origin, file.full)
     except DataError as error:
         raise DownloadError(str(error)) from error
 
 
 def _http(**options: Any) -> Any:
-    import pooch
-
-    return pooch.HTTPDownloader(chunk_size=1 << 16, **options)
+    return _pooch().HTTPDownloader(chunk_size=1 << 16, **options)
 
 
 def _cause(error: BaseException) -> str:
@@ -271,22 +274,6 @@ class _Buffer(io.BytesIO):
     """Memory for a download, which has its limit."""
 
     def write(self, chunk: Any, /) -> int:
-        if self.tell() + len(chunk) > MAX_BYTES:
-            raise OSError(f"more than {MAX_BYTES} bytes")
+        if self.tell() + len(chunk) > _MAX_DOWNLOAD:
+            raise OSError(f"more than {_MAX_DOWNLOAD} bytes")
         return super().write(chunk)
-
-
-@contextmanager
-def _bar(name: str, wanted: bool) -> Iterator[SimpleNamespace | None]:
-    """Show a progress bar, if one is wanted, and yield what pooch drives it with."""
-    if not wanted:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as display:
-        task = display.add_task(name, total=None)
-        bar = SimpleNamespace(total=0, reset=lambda: display.reset(task), close=lambda: None)
-        bar.update = lambda size: display.update(task, advance=size, total=bar.total)
-        yield bar

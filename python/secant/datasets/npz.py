@@ -1,0 +1,86 @@
+"""A data set of one's own: an .npz file of four plain arrays, never a pickle."""
+
+import warnings
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secant._common.files import readable
+from secant.errors import DataError
+
+NAMES = ("x_train", "t_train", "x_test", "t_test")
+MAX_BYTES = 2**32
+"""What a file may unpack to."""
+
+Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+
+def load_npz(path: str) -> Arrays:
+    """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test, believing nothing about the file.
+
+    Samples of any shape become rows. Both x are uint8, float32 or float64; t are labels from 0 on, or weights.
+
+    Raises
+    ------
+    DataError
+        The file cannot be read, or does not hold four such arrays that fit each other.
+    """
+    try:
+        with readable(path) as file:
+            return _checked(*_unpacked(file))
+    except DataError:
+        raise
+    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
+        reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} is not an .npz file of {', '.join(NAMES)}: {reason}.") from error
+
+
+def _unpacked(file: BinaryIO) -> list[NDArray[Any]]:
+    import zipfile  # takes a while to import
+
+    with zipfile.ZipFile(file) as archive:
+        if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_BYTES:
+            raise ValueError(f"it unpacks to {size} bytes, expected at most {MAX_BYTES}")
+        if missing := {f"{name}.npy" for name in NAMES} - set(archive.namelist()):
+            raise ValueError(f"it lacks {min(missing)}")
+    file.seek(0)
+    with warnings.catch_warnings(action="error", category=UserWarning), np.load(file, allow_pickle=False) as arrays:
+        return [np.asarray(arrays[name]) for name in NAMES]
+
+
+def _checked(x_train: NDArray[Any], t_train: NDArray[Any], x_test: NDArray[Any], t_test: NDArray[Any]) -> Arrays:
+    x_train, x_test = _samples("x_train", x_train), _samples("x_test", x_test)
+    if x_train.shape[1] != x_test.shape[1] or x_train.dtype != x_test.dtype:
+        found = [f"{x.shape[1]} of {x.dtype}" for x in (x_test, x_train)]
+        raise ValueError(f"x_test has rows of {found[0]}, expected {found[1]} as in x_train")
+    _check_targets("t_train", t_train, len(x_train))
+    _check_targets("t_test", t_test, len(x_test))
+    for name, t in ("t_train", t_train), ("t_test", t_test):
+        if t.ndim == 2 and t.shape[1] != (wanted := classes(t_train, t_test)):
+            raise ValueError(f"{name} has {t.shape[1]} columns for {wanted} classes")
+    return x_train, t_train, x_test, t_test
+
+
+def classes(t_train: NDArray[Any], t_test: NDArray[Any]) -> int:
+    """Return the number of classes: of columns, or the largest label plus 1."""
+    return max(t.shape[1] if t.ndim == 2 else int(t.max()) + 1 for t in (t_train, t_test))
+
+
+def _samples(name: str, x: NDArray[Any]) -> NDArray[Any]:
+    if x.dtype not in (np.uint8, np.float32, np.float64):
+        raise ValueError(f"{name} holds {x.dtype}, expected uint8, float32 or float64")
+    if x.ndim < 2 or x.size == 0:
+        raise ValueError(f"{name} has the shape {x.shape}, expected (N, ...), nothing of it 0")
+    if x.dtype != np.uint8 and not np.isfinite(x).all():
+        raise ValueError(f"{name} holds NaN or infinity")
+    return x.reshape(len(x), -1)
+
+
+def _check_targets(name: str, t: NDArray[Any], samples: int) -> None:
+    if t.ndim not in (1, 2) or len(t) != samples or t.size == 0:
+        raise ValueError(f"{name} has the shape {t.shape}, expected ({samples},) or ({samples}, number of classes)")
+    if t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf"):
+        raise ValueError(f"{name} holds {t.dtype}, expected {'whole numbers' if t.ndim == 1 else 'real numbers'}")
+    if not (np.isfinite(t).all() and t.min() >= 0):
+        raise ValueError(f"{name} holds NaN, infinity or a negative number, expected labels or weights from 0 on")

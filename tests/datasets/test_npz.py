@@ -1,0 +1,111 @@
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secant.datasets import npz
+from secant.errors import DataError
+
+PIXELS = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
+GOOD = {"x_train": PIXELS, "t_train": np.array([1, 0, 2, 1]), "x_test": PIXELS[:2], "t_test": np.array([4, 1])}
+
+
+def write(path, **arrays):
+    np.savez_compressed(path, **(GOOD | arrays))
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_samples_become_rows_of_the_type_that_they_have(tmp_path, dtype):
+    path = write(tmp_path / "d.npz", x_train=PIXELS.astype(dtype), x_test=PIXELS[:2].astype(dtype))
+    x_train, t_train, x_test, t_test = npz.load_npz(path)
+    assert (x_train.shape, x_test.shape, x_train.dtype, x_test.dtype) == ((4, 6), (2, 6), dtype, dtype)
+    np.testing.assert_array_equal(x_train, PIXELS.reshape(4, 6))
+    assert npz.classes(t_train, t_test) == 5
+
+
+def test_labels_may_be_one_hot(tmp_path):
+    one_hot = {name: np.eye(7)[GOOD[name]] for name in ("t_train", "t_test")}
+    for targets in ({"t_train": one_hot["t_train"]}, {"t_test": one_hot["t_test"]}, one_hot):
+        _, t_train, _, t_test = npz.load_npz(write(tmp_path / "d.npz", **targets))
+        assert npz.classes(t_train, t_test) == 7
+
+
+BAD = {
+    "no numbers": ({"x_train": np.array([["a"]])}, "x_train holds <U1, expected uint8, float32 or float64"),
+    "whole numbers": ({"x_train": PIXELS.astype(int)}, "x_train holds int64, expected"),
+    "no samples": ({"x_test": PIXELS[:0]}, r"x_test has the shape (0, 3, 2)"),
+    "one dimension": ({"x_train": PIXELS.ravel()}, r"x_train has the shape (24,)"),
+    "NaN": ({"x_train": np.full((4, 6), np.nan)}, "x_train holds NaN or infinity"),
+    "other rows": ({"x_test": PIXELS[:2, :2]}, "x_test has rows of 4 of uint8, expected 6 of uint8 as in x_train"),
+    "other type": ({"x_test": PIXELS[:2] / 255}, "x_test has rows of 6 of float64, expected 6 of uint8"),
+    "fewer labels": ({"t_train": np.array([1])}, "t_train has the shape (1,), expected (4,) or (4, number of classes)"),
+    "label of float": ({"t_train": np.ones(4)}, "t_train holds float64, expected whole numbers"),
+    "negative label": ({"t_test": np.array([-1, 1])}, "t_test holds NaN, infinity or a negative number"),
+    "NaN in a target": ({"t_test": np.full((2, 5), np.nan)}, "t_test holds NaN, infinity or a negative number"),
+    "label beyond": ({"t_train": np.eye(3)[[1, 0, 2, 1]]}, "t_train has 3 columns for 5 classes"),
+    "pickle": ({"t_train": np.array([object()] * 4)}, "allow_pickle=False"),
+}
+
+
+@pytest.mark.parametrize(("arrays", "message"), BAD.values(), ids=BAD)
+def test_what_does_not_fit(tmp_path, arrays, message):
+    path = write(tmp_path / "d.npz", **arrays)
+    with pytest.raises(DataError, match=re.escape(path) + " is not an .npz file of x_train, .*" + re.escape(message)):
+        npz.load_npz(path)
+
+
+def test_a_file_that_lacks_an_array(tmp_path):
+    np.savez(tmp_path / "d.npz", x_train=PIXELS)
+    with pytest.raises(DataError, match=r"it lacks t_test.npy\.$"):
+        npz.load_npz(str(tmp_path / "d.npz"))
+    with pytest.raises(DataError, match="could not be read"):
+        npz.load_npz(str(tmp_path / "e.npz"))
+
+
+def test_the_size_is_checked_before_anything_is_unpacked(tmp_path, monkeypatch):
+    path = write(tmp_path / "d.npz")
+    monkeypatch.setattr(npz, "MAX_BYTES", 100)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    with pytest.raises(DataError, match=r"it unpacks to [0-9]+ bytes, expected at most 100"):
+        npz.load_npz(path)
+
+
+def test_a_shape_that_nothing_could_hold(tmp_path):
+    header = io.BytesIO()
+    shape = (2**60, 2)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        for name in npz.NAMES:
+            archive.writestr(f"{name}.npy", header.getvalue())
+    with pytest.raises(DataError, match=r"is not an .npz file"):
+        npz.load_npz(str(tmp_path / "d.npz"))
+
+
+def stored():
+    buffer = io.BytesIO()
+    np.savez(buffer, **GOOD)
+    return buffer.getvalue()
+
+
+@given(st.data())
+def test_mutated_files_are_read_or_refused(tmp_path_factory, data):
+    raw = bytearray(STORED)
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(raw)))
+        raw[start : start + data.draw(st.sampled_from([0, 1, 4]))] = data.draw(st.binary(max_size=4))
+    path = tmp_path_factory.getbasetemp() / "mutated.npz"
+    path.write_bytes(raw)
+    try:
+        x_train, t_train, x_test, t_test = npz.load_npz(str(path))
+    except DataError as error:
+        assert str(path) in str(error)  # noqa: PT017 - or it is read
+    else:
+        assert (len(x_train), len(x_test)) == (len(t_train), len(t_test))
+
+
+STORED = stored()

@@ -1,0 +1,57 @@
+"""What works with NumPy and the standard library alone, in an interpreter that can import nothing else."""
+
+import pytest
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "numpy", "secant", "sitecustomize", "usercustomize"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+PROGRAM = """
+import os
+import numpy as np
+import secant
+
+os.chdir(FOLDER)
+secant.set_backend(BACKEND)
+net = secant.TwoLayerNet(6, 4, 3, rng=0)
+x, t = np.random.RandomState(1).uniform(size=(20, 6)), np.arange(20) % 3
+grads = net.numerical_gradient(x, t)
+loop = {key: secant.numerical_gradient(lambda _: net.loss(x, t), net.params[key]) for key in net.params}
+assert all(np.allclose(grads[key], loop[key], rtol=0, atol=1e-9) for key in loop)
+assert np.allclose(secant.numerical_gradient(lambda v: (v**2).sum(), np.array([3.0, 4.0])), [6, 8])
+history = secant.train(net, x, t, x, t, iters_num=3, batch_size=5, rng=2)
+history.save("h.json")
+assert secant.History.load("h.json").train_loss_list == history.train_loss_list
+net.save("net.npz")
+assert np.array_equal(secant.TwoLayerNet.load("net.npz").predict(x), net.predict(x))
+assert secant.load_mnist(subset=True)[0][0].shape == (10_000, 784)
+for call, extra in ((secant.load_mnist, "mnist"), (history.plot, "plot")):
+    try:
+        call()
+    except secant.MissingExtraError as error:
+        assert f"pip install 'secant[{extra}]'" in str(error) and str(error).count(". ") == 0, error
+    else:
+        raise AssertionError(f"{extra} is not missing")
+assert not {name.split(".")[0] for name in sys.modules} & {"numba", "matplotlib", "pooch", "tqdm", "typer", "rich"}
+from secant.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("backend", ["cpp", "numpy"])
+def test_numpy_alone_computes_trains_saves_and_names_the_extras(backend, run_python, tmp_path):
+    if backend == "cpp":
+        pytest.importorskip("secant._core", reason="the core is not built")
+    done = run_python(f"{BLOCK}BACKEND, FOLDER = {backend!r}, {str(tmp_path)!r}{PROGRAM}")
+    assert done.stderr == "error: The command line needs typer: pip install 'secant[cli]'.\n"
+    assert (done.returncode, done.stdout[:22]) == (1, "train acc, test acc | ")
+
+
+def test_where_a_backend_needs_an_extra_the_error_names_it(run_python):
+    done = run_python(f"{BLOCK}import secant; secant.set_backend('numba')")
+    assert "secant[numba]" in done.stderr.splitlines()[-1]
