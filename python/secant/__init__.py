@@ -1,8 +1,11 @@
 """Secant computes numerical gradients: central differences, exact to the last digits, in a compiled core.
 
 >>> import secant
+>>> (x_train, t_train), _ = secant.load_mnist(subset=True)
 >>> net = secant.TwoLayerNet(784, 50, 10)
->>> grads = net.numerical_gradient(x_batch, t_batch)
+>>> grads = net.numerical_gradient(x_train[:100], t_train[:100])
+>>> grads["W1"].shape
+(784, 50)
 """
 
 from secant import _startup  # noqa: F401 - before all that takes time
@@ -12,7 +15,7 @@ from importlib.metadata import version as _version
 
 from secant.backends import set_backend, use_backend
 from secant.backends.base import GradientInfo
-from secant.backends.configuration import show_config
+from secant.backends.configuration import get_backend, show_config
 from secant.datasets.mnist import load_mnist
 from secant.differentiation.descent import gradient_descent
 from secant.differentiation.gradient import (
@@ -67,6 +70,7 @@ __all__ = [
     "cross_entropy_error",
     "cross_entropy_error_onehot",
     "epoch_batches",
+    "get_backend",
     "gradient_descent",
     "load_mnist",
     "mean_squared_error",

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import bounds
 import secant
-from secant.backends import get_backend
+from secant.backends import backend_module
 from secant.errors import UnsupportedError
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -214,7 +214,7 @@ def test_a_loss_is_computed_by_the_backend_of_the_network(monkeypatch):
     def elsewhere(*_):
         raise AssertionError("another backend was asked")
 
-    monkeypatch.setattr(secant.functions, "get_backend", elsewhere)
+    monkeypatch.setattr(secant.functions, "backend_module", elsewhere)
     assert net.loss(x, t) == pytest.approx(plain_loss(net.params, x, t, "sigmoid"), rel=1e-14)
 
 
@@ -794,7 +794,7 @@ def test_the_backend_of_a_network_is_used_wherever_it_is_called(monkeypatch):
     net, (x, _) = network(backend="numpy"), batch()
     with secant.use_backend("numpy"):
         expected = network().predict(x)
-    monkeypatch.setattr(get_backend("numpy"), "predict", lambda net, x, n_threads: expected + 1)
+    monkeypatch.setattr(backend_module("numpy"), "predict", lambda net, x, n_threads: expected + 1)
     assert same_bits(net.predict(x), expected + 1)
 
 

@@ -12,7 +12,7 @@ from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Floats
-from secant.backends import get_backend
+from secant.backends import backend_module
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.differentiation.gradient import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
@@ -78,7 +78,7 @@ class TwoLayerNet:
         std = validation.finite_number("weight_init_std", weight_init_std)
         validation.one_of("output_activation", output_activation, get_args(OutputActivation))
         if backend is not None:
-            get_backend(backend)
+            backend_module(backend)
         numbers = stream(rng)
         self.output_activation = output_activation
         self.backend = backend
@@ -113,8 +113,8 @@ class TwoLayerNet:
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
         """
-        backend = self.backend_in_use()
-        net = self.parameters(backend.all_finite)
+        backend = self._backend_in_use()
+        net = self._parameters(backend.all_finite)
         x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
@@ -137,7 +137,7 @@ class TwoLayerNet:
         --------
         cross_entropy_error : the formula.
         """
-        return cross_entropy_by(self.backend_in_use(), self.predict(x), t)
+        return cross_entropy_by(self._backend_in_use(), self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -242,13 +242,13 @@ class TwoLayerNet:
         h = validation.step(h)
         validation.one_of("method", method, get_args(Method))
         threads = validation.thread_count(n_threads)
-        if reason := self.own_structure():
+        if reason := self._own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
             grads, info = _finite_gradient(self._generic_gradient(x, t, h, reason)), GradientInfo({}, 0.0)
         else:
-            backend = self.backend_in_use()
-            net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+            backend = self._backend_in_use()
+            net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
             named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
             grads = self._result(backend, named, x, t)
         return (grads, info) if return_info else grads
@@ -274,10 +274,10 @@ class TwoLayerNet:
             As `loss` does.
         """
         threads = validation.thread_count(n_threads)
-        if reason := self.own_structure():
+        if reason := self._own_structure():
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
-        backend = self.backend_in_use()
-        net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+        backend = self._backend_in_use()
+        net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
         grads = backend.gradient(net, samples, labels, threads)
         return self._result(backend, grads, x, t)
 
@@ -297,7 +297,7 @@ class TwoLayerNet:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
+        checkpoint.save(path, self._parameters(self._backend_in_use().all_finite))
 
     @classmethod
     def load(cls, path: AnyPath) -> Self:
@@ -314,31 +314,31 @@ class TwoLayerNet:
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
         return net
 
-    def backend_in_use(self) -> Backend:
+    def _backend_in_use(self) -> Backend:
         """Return what computes now."""
-        return get_backend(self.backend)
+        return backend_module(self.backend)
 
-    def parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
+    def _parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
         """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
         validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
         return Parameters(*arguments.params(self.params, check), self.output_activation)
 
-    def checked(
+    def _checked(
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
     ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
-        net = self.parameters(_unchecked)
+        net = self._parameters(_unchecked)
         samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
         t = validation.targets(t, len(samples), net.W2.shape[1], single=single)
         if t.ndim == 2:
             validation.require_weights("t", t)
         if finite:
-            self.parameters(backend.all_finite)
+            self._parameters(backend.all_finite)
             if isinstance(samples, np.ndarray):
                 validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
         return net, samples, t
 
-    def own_structure(self) -> str | None:
+    def _own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
@@ -352,7 +352,7 @@ class TwoLayerNet:
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
         if not backend.all_finite(grads.b2):
-            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             _finite(backend, grads.b2)
         return _finite_gradient(grads._asdict(), backend.all_finite)
 

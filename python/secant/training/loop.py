@@ -210,8 +210,8 @@ def _pixels(name: str, x: Any) -> NormalizedPixels:
 
 def _prepared(net: TwoLayerNet, data: _Data) -> NDArray[Any] | Rows:
     """Check the test set once, and return its inputs in the form that they are read in."""
-    backend = net.backend_in_use()
-    _, x, _ = net.checked(backend, data.x_test, data.t_test)
+    backend = net._backend_in_use()
+    _, x, _ = net._checked(backend, data.x_test, data.t_test)
     return backend.prepare(x)
 
 
