@@ -1,8 +1,5 @@
-import io
 import math
-import re
 import signal
-import sys
 import threading
 
 import numpy as np
@@ -11,7 +8,6 @@ import pytest
 from secant._common.interrupts import held_interrupts
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
-from secant.training import progress
 from secant.training.history import History
 from secant.training.loop import train
 
@@ -562,70 +558,3 @@ def test_a_signal_that_comes_while_handlers_are_replaced_leaves_none_that_holds(
     monkeypatch.undo()
     assert came
     assert [signal.getsignal(number) for number in signals] == handlers
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_a_log_gets_the_chapters_lines_only(data, capsys):
-    quiet(Stub(), data, iters_num=6, progress=True)
-    assert capsys.readouterr().out == "train acc, test acc | 0.5000, 0.5000\n" * 2
-
-
-def test_nothing_is_printed_without_progress(data, capsys):
-    quiet(Stub(), data)
-    assert capsys.readouterr() == ("", "")
-
-
-@pytest.fixture
-def open_terminal(monkeypatch):
-    """Return a function that puts a terminal in the place of standard output, for the rest of the test."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def open_terminal(kind="xterm"):
-        monkeypatch.setenv("TERM", kind)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr(sys, "stdout", Terminal())
-        return sys.stdout
-
-    return open_terminal
-
-
-def test_a_terminal_gets_a_bar_below_the_lines(data, open_terminal):
-    terminal = open_terminal()
-    quiet(Stub(), data, iters_num=6, progress=True)
-    text = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", terminal.getvalue())
-    assert text.count("train acc, test acc | 0.5000, 0.5000\n") == 2
-    assert re.search(r"━ 6/6 loss 1\.0000 acc 0\.5000, 0\.5000 [\d,]+ it/s 0:00:00", text)
-
-
-def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, monkeypatch):
-    open_terminal()
-    clock = iter(range(10**9))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 1000)
-    drawn = []
-    with progress.display(1000, True) as shown:
-        monkeypatch.setattr(shown._progress, "update", lambda *_, **fields: drawn.append(fields["completed"]))
-        for done in range(1, 1001):
-            shown.iteration(done, 1.0)
-    assert len(drawn) <= 11
-    assert drawn[-1] == 1000
-
-
-def test_a_dumb_terminal_gets_lines(data, open_terminal):
-    terminal = open_terminal("dumb")
-    quiet(Stub(), data, progress=True)
-    assert terminal.getvalue() == "train acc, test acc | 0.5000, 0.5000\n"
-
-
-def test_a_program_without_standard_output_trains(data, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    assert len(quiet(Stub(), data, progress=True).train_loss_list) == 5
-
-
-@pytest.mark.parametrize(("rate", "text"), [(1234.5, "1,234 it/s"), (10, "10 it/s"), (0.052, "0.052 it/s")])
-def test_the_speed_is_readable(rate, text):
-    assert progress._speed(rate) == text
