@@ -7,6 +7,7 @@ import pytest
 
 from secant._common.interrupts import held_interrupts
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
 from secant.training.loop import train
@@ -246,6 +247,58 @@ def test_epoch_sampling_shows_every_sample_once(data):
     assert sorted(seen) == sorted(map(tuple, data[0]))
 
 
+@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), Stub], ids=["ours", "own"])
+def test_a_test_set_is_optional(data, make, tmp_path, capsys):
+    expected = quiet(make(), data)
+    history = quiet(make(), data[:2], progress=True)
+    assert (history.train_loss_list, history.train_acc_list) == (expected.train_loss_list, expected.train_acc_list)
+    assert (history.test_acc_list, history.settings["test_size"]) == ([], 0)
+    assert capsys.readouterr().out == f"train acc | {history.train_acc_list[0]:.4f}\n"
+    history.save(tmp_path / "h.json")
+    assert History.load(tmp_path / "h.json") == history
+
+
+@pytest.mark.parametrize("missing", ["x_test", "t_test"])
+def test_half_a_test_set_is_refused(data, missing):
+    sets = dict(zip(("x_test", "t_test"), data[2:], strict=True)) | {missing: None}
+    with pytest.raises(DTypeError, match=f"^{missing} must be given together with ._test, got None$"):
+        quiet(Stub(), data[:2], **sets)
+
+
+@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"])
+def test_a_callback_ends_a_run_with_all_on_record(data, make):
+    seen, net, history = [], make(), History()
+
+    def callback(given, record):
+        seen.append((given is net, record is history, len(record.train_loss_list), len(record.test_acc_list)))
+        return np.bool_(len(seen) == 3)
+
+    assert quiet(net, data, iters_num=100, history=history, callback=callback) is history
+    assert seen == [(True, True, 1, 1), (True, True, 6, 2), (True, True, 11, 3)]
+    assert (len(history.train_loss_list), history.epoch_iterations) == (11, [0, 5, 10])
+    other = make()
+    assert quiet(other, data, iters_num=11, callback=lambda *_: None).train_loss_list == history.train_loss_list
+    for key, param in other.params.items():
+        assert np.array_equal(param, net.params[key])
+
+
+def test_an_error_of_a_callback_leaves_the_record(data):
+    history = History()
+    with pytest.raises(StopIteration):
+        quiet(Stub(), data, history=history, callback=lambda *_: next(iter(())))
+    assert (len(history.train_loss_list), history.epoch_iterations) == (1, [0])
+
+
+@pytest.mark.parametrize("gradient", ["numerical", "backprop"])
+def test_a_simple_net_is_trained(data, gradient):
+    net = SimpleNet(I, O, rng=0)
+    before = net.W
+    history = quiet(net, data, iters_num=50, learning_rate=0.5, gradient=gradient)
+    assert net.W is before
+    assert np.mean(history.train_loss_list[-10:]) < np.mean(history.train_loss_list[:10])
+    assert len(history.train_acc_list) == 10
+
+
 def test_training_learns(data):
     net = TwoLayerNet(I, H, O, weight_init_std=0.5, output_activation="identity", rng=1)
     data = data[0], (data[0] @ np.arange(I) > 5).astype(int), data[2], data[3]
@@ -272,6 +325,7 @@ def test_training_learns(data):
         ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
+        ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
         ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
     ],

@@ -14,6 +14,7 @@ from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Floats
 from secant.backends import backend_module
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
+from secant.datasets.pixels import Rows
 from secant.differentiation.gradient import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
 from secant.functions import cross_entropy_by
@@ -52,14 +53,19 @@ class TwoLayerNet:
 
     Examples
     --------
-    >>> net = TwoLayerNet(784, 50, 10)
-    >>> grads = net.numerical_gradient(x, t)
+    >>> net = secant.TwoLayerNet(784, 50, 10)
+    >>> net
+    <TwoLayerNet 784-50-10, sigmoid output, 39,760 parameters>
+    >>> (x, t), _ = secant.load_mnist(subset=True)
+    >>> grads = net.numerical_gradient(x[:100], t[:100])
     >>> for key in net.params:
     ...     net.params[key] -= 0.1 * grads[key]
     """
 
     output_activation: OutputActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
     backend: str | None = None
+    _largest_input: float = 0.0  # that `secant.train` has shown it, in absolute value; 0 if none
+    _warned_of_scale: bool = False
 
     def __init__(
         self,
@@ -90,6 +96,10 @@ class TwoLayerNet:
                 "b2": np.zeros(outputs),
             }
 
+    def __repr__(self) -> str:
+        """Return the class, the sizes, the output activation and the number of parameters."""
+        return arguments.described(self, f"{self.output_activation} output")
+
     def predict(self, x: ArrayLike) -> Floats:
         """Return the class probabilities y.
 
@@ -102,6 +112,13 @@ class TwoLayerNet:
         -------
         ndarray of float64, (N, O) or (O,)
 
+        Warns
+        -----
+        RuntimeWarning
+            Once an object, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
+            where those of the training were from 0 to 1: more than 16 times larger. The first 100 samples are looked
+            at.
+
         Raises
         ------
         DTypeError
@@ -112,10 +129,18 @@ class TwoLayerNet:
             If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> net.predict([[0, 0, 0, 1], [1, 1, 1, 1]]).round(2)
+        array([[0.5, 0.5],
+               [0.5, 0.5]])
         """
         backend = self._backend_in_use()
         net = self._parameters(backend.all_finite)
         x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
+        self._notice_scale(x)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
 
@@ -136,6 +161,12 @@ class TwoLayerNet:
         See Also
         --------
         cross_entropy_error : the formula.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> round(net.loss([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]), 2)
+        0.69
         """
         return cross_entropy_by(self._backend_in_use(), self.predict(x), t)
 
@@ -152,13 +183,15 @@ class TwoLayerNet:
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> net.params["b2"][1] = 5
+        >>> net.accuracy([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1])
+        0.5
         """
-        y = validation.float_array("y", self.predict(x))
-        rows = np.atleast_2d(y)
-        t = validation.targets(t, *rows.shape, single=y.ndim == 1)
-        validation.require_weights("t", t)
-        expected = t if t.ndim == 1 else t.argmax(axis=1)
-        return float(np.mean(rows.argmax(axis=1) == expected))
+        return arguments.accuracy(self.predict(x), t)
 
     @overload
     def numerical_gradient(
@@ -238,6 +271,15 @@ class TwoLayerNet:
         -----
         The loss change is computed as such and never as a difference of two losses, so the result is closer to the
         exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
+
+        Examples
+        --------
+        >>> net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0), [[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]
+        >>> grads, info = net.numerical_gradient(x, t, return_info=True)
+        >>> {key: grad.shape for key, grad in grads.items()}
+        {'W1': (4, 3), 'b1': (3,), 'W2': (3, 2), 'b2': (2,)}
+        >>> info.method
+        'series'
         """
         h = validation.step(h)
         validation.one_of("method", method, get_args(Method))
@@ -272,6 +314,12 @@ class TwoLayerNet:
             If `predict` or `loss` is overridden, or `params` has other keys.
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
+
+        Examples
+        --------
+        >>> net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0), [[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]
+        >>> np.allclose(net.gradient(x, t)["W1"], net.numerical_gradient(x, t)["W1"])
+        True
         """
         threads = validation.thread_count(n_threads)
         if reason := self._own_structure():
@@ -292,12 +340,18 @@ class TwoLayerNet:
             If `params` is not that of a two-layer network.
         DataError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2)
+        >>> net.save("net.npz")
+        >>> same = secant.TwoLayerNet.load("net.npz")
         """
         if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self._parameters(self._backend_in_use().all_finite))
+        checkpoint.save(path, self._parameters(self._backend_in_use().all_finite), self._largest_input)
 
     @classmethod
     def load(cls, path: AnyPath) -> Self:
@@ -307,11 +361,18 @@ class TwoLayerNet:
         ------
         DataError
             If the file cannot be read or does not hold a network.
+
+        Examples
+        --------
+        >>> secant.TwoLayerNet(4, 3, 2).save("net.npz")
+        >>> secant.TwoLayerNet.load("net.npz")
+        <TwoLayerNet 4-3-2, sigmoid output, 23 parameters>
         """
-        saved = checkpoint.load(path)
+        saved, largest_input = checkpoint.load(path)
         inputs, hidden = saved.W1.shape
         net = cls(inputs, hidden, saved.W2.shape[1], output_activation=saved.output_activation, rng=0)
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
+        net._largest_input = largest_input
         return net
 
     def _backend_in_use(self) -> Backend:
@@ -337,6 +398,19 @@ class TwoLayerNet:
             if isinstance(samples, np.ndarray):
                 validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
         return net, samples, t
+
+    def _notice_scale(self, x: NDArray[Any] | Rows) -> None:
+        """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
+        if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
+            return
+        if (largest := arguments.largest(x[:_LOOKED_AT])) > _ANOTHER_SCALE * self._largest_input:
+            self._warned_of_scale = True
+            warnings.warn(
+                f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
+                "x as in the training, such as pixels by x / 255",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def _own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
@@ -370,6 +444,9 @@ class TwoLayerNet:
 
 
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+_ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
 
 
 def _unchecked(_: NDArray[Any]) -> bool:
