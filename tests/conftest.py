@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.backends import BACKENDS, get_backend
+from secant.backends import BACKENDS, backend_module
 
 if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
@@ -21,7 +21,7 @@ if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
 @contextmanager
 def in_use(name):
     try:
-        get_backend(name)
+        backend_module(name)
     except ImportError as error:
         if name == "cpp" and os.environ.get("SECANT_REQUIRE_EXTENSION"):
             raise

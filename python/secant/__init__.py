@@ -1,8 +1,11 @@
 """Secant computes numerical gradients: central differences, exact to the last digits, in a compiled core.
 
 >>> import secant
+>>> (x_train, t_train), _ = secant.load_mnist(subset=True)
 >>> net = secant.TwoLayerNet(784, 50, 10)
->>> grads = net.numerical_gradient(x_batch, t_batch)
+>>> grads = net.numerical_gradient(x_train[:100], t_train[:100])
+>>> grads["W1"].shape
+(784, 50)
 """
 
 from secant import _startup  # noqa: F401 - before all that takes time
@@ -10,7 +13,7 @@ from secant import _startup  # noqa: F401 - before all that takes time
 # isort: split
 from secant.backends import set_backend, use_backend
 from secant.backends.base import GradientInfo
-from secant.backends.configuration import show_config
+from secant.backends.configuration import get_backend, show_config
 from secant.datasets.idx import load_idx
 from secant.datasets.mnist import load_mnist
 from secant.differentiation.descent import gradient_descent
@@ -64,6 +67,7 @@ __all__ = [
     "cross_entropy_error",
     "cross_entropy_error_onehot",
     "epoch_batches",
+    "get_backend",
     "gradient_descent",
     "load_idx",
     "load_mnist",

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.backends import get_backend
+from secant.backends import backend_module
 from secant.backends.base import Backend
 from secant.errors import ShapeError, ValueRangeError
 
@@ -53,7 +53,7 @@ def sigmoid(x: ArrayLike) -> Floats:
     -----
     The compiled core errs by at most 2 ulp. NaN stays NaN.
     """
-    result = get_backend().sigmoid(validation.float_array("x", x))
+    result = backend_module().sigmoid(validation.float_array("x", x))
     return result if result.ndim else result[()]
 
 
@@ -83,7 +83,7 @@ def softmax(x: ArrayLike) -> Floats:
     array = validation.float_array("x", x)
     if array.ndim == 0 or array.size == 0:
         raise ShapeError(f"x must have at least one element along its last axis, got shape {array.shape}")
-    return get_backend().softmax(array)
+    return backend_module().softmax(array)
 
 
 def mean_squared_error(y: ArrayLike, t: ArrayLike) -> float:
@@ -135,7 +135,7 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     -----
     The 1e-7 keeps the logarithm finite where y is 0. Targets that are not one-hot are used as they are.
     """
-    return cross_entropy_by(get_backend(), y, t)
+    return cross_entropy_by(backend_module(), y, t)
 
 
 def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike) -> float:

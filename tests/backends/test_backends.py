@@ -9,19 +9,19 @@ import pytest
 
 import secant
 from secant import backends
-from secant.backends import BACKENDS, base, get_backend
+from secant.backends import BACKENDS, backend_module, base
 from secant.errors import ValueRangeError
 
 ORDER = """
 import secant
-from secant.backends import get_backend
+from secant.backends import backend_module
 
-print(get_backend().name)
+print(backend_module().name)
 secant.set_backend("numpy")
-print(get_backend().name)
+print(backend_module().name)
 with secant.use_backend("cpp"):
-    print(get_backend().name, get_backend("numpy").name)
-print(get_backend().name)
+    print(backend_module().name, backend_module("numpy").name)
+print(backend_module().name)
 """
 
 BROKEN = """
@@ -49,7 +49,7 @@ USE = """
 import secant
 
 print(secant.sigmoid(0.0))
-print(secant.backends.get_backend().name)
+print(secant.backends.backend_module().name)
 """
 
 
@@ -93,7 +93,7 @@ def test_an_unknown_name_in_the_environment_is_an_error(run_python, name):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["cuda", "", None, "base", "CPP"], ids=repr)
+@pytest.mark.parametrize("name", ["cuda", "", "base", "CPP"], ids=repr)
 def test_an_unknown_name_is_an_error_that_lists_the_good_ones(name):
     good = ", ".join(map(repr, BACKENDS))
     for choose in (secant.set_backend, lambda name: secant.use_backend(name).__enter__()):
@@ -107,6 +107,17 @@ def test_a_name_that_is_no_name_is_an_error_too():
         secant.set_backend(["cpp"])
 
 
+def test_the_name_in_use_is_public_and_a_choice_can_be_taken_back(backend):
+    assert secant.get_backend() == backend
+    default = Context().run(secant.get_backend)
+    secant.set_backend("numpy")
+    assert Context().run(secant.get_backend) == "numpy"
+    secant.set_backend(None)
+    assert Context().run(secant.get_backend) == default
+    with pytest.raises(ValueRangeError, match=r"^backend must be one of .*, got None$"), secant.use_backend(None):
+        pass
+
+
 def test_an_empty_name_is_an_error_for_a_network_too():
     with pytest.raises(ValueRangeError, match=r"^backend must be one of .*, got ''$"):
         secant.TwoLayerNet(3, 2, 2, backend="")
@@ -116,31 +127,31 @@ def test_a_failed_choice_changes_nothing():
     secant.set_backend("numpy")
     with pytest.raises(ValueRangeError):
         secant.set_backend("cuda")
-    assert get_backend().name == "numpy"
+    assert backend_module().name == "numpy"
 
 
 def test_a_choice_holds_until_the_next_and_everywhere_but_in_a_context(backend):
     for name in ("numpy", backend):
         secant.set_backend(name)
-        assert Context().run(get_backend).name == name
-        assert get_backend().name == backend  # the fixture's context
+        assert Context().run(backend_module).name == name
+        assert backend_module().name == backend  # the fixture's context
 
 
 def test_contexts_nest(backend):
     with secant.use_backend("numpy"):
         with secant.use_backend(backend):
-            assert get_backend().name == backend
+            assert backend_module().name == backend
             with secant.use_backend("numpy"):
-                assert get_backend().name == "numpy"
-            assert get_backend().name == backend
-        assert get_backend().name == "numpy"
-    assert get_backend().name == backend
+                assert backend_module().name == "numpy"
+            assert backend_module().name == backend
+        assert backend_module().name == "numpy"
+    assert backend_module().name == backend
 
 
 def test_a_context_ends_also_when_an_error_leaves_it(backend):
     with pytest.raises(ZeroDivisionError), secant.use_backend("numpy"):
         raise ZeroDivisionError
-    assert get_backend().name == backend
+    assert backend_module().name == backend
 
 
 def test_a_context_holds_for_its_own_thread_only(backend):
@@ -150,16 +161,16 @@ def test_a_context_holds_for_its_own_thread_only(backend):
     def elsewhere():
         with secant.use_backend(backend):
             inside.set()
-            seen["there"] = get_backend().name
+            seen["there"] = backend_module().name
             leave.wait(timeout=30)
-            seen["still there"] = get_backend().name
+            seen["still there"] = backend_module().name
 
     leave = threading.Event()
     thread = threading.Thread(target=elsewhere)
     with secant.use_backend("numpy"):
         thread.start()
         assert inside.wait(timeout=30)
-        assert get_backend().name == "numpy"
+        assert backend_module().name == "numpy"
     leave.set()
     thread.join(timeout=30)
     assert seen == {"there": backend, "still there": backend}
@@ -205,7 +216,7 @@ def test_the_protocol_has_operations():
 
 def outcome(backend, operation, names, by_name=False):
     """What an operation returned or, if nothing, what it made of its arguments; and the numbers in it."""
-    values, function = arguments(), getattr(get_backend(backend), operation)
+    values, function = arguments(), getattr(backend_module(backend), operation)
     chosen = {name: values[name] for name in names}
     result = function(**chosen) if by_name else function(*chosen.values())
     if result is None:
@@ -228,12 +239,12 @@ def test_every_backend_has_every_operation_with_the_same_parameter_names(backend
 
 
 def test_every_backend_says_its_name(backend):
-    assert get_backend(backend).name == backend
+    assert backend_module(backend).name == backend
 
 
 def test_gradients_are_named_in_every_backend(backend):
     values = arguments()
-    grads = get_backend().gradient(values["net"], values["x"], values["t"], 1)
+    grads = backend_module().gradient(values["net"], values["x"], values["t"], 1)
     assert isinstance(grads, base.Gradients)
     assert list(grads._asdict()) == ["W1", "b1", "W2", "b2"]
 
@@ -243,9 +254,9 @@ def test_gradients_are_named_in_every_backend(backend):
 @pytest.mark.parametrize("index", [0, 1, 8191, 8192, 99_999])
 def test_no_element_that_is_not_finite_is_overlooked(backend, bad, dtype, index):
     array = np.full((100, 1000), np.finfo(dtype).max, dtype)
-    assert get_backend().all_finite(array) is True
+    assert backend_module().all_finite(array) is True
     array.flat[index] = bad
-    assert get_backend().all_finite(array) is False
+    assert backend_module().all_finite(array) is False
 
 
 # ---- broken and missing extensions -----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """What is special about the Numba backend: when it compiles, where that is kept, threads, and shifts of any size."""
 
-import io
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import pytest
 import oracles
 import secant
 from secant.backends import bound, plan
-from secant.training import progress
 
 numba = pytest.importorskip("numba")
 
@@ -162,35 +160,6 @@ def test_threads_default_to_what_numba_is_told(run_python):
     done = run_python(code, SECANT_BACKEND="numba", NUMBA_NUM_THREADS="3")
     assert "\nthreads          3\n" in done.stdout
     assert f"\nnumba            {numba.__version__} (llvmlite " in done.stdout
-
-
-def test_the_bar_says_that_it_waits_for_a_compiler(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    for name in ("NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sys.stdout", Terminal())
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    with progress.display(100, True) as shown:
-        shown.compiling()
-        assert "compiling" in progress.sys.stdout.getvalue()
-        clock[0] = 20.0  # of compilation
-        shown.iteration(1, 1.0)
-        clock[0] = 21.0
-        shown.iteration(100, 1.0)
-    assert "100 it/s" in progress.sys.stdout.getvalue()
-
-
-def test_other_displays_stay_silent(capsys):
-    for wanted in (False, True):
-        with progress.display(100, wanted) as shown:
-            shown.compiling()
-    assert capsys.readouterr().out == ""
 
 
 # ---- shifts and pre-activations of any size --------------------------------------------------------------------------

@@ -68,9 +68,9 @@ def test_direct_and_the_derivative(hidden, output):
 
 def trained(indices, hidden, large, method, n_threads):
     net, x, t = case(hidden, large=large)
-    backend = net.backend_in_use()
+    backend = net._backend_in_use()
     losses = []
-    backend.train(net.parameters(backend.all_finite), x, t, indices, method, H, 0.1, n_threads, losses)
+    backend.train(net._parameters(backend.all_finite), x, t, indices, method, H, 0.1, n_threads, losses)
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 

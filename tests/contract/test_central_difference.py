@@ -47,7 +47,7 @@ def error(net, x, t, h):
     shares = []
     for method in ("direct", "auto"):
         got, info = net.numerical_gradient(x, t, h=h, method=method, return_info=True)
-        by_loop = secant.backends.get_backend(net.backend).name == "numpy" and info.method != "series"
+        by_loop = secant.backends.backend_module(net.backend).name == "numpy" and info.method != "series"
         shares.append(share_of_bound(got, true, x, bounds.numpy_loop(net.loss(x, t), h) if by_loop else 0.0))
     return max(shares)
 

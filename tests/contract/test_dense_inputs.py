@@ -134,10 +134,10 @@ def test_the_zeros_of_a_dense_block_count_for_nothing(method):
 @pytest.mark.parametrize("size", INPUTS)
 def test_training(size, density):
     net, x, t = case(size, density)
-    backend, other = net.backend_in_use(), network(size)
+    backend, other = net._backend_in_use(), network(size)
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
     losses, expected = [], []
-    backend.train(net.parameters(backend.all_finite), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
+    backend.train(net._parameters(backend.all_finite), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():

@@ -142,10 +142,10 @@ def test_an_interrupted_call_has_the_losses_of_the_iterations_that_it_completed(
 @pytest.mark.usefixtures("compiled")
 def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")
-    backend = net.backend_in_use()
-    _, x, t = net.checked(backend, x, t)
+    backend = net._backend_in_use()
+    _, x, t = net._checked(backend, x, t)
     indices = np.random.RandomState(2).randint(50, size=(100_000, 20))
-    run = (net.parameters(backend.all_finite), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
+    run = (net._parameters(backend.all_finite), x, t, indices, "auto", 1e-4, LEARNING_RATE, 1, [])
     bias = net.params["b2"]
     start = bias.tobytes()
     thread = threading.Thread(target=backend.train, args=run)

@@ -137,7 +137,11 @@ def test_bad_inputs_of_a_simple_net(backend):
     net = secant.SimpleNet(rng=0)
     assert_refused(lambda: net.predict(np.ones((1, 3))), ShapeError, "x must have 2 columns, got 3")
     assert_refused(lambda: net.predict([0.5, np.nan]), ValueRangeError, "x must be finite, got nan at (1,)")
-    assert_refused(lambda: net.loss([1, 2], [3]), ValueRangeError, "t must hold class labels from 0 to 2, got 3")
+    for call in (net.loss, net.accuracy, net.gradient, net.numerical_gradient):
+        assert_refused(
+            lambda call=call: call([1, 2], [3]), ValueRangeError, "t must hold class labels from 0 to 2, got 3"
+        )
+    assert_refused(lambda: secant.SimpleNet(2, 0), ValueRangeError, "output_size must be at least 1, got 0")
 
 
 # ---- t ---------------------------------------------------------------------------------------------------------------
@@ -462,7 +466,9 @@ def test_bad_options(bad, error, message):
     ("rng", "error"), [("seed", DTypeError), (1.5, DTypeError), ([1, 2], DTypeError), (-1, ValueRangeError)], ids=repr
 )
 @pytest.mark.parametrize(
-    "make", [lambda rng: secant.TwoLayerNet(3, 5, 2, rng=rng), secant.SimpleNet], ids=["TwoLayerNet", "SimpleNet"]
+    "make",
+    [lambda rng: secant.TwoLayerNet(3, 5, 2, rng=rng), lambda rng: secant.SimpleNet(rng=rng)],
+    ids=["TwoLayerNet", "SimpleNet"],
 )
 def test_bad_sources_of_random_numbers(make, rng, error):
     with pytest.raises(error, match=r"^rng must be "):

@@ -88,7 +88,7 @@ def test_a_relative_path_is_taken_as_it_is(tmp_path, monkeypatch):
 
 def test_the_file_is_an_npz_of_plain_arrays(saved):
     with np.load(saved, allow_pickle=False) as arrays:
-        assert sorted(arrays) == ["W1", "W2", "b1", "b2", "output_activation"]
+        assert sorted(arrays) == ["W1", "W2", "b1", "b2", "largest_input", "output_activation"]
         assert str(arrays["output_activation"]) == "sigmoid"
 
 
@@ -116,7 +116,14 @@ def test_a_file_that_numpy_wrote_is_a_network_too(tmp_path):
     np.savez_compressed(tmp_path / "net.npz", **network().params, output_activation="identity", note=[1])
     loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
     assert bits(loaded) == bits(network())
-    assert loaded.output_activation == "identity"
+    assert (loaded.output_activation, loaded._largest_input) == ("identity", 0)
+
+
+@pytest.mark.parametrize("size", [-1.0, np.nan, np.inf, "1e9999"], ids=repr)
+def test_a_largest_input_that_is_none_is_refused(tmp_path, size):
+    np.savez(tmp_path / "net.npz", **network().params, output_activation="identity", largest_input=size)
+    with pytest.raises(DataError, match="largest_input is "):
+        secant.TwoLayerNet.load(tmp_path / "net.npz")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this platform has no permission bits")

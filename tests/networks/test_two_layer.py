@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import bounds
 import secant
-from secant.backends import get_backend
+from secant.backends import backend_module
 from secant.errors import UnsupportedError
 
 NAMES = ["W1", "b1", "W2", "b2"]
@@ -129,7 +129,7 @@ def test_sizes_may_be_integers_of_numpy():
 @pytest.mark.parametrize("rng", [None, 3, np.random.RandomState(3)], ids=["global", "seed", "state"])
 def test_a_simple_net_starts_from_the_chapters_weights(rng):
     np.random.seed(3)
-    assert same_bits(secant.SimpleNet(rng).W, np.random.RandomState(3).randn(2, 3))
+    assert same_bits(secant.SimpleNet(rng=rng).W, np.random.RandomState(3).randn(2, 3))
 
 
 def test_a_simple_net_is_the_chapters(backend):
@@ -148,6 +148,68 @@ def test_a_simple_net_takes_batches_and_labels(backend):
     x = np.array([[0.6, 0.9], [1.0, 2.0]])
     assert same_bits(net.predict(x)[1], net.predict(x[1]))
     assert net.loss(x, [2, 0]) == pytest.approx((net.loss(x[0], 2) + net.loss(x[1], 0)) / 2, rel=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["labels", "weights", "one label", "one row"])
+def test_a_simple_net_has_gradients_of_its_own(kind):
+    net, x = secant.SimpleNet(4, 3, rng=0), np.random.RandomState(1).uniform(size=(5, 4))
+    t = {"labels": [0, 2, 1, 1, 0], "weights": x[:, :3], "one label": 2, "one row": [0.0, 1, 0]}[kind]
+    x = x[0] if "one" in kind else x
+    before = net.W.copy()
+    grad = net.gradient(x, t)["W"]
+    np.testing.assert_allclose(grad, net.numerical_gradient(x, t)["W"], atol=1e-8)
+    assert same_bits(net.W, before)
+    assert grad.shape == (4, 3)
+
+
+def test_the_weights_of_a_simple_net_have_two_names():
+    net = secant.SimpleNet(4, 3, rng=0)
+    assert net.W is net.params["W"]
+    net.W = np.eye(4, 3)
+    assert net.params["W"] is net.W
+    assert net.accuracy(np.eye(4), [0, 1, 2, 2]) == 0.75
+
+
+# ---- what a network shows of itself ----------------------------------------------------------------------------------
+
+
+def test_a_network_is_described_in_one_line():
+    assert repr(secant.TwoLayerNet(784, 50, 10)) == "<TwoLayerNet 784-50-10, sigmoid output, 39,760 parameters>"
+    assert repr(secant.SimpleNet(5, 2)) == "<SimpleNet 5-2, 10 parameters>"
+    net = DecayingNet(3, 4, 2, output_activation="identity")
+    assert repr(net) == "<DecayingNet 3-4-2, identity output, 26 parameters>"
+    net.params = {"W1": "spoilt"}
+    assert repr(net) == "<DecayingNet ?, identity output, 0 parameters>"
+    del net.params
+    assert repr(net) == "<DecayingNet ?, identity output, 0 parameters>"
+
+
+def trained(x, normalize=False):
+    net = secant.TwoLayerNet(3, 4, 2, rng=0)
+    secant.train(net, x, [0, 1, 1, 0], iters_num=1, batch_size=2, rng=0, progress=False, normalize=normalize)
+    return net
+
+
+def test_inputs_on_another_scale_than_those_of_the_training_are_noticed_once(tmp_path):
+    pixels = np.array([[0, 255, 3], [255, 0, 9], [4, 0, 0], [7, 7, 7]], np.uint8)
+    trained(pixels / 255).save(tmp_path / "net.npz")
+    for net in (
+        trained(-(pixels / 255)),
+        trained(pixels, normalize=True),
+        secant.TwoLayerNet.load(tmp_path / "net.npz"),
+    ):
+        net.predict(16 * pixels / 255)
+        with pytest.warns(RuntimeWarning, match="x goes up to 255, but the network was trained on inputs up to 1: "):
+            net.accuracy(pixels, [0, 1, 1, 0])
+        net.predict(pixels)
+
+
+def test_a_scale_that_is_not_known_is_no_reason_for_a_warning(tmp_path):
+    trained(np.zeros((4, 3))).predict([1, 2, 3])  # nothing but zeros says nothing
+    secant.TwoLayerNet(3, 4, 2).predict([1e3, 2, 3])
+    net = trained(np.ones((4, 3)))
+    secant.train(net, np.full((1, 3), 100), [0], iters_num=1, batch_size=1, progress=False)
+    net.predict([255, 0, 0])
 
 
 # ---- predict, loss, accuracy -----------------------------------------------------------------------------------------
@@ -214,7 +276,7 @@ def test_a_loss_is_computed_by_the_backend_of_the_network(monkeypatch):
     def elsewhere(*_):
         raise AssertionError("another backend was asked")
 
-    monkeypatch.setattr(secant.functions, "get_backend", elsewhere)
+    monkeypatch.setattr(secant.functions, "backend_module", elsewhere)
     assert net.loss(x, t) == pytest.approx(plain_loss(net.params, x, t, "sigmoid"), rel=1e-14)
 
 
@@ -794,7 +856,7 @@ def test_the_backend_of_a_network_is_used_wherever_it_is_called(monkeypatch):
     net, (x, _) = network(backend="numpy"), batch()
     with secant.use_backend("numpy"):
         expected = network().predict(x)
-    monkeypatch.setattr(get_backend("numpy"), "predict", lambda net, x, n_threads: expected + 1)
+    monkeypatch.setattr(backend_module("numpy"), "predict", lambda net, x, n_threads: expected + 1)
     assert same_bits(net.predict(x), expected + 1)
 
 

@@ -1,8 +1,5 @@
-import io
 import math
-import re
 import signal
-import sys
 import threading
 
 import numpy as np
@@ -10,8 +7,8 @@ import pytest
 
 from secant._common.interrupts import held_interrupts
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
-from secant.training import progress
 from secant.training.history import History
 from secant.training.loop import train
 
@@ -250,6 +247,58 @@ def test_epoch_sampling_shows_every_sample_once(data):
     assert sorted(seen) == sorted(map(tuple, data[0]))
 
 
+@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, weight_init_std=0.5, rng=1), Stub], ids=["ours", "own"])
+def test_a_test_set_is_optional(data, make, tmp_path, capsys):
+    expected = quiet(make(), data)
+    history = quiet(make(), data[:2], progress=True)
+    assert (history.train_loss_list, history.train_acc_list) == (expected.train_loss_list, expected.train_acc_list)
+    assert (history.test_acc_list, history.settings["test_size"]) == ([], 0)
+    assert capsys.readouterr().out == f"train acc | {history.train_acc_list[0]:.4f}\n"
+    history.save(tmp_path / "h.json")
+    assert History.load(tmp_path / "h.json") == history
+
+
+@pytest.mark.parametrize("missing", ["x_test", "t_test"])
+def test_half_a_test_set_is_refused(data, missing):
+    sets = dict(zip(("x_test", "t_test"), data[2:], strict=True)) | {missing: None}
+    with pytest.raises(DTypeError, match=f"^{missing} must be given together with ._test, got None$"):
+        quiet(Stub(), data[:2], **sets)
+
+
+@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"])
+def test_a_callback_ends_a_run_with_all_on_record(data, make):
+    seen, net, history = [], make(), History()
+
+    def callback(given, record):
+        seen.append((given is net, record is history, len(record.train_loss_list), len(record.test_acc_list)))
+        return np.bool_(len(seen) == 3)
+
+    assert quiet(net, data, iters_num=100, history=history, callback=callback) is history
+    assert seen == [(True, True, 1, 1), (True, True, 6, 2), (True, True, 11, 3)]
+    assert (len(history.train_loss_list), history.epoch_iterations) == (11, [0, 5, 10])
+    other = make()
+    assert quiet(other, data, iters_num=11, callback=lambda *_: None).train_loss_list == history.train_loss_list
+    for key, param in other.params.items():
+        assert np.array_equal(param, net.params[key])
+
+
+def test_an_error_of_a_callback_leaves_the_record(data):
+    history = History()
+    with pytest.raises(StopIteration):
+        quiet(Stub(), data, history=history, callback=lambda *_: next(iter(())))
+    assert (len(history.train_loss_list), history.epoch_iterations) == (1, [0])
+
+
+@pytest.mark.parametrize("gradient", ["numerical", "backprop"])
+def test_a_simple_net_is_trained(data, gradient):
+    net = SimpleNet(I, O, rng=0)
+    before = net.W
+    history = quiet(net, data, iters_num=50, learning_rate=0.5, gradient=gradient)
+    assert net.W is before
+    assert np.mean(history.train_loss_list[-10:]) < np.mean(history.train_loss_list[:10])
+    assert len(history.train_acc_list) == 10
+
+
 def test_training_learns(data):
     net = TwoLayerNet(I, H, O, weight_init_std=0.5, output_activation="identity", rng=1)
     data = data[0], (data[0] @ np.arange(I) > 5).astype(int), data[2], data[3]
@@ -276,6 +325,7 @@ def test_training_learns(data):
         ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
+        ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
         ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
     ],
@@ -562,70 +612,3 @@ def test_a_signal_that_comes_while_handlers_are_replaced_leaves_none_that_holds(
     monkeypatch.undo()
     assert came
     assert [signal.getsignal(number) for number in signals] == handlers
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_a_log_gets_the_chapters_lines_only(data, capsys):
-    quiet(Stub(), data, iters_num=6, progress=True)
-    assert capsys.readouterr().out == "train acc, test acc | 0.5000, 0.5000\n" * 2
-
-
-def test_nothing_is_printed_without_progress(data, capsys):
-    quiet(Stub(), data)
-    assert capsys.readouterr() == ("", "")
-
-
-@pytest.fixture
-def open_terminal(monkeypatch):
-    """Return a function that puts a terminal in the place of standard output, for the rest of the test."""
-    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def open_terminal(kind="xterm"):
-        monkeypatch.setenv("TERM", kind)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr(sys, "stdout", Terminal())
-        return sys.stdout
-
-    return open_terminal
-
-
-def test_a_terminal_gets_a_bar_below_the_lines(data, open_terminal):
-    terminal = open_terminal()
-    quiet(Stub(), data, iters_num=6, progress=True)
-    text = re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", terminal.getvalue())
-    assert text.count("train acc, test acc | 0.5000, 0.5000\n") == 2
-    assert re.search(r"━ 6/6 loss 1\.0000 acc 0\.5000, 0\.5000 [\d,]+ it/s 0:00:00", text)
-
-
-def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, monkeypatch):
-    open_terminal()
-    clock = iter(range(10**9))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock) / 1000)
-    drawn = []
-    with progress.display(1000, True) as shown:
-        monkeypatch.setattr(shown._progress, "update", lambda *_, **fields: drawn.append(fields["completed"]))
-        for done in range(1, 1001):
-            shown.iteration(done, 1.0)
-    assert len(drawn) <= 11
-    assert drawn[-1] == 1000
-
-
-def test_a_dumb_terminal_gets_lines(data, open_terminal):
-    terminal = open_terminal("dumb")
-    quiet(Stub(), data, progress=True)
-    assert terminal.getvalue() == "train acc, test acc | 0.5000, 0.5000\n"
-
-
-def test_a_program_without_standard_output_trains(data, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", None)
-    assert len(quiet(Stub(), data, progress=True).train_loss_list) == 5
-
-
-@pytest.mark.parametrize(("rate", "text"), [(1234.5, "1,234 it/s"), (10, "10 it/s"), (0.052, "0.052 it/s")])
-def test_the_speed_is_readable(rate, text):
-    assert progress._speed(rate) == text

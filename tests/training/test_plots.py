@@ -72,8 +72,8 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
 
 def test_neither_pyplot_nor_settings_are_touched(tmp_path):
     program = (
-        "import sys, matplotlib, secant.training.history; settings = matplotlib.rcParams.copy();"
-        "secant.training.history.History([1.0]).plot(sys.argv[1]);"
+        "import sys, matplotlib, secant; settings = matplotlib.rcParams.copy();"
+        "secant.History([1.0]).plot(sys.argv[1]);"
         "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "f.png")]

@@ -21,19 +21,23 @@ _chosen: str | None = None
 _in_context: ContextVar[str | None] = ContextVar("secant_backend", default=None)
 
 
-def get_backend(name: str | None = None) -> Backend:
-    """Return the backend called ``name``; None means the one in use."""
+def backend_module(name: str | None = None) -> Backend:
+    """Return the module of the backend called ``name``; None means the one in use."""
     if name is not None:
         return _load(one_of("backend", name, BACKENDS))
     return _load(_in_context.get() or _chosen or _default())
 
 
-def set_backend(name: str) -> None:
+get_backend = backend_module  # for cli/train.py, until it says backend_module
+
+
+def set_backend(name: str | None) -> None:
     """Use a backend from now on, wherever none is named.
 
     Parameters
     ----------
-    name : {"cpp", "numba", "numpy"}
+    name : {"cpp", "numba", "numpy"} or None
+        None goes back to the default: what ``SECANT_BACKEND`` names, else the first one installed.
 
     Raises
     ------
@@ -41,9 +45,16 @@ def set_backend(name: str) -> None:
         If there is no such backend.
     ImportError
         If it cannot be imported.
+
+    Examples
+    --------
+    >>> secant.set_backend("numpy")
+    >>> secant.get_backend()
+    'numpy'
+    >>> secant.set_backend(None)
     """
     global _chosen
-    _chosen = get_backend(one_of("backend", name, BACKENDS)).name
+    _chosen = None if name is None else backend_module(one_of("backend", name, BACKENDS)).name
 
 
 @contextmanager
@@ -60,8 +71,14 @@ def use_backend(name: str) -> Iterator[None]:
         If there is no such backend.
     ImportError
         If it cannot be imported.
+
+    Examples
+    --------
+    >>> with secant.use_backend("numpy"):
+    ...     secant.get_backend()
+    'numpy'
     """
-    token = _in_context.set(get_backend(one_of("backend", name, BACKENDS)).name)
+    token = _in_context.set(backend_module(one_of("backend", name, BACKENDS)).name)
     try:
         yield
     finally:

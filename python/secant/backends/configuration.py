@@ -1,21 +1,51 @@
-"""What a bug report needs to know of this installation."""
+"""Which backend is in use, and what else a bug report needs to know of this installation."""
 
 import platform
 
 import numpy as np
 
 import secant
-from secant.backends import BACKENDS, get_backend
+from secant.backends import BACKENDS, backend_module
+
+
+def get_backend() -> str:
+    """Return the name of the backend in use: "cpp", "numba" or "numpy".
+
+    Raises
+    ------
+    ValueRangeError
+        If ``SECANT_BACKEND`` names none.
+    ImportError
+        If it cannot be imported.
+
+    Examples
+    --------
+    >>> with secant.use_backend("numpy"):
+    ...     secant.get_backend()
+    'numpy'
+    """
+    return backend_module().name
 
 
 def show_config() -> None:
-    """Print versions, what compiled the backend in use and for what, and the number of threads."""
+    """Print versions, what compiled the backend in use and for what, and the number of threads.
+
+    Raises
+    ------
+    ValueRangeError, ImportError
+        As `get_backend` does.
+
+    Examples
+    --------
+    >>> secant.show_config()  # doctest: +ELLIPSIS
+    secant           ...
+    """
     for name, value in _facts().items():
         print(f"{name:16} {value}")
 
 
 def _facts() -> dict[str, str]:
-    backend = get_backend().name
+    backend = get_backend()
     facts = {
         "secant": secant.__version__,
         "python": platform.python_version(),
@@ -44,7 +74,7 @@ def _facts() -> dict[str, str]:
 
 def _is_usable(backend: str) -> bool:
     try:
-        get_backend(backend)
+        backend_module(backend)
     except ImportError:
         return False
     return True

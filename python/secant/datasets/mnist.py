@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from secant._common.files import path_text, write_atomically
+from secant._common.files import cache_folder, path_text, write_atomically
 from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, read, shaped
 from secant.errors import DataError, DownloadError, MissingExtraError
 
@@ -137,7 +137,7 @@ def _bundled() -> _Arrays:
 
 def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing or, in the cache, damaged."""
-    folder = home or _cache_folder()
+    folder = home or cache_folder()
     remedy = "Put the original file in its place, or move it away, and" if home else "Delete it and"
     arrays, damage = _stored(folder, f"{remedy} load again.")
     if home and damage:
@@ -149,10 +149,6 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
         if damage:
             raise DataError(f"{damage[0]} It could not be replaced: {error}") from error
         raise
-
-
-def _cache_folder() -> str:
-    return str(_pooch().os_cache("secant"))
 
 
 def _pooch(progress: bool = False) -> Any:

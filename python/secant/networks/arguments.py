@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.datasets.pixels import Rows
+from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError
 
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
@@ -38,6 +38,33 @@ def inputs(
     array = validation.in_order(array) if kept else validation.as_float64(array)
     validation.require_finite("x", array, check)
     return (array[np.newaxis] if single else array), single
+
+
+def largest(x: NDArray[Any] | NormalizedPixels) -> float:
+    """Return the largest absolute value."""
+    if isinstance(x, NormalizedPixels):
+        return float(x.pixels.max()) / 255
+    return max(float(x.max()), -float(x.min()))
+
+
+def accuracy(y: ArrayLike, t: ArrayLike) -> float:
+    """Return the share of rows of y whose largest element is that of t, from 0 to 1."""
+    y = validation.float_array("y", y)
+    rows = np.atleast_2d(y)
+    t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+    validation.require_weights("t", t)
+    expected = t if t.ndim == 1 else t.argmax(axis=1)
+    return float(np.mean(rows.argmax(axis=1) == expected))
+
+
+def described(net: Any, *more: str) -> str:
+    """Say in one line what a network is, also where its parameters are not what they must be."""
+    params = getattr(net, "params", None)
+    arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
+    matrices = [array for array in arrays if array.ndim == 2]
+    sizes = "-".join(map(str, [*matrices[0].shape, *(matrix.shape[1] for matrix in matrices[1:])] if matrices else []))
+    facts = [f"{type(net).__name__} {sizes or '?'}", *more, f"{sum(array.size for array in arrays):,} parameters"]
+    return f"<{', '.join(facts)}>"
 
 
 def mapping(values: Any) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """A network in a file: an .npz of plain arrays, never a pickle."""
 
 import io
+import math
 import warnings
 import zipfile
 from typing import BinaryIO, cast, get_args
@@ -18,14 +19,14 @@ LARGEST = 4 * 2**30
 """Bytes that a file may unpack to."""
 
 
-def save(path: AnyPath, net: Parameters) -> None:
-    """Write a network, all of it or nothing."""
+def save(path: AnyPath, net: Parameters, largest_input: float) -> None:
+    """Write a network, and the largest input that it was trained on, all of it or nothing."""
     buffer = io.BytesIO()
-    np.savez(buffer, **net._asdict())
+    np.savez(buffer, **net._asdict(), largest_input=largest_input)
     write_file(path, buffer.getvalue())
 
 
-def load(path: AnyPath) -> Parameters:
+def load(path: AnyPath) -> tuple[Parameters, float]:
     """Read what `save` wrote, believing nothing about it."""
     name = path_text(path)
     try:
@@ -39,7 +40,7 @@ def load(path: AnyPath) -> Parameters:
         ) from error
 
 
-def _loaded(file: BinaryIO) -> Parameters:
+def _loaded(file: BinaryIO) -> tuple[Parameters, float]:
     with zipfile.ZipFile(file) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST} bytes")
@@ -48,4 +49,7 @@ def _loaded(file: BinaryIO) -> Parameters:
         activation = str(arrays["output_activation"])
         validation.one_of("output_activation", activation, get_args(OutputActivation))
         params = arguments.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
-    return Parameters(*params, cast(OutputActivation, activation))
+        largest_input = float(arrays["largest_input"]) if "largest_input" in arrays else 0.0
+        if not 0 <= largest_input < math.inf:
+            raise ValueError(f"largest_input is {largest_input}")
+    return Parameters(*params, cast(OutputActivation, activation)), largest_input

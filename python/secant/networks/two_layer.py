@@ -12,8 +12,9 @@ from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Floats
-from secant.backends import get_backend
+from secant.backends import backend_module
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
+from secant.datasets.pixels import Rows
 from secant.differentiation.gradient import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError, ValueRangeError
 from secant.functions import cross_entropy_by
@@ -52,14 +53,19 @@ class TwoLayerNet:
 
     Examples
     --------
-    >>> net = TwoLayerNet(784, 50, 10)
-    >>> grads = net.numerical_gradient(x, t)
+    >>> net = secant.TwoLayerNet(784, 50, 10)
+    >>> net
+    <TwoLayerNet 784-50-10, sigmoid output, 39,760 parameters>
+    >>> (x, t), _ = secant.load_mnist(subset=True)
+    >>> grads = net.numerical_gradient(x[:100], t[:100])
     >>> for key in net.params:
     ...     net.params[key] -= 0.1 * grads[key]
     """
 
     output_activation: OutputActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
     backend: str | None = None
+    _largest_input: float = 0.0  # that `secant.train` has shown it, in absolute value; 0 if none
+    _warned_of_scale: bool = False
 
     def __init__(
         self,
@@ -78,7 +84,7 @@ class TwoLayerNet:
         std = validation.finite_number("weight_init_std", weight_init_std)
         validation.one_of("output_activation", output_activation, get_args(OutputActivation))
         if backend is not None:
-            get_backend(backend)
+            backend_module(backend)
         numbers = stream(rng)
         self.output_activation = output_activation
         self.backend = backend
@@ -89,6 +95,10 @@ class TwoLayerNet:
                 "W2": std * numbers.standard_normal((hidden, outputs)),
                 "b2": np.zeros(outputs),
             }
+
+    def __repr__(self) -> str:
+        """Return the class, the sizes, the output activation and the number of parameters."""
+        return arguments.described(self, f"{self.output_activation} output")
 
     def predict(self, x: ArrayLike) -> Floats:
         """Return the class probabilities y.
@@ -102,6 +112,13 @@ class TwoLayerNet:
         -------
         ndarray of float64, (N, O) or (O,)
 
+        Warns
+        -----
+        RuntimeWarning
+            Once an object, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
+            where those of the training were from 0 to 1: more than 16 times larger. The first 100 samples are looked
+            at.
+
         Raises
         ------
         DTypeError
@@ -112,10 +129,18 @@ class TwoLayerNet:
             If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
         ParamsError
             If `params` lacks an array or holds one that cannot be used where it lies.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> net.predict([[0, 0, 0, 1], [1, 1, 1, 1]]).round(2)
+        array([[0.5, 0.5],
+               [0.5, 0.5]])
         """
-        backend = self.backend_in_use()
-        net = self.parameters(backend.all_finite)
+        backend = self._backend_in_use()
+        net = self._parameters(backend.all_finite)
         x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
+        self._notice_scale(x)
         y = _finite(backend, backend.predict(net, x, 0))
         return y[0] if single else y
 
@@ -136,8 +161,14 @@ class TwoLayerNet:
         See Also
         --------
         cross_entropy_error : the formula.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> round(net.loss([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]), 2)
+        0.69
         """
-        return cross_entropy_by(self.backend_in_use(), self.predict(x), t)
+        return cross_entropy_by(self._backend_in_use(), self.predict(x), t)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -152,13 +183,15 @@ class TwoLayerNet:
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2, rng=0)
+        >>> net.params["b2"][1] = 5
+        >>> net.accuracy([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1])
+        0.5
         """
-        y = validation.float_array("y", self.predict(x))
-        rows = np.atleast_2d(y)
-        t = validation.targets(t, *rows.shape, single=y.ndim == 1)
-        validation.require_weights("t", t)
-        expected = t if t.ndim == 1 else t.argmax(axis=1)
-        return float(np.mean(rows.argmax(axis=1) == expected))
+        return arguments.accuracy(self.predict(x), t)
 
     @overload
     def numerical_gradient(
@@ -238,17 +271,26 @@ class TwoLayerNet:
         -----
         The loss change is computed as such and never as a difference of two losses, so the result is closer to the
         exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
+
+        Examples
+        --------
+        >>> net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0), [[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]
+        >>> grads, info = net.numerical_gradient(x, t, return_info=True)
+        >>> {key: grad.shape for key, grad in grads.items()}
+        {'W1': (4, 3), 'b1': (3,), 'W2': (3, 2), 'b2': (2,)}
+        >>> info.method
+        'series'
         """
         h = validation.step(h)
         validation.one_of("method", method, get_args(Method))
         threads = validation.thread_count(n_threads)
-        if reason := self.own_structure():
+        if reason := self._own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
             grads, info = _finite_gradient(self._generic_gradient(x, t, h, reason)), GradientInfo({}, 0.0)
         else:
-            backend = self.backend_in_use()
-            net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+            backend = self._backend_in_use()
+            net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
             named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
             grads = self._result(backend, named, x, t)
         return (grads, info) if return_info else grads
@@ -272,12 +314,18 @@ class TwoLayerNet:
             If `predict` or `loss` is overridden, or `params` has other keys.
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
+
+        Examples
+        --------
+        >>> net, x, t = secant.TwoLayerNet(4, 3, 2, rng=0), [[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]
+        >>> np.allclose(net.gradient(x, t)["W1"], net.numerical_gradient(x, t)["W1"])
+        True
         """
         threads = validation.thread_count(n_threads)
-        if reason := self.own_structure():
+        if reason := self._own_structure():
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
-        backend = self.backend_in_use()
-        net, samples, labels = self.checked(backend, x, t, finite=not backend.finds_non_finite)
+        backend = self._backend_in_use()
+        net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
         grads = backend.gradient(net, samples, labels, threads)
         return self._result(backend, grads, x, t)
 
@@ -292,12 +340,18 @@ class TwoLayerNet:
             If `params` is not that of a two-layer network.
         DataError
             If the file cannot be written.
+
+        Examples
+        --------
+        >>> net = secant.TwoLayerNet(4, 3, 2)
+        >>> net.save("net.npz")
+        >>> same = secant.TwoLayerNet.load("net.npz")
         """
         if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self.parameters(self.backend_in_use().all_finite))
+        checkpoint.save(path, self._parameters(self._backend_in_use().all_finite), self._largest_input)
 
     @classmethod
     def load(cls, path: AnyPath) -> Self:
@@ -307,38 +361,58 @@ class TwoLayerNet:
         ------
         DataError
             If the file cannot be read or does not hold a network.
+
+        Examples
+        --------
+        >>> secant.TwoLayerNet(4, 3, 2).save("net.npz")
+        >>> secant.TwoLayerNet.load("net.npz")
+        <TwoLayerNet 4-3-2, sigmoid output, 23 parameters>
         """
-        saved = checkpoint.load(path)
+        saved, largest_input = checkpoint.load(path)
         inputs, hidden = saved.W1.shape
         net = cls(inputs, hidden, saved.W2.shape[1], output_activation=saved.output_activation, rng=0)
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
+        net._largest_input = largest_input
         return net
 
-    def backend_in_use(self) -> Backend:
+    def _backend_in_use(self) -> Backend:
         """Return what computes now."""
-        return get_backend(self.backend)
+        return backend_module(self.backend)
 
-    def parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
+    def _parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
         """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
         validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
         return Parameters(*arguments.params(self.params, check), self.output_activation)
 
-    def checked(
+    def _checked(
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
     ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
-        net = self.parameters(_unchecked)
+        net = self._parameters(_unchecked)
         samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
         t = validation.targets(t, len(samples), net.W2.shape[1], single=single)
         if t.ndim == 2:
             validation.require_weights("t", t)
         if finite:
-            self.parameters(backend.all_finite)
+            self._parameters(backend.all_finite)
             if isinstance(samples, np.ndarray):
                 validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
         return net, samples, t
 
-    def own_structure(self) -> str | None:
+    def _notice_scale(self, x: NDArray[Any] | Rows) -> None:
+        """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
+        if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
+            return
+        if (largest := arguments.largest(x[:_LOOKED_AT])) > _ANOTHER_SCALE * self._largest_input:
+            self._warned_of_scale = True
+            warnings.warn(
+                f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
+                "x as in the training, such as pixels by x / 255",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
@@ -352,7 +426,7 @@ class TwoLayerNet:
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
         if not backend.all_finite(grads.b2):
-            self.checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             _finite(backend, grads.b2)
         return _finite_gradient(grads._asdict(), backend.all_finite)
 
@@ -370,6 +444,9 @@ class TwoLayerNet:
 
 
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
+
+
+_ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
 
 
 def _unchecked(_: NDArray[Any]) -> bool:

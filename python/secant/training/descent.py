@@ -68,18 +68,18 @@ def descent(
     """
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
-    known = method and isinstance(net, TwoLayerNet) and not net.own_structure()
+    known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
         return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
-    backend = net.backend_in_use()
-    _, x, t = net.checked(backend, x, t)
+    backend = net._backend_in_use()
+    _, x, t = net._checked(backend, x, t)
     x = backend.prepare(x)
     if method == "auto":
         method = options["method"]
     asked = options["n_threads"]
 
     def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
-        params = net.parameters(backend.all_finite)
+        params = net._parameters(backend.all_finite)
         before, first = [param.copy() for param in params[:4]], len(losses)
         diverged = ""
         try:

@@ -30,7 +30,8 @@ class History:
     train_loss_list : list of float
         The loss of each iteration's mini-batch, after the update.
     train_acc_list, test_acc_list : list of float
-        The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``.
+        The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``. Without a test
+        set the latter is empty.
     epoch_iterations : list of int
         The iterations after which the accuracies were taken: 0, and the first of every further epoch.
     settings : dict
@@ -150,5 +151,5 @@ def _check_iterations(content: dict[str, Any]) -> None:
     if any(not low < high for low, high in zip([-1, *taken], [*taken, end], strict=True)):
         raise ValueError(f"epoch_iterations do not rise from 0 to {end - 1}")
     for name in _FLOATS[1:]:
-        if len(content[name]) != len(taken):
+        if len(content[name]) != len(taken) and not (name == "test_acc_list" and content[name] == []):
             raise ValueError(f"{name} has {len(content[name])} entries for {len(taken)} epoch_iterations")

@@ -1,144 +1,128 @@
-"""What a training run shows while it runs: a line an epoch and, on a terminal, a live bar below them.
+"""What a training run shows on standard output: the chapter's lines and, in a terminal or a notebook, tqdm's bar.
 
-The bar is redrawn ten times a second at most, by the loop itself and by no thread: between two redraws it costs a
-look at the clock. rich is imported when a bar is drawn.
+Design: a display may fail and the run goes on: one whose output is closed, full or no longer read falls silent. The bar
+is redrawn by the loop itself and by no thread. tqdm is imported when a bar is drawn; without it there are lines only.
 """
 
+import importlib
+import math
+import os
 import sys
+import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
-
-_REDRAW_SECONDS = 0.1
+_REDRAW_SECONDS = 0.125  # with the lines, which redraw it too, ten times a second
+_LINE_SECONDS = 0.5
+_FORMAT = "{bar} {n_fmt}/{total_fmt} {remaining} {rate_fmt}{postfix}"  # fits in 60 columns
+_COMPILING = "compiling"
 
 
 class Display:
-    """Shows nothing. What it does not show, the others do."""
-
-    def iteration(self, done: int, loss: float) -> None:
-        """Take notice of how far the run has come.
-
-        Parameters
-        ----------
-        done : int
-            The number of iterations so far, many more than before or one.
-        loss : float
-            The loss of the last one's mini-batch.
-        """
-
-    def epoch(self, train_acc: float, test_acc: float) -> None:
-        """Take notice of the accuracies on the training and on the test set."""
-
-    def compiling(self) -> None:
-        """Take notice that the next iteration waits for a compiler."""
-
-
-class Lines(Display):
-    """Prints the chapter's line each epoch, for logs and files."""
-
-    def epoch(self, train_acc: float, test_acc: float) -> None:
-        """Print it."""
-        print(_line(train_acc, test_acc), flush=True)
-
-
-class Bar(Display):
-    """Draws a live bar below the chapter's lines.
+    """Shows a run.
 
     Parameters
     ----------
-    progress : rich.progress.Progress
-        With columns for the fields ``loss``, ``accuracies`` and ``speed``; started, and not refreshed by itself.
-    total : int
-        The number of iterations.
+    wanted : bool
+        Otherwise nothing is shown.
+    bar : tqdm, optional
+        Drawn below the lines.
     """
 
-    def __init__(self, progress: "Progress", total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total, loss="", accuracies="", speed="")
-        self._total = total
-        self._start = self._drawn = time.monotonic()
-        self._compiling = False
+    def __init__(self, wanted: bool, bar: Any = None) -> None:
+        self._silent, self._bar = not wanted, bar
+        self._printed, self._waiting = -math.inf, ""
 
     def iteration(self, done: int, loss: float) -> None:
-        """Redraw the bar, if it is time to."""
-        now = time.monotonic()
-        if self._compiling:  # that time is not the iterations'
-            self._compiling, self._start = False, now
-        if now - self._drawn < _REDRAW_SECONDS and done < self._total:
-            return
-        self._drawn = now
-        speed = _speed(done / max(now - self._start, 1e-9))
-        self._progress.update(self._task, completed=done, loss=f"loss {loss:.4f}", speed=speed, refresh=True)
+        """Take notice that so many iterations are done, and of the loss of the last one's mini-batch."""
+        if self._bar is not None:
+            with self._harmless():
+                if self._bar.postfix == _COMPILING:  # that time is not the iterations'
+                    self._bar.unpause()
+                self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                self._bar.update(done - self._bar.n)
 
-    def epoch(self, train_acc: float, test_acc: float) -> None:
-        """Print the line above the bar."""
-        self._progress.update(self._task, accuracies=f"acc {train_acc:.4f}, {test_acc:.4f}")
-        self._progress.console.print(_line(train_acc, test_acc), markup=False, highlight=False, soft_wrap=True)
+    def epoch(self, train_acc: float, test_acc: float | None) -> None:
+        """Take notice of the accuracies on the training and, if there is one, on the test set."""
+        names, values = "train acc", f"{train_acc:.4f}"
+        if test_acc is not None:
+            names, values = f"{names}, test acc", f"{values}, {test_acc:.4f}"
+        self._waiting = f"{names} | {values}"
+        if time.monotonic() - self._printed >= _LINE_SECONDS:
+            self._print()
 
     def compiling(self) -> None:
-        """Say so in the bar."""
-        self._compiling = True
-        self._progress.update(self._task, speed="compiling", refresh=True)
+        """Take notice that the next iteration waits for a compiler."""
+        if self._bar is not None:
+            with self._harmless():
+                self._bar.set_postfix_str(_COMPILING)
+
+    def close(self) -> None:
+        """Print the last line, if it is not there yet, and leave the bar as it is."""
+        if self._waiting:
+            self._print()
+        if self._bar is not None:
+            with self._harmless():
+                self._bar.close()
+
+    def _print(self) -> None:
+        line, self._waiting, self._printed = self._waiting, "", time.monotonic()
+        if not self._silent:
+            with self._harmless():
+                if self._bar is None:
+                    print(line, flush=True)
+                else:
+                    self._bar.write(line)
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError):  # ValueError: a closed file
+            if self._bar is not None:
+                self._bar.disable = True  # else it would be written when it is deleted
+            self._silent, self._bar = True, None
 
 
 @contextmanager
 def display(total: int, wanted: bool) -> Iterator[Display]:
-    """Show a run of ``total`` iterations on standard output.
-
-    Parameters
-    ----------
-    total : int
-        The number of iterations.
-    wanted : bool
-        Otherwise nothing is shown.
-
-    Yields
-    ------
-    Display
-        To be told of the iterations, many at a time or one, and of each epoch. A bar on a terminal, else lines.
-    """
-    console = _terminal() if wanted else None
-    if console is None:
-        yield Lines() if wanted else Display()
-        return
-    with _progress(console) as progress:
-        yield Bar(progress, total)
+    """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told of its progress."""
+    shown = Display(wanted, _bar(total) if wanted and (_in_terminal() or _in_notebook()) else None)
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
-def _terminal() -> "Console | None":
-    """Return a console on standard output, if that is a terminal whose cursor moves."""
-    if sys.stdout is None or not sys.stdout.isatty():
+def _in_terminal() -> bool:
+    """Whether standard output is a terminal whose cursor moves."""
+    try:
+        return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    except ValueError:  # it is closed
+        return False
+
+
+def _in_notebook() -> bool:
+    return "ipykernel.zmqshell" in sys.modules  # as tqdm asks
+
+
+def _bar(total: int) -> Any:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that ipywidgets is missing
+            tqdm = importlib.import_module("tqdm.auto").tqdm
+        quiet: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # no thread
+        quiet.set_lock(threading.RLock())  # tqdm's own may start a process
+        bar = quiet(
+            total=total,
+            file=sys.stdout,
+            dynamic_ncols=True,
+            mininterval=_REDRAW_SECONDS,
+            miniters=1,
+            bar_format=_FORMAT,
+        )
+    except (ImportError, OSError, ValueError):
         return None
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal and not console.is_dumb_terminal else None
-
-
-def _progress(console: "Console") -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TextColumn("{task.fields[accuracies]}"),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-        console=console,
-        auto_refresh=False,
-        expand=True,
-    )
-
-
-def _line(train_acc: float, test_acc: float) -> str:
-    return f"train acc, test acc | {train_acc:.4f}, {test_acc:.4f}"
-
-
-def _speed(rate: float) -> str:
-    return f"{rate:,.0f} it/s" if rate >= 10 else f"{rate:.2g} it/s"
+    return None if bar.disable else bar  # TQDM_DISABLE

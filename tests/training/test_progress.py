@@ -1,0 +1,271 @@
+"""What a run shows: lines in a log, a bar in a terminal and in a notebook; and what it survives."""
+
+import importlib
+import io
+import os
+import re
+import struct
+import sys
+import threading
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+from secant.training import progress
+from secant.training.loop import train
+
+LINE = "train acc, test acc | 0.5000, 0.5000\n"
+
+
+class Stub:
+    """A network of one parameter."""
+
+    def __init__(self):
+        self.params = {"w": np.zeros(1)}
+
+    def numerical_gradient(self, x, t):
+        return {"w": np.ones(1)}
+
+    def loss(self, x, t):
+        return 1.0
+
+    def accuracy(self, x, t):
+        return 0.5
+
+
+def run(iters_num=5, **options):
+    """Epochs of five iterations."""
+    x, t = np.zeros((50, 2)), np.zeros(50, int)
+    return train(Stub(), x, t, x, t, iters_num=iters_num, batch_size=10, rng=2, **options)
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+    descriptor = None
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        if self.descriptor is None:
+            raise io.UnsupportedOperation
+        return self.descriptor
+
+
+@pytest.fixture
+def open_terminal(monkeypatch):
+    """Return a function that puts a terminal in the place of standard output, for the rest of the test."""
+
+    def open_terminal(kind="xterm"):
+        monkeypatch.setenv("TERM", kind)
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        return sys.stdout
+
+    return open_terminal
+
+
+@pytest.fixture
+def of_60_columns():
+    """The descriptor of a terminal."""
+    pty = pytest.importorskip("pty", reason="this platform has no pseudo-terminals")
+    import fcntl
+    import termios
+
+    ends = pty.openpty()
+    fcntl.ioctl(ends[1], termios.TIOCSWINSZ, struct.pack("HHHH", 25, 60, 0, 0))
+    yield ends[1]
+    for end in ends:
+        os.close(end)
+
+
+@pytest.fixture
+def tqdm():
+    return pytest.importorskip("tqdm", reason="tqdm is not installed")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, in seconds, of the display and of tqdm."""
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.time", lambda: now[0])
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0], raising=False)
+    return now
+
+
+# ---- lines -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_gets_the_chapters_lines_only(capsys):
+    run(6)
+    assert capsys.readouterr().out == LINE * 2
+
+
+def test_nothing_is_printed_without_progress(capsys):
+    run(progress=False)
+    with progress.display(100, False) as shown:
+        shown.compiling()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_short_epochs_have_a_line_twice_a_second_and_the_first_and_the_last_one(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.display(100, True) as shown:
+        for epoch in range(100):
+            now[0] = epoch * 0.02
+            shown.epoch(epoch / 100, None)
+    assert capsys.readouterr().out.split("\n") == [
+        f"train acc | {acc:.4f}" for acc in (0, 0.25, 0.5, 0.75, 0.99)
+    ] + [""]  # fmt: skip
+
+
+def test_long_epochs_have_a_line_each(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.display(100, True) as shown:
+        for epoch in range(4):
+            now[0] = float(epoch)
+            shown.epoch(0.5, 0.5)
+    assert capsys.readouterr().out == LINE * 4
+
+
+def test_a_dumb_terminal_gets_lines(open_terminal):
+    terminal = open_terminal("dumb")
+    run()
+    assert terminal.getvalue() == LINE
+
+
+def test_without_tqdm_a_terminal_gets_lines(open_terminal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    terminal = open_terminal()
+    run(6)
+    assert terminal.getvalue() == LINE * 2
+
+
+# ---- the bar ---------------------------------------------------------------------------------------------------------
+
+
+def screen(terminal):
+    """What was on the line of the bar, one after the other."""
+    return [part for part in re.split(r"[\r\n]", terminal.getvalue()) if part.strip()]
+
+
+@pytest.mark.usefixtures("tqdm")
+def test_a_terminal_gets_a_bar_below_the_lines(open_terminal):
+    terminal = open_terminal()
+    threads = threading.active_count()
+    run(6)
+    assert terminal.getvalue().count(LINE) == 2
+    assert re.fullmatch(r"█+ 6/6 00:00 +[\d.]+it/s, loss 1\.0000", screen(terminal)[-1])
+    assert threading.active_count() == threads
+
+
+@pytest.mark.usefixtures("tqdm")
+@pytest.mark.parametrize("total", [10, 10_000, 10_000_000])
+@pytest.mark.parametrize("pace", [3.0, 0.00005], ids=["slow", "fast"])
+def test_nothing_is_cut_at_60_columns(open_terminal, of_60_columns, clock, total, pace):
+    terminal = open_terminal()
+    terminal.descriptor = of_60_columns
+    with progress.display(total, True) as shown:
+        for done in (1, 2, total // 2, total):
+            clock[0] = 1000 + pace * done
+            shown.iteration(done, 2.3012)
+    lines = screen(terminal)
+    assert max(map(len, lines)) < 60
+    assert min(map(len, lines)) >= 58
+    assert all(line.rstrip().endswith(", loss 2.3012") for line in lines[1:])
+
+
+@pytest.mark.usefixtures("tqdm")
+def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
+    terminal = open_terminal()
+    with progress.display(1000, True) as shown:
+        before = len(screen(terminal))
+        for done in range(1, 1000):
+            clock[0] += 0.001
+            shown.iteration(done, 1.0)
+            if done % 20 == 0:
+                shown.epoch(0.5, 0.5)
+        assert 8 <= len([part for part in screen(terminal)[before:] if "it/s" in part]) <= 10
+
+
+@pytest.mark.usefixtures("tqdm")
+def test_the_time_of_a_compiler_is_not_that_of_the_iterations(open_terminal, clock):
+    terminal = open_terminal()
+    with progress.display(100, True) as shown:
+        shown.compiling()
+        assert screen(terminal)[-1].endswith(", compiling")
+        clock[0] += 20
+        shown.iteration(1, 1.0)
+        clock[0] += 1
+        shown.iteration(100, 1.0)
+    assert "100.00it/s, loss" in screen(terminal)[-1]
+
+
+def test_no_bar_is_drawn_where_tqdm_is_told_so(tqdm, open_terminal, monkeypatch):
+    class Disabled(importlib.import_module("tqdm.auto").tqdm):
+        def __init__(self, **_):
+            super().__init__(disable=True)
+
+    monkeypatch.setattr("tqdm.auto.tqdm", Disabled)
+    terminal = open_terminal()
+    run()
+    assert terminal.getvalue() == LINE
+
+
+def test_a_notebook_gets_a_bar_and_no_warning(tqdm, monkeypatch, capsys):
+    """Without ipywidgets tqdm warns as it is imported, and draws by characters."""
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
+    shell = types.SimpleNamespace(get_ipython=lambda: None)
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    for name in [name for name in sys.modules if re.match(r"tqdm\.(auto|autonotebook|notebook)$|ipywidgets", name)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(6)
+    output = capsys.readouterr()
+    assert output.out.count(LINE) == 2
+    assert "6/6 00:00" in output.out
+    assert output.err == ""
+
+
+# ---- output that fails -----------------------------------------------------------------------------------------------
+
+
+def test_a_program_without_standard_output_trains(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert len(run().train_loss_list) == 5
+
+
+class Failing(Terminal):
+    """Fails after so many characters."""
+
+    def __init__(self, terminal, room):
+        super().__init__()
+        self.terminal, self.room = terminal, room
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.room -= len(text)
+        if self.room < 0:
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("room", [0, 30, 100, 200])
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_output_that_fails_does_not_end_a_run(open_terminal, monkeypatch, terminal, room):
+    open_terminal()
+    monkeypatch.setattr(sys, "stdout", Failing(terminal, room))
+    assert len(run(30).train_loss_list) == 30
+
+
+def test_output_that_is_closed_does_not_end_a_run(open_terminal):
+    open_terminal().close()
+    assert len(run(30).train_loss_list) == 30
