@@ -47,8 +47,9 @@ done = len(history.train_loss_list)
 assert 100 <= done < ITERATIONS, done
 other = train(done, again)
 assert again.train_loss_list == history.train_loss_list
-assert history.epoch_iterations == [i for i in range(done) if i % 10 == 0], history.epoch_iterations[-3:]
-assert again.train_acc_list == history.train_acc_list
+due = [i for i in range(done) if i % 10 == 0]
+assert history.epoch_iterations in (due, due[:-1])  # accuracies that were being taken are left out
+assert again.train_acc_list[:len(history.train_acc_list)] == history.train_acc_list
 assert all(net.params[key].tobytes() == other.params[key].tobytes() for key in net.params)
 print("the same")
 """

@@ -495,7 +495,7 @@ def test_a_pre_activation_that_overflows_is_an_error(backend, call):
     net.params["W2"][:] = [[1.7e308, 1.0], [1.7e308, 1.0]]
     net.params["b2"][0] = 1.7e308
     arguments = ([[0.0, 0.0]],) if call == "predict" else ([[0.0, 0.0]], [0])
-    with pytest.raises(secant.ValueRangeError, match="small enough for finite pre-activations, got an overflow"):
+    with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
         getattr(net, call)(*arguments)
 
 
@@ -505,7 +505,7 @@ def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend, call):
     net.params["W1"][:], net.params["W2"][:] = 0.0, [[1e150, -1e150], [-1e150, 1e150]]
     options = {} if call == "gradient" else {"h": 1e-150}
     arguments = [[1e300]], [[1e200, 1e190]]  # the weight of a target is a factor of the loss
-    message = "^x and params must be small enough for a finite gradient, got an overflow in 'W1'$"
+    message = "^x and params must be small enough for a finite result, got an overflow$"
     with pytest.raises(secant.ValueRangeError, match=message):
         getattr(net, call)(*arguments, **options)
 

@@ -6,7 +6,7 @@ should not be does no harm: it passes on what comes, unless its block runs.
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -15,26 +15,21 @@ _SIGNALS = tuple(map(int, signal.valid_signals()))
 
 
 @contextmanager
-def held_interrupts(*signals: int) -> Iterator[Callable[[], None]]:
+def held_interrupts(*signals: int) -> Iterator[None]:
     """Hold signals back in a ``with`` block, in the main thread; a second Ctrl-C is not held.
 
     Parameters
     ----------
     *signals : int
         Which, of those that have a handler in Python: by default all of them.
-
-    Yields
-    ------
-    callable
-        To be called where a signal does no harm: lets those that were held back happen. So does the block's end.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
+        yield
         return
     holder = _Holder()
     try:
         holder.replace(signals or _SIGNALS)
-        yield holder.deliver
+        yield
     finally:
         try:
             holder.restore()

@@ -82,7 +82,7 @@ class Backend(Protocol):
 
     name: str
     finds_non_finite: bool
-    """Whether its gradients look for NaN and infinity as they read x and the parameters: that of b2 is NaN then."""
+    """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
 
     def all_finite(self, array: NDArray[Any]) -> bool:
         """Whether no element is NaN or infinite."""

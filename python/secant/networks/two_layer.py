@@ -141,7 +141,8 @@ class TwoLayerNet:
         net = self._parameters(backend.all_finite)
         x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         self._notice_scale(x)
-        y = _finite(backend, backend.predict(net, x, 0))
+        y = backend.predict(net, x, 0)
+        _require_finite(backend.all_finite, y)
         return y[0] if single else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -287,7 +288,8 @@ class TwoLayerNet:
         if reason := self._own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            grads, info = _finite_gradient(self._generic_gradient(x, t, h, reason)), GradientInfo({}, 0.0)
+            grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
+            _require_finite(validation.all_finite, *grads.values())
         else:
             backend = self._backend_in_use()
             net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
@@ -425,10 +427,11 @@ class TwoLayerNet:
         return None
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
-        if not backend.all_finite(grads.b2):
+        looked_at = (grads.b2,) if backend.finds_non_finite else grads
+        if not all(map(backend.all_finite, looked_at)):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
-            _finite(backend, grads.b2)
-        return _finite_gradient(grads._asdict(), backend.all_finite)
+            _require_finite(backend.all_finite, *looked_at)
+        return grads._asdict()
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
         if not self.__dict__.get("_warned"):
@@ -453,20 +456,6 @@ def _unchecked(_: NDArray[Any]) -> bool:
     return True
 
 
-def _finite_gradient(
-    grads: dict[str, Floats], check: Callable[[NDArray[Any]], bool] = validation.all_finite
-) -> dict[str, Floats]:
-    """Return the gradient, any part of which may have overflowed by itself."""
-    for key, grad in grads.items():
-        if not check(grad):
-            raise ValueRangeError(
-                f"x and params must be small enough for a finite gradient, got an overflow in {key!r}"
-            )
-    return grads
-
-
-def _finite(backend: Backend, result: Floats) -> Floats:
-    """Return the result, in which a sum that overflowed has left NaN everywhere, b2's gradient included."""
-    if not backend.all_finite(result):
-        raise ValueRangeError("x and params must be small enough for finite pre-activations, got an overflow")
-    return result
+def _require_finite(check: Callable[[NDArray[Any]], bool], *arrays: Floats) -> None:
+    if not all(map(check, arrays)):
+        raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")

@@ -1,9 +1,9 @@
 """The chapter's training loop: draw a mini-batch, take its gradient, step against it, note the loss.
 
 Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
-`secant.descent` makes; the loop around it keeps the record and the display and knows no more than that. Ctrl-C is
-held back until an iteration is complete; other signals only while an update is incomplete. However training ends, the
-parameters are those that the iterations on record lead to.
+`secant.training.descent` makes; the loop around it keeps the record and the display and knows no more than that.
+Ctrl-C is held back until an iteration is complete; other signals only while an update is incomplete. However training
+ends, the parameters are those that the iterations on record lead to; accuracies that were being taken are left out.
 """
 
 import math
@@ -160,20 +160,16 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with (
-        display(iters_num, progress) as shown,
-        compilation_noticed(shown.compiling),
-        held_interrupts(signal.SIGINT) as deliver,
-    ):
+    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling):
         for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
-            descend.run(block, record.train_loss_list)
+            with held_interrupts(signal.SIGINT):
+                descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == 0:
                 shown.epoch(*_evaluate(net, data, record, last))
                 if callback is not None and callback(net, record):
                     break
-            deliver()
     return record
 
 
