@@ -1,6 +1,9 @@
 import json
 import math
 import os
+import re
+import sys
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -32,7 +35,7 @@ def example():
 def test_a_history_comes_back_bit_for_bit(tmp_path_factory, history):
     path = tmp_path_factory.getbasetemp() / "any.json"
     history.save(path)
-    assert repr(History.load(path)) == repr(history)
+    assert repr(asdict(History.load(path))) == repr(asdict(history))
 
 
 def test_the_file_is_json_for_strict_readers(tmp_path):
@@ -44,6 +47,24 @@ def test_the_file_is_json_for_strict_readers(tmp_path):
     content = json.loads((tmp_path / "h.json").read_text("ascii"), parse_constant=refuse)
     assert content["train_loss_list"] == ["NaN", "Infinity", "-Infinity", 0.5]
     assert content["format"] == "secant history 1"
+
+
+def test_a_history_is_described_in_one_line():
+    assert repr(History()) == "<History of 0 iterations>"
+    assert repr(example()) == "<History of 3 iterations, last loss 2.1, train acc 0.2, test acc 0.25>"
+    assert repr(History([1.0] * 1000, [0.98765])) == "<History of 1,000 iterations, last loss 1, train acc 0.9877>"
+
+
+def test_a_notebook_shows_a_table_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    cells = re.findall("<t[hd]>([^<]+)</t[hd]>", example()._repr_html_())
+    assert cells == ["iterations", "3", "last loss", "2.1", "train acc", "0.2", "test acc", "0.25"]
+    assert History()._repr_html_() == "<table><tr><th>iterations</th><td>0</td></tr></table>"
+
+
+def test_a_file_without_test_accuracies_is_a_history(tmp_path):
+    (tmp_path / "h.json").write_text(changed(test_acc_list=[]))
+    assert History.load(tmp_path / "h.json").test_acc_list == []
 
 
 def test_a_subclass_loads_itself(tmp_path):

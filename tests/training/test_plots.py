@@ -1,15 +1,20 @@
+import base64
 import math
+import re
 import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
-from secant.errors import DataError, MissingExtraError, ValueRangeError
+from secant.errors import DataError, DTypeError, MissingExtraError, ValueRangeError
 from secant.training.history import History
 from secant.training.plots import encoded, figure_format, learning_curves
 
 pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+
+from matplotlib.figure import Figure
 
 LOSSES = [2.3 - 0.01 * i for i in range(150)]
 
@@ -37,7 +42,9 @@ def test_a_loss_that_is_not_finite_is_a_gap():
     assert math.isfinite(means.get_ydata()[-2])
 
 
-@pytest.mark.parametrize("history", [History(), History([2.3], [0.1], [0.1], [0])])
+@pytest.mark.parametrize(
+    "history", [History(), History([2.3], [0.1], [0.1], [0]), History(LOSSES, [0.1, 0.5], [], [0, 60])]
+)
 def test_short_histories(history, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -68,6 +75,61 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Plots need Matplotlib: pip install 'secant\[plot\]'"):
         history().plot()
+
+
+def test_no_test_set_has_no_curve():
+    right = History(LOSSES, [0.1, 0.5], [], [0, 60]).plot().axes[1]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["training set (0.500)"]
+
+
+def test_runs_are_drawn_over_each_other():
+    figure = history().plot(label="a")
+    assert history().plot(ax=figure.axes, label="b") is figure
+    left, right = figure.axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["a: mean of 3", "b: mean of 3"]
+    assert [text.get_text() for text in right.get_legend().get_texts()][2:] == [
+        "b: training set (0.900)",
+        "b: test set (0.800)",
+    ]
+    a, b = ([line.get_color() for line in (*left.lines[i : i + 2], *right.lines[i : i + 2])] for i in (0, 2))
+    assert len(set(a)) == len(set(b)) == 1
+    assert a != b
+    short = History([2.0]).plot(label="c").axes[0]
+    assert [text.get_text() for text in short.get_legend().get_texts()] == ["c"]
+
+
+def test_given_axes_are_drawn_on(tmp_path):
+    figure = Figure()
+    top, bottom = figure.subfigures(2, 1)
+    both, one = top.subplots(1, 2), bottom.subplots()
+    assert history().plot(ax=both) is figure
+    assert history().plot(tmp_path / "f.png", ax=one) is figure
+    assert [len(axes.lines) for axes in (*both, one)] == [2, 2, 2]
+    assert [axes.get_title(loc="left") for axes in (*both, one)] == ["Loss", "Accuracy", "Loss"]
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("ax", [1, [], "ab", Figure(), [None, None], np.empty((2, 2), object)], ids=str)
+def test_what_is_no_axes_is_refused(ax):
+    with pytest.raises(DTypeError, match=r"^ax must be Axes of Matplotlib, or a pair of them, got "):
+        history().plot(ax=ax)
+
+
+def test_a_notebook_shows_the_curves():
+    shown = history()._repr_html_()
+    assert base64.b64decode(re.match('<img src="data:image/png;base64,([^"]+)"', shown)[1]).startswith(b"\x89PNG")
+    assert 'alt="&lt;History of 150 iterations, ' in shown
+
+
+def test_a_figure_is_pyplots_where_that_has_been_imported(tmp_path, run_python):
+    program = (
+        "import matplotlib.pyplot as plt, secant; settings = dict(plt.rcParams); history = secant.History([1.0]);"
+        "history.plot('f.png'); history._repr_html_(); print(plt.get_fignums());"
+        "print(history.plot() is plt.gcf(), history.plot() is plt.gcf(), plt.get_fignums());"
+        "print(dict(plt.rcParams) == settings)"
+    )
+    done = run_python(f"import os; os.chdir({str(tmp_path)!r}); {program}", "-W", "error", MPLBACKEND="agg")
+    assert (done.stdout, done.stderr) == ("[]\nTrue True [1, 2]\nTrue\n", "")
 
 
 def test_neither_pyplot_nor_settings_are_touched(tmp_path):

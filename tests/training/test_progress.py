@@ -269,3 +269,7 @@ def test_output_that_fails_does_not_end_a_run(open_terminal, monkeypatch, termin
 def test_output_that_is_closed_does_not_end_a_run(open_terminal):
     open_terminal().close()
     assert len(run(30).train_loss_list) == 30
+
+
+def test_tqdm_is_imported_on_use(run_python):
+    assert run_python("import sys, secant.training.loop; print('tqdm' in sys.modules)").stdout == "False\n"

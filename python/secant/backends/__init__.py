@@ -31,12 +31,12 @@ def backend_module(name: str | None = None) -> Backend:
 get_backend = backend_module  # for cli/train.py, until it says backend_module
 
 
-def set_backend(name: str | None) -> None:
+def set_backend(backend: str | None) -> None:
     """Use a backend from now on, wherever none is named.
 
     Parameters
     ----------
-    name : {"cpp", "numba", "numpy"} or None
+    backend : {"cpp", "numba", "numpy"} or None
         None goes back to the default: what ``SECANT_BACKEND`` names, else the first one installed.
 
     Raises
@@ -54,16 +54,16 @@ def set_backend(name: str | None) -> None:
     >>> secant.set_backend(None)
     """
     global _chosen
-    _chosen = None if name is None else backend_module(one_of("backend", name, BACKENDS)).name
+    _chosen = None if backend is None else backend_module(one_of("backend", backend, BACKENDS)).name
 
 
 @contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(backend: str) -> Iterator[None]:
     """Use a backend within a ``with`` block, in this thread or task only.
 
     Parameters
     ----------
-    name : {"cpp", "numba", "numpy"}
+    backend : {"cpp", "numba", "numpy"}
 
     Raises
     ------
@@ -78,7 +78,7 @@ def use_backend(name: str) -> Iterator[None]:
     ...     secant.get_backend()
     'numpy'
     """
-    token = _in_context.set(backend_module(one_of("backend", name, BACKENDS)).name)
+    token = _in_context.set(backend_module(one_of("backend", backend, BACKENDS)).name)
     try:
         yield
     finally:

@@ -71,6 +71,11 @@ def gradient_descent(
         If f does not return a single number.
     ValueRangeError
         If lr is not finite, or step_num not at least 1.
+
+    Examples
+    --------
+    >>> secant.gradient_descent(lambda x: np.sum(x**2), [-3.0, 4.0], lr=0.1).round(6)
+    array([-0.,  0.])
     """
     x = validation.float_array("init_x", init_x).copy()
     lr = validation.finite_number("lr", lr)

@@ -1,4 +1,4 @@
-"""Numerical differentiation of any function, and gradient descent with it."""
+"""Numerical differentiation of any function."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +34,11 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4) -> Any:
         If x is float32 or float16, in whose rounding h is lost, or h is not a number.
     ValueRangeError
         If h is not finite and greater than 0.
+
+    Examples
+    --------
+    >>> round(secant.numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5.0), 6)
+    0.2
     """
     h = validation.finite_number("h", h, above=0)
     if isinstance(x, np.ndarray | np.generic) and _loses_h(x.dtype):
@@ -70,6 +75,11 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -
     Notes
     -----
     The truncation error is f''' h**2 / 6, the rounding error about eps |f| / h.
+
+    Examples
+    --------
+    >>> secant.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
     """
     require_perturbable("x", x)
     return central_difference(lambda point: _number(f(point)), x, validation.finite_number("h", h, above=0))

@@ -5,15 +5,19 @@ are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name
 back is believed only once it is checked.
 """
 
+import base64
+import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from secant._common.files import AnyPath, path_text, readable, write_file
-from secant.errors import DataError
+from secant.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _FORMAT = "secant history 1"
@@ -36,6 +40,13 @@ class History:
         The iterations after which the accuracies were taken: 0, and the first of every further epoch.
     settings : dict
         The hyperparameters of the run: strings, numbers, booleans and None.
+
+    Examples
+    --------
+    >>> secant.History([2.3, 2.2, 2.1], [0.1, 0.25], [0.1, 0.2], [0, 2])
+    <History of 3 iterations, last loss 2.1, train acc 0.25, test acc 0.2>
+
+    A notebook shows its curves.
     """
 
     train_loss_list: list[float] = field(default_factory=list)
@@ -44,32 +55,76 @@ class History:
     epoch_iterations: list[int] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
-    def plot(self, path: AnyPath | None = None) -> "Figure":
+    def __repr__(self) -> str:
+        """Return the number of iterations, the last loss and the last accuracies."""
+        facts = [f"{name} {value:.4g}" for name, value in self._last().items()]
+        return f"<{', '.join([f'{type(self).__name__} of {len(self.train_loss_list):,} iterations', *facts])}>"
+
+    def _repr_html_(self) -> str:
+        """Return the curves for a notebook; without Matplotlib, a table of the last values."""
+        from secant.training import plots
+
+        try:
+            figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+        except MissingExtraError:
+            rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
+            cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
+            return f"<table>{cells}</table>"
+        image = base64.b64encode(plots.encoded(figure, "png")).decode()
+        return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
+
+    def _last(self) -> dict[str, float]:
+        lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
+        return {name: values[-1] for name, values in lists.items() if values}
+
+    def plot(
+        self,
+        path: AnyPath | None = None,
+        *,
+        ax: "Axes | Sequence[Axes] | None" = None,
+        label: str | None = None,
+    ) -> "Figure":
         """Draw the loss and the accuracies.
 
         Parameters
         ----------
         path : str, bytes or path-like, optional
             Where to save the figure; its suffix is the format: .png, .svg, .pdf.
+        ax : matplotlib.axes.Axes or a pair of them, optional
+            Where to draw: the loss on the first or only one, the accuracies on the second. By default on a new figure.
+        label : str, optional
+            The name of the run in the legend. With a label each run has a colour of its own.
 
         Returns
         -------
         matplotlib.figure.Figure
-            Unknown to pyplot: nothing is shown, and nothing has to be closed.
+            That of ``ax``. A new one is pyplot's, so that ``plt.show()`` shows it, if pyplot has been imported and
+            there is no ``path``; else nothing is shown, and nothing has to be closed. (A notebook shows pyplot's
+            figures by itself: end the line with a semicolon, or it shows this one twice.)
 
         Raises
         ------
         MissingExtraError
             Matplotlib is not installed.
+        DTypeError
+            ``ax`` is neither axes nor a pair of them.
         ValueRangeError
             Matplotlib has no format of that suffix.
         DataError
             The file cannot be written.
+
+        Examples
+        --------
+        >>> short, long = secant.History([2.3, 2.1], [0.1], [0.1]), secant.History([2.3, 2.0, 1.8], [0.1], [0.1])
+        >>> figure = short.plot(label="two iterations")
+        >>> figure is long.plot("both.png", ax=figure.axes, label="three iterations")
+        True
         """
         from secant.training import plots
 
         file_format = plots.figure_format(path) if path is not None else ""
-        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+        axes = plots.new_axes(shown=path is None) if ax is None else plots.checked_axes(ax)
+        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list, axes, label)
         if path is not None:
             write_file(path, plots.encoded(figure, file_format))
         return figure
@@ -81,6 +136,13 @@ class History:
         ------
         DataError
             The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
+
+        Examples
+        --------
+        >>> history = secant.History([2.3, 2.2], [0.1], [0.1], [0])
+        >>> history.save("history.json")
+        >>> secant.History.load("history.json") == history
+        True
         """
         name = path_text(path)
         try:
@@ -99,6 +161,12 @@ class History:
         ------
         DataError
             The file cannot be read, or does not hold a history.
+
+        Examples
+        --------
+        >>> secant.History([2.3, 2.2], [0.1], [0.1], [0]).save("history.json")
+        >>> secant.History.load("history.json").train_loss_list
+        [2.3, 2.2]
         """
         name = path_text(path)
         try:

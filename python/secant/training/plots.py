@@ -1,19 +1,20 @@
-"""The learning curves of a training run, as a Matplotlib figure that pyplot does not know.
+"""The learning curves of a training run, drawn by Matplotlib.
 
 Matplotlib is imported when a figure is drawn. Neither its backend nor its settings are touched: what the look
 depends on is said to each artist.
 """
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.files import AnyPath, path_text
-from secant.errors import MissingExtraError, ValueRangeError
+from secant.errors import DTypeError, MissingExtraError, ValueRangeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,11 @@ _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
 def learning_curves(
-    losses: Sequence[float], train_accuracies: Sequence[float], test_accuracies: Sequence[float]
+    losses: Sequence[float],
+    train_accuracies: Sequence[float],
+    test_accuracies: Sequence[float],
+    axes: "Sequence[Axes] | None" = None,
+    label: str | None = None,
 ) -> "Figure":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
@@ -37,24 +42,53 @@ def learning_curves(
         One loss an iteration. What is not finite is a gap.
     train_accuracies, test_accuracies : sequence of float, length E
         One accuracy an epoch, from 0 to 1.
+    axes : sequence of Axes
+        For the loss and, if there are two, for the accuracies; by default those of a new figure.
+    label : str, optional
+        The name of the run, which then has the next colour of the axes.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Axes for the loss on the left, for the accuracies on the right.
 
     Raises
     ------
     MissingExtraError
         Matplotlib is not installed.
     """
-    figure = _figure_class()(figsize=(10, 4), dpi=_DPI, layout="constrained", facecolor=_PAPER)
-    left, right = figure.subplots(1, 2)
+    axes = axes or new_axes(shown=False)
     finite = np.array(losses, dtype=float)
     finite[~np.isfinite(finite)] = np.nan
-    _draw_losses(left, finite)
-    _draw_accuracies(right, train_accuracies, test_accuracies)
+    _draw_losses(axes[0], finite, label)
+    if len(axes) == 2:
+        _draw_accuracies(axes[1], train_accuracies, test_accuracies, label)
+    figure: Figure = axes[0].figure.figure  # of axes in a subfigure, the whole one
     return figure
+
+
+def new_axes(shown: bool) -> "Sequence[Axes]":
+    """Return the axes of a new figure: if it is to be shown and pyplot has been imported, one that pyplot knows."""
+    pyplot = sys.modules.get("matplotlib.pyplot") if shown else None
+    make: Any = pyplot.figure if pyplot else _figure_class()
+    axes: list[Axes] = list(make(figsize=(10, 4), dpi=_DPI, layout="constrained", facecolor=_PAPER).subplots(1, 2))
+    return axes
+
+
+def checked_axes(ax: Any) -> "Sequence[Axes]":
+    """Return one or two axes as a list.
+
+    Raises
+    ------
+    DTypeError
+        It is something else.
+    """
+    _figure_class()
+    from matplotlib.axes import Axes
+
+    axes = [ax] if isinstance(ax, Axes) else list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
+    if not (0 < len(axes) <= 2 and all(isinstance(one, Axes) for one in axes)):
+        raise DTypeError(f"ax must be Axes of Matplotlib, or a pair of them, got {ax!r}")
+    return axes
 
 
 def encoded(figure: "Figure", file_format: str) -> bytes:
@@ -90,24 +124,41 @@ def _figure_class() -> "type[Figure]":
     return Figure
 
 
-def _draw_losses(axes: "Axes", losses: NDArray[np.float64]) -> None:
+def _draw_losses(axes: "Axes", losses: NDArray[np.float64], label: str | None) -> None:
     """Each iteration's loss, light, and their moving average on top."""
-    axes.plot(losses, color=_LOSS, alpha=0.25, linewidth=0.8, label="one mini-batch")
     window = len(losses) // _WINDOWS
+    name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
+    (line,) = axes.plot(losses, alpha=0.25, linewidth=0.8, label=name, color=_colour(_LOSS, label))
     if window > 1:
         centres = np.arange(len(losses) - window + 1) + (window - 1) / 2
         means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
-        axes.plot(centres, means, color=_LOSS, linewidth=2, label=f"mean of {window}")
+        axes.plot(centres, means, color=line.get_color(), linewidth=2, label=_name(label, f"mean of {window}"))
     _finish(axes, "Loss", "iteration", "upper right")
 
 
-def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]) -> None:
+def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
     """Both accuracies, which often lie on each other: a broad line below a thin one. A gap is over-fitting."""
-    axes.plot(train, color=_TRAIN, linewidth=5, marker="o", markersize=5, label=_with_last("training set", train))
-    axes.plot(test, color=_TEST, linewidth=1.5, marker="o", markersize=3.5, label=_with_last("test set", test))
+    name = _name(label, _with_last("training set", train))
+    light = 1.0 if label is None else 0.4
+    (line,) = axes.plot(
+        train, linewidth=5, alpha=light, marker="o", markersize=5, label=name, color=_colour(_TRAIN, label)
+    )
+    if test:
+        colour = _TEST if label is None else line.get_color()
+        name = _name(label, _with_last("test set", test))
+        axes.plot(test, color=colour, linewidth=1.5, marker="o", markersize=3.5, label=name)
     axes.set_ylim(0, 1.02)
     axes.xaxis.set_major_locator(_whole_numbers())
     _finish(axes, "Accuracy", "epoch", "best")
+
+
+def _colour(own: str, label: str | None) -> str | None:
+    """Return ours or, for a run with a label, None: the next one of the axes."""
+    return own if label is None else None
+
+
+def _name(label: str | None, what: str) -> str:
+    return what if label is None else f"{label}: {what}"
 
 
 def _with_last(name: str, values: Sequence[float]) -> str:

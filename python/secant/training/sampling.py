@@ -38,6 +38,11 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     ------
     DTypeError, ValueRangeError
         A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
+
+    Examples
+    --------
+    >>> secant.sample_with_replacement(60_000, 4, rng=0)
+    array([ 2732, 43567, 42613, 52416])
     """
     draw = mini_batches("replacement", train_size, batch_size, rng)
     batch: Indices = draw(1)[0]
@@ -67,6 +72,12 @@ def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) ->
     DTypeError, ValueRangeError
         A size is not a whole number of at least 1, ``batch_size`` is above ``train_size``, or ``rng`` is no
         source of random numbers.
+
+    Examples
+    --------
+    >>> batches = secant.epoch_batches(train_size=6, batch_size=4, rng=0)
+    >>> next(batches), next(batches)
+    (array([5, 2, 1, 3]), array([0, 4]))
     """
     draw = mini_batches("epoch", train_size, batch_size, rng)
     return (draw(1)[0] for _ in itertools.repeat(None))
