@@ -174,7 +174,7 @@ def test_a_network_of_ones_own_sees_normalized_float32():
 @pytest.mark.usefixtures("compiled")
 def test_an_accuracy_taken_in_slices_is_that_of_the_whole_set(monkeypatch):
     x, t = digits(60)
-    monkeypatch.setattr(secant.training, "_SAMPLES_AT_ONCE", 25)
+    monkeypatch.setattr("secant.training.loop._SAMPLES_AT_ONCE", 25)
     own = Own()
     own.accuracy = lambda x, t: np.mean(t == 3)
     history = secant.train(own, x, t, x[:9], t[:9], iters_num=1, batch_size=7, rng=4, progress=False, normalize=True)

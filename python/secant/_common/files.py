@@ -7,10 +7,8 @@ the file that standard output or standard error goes to; whatever else there is 
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from secant.errors import DataError, DTypeError
@@ -68,8 +66,9 @@ def require_writable(path: AnyPath) -> None:
             if not os.access(name, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         else:
-            folder = Path(os.path.realpath(name)).parent
-            with tempfile.TemporaryFile(dir=folder):
+            import tempfile  # takes a while to import
+
+            with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
                 pass
 
 
@@ -106,10 +105,12 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Do what `write_file` does with a regular file, and raise the system's own errors."""
-    target = Path(os.path.realpath(path))
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".secant-") as scratch:
-        part = Path(scratch, target.name)
-        with part.open("wb") as stream:
+    import tempfile
+
+    target = os.path.realpath(path)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
+        part = os.path.join(scratch, os.path.basename(target))
+        with open(part, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
