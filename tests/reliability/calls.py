@@ -12,6 +12,13 @@ KINDS = [(backend, call) for backend in BACKENDS for call in CALLS]
 FOREVER = 100_000_000
 
 
+def kinds(trials: int, turn: int = 0) -> list[tuple[str, str]]:
+    """All of them, so many times. For 0 one call of each backend, in four turns all."""
+    if trials:
+        return KINDS * trials
+    return [(backend, CALLS[(turn + i) % len(CALLS)]) for i, backend in enumerate(BACKENDS)]
+
+
 def endless(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray, history: secant.History | None = None) -> None:
     secant.train(
         net, x, t, x[:50], t[:50], iters_num=FOREVER, rng=3, progress=False, n_threads=2, history=history

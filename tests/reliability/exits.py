@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from calls import KINDS, prepared
+from calls import kinds, prepared
 from launching import command, environment, launch
 from outcome import Outcome
 
@@ -63,13 +63,12 @@ def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
 def run(trials: int, seed: int) -> Outcome:
     """As many exits, and as many Ctrl-C, of each call in each backend."""
     outcome, rng = Outcome(PROMISE, "exits"), random.Random(seed)
-    for _ in range(trials):
-        for backend, call in KINDS:
-            done = launch(leave, backend, call, rng.uniform(0, MOST_SECONDS))
-            bad = (done.returncode, done.stderr) != (0, "")
-            outcome.add(f"{backend}, {call}: exit", bad, example=f"{done.returncode}: {done.stderr[-300:]}")
-            code, errors = interrupted(backend, call, rng.uniform(0, MOST_SECONDS))
-            bad = code not in BY_CTRL_C or not errors.endswith("KeyboardInterrupt\n")
-            outcome.add(f"{backend}, {call}: Ctrl-C", bad, example=f"{code}: {errors[-300:]}")
-            outcome.tried += 2
+    for backend, call in kinds(trials):
+        done = launch(leave, backend, call, rng.uniform(0, MOST_SECONDS))
+        bad = (done.returncode, done.stderr) != (0, "")
+        outcome.add(f"{backend}, {call}: exit", bad, example=f"{done.returncode}: {done.stderr[-300:]}")
+        code, errors = interrupted(backend, call, rng.uniform(0, MOST_SECONDS))
+        bad = code not in BY_CTRL_C or not errors.endswith("KeyboardInterrupt\n")
+        outcome.add(f"{backend}, {call}: Ctrl-C", bad, example=f"{code}: {errors[-300:]}")
+        outcome.tried += 2
     return outcome

@@ -5,7 +5,7 @@ import random
 import resource
 
 import numpy as np
-from calls import CALLS, KINDS
+from calls import CALLS, kinds
 from launching import launch
 from outcome import Outcome
 
@@ -76,12 +76,12 @@ def child(backend: str, call: str, limit: str, seed: str) -> None:
 def run(trials: int, seed: int) -> Outcome:
     """As many processes of each call in each backend under each limit."""
     outcome, rng = Outcome(PROMISE, "processes"), random.Random(seed)
-    for limit in LIMITS:
+    for turn, limit in enumerate(LIMITS):
         if "new" in limit and os.geteuid() != 0:
             outcome.skipped = "Limits of threads need a superuser, who gives up being one."
             continue
         many = {"OMP_NUM_THREADS": "100000", "NUMBA_NUM_THREADS": "100000"} if limit.startswith("100,000") else {}
-        for backend, call in KINDS * trials:
+        for backend, call in kinds(trials, turn):
             done = launch(child, backend, call, limit, rng.randrange(2**31), timeout=120, **many)
             good = done.returncode == 0 and done.stdout.split()[:1] in (["right"], [REFUSED])
             example = f"exit code {done.returncode}: {done.stdout} {done.stderr[-300:]}"

@@ -7,7 +7,10 @@ from launching import report
 
 
 class Row(NamedTuple):
-    """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time."""
+    """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time.
+
+    In a test 0 is one call of each backend.
+    """
 
     module: str
     full: int
@@ -20,12 +23,12 @@ ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
     "bound": Row("truncation", full=10_000, quick=1000, slice=500),
     "threads": Row("threads", full=500, quick=10, slice=5),
-    "exits": Row("exits", full=100, quick=1, slice=1),
+    "exits": Row("exits", full=100, quick=1, slice=0),
     "signals": Row("signals", full=200, quick=10, slice=5),
-    "latency": Row("latency", full=20, quick=1, slice=1, together=False),
+    "latency": Row("latency", full=20, quick=1, slice=0, together=False),
     "forks": Row("forks", full=200, quick=5, slice=3),
     "files": Row("files", full=50_000, quick=5000, slice=2000),
-    "limits": Row("limits", full=10, quick=1, slice=1),
+    "limits": Row("limits", full=10, quick=1, slice=0),
 }
 
 
