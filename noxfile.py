@@ -7,9 +7,9 @@ nox.options.sessions = ["tests", "lint"]
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Install the package and run the tests."""
+    """Install the package and run the tests, the slow ones too."""
     session.install(".[test]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
 
 
 @nox.session

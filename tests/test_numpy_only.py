@@ -55,3 +55,10 @@ def test_numpy_alone_computes_trains_saves_and_names_the_extras(backend, run_pyt
 def test_where_a_backend_needs_an_extra_the_error_names_it(run_python):
     done = run_python(f"{BLOCK}import secant; secant.set_backend('numba')")
     assert "secant[numba]" in done.stderr.splitlines()[-1]
+
+
+def test_what_takes_long_to_import_is_imported_when_used(run_python):
+    """Then ``import secant`` takes at most 1.2 times as long as ``import numpy``."""
+    heavy = {"hashlib", "importlib.metadata", "importlib.resources", "numpy.random", "tempfile"}
+    program = "import sys, numpy; before = {*sys.modules}; import secant; print({*sys.modules} - before & HEAVY)"
+    assert run_python(program.replace("HEAVY", str(heavy))).stdout == "set()\n"

@@ -22,14 +22,24 @@ PATIENCE = 10
 """On a busy machine Ctrl-C may wait so many times longer than promised. The page is measured on one that is not."""
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_a_slice(name):
-    outcome = measured(part, name, ROWS[name].slice, 12345)
+def hold(name, trials):
+    outcome = measured(part, name, trials, 12345)
     assert outcome.tried > 0
     if name == "latency" and outcome.worst is not None:
         assert outcome.worst <= PATIENCE, outcome.examples
     else:
         assert outcome.failed == 0, outcome.examples
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_slice(name):
+    hold(name, ROWS[name].slice)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["exits", "latency", "limits"])
+def test_every_call_of_every_backend(name):
+    hold(name, ROWS[name].quick)
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -8,10 +8,8 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from secant.errors import DataError, DTypeError
@@ -21,13 +19,13 @@ AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a block device"}
 
 
-def cache_folder() -> Path:
+def cache_folder() -> str:
     """Return the platform's folder for what can be made or downloaded again."""
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "secant" / "Cache"
+        return os.path.join(os.environ.get("LOCALAPPDATA") or os.path.expanduser("~"), "secant", "Cache")
     if sys.platform == "darwin":
-        return Path("~/Library/Caches/secant").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "secant"
+        return os.path.expanduser("~/Library/Caches/secant")
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "secant")
 
 
 def path_text(path: AnyPath) -> str:
@@ -78,8 +76,9 @@ def require_writable(path: AnyPath) -> None:
             if not os.access(name, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         else:
-            folder = Path(os.path.realpath(name)).parent
-            with tempfile.TemporaryFile(dir=folder):
+            import tempfile  # takes a while to import
+
+            with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
                 pass
 
 
@@ -116,10 +115,12 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Do what `write_file` does with a regular file, and raise the system's own errors."""
-    target = Path(os.path.realpath(path))
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".secant-") as scratch:
-        part = Path(scratch, target.name)
-        with part.open("wb") as stream:
+    import tempfile
+
+    target = os.path.realpath(path)
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
+        part = os.path.join(scratch, os.path.basename(target))
+        with open(part, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())

@@ -137,7 +137,7 @@ def _bundled() -> _Arrays:
 
 def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing or, in the cache, damaged."""
-    folder = home or str(cache_folder())
+    folder = home or cache_folder()
     remedy = "Put the original file in its place, or move it away, and" if home else "Delete it and"
     arrays, damage = _stored(folder, f"{remedy} load again.")
     if home and damage:
