@@ -66,7 +66,7 @@ def no_network(monkeypatch):
 def cache(tmp_path, monkeypatch):
     """The cache folder, which does not exist yet."""
     folder = tmp_path / "cache" / "secant"
-    monkeypatch.setattr(datasets, "_cache_folder", lambda: folder)
+    monkeypatch.setattr(datasets, "cache_folder", lambda: folder)
     return folder
 
 
@@ -163,7 +163,7 @@ def test_the_subset_does_without_network_and_cache(monkeypatch):
 
     monkeypatch.setattr(socket, "socket", fail)
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    monkeypatch.setattr(datasets, "_cache_folder", fail)
+    monkeypatch.setattr(datasets, "cache_folder", fail)
     load_mnist(subset=True)
 
 
@@ -278,9 +278,9 @@ def test_an_empty_secant_data_home_is_none(tiny, cache, monkeypatch):
 
 def test_the_cache_is_the_platforms(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert Path(datasets._cache_folder()).name in ("secant", "Cache")
+    assert Path(datasets.cache_folder()).name in ("secant", "Cache")
     if sys.platform == "linux":
-        assert datasets._cache_folder() == str(tmp_path / "secant")
+        assert datasets.cache_folder() == str(tmp_path / "secant")
 
 
 def test_files_compressed_again_are_as_good(tiny, cache):
