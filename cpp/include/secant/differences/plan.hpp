@@ -50,9 +50,14 @@ public:
     // Calls what.template operator()<K>() for the order K, if there is a series.
     template <class What>
     void with_order(const What& what) const {
-        [&]<int... M>(std::integer_sequence<int, M...>) {
-            ((decided_->order == 2 * M + 1 ? what.template operator()<2 * M + 1>() : void()), ...);
-        }(std::make_integer_sequence<int, (highest_order + 1) / 2>());
+        switch (decided_->order) {
+            case 1: return what.template operator()<1>();
+            case 3: return what.template operator()<3>();
+            case 5: return what.template operator()<5>();
+            case 7: return what.template operator()<7>();
+            case 9: return what.template operator()<9>();
+            default: return;
+        }
     }
 
     // Whether the third-order terms of full rows may be summed in float32; only if the order is 3.

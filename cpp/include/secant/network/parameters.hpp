@@ -5,7 +5,7 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
+#include <cmath>
 
 #include "secant/simd/elementary.hpp"
 #include "secant/platform/parallel.hpp"
@@ -18,6 +18,7 @@ constexpr std::size_t most_packs = 8;  // of 32 registers: two coefficients of e
 #else
 constexpr std::size_t most_packs = 5;  // of 16
 #endif
+static_assert(most_packs <= 8, "with_units has no more");
 
 struct Panels {
     // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
@@ -64,10 +65,20 @@ struct Panels {
 template <class What>
 void with_units(const Panels& panels, std::size_t panel, const What& what) {
     const bool half = panels.ends_in_half(panel);
-    const auto call = [&]<int P>() { half ? what.template operator()<P, HalfPack>() : what.template operator()<P, Pack>(); };
-    [&]<int... P>(std::integer_sequence<int, P...>) {
-        ((panels.packs_in(panel) == P + 1 ? call.template operator()<P + 1>() : void()), ...);
-    }(std::make_integer_sequence<int, most_packs>());
+    const auto call = [&]<int P>() {
+        if constexpr (P <= most_packs)
+            half ? what.template operator()<P, HalfPack>() : what.template operator()<P, Pack>();
+    };
+    switch (panels.packs_in(panel)) {
+        case 1: return call.template operator()<1>();
+        case 2: return call.template operator()<2>();
+        case 3: return call.template operator()<3>();
+        case 4: return call.template operator()<4>();
+        case 5: return call.template operator()<5>();
+        case 6: return call.template operator()<6>();
+        case 7: return call.template operator()<7>();
+        default: return call.template operator()<8>();
+    }
 }
 
 // Rows of an array, `stride` apart.
