@@ -8,6 +8,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -16,6 +17,9 @@ from secant.backends import BACKENDS, backend_module
 
 if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
+
+hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
+hypothesis.settings.load_profile("secant")
 
 
 @contextmanager
