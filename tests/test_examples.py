@@ -9,7 +9,6 @@ import pytest
 
 import secant
 
-ELSEWHERE = {"load_mnist"}  # its examples are to come with the data sets
 NEEDS = {"History.plot": "matplotlib"}
 
 
@@ -47,6 +46,5 @@ def test_the_examples_give_what_they_say(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name, value in DOCUMENTED.items() if inspect.isroutine(value)])
 def test_every_function_has_an_example_and_says_what_it_raises(name):
-    if name not in ELSEWHERE:
-        assert examples(name).examples
-        assert "Raises\n------\n" in inspect.getdoc(DOCUMENTED[name])
+    assert examples(name).examples
+    assert "Raises\n------\n" in inspect.getdoc(DOCUMENTED[name])

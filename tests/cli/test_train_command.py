@@ -17,7 +17,6 @@ import pytest
 from typer.testing import CliRunner
 
 import secant
-from secant.backends import get_backend
 from secant.cli import main
 from secant.cli.app import app
 from secant.cli.train import train as train_command
@@ -309,7 +308,7 @@ def test_ctrl_c_of_a_process(tmp_path):
     # A shell may have set SIGINT to be ignored, which a child inherits.
     program = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); import secant.cli.app as c; c.main()"
     options = ["--data", "subset", "--hidden", "4", "--iters", "10000000", "--history", tmp_path / "h.json"]
-    options += ["--backend", get_backend().name]  # chosen, NumPy comes without a warning
+    options += ["--backend", secant.get_backend()]  # chosen, NumPy comes without a warning
     process = subprocess.Popen(
         [sys.executable, "-c", program, "train", *options],
         stdout=subprocess.PIPE,
@@ -340,7 +339,17 @@ def script(tmp_path):
 def test_ctrl_c_is_one_line_from_the_start(script, start):
     """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
     command = [sys.executable, "-X", "importtime", *([script] if start == "script" else ["-m", "secant"])]
-    command += ["train", "--data", "subset", "--hidden", "4", "--iters", "1000000000", "--backend", get_backend().name]
+    command += [
+        "train",
+        "--data",
+        "subset",
+        "--hidden",
+        "4",
+        "--iters",
+        "1000000000",
+        "--backend",
+        secant.get_backend(),
+    ]
     default = "import signal, os, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-c", default, *command]  # a shell may have set SIGINT to be ignored
     for delay in np.linspace(0, 0.4, 20)[start == "script" :: 2]:
@@ -379,7 +388,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="these are redirections of
 def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
     ends, other_end = os.pipe()
     os.close(ends)
-    command = [sys.executable, script, *TRAIN, "--save", tmp_path / "net.npz", "--backend", get_backend().name]
+    command = [sys.executable, script, *TRAIN, "--save", tmp_path / "net.npz", "--backend", secant.get_backend()]
     done = subprocess.run(command, stdout=other_end, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(other_end)
     assert (done.returncode, done.stderr) == (1, "error: standard output could not be written: Broken pipe.\n")
@@ -396,7 +405,7 @@ def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments)
     except OSError as error:
         pytest.skip(f"devices cannot be made here: {error.strerror}")
     saved = ("--save", tmp_path / "net.npz") if arguments is TRAIN else ()
-    done = run_script(script, *arguments, *saved, shell=f"> {full}", SECANT_BACKEND=get_backend().name)
+    done = run_script(script, *arguments, *saved, shell=f"> {full}", SECANT_BACKEND=secant.get_backend())
     message = "error: standard output could not be written: No space left on device.\n"
     assert (done.returncode, done.stderr) == (1, message)
     assert not saved or TwoLayerNet.load(saved[1]).params["W1"].shape == (784, 4)
@@ -407,7 +416,7 @@ def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments)
 @pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_a_closed_stream_costs_nothing(script, tmp_path, shell):
     path = tmp_path / "net.npz"
-    done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=get_backend().name)
+    done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=secant.get_backend())
     assert (done.returncode, done.stderr) == (0, "")
     assert bool(done.stdout) == (shell == "2>&-")
     assert TwoLayerNet.load(path).params["W1"].shape == (784, 4)

@@ -12,7 +12,7 @@ import pytest
 import bounds
 import cases
 import secant
-from secant.training import descent
+from secant.training import arguments, descent
 from secant.training import loop as training
 
 LEARNING_RATE = 0.1
@@ -43,7 +43,7 @@ def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
     """Descend in one call of the backend."""
     options = {"method": "auto", "h": 1e-4, "n_threads": None}
     losses = [] if losses is None else losses
-    take_gradient = training._gradient_of(net, "numerical", options)
+    take_gradient = arguments.gradient_of(net, "numerical", options)
     descent.descent(net, x, t, take_gradient, learning_rate).run(indices, losses)
     return losses
 

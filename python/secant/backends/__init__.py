@@ -28,9 +28,6 @@ def backend_module(name: str | None = None) -> Backend:
     return _load(_in_context.get() or _chosen or _default())
 
 
-get_backend = backend_module  # for cli/train.py, until it says backend_module
-
-
 def set_backend(backend: str | None) -> None:
     """Use a backend from now on, wherever none is named.
 

@@ -20,7 +20,7 @@ import secant
 from secant._common.files import may_wait, require_writable
 from secant._common.interrupts import held_interrupts
 from secant._startup import INTERRUPTED
-from secant.backends import BACKENDS, get_backend
+from secant.backends import BACKENDS, backend_module
 from secant.backends.base import Method, OutputActivation
 from secant.cli.console import note, say
 from secant.datasets.idx import load_idx
@@ -28,8 +28,8 @@ from secant.datasets.npz import Arrays, classes, load_npz
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, DownloadError, SecantError
 from secant.networks.two_layer import TwoLayerNet
+from secant.training.arguments import GradientKind
 from secant.training.history import History
-from secant.training.loop import GradientKind
 from secant.training.loop import train as train_network
 from secant.training.plots import figure_format
 from secant.training.sampling import Sampling
@@ -126,7 +126,7 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Outputs, settings: dict[str
             raise
         interrupted = True
     seconds = time.perf_counter() - start
-    record.settings |= settings | {"backend": get_backend(net.backend).name}
+    record.settings |= settings | {"backend": backend_module(net.backend).name}
     if interrupted:
         note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
     _keep(net, record, outputs)

@@ -69,6 +69,14 @@ def load_idx(
     ------
     DataError
         A file is missing, damaged, larger than 2 GiB, or does not fit the others.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> folder = Path(secant.__file__).parent / "datasets" / "files"  # the digits that come with Secant
+    >>> (x_train, t_train), (x_test, t_test) = secant.load_idx(folder)
+    >>> x_train.shape, t_train.shape
+    ((10000, 784), (10000,))
     """
     found = [
         _found(os.path.join(path_text(folder), name), rank) for name, rank in zip(NAMES, (3, 1, 3, 1), strict=True)

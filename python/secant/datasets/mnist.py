@@ -115,6 +115,12 @@ def load_mnist(
     -----
     What is missing in the folder is downloaded. A damaged file is replaced in the cache folder; in ``data_home`` and
     ``SECANT_DATA_HOME`` it is the user's, hence an error.
+
+    Examples
+    --------
+    >>> (x_train, t_train), (x_test, t_test) = secant.load_mnist(one_hot_label=True, subset=True)
+    >>> x_train.shape, t_train.shape
+    ((10000, 784), (10000, 10))
     """
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)

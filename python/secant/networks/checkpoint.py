@@ -3,7 +3,6 @@
 import io
 import math
 import warnings
-import zipfile
 from typing import BinaryIO, cast, get_args
 
 import numpy as np
@@ -41,6 +40,8 @@ def load(path: AnyPath) -> tuple[Parameters, float]:
 
 
 def _loaded(file: BinaryIO) -> tuple[Parameters, float]:
+    import zipfile  # takes a while to import
+
     with zipfile.ZipFile(file) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST} bytes")

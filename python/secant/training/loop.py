@@ -23,8 +23,7 @@ from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError
 from secant.networks.arguments import largest
 from secant.networks.two_layer import TwoLayerNet
-from secant.training.arguments import Data, Network, checked_data, checked_options, empty, gradient_of
-from secant.training.arguments import GradientKind as GradientKind  # for cli/train.py too
+from secant.training.arguments import Data, GradientKind, Network, checked_data, checked_options, empty, gradient_of
 from secant.training.descent import descent
 from secant.training.history import History
 from secant.training.progress import display
