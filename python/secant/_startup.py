@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt in a ``with`` block."""
+    """Let Ctrl-C be a KeyboardInterrupt in a ``with`` block, where there is something to keep."""
     if signal.getsignal(signal.SIGINT) is not _end:
         yield
         return

@@ -359,7 +359,11 @@ def test_ctrl_c_is_one_line_from_the_start(script, start):
                     break
             time.sleep(delay)
             process.send_signal(signal.SIGINT)
-            errors = [line for line in process.communicate(timeout=30)[1].splitlines() if "import time:" not in line]
+            try:
+                errors = process.communicate(timeout=30)[1].splitlines()
+            finally:
+                process.kill()
+        errors = [line for line in errors if "import time:" not in line]
         assert process.returncode == 130, (delay, errors)
         assert len(errors) == 1, (delay, errors)
         assert re.match("interrupted($| after )", errors[0])

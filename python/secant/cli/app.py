@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 import secant
-from secant._startup import INTERRUPTED, interruptible
+from secant._startup import INTERRUPTED
 from secant.cli.bench import bench
 from secant.cli.console import note, say, steady
 from secant.cli.train import train
@@ -20,8 +20,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            with interruptible():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except (SecantError, ImportError) as error:  # ImportError: a backend that is there and does not work
             note(f"error: {error}")
             raise typer.Exit(1) from error

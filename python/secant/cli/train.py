@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast, get_args
 
 import numpy as np
+import numpy.ma  # imported in the run, it would let a Ctrl-C get lost
 import typer
 from numpy.typing import NDArray
 
 import secant
 from secant._common.files import may_wait, require_writable
 from secant._common.interrupts import held_interrupts
-from secant._startup import INTERRUPTED
+from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import Method, OutputActivation
 from secant.cli.console import note, say
@@ -116,6 +117,7 @@ def train(
     )
 
 
+@interruptible()
 def _train(net: TwoLayerNet, data: Arrays, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
