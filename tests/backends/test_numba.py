@@ -238,6 +238,7 @@ for output in ("sigmoid", "identity"):
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
     done = run_python(IN_BOUNDS, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(tmp_path))
     assert (done.stderr, done.returncode) == ("", 0)
