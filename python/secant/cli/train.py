@@ -77,7 +77,9 @@ def train(
     ] = "sigmoid",
     data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER|FILE.npz", help=_DATA)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; by default what the backend would use.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Number of threads. By default it is chosen automatically.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the learning curves here: .png, .svg, .pdf.")
     ] = None,

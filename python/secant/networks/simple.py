@@ -122,7 +122,7 @@ class SimpleNet:
         Parameters
         ----------
         x, t
-            As for `loss`. Of weights, the largest counts.
+            As for `loss`. Of one-hot or soft targets, the class with the largest value counts.
 
         Raises
         ------

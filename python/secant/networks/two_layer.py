@@ -34,7 +34,7 @@ class TwoLayerNet:
     output_activation : {"sigmoid", "identity"}
         What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
-        Where the weights come from; by default NumPy's legacy global state, as in the chapter, so that
+        Random generator of the initial weights; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
     backend : {"cpp", "numba", "numpy"}, optional
         What computes; by default the backend in use at each call.
@@ -106,7 +106,7 @@ class TwoLayerNet:
         Parameters
         ----------
         x : array_like, (N, I) or (I,)
-            Samples, or one sample, of any real dtype. uint8 and float32 are widened exactly, without a copy.
+            Samples, or one sample, of any real dtype. uint8 and float32 are converted row by row, exactly.
 
         Returns
         -------
@@ -115,7 +115,7 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once an object, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
+            Once per network, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
             where those of the training were from 0 to 1: more than 16 times larger. The first 100 samples are looked
             at.
 
@@ -178,7 +178,7 @@ class TwoLayerNet:
         ----------
         x : array_like, (N, I) or (I,)
         t : array_like, (N, O) or (N,); (O,) or a single label for one sample
-            Of weights, the largest counts.
+            Of one-hot or soft targets, the class with the largest value counts.
 
         Raises
         ------
@@ -256,7 +256,7 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once an object, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
+            Once per network, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
             `params` has other keys. The gradient is then that of its own `loss`, by the generic
             `secant.numerical_gradient`.
 

@@ -83,12 +83,12 @@ def train(
         Where the mini-batches come from; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same ones. An int seeds a stream of its own.
     progress : bool
-        Print the accuracies of the first epoch, of the last, and of those in between twice a second at most. In a
+        Print the accuracies once an epoch, but not more than twice a second. In a
         terminal or a notebook draw a progress bar, if tqdm is installed. Output that fails does not end the training.
     n_threads : int, optional
         The number of threads for the gradient; by default the network's choice.
     history : History, optional
-        An empty one to fill, for whoever wants to keep what is there when training is interrupted.
+        An empty `History` to fill. It keeps the results if training is interrupted.
     callback : callable, optional
         Called as ``callback(net, history)`` whenever accuracies have been taken, after iteration 0 and then once an
         epoch. Training ends if it returns something true.
@@ -110,7 +110,7 @@ def train(
         ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``; backpropagation takes
         neither ``h`` nor ``method``.
     KeyboardInterrupt
-        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C gives that iteration up.
+        Ctrl-C was pressed, and the iteration was completed. A second Ctrl-C stops at once.
     SecantError
         Whatever ``net`` or ``callback`` raises. A ValueRangeError that names the learning rate and the iteration, if
         training diverged: the parameters and the record are then those of the last iteration whose loss and parameters
