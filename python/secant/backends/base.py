@@ -86,37 +86,29 @@ class Backend(Protocol):
 
     def all_finite(self, array: NDArray[Any]) -> bool:
         """Whether no element is NaN or infinite."""
-        ...
 
     def sigmoid(self, x: Floats) -> Floats:
         """1 / (1 + exp(-x)), in the shape of x."""
-        ...
 
     def softmax(self, x: Floats) -> Floats:
         """exp(x) over its sum along the last axis."""
-        ...
 
     def cross_entropy(self, y: Floats, t: NDArray[Any]) -> float:
         """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
-        ...
 
     def prepare(self, x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
         """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
-        ...
 
     def predict(self, net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
         """The network's output y (N, O)."""
-        ...
 
     def gradient(self, net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
         """The derivative of the loss, by backpropagation."""
-        ...
 
     def numerical_gradient(
         self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
     ) -> tuple[Gradients, GradientInfo]:
         """The central difference of the loss in every parameter."""
-        ...
 
     def train(
         self,
@@ -135,4 +127,3 @@ class Backend(Protocol):
         Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
         call has appended those of the iterations that it completed, and leaves the parameters as the last did.
         """
-        ...

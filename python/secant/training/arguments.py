@@ -26,15 +26,12 @@ class Network(Protocol):
     @property
     def params(self) -> MutableMapping[str, Any]:
         """Arrays, updated in place."""
-        ...
 
     def loss(self, x: Any, t: Any, /) -> Any:
         """Return the loss of a mini-batch."""
-        ...
 
     def accuracy(self, x: Any, t: Any, /) -> Any:
         """Return the share of right answers, from 0 to 1."""
-        ...
 
 
 class Data(NamedTuple):

@@ -19,7 +19,6 @@ from secant.errors import DTypeError, MissingExtraError, ValueRangeError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import Locator
 
 _LOSS, _TRAIN, _TEST = "#4269d0", "#6cc5b0", "#d0452f"
 _INK, _GRID, _PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
@@ -138,6 +137,8 @@ def _draw_losses(axes: "Axes", losses: NDArray[np.float64], label: str | None) -
 
 def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
     """Both accuracies, which often lie on each other: a broad line below a thin one. A gap is over-fitting."""
+    from matplotlib.ticker import MaxNLocator
+
     name = _name(label, _with_last("training set", train))
     light = 1.0 if label is None else 0.4
     (line,) = axes.plot(
@@ -148,7 +149,7 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]
         name = _name(label, _with_last("test set", test))
         axes.plot(test, color=colour, linewidth=1.5, marker="o", markersize=3.5, label=name)
     axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_locator(_whole_numbers())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, "Accuracy", "epoch", "best")
 
 
@@ -163,12 +164,6 @@ def _name(label: str | None, what: str) -> str:
 
 def _with_last(name: str, values: Sequence[float]) -> str:
     return f"{name} ({values[-1]:.3f})" if values else name
-
-
-def _whole_numbers() -> "Locator":
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(integer=True)
 
 
 def _finish(axes: "Axes", title: str, unit: str, corner: Literal["upper right", "best"]) -> None:
