@@ -3,6 +3,7 @@
 import os
 from typing import Any, cast
 
+import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
@@ -52,8 +53,18 @@ def numerical_gradient(
     return Gradients(*grads), info
 
 
-def train(net: Parameters, *arguments: Any) -> None:
-    _core.train(*_core_arguments(net), *arguments)
+def train(
+    net: Parameters,
+    x: NDArray[Any],
+    t: NDArray[Any],
+    indices: NDArray[np.int64],
+    method: str,
+    h: float,
+    learning_rate: float,
+    n_threads: int,
+    losses: list[float],
+) -> None:
+    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
