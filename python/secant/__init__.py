@@ -11,6 +11,7 @@
 from secant import _startup  # noqa: F401 - before all that takes time
 
 # isort: split
+import typing as _typing
 from types import ModuleType as _Module
 
 from secant.backends import set_backend as set_backend
@@ -49,8 +50,8 @@ from secant.training.loop import train as train
 from secant.training.sampling import epoch_batches as epoch_batches
 from secant.training.sampling import sample_with_replacement as sample_with_replacement
 
-# What is imported under its own name; the subpackages are not meant.
-__all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
+if not _typing.TYPE_CHECKING:  # a type checker goes by the imports above
+    __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
 
 
 def __getattr__(name: str) -> str:
