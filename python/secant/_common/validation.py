@@ -127,16 +127,12 @@ def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> N
     array = real_array("t", t)
     if single and array.shape in ((), (classes,)):
         array = array[np.newaxis]
-    if array.ndim == 2 and array.shape[1] != classes:
-        hint = ": give labels as (N,)" if array.shape[1] == 1 else ""
+    if array.ndim == 0 or array.shape[1:] not in ((), (classes,)):
+        hint = ": give labels as (N,)" if array.shape[1:] == (1,) else ""
         raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}{hint}")
-    if array.ndim not in (1, 2):
-        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}")
     if array.shape[0] != rows:
         raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
-    if array.ndim == 1:
-        return labels(array, classes)
-    return as_float64(array)
+    return labels(array, classes) if array.ndim == 1 else as_float64(array)
 
 
 def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray[np.int64]:

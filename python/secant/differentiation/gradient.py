@@ -94,13 +94,11 @@ def require_perturbable(name: str, x: Any) -> None:
     if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        why = (
-            _LOST
-            if _loses_h(x.dtype)
-            else "it cannot hold x + h"
-            if x.dtype.kind in "biu"
-            else "it is perturbed in place"
-        )
+        why = "it is perturbed in place"
+        if x.dtype.kind in "biu":
+            why = "it cannot hold x + h"
+        elif _loses_h(x.dtype):
+            why = _LOST
         raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")

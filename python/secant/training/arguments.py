@@ -3,13 +3,12 @@
 import inspect
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from secant._common.validation import one_of, real_array, step, thread_count
-from secant.backends.base import Method
+from secant._common.validation import real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.training.history import History
@@ -102,15 +101,6 @@ def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[NDArray[An
     if normalize and x.dtype != np.uint8:
         raise DTypeError(f"x_{part} must hold uint8 pixels to be normalized, got {x.dtype}")
     return (NormalizedPixels(x) if normalize else x), t
-
-
-def checked_options(method: str, h: float, n_threads: int | None) -> dict[str, Any]:
-    """Return what the gradient may be asked for."""
-    return {
-        "method": one_of("method", method, get_args(Method)),
-        "h": step(h),
-        "n_threads": thread_count(n_threads) or None,
-    }
 
 
 def empty(history: History | None) -> History:

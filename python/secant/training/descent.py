@@ -130,13 +130,7 @@ class _FasterThreads:
 
 
 def _by_loop(
-    net: Any,
-    x: Any,
-    t: NDArray[Any],
-    take_gradient: Callable[..., Any],
-    learning_rate: float,
-    indices: NDArray[Any],
-    losses: list[float],
+    net: Any, x: Any, t: Any, take_gradient: Any, learning_rate: float, indices: NDArray[Any], losses: list[float]
 ) -> None:
     for batch in indices:
         grads = take_gradient(x[batch], t[batch])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "secant history 1"
 _FLOATS = ("train_loss_list", "train_acc_list", "test_acc_list")
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NON_FINITE = ("NaN", "Infinity", "-Infinity")  # as `json.dumps` and `float` name them
 
 
 @dataclass
@@ -147,7 +147,8 @@ class History:
         name = path_text(path)
         try:
             content = {"format": _FORMAT} | asdict(self)
-            content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
+            for name in _FLOATS:
+                content[name] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[name]]
             text = json.dumps(content, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
@@ -181,12 +182,6 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"it holds {constant}, which is not JSON")
 
 
-def _encoded(number: float) -> float | str:
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
 def _checked(content: Any) -> dict[str, Any]:
     """Return the fields of a history, decoded, if ``content`` is one."""
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
@@ -204,7 +199,7 @@ def _numbers(name: str, values: Any) -> list[float]:
     """Decode a list of numbers. What is none, though JSON, is an error."""
     if not isinstance(values, list):
         raise ValueError(f"{name} is no list")
-    decoded = [_NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
+    decoded = [float(value) if value in _NON_FINITE else value for value in values]
     for value in decoded:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} holds {value!r}, which is no number")

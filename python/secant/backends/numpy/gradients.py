@@ -1,6 +1,6 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -20,21 +20,15 @@ _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int = 0
 ) -> tuple[Gradients, GradientInfo]:
-    def by_series(x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
-        return _by_series(net, x, t, h, order)
-
-    def by_loop(x: NDArray[Any], t: NDArray[Any]) -> Gradients:
-        return _by_loop(net, x, t, h)
-
-    return planned_gradient(net, x, t, h, method, by_series, by_loop)
+    return planned_gradient(net, x, t, h, method, partial(_by_series, net, h), partial(_by_loop, net, h))
 
 
 @_overflow_is_looked_for
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int = 0) -> Gradients:
-    return _by_series(net, x, t, 1.0, 1)
+    return _by_series(net, 1.0, x, t, 1)
 
 
-def _by_loop(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gradients:
+def _by_loop(net: Parameters, h: float, x: NDArray[Any], t: NDArray[Any]) -> Gradients:
     """Two losses of all samples for each parameter."""
     own = Parameters(net.W1.copy(), net.b1.copy(), net.W2.copy(), net.b2.copy(), net.output_activation)
     x = x.astype(np.float64)
@@ -45,6 +39,6 @@ def _by_loop(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gra
     return Gradients(*(central_difference(loss, param, h) for param in (own.W1, own.b1, own.W2, own.b2)))
 
 
-def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
+def _by_series(net: Parameters, h: float, x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(net, len(x)))
     return Gradients(*(part / len(x) for part in reduce(total, parts)))
