@@ -1,13 +1,11 @@
 """A data set of one's own: an .npz file of four plain arrays, never a pickle."""
 
-import warnings
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.files import readable
-from secant.errors import DataError
+from secant._common.npz import npz_arrays
 
 NAMES = ("x_train", "t_train", "x_test", "t_test")
 MAX_BYTES = 2**32
@@ -26,27 +24,10 @@ def load_npz(path: str) -> Arrays:
     DataError
         The file cannot be read, or does not hold four such arrays that fit each other.
     """
-    try:
-        with readable(path) as file:
-            return _checked(*_unpacked(file))
-    except DataError:
-        raise
-    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
-        reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} is not an .npz file of {', '.join(NAMES)}: {reason}.") from error
-
-
-def _unpacked(file: BinaryIO) -> list[NDArray[Any]]:
-    import zipfile  # takes a while to import
-
-    with zipfile.ZipFile(file) as archive:
-        if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes, expected at most {MAX_BYTES}")
-        if missing := {f"{name}.npy" for name in NAMES} - set(archive.namelist()):
-            raise ValueError(f"it lacks {min(missing)}")
-    file.seek(0)
-    with warnings.catch_warnings(action="error", category=UserWarning), np.load(file, allow_pickle=False) as arrays:
-        return [np.asarray(arrays[name]) for name in NAMES]
+    with npz_arrays(path, MAX_BYTES, f"is not an .npz file of {', '.join(NAMES)}") as arrays:
+        if missing := set(NAMES) - set(arrays):
+            raise ValueError(f"it lacks {min(missing)}.npy")
+        return _checked(*(np.asarray(arrays[name]) for name in NAMES))
 
 
 def _checked(x_train: NDArray[Any], t_train: NDArray[Any], x_test: NDArray[Any], t_test: NDArray[Any]) -> Arrays:
