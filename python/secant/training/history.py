@@ -147,8 +147,8 @@ class History:
         name = path_text(path)
         try:
             content = {"format": _FORMAT} | asdict(self)
-            for name in _FLOATS:
-                content[name] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[name]]
+            for key in _FLOATS:
+                content[key] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[key]]
             text = json.dumps(content, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
