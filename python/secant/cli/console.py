@@ -23,5 +23,4 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line on standard error."""
-    if sys.stderr is not None:  # print would take standard output
-        print(text, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
