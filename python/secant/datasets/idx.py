@@ -10,6 +10,7 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,9 +92,7 @@ def load_idx(
     return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
 
 
-def shaped(
-    arrays: tuple[Bytes, Bytes, Bytes, Bytes], normalize: bool, flatten: bool, one_hot_label: bool
-) -> tuple[Split, Split]:
+def shaped(arrays: Iterable[Bytes], normalize: bool, flatten: bool, one_hot_label: bool) -> tuple[Split, Split]:
     """Return what the four files hold, in the order of `NAMES`, in the form that the options ask for."""
     x_train, t_train, x_test, t_test = arrays
     classes = int(max(t_train.max(), t_test.max())) + 1
@@ -116,15 +115,14 @@ def read(path: str, origin: Origin) -> bytes | None:
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > MAX_BYTES:
-                raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
-            return stream.read(size)
+            content = stream.read(size) if size <= MAX_BYTES else b""
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except DataError:
-        raise
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise origin.error(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if size > MAX_BYTES:
+        raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
+    return content
 
 
 def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> Bytes:

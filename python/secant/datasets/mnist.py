@@ -124,8 +124,7 @@ def load_mnist(
     """
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
-    x_train, t_train, x_test, t_test = (arrays[f"{name}.gz"] for name in NAMES)
-    return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
+    return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
 
 
 def _bundled() -> _Arrays:

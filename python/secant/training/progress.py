@@ -79,23 +79,21 @@ class Display:
 def display(total: int, wanted: bool) -> Iterator[Display]:
     """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told of its progress."""
     output = Output(sys.stdout) if wanted and sys.stdout is not None else None
-    shown = Display(output, _bar(total, output) if output and (_in_terminal() or _in_notebook()) else None)
+    shown = Display(output, _bar(total, output) if output and _can_redraw() else None)
     try:
         yield shown
     finally:
         shown.close()
 
 
-def _in_terminal() -> bool:
-    """Whether standard output is a terminal whose cursor moves."""
+def _can_redraw() -> bool:
+    """Whether standard output is a notebook, or a terminal whose cursor moves."""
+    if "ipykernel.zmqshell" in sys.modules:  # as tqdm asks
+        return True
     try:
         return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
     except ValueError:  # it is closed
         return False
-
-
-def _in_notebook() -> bool:
-    return "ipykernel.zmqshell" in sys.modules  # as tqdm asks
 
 
 def _bar(total: int, output: Output) -> Any:
