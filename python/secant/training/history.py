@@ -65,7 +65,7 @@ class History:
         from secant.training import plots
 
         try:
-            figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+            figure = plots.learning_curves(self)
         except MissingExtraError:
             rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
             cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
@@ -78,11 +78,7 @@ class History:
         return {name: values[-1] for name, values in lists.items() if values}
 
     def plot(
-        self,
-        path: AnyPath | None = None,
-        *,
-        ax: "Axes | Sequence[Axes] | None" = None,
-        label: str | None = None,
+        self, path: AnyPath | None = None, *, ax: "Axes | Sequence[Axes] | None" = None, label: str | None = None
     ) -> "Figure":
         """Draw the loss and the accuracies.
 
@@ -124,7 +120,7 @@ class History:
 
         file_format = plots.figure_format(path) if path is not None else ""
         axes = plots.new_axes(shown=path is None) if ax is None else plots.checked_axes(ax)
-        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list, axes, label)
+        figure = plots.learning_curves(self, axes, label)
         if path is not None:
             write_file(path, plots.encoded(figure, file_format))
         return figure

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secant._common.files import AnyPath, path_text
 from secant.errors import DTypeError, MissingExtraError, ValueRangeError
@@ -20,27 +19,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from secant.training.history import History
+
 _LOSS, _TRAIN, _TEST = "#4269d0", "#6cc5b0", "#d0452f"
 _INK, _GRID, _PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
 _DPI = 150
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
-def learning_curves(
-    losses: Sequence[float],
-    train_accuracies: Sequence[float],
-    test_accuracies: Sequence[float],
-    axes: "Sequence[Axes] | None" = None,
-    label: str | None = None,
-) -> "Figure":
+def learning_curves(history: "History", axes: "Sequence[Axes] | None" = None, label: str | None = None) -> "Figure":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Parameters
     ----------
-    losses : sequence of float, length I
-        One loss an iteration. What is not finite is a gap.
-    train_accuracies, test_accuracies : sequence of float, length E
-        One accuracy an epoch, from 0 to 1.
+    history : History
+        A loss that is not finite is a gap.
     axes : sequence of Axes
         For the loss and, if there are two, for the accuracies; by default those of a new figure.
     label : str, optional
@@ -56,11 +49,9 @@ def learning_curves(
         Matplotlib is not installed.
     """
     axes = axes or new_axes(shown=False)
-    finite = np.array(losses, dtype=float)
-    finite[~np.isfinite(finite)] = np.nan
-    _draw_losses(axes[0], finite, label)
+    _draw_losses(axes[0], history.train_loss_list, label)
     if len(axes) == 2:
-        _draw_accuracies(axes[1], train_accuracies, test_accuracies, label)
+        _draw_accuracies(axes[1], history.train_acc_list, history.test_acc_list, label)
     figure: Figure = axes[0].figure.figure  # of axes in a subfigure, the whole one
     return figure
 
@@ -123,14 +114,16 @@ def _figure_class() -> "type[Figure]":
     return Figure
 
 
-def _draw_losses(axes: "Axes", losses: NDArray[np.float64], label: str | None) -> None:
+def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> None:
     """Each iteration's loss, light, and their moving average on top."""
+    finite = np.array(losses, dtype=float)
+    finite[~np.isfinite(finite)] = np.nan
     window = len(losses) // _WINDOWS
     name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
-    (line,) = axes.plot(losses, alpha=0.25, linewidth=0.8, label=name, color=_colour(_LOSS, label))
+    (line,) = axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=_colour(_LOSS, label))
     if window > 1:
         centres = np.arange(len(losses) - window + 1) + (window - 1) / 2
-        means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        means = np.convolve(finite, np.full(window, 1 / window), mode="valid")
         axes.plot(centres, means, color=line.get_color(), linewidth=2, label=_name(label, f"mean of {window}"))
     _finish(axes, "Loss", "iteration", "upper right")
 
