@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,11 +33,9 @@ def planned_gradient(
         return by_series(x, t, order), info
     if info.method == "direct":
         return directly(x, t), info
-    parts = (
-        scaled(expanded / len(x), by_series(x[proven], t[proven], order)),
-        scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven])),
-    )
-    return reduce(total, parts), info
+    some = scaled(expanded / len(x), by_series(x[proven], t[proven], order))
+    others = scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven]))
+    return total(some, others), info
 
 
 def total(a: Gradients, b: Gradients) -> Gradients:

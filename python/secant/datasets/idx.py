@@ -158,7 +158,10 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
         fault = "is truncated" if len(content) < expected else "has trailing bytes"
         raise origin.error(f"{fault}: {len(content)} bytes where its header announces {expected}")
     if sha256 is not None:
-        _check(content, sha256, origin)
+        import hashlib  # takes a while to import
+
+        if (actual := hashlib.sha256(content).hexdigest()) != sha256:
+            raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape).copy()
 
 
@@ -201,10 +204,3 @@ def _content(raw: bytes, most: int, origin: Origin) -> bytes:
     if stream.unused_data:
         raise origin.error("goes on after the end of its gzip stream")
     return content
-
-
-def _check(content: bytes, sha256: str, origin: Origin) -> None:
-    import hashlib  # takes a while to import
-
-    if (actual := hashlib.sha256(content).hexdigest()) != sha256:
-        raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")
