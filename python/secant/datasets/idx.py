@@ -79,9 +79,7 @@ def load_idx(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000,))
     """
-    found = [
-        _found(os.path.join(path_text(folder), name), rank) for name, rank in zip(NAMES, (3, 1, 3, 1), strict=True)
-    ]
+    found = [_found(path_text(folder), name) for name in NAMES]
     (x_train, t_train, x_test, t_test), origins = zip(*found, strict=True)
     for x, t, origin in (x_train, t_train, origins[1]), (x_test, t_test, origins[3]):
         if len(t) != len(x):
@@ -165,13 +163,18 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape).copy()
 
 
-def _found(path: str, rank: int) -> tuple[Bytes, Origin]:
+def rank_of(name: str) -> int:
+    """Return the number of dimensions that the name of a file says: 3 if it is "train-images-idx3-ubyte"."""
+    return int(name.partition("idx")[2][0])
+
+
+def _found(folder: str, name: str) -> tuple[Bytes, Origin]:
     """Read the array in a file whose name may end in .gz."""
-    for name in f"{path}.gz", path:
-        origin = Origin(name)
-        raw = read(name, origin)
+    path = os.path.join(folder, name)
+    for origin in Origin(f"{path}.gz"), Origin(path):
+        raw = read(origin.name, origin)
         if raw is not None:
-            return parse(raw, rank, origin), origin
+            return parse(raw, rank_of(name), origin), origin
     raise DataError(f"{path} is missing, with .gz and without. A folder needs the four files {', '.join(NAMES)}.")
 
 
