@@ -3,17 +3,16 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secant._common.files import AnyPath, path_text, readable
+from secant._common.validation import Array
 from secant.errors import DataError
 
 
 @contextmanager
-def npz_arrays(path: AnyPath, most: int, fault: str) -> Iterator[Mapping[str, NDArray[Any]]]:
+def npz_arrays(path: AnyPath, most: int, fault: str) -> Iterator[Mapping[str, Array]]:
     """Open a file in a ``with`` block, which reads and checks its arrays. It may unpack to ``most`` bytes.
 
     Raises

@@ -15,11 +15,11 @@ from typing import Annotated, Any, cast, get_args
 import numpy as np
 import numpy.ma  # imported in the run, it would let a Ctrl-C get lost
 import typer
-from numpy.typing import NDArray
 
 import secant
 from secant._common.files import may_wait, require_writable
 from secant._common.interrupts import held_interrupts
+from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import Method, OutputActivation
@@ -139,7 +139,7 @@ def _summarise(net: TwoLayerNet, data: Arrays, iterations: int, seconds: float) 
         say(f"{name} accuracy: {net.accuracy(NormalizedPixels(x) if _is_pixels(x) else x, t):.4f}")
 
 
-def _is_pixels(x: NDArray[Any]) -> bool:
+def _is_pixels(x: Array) -> bool:
     return bool(x.dtype == np.uint8)
 
 

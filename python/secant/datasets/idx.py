@@ -11,12 +11,13 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.files import path_text
+from secant._common.validation import Array
 from secant.datasets.pixels import normalized
 from secant.errors import DataError
 
@@ -27,7 +28,7 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 """The four files of a data set; each may end in .gz."""
 
 Bytes = NDArray[np.uint8]
-Split = tuple[NDArray[Any], NDArray[Any]]
+Split = tuple[Array, Array]
 
 _GZIP = b"\x1f\x8b"
 

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from secant._common.validation import real_array
+from secant._common.validation import Array, real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.training.history import History
@@ -36,10 +36,10 @@ class Network(Protocol):
 class Data(NamedTuple):
     """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing."""
 
-    x_train: NDArray[Any] | Rows
-    t_train: NDArray[Any]
-    x_test: NDArray[Any] | Rows | None
-    t_test: NDArray[Any] | None
+    x_train: Array | Rows
+    t_train: Array
+    x_test: Array | Rows | None
+    t_test: Array | None
 
 
 def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
@@ -91,7 +91,7 @@ def checked_data(
     return Data(*train, *test)
 
 
-def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[NDArray[Any] | NormalizedPixels, NDArray[Any]]:
+def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:
     x, t = real_array(f"x_{part}", x), real_array(f"t_{part}", t)
     for name, array in ((f"x_{part}", x), (f"t_{part}", t)):
         if array.ndim == 0 or len(array) == 0:

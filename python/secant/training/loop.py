@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import finite_number, one_of, positive_int, step, thread_count
+from secant._common.validation import Array, finite_number, one_of, positive_int, step, thread_count
 from secant.backends import compilation_noticed
 from secant.backends.base import Method
 from secant.datasets.pixels import NormalizedPixels, Rows
@@ -193,7 +193,7 @@ def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int
         most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
 
 
-def _prepared(net: TwoLayerNet, data: Data) -> NDArray[Any] | Rows | None:
+def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     """Check the test set once, and return its inputs in the form that they are read in."""
     if data.x_test is None or data.t_test is None:
         return None
@@ -214,7 +214,7 @@ def _evaluate(net: Network, data: Data, record: History, iteration: int) -> tupl
     return train_acc, test_acc
 
 
-def _accuracy(net: Network, x: NDArray[Any] | Rows, t: Any) -> float:
+def _accuracy(net: Network, x: Array | Rows, t: Any) -> float:
     if not isinstance(x, NormalizedPixels):
         return float(net.accuracy(x, t))
     slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
