@@ -20,8 +20,6 @@ from secant.datasets.pixels import Rows
 from secant.errors import ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
 
-_Run = Callable[[Array, list[float]], None]
-
 
 class Descent(NamedTuple):
     """Gradient descent over some mini-batches.
@@ -37,7 +35,7 @@ class Descent(NamedTuple):
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     """
 
-    run: _Run
+    run: Callable[[Array, list[float]], None]
     x: Array | Rows
     ahead: bool
 
@@ -78,7 +76,6 @@ def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], le
     def run(indices: Array, losses: list[float], n_threads: int) -> None:
         params = net._parameters(backend.all_finite)
         before, first = [param.copy() for param in params[:4]], len(losses)
-        diverged = ""
         try:
             backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
         finally:

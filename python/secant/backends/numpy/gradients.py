@@ -9,7 +9,7 @@ from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numpy.forward import blocks, cross_entropy, predict
 from secant.backends.numpy.series import summed_series
 from secant.backends.plan import planned_gradient, total
-from secant.differentiation.central_difference import central_difference
+from secant.differentiation.gradient import central_difference
 
 _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the caller, in the result
 
