@@ -11,82 +11,47 @@
 from secant import _startup  # noqa: F401 - before all that takes time
 
 # isort: split
-from secant.backends import set_backend, use_backend
-from secant.backends.base import GradientInfo
-from secant.backends.configuration import get_backend, show_config
-from secant.datasets.idx import load_idx
-from secant.datasets.mnist import load_mnist
-from secant.differentiation.descent import gradient_descent
-from secant.differentiation.gradient import (
-    numerical_diff,
-    numerical_gradient,
-    numerical_gradient_1d,
-    numerical_gradient_2d,
-)
-from secant.errors import (
-    DataError,
-    DownloadError,
-    DTypeError,
-    MissingExtraError,
-    ParamsError,
-    SecantError,
-    ShapeError,
-    UnsupportedError,
-    ValueRangeError,
-)
-from secant.functions import (
-    cross_entropy_error,
-    cross_entropy_error_onehot,
-    mean_squared_error,
-    sigmoid,
-    softmax,
-    step_function,
-    to_labels,
-    to_one_hot,
-)
-from secant.networks.simple import SimpleNet
-from secant.networks.two_layer import TwoLayerNet
-from secant.training.history import History
-from secant.training.loop import train
-from secant.training.sampling import epoch_batches, sample_with_replacement
+import typing as _typing
+from types import ModuleType as _Module
 
-__all__ = [
-    "DTypeError",
-    "DataError",
-    "DownloadError",
-    "GradientInfo",
-    "History",
-    "MissingExtraError",
-    "ParamsError",
-    "SecantError",
-    "ShapeError",
-    "SimpleNet",
-    "TwoLayerNet",
-    "UnsupportedError",
-    "ValueRangeError",
-    "cross_entropy_error",
-    "cross_entropy_error_onehot",
-    "epoch_batches",
-    "get_backend",
-    "gradient_descent",
-    "load_idx",
-    "load_mnist",
-    "mean_squared_error",
-    "numerical_diff",
-    "numerical_gradient",
-    "numerical_gradient_1d",
-    "numerical_gradient_2d",
-    "sample_with_replacement",
-    "set_backend",
-    "show_config",
-    "sigmoid",
-    "softmax",
-    "step_function",
-    "to_labels",
-    "to_one_hot",
-    "train",
-    "use_backend",
-]
+from secant.backends import set_backend as set_backend
+from secant.backends import use_backend as use_backend
+from secant.backends.base import GradientInfo as GradientInfo
+from secant.backends.configuration import get_backend as get_backend
+from secant.backends.configuration import show_config as show_config
+from secant.datasets.idx import load_idx as load_idx
+from secant.datasets.mnist import load_mnist as load_mnist
+from secant.differentiation.descent import gradient_descent as gradient_descent
+from secant.differentiation.gradient import numerical_diff as numerical_diff
+from secant.differentiation.gradient import numerical_gradient as numerical_gradient
+from secant.differentiation.gradient import numerical_gradient_1d as numerical_gradient_1d
+from secant.differentiation.gradient import numerical_gradient_2d as numerical_gradient_2d
+from secant.errors import DataError as DataError
+from secant.errors import DownloadError as DownloadError
+from secant.errors import DTypeError as DTypeError
+from secant.errors import MissingExtraError as MissingExtraError
+from secant.errors import ParamsError as ParamsError
+from secant.errors import SecantError as SecantError
+from secant.errors import ShapeError as ShapeError
+from secant.errors import UnsupportedError as UnsupportedError
+from secant.errors import ValueRangeError as ValueRangeError
+from secant.functions import cross_entropy_error as cross_entropy_error
+from secant.functions import cross_entropy_error_onehot as cross_entropy_error_onehot
+from secant.functions import mean_squared_error as mean_squared_error
+from secant.functions import sigmoid as sigmoid
+from secant.functions import softmax as softmax
+from secant.functions import step_function as step_function
+from secant.functions import to_labels as to_labels
+from secant.functions import to_one_hot as to_one_hot
+from secant.networks.simple import SimpleNet as SimpleNet
+from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
+from secant.training.history import History as History
+from secant.training.loop import train as train
+from secant.training.sampling import epoch_batches as epoch_batches
+from secant.training.sampling import sample_with_replacement as sample_with_replacement
+
+if not _typing.TYPE_CHECKING:  # a type checker goes by the imports above
+    __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
 
 
 def __getattr__(name: str) -> str:

@@ -73,14 +73,14 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def tiny(monkeypatch):
     """Make the tiny files what the checksums ask for."""
-    files = [
-        file._replace(
-            gz=hashlib.sha256(TINY[file.name]).hexdigest(),
-            full=hashlib.sha256(TINY_CONTENTS[file.name]).hexdigest(),
+    files = {
+        name: file._replace(
+            gz=hashlib.sha256(TINY[name]).hexdigest(),
+            full=hashlib.sha256(TINY_CONTENTS[name]).hexdigest(),
         )
-        for file in datasets._FILES
-    ]
-    monkeypatch.setattr(datasets, "_FILES", tuple(files))
+        for name, file in datasets._FILES.items()
+    }
+    monkeypatch.setattr(datasets, "_FILES", files)
 
 
 class Mirror(http.server.ThreadingHTTPServer):
@@ -457,7 +457,7 @@ def test_a_download_with_another_checksum(tiny, cache, mirrors):
 
 
 def test_a_download_with_other_contents(tiny, cache, mirrors, monkeypatch):
-    files = tuple(file._replace(full="0" * 64) for file in datasets._FILES)
+    files = {name: file._replace(full="0" * 64) for name, file in datasets._FILES.items()}
     monkeypatch.setattr(datasets, "_FILES", files)
     mirrors(TINY)
     with pytest.raises(DownloadError, match=r"contents have the SHA-256 .*, expected 0{64}. The mirror"):

@@ -36,7 +36,7 @@ def test_the_curves_are_those_of_the_history():
 
 
 def test_a_loss_that_is_not_finite_is_a_gap():
-    losses, means = learning_curves([*LOSSES, math.inf], [0.1], [0.1]).axes[0].lines
+    losses, means = learning_curves(History([*LOSSES, math.inf], [0.1], [0.1])).axes[0].lines
     assert math.isnan(losses.get_ydata()[-1])
     assert math.isnan(means.get_ydata()[-1])
     assert math.isfinite(means.get_ydata()[-2])

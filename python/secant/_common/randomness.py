@@ -1,15 +1,13 @@
 """Where random numbers come from: by default NumPy's legacy global state, as in the chapter."""
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import numpy as np
 
 from secant.errors import DTypeError, ValueRangeError
 
-if TYPE_CHECKING:
-    RandomSource = np.random.Generator | np.random.RandomState | int | None
-else:  # NumPy imports its random numbers when they are used
-    RandomSource = Union["np.random.Generator", "np.random.RandomState", int, None]
+# In quotes, since NumPy imports its random numbers when they are used.
+RandomSource = Union["np.random.Generator", "np.random.RandomState", int, None]
 
 
 def stream(rng: RandomSource) -> Any:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
@@ -76,7 +77,7 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def real_array(name: str, value: ArrayLike) -> NDArray[Any]:
+def real_array(name: str, value: ArrayLike) -> Array:
     """An array of any real dtype, as it is; a list becomes one."""
     try:
         array = np.asarray(value)
@@ -96,30 +97,30 @@ def float_array(name: str, value: ArrayLike) -> Floats:
     return as_float64(real_array(name, value))
 
 
-def as_float64(array: NDArray[Any]) -> Floats:
+def as_float64(array: Array) -> Floats:
     """The array as C-contiguous float64; what is beyond its range becomes infinite."""
     with np.errstate(over="ignore") if array.dtype.itemsize > 8 else nullcontext():
         return in_order(np.asarray(array, dtype=np.float64))
 
 
-def in_order(array: NDArray[Any]) -> NDArray[Any]:
+def in_order(array: Array) -> Array:
     """The array, C-contiguous and aligned: the same one where it is that already, else a copy."""
     return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
 
 
-def all_finite(array: NDArray[Any]) -> bool:
+def all_finite(array: Array) -> bool:
     """Whether no element is NaN or infinite."""
     return bool(np.isfinite(array).all())
 
 
-def require_finite(name: str, array: NDArray[Any], check: Callable[[NDArray[Any]], bool] = all_finite) -> None:
+def require_finite(name: str, array: Array, check: Callable[[Array], bool] = all_finite) -> None:
     """Raise the error that names the first element which is NaN or infinite."""
     if not check(array):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueRangeError(f"{name} must be finite, got {array[first]} at {first}")
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> NDArray[Any]:
+def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:
     """Check targets: labels (N,) come back as int64, one-hot or soft targets (N, O) as float64.
 
     ``single``: the targets of one sample, either a label or ``classes`` weights.
@@ -127,19 +128,15 @@ def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> N
     array = real_array("t", t)
     if single and array.shape in ((), (classes,)):
         array = array[np.newaxis]
-    if array.ndim == 2 and array.shape[1] != classes:
-        hint = ": give labels as (N,)" if array.shape[1] == 1 else ""
+    if array.ndim == 0 or array.shape[1:] not in ((), (classes,)):
+        hint = ": give labels as (N,)" if array.shape[1:] == (1,) else ""
         raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}{hint}")
-    if array.ndim not in (1, 2):
-        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}")
     if array.shape[0] != rows:
         raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
-    if array.ndim == 1:
-        return labels(array, classes)
-    return as_float64(array)
+    return labels(array, classes) if array.ndim == 1 else as_float64(array)
 
 
-def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray[np.int64]:
+def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int64]:
     """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
@@ -152,7 +149,7 @@ def labels(array: NDArray[Any], classes: int | None, name: str = "t") -> NDArray
     return as_int64
 
 
-def require_weights(name: str, array: NDArray[Any]) -> None:
+def require_weights(name: str, array: Array) -> None:
     """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
     require_finite(name, array)
     if array.min() < 0:

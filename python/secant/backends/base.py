@@ -1,12 +1,12 @@
 """What a backend offers. Each is a module; the same names mean the same contract."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError
 
@@ -84,45 +84,37 @@ class Backend(Protocol):
     finds_non_finite: bool
     """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
 
-    def all_finite(self, array: NDArray[Any]) -> bool:
+    def all_finite(self, array: Array) -> bool:
         """Whether no element is NaN or infinite."""
-        ...
 
     def sigmoid(self, x: Floats) -> Floats:
         """1 / (1 + exp(-x)), in the shape of x."""
-        ...
 
     def softmax(self, x: Floats) -> Floats:
         """exp(x) over its sum along the last axis."""
-        ...
 
-    def cross_entropy(self, y: Floats, t: NDArray[Any]) -> float:
+    def cross_entropy(self, y: Floats, t: Array) -> float:
         """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
-        ...
 
-    def prepare(self, x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+    def prepare(self, x: Array | Rows) -> Array | Rows:
         """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
-        ...
 
-    def predict(self, net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
+    def predict(self, net: Parameters, x: Array, n_threads: int) -> Floats:
         """The network's output y (N, O)."""
-        ...
 
-    def gradient(self, net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
+    def gradient(self, net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
         """The derivative of the loss, by backpropagation."""
-        ...
 
     def numerical_gradient(
-        self, net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
+        self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
     ) -> tuple[Gradients, GradientInfo]:
         """The central difference of the loss in every parameter."""
-        ...
 
     def train(
         self,
         net: Parameters,
-        x: NDArray[Any],
-        t: NDArray[Any],
+        x: Array,
+        t: Array,
         indices: NDArray[np.int64],
         method: Literal["derivative", "auto", "direct"],
         h: float,
@@ -135,4 +127,3 @@ class Backend(Protocol):
         Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
         call has appended those of the iterations that it completed, and leaves the parameters as the last did.
         """
-        ...

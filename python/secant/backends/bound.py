@@ -46,11 +46,7 @@ def discs(sigmoid_output: bool, largest_weight: float) -> tuple[Disc, ...]:
 def _discs(sigmoid_output: bool, largest_weight: float) -> tuple[Disc, ...]:
     radii = [LARGEST_RADIUS * RADIUS_RATIO**i for i in range(DISCS)]
     return tuple(
-        Disc(
-            rho,
-            _loss_change(largest_weight * _steepest(rho), sigmoid_output),
-            _loss_change(rho, sigmoid_output),
-        )
+        Disc(rho, _loss_change(largest_weight * _steepest(rho), sigmoid_output), _loss_change(rho, sigmoid_output))
         for rho in radii
     )
 

@@ -1,6 +1,7 @@
 """Which backend is in use, and what else a bug report needs to know of this installation."""
 
 import platform
+from contextlib import suppress
 
 import numpy as np
 
@@ -45,13 +46,16 @@ def show_config() -> None:
 
 
 def _facts() -> dict[str, str]:
-    backend = get_backend()
+    backend, usable = get_backend(), []
+    for name in BACKENDS:
+        with suppress(ImportError):
+            usable.append(backend_module(name).name)
     facts = {
         "secant": secant.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "backend": f"{backend} (of {', '.join(filter(_is_usable, BACKENDS))})",
+        "backend": f"{backend} (of {', '.join(usable)})",
     }
     if backend == "cpp":
         from secant import _core
@@ -70,11 +74,3 @@ def _facts() -> dict[str, str]:
         facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
         facts["threads"] = str(max_threads())
     return facts
-
-
-def _is_usable(backend: str) -> bool:
-    try:
-        backend_module(backend)
-    except ImportError:
-        return False
-    return True

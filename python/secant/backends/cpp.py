@@ -1,13 +1,13 @@
 """The compiled backend: secant._core, with the thread count and the output activation in the core's own terms."""
 
 import os
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 
@@ -24,27 +24,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_core.end_threads)
 
 
-def all_finite(array: NDArray[Any]) -> bool:
+def all_finite(array: Array) -> bool:
     return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
 
 
-def prepare(x: NDArray[Any] | Rows) -> NDArray[Any] | Rows:
+def prepare(x: Array | Rows) -> Array | Rows:
     if isinstance(x, NormalizedPixels):
         return cast(Rows, _core.index_inputs(x.pixels, NORMALIZED_VALUES)) or x[:]
     return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
-def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
+def predict(net: Parameters, x: Array, n_threads: int) -> Floats:
     return _core.predict(*_core_arguments(net), x, n_threads)
 
 
-def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
+def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
     grads, _, _ = _core.gradient(*_core_arguments(net), x, t, "derivative", 1.0, n_threads)
     return Gradients(*grads)
 
 
 def numerical_gradient(
-    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
+    net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
     grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
     info = GradientInfo(samples, bound)
@@ -55,8 +55,8 @@ def numerical_gradient(
 
 def train(
     net: Parameters,
-    x: NDArray[Any],
-    t: NDArray[Any],
+    x: Array,
+    t: Array,
     indices: NDArray[np.int64],
     method: str,
     h: float,

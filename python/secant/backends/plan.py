@@ -2,24 +2,23 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
-from functools import reduce
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Array
 from secant.backends import bound
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 
 
 def planned_gradient(
     net: Parameters,
-    x: NDArray[Any],
-    t: NDArray[Any],
+    x: Array,
+    t: Array,
     h: float,
     method: Method,
-    by_series: Callable[[NDArray[Any], NDArray[Any], int], Gradients],
-    directly: Callable[[NDArray[Any], NDArray[Any]], Gradients],
+    by_series: Callable[[Array, Array, int], Gradients],
+    directly: Callable[[Array, Array], Gradients],
 ) -> tuple[Gradients, GradientInfo]:
     """The mean over samples: ``by_series(x, t, order)`` where an order is proven, ``directly(x, t)`` elsewhere."""
     if method == "direct":
@@ -34,11 +33,9 @@ def planned_gradient(
         return by_series(x, t, order), info
     if info.method == "direct":
         return directly(x, t), info
-    parts = (
-        scaled(expanded / len(x), by_series(x[proven], t[proven], order)),
-        scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven])),
-    )
-    return reduce(total, parts), info
+    some = scaled(expanded / len(x), by_series(x[proven], t[proven], order))
+    others = scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven]))
+    return total(some, others), info
 
 
 def total(a: Gradients, b: Gradients) -> Gradients:
@@ -51,7 +48,7 @@ def scaled(factor: float, a: Gradients) -> Gradients:
     return Gradients(*(factor * part for part in a))
 
 
-def plan(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> tuple[NDArray[np.bool_], int, float]:
+def plan(net: Parameters, x: Array, t: Array, h: float) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the one that suffices for all of them, and the bound of what it cuts."""
     discs = bound.discs(net.output_activation == "sigmoid", float(np.abs(net.W2).max()))
     with np.errstate(over="ignore"):
@@ -72,7 +69,7 @@ def plan(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> tuple[N
     return inputs <= largest, *bound.proven_order(discs, h, largest, mass)
 
 
-def largest_inputs(x: NDArray[Any]) -> NDArray[np.float64]:
+def largest_inputs(x: Array) -> NDArray[np.float64]:
     """The largest |x| of each sample, (N,)."""
     largest: NDArray[np.float64] = np.maximum(x.max(axis=1), -x.min(axis=1).astype(np.float64))
     return largest

@@ -45,7 +45,8 @@ def main() -> None:
         code = end.code
     output.flush()
     if output.failure is not None:
-        note(f"error: standard output could not be written: {output.failure.strerror or output.failure}.")
+        reason = getattr(output.failure, "strerror", None) or output.failure
+        note(f"error: standard output could not be written: {reason}.")
         code = code or 1
     sys.exit(code)
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import numpy as np
 import numpy.ma  # imported in the run, it would let a Ctrl-C get lost
 import typer
-from numpy.typing import NDArray
 
 import secant
 from secant._common.files import may_wait, require_writable
 from secant._common.interrupts import held_interrupts
+from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import Method, OutputActivation
@@ -36,14 +36,6 @@ from secant.training.plots import figure_format
 from secant.training.sampling import Sampling
 
 
-class _Outputs(NamedTuple):
-    """Where the results of a run go: nowhere, if None."""
-
-    save: Path | None
-    history: Path | None
-    plot: Path | None
-
-
 def _choice(choices: tuple[str, ...], text: str) -> Any:
     """Return an option that takes one of ``choices``; another one is a usage error."""
 
@@ -54,6 +46,8 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
 
     return typer.Option(metavar="|".join(choices), callback=check, help=text)
 
+
+_Paths = dict[str, Path]  # where the results of a run go, by the option
 
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one."
 _DATA = (
@@ -95,7 +89,7 @@ def train(
     if gradient == "backprop" and (method != "auto" or h != 1e-4):
         option = f"--method {method}" if method != "auto" else f"--h {h:g}"
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
-    outputs = _checked(_Outputs(save, history, plot))
+    outputs = _checked({"save": save, "history": history, "plot": plot})
     rng = np.random.RandomState(seed)
     activation = cast(OutputActivation, output_activation)
     arrays = _load(data)
@@ -120,7 +114,7 @@ def train(
 
 
 @interruptible()
-def _train(net: TwoLayerNet, data: Arrays, outputs: _Outputs, settings: dict[str, Any], **hyperparameters: Any) -> None:
+def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, Any], **hyperparameters: Any) -> None:
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
     try:
@@ -147,35 +141,33 @@ def _summarise(net: TwoLayerNet, data: Arrays, iterations: int, seconds: float) 
         say(f"{name} accuracy: {net.accuracy(NormalizedPixels(x) if _is_pixels(x) else x, t):.4f}")
 
 
-def _is_pixels(x: NDArray[Any]) -> bool:
+def _is_pixels(x: Array) -> bool:
     return bool(x.dtype == np.uint8)
 
 
-def _checked(outputs: _Outputs) -> _Outputs:
-    """Return ``outputs``, if each file can be written and no two are the same."""
-    paths = [path for path in outputs if path is not None]
-    for path in paths:
+def _checked(options: dict[str, Path | None]) -> _Paths:
+    """Return the files that are asked for, if each of them can be written and no two are the same."""
+    outputs = {option: path for option, path in options.items() if path is not None}
+    for path in outputs.values():
         require_writable(path)
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+    if len(set(map(os.path.realpath, outputs.values()))) < len(outputs):
         raise typer.BadParameter("--save, --history and --plot need different files.")
-    if outputs.plot is not None:
-        figure_format(outputs.plot)
+    if "plot" in outputs:
+        figure_format(outputs["plot"])
     return outputs
 
 
-def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
+def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
     """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile.
 
     What waits for the reader of a pipe can be interrupted.
     """
-    writers: tuple[Callable[[Path], object], ...] = (net.save, record.save, record.plot)
+    writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
     failures, interrupted = [], False
-    for path, write in zip(outputs, writers, strict=True):
-        if path is None:
-            continue
+    for option, path in outputs.items():
         try:
             with nullcontext() if may_wait(path) else held_interrupts():
-                write(path)
+                writers[option](path)
                 say(f"wrote {path}")
         except SecantError as error:
             failures.append(str(error))
@@ -189,14 +181,12 @@ def _keep(net: TwoLayerNet, record: History, outputs: _Outputs) -> None:
 
 def _load(name: str) -> Arrays:
     """Load the data that ``--data`` names."""
-    if name == "subset":
-        return _mnist(subset=True)
-    if name not in ("auto", "full"):
+    if name not in ("auto", "full", "subset"):
         return _own(name)
     try:
-        return _mnist()
+        return _mnist(subset=name == "subset")
     except DownloadError:
-        if name == "full":
+        if name != "auto":
             raise
     note(
         "note: MNIST could not be downloaded: training on the 12,000 samples that come with Secant. For all 70,000, "
@@ -205,10 +195,8 @@ def _load(name: str) -> Arrays:
     return _mnist(subset=True)
 
 
-def _mnist(subset: bool = False) -> Arrays:
-    train_set, test_set = secant.load_mnist(
-        normalize=False, subset=subset, progress=sys.stderr is not None and sys.stderr.isatty()
-    )
+def _mnist(subset: bool) -> Arrays:
+    train_set, test_set = secant.load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
     return *train_set, *test_set
 
 

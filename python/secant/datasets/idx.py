@@ -10,12 +10,14 @@ import math
 import os
 import struct
 import zlib
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.files import path_text
+from secant._common.validation import Array
 from secant.datasets.pixels import normalized
 from secant.errors import DataError
 
@@ -26,7 +28,7 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 """The four files of a data set; each may end in .gz."""
 
 Bytes = NDArray[np.uint8]
-Split = tuple[NDArray[Any], NDArray[Any]]
+Split = tuple[Array, Array]
 
 _GZIP = b"\x1f\x8b"
 
@@ -78,9 +80,7 @@ def load_idx(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000,))
     """
-    found = [
-        _found(os.path.join(path_text(folder), name), rank) for name, rank in zip(NAMES, (3, 1, 3, 1), strict=True)
-    ]
+    found = [_found(path_text(folder), name) for name in NAMES]
     (x_train, t_train, x_test, t_test), origins = zip(*found, strict=True)
     for x, t, origin in (x_train, t_train, origins[1]), (x_test, t_test, origins[3]):
         if len(t) != len(x):
@@ -91,9 +91,7 @@ def load_idx(
     return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
 
 
-def shaped(
-    arrays: tuple[Bytes, Bytes, Bytes, Bytes], normalize: bool, flatten: bool, one_hot_label: bool
-) -> tuple[Split, Split]:
+def shaped(arrays: Iterable[Bytes], normalize: bool, flatten: bool, one_hot_label: bool) -> tuple[Split, Split]:
     """Return what the four files hold, in the order of `NAMES`, in the form that the options ask for."""
     x_train, t_train, x_test, t_test = arrays
     classes = int(max(t_train.max(), t_test.max())) + 1
@@ -116,15 +114,14 @@ def read(path: str, origin: Origin) -> bytes | None:
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size
-            if size > MAX_BYTES:
-                raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
-            return stream.read(size)
+            content = stream.read(size) if size <= MAX_BYTES else b""
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except DataError:
-        raise
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise origin.error(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if size > MAX_BYTES:
+        raise origin.error(f"has {size} bytes, expected at most {MAX_BYTES}")
+    return content
 
 
 def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> Bytes:
@@ -160,17 +157,25 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
         fault = "is truncated" if len(content) < expected else "has trailing bytes"
         raise origin.error(f"{fault}: {len(content)} bytes where its header announces {expected}")
     if sha256 is not None:
-        _check(content, sha256, origin)
+        import hashlib  # takes a while to import
+
+        if (actual := hashlib.sha256(content).hexdigest()) != sha256:
+            raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")
     return np.frombuffer(content, np.uint8, offset=header.size).reshape(shape).copy()
 
 
-def _found(path: str, rank: int) -> tuple[Bytes, Origin]:
+def rank_of(name: str) -> int:
+    """Return the number of dimensions that the name of a file says: 3 if it is "train-images-idx3-ubyte"."""
+    return int(name.partition("idx")[2][0])
+
+
+def _found(folder: str, name: str) -> tuple[Bytes, Origin]:
     """Read the array in a file whose name may end in .gz."""
-    for name in f"{path}.gz", path:
-        origin = Origin(name)
-        raw = read(name, origin)
+    path = os.path.join(folder, name)
+    for origin in Origin(f"{path}.gz"), Origin(path):
+        raw = read(origin.name, origin)
         if raw is not None:
-            return parse(raw, rank, origin), origin
+            return parse(raw, rank_of(name), origin), origin
     raise DataError(f"{path} is missing, with .gz and without. A folder needs the four files {', '.join(NAMES)}.")
 
 
@@ -203,10 +208,3 @@ def _content(raw: bytes, most: int, origin: Origin) -> bytes:
     if stream.unused_data:
         raise origin.error("goes on after the end of its gzip stream")
     return content
-
-
-def _check(content: bytes, sha256: str, origin: Origin) -> None:
-    import hashlib  # takes a while to import
-
-    if (actual := hashlib.sha256(content).hexdigest()) != sha256:
-        raise origin.error(f"holds something else: its contents have the SHA-256 {actual}, expected {sha256}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder, path_text, write_atomically
-from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, read, shaped
+from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
 from secant.errors import DataError, DownloadError, MissingExtraError
 
 MIRRORS = (
@@ -27,45 +27,36 @@ _MAX_DOWNLOAD = 10_000_000  # the largest of the four has 9,912,422 bytes
 
 
 class _File(NamedTuple):
-    """One of the four files, and three SHA-256: of the mirrors' .gz, its contents, the subset's contents."""
+    """Three SHA-256 of a file: of the mirrors' .gz, its contents, the subset's contents."""
 
-    name: str
-    rank: int
     gz: str
     full: str
     subset: str
 
 
-_TRAIN_LABELS = _File(
-    "train-labels-idx1-ubyte.gz",
-    1,
-    gz="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    full="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    subset="651e38e2ac0632f5113ec18f1df4977117f953197819034009971a6675a0df78",
-)
-_TEST_LABELS = _File(
-    "t10k-labels-idx1-ubyte.gz",
-    1,
-    gz="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    full="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    subset="7b098e5f6a3065807cebeabf36fb1724a8aff19f2673ac08b4923e0e8c715bce",
-)
-_TRAIN_IMAGES = _File(
-    "train-images-idx3-ubyte.gz",
-    3,
-    gz="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-    full="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    subset="2889698e6bc3614913e76901316712919d1998fc2b44512451bfe65bc1e668b1",
-)
-_TEST_IMAGES = _File(
-    "t10k-images-idx3-ubyte.gz",
-    3,
-    gz="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    full="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    subset="3f6bd66dee48df299584c67669bceee490faa25f931496bd7473b42106d7daed",
-)
 # Labels first: a folder that cannot be written shows after 29 kB of download, not after 10 MB.
-_FILES = (_TRAIN_LABELS, _TEST_LABELS, _TRAIN_IMAGES, _TEST_IMAGES)
+_FILES = {
+    "train-labels-idx1-ubyte.gz": _File(
+        gz="3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        full="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        subset="651e38e2ac0632f5113ec18f1df4977117f953197819034009971a6675a0df78",
+    ),
+    "t10k-labels-idx1-ubyte.gz": _File(
+        gz="f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+        full="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        subset="7b098e5f6a3065807cebeabf36fb1724a8aff19f2673ac08b4923e0e8c715bce",
+    ),
+    "train-images-idx3-ubyte.gz": _File(
+        gz="440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        full="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        subset="2889698e6bc3614913e76901316712919d1998fc2b44512451bfe65bc1e668b1",
+    ),
+    "t10k-images-idx3-ubyte.gz": _File(
+        gz="8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        full="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        subset="3f6bd66dee48df299584c67669bceee490faa25f931496bd7473b42106d7daed",
+    ),
+}
 
 _Arrays = dict[str, Bytes]
 
@@ -124,20 +115,19 @@ def load_mnist(
     """
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
-    x_train, t_train, x_test, t_test = (arrays[f"{name}.gz"] for name in NAMES)
-    return shaped((x_train, t_train, x_test, t_test), normalize, flatten, one_hot_label)
+    return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
 
 
 def _bundled() -> _Arrays:
     """Read the subset that comes with the package."""
     folder = os.path.join(os.path.dirname(__file__), "files")
     arrays: _Arrays = {}
-    for file in _FILES:
-        origin = Origin(os.path.join(folder, file.name), "Install Secant again.")
+    for name, file in _FILES.items():
+        origin = Origin(os.path.join(folder, name), "Install Secant again.")
         raw = read(origin.name, origin)
         if raw is None:
             raise origin.error("is missing")
-        arrays[file.name] = parse(raw, file.rank, origin, file.subset)
+        arrays[name] = parse(raw, rank_of(name), origin, file.subset)
     return arrays
 
 
@@ -148,7 +138,7 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
     arrays, damage = _stored(folder, f"{remedy} load again.")
     if home and damage:
         raise damage[0]
-    wanted = [file for file in _FILES if file.name not in arrays]
+    wanted = [name for name in _FILES if name not in arrays]
     try:
         return arrays | _download(wanted, folder, progress) if wanted else arrays
     except DownloadError as error:
@@ -175,12 +165,12 @@ def _stored(folder: str, remedy: str) -> tuple[_Arrays, list[DataError]]:
     """Read the files that are in ``folder``: return the good ones, and what is wrong with the others."""
     arrays: _Arrays = {}
     damage = []
-    for file in _FILES:
-        origin = Origin(os.path.join(folder, file.name), remedy)
+    for name, file in _FILES.items():
+        origin = Origin(os.path.join(folder, name), remedy)
         try:
             raw = read(origin.name, origin)
             if raw is not None:
-                arrays[file.name] = parse(raw, file.rank, origin, file.full)
+                arrays[name] = parse(raw, rank_of(name), origin, file.full)
         except DataError as error:
             damage.append(error)
     return arrays, damage
@@ -195,25 +185,25 @@ def _store(path: str, raw: bytes) -> None:
         raise Origin(path, remedy).error(f"cannot be written ({error.strerror or error})") from error
 
 
-def _download(wanted: list[_File], folder: str, progress: bool) -> _Arrays:
+def _download(wanted: list[str], folder: str, progress: bool) -> _Arrays:
     """Download files into ``folder``; what one mirror does not give is asked of the next."""
     arrays: _Arrays = {}
     failures = []
     _pooch(progress)
-    for mirror, problem in _probe(wanted[0].name):
+    for mirror, problem in _probe(wanted[0]):
         try:
             if problem:
                 raise DownloadError(f"{mirror} {problem}.")
             while wanted:
-                raw, arrays[wanted[0].name] = _fetch(mirror, wanted[0], progress)
-                _store(os.path.join(folder, wanted[0].name), raw)
+                raw, arrays[wanted[0]] = _fetch(mirror, wanted[0], progress)
+                _store(os.path.join(folder, wanted[0]), raw)
                 wanted = wanted[1:]
             return arrays
         except DownloadError as error:
             failures.append(str(error))
     raise DownloadError(
-        f"{wanted[0].name} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
-        f"{', '.join(file.name for file in _FILES)} in a folder and set SECANT_DATA_HOME to it, or call "
+        f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
+        f"{', '.join(_FILES)} in a folder and set SECANT_DATA_HOME to it, or call "
         "load_mnist(subset=True) for the 12,000 samples that come with Secant."
     )
 
@@ -241,11 +231,11 @@ def _probe(name: str) -> Iterator[tuple[str, str]]:
         yield mirror, problems[mirror]
 
 
-def _fetch(mirror: str, file: _File, progress: bool) -> tuple[bytes, Bytes]:
+def _fetch(mirror: str, name: str, progress: bool) -> tuple[bytes, Bytes]:
     """Download one file into memory, and verify it: as it is, decompressed, and parsed."""
     import hashlib
 
-    origin = Origin(mirror + file.name, "The mirror is at fault.")
+    origin, file = Origin(mirror + name, "The mirror is at fault."), _FILES[name]
     buffer = _Buffer()
     try:
         _http(progressbar=progress, timeout=_STALL_SECONDS)(origin.name, buffer, None)
@@ -256,7 +246,7 @@ def _fetch(mirror: str, file: _File, progress: bool) -> tuple[bytes, Bytes]:
     try:
         if actual != file.gz:
             raise origin.error(f"has the SHA-256 {actual}, expected {file.gz}")
-        return raw, parse(raw, file.rank, origin, file.full)
+        return raw, parse(raw, rank_of(name), origin, file.full)
     except DataError as error:
         raise DownloadError(str(error)) from error
 

@@ -1,19 +1,15 @@
 """A data set of one's own: an .npz file of four plain arrays, never a pickle."""
 
-import warnings
-from typing import Any, BinaryIO
-
 import numpy as np
-from numpy.typing import NDArray
 
-from secant._common.files import readable
-from secant.errors import DataError
+from secant._common.npz import npz_arrays
+from secant._common.validation import Array
 
 NAMES = ("x_train", "t_train", "x_test", "t_test")
 MAX_BYTES = 2**32
 """What a file may unpack to."""
 
-Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+Arrays = tuple[Array, Array, Array, Array]
 
 
 def load_npz(path: str) -> Arrays:
@@ -26,30 +22,13 @@ def load_npz(path: str) -> Arrays:
     DataError
         The file cannot be read, or does not hold four such arrays that fit each other.
     """
-    try:
-        with readable(path) as file:
-            return _checked(*_unpacked(file))
-    except DataError:
-        raise
-    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
-        reason = error if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} is not an .npz file of {', '.join(NAMES)}: {reason}.") from error
+    with npz_arrays(path, MAX_BYTES, f"is not an .npz file of {', '.join(NAMES)}") as arrays:
+        if missing := set(NAMES) - set(arrays):
+            raise ValueError(f"it lacks {min(missing)}.npy")
+        return _checked(*(np.asarray(arrays[name]) for name in NAMES))
 
 
-def _unpacked(file: BinaryIO) -> list[NDArray[Any]]:
-    import zipfile  # takes a while to import
-
-    with zipfile.ZipFile(file) as archive:
-        if (size := sum(entry.file_size for entry in archive.infolist())) > MAX_BYTES:
-            raise ValueError(f"it unpacks to {size} bytes, expected at most {MAX_BYTES}")
-        if missing := {f"{name}.npy" for name in NAMES} - set(archive.namelist()):
-            raise ValueError(f"it lacks {min(missing)}")
-    file.seek(0)
-    with warnings.catch_warnings(action="error", category=UserWarning), np.load(file, allow_pickle=False) as arrays:
-        return [np.asarray(arrays[name]) for name in NAMES]
-
-
-def _checked(x_train: NDArray[Any], t_train: NDArray[Any], x_test: NDArray[Any], t_test: NDArray[Any]) -> Arrays:
+def _checked(x_train: Array, t_train: Array, x_test: Array, t_test: Array) -> Arrays:
     x_train, x_test = _samples("x_train", x_train), _samples("x_test", x_test)
     if x_train.shape[1] != x_test.shape[1] or x_train.dtype != x_test.dtype:
         found = [f"{x.shape[1]} of {x.dtype}" for x in (x_test, x_train)]
@@ -62,12 +41,12 @@ def _checked(x_train: NDArray[Any], t_train: NDArray[Any], x_test: NDArray[Any],
     return x_train, t_train, x_test, t_test
 
 
-def classes(t_train: NDArray[Any], t_test: NDArray[Any]) -> int:
+def classes(t_train: Array, t_test: Array) -> int:
     """Return the number of classes: of columns, or the largest label plus 1."""
     return max(t.shape[1] if t.ndim == 2 else int(t.max()) + 1 for t in (t_train, t_test))
 
 
-def _samples(name: str, x: NDArray[Any]) -> NDArray[Any]:
+def _samples(name: str, x: Array) -> Array:
     if x.dtype not in (np.uint8, np.float32, np.float64):
         raise ValueError(f"{name} holds {x.dtype}, expected uint8, float32 or float64")
     if x.ndim < 2 or x.size == 0:
@@ -77,7 +56,7 @@ def _samples(name: str, x: NDArray[Any]) -> NDArray[Any]:
     return x.reshape(len(x), -1)
 
 
-def _check_targets(name: str, t: NDArray[Any], samples: int) -> None:
+def _check_targets(name: str, t: Array, samples: int) -> None:
     if t.ndim not in (1, 2) or len(t) != samples or t.size == 0:
         raise ValueError(f"{name} has the shape {t.shape}, expected ({samples},) or ({samples}, number of classes)")
     if t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf"):

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.validation import Array
+
 
 def normalized(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return x / 255 in float32, as the chapter does."""
@@ -25,7 +27,7 @@ class Rows(ABC):
         """That of the array."""
 
     @abstractmethod
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the array."""
 
     def __len__(self) -> int:
@@ -48,6 +50,6 @@ class NormalizedPixels(Rows):
         """Return the samples that an index or a slice names."""
         return normalized(self.pixels[samples])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return them all."""
         return self[:] if dtype is None else self[:].astype(dtype)

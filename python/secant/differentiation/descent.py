@@ -24,22 +24,12 @@ def gradient_descent(
 
 @overload
 def gradient_descent(
-    f: Callable[[Floats], Any],
-    init_x: ArrayLike,
-    lr: float = ...,
-    step_num: int = ...,
-    *,
-    return_path: Literal[True],
+    f: Callable[[Floats], Any], init_x: ArrayLike, lr: float = ..., step_num: int = ..., *, return_path: Literal[True]
 ) -> tuple[Floats, Floats]: ...
 
 
 def gradient_descent(
-    f: Callable[[Floats], Any],
-    init_x: ArrayLike,
-    lr: float = 0.01,
-    step_num: int = 100,
-    *,
-    return_path: bool = False,
+    f: Callable[[Floats], Any], init_x: ArrayLike, lr: float = 0.01, step_num: int = 100, *, return_path: bool = False
 ) -> Floats | tuple[Floats, Floats]:
     """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
 

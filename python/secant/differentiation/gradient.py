@@ -7,7 +7,6 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import central_difference
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 
@@ -89,18 +88,38 @@ numerical_gradient_1d = numerical_gradient
 numerical_gradient_2d = numerical_gradient
 
 
+def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
+    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: what all of Secant is measured against.
+
+    x itself is perturbed, since f may look at it without using its argument. Afterwards it is what it was, bit for
+    bit, also when f raises.
+    """
+    gradient = np.zeros(x.shape)
+    original = x.copy()
+    try:
+        for index in np.ndindex(x.shape):
+            value = original[index]
+            x[index] = value + h
+            above = f(x)
+            x[index] = value - h
+            below = f(x)
+            x[index] = value
+            gradient[index] = (above - below) / (2 * h)
+    finally:
+        x[...] = original
+    return gradient
+
+
 def require_perturbable(name: str, x: Any) -> None:
     """Raise the error that says why the elements of x cannot be shifted by h in place."""
     if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
-        why = (
-            _LOST
-            if _loses_h(x.dtype)
-            else "it cannot hold x + h"
-            if x.dtype.kind in "biu"
-            else "it is perturbed in place"
-        )
+        why = "it is perturbed in place"
+        if x.dtype.kind in "biu":
+            why = "it cannot hold x + h"
+        elif _loses_h(x.dtype):
+            why = _LOST
         raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from secant._common import validation
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError
 
@@ -15,8 +15,8 @@ PARAM_NAMES = ("W1", "b1", "W2", "b2")
 
 
 def inputs(
-    x: ArrayLike, columns: int, check: Callable[[NDArray[Any]], bool], prepare: Callable[[Any], Any] = np.asarray
-) -> tuple[NDArray[Any], bool]:
+    x: ArrayLike, columns: int, check: Callable[[Array], bool], prepare: Callable[[Any], Any] = np.asarray
+) -> tuple[Array, bool]:
     """Check inputs of a network: returns them as (N, I) and whether they were one sample.
 
     uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
@@ -40,7 +40,7 @@ def inputs(
     return (array[np.newaxis] if single else array), single
 
 
-def largest(x: NDArray[Any] | NormalizedPixels) -> float:
+def largest(x: Array | NormalizedPixels) -> float:
     """Return the largest absolute value."""
     if isinstance(x, NormalizedPixels):
         return float(x.pixels.max()) / 255
@@ -74,7 +74,7 @@ def mapping(values: Any) -> Mapping[str, Any]:
     return values
 
 
-def params(values: Mapping[str, Any], check: Callable[[NDArray[Any]], bool]) -> tuple[Floats, Floats, Floats, Floats]:
+def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[Floats, Floats, Floats, Floats]:
     """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
 
     They are used where they lie and never converted: an update in place of a copy would be lost.

@@ -2,15 +2,14 @@
 
 import io
 import math
-import warnings
-from typing import BinaryIO, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
 from secant._common import validation
-from secant._common.files import AnyPath, path_text, readable, write_file
+from secant._common.files import AnyPath, write_file
+from secant._common.npz import npz_arrays
 from secant.backends.base import OutputActivation, Parameters
-from secant.errors import DataError
 from secant.networks import arguments
 from secant.networks.arguments import PARAM_NAMES
 
@@ -27,26 +26,7 @@ def save(path: AnyPath, net: Parameters, largest_input: float) -> None:
 
 def load(path: AnyPath) -> tuple[Parameters, float]:
     """Read what `save` wrote, believing nothing about it."""
-    name = path_text(path)
-    try:
-        with readable(name) as file:
-            return _loaded(file)
-    except DataError:
-        raise
-    except Exception as error:  # zipfile and NumPy's header parser raise nearly anything at a damaged file
-        raise DataError(
-            f"{name} does not hold a network that TwoLayerNet.save wrote: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _loaded(file: BinaryIO) -> tuple[Parameters, float]:
-    import zipfile  # takes a while to import
-
-    with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > LARGEST:
-            raise ValueError(f"it unpacks to more than {LARGEST} bytes")
-    file.seek(0)
-    with warnings.catch_warnings(action="error", category=UserWarning), np.load(file, allow_pickle=False) as arrays:
+    with npz_arrays(path, LARGEST, "does not hold a network that TwoLayerNet.save wrote") as arrays:
         activation = str(arrays["output_activation"])
         validation.one_of("output_activation", activation, get_args(OutputActivation))
         params = arguments.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)

@@ -1,13 +1,11 @@
 """`SimpleNet`, the chapter's first network: a single weight matrix."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.randomness import RandomSource, stream
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.bound import LOG_OFFSET
 from secant.differentiation.gradient import numerical_gradient
 from secant.functions import cross_entropy_error, softmax, to_one_hot
@@ -191,7 +189,7 @@ class SimpleNet:
         True
         """
         self.loss(x, t)  # whatever is wrong with x or t
-        rows: NDArray[Any] = np.atleast_2d(validation.as_float64(np.asarray(x)))
+        rows: Array = np.atleast_2d(validation.as_float64(np.asarray(x)))
         y = softmax(rows @ self.W)
         weights = validation.targets(t, *y.shape, single=np.ndim(x) == 1)
         if weights.ndim == 1:

@@ -3,15 +3,15 @@
 import itertools
 import warnings
 from collections.abc import Callable
-from typing import Any, Literal, Self, get_args, overload
+from typing import Literal, Self, get_args, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends import backend_module
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.datasets.pixels import Rows
@@ -381,14 +381,14 @@ class TwoLayerNet:
         """Return what computes now."""
         return backend_module(self.backend)
 
-    def _parameters(self, check: Callable[[NDArray[Any]], bool]) -> Parameters:
+    def _parameters(self, check: Callable[[Array], bool]) -> Parameters:
         """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
         validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
         return Parameters(*arguments.params(self.params, check), self.output_activation)
 
     def _checked(
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
-    ) -> tuple[Parameters, NDArray[Any], NDArray[Any]]:
+    ) -> tuple[Parameters, Array, Array]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
         net = self._parameters(_unchecked)
         samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
@@ -401,7 +401,7 @@ class TwoLayerNet:
                 validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
         return net, samples, t
 
-    def _notice_scale(self, x: NDArray[Any] | Rows) -> None:
+    def _notice_scale(self, x: Array | Rows) -> None:
         """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
@@ -452,10 +452,10 @@ _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 _ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
 
 
-def _unchecked(_: NDArray[Any]) -> bool:
+def _unchecked(_: Array) -> bool:
     return True
 
 
-def _require_finite(check: Callable[[NDArray[Any]], bool], *arrays: Floats) -> None:
+def _require_finite(check: Callable[[Array], bool], *arrays: Floats) -> None:
     if not all(map(check, arrays)):
         raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")

@@ -3,13 +3,12 @@
 import inspect
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from secant._common.validation import one_of, real_array, step, thread_count
-from secant.backends.base import Method
+from secant._common.validation import Array, real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.training.history import History
@@ -26,24 +25,21 @@ class Network(Protocol):
     @property
     def params(self) -> MutableMapping[str, Any]:
         """Arrays, updated in place."""
-        ...
 
     def loss(self, x: Any, t: Any, /) -> Any:
         """Return the loss of a mini-batch."""
-        ...
 
     def accuracy(self, x: Any, t: Any, /) -> Any:
         """Return the share of right answers, from 0 to 1."""
-        ...
 
 
 class Data(NamedTuple):
     """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing."""
 
-    x_train: NDArray[Any] | Rows
-    t_train: NDArray[Any]
-    x_test: NDArray[Any] | Rows | None
-    t_test: NDArray[Any] | None
+    x_train: Array | Rows
+    t_train: Array
+    x_test: Array | Rows | None
+    t_test: Array | None
 
 
 def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
@@ -95,7 +91,7 @@ def checked_data(
     return Data(*train, *test)
 
 
-def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[NDArray[Any] | NormalizedPixels, NDArray[Any]]:
+def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:
     x, t = real_array(f"x_{part}", x), real_array(f"t_{part}", t)
     for name, array in ((f"x_{part}", x), (f"t_{part}", t)):
         if array.ndim == 0 or len(array) == 0:
@@ -105,15 +101,6 @@ def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[NDArray[An
     if normalize and x.dtype != np.uint8:
         raise DTypeError(f"x_{part} must hold uint8 pixels to be normalized, got {x.dtype}")
     return (NormalizedPixels(x) if normalize else x), t
-
-
-def checked_options(method: str, h: float, n_threads: int | None) -> dict[str, Any]:
-    """Return what the gradient may be asked for."""
-    return {
-        "method": one_of("method", method, get_args(Method)),
-        "h": step(h),
-        "n_threads": thread_count(n_threads) or None,
-    }
 
 
 def empty(history: History | None) -> History:

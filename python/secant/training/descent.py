@@ -13,15 +13,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import all_finite
+from secant._common.validation import Array, all_finite
 from secant.datasets.pixels import Rows
 from secant.errors import ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
-
-_Run = Callable[[NDArray[Any], list[float]], None]
 
 
 class Descent(NamedTuple):
@@ -38,8 +35,8 @@ class Descent(NamedTuple):
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     """
 
-    run: _Run
-    x: NDArray[Any] | Rows
+    run: Callable[[Array, list[float]], None]
+    x: Array | Rows
     ahead: bool
 
 
@@ -47,9 +44,7 @@ _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
 
 
-def descent(
-    net: Any, x: NDArray[Any] | Rows, t: NDArray[Any], take_gradient: partial[Any], learning_rate: float
-) -> Descent:
+def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], learning_rate: float) -> Descent:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
@@ -78,10 +73,9 @@ def descent(
         method = options["method"]
     asked = options["n_threads"]
 
-    def run(indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
+    def run(indices: Array, losses: list[float], n_threads: int) -> None:
         params = net._parameters(backend.all_finite)
         before, first = [param.copy() for param in params[:4]], len(losses)
-        diverged = ""
         try:
             backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
         finally:
@@ -109,12 +103,12 @@ class _FasterThreads:
 
     _CALLS_A_TRIAL = 10
 
-    def __init__(self, run: Callable[[NDArray[Any], list[float], int], None]) -> None:
+    def __init__(self, run: Callable[[Array, list[float], int], None]) -> None:
         self._run = run
         self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # that an iteration took, at last
         self._calls = 0
 
-    def __call__(self, indices: NDArray[Any], losses: list[float]) -> None:
+    def __call__(self, indices: Array, losses: list[float]) -> None:
         faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
         if self._calls % self._CALLS_A_TRIAL == 0 and len(indices) > 1:
             some = -(-len(indices) // 16)
@@ -123,20 +117,14 @@ class _FasterThreads:
         self._calls += 1
         self._timed(indices, losses, faster)
 
-    def _timed(self, indices: NDArray[Any], losses: list[float], n_threads: int) -> None:
+    def _timed(self, indices: Array, losses: list[float], n_threads: int) -> None:
         start = time.perf_counter()
         self._run(indices, losses, n_threads)
         self._seconds[n_threads] = (time.perf_counter() - start) / len(indices)
 
 
 def _by_loop(
-    net: Any,
-    x: Any,
-    t: NDArray[Any],
-    take_gradient: Callable[..., Any],
-    learning_rate: float,
-    indices: NDArray[Any],
-    losses: list[float],
+    net: Any, x: Any, t: Any, take_gradient: Any, learning_rate: float, indices: Array, losses: list[float]
 ) -> None:
     for batch in indices:
         grads = take_gradient(x[batch], t[batch])
@@ -150,7 +138,7 @@ def _by_loop(
             losses.append(loss)
 
 
-def _loss(net: Any, x: Any, t: NDArray[Any], learning_rate: float, losses: list[float]) -> float:
+def _loss(net: Any, x: Any, t: Array, learning_rate: float, losses: list[float]) -> float:
     try:
         return float(net.loss(x, t))
     except ValueRangeError as error:  # the parameters are finite, and too large for a loss that is
@@ -178,9 +166,7 @@ def _put_back(params: Iterable[Any], copies: Iterable[Any]) -> None:
             param[...] = copy
 
 
-def _not_finite(
-    params: Mapping[Any, Any], losses: list[float], check: Callable[[NDArray[Any]], bool] = all_finite
-) -> str:
+def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite) -> str:
     """Say what is NaN or infinite, if anything is."""
     for key, param in params.items():
         if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "secant history 1"
 _FLOATS = ("train_loss_list", "train_acc_list", "test_acc_list")
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NON_FINITE = ("NaN", "Infinity", "-Infinity")  # as `json.dumps` and `float` name them
 
 
 @dataclass
@@ -65,7 +65,7 @@ class History:
         from secant.training import plots
 
         try:
-            figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list)
+            figure = plots.learning_curves(self)
         except MissingExtraError:
             rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
             cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
@@ -78,11 +78,7 @@ class History:
         return {name: values[-1] for name, values in lists.items() if values}
 
     def plot(
-        self,
-        path: AnyPath | None = None,
-        *,
-        ax: "Axes | Sequence[Axes] | None" = None,
-        label: str | None = None,
+        self, path: AnyPath | None = None, *, ax: "Axes | Sequence[Axes] | None" = None, label: str | None = None
     ) -> "Figure":
         """Draw the loss and the accuracies.
 
@@ -124,7 +120,7 @@ class History:
 
         file_format = plots.figure_format(path) if path is not None else ""
         axes = plots.new_axes(shown=path is None) if ax is None else plots.checked_axes(ax)
-        figure = plots.learning_curves(self.train_loss_list, self.train_acc_list, self.test_acc_list, axes, label)
+        figure = plots.learning_curves(self, axes, label)
         if path is not None:
             write_file(path, plots.encoded(figure, file_format))
         return figure
@@ -147,7 +143,8 @@ class History:
         name = path_text(path)
         try:
             content = {"format": _FORMAT} | asdict(self)
-            content |= {name: [_encoded(number) for number in content[name]] for name in _FLOATS}
+            for key in _FLOATS:
+                content[key] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[key]]
             text = json.dumps(content, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
@@ -181,12 +178,6 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"it holds {constant}, which is not JSON")
 
 
-def _encoded(number: float) -> float | str:
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
 def _checked(content: Any) -> dict[str, Any]:
     """Return the fields of a history, decoded, if ``content`` is one."""
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
@@ -204,7 +195,7 @@ def _numbers(name: str, values: Any) -> list[float]:
     """Decode a list of numbers. What is none, though JSON, is an error."""
     if not isinstance(values, list):
         raise ValueError(f"{name} is no list")
-    decoded = [_NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
+    decoded = [float(value) if value in _NON_FINITE else value for value in values]
     for value in decoded:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} holds {value!r}, which is no number")

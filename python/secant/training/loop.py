@@ -12,18 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import finite_number, one_of, positive_int
+from secant._common.validation import Array, finite_number, one_of, positive_int, step, thread_count
 from secant.backends import compilation_noticed
 from secant.backends.base import Method
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError
 from secant.networks.arguments import largest
 from secant.networks.two_layer import TwoLayerNet
-from secant.training.arguments import Data, GradientKind, Network, checked_data, checked_options, empty, gradient_of
+from secant.training.arguments import Data, GradientKind, Network, checked_data, empty, gradient_of
 from secant.training.descent import descent
 from secant.training.history import History
 from secant.training.progress import display
@@ -150,7 +150,12 @@ def train(
         "test_size": 0 if data.x_test is None else len(data.x_test),
     }
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
-    take_gradient = gradient_of(net, gradient, checked_options(method, h, n_threads))
+    options = {
+        "method": one_of("method", method, get_args(Method)),
+        "h": step(h),
+        "n_threads": thread_count(n_threads) or None,
+    }
+    take_gradient = gradient_of(net, gradient, options)
     record = empty(history)
     record.settings = settings | take_gradient.keywords
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
@@ -188,7 +193,7 @@ def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int
         most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
 
 
-def _prepared(net: TwoLayerNet, data: Data) -> NDArray[Any] | Rows | None:
+def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     """Check the test set once, and return its inputs in the form that they are read in."""
     if data.x_test is None or data.t_test is None:
         return None
@@ -209,7 +214,7 @@ def _evaluate(net: Network, data: Data, record: History, iteration: int) -> tupl
     return train_acc, test_acc
 
 
-def _accuracy(net: Network, x: NDArray[Any] | Rows, t: Any) -> float:
+def _accuracy(net: Network, x: Array | Rows, t: Any) -> float:
     if not isinstance(x, NormalizedPixels):
         return float(net.accuracy(x, t))
     slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]

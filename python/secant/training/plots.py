@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secant._common.files import AnyPath, path_text
 from secant.errors import DTypeError, MissingExtraError, ValueRangeError
@@ -19,7 +18,8 @@ from secant.errors import DTypeError, MissingExtraError, ValueRangeError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import Locator
+
+    from secant.training.history import History
 
 _LOSS, _TRAIN, _TEST = "#4269d0", "#6cc5b0", "#d0452f"
 _INK, _GRID, _PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
@@ -27,21 +27,13 @@ _DPI = 150
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
-def learning_curves(
-    losses: Sequence[float],
-    train_accuracies: Sequence[float],
-    test_accuracies: Sequence[float],
-    axes: "Sequence[Axes] | None" = None,
-    label: str | None = None,
-) -> "Figure":
+def learning_curves(history: "History", axes: "Sequence[Axes] | None" = None, label: str | None = None) -> "Figure":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Parameters
     ----------
-    losses : sequence of float, length I
-        One loss an iteration. What is not finite is a gap.
-    train_accuracies, test_accuracies : sequence of float, length E
-        One accuracy an epoch, from 0 to 1.
+    history : History
+        A loss that is not finite is a gap.
     axes : sequence of Axes
         For the loss and, if there are two, for the accuracies; by default those of a new figure.
     label : str, optional
@@ -57,11 +49,9 @@ def learning_curves(
         Matplotlib is not installed.
     """
     axes = axes or new_axes(shown=False)
-    finite = np.array(losses, dtype=float)
-    finite[~np.isfinite(finite)] = np.nan
-    _draw_losses(axes[0], finite, label)
+    _draw_losses(axes[0], history.train_loss_list, label)
     if len(axes) == 2:
-        _draw_accuracies(axes[1], train_accuracies, test_accuracies, label)
+        _draw_accuracies(axes[1], history.train_acc_list, history.test_acc_list, label)
     figure: Figure = axes[0].figure.figure  # of axes in a subfigure, the whole one
     return figure
 
@@ -124,20 +114,24 @@ def _figure_class() -> "type[Figure]":
     return Figure
 
 
-def _draw_losses(axes: "Axes", losses: NDArray[np.float64], label: str | None) -> None:
+def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> None:
     """Each iteration's loss, light, and their moving average on top."""
+    finite = np.array(losses, dtype=float)
+    finite[~np.isfinite(finite)] = np.nan
     window = len(losses) // _WINDOWS
     name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
-    (line,) = axes.plot(losses, alpha=0.25, linewidth=0.8, label=name, color=_colour(_LOSS, label))
+    (line,) = axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=_colour(_LOSS, label))
     if window > 1:
         centres = np.arange(len(losses) - window + 1) + (window - 1) / 2
-        means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+        means = np.convolve(finite, np.full(window, 1 / window), mode="valid")
         axes.plot(centres, means, color=line.get_color(), linewidth=2, label=_name(label, f"mean of {window}"))
     _finish(axes, "Loss", "iteration", "upper right")
 
 
 def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
     """Both accuracies, which often lie on each other: a broad line below a thin one. A gap is over-fitting."""
+    from matplotlib.ticker import MaxNLocator
+
     name = _name(label, _with_last("training set", train))
     light = 1.0 if label is None else 0.4
     (line,) = axes.plot(
@@ -148,7 +142,7 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]
         name = _name(label, _with_last("test set", test))
         axes.plot(test, color=colour, linewidth=1.5, marker="o", markersize=3.5, label=name)
     axes.set_ylim(0, 1.02)
-    axes.xaxis.set_major_locator(_whole_numbers())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _finish(axes, "Accuracy", "epoch", "best")
 
 
@@ -163,12 +157,6 @@ def _name(label: str | None, what: str) -> str:
 
 def _with_last(name: str, values: Sequence[float]) -> str:
     return f"{name} ({values[-1]:.3f})" if values else name
-
-
-def _whole_numbers() -> "Locator":
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(integer=True)
 
 
 def _finish(axes: "Axes", title: str, unit: str, corner: Literal["upper right", "best"]) -> None:

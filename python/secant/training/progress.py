@@ -13,7 +13,9 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO, cast
+
+from secant._common.output import Output
 
 _REDRAW_SECONDS = 0.125  # with the lines, which redraw it too, ten times a second
 _LINE_SECONDS = 0.5
@@ -26,24 +28,23 @@ class Display:
 
     Parameters
     ----------
-    wanted : bool
-        Otherwise nothing is shown.
+    output : Output, optional
+        Where the lines go; without it nothing is shown.
     bar : tqdm, optional
         Drawn below the lines.
     """
 
-    def __init__(self, wanted: bool, bar: Any = None) -> None:
-        self._silent, self._bar = not wanted, bar
+    def __init__(self, output: Output | None, bar: Any = None) -> None:
+        self._output, self._bar = output, bar
         self._printed, self._waiting = -math.inf, ""
 
     def iteration(self, done: int, loss: float) -> None:
         """Take notice that so many iterations are done, and of the loss of the last one's mini-batch."""
         if self._bar is not None:
-            with self._harmless():
-                if self._bar.postfix == _COMPILING:  # that time is not the iterations'
-                    self._bar.unpause()
-                self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-                self._bar.update(done - self._bar.n)
+            if self._bar.postfix == _COMPILING:  # that time is not the iterations'
+                self._bar.unpause()
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            self._bar.update(done - self._bar.n)
 
     def epoch(self, train_acc: float, test_acc: float | None) -> None:
         """Take notice of the accuracies on the training and, if there is one, on the test set."""
@@ -57,59 +58,45 @@ class Display:
     def compiling(self) -> None:
         """Take notice that the next iteration waits for a compiler."""
         if self._bar is not None:
-            with self._harmless():
-                self._bar.set_postfix_str(_COMPILING)
+            self._bar.set_postfix_str(_COMPILING)
 
     def close(self) -> None:
         """Print the last line, if it is not there yet, and leave the bar as it is."""
         if self._waiting:
             self._print()
         if self._bar is not None:
-            with self._harmless():
-                self._bar.close()
+            self._bar.close()
 
     def _print(self) -> None:
         line, self._waiting, self._printed = self._waiting, "", time.monotonic()
-        if not self._silent:
-            with self._harmless():
-                if self._bar is None:
-                    print(line, flush=True)
-                else:
-                    self._bar.write(line)
-
-    @contextmanager
-    def _harmless(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError):  # ValueError: a closed file
-            if self._bar is not None:
-                self._bar.disable = True  # else it would be written when it is deleted
-            self._silent, self._bar = True, None
+        if self._bar is not None:
+            self._bar.write(line, file=self._output)
+        elif self._output is not None:
+            print(line, file=cast(TextIO, self._output), flush=True)
 
 
 @contextmanager
 def display(total: int, wanted: bool) -> Iterator[Display]:
     """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told of its progress."""
-    shown = Display(wanted, _bar(total) if wanted and (_in_terminal() or _in_notebook()) else None)
+    output = Output(sys.stdout) if wanted and sys.stdout is not None else None
+    shown = Display(output, _bar(total, output) if output and _can_redraw() else None)
     try:
         yield shown
     finally:
         shown.close()
 
 
-def _in_terminal() -> bool:
-    """Whether standard output is a terminal whose cursor moves."""
+def _can_redraw() -> bool:
+    """Whether standard output is a notebook, or a terminal whose cursor moves."""
+    if "ipykernel.zmqshell" in sys.modules:  # as tqdm asks
+        return True
     try:
-        return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+        return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
     except ValueError:  # it is closed
         return False
 
 
-def _in_notebook() -> bool:
-    return "ipykernel.zmqshell" in sys.modules  # as tqdm asks
-
-
-def _bar(total: int) -> Any:
+def _bar(total: int, output: Output) -> Any:
     try:
         with warnings.catch_warnings(action="ignore"):  # that ipywidgets is missing
             tqdm = importlib.import_module("tqdm.auto").tqdm
@@ -117,7 +104,7 @@ def _bar(total: int) -> Any:
         quiet.set_lock(threading.RLock())  # tqdm's own may start a process
         bar = quiet(
             total=total,
-            file=sys.stdout,
+            file=output,
             dynamic_ncols=True,
             mininterval=_REDRAW_SECONDS,
             miniters=1,

@@ -9,18 +9,3 @@ from secant.backends.numpy.forward import cross_entropy, prepare, sigmoid, softm
 
 name = "numba"
 finds_non_finite = False
-
-__all__ = [
-    "all_finite",
-    "compilation_noticed",
-    "cross_entropy",
-    "finds_non_finite",
-    "gradient",
-    "name",
-    "numerical_gradient",
-    "predict",
-    "prepare",
-    "sigmoid",
-    "softmax",
-    "train",
-]

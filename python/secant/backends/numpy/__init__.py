@@ -7,17 +7,3 @@ from secant.backends.numpy.training import train
 
 name = "numpy"
 finds_non_finite = False
-
-__all__ = [
-    "all_finite",
-    "cross_entropy",
-    "finds_non_finite",
-    "gradient",
-    "name",
-    "numerical_gradient",
-    "predict",
-    "prepare",
-    "sigmoid",
-    "softmax",
-    "train",
-]

@@ -1,11 +1,10 @@
 """The forward pass: affine, sigmoid, affine, sigmoid, softmax; and the loss."""
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.base import Parameters
 from secant.backends.bound import LOG_OFFSET
 from secant.datasets.pixels import NormalizedPixels, Rows
@@ -27,7 +26,7 @@ def softmax(x: Floats) -> Floats:
     return y
 
 
-def cross_entropy(y: Floats, t: NDArray[Any]) -> float:
+def cross_entropy(y: Floats, t: Array) -> float:
     if t.ndim == 1:
         y, t = y[np.arange(len(y)), t], np.ones(len(y))
     if y.min() < 0 or t.min() < 0:
@@ -44,11 +43,11 @@ def activations(net: Parameters, x: Floats) -> tuple[Floats, Floats]:
     return z1, sigmoid(a2) if net.output_activation == "sigmoid" else a2
 
 
-def prepare(x: NDArray[Any] | Rows) -> NDArray[Any]:
-    return x[:] if isinstance(x, NormalizedPixels) else cast("NDArray[Any]", x)
+def prepare(x: Array | Rows) -> Array:
+    return x[:] if isinstance(x, NormalizedPixels) else cast("Array", x)
 
 
-def predict(net: Parameters, x: NDArray[Any], n_threads: int = 0) -> Floats:
+def predict(net: Parameters, x: Array, n_threads: int = 0) -> Floats:
     y = np.empty((len(x), len(net.b2)))
     for block in blocks(net, len(x)):
         y[block] = softmax(activations(net, x[block].astype(np.float64))[1])

@@ -1,40 +1,32 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
-from functools import reduce
-from typing import Any
+from functools import partial, reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numpy.forward import blocks, cross_entropy, predict
 from secant.backends.numpy.series import summed_series
 from secant.backends.plan import planned_gradient, total
-from secant.differentiation.central_difference import central_difference
+from secant.differentiation.gradient import central_difference
 
 _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the caller, in the result
 
 
 @_overflow_is_looked_for
 def numerical_gradient(
-    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int = 0
+    net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int = 0
 ) -> tuple[Gradients, GradientInfo]:
-    def by_series(x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
-        return _by_series(net, x, t, h, order)
-
-    def by_loop(x: NDArray[Any], t: NDArray[Any]) -> Gradients:
-        return _by_loop(net, x, t, h)
-
-    return planned_gradient(net, x, t, h, method, by_series, by_loop)
+    return planned_gradient(net, x, t, h, method, partial(_by_series, net, h), partial(_by_loop, net, h))
 
 
 @_overflow_is_looked_for
-def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int = 0) -> Gradients:
-    return _by_series(net, x, t, 1.0, 1)
+def gradient(net: Parameters, x: Array, t: Array, n_threads: int = 0) -> Gradients:
+    return _by_series(net, 1.0, x, t, 1)
 
 
-def _by_loop(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gradients:
+def _by_loop(net: Parameters, h: float, x: Array, t: Array) -> Gradients:
     """Two losses of all samples for each parameter."""
     own = Parameters(net.W1.copy(), net.b1.copy(), net.W2.copy(), net.b2.copy(), net.output_activation)
     x = x.astype(np.float64)
@@ -45,6 +37,6 @@ def _by_loop(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gra
     return Gradients(*(central_difference(loss, param, h) for param in (own.W1, own.b1, own.W2, own.b2)))
 
 
-def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
+def _by_series(net: Parameters, h: float, x: Array, t: Array, order: int) -> Gradients:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(net, len(x)))
     return Gradients(*(part / len(x) for part in reduce(total, parts)))

@@ -5,12 +5,11 @@ after c_1 it is the derivative, and this is backpropagation.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import LOG_OFFSET
 from secant.backends.numpy import jets
@@ -18,7 +17,7 @@ from secant.backends.numpy.forward import sigmoid, softmax
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
-def summed_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
+def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Gradients:
     """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order."""
     x = x.astype(np.float64)
     t = np.eye(net.W2.shape[1])[t] if t.ndim == 1 else t

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.backends.base import GradientInfo, Gradients, Parameters
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.gradients import gradient, numerical_gradient
@@ -20,8 +20,8 @@ def iterate(
     numerical_gradient: Callable[..., tuple[Gradients, GradientInfo]],
     predict: Callable[..., Floats],
     net: Parameters,
-    x: NDArray[Any],
-    t: NDArray[Any],
+    x: Array,
+    t: Array,
     indices: NDArray[np.int64],
     method: Literal["derivative", "auto", "direct"],
     h: float,
