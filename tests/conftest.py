@@ -74,7 +74,7 @@ def run_python():
             env=environment | variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
         )
 
     return run

@@ -36,10 +36,11 @@ bool on_main_thread() {
     return main.equal(threading.attr("get_ident")());
 }
 
-// run(block) without the GIL; run(nullptr) tells how much memory the block must have.
+// run(block) on so many threads without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
-void run_in_memory(const Run& run) {
+void run_in_memory(int threads, const Run& run) {
     const Memory memory(run(nullptr));
+    require_threads(threads);
     next_look = on_main_thread() ? Clock::now() + between_looks : Clock::time_point::max();
     const Unlocked unlocked;
     run(memory.get());
@@ -62,7 +63,7 @@ py::array::ShapeContainer shape_of(const py::array& a) { return {a.shape(), a.sh
 bool all_finite(const py::array& a, int threads) {
     const Inputs flat = inputs(a);
     const Unlocked unlocked;
-    return kernels->all_finite(flat, choose_threads(threads, flat.rows * flat.cols * cost_of_reading));
+    return kernels->all_finite(flat, started_threads(threads, flat.rows * flat.cols * cost_of_reading));
 }
 
 Array<double> sigmoid(const Array<double>& x) {
@@ -71,7 +72,7 @@ Array<double> sigmoid(const Array<double>& x) {
     const double* from = x.data();
     double* to = out.mutable_data();
     const Unlocked unlocked;
-    kernels->sigmoid(from, to, size, choose_threads(0, size * cost_of_a_function));
+    kernels->sigmoid(from, to, size, started_threads(0, size * cost_of_a_function));
     return out;
 }
 
@@ -83,7 +84,7 @@ Array<double> softmax(const Array<double>& x) {
     const ConstMatrix from{x.data(), rows, classes};
     const Matrix to{out.mutable_data(), rows, classes};
     const Unlocked unlocked;
-    kernels->softmax(from, to, choose_threads(0, rows * classes * cost_of_a_function));
+    kernels->softmax(from, to, started_threads(0, rows * classes * cost_of_a_function));
     return out;
 }
 
@@ -91,7 +92,7 @@ double cross_entropy(const Array<double>& y, const py::array& t) {
     const ConstMatrix view = matrix(y);
     const Targets to = targets(t, view.rows, view.cols);
     const Unlocked unlocked;
-    return kernels->cross_entropy(view, to, choose_threads(0, view.rows * (to.labels ? 1 : view.cols) * cost_of_a_function));
+    return kernels->cross_entropy(view, to, started_threads(0, view.rows * (to.labels ? 1 : view.cols) * cost_of_a_function));
 }
 
 std::size_t multiplications(const Network& net, const Inputs& x) {
@@ -105,7 +106,7 @@ Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Ar
     require(from.cols == net.inputs(), "x must be as wide as w1 is high");
     Array<double> y({from.rows, net.outputs()});
     const PredictCall call{net, from, matrix(y), choose_threads(threads, multiplications(net, from)), interrupted};
-    run_in_memory([&](void* block) { return kernels->predict(call, block); });
+    run_in_memory(call.threads, [&](void* block) { return kernels->predict(call, block); });
     throw_if_interrupted();
     return y;
 }
@@ -159,7 +160,7 @@ py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array
     GradientCall call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
     call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
     call.threads = choose_threads(threads, cost(call) * batch.size);
-    run_in_memory([&](void* block) { return kernels->gradient(call, block); });
+    run_in_memory(call.threads, [&](void* block) { return kernels->gradient(call, block); });
     throw_if_interrupted();
     py::dict by_order;
     for (int order = 0; order < 10; ++order)
@@ -184,7 +185,7 @@ void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b
     std::vector<double> values(length(indices, 0));
     std::size_t done = 0;
     const TrainingCall training{call, indices.data(), values.size(), values.data(), &done};
-    run_in_memory([&](void* block) { return kernels->train(training, block); });
+    run_in_memory(call.threads, [&](void* block) { return kernels->train(training, block); });
     {
         const py::error_scope pending;
         for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);

@@ -4,10 +4,16 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
 #include <latch>
-#include <system_error>
+#include <new>
 #include <thread>
 #include <vector>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 
 #include <pybind11/pybind11.h>
 
@@ -40,19 +46,46 @@ inline int most_threads() {
     return most;
 }
 
+#ifdef _WIN32
+inline int creatable(int threads) { return threads; }
+#else
+// The stack that OMP_STACKSIZE asks for, in bytes; 0 for the system's choice.
+inline std::size_t openmp_stack_size() {
+    const char* text = std::getenv("OMP_STACKSIZE");
+    if (!text) text = std::getenv("GOMP_STACKSIZE");
+    if (!text) return 0;
+    char* unit = nullptr;
+    const std::size_t size = std::strtoull(text, &unit, 10);
+    switch (unit[std::strspn(unit, " ")]) {
+        case 'b': case 'B': return size;
+        case 'm': case 'M': return size << 20;
+        case 'g': case 'G': return size << 30;
+        default: return size << 10;
+    }
+}
+
 // How many threads can run at once, this one included; at most `threads`.
 inline int creatable(int threads) {
     std::latch end(1);
-    std::vector<std::thread> created;
-    try {
-        created.reserve(static_cast<std::size_t>(threads) - 1);
-        while (created.size() + 1 < static_cast<std::size_t>(threads)) created.emplace_back([&] { end.wait(); });
-    } catch (const std::system_error&) {  // no more can be created
+    const auto wait = [](void* latch) -> void* {
+        static_cast<std::latch*>(latch)->wait();
+        return nullptr;
+    };
+    std::vector<pthread_t> created;
+    created.reserve(static_cast<std::size_t>(threads));
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    if (const std::size_t size = openmp_stack_size()) pthread_attr_setstacksize(&attributes, size);
+    for (pthread_t thread; created.size() + 1 < static_cast<std::size_t>(threads);) {
+        if (pthread_create(&thread, &attributes, wait, &end) != 0) break;
+        created.push_back(thread);
     }
+    pthread_attr_destroy(&attributes);
     end.count_down();
-    for (std::thread& thread : created) thread.join();
+    for (const pthread_t thread : created) pthread_join(thread, nullptr);
     return static_cast<int>(created.size()) + 1;
 }
+#endif
 
 // Rises when the threads that OpenMP keeps are ended.
 inline std::atomic<unsigned> generation{0};
@@ -62,18 +95,28 @@ inline void end_kept_threads() {
     ++generation;
 }
 
-// `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first,
-// unless libgomp still has as many from this thread's last call.
-inline int available_threads(int threads) {
-    thread_local struct {
-        unsigned generation;
-        int threads;
-    } kept{0, 1};
-    threads = std::min(threads, most_threads());
+// The threads that libgomp keeps for the next call of this thread.
+struct Kept {
+    unsigned generation;
+    int threads;
+};
+inline thread_local Kept kept{0, 1};
+
+inline int kept_threads() {
     if (kept.generation != generation) kept = {generation, 1};
-    if (threads > kept.threads) threads = creatable(threads);
+    return kept.threads;
+}
+
+// `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first.
+inline int available_threads(int threads) {
+    threads = std::min(threads, most_threads());
+    return threads > kept_threads() ? creatable(threads) : threads;
+}
+
+// Tried again, once the memory of a call is allocated: that may have taken what the threads need.
+inline void require_threads(int threads) {
+    if (threads > kept_threads() && creatable(threads) < threads) throw std::bad_alloc();
     kept.threads = threads;
-    return threads;
 }
 
 // About as many multiplications take a millisecond. Less work stays on one thread: a second one, if it has to wait for a core,
@@ -84,6 +127,13 @@ constexpr std::size_t enough_for_threads = 30'000'000;
 inline int choose_threads(int asked, std::size_t multiplications, std::size_t enough = enough_for_threads) {
     if (asked == 0) asked = multiplications < enough ? 1 : max_threads();
     return available_threads(asked);
+}
+
+// The same, for a call that needs no memory.
+inline int started_threads(int asked, std::size_t multiplications) {
+    const int threads = choose_threads(asked, multiplications);
+    require_threads(threads);
+    return threads;
 }
 
 }  // namespace secant::bindings

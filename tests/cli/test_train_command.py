@@ -144,7 +144,7 @@ def test_a_plot_is_checked_before_training(tmp_path, monkeypatch):
 def test_two_results_need_two_files(tmp_path):
     result = run_train("--save", tmp_path / "f", "--history", tmp_path / "." / "f")
     assert result.exit_code == 2
-    assert "--save, --history and --plot need different files." in result.output
+    assert "--data, --save, --history and --plot need different files." in result.output
 
 
 def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):

@@ -89,7 +89,7 @@ def train(
     if gradient == "backprop" and (method != "auto" or h != 1e-4):
         option = f"--method {method}" if method != "auto" else f"--h {h:g}"
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
-    outputs = _checked({"save": save, "history": history, "plot": plot})
+    outputs = _checked({"save": save, "history": history, "plot": plot}, data)
     rng = np.random.RandomState(seed)
     activation = cast(OutputActivation, output_activation)
     arrays = _load(data)
@@ -145,13 +145,13 @@ def _is_pixels(x: Array) -> bool:
     return bool(x.dtype == np.uint8)
 
 
-def _checked(options: dict[str, Path | None]) -> _Paths:
-    """Return the files that are asked for, if each of them can be written and no two are the same."""
+def _checked(options: dict[str, Path | None], data: str) -> _Paths:
+    """Return the files that are asked for, if each of them can be written and no two are the same, nor one the data."""
     outputs = {option: path for option, path in options.items() if path is not None}
     for path in outputs.values():
         require_writable(path)
-    if len(set(map(os.path.realpath, outputs.values()))) < len(outputs):
-        raise typer.BadParameter("--save, --history and --plot need different files.")
+    if len(set(map(os.path.realpath, [data, *outputs.values()]))) <= len(outputs):
+        raise typer.BadParameter("--data, --save, --history and --plot need different files.")
     if "plot" in outputs:
         figure_format(outputs["plot"])
     return outputs

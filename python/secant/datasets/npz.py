@@ -9,6 +9,9 @@ NAMES = ("x_train", "t_train", "x_test", "t_test")
 MAX_BYTES = 2**32
 """What a file may unpack to."""
 
+MOST_CLASSES = 2**20
+"""That labels may name."""
+
 Arrays = tuple[Array, Array, Array, Array]
 
 
@@ -57,9 +60,13 @@ def _samples(name: str, x: Array) -> Array:
 
 
 def _check_targets(name: str, t: Array, samples: int) -> None:
-    if t.ndim not in (1, 2) or len(t) != samples or t.size == 0:
+    if t.ndim not in (1, 2) or len(t) != samples or t.size == 0 or t.shape[1:] == (1,):
         raise ValueError(f"{name} has the shape {t.shape}, expected ({samples},) or ({samples}, number of classes)")
     if t.dtype.kind not in ("iu" if t.ndim == 1 else "biuf"):
         raise ValueError(f"{name} holds {t.dtype}, expected {'whole numbers' if t.ndim == 1 else 'real numbers'}")
     if not (np.isfinite(t).all() and t.min() >= 0):
         raise ValueError(f"{name} holds NaN, infinity or a negative number, expected labels or weights from 0 on")
+    if t.ndim == 2 and not t.any(axis=1).all():
+        raise ValueError(f"{name} has a row of zeros, expected a weight for at least one class")
+    if t.ndim == 1 and t.max() >= MOST_CLASSES:
+        raise ValueError(f"{name} holds the label {t.max()}, expected labels below {MOST_CLASSES}")

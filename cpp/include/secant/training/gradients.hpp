@@ -20,6 +20,8 @@
 //     sums_.finish       panels               sums                          gradient or parameters     yes
 #pragma once
 
+#include <atomic>
+
 #include "secant/differences/direct.hpp"
 #include "secant/differences/series_engine.hpp"
 
@@ -42,8 +44,11 @@ public:
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)),
           stopped_(work.take<bool>(1)),
-          finite_(work.take<bool>(1)) {
-        if (!work.counting()) *finite_ = true;
+          finite_(work.take<bool>(1)),
+          given_up_(work.take<std::atomic<bool>>(1)) {
+        if (work.counting()) return;
+        *finite_ = true;
+        new (given_up_) std::atomic<bool>(false);
     }
 
     // Before the first run; after the last one in training.
@@ -80,6 +85,7 @@ public:
             series_.add(team, count, scale, first > 0);
             if (plan_.has_direct()) add_directly(team, count, scale);
             team.wait();
+            if (*given_up_) return false;
         }
         sums_.finish(team, scale);
         return true;
@@ -151,11 +157,19 @@ private:
         team.share(net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n)
-                if (plan_.directly()[n])
+                if (plan_.directly()[n] && !given_up(team))
                     direct_.add_pack(panel, p, n, team.rank, sums_.incoming(panel), scale, sums_.outgoing(panel));
         });
         for (std::size_t n = 0; n < count && team.rank == 0; ++n)
             if (plan_.directly()[n]) direct_.add_output_biases(n, sums_.output_biases());
+    }
+
+    // Whether an interrupt has ended the work within a block: the full functions take seconds. Not where sums are made in place:
+    // a step of training is completed.
+    bool given_up(const Team& team) {
+        if (sums_.in_place) return false;
+        if (team.rank == 0 && call_.interrupted()) *given_up_ = true;
+        return *given_up_;
     }
 
     const GradientCall& call_;
@@ -170,6 +184,7 @@ private:
     Direct direct_;
     double *masses_, *losses_;
     bool *stopped_, *finite_;
+    std::atomic<bool>* given_up_;
 };
 
 inline std::size_t block_capacity(const GradientCall& call) {
