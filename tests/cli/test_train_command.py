@@ -535,3 +535,32 @@ def test_without_typer_it_is_one_line(run_python):
     done = run_python("import sys; sys.modules['typer'] = None; from secant.cli import main; main()")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: The command line needs typer: pip install 'secant[cli]'.\n"
+
+
+def test_the_data_are_not_replaced_by_what_is_written(tmp_path):
+    path = tmp_path / "mine.npz"
+    x, t = np.random.RandomState(0).uniform(size=(20, 3)), np.arange(20) % 2
+    np.savez(path, x_train=x, t_train=t, x_test=x, t_test=t)
+    before = path.read_bytes()
+    for option in ("--save", "--history"):
+        result = run("train", "--data", path, option, path, "--iters", 3, "--batch", 5)
+        assert result.exit_code == 2
+        assert "--data, --save, --history and --plot need different files." in result.output
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        (np.arange(20).reshape(20, 1) % 2, "t_train has the shape (20, 1)"),
+        (np.zeros((20, 2)), "t_train has a row of zeros"),
+        (np.full(20, 2**40), f"t_train holds the label {2**40}"),
+    ],
+)
+def test_targets_that_name_no_class(tmp_path, t, message):
+    path = tmp_path / "mine.npz"
+    x = np.random.RandomState(0).uniform(size=(20, 3))
+    np.savez(path, x_train=x, t_train=t, x_test=x, t_test=t)
+    result = run("train", "--data", path, "--iters", 3, "--batch", 5)
+    assert result.exit_code == 1
+    assert message in result.stderr.replace("\n", " ")

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -108,3 +109,41 @@ def test_the_handler_of_a_signal_computes_too():
         signal.signal(signal.SIGALRM, before)
     assert within
     assert all(one == short for one in within)
+
+
+LITTLE_MEMORY = """
+import re, resource
+import numpy as np, secant
+
+x, t = np.random.RandomState(0).uniform(size=(300, 784)), np.arange(300) % 10
+net = secant.TwoLayerNet(784, 200, 10, rng=0, backend="cpp")
+expected = net.numerical_gradient(x, t, n_threads=1)
+for more in range(40, 200, 8):
+    used = int(re.search(r"VmSize:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (used + more * 2**20, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    try:
+        got = net.numerical_gradient(x, t, n_threads=16)
+        assert all(np.array_equal(got[key], grad) for key, grad in expected.items())
+    except MemoryError:
+        pass
+print("alive")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as Linux has them")
+@pytest.mark.parametrize("stack", ["", "64M"])
+def test_a_thread_that_cannot_be_created_ends_no_process(run_python, stack):
+    done = run_python(LITTLE_MEMORY, **({"OMP_STACKSIZE": stack} if stack else {}))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "alive\n", "")
+
+
+def test_ctrl_c_ends_a_gradient_by_the_full_functions(default_handler):
+    """A block of samples takes seconds there."""
+    net = secant.TwoLayerNet(784, 300, 10, rng=0, backend="cpp")
+    x, t = np.random.RandomState(0).uniform(size=(2000, 784)), np.arange(2000) % 10
+    for n_threads in (1, 2):
+        timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            net.numerical_gradient(x, t, h=0.1, method="direct", n_threads=n_threads)
+        timer.join()

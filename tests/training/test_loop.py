@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+import secant
 from secant._common.interrupts import held_interrupts
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.networks.simple import SimpleNet
@@ -612,3 +613,22 @@ def test_a_signal_that_comes_while_handlers_are_replaced_leaves_none_that_holds(
     monkeypatch.undo()
     assert came
     assert [signal.getsignal(number) for number in signals] == handlers
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_run_keeps_its_backend(data):
+    """What it reads was prepared for that backend."""
+    before = secant.get_backend()
+    net = secant.TwoLayerNet(784, 5, 10, rng=0)
+    (x, t), _ = secant.load_mnist(subset=True)
+
+    def callback(net, history):
+        secant.set_backend("numpy")
+
+    try:
+        history = secant.train(net, x[:300], t[:300], iters_num=12, rng=1, progress=False, callback=callback)
+    finally:
+        secant.set_backend(None)
+    assert len(history.train_loss_list) == 12
+    assert len(history.train_acc_list) == 4
+    assert secant.get_backend() == before

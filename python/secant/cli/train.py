@@ -150,7 +150,8 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
     outputs = {option: path for option, path in options.items() if path is not None}
     for path in outputs.values():
         require_writable(path)
-    if len(set(map(os.path.realpath, [data, *outputs.values()]))) <= len(outputs):
+    names = {os.path.realpath(path) for path in outputs.values()}
+    if len(names) < len(outputs) or (os.path.exists(data) and os.path.realpath(data) in names):
         raise typer.BadParameter("--data, --save, --history and --plot need different files.")
     if "plot" in outputs:
         figure_format(outputs["plot"])

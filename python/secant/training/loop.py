@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, one_of, positive_int, step, thread_count
-from secant.backends import compilation_noticed
+from secant.backends import compilation_noticed, use_backend
 from secant.backends.base import Method
+from secant.backends.configuration import get_backend
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError
 from secant.networks.arguments import largest
@@ -164,7 +165,7 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling):
+    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), use_backend(get_backend()):
         for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
             with held_interrupts(signal.SIGINT):
                 descend.run(block, record.train_loss_list)

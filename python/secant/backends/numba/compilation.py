@@ -7,8 +7,10 @@ layer would abort the process.
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +43,23 @@ def max_threads() -> int:
 
 def choose_threads(asked: int, multiplications: int) -> int:
     """How many threads to use where ``asked`` are wanted, 0 for no matter how many."""
-    if _forks or multiplications < _ENOUGH_FOR_THREADS:
+    if _forks or multiplications < _ENOUGH_FOR_THREADS or not _can_start():
         return 1
     return min(asked or max_threads(), max_threads())
+
+
+@cache
+def _can_start() -> bool:
+    """Whether all threads can be started. Where one cannot, Numba would end the process."""
+    end = threading.Event()
+    try:
+        for _ in range(max_threads() - 1):
+            threading.Thread(target=end.wait).start()
+    except RuntimeError:
+        return False
+    finally:
+        end.set()
+    return True
 
 
 def compiled(function: Callable[..., Any]) -> Any:
