@@ -1,7 +1,9 @@
 """The constants of the method: one set in the compiled core, one for the backends in Python."""
 
+import numpy as np
 import pytest
 
+import secant
 from secant.backends import bound
 
 
@@ -18,3 +20,21 @@ def test_so_many_terms_err_by_1e_15_up_to_their_limit(terms, limit):
     terms, limit = getattr(bound, terms), getattr(bound, limit)
     assert (2 * limit) ** terms / (terms + 1) <= 1e-15
     assert (2 * 1.03 * limit) ** terms / (terms + 1) > 1e-15  # and it is no smaller than it has to be
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, output):
+    net = secant.TwoLayerNet(5, 4, 3, output_activation=output, rng=0)
+    net.params["W2"] *= 30
+    rng = np.random.RandomState(1)
+    x, t = rng.uniform(0, 2, (6, 5)), rng.uniform(0, 1, (6, 3))
+    found = []
+    for mass in (1.0, 7.0):
+        weights = mass * t / t.sum(axis=1, keepdims=True)
+        _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
+        discs = bound.discs(output == "sigmoid", float(np.abs(net.params["W2"]).max()))
+        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), mass)
+        assert info.samples == {order: 6}
+        assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
+        found.append(info.truncation_bound)
+    assert found[1] == pytest.approx(7 * found[0], rel=1e-9)
