@@ -14,6 +14,7 @@ PROMISE = (
     "A program may end while a daemon thread computes: exit code 0, nothing on stderr; and Ctrl-C while it waits for "
     "that thread ends it by KeyboardInterrupt."
 )
+SECONDS_TO_JOIN = 0.2  # before, Python itself may miss a signal: it comes after the last look and before the wait
 MOST_SECONDS = 0.05
 BY_CTRL_C = (-signal.SIGINT, 128 + signal.SIGINT, 1)
 
@@ -52,7 +53,7 @@ def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
     ) as process:
         try:
             process.stdout.readline()
-            time.sleep(seconds)
+            time.sleep(SECONDS_TO_JOIN + seconds)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         finally:

@@ -20,7 +20,7 @@ ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
     "bound": Row("truncation", full=10_000, quick=1000, slice=500),
     "threads": Row("threads", full=500, quick=10, slice=5),
-    "exits": Row("exits", full=1248, quick=24, slice=3),
+    "exits": Row("exits", full=1248, quick=120, slice=3),
     "signals": Row("signals", full=200, quick=10, slice=5),
     "latency": Row("latency", full=48, quick=12, slice=3, together=False),
     "forks": Row("forks", full=200, quick=5, slice=3),
