@@ -13,6 +13,7 @@
 
 #ifndef _WIN32
 #include <pthread.h>
+#include <signal.h>
 #endif
 
 #include <pybind11/pybind11.h>
@@ -95,6 +96,23 @@ inline void end_kept_threads() {
     ++generation;
 }
 
+// Signals are for the threads that are there already: one that went to a new thread would not wake Python's main thread. New
+// threads inherit this.
+class SignalsBlocked {
+#ifndef _WIN32
+public:
+    SignalsBlocked() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+#endif
+};
+
 // The threads that libgomp keeps for the next call of this thread.
 struct Kept {
     unsigned generation;
@@ -110,12 +128,19 @@ inline int kept_threads() {
 // `threads`, or as many as can be created. libgomp ends the process if it cannot create a thread, so this is tried first.
 inline int available_threads(int threads) {
     threads = std::min(threads, most_threads());
-    return threads > kept_threads() ? creatable(threads) : threads;
+    if (threads <= kept_threads()) return threads;
+    const SignalsBlocked blocked;
+    return creatable(threads);
 }
 
-// Tried again, once the memory of a call is allocated: that may have taken what the threads need.
+// Tried again, once the memory of a call is allocated: that may have taken what the threads need. Then they are started.
 inline void require_threads(int threads) {
-    if (threads > kept_threads() && creatable(threads) < threads) throw std::bad_alloc();
+    if (threads == 1) return;  // OpenMP keeps those that it has
+    if (threads > kept_threads()) {
+        const SignalsBlocked blocked;
+        if (creatable(threads) < threads) throw std::bad_alloc();
+        start_threads(threads);
+    }
     kept.threads = threads;
 }
 

@@ -14,6 +14,7 @@ PROMISE = (
     "A program may end while a daemon thread computes: exit code 0, nothing on stderr; and Ctrl-C while it waits for "
     "that thread ends it by KeyboardInterrupt."
 )
+PATIENCE = 20
 SECONDS_TO_JOIN = 0.2  # before, Python itself may miss a signal: it comes after the last look and before the wait
 MOST_SECONDS = 0.05
 BY_CTRL_C = (-signal.SIGINT, 128 + signal.SIGINT, 1)
@@ -55,7 +56,9 @@ def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
             process.stdout.readline()
             time.sleep(SECONDS_TO_JOIN + seconds)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return 0, f"no answer within {PATIENCE} s"
         finally:
             process.kill()
     return process.returncode, errors

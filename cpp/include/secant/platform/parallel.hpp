@@ -33,6 +33,15 @@ inline void end_threads() {
 #endif
 }
 
+// Has OpenMP create so many threads, which it keeps for this thread's next call.
+inline void start_threads([[maybe_unused]] int threads) {
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+    {
+    }
+#endif
+}
+
 // The date of the specification, which is how OpenMP names its versions; 0 without OpenMP.
 inline int openmp_version() {
 #ifdef _OPENMP
