@@ -135,6 +135,21 @@ def test_a_long_double_beyond_the_range_of_float64(backend):
 
 def test_bad_inputs_of_a_simple_net(backend):
     net = secant.SimpleNet(rng=0)
+    for broken, error, message in [
+        (np.full((2, 3), np.nan), ValueRangeError, "params['W'] must be finite, got nan at (0, 0)"),
+        (np.zeros(3), ParamsError, "params['W'] must be 2-dimensional and not empty, got shape (3,)"),
+        (
+            np.full((2, 3), 1e308),
+            ValueRangeError,
+            "x and params must be small enough for a finite result, got an overflow",
+        ),
+    ]:
+        net.params["W"], before = broken, net.W
+        assert_refused(lambda: net.predict([100.0, 100.0]), error, message)
+        net.params["W"] = before
+    net.params["V"] = net.params.pop("W")
+    assert_refused(lambda: net.predict([1.0, 2.0]), ParamsError, "params must have the keys W, got V")
+    net = secant.SimpleNet(rng=0)
     assert_refused(lambda: net.predict(np.ones((1, 3))), ShapeError, "x must have 2 columns, got 3")
     assert_refused(lambda: net.predict([0.5, np.nan]), ValueRangeError, "x must be finite, got nan at (1,)")
     for call in (net.loss, net.accuracy, net.gradient, net.numerical_gradient):
@@ -269,9 +284,13 @@ BAD_PARAMS = {
         lambda a: a[:0],
         "params['W1'] must be 2-dimensional and not empty, got shape (0, 5)",
     ),
-    "b1 too short": ("b1", lambda a: a[:4], "params['b1'] must have shape (5,), got (4,)"),
-    "W2 too low": ("W2", lambda a: a[:4], "params['W2'] must have shape (5, 2), got (4, 2)"),
-    "b2 too long": ("b2", lambda a: np.zeros(3), "params['b2'] must have shape (2,), got (3,)"),
+    "b1 too short": ("b1", lambda a: a[:4], "params['b1'] must have shape (5,) to fit params['W1'] (3, 5), got (4,)"),
+    "W2 too low": ("W2", lambda a: a[:4], "params['W2'] must have shape (5, 2) to fit params['W1'] (3, 5), got (4, 2)"),
+    "b2 too long": (
+        "b2",
+        lambda a: np.zeros(3),
+        "params['b2'] must have shape (2,) to fit params['W2'] (5, 2), got (3,)",
+    ),
     "fortran order": (
         "W1",
         np.asfortranarray,

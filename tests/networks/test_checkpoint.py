@@ -133,6 +133,13 @@ def test_a_file_has_the_permissions_of_any_new_file(saved):
     assert saved.stat().st_mode == other.stat().st_mode
 
 
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no permission bits")
+def test_a_file_that_is_replaced_keeps_its_permissions(saved):
+    saved.chmod(0o600)
+    network().save(saved)
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links need a privilege on this platform")
 def test_a_link_is_followed(saved):
     link = saved.with_name("link")
@@ -148,7 +155,9 @@ def test_a_link_is_followed(saved):
 def test_parameters_that_are_not_a_networks_are_not_saved(tmp_path):
     net = network()
     net.params["W2"] = np.zeros((3, 2))
-    with pytest.raises(ParamsError, match=r"^params\['W2'\] must have shape \(4, 2\), got \(3, 2\)$"):
+    with pytest.raises(
+        ParamsError, match=r"^params\['W2'\] must have shape \(4, 2\) to fit params\['W1'\] \(3, 4\), got \(3, 2\)$"
+    ):
         net.save(tmp_path / "net")
     net = network()
     net.params["W1"][0, 0] = np.nan
@@ -311,8 +320,14 @@ BAD_FILES = {
         npz(entries(W1=np.zeros(12))),
         "params['W1'] must be 2-dimensional and not empty, got shape (12,)",
     ),
-    "b1 too long": (npz(entries(b1=np.zeros(5))), "params['b1'] must have shape (4,), got (5,)"),
-    "W2 too high": (npz(entries(W2=np.zeros((5, 2)))), "params['W2'] must have shape (4, 2), got (5, 2)"),
+    "b1 too long": (
+        npz(entries(b1=np.zeros(5))),
+        "params['b1'] must have shape (4,) to fit params['W1'] (3, 4), got (5,)",
+    ),
+    "W2 too high": (
+        npz(entries(W2=np.zeros((5, 2)))),
+        "params['W2'] must have shape (4, 2) to fit params['W1'] (3, 4), got (5, 2)",
+    ),
     "no hidden units": (
         npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
         "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",

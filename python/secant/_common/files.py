@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import BinaryIO
 
 from secant.errors import DataError, DTypeError
@@ -48,7 +48,7 @@ def write_file(path: AnyPath, content: bytes) -> None:
     Parameters
     ----------
     path : str, bytes or path-like
-        The file; a link is followed. It gets the permissions of any new file.
+        The file; a link is followed. A file that is replaced keeps its permissions.
     content : bytes
         All that it will hold.
 
@@ -124,6 +124,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        with suppress(FileNotFoundError):
+            os.chmod(part, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(part, target)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Array, Floats
 from secant.datasets.pixels import NormalizedPixels, Rows
-from secant.errors import ParamsError, ShapeError
+from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
 
@@ -79,20 +79,35 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[F
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
-    mapping(values)
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
-    (_, hidden), outputs = w1.shape, w2.shape[1]
-    for name, array, shape in (("b1", b1, (hidden,)), ("W2", w2, (hidden, outputs)), ("b2", b2, (outputs,))):
-        if array.shape != shape:
-            raise ParamsError(f"params[{name!r}] must have shape {shape}, got {array.shape}")
+    for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
+        if len(array) != weights.shape[1]:
+            wanted = (weights.shape[1], *array.shape[1:])
+            raise ParamsError(
+                f"params[{name!r}] must have shape {wanted} to fit params[{beside!r}] {weights.shape}, got {array.shape}"
+            )
     for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
         validation.require_finite(f"params[{name!r}]", array, check)
     return w1, b1, w2, b2
 
 
-def _param(values: Mapping[str, Any], name: str, ndim: int) -> Floats:
-    if name not in values:
-        raise ParamsError(f"params must have the keys W1, b1, W2 and b2, got {', '.join(map(str, values)) or 'none'}")
+def matrix(values: Mapping[str, Any], name: str) -> Floats:
+    """Check the only parameter of a network, a matrix."""
+    array = _param(values, name, 2, (name,))
+    validation.require_finite(f"params[{name!r}]", array)
+    return array
+
+
+def require_result(check: Callable[[Array], bool], *arrays: Floats) -> None:
+    """Raise an error if a result of finite arguments is not finite."""
+    if not all(map(check, arrays)):
+        raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")
+
+
+def _param(values: Mapping[str, Any], name: str, ndim: int, names: tuple[str, ...] = PARAM_NAMES) -> Floats:
+    if name not in mapping(values):
+        got = ", ".join(map(str, values)) or "none"
+        raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
     array = values[name]
     title = f"params[{name!r}]"
     plain = type(array) is np.ndarray

@@ -78,7 +78,9 @@ class SimpleNet:
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError
-            If x does not hold finite real numbers in I columns.
+            If x does not hold finite real numbers in I columns, or the scores overflow.
+        ParamsError
+            If ``params["W"]`` is not a matrix of finite float64.
 
         Examples
         --------
@@ -87,8 +89,11 @@ class SimpleNet:
         >>> net.predict([1, 1])
         array([5., 7., 9.])
         """
-        x, single = arguments.inputs(x, self.W.shape[0], validation.all_finite)
-        scores: Floats = x @ self.W
+        weights = arguments.matrix(self.params, "W")
+        x, single = arguments.inputs(x, len(weights), validation.all_finite)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores: Floats = x @ weights
+        arguments.require_result(validation.all_finite, scores)
         return scores[0] if single else scores
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:

@@ -16,7 +16,7 @@ from secant.backends import backend_module
 from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
 from secant.datasets.pixels import Rows
 from secant.differentiation.gradient import numerical_gradient, require_perturbable
-from secant.errors import ParamsError, UnsupportedError, ValueRangeError
+from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint
 from secant.networks.arguments import PARAM_NAMES
@@ -142,7 +142,7 @@ class TwoLayerNet:
         x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
         self._notice_scale(x)
         y = backend.predict(net, x, 0)
-        _require_finite(backend.all_finite, y)
+        arguments.require_result(backend.all_finite, y)
         return y[0] if single else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -289,7 +289,7 @@ class TwoLayerNet:
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
             grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
-            _require_finite(validation.all_finite, *grads.values())
+            arguments.require_result(validation.all_finite, *grads.values())
         else:
             backend = self._backend_in_use()
             net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
@@ -430,7 +430,7 @@ class TwoLayerNet:
         looked_at = (grads.b2,) if backend.finds_non_finite else grads
         if not all(map(backend.all_finite, looked_at)):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
-            _require_finite(backend.all_finite, *looked_at)
+            arguments.require_result(backend.all_finite, *looked_at)
         return grads._asdict()
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
@@ -454,8 +454,3 @@ _ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the trainin
 
 def _unchecked(_: Array) -> bool:
     return True
-
-
-def _require_finite(check: Callable[[Array], bool], *arrays: Floats) -> None:
-    if not all(map(check, arrays)):
-        raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")

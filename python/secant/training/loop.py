@@ -21,7 +21,7 @@ from secant.backends import compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.datasets.pixels import NormalizedPixels, Rows
-from secant.errors import DTypeError
+from secant.errors import DTypeError, UnsupportedError
 from secant.networks.arguments import largest
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import Data, GradientKind, Network, checked_data, empty, gradient_of
@@ -159,6 +159,7 @@ def train(
     take_gradient = gradient_of(net, gradient, options)
     record = empty(history)
     record.settings = settings | take_gradient.keywords
+    backend = getattr(net, "backend", None)
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, largest(cast(Any, data.x_train)))
@@ -175,6 +176,8 @@ def train(
                 shown.epoch(*_evaluate(net, data, record, last))
                 if callback is not None and callback(net, record):
                     break
+                if (now := getattr(net, "backend", None)) != backend:
+                    raise UnsupportedError(f"net.backend cannot change while net is trained, got {now!r}: set it before")
     return record
 
 
