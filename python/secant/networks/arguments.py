@@ -82,10 +82,9 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[F
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
     for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
         if len(array) != weights.shape[1]:
-            wanted = (weights.shape[1], *array.shape[1:])
-            raise ParamsError(
-                f"params[{name!r}] must have shape {wanted} to fit params[{beside!r}] {weights.shape}, got {array.shape}"
-            )
+            shape = (weights.shape[1], *array.shape[1:])
+            fit = f"to fit params[{beside!r}] {weights.shape}"
+            raise ParamsError(f"params[{name!r}] must have shape {shape} {fit}, got {array.shape}")
     for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
         validation.require_finite(f"params[{name!r}]", array, check)
     return w1, b1, w2, b2

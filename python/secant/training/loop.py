@@ -177,7 +177,9 @@ def train(
                 if callback is not None and callback(net, record):
                     break
                 if (now := getattr(net, "backend", None)) != backend:
-                    raise UnsupportedError(f"net.backend cannot change while net is trained, got {now!r}: set it before")
+                    raise UnsupportedError(
+                        f"net.backend cannot change while net is trained, got {now!r}: set it before"
+                    )
     return record
 
 
