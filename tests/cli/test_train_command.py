@@ -493,12 +493,14 @@ def test_a_backend_that_does_not_work_is_one_line(script, arguments):
     assert (done.returncode, done.stderr) == (1, message)
 
 
-def test_the_help_shows_every_option_and_default():
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_help_shows_every_option_and_default(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
     result = run("train", "--help")
     assert result.exit_code == 0
     for name in inspect.signature(train_command).parameters:
         assert f"--{name.replace('_', '-')} " in result.output
-    assert "default: 10000" in result.output
+    assert "10000" in result.output
     assert "replacement|epoch" in result.output
 
 

@@ -70,6 +70,13 @@ def step(h: Any) -> float:
     return number
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False; text such as "no" would be true."""
+    if not (isinstance(value, int | np.bool_) and value in (0, 1)):
+        raise DTypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """One of a closed set of names."""
     if not (isinstance(value, str) and value in choices):

@@ -32,7 +32,10 @@ class _Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
 
 
-app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Without rich: at 60 columns it cuts the names of options.
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.files import path_text
-from secant._common.validation import Array
+from secant._common.validation import Array, flag
 from secant.datasets.pixels import normalized
 from secant.errors import DataError
 
@@ -71,6 +71,8 @@ def load_idx(
     ------
     DataError
         A file is missing, damaged, larger than 2 GiB, or does not fit the others.
+    DTypeError
+        An option is not True or False.
 
     Examples
     --------
@@ -93,6 +95,8 @@ def load_idx(
 
 def shaped(arrays: Iterable[Bytes], normalize: bool, flatten: bool, one_hot_label: bool) -> tuple[Split, Split]:
     """Return what the four files hold, in the order of `NAMES`, in the form that the options ask for."""
+    for name, value in (("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label)):
+        flag(name, value)
     x_train, t_train, x_test, t_test = arrays
     classes = int(max(t_train.max(), t_test.max())) + 1
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder, path_text, write_atomically
+from secant._common.validation import flag
 from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
 from secant.errors import DataError, DownloadError, MissingExtraError
 
@@ -99,6 +100,8 @@ def load_mnist(
         A file is not there and could not be downloaded.
     DataError
         A file is damaged and could not be replaced, or cannot be read or written.
+    DTypeError
+        An option is not True or False.
     MissingExtraError
         The extra ``mnist``, which downloads and knows the cache folder, is needed and not installed.
 
@@ -113,6 +116,7 @@ def load_mnist(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000, 10))
     """
+    flag("subset", subset)
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
