@@ -1,5 +1,7 @@
 """Activations, losses and label conversion: the chapter's functions, computed by the backend in use."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What the public functions check of their arguments, in one place, so that every backend raises the same errors."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import operator

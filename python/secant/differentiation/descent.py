@@ -1,5 +1,7 @@
 """Gradient descent on any function, with its numerical gradient."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, Literal, overload
 

@@ -1,5 +1,7 @@
 """What the methods of networks check of their arguments: samples, and the parameters themselves."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 

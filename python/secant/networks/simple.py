@@ -1,5 +1,7 @@
 """`SimpleNet`, the chapter's first network: a single weight matrix."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,5 +1,7 @@
 """`TwoLayerNet`, the network that the chapter trains on MNIST."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
 from collections.abc import Callable

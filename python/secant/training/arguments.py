@@ -1,5 +1,7 @@
 """What `train` checks of its arguments before anything is trained."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, MutableMapping
 from functools import partial

@@ -6,6 +6,8 @@ Ctrl-C is held back until an iteration is complete; other signals only while an 
 ends, the parameters are those that the iterations on record lead to; accuracies that were being taken are left out.
 """
 
+from __future__ import annotations
+
 import math
 import signal
 import time

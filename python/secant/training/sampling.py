@@ -1,5 +1,7 @@
 """Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once an epoch."""
 
+from __future__ import annotations
+
 import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
