@@ -25,7 +25,7 @@ class _Commands(TyperGroup):
             note(f"error: {error}")
             raise typer.Exit(1) from error
         except MemoryError as error:
-            note(f"error: there is not enough memory: {error or 'take a smaller --batch or --hidden'}")
+            note(f"error: there is not enough memory: {str(error) or 'take a smaller --batch or --hidden'}")
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
             note("interrupted")
