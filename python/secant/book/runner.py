@@ -25,10 +25,7 @@ def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
     sys.argv[:] = [script, *arguments]
     if not sys.flags.safe_path:
         sys.path[0] = folder
-    main = ModuleType("__main__")
-    facts = {"__file__": path, "__cached__": None, "__loader__": SourceFileLoader("__main__", path)}
-    vars(main).update(facts | {"__annotations__": {}, "__builtins__": builtins})
-    sys.modules["__main__"] = main
+    main = _main_module(path)
     modules.supply(folder, say)
     _watch_classes(say)
     try:
@@ -36,6 +33,16 @@ def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
     except BaseException as error:
         _show_as_the_scripts_own(error)
         raise
+
+
+def _main_module(path: str) -> ModuleType:
+    """Return a new ``__main__`` with what it holds when a script starts, which depends on the version of Python."""
+    main = ModuleType("__main__")
+    vars(main).update(__file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=builtins)
+    some = {"__cached__": None, "__annotations__": {}}
+    vars(main).update({name: some[name] for name in some.keys() & vars(sys.modules["__main__"])})
+    sys.modules["__main__"] = main
+    return main
 
 
 def _watch_classes(say: Say) -> None:
