@@ -39,7 +39,7 @@ def _main_module(path: str) -> ModuleType:
     """Return a new ``__main__`` with what it holds when a script starts, which depends on the version of Python."""
     main = ModuleType("__main__")
     vars(main).update(__file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=builtins)
-    some = {"__cached__": None, "__annotations__": {}}
+    some: dict[str, Any] = {"__cached__": None, "__annotations__": {}}
     vars(main).update({name: some[name] for name in some.keys() & vars(sys.modules["__main__"])})
     sys.modules["__main__"] = main
     return main
