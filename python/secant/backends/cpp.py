@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from secant import _core
 from secant._common.validation import Array, Floats
-from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
+from secant.backends.base import LOG_OFFSET, GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
+from secant.errors import UnsupportedError
 
 name = "cpp"
 finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
-cross_entropy = _core.cross_entropy
 
 Rows.register(_core.IndexedInputs)
 
@@ -26,6 +26,11 @@ if hasattr(os, "register_at_fork"):
 
 def all_finite(array: Array) -> bool:
     return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
+
+
+def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
+    _require_known("sigmoid", log_offset)
+    return _core.cross_entropy(y, t)
 
 
 def prepare(x: Array | Rows) -> Array | Rows:
@@ -68,4 +73,13 @@ def train(
 
 
 def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
+    _require_known(net.hidden_activation, net.log_offset)
     return net.W1, net.b1, net.W2, net.b2, net.output_activation == "sigmoid"
+
+
+def _require_known(hidden_activation: str, log_offset: float) -> None:
+    if hidden_activation != "sigmoid" or log_offset != LOG_OFFSET:
+        raise UnsupportedError(
+            f"the backend 'cpp' has hidden_activation='sigmoid' and log_offset={LOG_OFFSET} only, got "
+            f"{hidden_activation!r} and {log_offset}: use another backend"
+        )

@@ -1,17 +1,27 @@
 """What the methods of networks check of their arguments: samples, and the parameters themselves."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
+from secant.backends.base import HiddenActivation, OutputActivation
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
+SoftTargets = Literal["weights", "argmax"]
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
+
+
+def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
+    """Check what a network is besides its parameters."""
+    validation.one_of("hidden_activation", hidden_activation, get_args(HiddenActivation))
+    validation.one_of("output_activation", output_activation, get_args(OutputActivation))
+    validation.finite_number("log_offset", log_offset, least=0)
+    validation.one_of("soft_targets", soft_targets, get_args(SoftTargets))
 
 
 def inputs(
@@ -38,6 +48,16 @@ def inputs(
     array = validation.in_order(array) if kept else validation.as_float64(array)
     validation.require_finite("x", array, check)
     return (array[np.newaxis] if single else array), single
+
+
+def targets(t: ArrayLike, rows: int, classes: int, *, single: bool, soft_targets: str) -> Array:
+    """Check targets: labels (N,) or weights (N, O); of the latter "argmax" leaves labels."""
+    array = validation.targets(t, rows, classes, single=single)
+    if array.ndim == 2:
+        validation.require_weights("t", array)
+        if soft_targets == "argmax":
+            array = array.argmax(axis=1)
+    return array
 
 
 def largest(x: Array | NormalizedPixels) -> float:

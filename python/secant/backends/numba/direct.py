@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import bound
-from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import EXPONENT_LIMIT, LOG_OFFSET, MOST_TERMS, SMALL_SHIFT_LIMIT
+from secant.backends.activations import ACTIVATIONS, steepest
+from secant.backends.base import LOG_OFFSET, Gradients, Parameters
+from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
 from secant.backends.numba.forward import Activations, activations, find_nonzeros, sigmoids, softmax
 from secant.backends.numba.series import growths, moments, powers_of
-from secant.backends.plan import largest_inputs
+from secant.backends.plan import largest_inputs, largest_z1
 
 _PARTS = 8
 """Of the samples of a block, each with sums of its own: so many threads can share them."""
@@ -39,8 +40,8 @@ def summed_differences(net: Parameters, x: NDArray[Any], t: Floats, h: float, th
 
 def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
     """How many terms each sample needs, see `bound.terms_needed`."""
-    largest_weight = float(np.abs(net.W2).max())
-    return np.array([bound.terms_needed(h, largest, largest_weight) for largest in largest_inputs(x).tolist()])
+    slope = steepest(ACTIVATIONS[net.hidden_activation].rate) * float(np.abs(net.W2).max())
+    return bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope)
 
 
 @Kernel

@@ -41,6 +41,8 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
 
 def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
     """The forward pass of all samples."""
+    if net.hidden_activation != "sigmoid" or net.log_offset != 1e-7:
+        raise NotImplementedError
     samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
     columns = (inputs + 1, hidden, hidden + 1, hidden, outputs, outputs, outputs, outputs)
     out = Activations(net.output_activation == "sigmoid", *(np.empty((samples, size)) for size in columns))

@@ -11,8 +11,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import LOG_OFFSET
+from secant.backends.base import LOG_OFFSET, Gradients, Parameters
 from secant.backends.numba import jets
 from secant.backends.numba.compilation import Kernel, compiled
 from secant.backends.numba.forward import Activations, activations, add_rows, find_nonzeros
