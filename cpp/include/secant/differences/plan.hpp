@@ -14,37 +14,37 @@ public:
           directly_(work.take<bool>(capacity)),
           decided_(work.take<Decided>(1)),
           bound_(work.take<TruncationBound>(1)) {
-        if (!work.counting()) new (bound_) TruncationBound(call.net.sigmoid_output, call.h);
+        if (!work.counting()) new (bound_) TruncationBound(call.net, call.h);
     }
 
-    // Called by one thread; the others wait before they ask. largest(n) is max |x_n|, `mass` the largest sum of the target
+    // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
     // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
-    template <class Largest>
-    void make(std::size_t count, const Largest& largest, double mass, double largest_outgoing) {
+    template <class LargestOf>
+    void make(std::size_t count, const LargestOf& largest_of, double mass, double largest_outgoing) {
         using Method = GradientCall::Method;
         bound_->set_weights(largest_outgoing);
-        double largest_input = 0.0;
-        for (std::size_t n = 0; n < count; ++n) largest_input = std::max(largest_input, largest(n));
+        Largest largest{};
+        for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
         const bool bounded = call_.method == Method::series || call_.method == Method::automatic;
-        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(largest_input, mass) : 0;
+        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(largest, mass) : 0;
         std::fill_n(directly_, count, order == 0);
         std::size_t direct = order == 0 ? count : 0;
         if (bounded && order == 0) {  // no order is enough for all
-            largest_input = 0.0;
+            largest = {};
             for (std::size_t n = 0; n < count; ++n) {
-                if (bound_->order(largest(n), mass) == 0) continue;
+                if (bound_->order(largest_of(n), mass) == 0) continue;
                 directly_[n] = false;
                 --direct;
-                largest_input = std::max(largest_input, largest(n));
+                largest = maximum(largest, largest_of(n));
             }
-            if (direct < count) order = bound_->order(largest_input, mass);
+            if (direct < count) order = bound_->order(largest, mass);
         }
-        const bool single = float_packs && order == 3 && bound_->third_in_single(largest_input, mass, full_rows_at_once);
+        const bool single = float_packs && order == 3 && bound_->third_in_single(largest.input, mass, full_rows_at_once);
         *decided_ = {order, direct, single};
         call_.report->samples[0] += direct;
         if (order > 0) call_.report->samples[order] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (order > 1) worst = std::max(worst, bound_->at(order, largest_input, mass));
+        if (order > 1) worst = std::max(worst, bound_->at(order, largest, mass));
     }
 
     // Calls what.template operator()<K>() for the order K, if there is a series.

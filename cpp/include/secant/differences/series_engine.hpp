@@ -69,12 +69,14 @@ private:
         constexpr std::size_t together = std::min<std::size_t>(lanes, K > 3 ? 2 : 4);
         static_assert(lanes % together == 0);
         const std::size_t width = net_.panels.width();
-        for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
-            for (std::size_t n = begin; n < end; n += together) {
-                const PanelPack units{{samples_.z1(panel, n) + j, width}, {samples_.zc1(panel, n) + j, width},
-                                      net_.transposed(panel).from(0, j)};
-                series<K>(n).template expand_hidden<together>(n, end, targets_, units, scale, odd.from(n, j));
-            }
+        with_activation(net_.hidden_activation(), [&]<class A>() {
+            for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
+                for (std::size_t n = begin; n < end; n += together) {
+                    const PanelPack units{{samples_.z1(panel, n) + j, width}, {samples_.state1(panel, n) + j, width},
+                                          net_.transposed(panel).from(0, j)};
+                    series<K>(n).template expand_hidden<A, together>(n, end, targets_, units, scale, odd.from(n, j));
+                }
+        });
     }
 
     // In place, sums are the weights themselves; else they are cleared first, and then written or added.
