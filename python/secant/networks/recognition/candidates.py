@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, get_args
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Floats
 from secant.backends.base import HiddenActivation, OutputActivation
 from secant.backends.numpy.forward import FUNCTIONS, cross_entropy, softmax
 from secant.networks.recognition.probes import Probe, tolerance
@@ -22,7 +22,7 @@ class Candidate(NamedTuple):
 
     def loss(self, probe: Probe, *, argmax: bool = False) -> float:
         """Return the loss of this network."""
-        x, t = probe.rows
+        _, t = probe.rows
         y = softmax(outputs(probe, self.hidden_activation, self.output_activation))
         return cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
 

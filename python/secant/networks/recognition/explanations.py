@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.backends.numpy.forward import FUNCTIONS, sigmoid, softmax
 from secant.networks.recognition.candidates import Candidate, Functions, outputs
-from secant.networks.recognition.probes import Probe
+from secant.networks.recognition.probes import Probe, short
 
 _AGREE = 1e-9
+_ENOUGH = 8  # trials to see how a loss is related to another
 _HIDDEN: Functions = FUNCTIONS | {
     "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
     "softplus": lambda a: np.logaddexp(0, a),
@@ -55,11 +57,11 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     nearest = max(range(len(candidates)), key=lambda i: sum(rights[i]), default=None)
     if nearest is not None and 2 * sum(rights[nearest]) > len(trials):
         return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
-    usable = [trial for trial in trials if math.isfinite(trial.loss)]
+    usable = [trial for trial in trials if math.isfinite(trial.loss)][:_ENOUGH]
     if not usable:
         return "its loss is not finite"
     theirs = np.array([trial.loss for trial in usable])
-    for fit in sorted(_fits([trial.probe for trial in usable]), key=lambda fit: len(fit.differences)):
+    for fit in _fits([trial.probe for trial in usable]):
         with np.errstate(all="ignore"):
             for said in _relations(theirs, fit.losses, [trial.probe for trial in usable]):
                 if said is not None:
@@ -85,25 +87,28 @@ def _parts(nearest: Candidate, trial: Trial, agreed: int, tried: int) -> str:
 def described(candidate: Candidate) -> str:
     """Say what a candidate is."""
     hidden, output, offset = candidate
-    return f"{hidden} hidden, {output} output, log offset {offset:g}"
+    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}"
 
 
 def _fits(tried: Sequence[Probe]) -> Iterator[_Fit]:
-    for (hidden, f), (output, g) in itertools.product(_HIDDEN.items(), _OUTPUT.items()):
-        named = [f"the hidden activation is {hidden}"] if hidden not in FUNCTIONS else []
-        named += [f"{output} stands before the softmax"] if output not in ("identity", "sigmoid") else []
-        a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried]
-        for said, ys in _probabilities(a2, len(tried)):
-            for differs, losses in _losses(ys, [_weights(probe) for probe in tried]):
-                yield _Fit((*named, *said, *differs), losses)
+    """Yield what a loss may be, the likelier first: one thing that is unknown to the engines at a time, or two."""
+    ts = [_weights(probe) for probe in tried]
+    for usual in (True, False):
+        for (hidden, f), (output, g) in itertools.product(_HIDDEN.items(), _OUTPUT.items()):
+            if usual != (hidden in FUNCTIONS and output in ("identity", "sigmoid")):
+                continue
+            named = [f"the hidden activation is {hidden}"] if hidden not in FUNCTIONS else []
+            named += [f"{output} stands before the softmax"] if output not in ("identity", "sigmoid") else []
+            a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried]
+            for said, ys in _probabilities(a2) if usual else [([], [softmax(a) for a in a2])]:
+                for differs, losses in _losses(ys, ts):
+                    yield _Fit((*named, *said, *differs), losses)
 
 
-def _probabilities(a2: list[Floats], _: int) -> Iterator[tuple[list[str], list[Floats]]]:
-    classes = a2[0].shape[1]
+def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], list[Floats]]]:
     yield [], [softmax(a) for a in a2]
-    batch = (
-        f"softmax is taken over the whole batch: the loss starts at ln(N O), for 100 samples {math.log(100 * classes):.1f}"
-    )
+    start = math.log(100 * a2[0].shape[1])
+    batch = f"softmax is taken over the whole batch: the loss starts at ln(N O), {start:.1f} for 100 samples"
     yield [batch], [softmax(a.ravel()).reshape(a.shape) for a in a2]
     yield ["softmax is taken over the samples, not over the classes"], [softmax(a.T).T for a in a2]
     yield ["there is no softmax"], a2
@@ -118,16 +123,25 @@ def _losses(ys: list[Floats], ts: list[Floats]) -> Iterator[tuple[list[str], Flo
             return np.array([np.sum(loss(y, t)) / len(y) for y, t in zip(ys, ts, strict=True)])
 
     for offset in _OFFSETS:
-        yield [], each(lambda y, t, offset=offset: -t * np.log(y + (offset + (t == 0))))
+        added = _cross_entropy(partial(np.add, offset))
+        yield [], each(added)
         if offset:
-            clipped = f"probabilities are clipped at {offset:g}: nothing is added to them"
-            yield [clipped], each(lambda y, t, least=offset: -t * np.log(np.maximum(y, least)))
-            yield [clipped], each(lambda y, t, least=offset: -t * np.log(np.clip(y, least, 1 - least)))
-            yield (
-                ["the loss is the binary cross entropy"],
-                each(lambda y, t, least=offset: -t * np.log(y + least) - (1 - t) * np.log(1 - y + least)),
-            )
+            clipped = f"probabilities are clipped at {short(offset)}: nothing is added to them"
+            yield [clipped], each(_cross_entropy(partial(np.maximum, offset)))
+            yield [clipped], each(_cross_entropy(partial(np.clip, a_min=offset, a_max=1 - offset)))
+            yield ["the loss is the binary cross entropy"], each(partial(_of_both, added))
     yield ["the loss is a sum of squares"], each(lambda y, t: (y - t) ** 2)
+
+
+def _cross_entropy(of: Callable[[Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
+    def loss(y: Floats, t: Floats) -> Floats:
+        return -t * np.log(np.where(t == 0, 1.0, of(y)))
+
+    return loss
+
+
+def _of_both(loss: Callable[[Floats, Floats], Floats], y: Floats, t: Floats) -> Floats:
+    return loss(y, t) + loss(1 - y, 1 - t)
 
 
 def _relations(theirs: Floats, ours: Floats, tried: Sequence[Probe]) -> Iterator[list[str] | None]:
@@ -160,7 +174,7 @@ def _constant(values: Floats) -> float | None:
 
 
 def _same(a: Floats | float, b: Floats | float) -> bool:
-    return bool(np.allclose(a, b, rtol=_AGREE, atol=1e-300) or np.allclose(a, b, rtol=_AGREE, atol=_AGREE))
+    return bool(np.all(np.abs(a - b) <= _AGREE * np.abs(b) + _AGREE / 100))
 
 
 def _weights(probe: Probe) -> Floats:

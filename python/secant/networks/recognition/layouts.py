@@ -13,6 +13,7 @@ from secant.errors import UnsupportedError
 _USUAL = ("params", "param", "parameters", "network", "weights")
 _MOST = 64  # combinations of attributes that are tried
 Shape = tuple[int, ...]
+Sizes = tuple[int, int, int]  # I, H, O
 
 
 class Layout(NamedTuple):
@@ -73,8 +74,9 @@ def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> 
         raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
 
 
-def shapes(inputs: int, hidden: int, outputs: int, like: Sequence[Array]) -> list[Shape]:
+def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:
     """Return the shapes of W1, b1, W2 and b2, biases with as many dimensions as those of ``like``."""
+    inputs, hidden, outputs = sizes
     rows = [(1,) * (array.ndim - 1) for array in like]
     return [(inputs, hidden), (*rows[1], hidden), (hidden, outputs), (*rows[3], outputs)]
 

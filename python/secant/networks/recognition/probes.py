@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.networks.recognition.layouts import Shape
+from secant.networks.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "labels", "one sample", "one label"]
 _AGREE = 45_000  # units in the last place of a loss: 1e-11
@@ -28,7 +28,7 @@ class Probe(NamedTuple):
 
     @property
     def rows(self) -> tuple[Floats, Array]:
-        """x (N, I) and weights or labels (N, ...), also of one sample."""
+        """Return x (N, I) and weights or labels (N, ...), also of one sample."""
         return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
 
 
@@ -62,8 +62,9 @@ _KINDS += [_Kind("soft", samples, a1, 3, 1) for samples, a1 in ((4, 1), (1, 1), 
 _KINDS += [_Kind(form, 1, a1, 3, x) for form in ("one sample", "one label") for a1, x in ((1, 1), (30, 10), (0.1, 0))]
 
 
-def probes(inputs: int, hidden: int, outputs: int) -> Iterator[Probe]:
+def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
+    inputs, hidden, outputs = sizes
     rng = np.random.default_rng(13)
     for kind in _KINDS:
         samples = kind.samples or outputs + 2
@@ -79,8 +80,9 @@ def probes(inputs: int, hidden: int, outputs: int) -> Iterator[Probe]:
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 
-def offset_probe(inputs: int, hidden: int, outputs: int, form: Form) -> Probe:
+def offset_probe(sizes: Sizes, form: Form) -> Probe:
     """Return a sample whose target is as improbable as it can be: what is added in the logarithm decides its loss."""
+    inputs, hidden, outputs = sizes
     rng = np.random.default_rng(7)
     params = (
         rng.standard_normal((inputs, hidden)) / np.sqrt(inputs),
@@ -143,10 +145,20 @@ def undisturbed() -> Iterator[None]:
         np.random.set_state(state_of_numpy)
 
 
-def small_probe(shapes: Sequence[Shape], form: Form) -> Probe:
-    """Return a probe of small sizes whose loss has large third derivatives, so that a step can be told from another."""
+def small_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a probe whose loss has large third derivatives, so that a step can be told from another."""
     rng = np.random.default_rng(5)
-    params = tuple(rng.uniform(0.5, 1.5, shape).reshape(shape[-2:] if i % 2 == 0 else -1) for i, shape in enumerate(shapes))
-    inputs, outputs = shapes[0][0], shapes[2][1]
+    inputs, hidden, outputs = sizes
+    params = (
+        rng.uniform(0.5, 1.5, (inputs, hidden)),
+        rng.uniform(0.5, 1.5, hidden),
+        rng.uniform(0.5, 1.5, (hidden, outputs)),
+        rng.uniform(0.5, 1.5, outputs),
+    )
     x = rng.uniform(-4, 4, (4, inputs))
-    return Probe((params[0], params[1], params[2], params[3]), *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+    return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+
+
+def short(value: float) -> str:
+    """Return a number as people write it: 1e-4."""
+    return np.format_float_scientific(value, trim="-", exp_digits=1) if 0 < value < 0.01 else f"{value:g}"

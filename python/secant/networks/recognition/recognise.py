@@ -7,12 +7,11 @@ from numpy.typing import ArrayLike
 
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.arguments import SoftTargets
-
 from secant.networks.recognition.candidates import Candidate, candidates
 from secant.networks.recognition.engine import compare, engine
 from secant.networks.recognition.explanations import Trial, described, why_not
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.layouts import Layout, duplicate, layouts
+from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts
 from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
 from secant.networks.recognition.step import own_gradient
 
@@ -68,7 +67,7 @@ class _Subject:
         arrays = layout.arrays(net)
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
-        self.sizes = (*arrays[0].shape, arrays[3].size)
+        self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
         self._arrays = [np.zeros(array.shape) for array in arrays]
         self._copy = duplicate(net, arrays, self._arrays)
@@ -84,7 +83,7 @@ class _Subject:
         """The losses of the forms of targets that it takes; and what it raised for the first of the others."""
         tried: dict[Form, list[Trial]] = {}
         failed: dict[Form, str] = {}
-        for probe in probes(*self.sizes):
+        for probe in probes(self.sizes):
             if probe.form in failed:
                 continue
             try:
@@ -100,8 +99,9 @@ class _Subject:
         """The same loss for the same mini-batch, however often it is called."""
         for _ in range(_REPEATS):
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
+                differ = f"{first!r} and {again!r}"
                 raise UnsupportedError(
-                    f"its loss of the same mini-batch differs from call to call, as dropout does: {first!r}, then {again!r}"
+                    f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
 
     def rebinds(self, trial: Trial) -> bool:
@@ -133,7 +133,7 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
     """The candidates whose losses are those of the network, for targets of the first form that shows any."""
     for form in _BATCHES:
         if form in tried:
-            probe = offset_probe(*subject.sizes, form)
+            probe = offset_probe(subject.sizes, form)
             near = candidates(probe, subject.loss(probe))
             if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
                 return form, fitting
@@ -153,7 +153,7 @@ def _refusal(
         return UnsupportedError(failure)
     try:
         subject.require_repeatable(*tried[form][0])
-        probe = offset_probe(*subject.sizes, form)
+        probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
         return UnsupportedError(why_not(tried[form], near, subject.loss))
     except UnsupportedError as error:
@@ -174,9 +174,7 @@ def _named(
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
-    sentence = (
-        f"{type(net).__name__} of {layout}: {sizes}, {described(candidate)}, targets {taken}; {own.sentence}"
-    )
+    sentence = f"{type(net).__name__} of {layout}: {sizes}, {described(candidate)}, targets {taken}; {own.sentence}"
     return Recognition(
         True,
         sentence,
