@@ -174,7 +174,7 @@ FAR = {  # W1, b1, W2, b2, x, h, output, and the central difference in W1
 
 def gradients_near(net, x, t, h):
     """The exact ones, and how far those are whose pre-activations differ by their rounding."""
-    true = oracles.gradients(net.params, x, t, h, net.output_activation)
+    true = oracles.gradients(net, x, t, h)
     inputs, hidden = net.params["W1"].shape
     a1 = (inputs + 1) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
     a2 = (hidden + 1) * (np.abs(net.params["W2"]).sum(axis=0) + np.abs(net.params["b2"])).max()
@@ -184,7 +184,7 @@ def gradients_near(net, x, t, h):
             for sign in (-1, 1):
                 shifted = {key: param.copy() for key, param in net.params.items()}
                 shifted[name] = [oracles.mp.mpf(float(v)) for v in shifted[name]]
-                exact = oracles.Network(net.params, x, t, net.output_activation)
+                exact = oracles.of(net, x, t)
                 exact.params[name][unit] += sign * oracles.mp.mpf(2) ** -52 * float(size)
                 for key, param in true.items():
                     for index in np.ndindex(param.shape):

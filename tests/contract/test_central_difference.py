@@ -43,7 +43,7 @@ def share_of_bound(got, true, x, more=0.0):
 
 def error(net, x, t, h):
     """The largest error of any method, as a share of the contract's bound for this backend."""
-    true = oracles.gradients(net.params, x, t, h, net.output_activation)
+    true = oracles.gradients(net, x, t, h)
     shares = []
     for method in ("direct", "auto"):
         got, info = net.numerical_gradient(x, t, h=h, method=method, return_info=True)
@@ -55,12 +55,12 @@ def error(net, x, t, h):
 def test_oracle_is_the_literal_definition():
     net, x, t = random_case(0, kind="soft")
     h = 1e-3
-    oracle = oracles.Network(net.params, x, t)
+    oracle = oracles.of(net, x, t)
     for name, param in net.params.items():
         index = tuple(n - 1 for n in param.shape)
         losses = []
         for sign in (1, -1):
-            shifted = oracles.Network(net.params, x, t)
+            shifted = oracles.of(net, x, t)
             row = shifted.params[name] if param.ndim == 1 else shifted.params[name][index[0]]
             row[index[-1]] += sign * oracles.mp.mpf(h)
             losses.append(shifted.loss())
@@ -122,7 +122,7 @@ def test_any_network(seed, sizes, samples, weights, inputs, exponent, output, ki
 def sampled_parameters_of_a_real_batch():
     """The exact central differences of some parameters."""
     net, x, t = cases.mnist(100)
-    truth = oracles.Network(net.params, x, t)
+    truth = oracles.of(net, x, t)
     rng = np.random.RandomState(5)
     lit = np.flatnonzero((x != 0).sum(axis=0) > 20)
     picks = [("W1", (rng.choice(lit), rng.randint(50))) for _ in range(6)]
@@ -170,7 +170,7 @@ def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative():
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_backpropagation_is_the_limit(backend, output, kind):
     net, x, t = random_case(7, output=output, kind=kind)
-    true = oracles.gradients(net.params, x, t, 1e-15, output)  # its truncation error is 1e-30
+    true = oracles.gradients(net, x, t, 1e-15)  # its truncation error is 1e-30
     assert share_of_bound(net.gradient(x, t), true, x) <= 1
 
 
