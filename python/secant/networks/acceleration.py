@@ -180,6 +180,8 @@ def _replace(cls: Any, n_threads: int | None = None, report: Report | None = Non
 
 def record(net: Any, x: Any, t: Any) -> Record | None:
     """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
+    if not is_accelerated(net):
+        return None
     own = vars(net)
     if _RECORD not in own:
         n_threads, report = getattr(type(net).numerical_gradient, _RECORD)
