@@ -44,6 +44,9 @@ from secant.functions import softmax as softmax
 from secant.functions import step_function as step_function
 from secant.functions import to_labels as to_labels
 from secant.functions import to_one_hot as to_one_hot
+from secant.networks.acceleration import accelerate as accelerate
+from secant.networks.recognition import Recognition as Recognition
+from secant.networks.recognition import recognise as recognise
 from secant.networks.simple import SimpleNet as SimpleNet
 from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
 from secant.training.history import History as History

@@ -67,6 +67,13 @@ def largest(x: Array | NormalizedPixels) -> float:
     return max(float(x.max()), -float(x.min()))
 
 
+def extremes(x: Array | Rows) -> list[int]:
+    """Return the samples that hold the largest and the smallest input."""
+    array = x.pixels if isinstance(x, NormalizedPixels) else np.asarray(x)
+    columns = array.size // len(array)
+    return [int(array.argmax()) // columns, int(array.argmin()) // columns]
+
+
 def accuracy(y: ArrayLike, t: ArrayLike) -> float:
     """Return the share of rows of y whose largest element is that of t, from 0 to 1."""
     y = validation.float_array("y", y)

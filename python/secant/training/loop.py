@@ -173,6 +173,7 @@ def train(
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == 0:
+                descend.compare(block[-1], record.train_loss_list)
                 shown.epoch(*_evaluate(net, data, record, last))
                 if callback is not None and callback(net, record):
                     break
