@@ -3,12 +3,11 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Floats
 from secant.backends.numpy.forward import FUNCTIONS, sigmoid, softmax
 from secant.networks.recognition.candidates import Candidate, Functions, outputs
 from secant.networks.recognition.probes import Probe, short
@@ -41,6 +40,24 @@ class _Fit(NamedTuple):
     losses: Floats
 
 
+class _Tried:
+    """Probes, with what is needed of them again and again."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self.probes = probes
+        self.weights = np.concatenate([_weights(probe) for probe in probes])
+        self.samples = np.array([len(probe.rows[0]) for probe in probes])
+        self.classes = self.weights.shape[1]
+        squares = np.array([[float(np.sum(param**2)) for param in probe.params] for probe in probes])
+        self.penalties = {"W1 and W2": squares[:, [0, 2]].sum(axis=1), "all parameters": squares.sum(axis=1)}
+
+    def means(self, losses: Floats) -> Floats:
+        """The losses of the probes, of those of every sample and class."""
+        starts = np.cumsum(self.samples) - self.samples
+        means: Floats = np.add.reduceat(losses.sum(axis=1), starts) / self.samples
+        return means
+
+
 def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
     """Say what a network is that is no candidate.
 
@@ -61,9 +78,10 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     if not usable:
         return "its loss is not finite"
     theirs = np.array([trial.loss for trial in usable])
-    for fit in _fits([trial.probe for trial in usable]):
+    tried = _Tried([trial.probe for trial in usable])
+    for fit in _fits(tried):
         with np.errstate(all="ignore"):
-            for said in _relations(theirs, fit.losses, [trial.probe for trial in usable]):
+            for said in _relations(theirs, fit.losses, tried):
                 if said is not None:
                     return "; ".join((*fit.differences, *said)) or "its loss is as uncertain as the rounding of float32"
     if coupled := _coupled(usable, loss):
@@ -90,76 +108,66 @@ def described(candidate: Candidate) -> str:
     return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}"
 
 
-def _fits(tried: Sequence[Probe]) -> Iterator[_Fit]:
-    """Yield what a loss may be, the likelier first: one thing that is unknown to the engines at a time, or two."""
-    ts = [_weights(probe) for probe in tried]
+def _fits(tried: _Tried) -> Iterator[_Fit]:
+    """Yield what a loss may be, the likelier first."""
     for usual in (True, False):
         for (hidden, f), (output, g) in itertools.product(_HIDDEN.items(), _OUTPUT.items()):
             if usual != (hidden in FUNCTIONS and output in ("identity", "sigmoid")):
                 continue
             named = [f"the hidden activation is {hidden}"] if hidden not in FUNCTIONS else []
             named += [f"{output} stands before the softmax"] if output not in ("identity", "sigmoid") else []
-            a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried]
-            for said, ys in _probabilities(a2) if usual else [([], [softmax(a) for a in a2])]:
-                for differs, losses in _losses(ys, ts):
+            a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried.probes]
+            for said, y in _probabilities(a2) if usual else [([], softmax(np.concatenate(a2)))]:
+                for differs, losses in _losses(y, tried):
                     yield _Fit((*named, *said, *differs), losses)
 
 
-def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], list[Floats]]]:
-    yield [], [softmax(a) for a in a2]
-    start = math.log(100 * a2[0].shape[1])
+def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
+    rows = np.concatenate(a2)
+    yield [], softmax(rows)
+    start = math.log(100 * rows.shape[1])
     batch = f"softmax is taken over the whole batch: the loss starts at ln(N O), {start:.1f} for 100 samples"
-    yield [batch], [softmax(a.ravel()).reshape(a.shape) for a in a2]
-    yield ["softmax is taken over the samples, not over the classes"], [softmax(a.T).T for a in a2]
-    yield ["there is no softmax"], a2
-    yield ["softmax is taken twice"], [softmax(softmax(a)) for a in a2]
+    yield [batch], np.concatenate([softmax(a.ravel()).reshape(a.shape) for a in a2])
+    yield (
+        ["softmax is taken over the samples, not over the classes"],
+        np.concatenate([softmax(a.T).T for a in a2]),
+    )
+    yield ["there is no softmax"], rows
+    yield ["softmax is taken twice"], softmax(softmax(rows))
 
 
-def _losses(ys: list[Floats], ts: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
+def _losses(y: Floats, tried: _Tried) -> Iterator[tuple[list[str], Floats]]:
     """Yield losses whose scale is left open."""
-
-    def each(loss: Callable[[Floats, Floats], Array]) -> Floats:
-        with np.errstate(all="ignore"):
-            return np.array([np.sum(loss(y, t)) / len(y) for y, t in zip(ys, ts, strict=True)])
-
-    for offset in _OFFSETS:
-        added = _cross_entropy(partial(np.add, offset))
-        yield [], each(added)
-        if offset:
-            clipped = f"probabilities are clipped at {short(offset)}: nothing is added to them"
-            yield [clipped], each(_cross_entropy(partial(np.maximum, offset)))
-            yield [clipped], each(_cross_entropy(partial(np.clip, a_min=offset, a_max=1 - offset)))
-            yield ["the loss is the binary cross entropy"], each(partial(_of_both, added))
-    yield ["the loss is a sum of squares"], each(lambda y, t: (y - t) ** 2)
+    t = tried.weights
+    with np.errstate(all="ignore"):
+        for offset in _OFFSETS:
+            yield [], tried.means(_cross_entropy(y + offset, t))
+            if offset:
+                clipped = f"probabilities are clipped at {short(offset)}: nothing is added to them"
+                yield [clipped], tried.means(_cross_entropy(np.maximum(y, offset), t))
+                yield [clipped], tried.means(_cross_entropy(np.clip(y, offset, 1 - offset), t))
+                both = _cross_entropy(y + offset, t) + _cross_entropy(1 - y + offset, 1 - t)
+                yield ["the loss is the binary cross entropy"], tried.means(both)
+        yield ["the loss is a sum of squares"], tried.means((y - t) ** 2)
 
 
-def _cross_entropy(of: Callable[[Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
-    def loss(y: Floats, t: Floats) -> Floats:
-        return -t * np.log(np.where(t == 0, 1.0, of(y)))
-
-    return loss
+def _cross_entropy(y: Floats, t: Floats) -> Floats:
+    return -t * np.log(np.where(t == 0, 1.0, y))
 
 
-def _of_both(loss: Callable[[Floats, Floats], Floats], y: Floats, t: Floats) -> Floats:
-    return loss(y, t) + loss(1 - y, 1 - t)
-
-
-def _relations(theirs: Floats, ours: Floats, tried: Sequence[Probe]) -> Iterator[list[str] | None]:
+def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str] | None]:
     """Yield how losses are related, or None."""
-    samples = np.array([len(probe.rows[0]) for probe in tried])
-    classes = len(tried[0].params[3])
     if not np.isfinite(ours).all():
         return
     yield [] if _same(theirs, ours) else None
     ratio = theirs / np.where(ours == 0, np.nan, ours)
     if (factor := _constant(ratio)) is not None:
-        mean = math.isclose(factor, 1 / classes, rel_tol=1e-8)
+        mean = math.isclose(factor, 1 / tried.classes, rel_tol=1e-8)
         yield ["it is a mean over the outputs too"] if mean else [f"it is {factor:.6g} times the mean of the samples"]
-    if (factor := _constant(ratio / samples)) is not None:
+    if (factor := _constant(ratio / tried.samples)) is not None:
         yield ["it is not divided by the number of samples" + ("" if _same(factor, 1) else f", but times {factor:.6g}")]
     rest = theirs - ours
-    for what, penalty in (("W1 and W2", (0, 2)), ("all parameters", (0, 1, 2, 3))):
-        squares = np.array([sum(float(np.sum(probe.params[i] ** 2)) for i in penalty) for probe in tried])
+    for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:
             yield [f"it has a weight decay of {2 * decay:.6g}, 1/2 the square of {what}"]
     if (constant := _constant(rest)) is not None:
@@ -167,10 +175,9 @@ def _relations(theirs: Floats, ours: Floats, tried: Sequence[Probe]) -> Iterator
 
 
 def _constant(values: Floats) -> float | None:
+    """Return what all of the values are, if they are the same and not 0."""
     values = values[np.isfinite(values)]
-    if len(values) < 3 or not _same(values, median := float(np.median(values))) or median == 0:
-        return None
-    return median
+    return float(values[0]) if len(values) > 2 and values[0] != 0 and _same(values, float(values[0])) else None
 
 
 def _same(a: Floats | float, b: Floats | float) -> bool:

@@ -66,7 +66,7 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
     inputs, hidden, outputs = sizes
     rng = np.random.default_rng(13)
-    for kind in _KINDS:
+    for i, kind in enumerate(_KINDS):
         samples = kind.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
         x = np.where(x < kind.least, 0.0, x) * kind.x
@@ -77,6 +77,7 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
             rng.standard_normal(outputs) * kind.a2,
         )
         labels = rng.permutation(samples) % outputs
+        labels[0] = i % outputs
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 
