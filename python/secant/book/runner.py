@@ -17,6 +17,8 @@ from typing import Any
 from secant.book import modules
 from secant.book.modules import Say
 
+_MOST_LINES = 3  # of a class, whose instances may differ
+
 
 def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
     """Run the source of a script. ``say`` is told, a line at a time, what is done for it."""
@@ -53,8 +55,13 @@ def _watch_classes(say: Say) -> None:
     paths = {*sysconfig.get_paths().values(), site.getusersitepackages()}
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
 
+    said: dict[type, set[str]] = {}
+
     def report(cls: type, sentence: str) -> None:
-        say(f"{cls.__qualname__}: {sentence}")
+        sentences = said.setdefault(cls, set())
+        if sentence not in sentences and len(sentences) < _MOST_LINES:
+            sentences.add(sentence)
+            say(sentence)
 
     def build_class(body: Any, name: str, /, *bases: Any, **keywords: Any) -> Any:
         cls = build(body, name, *bases, **keywords)

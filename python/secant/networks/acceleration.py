@@ -6,8 +6,10 @@ loss of the instance is compared with that of the engines on the first mini-batc
 range, and then as often as costs 1 / `_SHARE` of the time.
 """
 
+import copy
 import functools
 import inspect
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -20,6 +22,7 @@ from secant.errors import UnsupportedError
 from secant.networks.recognition import Recognition, recognise
 from secant.networks.recognition.engine import compare, engine, require_known_form, unknown_form
 from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.probes import being_tried, undisturbed
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 300
@@ -91,13 +94,47 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
 
 
 def accelerate_lazily(cls: type, report: Report) -> type:
-    """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs.
+    """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs, as it would.
 
     ``report`` is called with the class and a sentence that says which, when an instance is used for the first time.
     """
-    if "numerical_gradient" in vars(cls) and callable(getattr(cls, "loss", None)):
-        _replace(cls, None, report)
+    own = vars(cls).get("numerical_gradient")
+    if not inspect.isfunction(own) or not callable(getattr(cls, "loss", None)):
+        return cls
+    if not getattr(cls, "__dictoffset__", 0):
+        report(cls, f"{cls.__name__} is not known: its instances have no __dict__. Its own numerical_gradient runs")
+        return cls
+    signature = inspect.signature(own)
+
+    @functools.wraps(own)
+    def numerical_gradient(*args: Any, **kwargs: Any) -> Any:
+        given = _positional(signature, args, kwargs)
+        if being_tried.get():
+            return own(*args, **kwargs)
+        if len(given) != 3:
+            report(
+                cls, f"{cls.__name__}.numerical_gradient runs itself where it is called with more or less than x and t"
+            )
+            return own(*args, **kwargs)
+        found = record(*given)
+        if found is None or unknown_form(found.found, *given[1:]):
+            return own(*args, **kwargs)
+        return found.gradient(*given, None)
+
+    vars(numerical_gradient)[_RECORD] = (None, report)
+    cast(Any, cls).numerical_gradient = numerical_gradient
     return cls
+
+
+def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the arguments of a call in their order, or none if some have no place in it."""
+    if not kwargs:
+        return args
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return ()
+    return () if bound.kwargs else bound.args
 
 
 def is_accelerated(net: Any) -> bool:
@@ -157,8 +194,8 @@ def _form(x: Any, t: Any) -> Any:
     return np.shape(x), getattr(x, "dtype", None), np.shape(t), getattr(t, "dtype", None)
 
 
-def _replace(cls: Any, n_threads: int | None = None, report: Report | None = None) -> None:
-    """Put a numerical gradient by the engines into a class; with ``report``, for instances that are recognised."""
+def _replace(cls: Any, n_threads: int | None = None) -> None:
+    """Put a numerical gradient by the engines into a class."""
     if not callable(getattr(cls, "loss", None)):
         raise UnsupportedError(f"net must have loss(x, t) to be accelerated, got the class {cls.__name__} without it")
     own = getattr(cls, "numerical_gradient", None)
@@ -166,15 +203,14 @@ def _replace(cls: Any, n_threads: int | None = None, report: Report | None = Non
         return
 
     def numerical_gradient(self: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-        found = record(self, x, t)
-        if found is None or (report is not None and unknown_form(found.found, x, t)):
-            return own(self, x, t)  # type: ignore[misc]  # there is one where there is a report
-        return found.gradient(self, x, t, n_threads)
+        if own is not None and being_tried.get():
+            return own(self, x, t)
+        return cast(Record, record(self, x, t)).gradient(self, x, t, n_threads)
 
     known = inspect.signature(numerical_gradient)
     if own is not None:
         functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, report)})
+    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, None)})
     cls.numerical_gradient = numerical_gradient
 
 
@@ -185,28 +221,44 @@ def record(net: Any, x: Any, t: Any) -> Record | None:
     own = vars(net)
     if _RECORD not in own:
         n_threads, report = getattr(type(net).numerical_gradient, _RECORD)
-        found = recognise(net) if report is None else recognise(net, x, t)
-        if report is not None:
+        if report is None:
+            found = recognise(net)
+            if not found.known:
+                raise UnsupportedError(found.sentence)
+        else:
+            found = _tried(net, x, t)
             report(type(net), found.sentence if found.known else f"{found.sentence}. {_outlook(net, x, t)}")
-        elif not found.known:
-            raise UnsupportedError(found.sentence)
         own[_RECORD] = Record(found, n_threads) if found.known else None
     kept: Record | None = own[_RECORD]
     return kept
 
 
+def _tried(net: Any, x: Any, t: Any) -> Recognition:
+    """Recognise a network that may be anything."""
+    try:
+        return recognise(net, x, t)
+    except Exception as error:  # whatever somebody's code raises
+        return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}")
+
+
 def _outlook(net: Any, x: Any, t: Any) -> str:
-    """Say how long a network's own numerical gradient will take."""
-    start = time.perf_counter()
-    net.loss(x, t)
-    seconds = time.perf_counter() - start
+    """Say that a network's own numerical gradient runs, and how long it will take if that can be tried on a copy."""
+    said = "Its own numerical_gradient runs"
+    try:
+        with undisturbed():
+            copied, seconds = copy.deepcopy(net), []
+            for _ in range(3):
+                start = time.perf_counter()
+                copied.loss(x, t)
+                seconds.append(time.perf_counter() - start)
+    except Exception:  # whatever somebody's code raises
+        return said
     holders = [value for value in vars(net).values() if isinstance(value, dict)]
     arrays = [array for held in holders or [vars(net)] for array in held.values() if isinstance(array, np.ndarray)]
     count = sum(array.size for array in arrays)
-    return (
-        f"Its own numerical_gradient runs: two losses for each of {count:,} parameters, about "
-        f"{2 * count * seconds:.2g} s a call; secant.check_gradient finds mistakes in a gradient with far fewer"
-    )
+    said += f": two losses for each of {count:,} parameters, about {2 * count * min(seconds):.2g} s a call"
+    checks = hasattr(sys.modules["secant"], "check_gradient")
+    return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
 
 
 @functools.cache
