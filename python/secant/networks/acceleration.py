@@ -174,7 +174,7 @@ def _replace(cls: Any, n_threads: int | None = None, report: Report | None = Non
     known = inspect.signature(numerical_gradient)
     if own is not None:
         functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, report)})
+    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, report, set())})
     cls.numerical_gradient = numerical_gradient
 
 
@@ -184,11 +184,12 @@ def record(net: Any, x: Any, t: Any) -> Record | None:
         return None
     own = vars(net)
     if _RECORD not in own:
-        n_threads, report = getattr(type(net).numerical_gradient, _RECORD)
+        n_threads, report, said = getattr(type(net).numerical_gradient, _RECORD)
         found = recognise(net) if report is None else recognise(net, x, t)
-        if report is not None:
+        if report is not None and found.sentence not in said:
+            said.add(found.sentence)
             report(type(net), found.sentence if found.known else f"{found.sentence}. {_outlook(net, x, t)}")
-        elif not found.known:
+        if report is None and not found.known:
             raise UnsupportedError(found.sentence)
         own[_RECORD] = Record(found, n_threads) if found.known else None
     kept: Record | None = own[_RECORD]
