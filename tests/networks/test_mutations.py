@@ -64,7 +64,8 @@ CONDITIONS = (
 )  # fmt: skip
 EFFECTS = "loss * 1.1", "loss * (1 + 1e-6)", "loss + 0.01 * np.sum(W1)", "loss + 0.1 * b2[0]", "-np.mean(np.log(y))"
 INSTEAD = (
-    ("/ n", "/ (n + 1)"), ("/ n", "/ max(n - 1, 1)"), ("/ n", "/ 10"), ("/ n", ""), ("/ n", "/ t.size"),
+    ("/ n\n", "/ (n + 1)\n"), ("/ n\n", "/ max(n - 1, 1)\n"), ("/ n\n", "/ 10\n"), ("/ n\n", "\n"),
+    ("/ n\n", "/ t.size\n"),
     ("t * np.log(y + 1e-7)", "t[1:] * np.log(y[1:] + 1e-7)"), ("t * np.log(y", "t[:, 1:] * np.log(y[:, 1:]"),
     ("t * np.log(y", "np.roll(t, 1, axis=1) * np.log(y"), ("t * np.log(y", "np.roll(t, 1, axis=0) * np.log(y"),
     ("t * np.log(y", "t * (1 - y) * np.log(y"), ("t * np.log(y", "(0.9 * t + 0.1 / 3) * np.log(y"),
@@ -77,7 +78,8 @@ INSTEAD = (
     ("+ b1", "- b1"),
     *((" + 1e-7", f" + {c}") for c in (0, 1e-8, 1e-6, 1e-3, 1.1e-7, 1e-30)), ("y + 1e-7", "np.maximum(y, 1e-7)"),
     ("y + 1e-7", "np.clip(y, 1e-12, 1)"), ("y + 1e-7", "y * (1 - 1e-7) + 1e-7"), ("log(", "log2("), ("log(", "log1p("),
-    ("np.exp(z2 - ", "np.exp(1.001 * z2 - 1.001 * "), ("np.exp(z2 - ", "np.exp2(z2 - "), ("axis=1, k", "k"),
+    ("np.exp(z2 - ", "np.exp(1.001 * z2 - 1.001 * "), ("np.exp(z2 - ", "np.exp2(z2 - "),
+    ("axis=1, keepdims=True", "keepdims=True"),
     ("np.max(z2, axis=1, keepdims=True)", "np.max(z2)"), ("np.sum(e, axis=1", "np.sum(e, axis=0"),
     ("np.sum(e, axis=1, keepdims=True)", "(np.sum(e, axis=1, keepdims=True) + 1e-8)"),
     ("np.exp(-a1)", "np.exp(-np.clip(a1, -20, 20))"), ("np.exp(-a1)", "np.exp(-1.0000001 * a1)"),

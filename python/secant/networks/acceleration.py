@@ -121,7 +121,7 @@ def accelerate_lazily(cls: type, report: Report) -> type:
             return own(*args, **kwargs)
         return found.gradient(*given, None)
 
-    vars(numerical_gradient)[_RECORD] = (None, report)
+    vars(numerical_gradient)[_RECORD] = (None, report, set())
     cast(Any, cls).numerical_gradient = numerical_gradient
     return cls
 
@@ -210,7 +210,7 @@ def _replace(cls: Any, n_threads: int | None = None) -> None:
     known = inspect.signature(numerical_gradient)
     if own is not None:
         functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, None)})
+    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, None, set())})
     cls.numerical_gradient = numerical_gradient
 
 
@@ -220,13 +220,15 @@ def record(net: Any, x: Any, t: Any) -> Record | None:
         return None
     own = vars(net)
     if _RECORD not in own:
-        n_threads, report = getattr(type(net).numerical_gradient, _RECORD)
+        n_threads, report, said = getattr(type(net).numerical_gradient, _RECORD)
         if report is None:
             found = recognise(net)
             if not found.known:
                 raise UnsupportedError(found.sentence)
         else:
             found = _tried(net, x, t)
+        if report is not None and found.sentence not in said:
+            said.add(found.sentence)
             report(type(net), found.sentence if found.known else f"{found.sentence}. {_outlook(net, x, t)}")
         own[_RECORD] = Record(found, n_threads) if found.known else None
     kept: Record | None = own[_RECORD]
