@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import bound
-from secant.backends.activations import ACTIVATIONS, Activation, steepest
+from secant.backends.activations import ACTIVATIONS, steepest
 from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
@@ -135,34 +135,34 @@ def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats
 @compiled
 def hidden_changes(layers: Activations, only_near: bool, n: int, shift: float, out: Floats) -> None:
     """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
-    unit, hidden = layers.hidden, layers.a1.shape[1]
-    if unit.kinked:
+    rate, hidden = layers.rate1, layers.a1.shape[1]
+    if layers.kinked:
         for j in range(hidden):
             counts = layers.near[n, j] or not only_near
             out[j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], shift) if counts else 0.0
             out[hidden + j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], -shift) if counts else 0.0
-    elif unit.rate * abs(shift) > SMALL_SHIFT_LIMIT:
+    elif rate * abs(shift) > SMALL_SHIFT_LIMIT:
         for j in range(hidden):
             a, p, q = layers.a1[n, j], layers.p1[n, j], layers.q1[n, j]
-            out[j], out[hidden + j] = unit_change(unit, a, p, q, shift), unit_change(unit, a, p, q, -shift)
+            out[j], out[hidden + j] = unit_change(rate, a, p, q, shift), unit_change(rate, a, p, q, -shift)
     else:
-        m = math.expm1(unit.rate * abs(shift))
+        m = math.expm1(rate * abs(shift))
         for j in range(hidden):
             p, q = layers.p1[n, j], layers.q1[n, j]
-            out[j], out[hidden + j] = change(unit.rate, p, q, shift, m), change(unit.rate, p, q, -shift, m)
+            out[j], out[hidden + j] = change(rate, p, q, shift, m), change(rate, p, q, -shift, m)
 
 
 @compiled
-def unit_change(unit: Activation, a: float, p: float, q: float, u: float) -> float:
+def unit_change(rate: float, a: float, p: float, q: float, u: float) -> float:
     """F(u) for a u of any size, see `activations.state`.
 
     A small change is computed as such. A large one may start where p q has underflowed: it is a difference, of that of
     p and q which is small.
     """
-    if unit.rate * abs(u) > SMALL_SHIFT_LIMIT:
-        _, shifted_p, shifted_q = state(unit.rate, unit.kinked, a + u)
+    if rate * abs(u) > SMALL_SHIFT_LIMIT:
+        _, shifted_p, shifted_q = state(rate, False, a + u)
         return float(q - shifted_q if a + (a + u) > 0 else shifted_p - p)
-    return float(change(unit.rate, p, q, u, math.expm1(unit.rate * abs(u))))
+    return float(change(rate, p, q, u, math.expm1(rate * abs(u))))
 
 
 # ---- small shifts: the change of the loss by a few terms of the series of growths and of log1p -----------------------
@@ -223,7 +223,7 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
 @compiled
 def exponent(layers: Activations, n: int, k: int, u: float) -> float:
     """The change of z2_k when a2_k is shifted by u."""
-    q: float = unit_change(layers.output, layers.a2[n, k], layers.p2[n, k], layers.q2[n, k], u)
+    q: float = unit_change(layers.rate2, layers.a2[n, k], layers.p2[n, k], layers.q2[n, k], u)
     return q
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import activations as policy
-from secant.backends.activations import ACTIVATIONS, Activation, near_kink
+from secant.backends.activations import ACTIVATIONS, near_kink
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled
 
@@ -27,8 +27,9 @@ class Activations(NamedTuple):
     rounding of a1 has lost, where ``near`` says that a shift may take it across a kink: the slope p1 is then 0.
     """
 
-    hidden: Activation
-    output: Activation
+    rate1: float
+    kinked: bool
+    rate2: float
     log_offset: float
     near: NDArray[np.bool_]  # (N, H)
     x: Floats  # (N, I+1)
@@ -54,14 +55,14 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
 def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:
     """The forward pass of all samples, for shifts of parameters by ``h``."""
     samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
-    kinds = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    kinds = *ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation].rate
     columns = (inputs + 1, hidden, hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
     arrays = (np.empty((samples, size)) for size in columns)
     out = Activations(*kinds, net.log_offset, np.zeros((samples, hidden), np.bool_), *arrays)
     out.x[:, :-1] = x
     out.x[:, -1] = 1
     _activate(threads, *net[:4], out)
-    if out.hidden.kinked and h:
+    if out.kinked and h:
         out.near[:] = near_kink(net.W1, net.b1, out.x[:, :-1], out.a1, h)
         _refine(threads, net.W1, net.b1, out)
     return out
@@ -95,12 +96,12 @@ def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n
     out.a1[n] = b1
     add_rows(out.x[n], lit[:count], w1, out.a1[n])
     for j in range(len(b1)):
-        out.z1[n, j], out.p1[n, j], out.q1[n, j] = state(out.hidden.rate, out.hidden.kinked, out.a1[n, j])
+        out.z1[n, j], out.p1[n, j], out.q1[n, j] = state(out.rate1, out.kinked, out.a1[n, j])
     out.z1[n, -1], out.rest1[n] = 1, 0
     out.a2[n] = b2
     add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
     for k in range(len(b2)):
-        out.z2[n, k], out.p2[n, k], out.q2[n, k] = state(out.output.rate, out.output.kinked, out.a2[n, k])
+        out.z2[n, k], out.p2[n, k], out.q2[n, k] = state(out.rate2, False, out.a2[n, k])
     softmax(out.z2[n], out.y[n])
 
 
