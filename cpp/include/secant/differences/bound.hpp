@@ -23,6 +23,12 @@ struct Largest {
 
 inline Largest maximum(Largest a, Largest b) { return {std::max(a.input, b.input), std::max(a.hidden, b.hidden)}; }
 
+// Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
+// higher orders cost little there.
+struct Orders {
+    int hidden, output;
+};
+
 class TruncationBound {
 public:
     TruncationBound(const Network& net, double h) : net_(net), h_(h) {
@@ -45,20 +51,25 @@ public:
         });
     }
 
-    // The smallest order that is proven to be enough, 0 if there is none, for inputs (the bias's 1 included) up to
-    // `largest.input`, and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the
-    // rounding error of a plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
-    int order(Largest largest, double mass) const {
+    // The smallest orders that are proven to be enough, 0 if there are none, for inputs (the bias's 1 included) up to `largest`,
+    // and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the rounding error of a
+    // plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
+    Orders orders(Largest largest, double mass) const {
         const double tolerance = std::min(rounding_share * std::numeric_limits<double>::epsilon() / h_, truncation_limit);
-        for (int order = 3; order <= highest_order; order += 2)
-            if (at(order, largest, mass) <= tolerance) return order;
-        return 0;
+        const auto smallest = [&](const Disc(&disc)[discs], double input) {
+            int order = 3;
+            while (order <= highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
+            return order;
+        };
+        const int hidden = smallest(hidden_, largest.input), highest = std::max(hidden, smallest(output_, largest.hidden));
+        if (highest > highest_order) return {};
+        const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
+        return {bounded ? highest : hidden, highest};
     }
 
-    // Upper bound on the truncation error after an odd order.
-    double at(int order, Largest largest, double mass) const {
-        const auto shift = [&](double input) { return h_ * std::max(1.0, input); };
-        return mass / h_ * std::max(remainder(hidden_, order, shift(largest.input)), remainder(output_, order, shift(largest.hidden)));
+    // Upper bound on the truncation error of such orders.
+    double at(Orders orders, Largest largest, double mass) const {
+        return std::max(cut(hidden_, orders.hidden, largest.input, mass), cut(output_, orders.output, largest.hidden, mass));
     }
 
     // Whether the third-order terms of hidden units may be summed in float32, over at most `samples` samples before the sum is
@@ -102,6 +113,11 @@ private:
         }
         const Series growth = expm1(output), loss = -log1p(-growth);
         return 2.0 * compose(loss, with_activation(net_.hidden_activation, series)).c[3];
+    }
+
+    // Upper bound on what is cut after an odd order.
+    double cut(const Disc (&disc)[discs], int order, double largest_input, double mass) const {
+        return mass / h_ * remainder(disc, order, h_ * std::max(1.0, largest_input));
     }
 
     static double remainder(const Disc (&disc)[discs], int order, double r) {

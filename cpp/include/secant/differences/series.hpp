@@ -45,15 +45,19 @@ Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_power
     return to;
 }
 
-// The series of one group of samples at the output layer; lanes run over samples.
+// The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
+// than hidden units: the growths of lower powers are the same.
 template <int K>
 class Series {
 public:
     // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
-    static std::size_t size(std::size_t outputs) { return (2 * K + odd_powers<K>)*outputs * lanes; }
+    static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers<highest_order>)*outputs * lanes; }
 
     Series(std::size_t outputs, double* memory)
-        : outputs_(outputs), growth_(memory), mean_(growth_ + K * outputs * lanes), odd_(mean_ + K * outputs * lanes) {}
+        : outputs_(outputs),
+          growth_(memory),
+          mean_(growth_ + highest_order * outputs * lanes),
+          odd_(mean_ + highest_order * outputs * lanes) {}
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.

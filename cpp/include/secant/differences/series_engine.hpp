@@ -26,7 +26,7 @@ public:
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
-        plan_.with_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end); });
+        plan_.with_output_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end); });
     }
 
     // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
@@ -59,7 +59,7 @@ private:
                     add_block<K, Units<P, Last>>(panel, b, count, again, coefficients(panel), tables_[team.rank], scratch);
                 if (part == 0) add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch);
             });
-            if (part == 0) add_outgoing<K>(panel, count, again);
+            if (part == 0) plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again); });
         });
     }
 
