@@ -1,8 +1,8 @@
 """`recognise`: networks of readers' classes are named rightly, or refused with the right reason."""
 
 import pytest
-
-import readersfrom readers import READERS, Keyed, relu, softmax
+import readers
+from readers import READERS, Keyed, relu, softmax
 
 import secant
 
