@@ -14,6 +14,7 @@ from secant import _startup  # noqa: F401 - before all that takes time
 import typing as _typing
 from types import ModuleType as _Module
 
+from secant import book as book
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo

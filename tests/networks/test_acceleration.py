@@ -353,7 +353,7 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
     assert len(said) == 1
     assert "weight decay" in said[0]
     assert "two losses for each of 59 parameters" in said[0]
-    assert "secant.check_gradient" in said[0]
+    assert ("secant.check_gradient" in said[0]) == hasattr(secant, "check_gradient")
     history = secant.train(net, x, t, iters_num=2, batch_size=4, progress=False)
     assert len(history.train_loss_list) == 2
 

@@ -50,7 +50,7 @@ def thread_count(n_threads: int | None) -> int:
 
 def finite_number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
     """A finite real number greater than ``above`` and of at least ``least``, as a float."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not isinstance(value, float | numbers.Real) or isinstance(value, bool):
         raise DTypeError(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)

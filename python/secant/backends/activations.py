@@ -37,12 +37,13 @@ ACTIVATIONS: dict[HiddenActivation, Activation] = {
 
 def state(rate: float, kinked: bool, a: Any) -> Any:
     """f(a), p and q."""
+    lit = 1.0 * (a > 0)
     if rate == 0:
-        p = np.where(a > 0, 1.0, 1.0 - kinked)
+        p = np.maximum(lit, 1.0 - kinked)
         return np.maximum(a, 0.0) if kinked else a, p, p
     e = np.exp(-rate * np.abs(a))
     large, small = rate / (1 + e), rate * e / (1 + e)
-    p, q = np.where(a > 0, large, small), np.where(a > 0, small, large)
+    p, q = lit * large + (1 - lit) * small, lit * small + (1 - lit) * large
     return p if rate == 1 else np.tanh(a), p, q
 
 
@@ -57,12 +58,12 @@ def series(rate: float, p: Floats, q: Floats, out: Floats) -> None:
         out[m + 1] /= m + 1
 
 
-def change(rate: float, p: Any, q: Any, u: Any) -> Any:
-    """F(u), without cancellation; k u may not be large, and no kink between."""
+def change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
+    """F(u), given m = expm1(k |u|), which may not overflow: no kink is between."""
     if rate == 0:
         return p * u
-    m = np.expm1(rate * np.abs(u))
-    return np.where(u > 0, p * q * m / (rate + p * m), -(p * q * m / (rate + q * m)))
+    rises = 1.0 * (u > 0)
+    return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
 
 
 def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArray[np.bool_]:
@@ -95,10 +96,7 @@ def twice_as_precise(x: Floats, w: Floats, b: float) -> tuple[float, float]:
 
 def kinked_change(high: float, low: float, u: Any) -> Any:
     """F(u) of relu, across its kink too, where a is high + low."""
-    shifted = (high + u) + low
-    if high > 0:
-        return np.where(shifted > 0, u, -high)
-    return np.where(shifted > 0, shifted, 0.0)
+    return np.maximum(u, -high) if high > 0 else np.maximum((high + u) + low, 0.0)
 
 
 def widest(rate: float, rho: float) -> float:

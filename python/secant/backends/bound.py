@@ -66,9 +66,9 @@ def tolerance(h: float) -> float:
 
 
 def proven_order(tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float) -> tuple[int, float]:
-    """The smallest order that suffices for all samples, 0 where none is proven; and the bound of what it cuts."""
+    """The smallest order that suffices, 0 where none is proven; and the bound of what it cuts."""
     for order in ORDERS:
-        worst = float(np.max(truncation(tried, h, largest_input, largest_z1, mass, order), initial=0))
+        worst = float(truncation(tried, h, largest_input, largest_z1, mass, order))
         if worst <= tolerance(h):
             return order, worst
     return 0, 0.0

@@ -1,4 +1,4 @@
-"""The compiled backend: secant._core, with the thread count and the output activation in the core's own terms."""
+"""The compiled backend: secant._core, with the checks of its results that Python makes."""
 
 import os
 from typing import cast
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from secant import _core
 from secant._common.validation import Array, Floats
-from secant.backends.base import LOG_OFFSET, GradientInfo, Gradients, Method, Parameters, require_proven
+from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
-from secant.errors import UnsupportedError
 
 name = "cpp"
 finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
+cross_entropy = _core.cross_entropy
 
 Rows.register(_core.IndexedInputs)
 
@@ -28,11 +28,6 @@ def all_finite(array: Array) -> bool:
     return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
 
 
-def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
-    _require_known("sigmoid", log_offset)
-    return _core.cross_entropy(y, t)
-
-
 def prepare(x: Array | Rows) -> Array | Rows:
     if isinstance(x, NormalizedPixels):
         return cast(Rows, _core.index_inputs(x.pixels, NORMALIZED_VALUES)) or x[:]
@@ -40,18 +35,18 @@ def prepare(x: Array | Rows) -> Array | Rows:
 
 
 def predict(net: Parameters, x: Array, n_threads: int) -> Floats:
-    return _core.predict(*_core_arguments(net), x, n_threads)
+    return _core.predict(*net, x, n_threads)
 
 
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-    grads, _, _ = _core.gradient(*_core_arguments(net), x, t, "derivative", 1.0, n_threads)
+    grads, _, _ = _core.gradient(*net, x, t, "derivative", 1.0, n_threads)
     return Gradients(*grads)
 
 
 def numerical_gradient(
     net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
+    grads, samples, bound = _core.gradient(*net, x, t, method, h, n_threads)
     info = GradientInfo(samples, bound)
     if method == "series":
         require_proven(info, h)
@@ -69,17 +64,4 @@ def train(
     n_threads: int,
     losses: list[float],
 ) -> None:
-    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
-
-
-def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
-    _require_known(net.hidden_activation, net.log_offset)
-    return net.W1, net.b1, net.W2, net.b2, net.output_activation == "sigmoid"
-
-
-def _require_known(hidden_activation: str, log_offset: float) -> None:
-    if hidden_activation != "sigmoid" or log_offset != LOG_OFFSET:
-        raise UnsupportedError(
-            f"the backend 'cpp' has hidden_activation='sigmoid' and log_offset={LOG_OFFSET} only, got "
-            f"{hidden_activation!r} and {log_offset}: use another backend"
-        )
+    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses)

@@ -56,10 +56,13 @@ def plan(net: Parameters, x: Array, t: Array, h: float) -> tuple[NDArray[np.bool
     with np.errstate(over="ignore"):
         mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x), largest_z1(net, x)
+    order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass)
+    if order:
+        return np.ones(len(x), np.bool_), order, cut
     proven = bound.truncation(discs, h, inputs, z1, mass, bound.ORDERS[-1]) <= bound.tolerance(h)
-    if not proven.any():
-        return proven, 0, 0.0
-    return proven, *bound.proven_order(discs, h, inputs[proven], z1[proven], mass)
+    if proven.any():
+        order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass)
+    return proven, order, cut
 
 
 def largest_inputs(x: Array) -> Floats:

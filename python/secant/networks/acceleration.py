@@ -1,29 +1,26 @@
 """`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognised.
 
 Design: `numerical_gradient` of the class, or of a subclass that an instance moves to, is replaced by one function. What
-was recognised stands in the instance, as `_secant`, so that it goes where copies and pickles of the instance go. The
-loss of the instance is compared with that of the engines on the first mini-batch, on the first of every new form or
-range, and then as often as costs 1 / `_SHARE` of the time.
+was recognised stands in the instance, as `_secant`, so that it goes where copies and pickles of the instance go.
 """
 
+import copy
 import functools
 import inspect
-import operator
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from secant._common.validation import Array
 from secant.errors import UnsupportedError
 from secant.networks.recognition import Recognition, recognise
-from secant.networks.recognition.engine import compare, engine, in_place, require_known_form, unknown_form
-from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.engine import unknown_form
+from secant.networks.recognition.probes import being_tried, undisturbed
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
-_SHARE = 500
 _RECORD = "_secant"
 Report = Callable[[type, str], object]
 Net = TypeVar("Net")
@@ -92,13 +89,47 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
 
 
 def accelerate_lazily(cls: type, report: Report) -> type:
-    """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs.
+    """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs, as it would.
 
     ``report`` is called with the class and a sentence that says which, when an instance is used for the first time.
     """
-    if "numerical_gradient" in vars(cls) and callable(getattr(cls, "loss", None)):
-        _replace(cls, None, report)
+    own = vars(cls).get("numerical_gradient")
+    if not inspect.isfunction(own) or not callable(getattr(cls, "loss", None)):
+        return cls
+    if not getattr(cls, "__dictoffset__", 0):
+        report(cls, f"{cls.__name__} is not known: its instances have no __dict__. Its own numerical_gradient runs")
+        return cls
+    signature = inspect.signature(own)
+
+    @functools.wraps(own)
+    def numerical_gradient(*args: Any, **kwargs: Any) -> Any:
+        given = _positional(signature, args, kwargs)
+        if being_tried.get():
+            return own(*args, **kwargs)
+        if len(given) != 3:
+            report(
+                cls, f"{cls.__name__}.numerical_gradient runs itself where it is called with more or less than x and t"
+            )
+            return own(*args, **kwargs)
+        found = record(*given)
+        if found is None or unknown_form(found.found, *given[1:]):
+            return own(*args, **kwargs)
+        return found.gradient(*given, None)
+
+    vars(numerical_gradient)[_RECORD] = (None, report, set())
+    cast(Any, cls).numerical_gradient = numerical_gradient
     return cls
+
+
+def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Return the arguments of a call in their order, or none if some have no place in it."""
+    if not kwargs:
+        return args
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return ()
+    return () if bound.kwargs else bound.args
 
 
 def is_accelerated(net: Any) -> bool:
@@ -106,65 +137,8 @@ def is_accelerated(net: Any) -> bool:
     return hasattr(getattr(type(net), "numerical_gradient", None), _RECORD)
 
 
-class Record:
-    """What was recognised of an instance, and what has been compared with its loss so far."""
-
-    def __init__(self, found: Recognition, n_threads: int | None) -> None:
-        self.found = found
-        self.n_threads = n_threads
-        self._layout = Layout(found.holder, found.keys)
-        self._arrays: tuple[Array, ...] = ()
-        self._known: TwoLayerNet | None = None  # on these arrays
-        self._forms: set[Any] = set()
-        self._least, self._most = np.inf, -np.inf  # of the inputs that were compared
-        self._next = 0.0  # when it is to be compared again
-
-    def __reduce__(self) -> Any:
-        """A copy compares anew."""
-        return Record, (self.found, self.n_threads)
-
-    def arrays(self, net: Any) -> tuple[Array, ...]:
-        """W1, b1, W2 and b2 of an instance, as they lie there."""
-        return self._layout.arrays(net)
-
-    def gradient(self, net: Any, x: ArrayLike, t: ArrayLike, n_threads: int | None) -> dict[Any, Array]:
-        """Return the numerical gradient, with the keys, shapes and dtypes of the network's own."""
-        require_known_form(self.found, x, t)
-        arrays = self.arrays(net)
-        replaced = self._known is None or any(map(operator.is_not, arrays, self._arrays))
-        if replaced or not in_place(arrays):
-            self._arrays, self._known = arrays, engine(net, self.found)
-        assert self._known is not None
-        if (replaced and not self.found.rebinds) or self._is_due(x, t):
-            self.compare(net, self._known, x, t)
-        grads = self._known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
-        return {
-            key: grad.reshape(array.shape).astype(array.dtype, copy=False)
-            for key, grad, array in zip(self.found.gradient_keys, grads.values(), arrays, strict=True)
-        }
-
-    def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
-        """Compare the losses of one mini-batch."""
-        start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
-        compare(net, self.found, known, x, t)
-        now = time.perf_counter()
-        self._next = now + _SHARE * (now - start)
-        self._forms.add(_form(x, t))
-        self._least, self._most = min(self._least, np.min(x)), max(self._most, np.max(x))
-
-    def _is_due(self, x: ArrayLike, t: ArrayLike) -> bool:
-        """Whether it is time, or inputs and targets are none like those that were compared."""
-        if time.perf_counter() > self._next or _form(x, t) not in self._forms:
-            return True
-        return bool(np.min(x) < self._least or np.max(x) > self._most)
-
-
-def _form(x: Any, t: Any) -> Any:
-    return np.shape(x), getattr(x, "dtype", None), np.shape(t), getattr(t, "dtype", None)
-
-
-def _replace(cls: Any, n_threads: int | None = None, report: Report | None = None) -> None:
-    """Put a numerical gradient by the engines into a class; with ``report``, for instances that are recognised."""
+def _replace(cls: Any, n_threads: int | None = None) -> None:
+    """Put a numerical gradient by the engines into a class."""
     if not callable(getattr(cls, "loss", None)):
         raise UnsupportedError(f"net must have loss(x, t) to be accelerated, got the class {cls.__name__} without it")
     own = getattr(cls, "numerical_gradient", None)
@@ -172,15 +146,14 @@ def _replace(cls: Any, n_threads: int | None = None, report: Report | None = Non
         return
 
     def numerical_gradient(self: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-        found = record(self, x, t)
-        if found is None or (report is not None and unknown_form(found.found, x, t)):
-            return own(self, x, t)  # type: ignore[misc]  # there is one where there is a report
-        return found.gradient(self, x, t, n_threads)
+        if own is not None and being_tried.get():
+            return own(self, x, t)
+        return cast(Record, record(self, x, t)).gradient(self, x, t, n_threads)
 
     known = inspect.signature(numerical_gradient)
     if own is not None:
         functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, report, set())})
+    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, None, set())})
     cls.numerical_gradient = numerical_gradient
 
 
@@ -191,29 +164,46 @@ def record(net: Any, x: Any, t: Any) -> Record | None:
     own = vars(net)
     if _RECORD not in own:
         n_threads, report, said = getattr(type(net).numerical_gradient, _RECORD)
-        found = recognise(net) if report is None else recognise(net, x, t)
+        if report is None:
+            found = recognise(net)
+            if not found.known:
+                raise UnsupportedError(found.sentence)
+        else:
+            found = _tried(net, x, t)
         if report is not None and found.sentence not in said:
             said.add(found.sentence)
             report(type(net), found.sentence if found.known else f"{found.sentence}. {_outlook(net, x, t)}")
-        if report is None and not found.known:
-            raise UnsupportedError(found.sentence)
         own[_RECORD] = Record(found, n_threads) if found.known else None
     kept: Record | None = own[_RECORD]
     return kept
 
 
+def _tried(net: Any, x: Any, t: Any) -> Recognition:
+    """Recognise a network that may be anything."""
+    try:
+        return recognise(net, x, t)
+    except Exception as error:  # whatever somebody's code raises
+        return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}")
+
+
 def _outlook(net: Any, x: Any, t: Any) -> str:
-    """Say how long a network's own numerical gradient will take."""
-    start = time.perf_counter()
-    net.loss(x, t)
-    seconds = time.perf_counter() - start
+    """Say that a network's own numerical gradient runs, and how long it will take if that can be tried on a copy."""
+    said = "Its own numerical_gradient runs"
+    try:
+        with undisturbed():
+            copied, seconds = copy.deepcopy(net), []
+            for _ in range(3):
+                start = time.perf_counter()
+                copied.loss(x, t)
+                seconds.append(time.perf_counter() - start)
+    except Exception:  # whatever somebody's code raises
+        return said
     holders = [value for value in vars(net).values() if isinstance(value, dict)]
     arrays = [array for held in holders or [vars(net)] for array in held.values() if isinstance(array, np.ndarray)]
     count = sum(array.size for array in arrays)
-    return (
-        f"Its own numerical_gradient runs: two losses for each of {count:,} parameters, about "
-        f"{2 * count * seconds:.2g} s a call; secant.check_gradient finds mistakes in a gradient with far fewer"
-    )
+    said += f": two losses for each of {count:,} parameters, about {2 * count * min(seconds):.2g} s a call"
+    checks = hasattr(sys.modules["secant"], "check_gradient")
+    return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
 
 
 @functools.cache

@@ -13,15 +13,16 @@ from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
+_HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
 
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
     """Check what a network is besides its parameters."""
-    validation.one_of("hidden_activation", hidden_activation, get_args(HiddenActivation))
-    validation.one_of("output_activation", output_activation, get_args(OutputActivation))
+    validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
+    validation.one_of("output_activation", output_activation, _OUTPUT)
     validation.finite_number("log_offset", log_offset, least=0)
-    validation.one_of("soft_targets", soft_targets, get_args(SoftTargets))
+    validation.one_of("soft_targets", soft_targets, _SOFT)
 
 
 def inputs(

@@ -18,9 +18,10 @@ from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
-from secant.networks.acceleration import Record, record
+from secant.networks.acceleration import record
 from secant.networks.arguments import extremes
 from secant.networks.recognition.engine import engine, in_place, require_known_form
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -111,7 +112,8 @@ def _accelerated(
     require_known_form(accelerated.found, x[:1], t)
     known = engine(net, accelerated.found)
     own = [*known.params.values()]
-    options = {"method": "auto", "h": accelerated.found.h, "n_threads": options["n_threads"] or accelerated.n_threads}
+    threads = options.get("n_threads") or accelerated.n_threads
+    options = {"method": "auto", "h": accelerated.found.h, "n_threads": threads}
     inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate)
     good, sure = [param.copy() for param in own], 0
 

@@ -73,7 +73,8 @@ def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: 
     inputs, counts = np.append(x, 1.0), t > 0
     a1 = twice_as_precise(x, net.W1[:, j], net.b1[j])
     a2_change = kinked_change(*a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
-    growth = np.expm1(change(outer.rate, outer.p[n], outer.q[n], a2_change))
+    m = np.expm1(outer.rate * np.abs(a2_change))
+    growth = np.expm1(change(outer.rate, outer.p[n], outer.q[n], a2_change, m))
     mean = (growth @ y)[..., np.newaxis]
     r = y[counts] / (y[counts] + net.log_offset)
     phi = np.log1p(r * (growth[..., counts] - mean) / (1 + mean)) @ -t[counts]

@@ -6,6 +6,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -127,11 +128,15 @@ def number(value: Any) -> float:
     return float(np.asarray(value).reshape(()))
 
 
+being_tried = ContextVar("being_tried", default=False)
+"""Whether somebody's code is run to find out what it does: then nothing is done for it."""
+
+
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Run somebody's code so that nobody notices: no output, no warnings, and random numbers go on as before."""
     state, state_of_numpy = random.getstate(), np.random.get_state()
-    quiet = io.StringIO()
+    quiet, token = io.StringIO(), being_tried.set(True)
     try:
         with (
             contextlib.redirect_stdout(quiet),
@@ -142,6 +147,7 @@ def undisturbed() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        being_tried.reset(token)
         random.setstate(state)
         np.random.set_state(state_of_numpy)
 
