@@ -72,6 +72,8 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
     accelerated = record(net, x[:1], t[:1]) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
     if accelerated and in_place(accelerated.arrays(net)):
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate)
+    if accelerated and not hasattr(net, "params"):
+        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()

@@ -11,7 +11,7 @@ from secant.errors import UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.probes import number, tolerance
+from secant.networks.recognition.probes import AGREE, number, tolerance
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -74,7 +74,7 @@ def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: A
     require_known_form(found, x, t)
     theirs, ours = number(net.loss(x, t)), known.loss(x, t)
     double = all(array.dtype == np.float64 for array in Layout(found.holder, found.keys).arrays(net))
-    if abs(theirs - ours) <= 1e-11 * max(1.0, abs(ours)):
+    if abs(theirs - ours) <= AGREE * max(1.0, abs(ours)):
         return
     rows = np.atleast_2d(np.asarray(x, np.float64))
     allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
