@@ -160,8 +160,9 @@ def test_parameters_that_layers_do_not_see_are_an_error():
     net.params["W1"] -= 0.1
     net.numerical_gradient(x, t)  # in place: the layers see it
     net.params["W1"] = net.params["W1"] - 0.1
-    with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
-        net.numerical_gradient(x, t)
+    for _ in range(2):
+        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+            net.numerical_gradient(x, t)
 
 
 def test_parameters_may_be_replaced_where_the_loss_follows():

@@ -1,7 +1,8 @@
 """`recognise`: networks of readers' classes are named rightly, or refused with the right reason."""
 
 import pytest
-from readers import READERS
+import readers
+from readers import READERS, Keyed, relu, softmax
 
 import secant
 
@@ -47,3 +48,70 @@ def test_a_network_is_refused_with_the_reason(reader):
     assert not found.known, found.sentence
     assert reader.reason in found.sentence
     assert found.sentence.startswith(name(reader))
+
+
+SQUARE = [(5, 4, 3), (5, 5, 3), (6, 5, 5), (5, 4, 5), (5, 5, 5), (1, 2, 2), (2, 1, 2), (1, 1, 3)]
+
+
+class Scrambled(Keyed):
+    """Has its parameters in another order than the shapes suggest."""
+
+    def make(self, w1, b1, w2, b2):
+        self.params = {"b out": b2, "out": w2, "b in": b1, "in": w1}
+
+    def predict(self, x):
+        p = self.params
+        return softmax(relu(x @ p["in"] + p["b in"]) @ p["out"] + p["b out"])
+
+    def numerical_gradient(self, x, t):
+        loss = lambda _: self.loss(x, t)  # noqa: E731 - as they write it
+        return {key: readers.numerical_gradient(loss, array) for key, array in self.params.items()}
+
+
+@pytest.mark.parametrize("sizes", SQUARE)
+def test_parameters_are_told_apart_where_shapes_do_not(sizes):
+    found = secant.recognise(Scrambled(*sizes))
+    assert found.known, found.sentence
+    assert found.keys == ("in", "b in", "out", "b out")
+    assert found.sizes == sizes
+
+
+@pytest.mark.parametrize("sizes", SQUARE)
+def test_attributes_are_told_apart_where_shapes_do_not(sizes):
+    class Net(Scrambled):
+        def make(self, w1, b1, w2, b2):
+            self.bias_of_out, self.out, self.bias_of_in, self.into, self.other = b2, w2, b1, w1, w1.copy()
+
+        @property
+        def params(self):
+            return {"in": self.into, "b in": self.bias_of_in, "out": self.out, "b out": self.bias_of_out}
+
+    found = secant.recognise(Net(*sizes))
+    assert found.known, found.sentence
+    assert found.keys == ("into", "bias_of_in", "out", "bias_of_out")
+    assert found.gradient_keys == ("in", "b in", "out", "b out")
+    assert found.sentence.endswith("its numerical_gradient is a central difference at h = 1e-4")
+
+
+def test_one_class_says_nothing():
+    assert "cannot tell apart" in secant.recognise(Keyed(5, 4, 1)).sentence
+
+
+@pytest.mark.parametrize("sizes", [(784, 50, 10), (2, 3, 40), (300, 2, 2)])
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
+@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+def test_networks_of_secant_are_recognised(sizes, hidden, output):
+    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
+    with secant.use_backend("numpy"):
+        found = secant.recognise(net)
+    assert (found.hidden_activation, found.output_activation, found.log_offset) == (hidden, output, pytest.approx(1e-9))
+    assert found.sizes == sizes
+    assert str(found) == found.sentence
+
+
+def test_the_sentence():
+    assert secant.recognise(Keyed(8, 4, 3)).sentence == (
+        "Keyed of params w1, b1, w2, b2: 8-4-3, sigmoid hidden, identity output, log offset 1e-7, targets as weights, "
+        "no labels; its numerical_gradient is a central difference at h = 1e-4"
+    )
+    assert "for 13 samples up to 717" in secant.recognise(readers.ABranchForLargeInputs(8, 4, 3)).sentence

@@ -1,9 +1,7 @@
 """`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognised.
 
 Design: `numerical_gradient` of the class, or of a subclass that an instance moves to, is replaced by one function. What
-was recognised stands in the instance, as `_secant`, so that it goes where copies and pickles of the instance go. The
-loss of the instance is compared with that of the engines on the first mini-batch, on the first of every new form or
-range, and then as often as costs 1 / `_SHARE` of the time.
+was recognised stands in the instance, as `_secant`, so that it goes where copies and pickles of the instance go.
 """
 
 import copy
@@ -15,17 +13,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from secant._common.validation import Array
 from secant.errors import UnsupportedError
 from secant.networks.recognition import Recognition, recognise
-from secant.networks.recognition.engine import compare, engine, require_known_form, unknown_form
-from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.engine import unknown_form
 from secant.networks.recognition.probes import being_tried, undisturbed
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
-_SHARE = 300
 _RECORD = "_secant"
 Report = Callable[[type, str], object]
 Net = TypeVar("Net")
@@ -140,58 +135,6 @@ def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dic
 def is_accelerated(net: Any) -> bool:
     """Whether the class of a network has its numerical gradient from here."""
     return hasattr(getattr(type(net), "numerical_gradient", None), _RECORD)
-
-
-class Record:
-    """What was recognised of an instance, and what has been compared with its loss so far."""
-
-    def __init__(self, found: Recognition, n_threads: int | None) -> None:
-        self.found = found
-        self.n_threads = n_threads
-        self._forms: set[Any] = set()
-        self._least, self._most = np.inf, -np.inf
-        self._arrays: tuple[Array, ...] = ()
-        self._next = 0.0  # when it is to be compared again
-
-    def __reduce__(self) -> Any:
-        """A copy compares anew."""
-        return Record, (self.found, self.n_threads)
-
-    def gradient(self, net: Any, x: ArrayLike, t: ArrayLike, n_threads: int | None) -> dict[Any, Array]:
-        """Return the numerical gradient, with the keys, shapes and dtypes of the network's own."""
-        known = engine(net, self.found)
-        require_known_form(self.found, x, t)
-        if self._is_due(net, x, t):
-            self.compare(net, known, x, t)
-        grads = known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
-        arrays = Layout(self.found.holder, self.found.keys).arrays(net)
-        return {
-            key: grad.reshape(array.shape).astype(array.dtype, copy=False)
-            for key, grad, array in zip(self.found.gradient_keys, grads.values(), arrays, strict=True)
-        }
-
-    def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
-        """Compare the losses of one mini-batch."""
-        start = time.perf_counter()
-        compare(net, self.found, known, x, t)
-        now = time.perf_counter()
-        self._next = now + _SHARE * (now - start)
-        self._forms.add(_form(x, t))
-        self._least, self._most = min(self._least, np.min(x)), max(self._most, np.max(x))
-        self._arrays = Layout(self.found.holder, self.found.keys).arrays(net)
-
-    def _is_due(self, net: Any, x: ArrayLike, t: ArrayLike) -> bool:
-        if time.perf_counter() > self._next or _form(x, t) not in self._forms:
-            return True
-        if np.min(x) < self._least or np.max(x) > self._most:
-            return True
-        arrays = Layout(self.found.holder, self.found.keys).arrays(net)
-        same = all(array is before for array, before in zip(arrays, self._arrays, strict=True))
-        return not (same or self.found.rebinds)
-
-
-def _form(x: Any, t: Any) -> Any:
-    return np.shape(x), getattr(x, "dtype", None), np.shape(t), getattr(t, "dtype", None)
 
 
 def _replace(cls: Any, n_threads: int | None = None) -> None:

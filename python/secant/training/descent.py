@@ -19,9 +19,10 @@ from secant._common.validation import Array, all_finite
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
-from secant.networks.acceleration import Record, record
+from secant.networks.acceleration import record
 from secant.networks.arguments import extremes
 from secant.networks.recognition.engine import engine, in_place, require_known_form
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -70,8 +71,10 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
     accelerated = record(net, x[:1], t[:1]) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
-    if accelerated and in_place(net, accelerated.found):
+    if accelerated and in_place(accelerated.arrays(net)):
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate)
+    if accelerated and not hasattr(net, "params"):
+        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
@@ -113,7 +116,8 @@ def _accelerated(
     require_known_form(accelerated.found, x[:1], t)
     known = engine(net, accelerated.found)
     own = [*known.params.values()]
-    options = {"method": "auto", "h": accelerated.found.h, "n_threads": options["n_threads"] or accelerated.n_threads}
+    threads = options.get("n_threads") or accelerated.n_threads
+    options = {"method": "auto", "h": accelerated.found.h, "n_threads": threads}
     inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate)
     good, sure = [param.copy() for param in own], 0
 

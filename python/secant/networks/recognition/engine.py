@@ -1,5 +1,6 @@
 """How the engines see a network of another class: a `TwoLayerNet` on its arrays, which its own loss is held against."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from secant.errors import UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.probes import number, tolerance
+from secant.networks.recognition.probes import AGREE, number, tolerance
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -37,9 +38,8 @@ def engine(net: Any, found: Recognition) -> TwoLayerNet:
     return known
 
 
-def in_place(net: Any, found: Recognition) -> bool:
-    """Whether the engines can update the arrays of a network where they lie."""
-    arrays = Layout(found.holder, found.keys).arrays(net)
+def in_place(arrays: Iterable[Array]) -> bool:
+    """Whether the engines can read and update arrays where they lie."""
     return all(array.dtype == np.float64 and array.flags.carray for array in arrays)
 
 
@@ -73,8 +73,9 @@ def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: A
     """
     require_known_form(found, x, t)
     theirs, ours = number(net.loss(x, t)), known.loss(x, t)
-    arrays = Layout(found.holder, found.keys).arrays(net)
-    double = all(array.dtype == np.float64 for array in arrays)
+    double = all(array.dtype == np.float64 for array in Layout(found.holder, found.keys).arrays(net))
+    if abs(theirs - ours) <= AGREE * max(1.0, abs(ours)):
+        return
     rows = np.atleast_2d(np.asarray(x, np.float64))
     allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
     if not abs(theirs - ours) <= allowed:

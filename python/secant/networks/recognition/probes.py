@@ -15,8 +15,7 @@ from secant._common.validation import Array, Floats
 from secant.networks.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "labels", "one sample", "one label"]
-_AGREE = 45_000  # units in the last place of a loss: 1e-11
-_LARGEST = 1.0  # square roots of such units, whatever the size of the inputs of units
+AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
 
 
 class Probe(NamedTuple):
@@ -114,7 +113,8 @@ def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.fl
     with np.errstate(all="ignore"):
         a1 = float((np.abs(x) @ np.abs(w1) + np.abs(b1)).max())
         a2 = a1 * float(np.abs(w2).sum(axis=0).max()) + float(np.abs(b2).max())
-    return min(_AGREE * eps * max(1.0, abs(loss)) + 16 * eps * a2, _LARGEST * math.sqrt(eps) * max(1.0, abs(loss)))
+    agree = AGREE if dtype == np.float64 else _AGREE_SINGLE
+    return min(agree * max(1.0, abs(loss)) + 16 * eps * a2, math.sqrt(eps) * max(1.0, abs(loss)))
 
 
 def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:

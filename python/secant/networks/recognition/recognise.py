@@ -1,5 +1,6 @@
 """`recognise`: try out a copy of a network, and name the one that the engines know by its numbers."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layout
 from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
 from secant.networks.recognition.step import own_gradient
 
-_REPEATS = 60  # of one loss, which may depend on how often it was called
+_REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
 
 def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
@@ -97,7 +98,10 @@ class _Subject:
 
     def require_repeatable(self, probe: Probe, first: float) -> None:
         """The same loss for the same mini-batch, however often it is called."""
-        for _ in range(_REPEATS):
+        end = time.perf_counter() + _SECONDS
+        for i in range(_REPEATS):
+            if i and time.perf_counter() > end:
+                break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
                 differ = f"{first!r} and {again!r}"
                 raise UnsupportedError(
@@ -174,7 +178,9 @@ def _named(
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
-    sentence = f"{type(net).__name__} of {layout}: {sizes}, {described(candidate)}, targets {taken}; {own.sentence}"
+    kind = ", float32" if any(array.dtype == np.float32 for array in layout.arrays(net)) else ""
+    network = f"{sizes}, {described(candidate)}, targets {taken}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
     return Recognition(
         True,
         sentence,
