@@ -54,7 +54,8 @@ class Digits:
         return 1 / (1 + np.exp(-(x @ w["first"] + w["first_bias"]))) @ w["last"] + w["last_bias"]
 
     def loss(self, x, t):
-        e = np.exp(self.scores(x) - self.scores(x).max(axis=1, keepdims=True))
+        a = self.scores(x)
+        e = np.exp(a - a.max(axis=1, keepdims=True))
         y = e / e.sum(axis=1, keepdims=True)
         return -np.sum(t * np.log(y + 1e-7)) / len(x)
 

@@ -9,7 +9,6 @@ import builtins
 import os
 import site
 import sys
-import sysconfig
 from importlib.machinery import SourceFileLoader
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
@@ -52,7 +51,7 @@ def _watch_classes(say: Say) -> None:
     from secant.networks.acceleration import accelerate_lazily
 
     build = builtins.__build_class__
-    paths = {*sysconfig.get_paths().values(), site.getusersitepackages()}
+    paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
 
     said: dict[type, set[str]] = {}

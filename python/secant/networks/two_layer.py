@@ -128,7 +128,7 @@ class TwoLayerNet:
         facts = {
             f"{self.hidden_activation} hidden": self.hidden_activation != "sigmoid",
             f"{self.output_activation} output": True,
-            f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
+            f"log_offset {self.log_offset:g}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
         }
         return arguments.described(self, *(fact for fact, said in facts.items() if said))
@@ -185,12 +185,14 @@ class TwoLayerNet:
         ----------
         x : array_like, (N, I) or (I,)
         t : array_like, (N, O) or (N,); (O,) or a single label for one sample
-            Weights of the classes, one-hot or soft, or class labels.
+            Weights of the classes, one-hot or soft, or class labels. With ``soft_targets="argmax"`` the largest weight
+            names the class.
 
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
-            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative.
+            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative;
+            if `log_offset` is 0 and the probability of a target has underflowed to 0.
 
         See Also
         --------
@@ -422,9 +424,9 @@ class TwoLayerNet:
 
     def _parameters(self, check: Callable[[Array], bool]) -> Parameters:
         """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
-        settings = self.hidden_activation, self.output_activation, self.log_offset
-        arguments.settings(*settings, self.soft_targets)
-        return Parameters(*arguments.params(self.params, check), *settings)
+        arguments.settings(self.hidden_activation, self.output_activation, self.log_offset, self.soft_targets)
+        arrays = arguments.params(self.params, check)
+        return Parameters(*arrays, self.hidden_activation, self.output_activation, float(self.log_offset))
 
     def _checked(
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
@@ -468,6 +470,8 @@ class TwoLayerNet:
         looked_at = (grads.b2,) if backend.finds_non_finite else grads
         if not all(map(backend.all_finite, looked_at)):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            if self.log_offset == 0:
+                self.loss(x, t)  # and this one, that of a probability of 0
             arguments.require_result(backend.all_finite, *looked_at)
         return grads._asdict()
 

@@ -18,6 +18,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
+from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
 from secant.networks.arguments import extremes
 from secant.networks.recognition.engine import engine, in_place, require_known_form
@@ -95,6 +96,7 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
             with held_interrupts():
                 diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
                 if diverged:
+                    diverged = UNDERFLOW if params.log_offset == 0 and diverged == "the loss is inf" else diverged
                     _put_back(params[:4], before)
                     del losses[first:]
         if diverged and len(indices) == 1:

@@ -154,6 +154,9 @@ def train(
         "train_size": len(data.x_train),
         "test_size": 0 if data.x_test is None else len(data.x_test),
     }
+    if isinstance(net, TwoLayerNet):
+        settings |= {name: getattr(net, name) for name in ("hidden_activation", "output_activation", "soft_targets")}
+        settings["log_offset"] = float(net.log_offset)
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     options = {
         "method": one_of("method", method, get_args(Method)),
