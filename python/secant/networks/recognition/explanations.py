@@ -165,10 +165,8 @@ def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
         mean = math.isclose(factor, 1 / tried.classes, rel_tol=1e-8)
         yield ["its loss is a mean over the outputs too"] if mean else [_scaled(factor)]
     if (factor := _constant(ratio / tried.samples)) is not None:
-        yield [
-            "its loss is not divided by the number of samples"
-            + ("" if _same(factor, 1) else f", but times {factor:.6g}")
-        ]
+        times = "" if _same(factor, 1) else f", but times {factor:.6g}"
+        yield [f"its loss is not divided by the number of samples{times}"]
     rest = theirs - ours
     for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:

@@ -19,8 +19,8 @@ from secant.networks.recognition.step import own_gradient
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
 _ENGINES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, tanh "
-    "or nothing between them"
+    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, "
+    "tanh or nothing between them"
 )
 
 
