@@ -717,6 +717,21 @@ class ReturnsATuple(Keyed):
         return tuple(super().numerical_gradient(x, t).values())
 
 
+@refused("takes a function and an array")
+class TakesAFunction(Keyed):
+    def numerical_gradient(self, f, x):
+        return numerical_gradient(f, x)
+
+    def gradient(self, x, t):
+        return {key: self.numerical_gradient(lambda _: self.loss(x, t), array) for key, array in self.params.items()}
+
+
+@refused("returns a list")
+class ReturnsLists(Keyed):
+    def numerical_gradient(self, x, t):
+        return list(super().numerical_gradient(x, t).values())
+
+
 @refused("no method loss")
 class NoLoss(Keyed):
     loss = None

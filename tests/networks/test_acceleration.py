@@ -358,6 +358,17 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
     assert len(history.train_loss_list) == 2
 
 
+def test_lazily_the_central_difference_of_any_function_is_left_alone():
+    said = []
+    net = accelerate_lazily(fresh(readers.TakesAFunction), lambda cls, sentence: said.append(sentence))(*SIZES)
+    x, t = batch()
+    right = Keyed.numerical_gradient(net, x, t)
+    for key, grad in net.gradient(x, t).items():
+        assert np.array_equal(grad, right[key])
+    assert len(said) == 1
+    assert "one that takes (x, t) is needed" in said[0]
+
+
 def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own():
     said = []
     net = accelerate_lazily(fresh(Sleeper), lambda cls, sentence: said.append(sentence))(*SIZES)
