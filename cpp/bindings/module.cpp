@@ -92,7 +92,8 @@ double cross_entropy(const Array<double>& y, const py::array& t, double log_offs
     const ConstMatrix view = matrix(y);
     const Targets to = targets(t, view.rows, view.cols);
     const Unlocked unlocked;
-    return kernels->cross_entropy(view, to, log_offset, started_threads(0, view.rows * (to.labels ? 1 : view.cols) * cost_of_a_function));
+    const std::size_t logarithms = view.rows * (to.labels ? 1 : view.cols);
+    return kernels->cross_entropy(view, to, log_offset, started_threads(0, logarithms * cost_of_a_function));
 }
 
 std::size_t multiplications(const Network& net, const Inputs& x) {
@@ -240,13 +241,15 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("softmax", &softmax, py::arg("x"));
     m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
     m.def("predict", &predict, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"),
-          py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"), py::arg("x"), py::arg("threads"));
+          py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"), py::arg("x"),
+          py::arg("threads"));
     m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"),
           py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"), py::arg("x"), py::arg("t"),
           py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("w1").noconvert(), py::arg("b1").noconvert(), py::arg("w2").noconvert(),
           py::arg("b2").noconvert(), py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"),
-          py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"), py::arg("losses"));
+          py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"),
+          py::arg("losses"));
     py::class_<IndexedInputs>(m, "IndexedInputs")
         .def("__len__", &IndexedInputs::rows)
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });

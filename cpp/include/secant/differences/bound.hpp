@@ -61,7 +61,8 @@ public:
             while (order <= highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
             return order;
         };
-        const int hidden = smallest(hidden_, largest.input), highest = std::max(hidden, smallest(output_, largest.hidden));
+        const int hidden = smallest(hidden_, largest.input);
+        const int highest = std::max(hidden, smallest(output_, largest.hidden));
         if (highest > highest_order) return {};
         const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
         return {bounded ? highest : hidden, highest};

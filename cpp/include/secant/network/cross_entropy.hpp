@@ -16,8 +16,9 @@ inline Pack log_terms(Pack t, Pack y, double log_offset) {
     const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
     const Pack weight = select(t >= 0.0, t, nan), sum = select(y >= 0.0, y, nan) + log_offset;
     if (log_offset >= smallest) return weight * log(sum);
-    const Pack normal = select(sum < smallest, log(sum * 0x1p60) - 60 * std::numbers::ln2, log(sum));
-    return select(t == 0.0, zero_or_nan(sum), weight * select(sum == 0.0, broadcast(-std::numeric_limits<double>::infinity()), normal));
+    const Pack none = broadcast(-std::numeric_limits<double>::infinity());
+    const Pack some = select(sum < smallest, log(sum * 0x1p60) - 60 * std::numbers::ln2, log(sum));
+    return select(t == 0.0, zero_or_nan(sum), weight * select(sum == 0.0, none, some));
 }
 
 // sum over n and k of t log(y + log_offset), for the samples from `first` on.

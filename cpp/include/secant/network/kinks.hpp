@@ -19,8 +19,8 @@ public:
           found_(work.take<bool>(exist ? capacity * net.panels.count : 0)),
           rounding_(work.take<double>(exist ? 2 * net.panels.total_width() : 0)) {}
 
-    // For each unit of a panel, how far rounding moves its a1: by at most eps (I + 2) (I max|x_n| max_i|w_ij| + |b_j|). It does not
-    // depend on the panel, so neither does what is found.
+    // For each unit of a panel, how far rounding moves its a1: by at most eps (I + 2) (I max|x_n| max_i|w_ij| + |b_j|). That does
+    // not depend on the panel, so neither does what is found.
     void measure(std::size_t panel) {
         const Incoming<const double> w = net_.incoming(panel);
         const auto inputs = static_cast<double>(net_.inputs());
@@ -32,10 +32,9 @@ public:
             for (std::size_t i = 0; i < net_.inputs(); ++i)
                 largest = maximum(largest, absolute(load_part(w.weights.row(i) + j, columns)));
             store(of_inputs + j, eps * inputs * largest);
-            // A unit that is only padding is close to nothing.
-            const Pack bias = load_part(w.bias + j, columns);
-            for (std::size_t l = 0; l < lanes; ++l)
-                of_bias[j + l] = l < units ? eps * std::abs(lane(bias, l)) : -std::numeric_limits<double>::infinity();
+            // Padding is never near.
+            constexpr double nowhere = -std::numeric_limits<double>::infinity();
+            for (std::size_t l = 0; l < lanes; ++l) of_bias[j + l] = l < units ? eps * std::abs(w.bias[j + l]) : nowhere;
         }
     }
 
@@ -79,22 +78,22 @@ private:
         for (std::size_t b = 0; b < rows_.blocks(); ++b) {
             const RowBlock row = rows_.block(n, b);
             for (const Entry* e = row.begin; e < row.end; ++e) {
-                const auto product =
-                    two_product(broadcast(row.values[e->value]), load_part(w.weights.row(b * block_columns + e->column) + j, columns));
+                const Pack weight = load_part(w.weights.row(b * block_columns + e->column) + j, columns);
+                const auto product = two_product(broadcast(row.values[e->value]), weight);
                 const auto next = two_sum(sum, product.value);
                 sum = next.sum;
                 lost += next.lost + product.lost;
             }
         }
-        return sum + lost;
+        return sum + select(zero_or_nan(lost) == 0.0, lost, Pack{});  // halves of a number above 1e300 overflow
     }
 
     const Parameters& net_;
     const Rows& rows_;
     std::size_t capacity_;
     double h_;
-    bool* found_;      // (panels, capacity)
-    double* rounding_; // of each panel: for each unit of inputs up to 1, then of the bias
+    bool* found_;       // (panels, capacity)
+    double* rounding_;  // of a panel: what inputs of 1 do to each of its units, then what the bias does
 };
 
 }  // namespace secant::SECANT_ISA

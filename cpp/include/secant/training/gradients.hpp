@@ -5,17 +5,19 @@
 // the number of threads. The phases of a block:
 //
 //     phase              shared by            reads                         writes                     barrier after it
+//     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
 //     gather             samples              inputs, targets               rows, masses               yes
-//     Plan::make         (thread 0)           rows, masses, parameters      plan                       yes
-//     activate_hidden    panels, parts        rows, w1, plan                z1, zc1, a1                yes
+//     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
+//     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
+//                                                                                                      |z1| it precedes the plan
 //     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
 //     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists   no: ... also reads it
 //     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
 //       Direct::prepare                       rows                            input values
 //     sums_.clear        panels               -                             sums                       yes; only without series
-//     series_.add        panels, parts        z1, zc1, w2, output series    hidden series              if a panel has parts
+//     series_.add        panels, parts        z1, state1, w2, output series hidden series              if a panel has parts
 //                        panels, parts        rows, z1, hidden series       sums                       if a panel has parts
-//     add_directly       packs of panels      a1, z1, zc1, input values     sums                       yes; and one before it
+//     add_directly       packs of panels      a1, z1, state1, input values  sums                       yes; and one before it
 //     (end of a block)                                                                                 yes
 //     sums_.finish       panels               sums                          gradient or parameters     yes
 #pragma once
@@ -81,11 +83,11 @@ public:
                 plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
-            if (bounded) activate_hidden(team, count, plan_.has_direct() || samples_.kinks.exist);
+            if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
-            if (plan_.has_direct() || samples_.kinks.exist) add_directly(team, count, scale);
+            if (evaluates()) add_directly(team, count, scale);
             team.wait();
             if (*given_up_) return false;
         }
@@ -116,10 +118,12 @@ public:
 
 private:
     bool differentiates() const { return call_.method == GradientCall::Method::derivative; }
+    bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
 
     void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
-        if (first == 0 && samples_.kinks.exist) team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
+        if (first == 0 && samples_.kinks.exist)
+            team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
         team.share_and_wait(count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
             masses_[n] = targets_.mass(batch.sample(first + n));
@@ -145,7 +149,7 @@ private:
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
         share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
-            samples_.activate_output(n, plan_.has_direct());
+            samples_.activate_output(n, evaluates());
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
@@ -165,8 +169,9 @@ private:
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
                 if (!(directly(n) || kinks) || given_up(team)) continue;
-                if (directly(n)) direct_.add_pack(panel, p, n, team.rank, sums_.incoming(panel), scale, sums_.outgoing(panel));
-                if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, sums_.incoming(panel), scale);
+                const Incoming<double> to = sums_.incoming(panel);
+                if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
+                if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
             }
         });
         for (std::size_t n = 0; n < count && team.rank == 0; ++n)
