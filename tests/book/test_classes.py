@@ -130,6 +130,13 @@ CASES = {  # a script, and what is said of its network
         f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
         "its instances have no __dict__",
     ),
+    "slots of a dataclass": (
+        "from base import *\nfrom dataclasses import dataclass, field\n@dataclass(slots=True)\nclass Net:\n"
+        "    w: dict = field(default_factory=lambda: Base().w)\n"
+        "    predict, activation, loss, all = Base.predict, Base.activation, Base.loss, Base.all\n"
+        f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
+        "its instances have no __dict__",
+    ),
     "a gradient that calls its parent's": (
         program(
             OWN + "class Other(Net):\n    def numerical_gradient(self, x, t):\n"

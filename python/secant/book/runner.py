@@ -10,11 +10,12 @@ import os
 import site
 import sys
 from importlib.machinery import SourceFileLoader
-from types import CodeType, ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from secant.book import modules
 from secant.book.modules import Say
+from secant.networks.acceleration import accelerate_lazily
 
 _MOST_LINES = 3  # of a class, whose instances may differ
 
@@ -48,32 +49,24 @@ def _main_module(path: str) -> ModuleType:
 
 def _watch_classes(say: Say) -> None:
     """Accelerate each network that the reader defines."""
-    from secant.networks.acceleration import accelerate_lazily
-
     build = builtins.__build_class__
     paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
-
-    said: dict[type, set[str]] = {}
+    said: dict[int, set[str]] = {}
 
     def report(cls: type, sentence: str) -> None:
-        sentences = said.setdefault(cls, set())
+        sentences = said.setdefault(id(cls), set())
         if sentence not in sentences and len(sentences) < _MOST_LINES:
             sentences.add(sentence)
             say(sentence)
 
-    def build_class(body: Any, name: str, /, *bases: Any, **keywords: Any) -> Any:
+    def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
         cls = build(body, name, *bases, **keywords)
-        if _is_network(cls) and not os.path.realpath(_code(body).co_filename).startswith(libraries):
+        if _is_network(cls) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
             return accelerate_lazily(cls, report)
         return cls
 
-    builtins.__build_class__ = build_class
-
-
-def _code(function: Any) -> CodeType:
-    code: CodeType = function.__code__
-    return code
+    vars(builtins)["__build_class__"] = build_class
 
 
 def _is_network(cls: Any) -> bool:

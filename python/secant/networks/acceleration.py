@@ -96,9 +96,6 @@ def accelerate_lazily(cls: type, report: Report) -> type:
     own = vars(cls).get("numerical_gradient")
     if not inspect.isfunction(own) or not callable(getattr(cls, "loss", None)):
         return cls
-    if not getattr(cls, "__dictoffset__", 0):
-        report(cls, f"{cls.__name__} is not known: its instances have no __dict__. Its own numerical_gradient runs")
-        return cls
     signature = inspect.signature(own)
 
     @functools.wraps(own)
@@ -110,6 +107,9 @@ def accelerate_lazily(cls: type, report: Report) -> type:
             report(
                 cls, f"{cls.__name__}.numerical_gradient runs itself where it is called with more or less than x and t"
             )
+            return own(*args, **kwargs)
+        if not hasattr(given[0], "__dict__"):
+            report(cls, f"{cls.__name__} is not known: its instances have no __dict__. Its own numerical_gradient runs")
             return own(*args, **kwargs)
         found = record(*given)
         if found is None or unknown_form(found.found, *given[1:]):
