@@ -17,7 +17,7 @@ from secant.networks.recognition.engine import compare, engine, in_place, requir
 from secant.networks.recognition.layouts import Layout
 from secant.networks.two_layer import TwoLayerNet
 
-_SHARE = 500
+_SHARE = 1000
 _CLOSELY, _ONE_IN = 100, 16  # so many calls, and then one in so many, have the range of all of their inputs looked at
 
 
