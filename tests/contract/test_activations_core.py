@@ -1,4 +1,4 @@
-"""Hidden activations and offsets in the compiled core: against 50 digits, across kinks, over threads, and their bounds."""
+"""Hidden activations and offsets in the compiled core: against 50 digits, across kinks, over threads; their bounds."""
 
 import itertools
 from collections import Counter
@@ -75,7 +75,7 @@ def test_an_underflowed_target_makes_the_gradient_of_b2_nan():
 
 
 def near_kinks(rng, h, large):
-    """A ReLU network and samples of which each unit has one with a1 at, within or next to h |x|, exactly or but for rounding.
+    """A ReLU network and samples: each unit has one with a1 at, within or next to h |x|, exactly or but for rounding.
 
     All products are exact in float64, and so is h, if it is a power of 2. With ``large`` weights a1 cancels.
     """

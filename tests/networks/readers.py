@@ -512,6 +512,50 @@ class Subclassed(Book):
         self.lr = 0.1
 
 
+@known(hidden="relu", output="identity", offset=0.0, holder="param", targets={"labels"}, h=1e-5)
+class OfAnotherCourse:
+    """Of CS231n's assignments: returns scores without y, and takes a weight decay that is 0 by default."""
+
+    def __init__(self, input_size, hidden_size, output_size, std=1e-4):
+        self.param = {}
+        self.param["W1"] = std * np.random.randn(input_size, hidden_size)
+        self.param["b1"] = np.zeros(hidden_size)
+        self.param["W2"] = std * np.random.randn(hidden_size, output_size)
+        self.param["b2"] = np.zeros(output_size)
+
+    def loss(self, X, y=None, reg=0.0):
+        W1, b1, W2, b2 = (self.param[key] for key in ("W1", "b1", "W2", "b2"))
+        N = X.shape[0]
+        h1_out = np.maximum(0, X.dot(W1) + b1)
+        score = h1_out.dot(W2) + b2
+        if y is None:
+            return score
+        score -= np.max(score, axis=1, keepdims=True)
+        exp_score = np.exp(score)
+        softmax_score = exp_score / np.sum(exp_score, axis=1, keepdims=True)
+        loss = np.sum(-np.log(softmax_score[range(N), y])) / N
+        return loss + 0.5 * reg * (np.sum(W1**2) + np.sum(W2**2))
+
+    def numerical_gradient(self, X, y):
+        return {key: numerical_gradient(lambda _: self.loss(X, y), self.param[key], 1e-5) for key in self.param}
+
+
+@known(hidden="tanh", output="identity")
+class NaiveSoftmax(Keyed):
+    """Overflows where inputs are large, and is what it is elsewhere."""
+
+    def predict(self, x):
+        w1, b1, w2, b2 = self.arrays()
+        e = np.exp(np.tanh(x @ w1 + b1) @ w2 + b2)
+        return e / e.sum(axis=1).reshape(-1, 1) if x.ndim == 2 else e / e.sum()
+
+
+@known(hidden="sigmoid", output="identity", soft="argmax")
+class Flattens(Book):
+    def predict(self, x):
+        return super().predict(x.reshape(x.shape[0], -1) if x.ndim > 1 else x)
+
+
 @known(hidden="sigmoid", output="identity")
 class ReturnsAnArray(Keyed):
     def loss(self, x, t):
@@ -627,7 +671,7 @@ class BinaryCrossEntropy(Keyed):
         return -np.sum(t * np.log(y + 1e-7) + (1 - t) * np.log(1 - y + 1e-7)) / len(x)
 
 
-@refused("times the mean")
+@refused("logarithms to base 2")
 class LogarithmToBase2(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log2(self.predict(x) + 1e-7)) / len(x)
@@ -639,7 +683,7 @@ class SoftmaxTwice(Layers):
         return self.lastLayer.forward(softmax(self.predict(x)), t)
 
 
-@refused("none that Secant knows")
+@refused("none of those that were tried")
 class ForgotTheSecondBias(Keyed):
     def predict(self, x):
         w1, b1, w2, _ = self.arrays()
@@ -681,6 +725,21 @@ class HalfPrecision(Keyed):
 class ReturnsATuple(Keyed):
     def numerical_gradient(self, x, t):
         return tuple(super().numerical_gradient(x, t).values())
+
+
+@refused("takes a function and an array")
+class TakesAFunction(Keyed):
+    def numerical_gradient(self, f, x):
+        return numerical_gradient(f, x)
+
+    def gradient(self, x, t):
+        return {key: self.numerical_gradient(lambda _: self.loss(x, t), array) for key, array in self.params.items()}
+
+
+@refused("returns a list")
+class ReturnsLists(Keyed):
+    def numerical_gradient(self, x, t):
+        return list(super().numerical_gradient(x, t).values())
 
 
 @refused("no method loss")

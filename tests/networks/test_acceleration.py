@@ -118,7 +118,7 @@ def test_a_class_is_accelerated_and_its_instances_recognised_when_they_are_used(
 def test_a_class_whose_instances_are_not_known_says_so_when_one_is_used():
     cls = secant.accelerate(fresh(readers.WeightDecay))
     net = cls(*SIZES)
-    with pytest.raises(secant.UnsupportedError, match="weight decay of"):
+    with pytest.raises(secant.UnsupportedError, match="weight decay"):
         net.numerical_gradient(*batch())
     with pytest.raises(secant.UnsupportedError, match="must have loss"):
         secant.accelerate(dict)
@@ -184,7 +184,9 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
 class Sleeper(Keyed):
     """Becomes another network when somebody says so."""
 
-    awake = False
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.awake = []
 
     def loss(self, x, t):
         return super().loss(x, t) * (1.001 if self.awake else 1)
@@ -194,16 +196,32 @@ class Sleeper(Keyed):
 def test_another_form_or_range_of_a_mini_batch_is_compared_before_anything_is_returned(other):
     net = secant.accelerate(Sleeper(*SIZES))
     net.numerical_gradient(*batch())
-    net.awake = True
+    net.awake.append(True)
     with pytest.raises(secant.UnsupportedError, match=r"loss\(x, t\) is 1\.\d+ here, and .* is 1\.\d+"):
         net.numerical_gradient(other[0], other[1].astype(np.float32) if len(other[0]) == 8 else other[1])
+
+
+def test_switches_are_noticed_at_once():
+    x, t = batch()
+    turns = [
+        lambda net: setattr(net, "awake", True),
+        lambda net: setattr(net, "loss", lambda x, t: 2.5),
+        lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
+        lambda net: setattr(net, "hidden", np.tanh),
+    ]
+    for turn in turns:
+        net = secant.accelerate(filled(Sleeper(*SIZES)))
+        net.numerical_gradient(x, t)
+        turn(net)
+        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+            net.numerical_gradient(x, t)
 
 
 def test_the_loss_is_compared_now_and_then():
     net = secant.accelerate(Sleeper(*SIZES))
     x, t = batch()
     net.numerical_gradient(x, t)
-    net.awake = True
+    net.awake.append(True)
     end = time.monotonic() + 20
 
     def train():
@@ -237,7 +255,7 @@ def test_a_reader_may_ask_with_a_mini_batch():
     net = Sleeper(*SIZES)
     x, t = batch()
     assert secant.recognise(net, x, t).known
-    net.awake = True
+    net.awake.append(True)
     assert not secant.recognise(net, x, t).known
 
 
@@ -288,7 +306,7 @@ def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong()
 
     def wake(net, history):
         if len(history.train_loss_list) > 15:
-            net.awake = True
+            net.awake.append(True)
         else:
             good.append(copy.deepcopy(net.params))
 
@@ -312,6 +330,13 @@ def test_training_does_not_begin_where_the_loss_is_another_one():
 class BranchForHuge(Keyed):
     def loss(self, x, t):
         return super().loss(x, t) * (1.001 if np.abs(x).max() > 1e5 else 1)
+
+
+def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
+    net = Keyed(*SIZES)
+    net.numerical_gradient = lambda x, t: {}
+    with pytest.raises(secant.UnsupportedError, match="as an attribute"):
+        secant.accelerate(net)
 
 
 def test_options_of_training():
@@ -358,10 +383,21 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
     assert len(history.train_loss_list) == 2
 
 
+def test_lazily_the_central_difference_of_any_function_is_left_alone():
+    said = []
+    net = accelerate_lazily(fresh(readers.TakesAFunction), lambda cls, sentence: said.append(sentence))(*SIZES)
+    x, t = batch()
+    right = Keyed.numerical_gradient(net, x, t)
+    for key, grad in net.gradient(x, t).items():
+        assert np.array_equal(grad, right[key])
+    assert len(said) == 1
+    assert "one that takes (x, t) is needed" in said[0]
+
+
 def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own():
     said = []
     net = accelerate_lazily(fresh(Sleeper), lambda cls, sentence: said.append(sentence))(*SIZES)
-    net.awake = True
+    net.awake.append(True)
     x, t = batch()
     right = Keyed.numerical_gradient(net, x, t)
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])

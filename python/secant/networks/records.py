@@ -1,7 +1,7 @@
 """What was recognised of a network, and when its loss is compared with that of the engines.
 
 Design: on the first mini-batch, on the first of every new form or range, when an array was replaced that others may
-refer to, and else as often as costs 1 / `_SHARE` of the time.
+refer to or a switch of the network was turned, and else as often as costs 1 / `_SHARE` of the time.
 """
 
 import operator
@@ -17,7 +17,7 @@ from secant.networks.recognition.engine import compare, engine, in_place, requir
 from secant.networks.recognition.layouts import Layout
 from secant.networks.two_layer import TwoLayerNet
 
-_SHARE = 500
+_SHARE = 1000
 _CLOSELY, _ONE_IN = 100, 16  # so many calls, and then one in so many, have the range of all of their inputs looked at
 
 
@@ -30,6 +30,7 @@ class Record:
         self._layout = Layout(found.holder, found.keys)
         self._arrays: tuple[Array, ...] = ()
         self._known: TwoLayerNet | None = None  # on these arrays
+        self._switches: Any = None
         self._forms: set[Any] = set()
         self._least, self._most = np.inf, -np.inf  # of the inputs that were compared
         self._calls = 0
@@ -51,7 +52,7 @@ class Record:
         if replaced or not in_place(arrays):
             self._arrays, self._known = arrays, engine(net, self.found)
         assert self._known is not None
-        if (replaced and not self.found.rebinds) or self._is_due(x, t):
+        if (replaced and not self.found.rebinds) or self._is_due(net, x, t):
             self.compare(net, self._known, x, t)
         grads = self._known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
         return {
@@ -64,18 +65,26 @@ class Record:
         start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         compare(net, self.found, known, x, t)
         now = time.perf_counter()
+        self._switches = _switches(net)
         self._next = now + _SHARE * (now - start)
         self._forms.add(_form(x, t))
         self._least, self._most = min(self._least, np.min(x)), max(self._most, np.max(x))
 
-    def _is_due(self, x: ArrayLike, t: ArrayLike) -> bool:
+    def _is_due(self, net: Any, x: ArrayLike, t: ArrayLike) -> bool:
         """Whether it is time, or inputs and targets are none like those that were compared."""
-        if time.perf_counter() > self._next or _form(x, t) not in self._forms:
+        if time.perf_counter() > self._next or _form(x, t) not in self._forms or _switches(net) != self._switches:
             return True
         self._calls += 1
         closely = self._calls <= _CLOSELY or self._calls % _ONE_IN == 0
         inputs = np.asarray(x if closely else x[:1])  # type: ignore[index]  # what is no sequence has no form
         return bool(inputs.min() < self._least or inputs.max() > self._most)
+
+
+def _switches(net: Any) -> Any:
+    """What may make a network another one, and that its loss does not change: flags, names and functions."""
+    own = vars(net).items()
+    kept = [(name, value) for name, value in own if isinstance(value, bool | str) or callable(value)]
+    return kept, getattr(net.loss, "__func__", net.loss)
 
 
 def _form(x: Any, t: Any) -> Any:

@@ -5,8 +5,8 @@
 // the number of threads. The phases of a block:
 //
 //     phase              shared by            reads                         writes                     barrier after it
-//     gather             samples              inputs, targets               rows, masses               yes
 //     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
+//     gather             samples              inputs, targets               rows, masses               yes
 //     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
 //     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
 //                                                                                                      |z1| it precedes the plan

@@ -83,11 +83,11 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
         with np.errstate(all="ignore"):
             for said in _relations(theirs, fit.losses, tried):
                 if said is not None:
-                    return "; ".join((*fit.differences, *said)) or "its loss is as uncertain as the rounding of float32"
+                    return "; ".join((*fit.differences, *said)) or "its loss is a known one to nine digits only"
     if coupled := _coupled(usable, loss):
         return coupled
     if nearest is None or not any(rights[nearest]):
-        return "its loss is none that Secant knows: cross entropy of the softmax of two layers"
+        return "its loss is none of those that were tried"
     return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
 
 
@@ -163,15 +163,23 @@ def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
     ratio = theirs / np.where(ours == 0, np.nan, ours)
     if (factor := _constant(ratio)) is not None:
         mean = math.isclose(factor, 1 / tried.classes, rel_tol=1e-8)
-        yield ["it is a mean over the outputs too"] if mean else [f"it is {factor:.6g} times the mean of the samples"]
+        yield ["its loss is a mean over the outputs too"] if mean else [_scaled(factor)]
     if (factor := _constant(ratio / tried.samples)) is not None:
-        yield ["it is not divided by the number of samples" + ("" if _same(factor, 1) else f", but times {factor:.6g}")]
+        times = "" if _same(factor, 1) else f", but times {factor:.6g}"
+        yield [f"its loss is not divided by the number of samples{times}"]
     rest = theirs - ours
     for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:
-            yield [f"it has a weight decay of {2 * decay:.6g}, 1/2 the square of {what}"]
+            yield [f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}"]
     if (constant := _constant(rest)) is not None:
-        yield [f"{constant:.6g} is added to it"]
+        yield [f"{constant:.6g} is added to its loss"]
+
+
+def _scaled(factor: float) -> str:
+    for base in (2, 10):
+        if _same(factor, 1 / math.log(base)):
+            return f"its loss has logarithms to base {base}"
+    return f"its loss is {factor:.6g} times the mean of the samples"
 
 
 def _constant(values: Floats) -> float | None:

@@ -18,6 +18,11 @@ from secant.networks.recognition.step import own_gradient
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
+_ENGINES = (
+    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, "
+    "tanh or nothing between them"
+)
+
 
 def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
@@ -159,7 +164,7 @@ def _refusal(
         subject.require_repeatable(*tried[form][0])
         probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
-        return UnsupportedError(why_not(tried[form], near, subject.loss))
+        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
     except UnsupportedError as error:
         return error
 

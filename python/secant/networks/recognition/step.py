@@ -55,7 +55,7 @@ def own_gradient(net: Any, layout: Layout, candidate: Candidate, form: Form) -> 
     Raises
     ------
     UnsupportedError
-        If it returns something else than a dict of the four gradients.
+        If it takes something else than (x, t), or returns something else than a dict of the four gradients.
     """
     method = inspect.unwrap(getattr(type(net), "numerical_gradient", None) or _missing)
     if method is _missing:
@@ -73,8 +73,20 @@ def own_gradient(net: Any, layout: Layout, candidate: Candidate, form: Form) -> 
             failures.append(f"{type(error).__name__}: {error}")
         else:
             return _judged(small, layout)
+    if _takes_a_function(net, method, layout):
+        raise UnsupportedError("its numerical_gradient takes a function and an array: one that takes (x, t) is needed")
     said = f"does not run on a smaller copy ({failures[0]}), so h = {short(USUAL_STEP)} is assumed"
     return OwnGradient(USUAL_STEP, f"its numerical_gradient {said}", layout.keys)
+
+
+def _takes_a_function(net: Any, method: Callable[..., Any], layout: Layout) -> bool:
+    """Whether it is the central difference of any function."""
+    arrays = layout.arrays(net)
+    try:
+        copy = duplicate(net, arrays, [array.copy() for array in arrays])
+        return bool(np.shape(method(copy, lambda array: float(np.sum(array**2)), np.ones(3))) == (3,))
+    except Exception:  # whatever somebody's code raises
+        return False
 
 
 def _missing(net: Any, x: Any, t: Any) -> None:
