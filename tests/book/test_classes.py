@@ -114,7 +114,7 @@ CASES = {  # a script, and what is said of its network
             OWN + "    def loss(self, x, t):\n        return super().loss(x, t) + 0.05 * sum((v**2).sum() "
             "for k, v in self.w.items() if k[0] == 'w')"
         ),
-        "it has a weight decay of 0.1",
+        "its loss has a weight decay, 0.05 times",
     ),
     "three layers": (
         program(OWN + "    def __init__(self):\n        super().__init__()\n        self.w['w3'] = np.eye(3)"),
