@@ -45,8 +45,17 @@ def fresh(cls, *bases):
     return type(cls)(cls.__name__, (cls, *bases), {"numerical_gradient": cls.numerical_gradient})
 
 
+EACH_ACTIVATION = [Book, Layers, readers.HeldAsParam, readers.NothingBetween, readers.TheNotes, readers.NoOffset]
+
+
+@pytest.mark.parametrize("cls", EACH_ACTIVATION)
+def test_every_backend_takes_networks_of_others(cls, backend):
+    reader = next(reader for reader in KNOWN if reader.cls is cls)
+    test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader)
+
+
 @pytest.mark.parametrize("reader", KNOWN, ids=lambda reader: reader.cls.__name__)
-def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader, backend):
+def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader):
     net = filled(reader.cls(*SIZES))
     found = secant.recognise(net)
     layout = Layout(found.holder, found.keys)

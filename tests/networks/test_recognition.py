@@ -152,7 +152,7 @@ def stepping(kind, h, hidden):
 
 
 @pytest.mark.parametrize("hidden", [readers.sigmoid, relu, np.tanh, lambda a: a], ids=["sigmoid", "relu", "tanh", "id"])
-@pytest.mark.parametrize("h", [1e-2, 1e-3, 5e-4, 1e-4, 2e-5, 1e-6])
+@pytest.mark.parametrize("h", [1e-2, 5e-4, 1e-4, 1e-6])
 @pytest.mark.parametrize("kind", ["central", "central, in steps", "forward", "backward"])
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     found = secant.recognise(stepping(kind, h, hidden)(9, 8, 7))
