@@ -625,6 +625,13 @@ class BatchNorm(Layers):
         return {"BatchNorm1": BatchNormalization(), "Relu1": Relu()}
 
 
+@refused("does not depend on params")
+class LayersWithCopies(Layers):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.params = {key: array.copy() for key, array in self.params.items()}
+
+
 @refused("batch normalisation")
 class BatchNormWithParams(Layers):
     def __init__(self, *sizes):

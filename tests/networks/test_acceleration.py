@@ -1,6 +1,7 @@
 """`accelerate`: a reader's network gets its numerical gradient from the engines, or an error; never a wrong number."""
 
 import copy
+import dataclasses
 import pickle
 import time
 
@@ -44,8 +45,17 @@ def fresh(cls, *bases):
     return type(cls)(cls.__name__, (cls, *bases), {"numerical_gradient": cls.numerical_gradient})
 
 
+EACH_ACTIVATION = [Book, Layers, readers.HeldAsParam, readers.NothingBetween, readers.TheNotes, readers.NoOffset]
+
+
+@pytest.mark.parametrize("cls", EACH_ACTIVATION)
+def test_every_backend_takes_networks_of_others(cls, backend):
+    reader = next(reader for reader in KNOWN if reader.cls is cls)
+    test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader)
+
+
 @pytest.mark.parametrize("reader", KNOWN, ids=lambda reader: reader.cls.__name__)
-def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader, backend):
+def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader):
     net = filled(reader.cls(*SIZES))
     found = secant.recognise(net)
     layout = Layout(found.holder, found.keys)
@@ -138,6 +148,24 @@ def test_copies_and_pickles_stay_accelerated(cls, copied):
     assert type(other).__qualname__ == cls.__qualname__
     for key, grad in other.numerical_gradient(x, t).items():
         assert np.array_equal(grad, grads[key])
+
+
+def test_a_frozen_dataclass_is_accelerated():
+    net = Frozen(filled(Keyed(*SIZES)).params)
+    x, t = batch()
+    grads = secant.accelerate(net).numerical_gradient(x, t)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert isinstance(other, Frozen)
+        assert np.array_equal(other.numerical_gradient(x, t)["w1"], grads["w1"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    params: dict
+
+    def loss(self, x, t):
+        w1, b1, w2, b2 = self.params.values()
+        return readers.cross_entropy_of_weights(readers.softmax(np.tanh(x @ w1 + b1) @ w2 + b2), t)
 
 
 def test_a_deep_copy_has_the_gradient_of_its_own_parameters():

@@ -1,5 +1,6 @@
 """`recognise`: networks of readers' classes are named rightly, or refused with the right reason."""
 
+import numpy as np
 import pytest
 import readers
 from readers import READERS, Keyed, relu, softmax
@@ -115,3 +116,54 @@ def test_the_sentence():
         "no labels; its numerical_gradient is a central difference at h = 1e-4"
     )
     assert "for 13 samples up to 717" in secant.recognise(readers.ABranchForLargeInputs(8, 4, 3)).sentence
+
+
+def stepping(kind, h, hidden):
+    """A class whose own numerical gradient is a difference of some kind, written in one of several ways."""
+
+    def difference(loss, array):
+        grad = np.zeros(array.size)
+        flat = array.reshape(-1)
+        for i in range(flat.size):
+            before = flat[i]
+            if kind == "central, in steps":
+                flat[i] += h
+                above = loss()
+                flat[i] -= 2 * h
+                grad[i] = (above - loss()) / 2 / h
+                flat[i] += h
+                continue
+            flat[i] = before + h * (kind != "backward")
+            above = loss()
+            flat[i] = before - h * (kind != "forward")
+            below = loss()
+            flat[i] = before
+            grad[i] = (above - below) / (2 * h if kind == "central" else h)
+        return grad.reshape(array.shape)
+
+    class Net(Keyed):
+        def hidden(self, a):
+            return hidden(a)
+
+        def numerical_gradient(self, x, t):
+            return {key: difference(lambda: self.loss(x, t), array) for key, array in self.params.items()}
+
+    return Net
+
+
+@pytest.mark.parametrize("hidden", [readers.sigmoid, relu, np.tanh, lambda a: a], ids=["sigmoid", "relu", "tanh", "id"])
+@pytest.mark.parametrize("h", [1e-2, 5e-4, 1e-4, 1e-6])
+@pytest.mark.parametrize("kind", ["central", "central, in steps", "forward", "backward"])
+def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
+    found = secant.recognise(stepping(kind, h, hidden)(9, 8, 7))
+    close = (
+        6 if kind == "central, in steps" and h < 1e-5 else 1
+    )  # which of these it is, is less than its rounding errors
+    assert h <= found.h <= close * h, found.sentence
+    assert f"a {kind.split(',')[0]} difference at h = " in found.sentence
+
+
+def test_a_step_so_small_that_the_loop_returns_noise_is_said():
+    sentence = secant.recognise(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
+    assert "differs from the central difference of its loss" in sentence
+    assert sentence.endswith("which is not imitated: h = 1e-4")

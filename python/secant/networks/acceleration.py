@@ -83,7 +83,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     if "numerical_gradient" in vars(net):
         raise UnsupportedError(f"{type(net).__name__} has numerical_gradient as an attribute: define it in the class")
     if not is_accelerated(net):
-        net.__class__ = _subclass(cast(Any, type(net)))
+        _move(net, _subclass(cast(Any, type(net))))
     vars(net)[_RECORD] = Record(found, n_threads)
     return net
 
@@ -218,15 +218,20 @@ def _subclass(cls: Any) -> Any:
 def _reduce_ex(self: Any, protocol: Any) -> Any:
     """Copies and pickles are made by the class that its author wrote, and moved again."""
     accelerated = type(self)
-    self.__class__ = accelerated.__base__
+    _move(self, accelerated.__base__)
     try:
         rebuild, arguments, *rest = self.__reduce_ex__(protocol)
     finally:
-        self.__class__ = accelerated
+        _move(self, accelerated)
     return _rebuilt, (rebuild, arguments), *rest
 
 
 def _rebuilt(rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     net = rebuild(*arguments)
-    net.__class__ = _subclass(cast(Any, type(net)))
+    _move(net, _subclass(cast(Any, type(net))))
     return net
+
+
+def _move(net: Any, cls: Any) -> None:
+    """Make an object one of another class, also where its own allows no attribute to be set."""
+    object.__setattr__(net, "__class__", cls)

@@ -82,9 +82,8 @@ def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:
 
 
 def _floats(held: MutableMapping[str, Any]) -> dict[str, Array]:
-    return {
-        key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }  # fmt: skip
+    arrays = {key: value for key, value in held.items() if isinstance(value, np.ndarray)}
+    return {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
 
 
 def _assignments(held: dict[str, Array], *, exactly: bool) -> Iterator[tuple[str, str, str, str]]:

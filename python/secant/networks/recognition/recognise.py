@@ -161,7 +161,10 @@ def _refusal(
     if form not in tried:
         return UnsupportedError(failure)
     try:
-        subject.require_repeatable(*tried[form][0])
+        (first, loss), (second, _) = tried[form][:2]
+        subject.require_repeatable(first, loss)
+        if subject.loss(first._replace(params=second.params)) == loss:
+            return UnsupportedError(f"its loss does not depend on {subject.layout}: it has arrays of its own")
         probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
         return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
