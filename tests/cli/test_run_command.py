@@ -88,9 +88,11 @@ SCRIPTS = {
     "deleted at the end": "class A:\n    def __del__(self):\n        print('gone')\na = A()",
     "thread": "from threading import Thread\nt = Thread(target=lambda: 1 / 0, name='T'); t.start(); t.join(); print(1)",
     "warning": "import warnings\nwarnings.warn('careful')",
-    "warning of a class": (
-        "import warnings\nclass A:\n    def __init_subclass__(cls):\n        warnings.warn('sub', stacklevel=1)\n"
-        "class B(A):\n    pass"
+    "warnings of a class": (
+        "import warnings\nclass A:\n    def __init_subclass__(cls):\n        for level in (1, 2, 3):\n"
+        "            warnings.warn('old', DeprecationWarning, stacklevel=level)\n"
+        "class M(type):\n    def __new__(*a):\n        warnings.warn('meta', stacklevel=2); return type.__new__(*a)\n"
+        "def f():\n    class B(A, metaclass=M):\n        warnings.warn('body', stacklevel=2)\nf()"
     ),
     "traceback": "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()",
     "relative file": "print(open('data.txt').read())",
