@@ -85,8 +85,10 @@ def gradcheck(case: cases.Case) -> Derivatives:
 def numpy_loss(case: cases.Case) -> tuple[dict[str, NDArray[np.float64]], Callable[[], float]]:
     """Copies of the parameters, and the loss as a function of what is in them."""
     params = {key: param.copy() for key, param in case.net.params.items()}
-    net, x = Parameters(**params, output_activation="sigmoid"), case.x.astype(np.float64)
-    return params, lambda: cross_entropy(predict(net, x), case.t)
+    w1, b1, w2, b2 = params.values()
+    net = Parameters(w1, b1, w2, b2)
+    x = case.x.astype(np.float64)
+    return params, lambda: cross_entropy(predict(net, x), case.t, net.log_offset)
 
 
 def loss_of_chosen(case: cases.Case) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]:

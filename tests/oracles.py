@@ -6,6 +6,7 @@ checks that against two whole losses.
 """
 
 from functools import cached_property
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -17,6 +18,9 @@ mp.dps = DIGITS
 
 def sigmoid(a):
     return 1 / (1 + mp.exp(-a))
+
+
+ACTIVATIONS = {"sigmoid": sigmoid, "relu": lambda a: max(a, mp.zero), "tanh": mp.tanh, "identity": lambda a: a}
 
 
 def softmax(a):
@@ -33,10 +37,19 @@ def exact(array: np.ndarray) -> list:
 class Network:
     """A two-layer network with a batch: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), x (N, I), t one-hot or soft (N, O)."""
 
-    def __init__(self, params: dict, x: np.ndarray, t: np.ndarray, output_activation: str = "sigmoid"):
+    def __init__(
+        self,
+        params: dict,
+        x: np.ndarray,
+        t: np.ndarray,
+        output_activation: str = "sigmoid",
+        hidden_activation: str = "sigmoid",
+        log_offset: float = 1e-7,
+    ):
         self.params = {name: exact(value) for name, value in params.items()}
         self.x, self.t = exact(x), exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t])
-        self.activation = sigmoid if output_activation == "sigmoid" else (lambda a: a)
+        self.hidden, self.output = ACTIVATIONS[hidden_activation], ACTIVATIONS[output_activation]
+        self.log_offset = mp.mpf(log_offset)
 
     @cached_property
     def a1(self) -> list:
@@ -47,7 +60,7 @@ class Network:
 
     @cached_property
     def z1(self) -> list:
-        return [[sigmoid(a) for a in row] for row in self.a1]
+        return [[self.hidden(a) for a in row] for row in self.a1]
 
     @cached_property
     def a2(self) -> list:
@@ -57,11 +70,11 @@ class Network:
         ]
 
     def predict(self) -> list:
-        return [softmax([self.activation(a) for a in row]) for row in self.a2]
+        return [softmax([self.output(a) for a in row]) for row in self.a2]
 
     def sample_loss(self, n: int, a2: list) -> mpmath.mpf:
-        y = softmax([self.activation(a) for a in a2])
-        return -mp.fsum(t * mp.log(v + mp.mpf(1e-7)) for t, v in zip(self.t[n], y, strict=True) if t)
+        y = softmax([self.output(a) for a in a2])
+        return -mp.fsum(t * mp.log(v + self.log_offset) for t, v in zip(self.t[n], y, strict=True) if t)
 
     @cached_property
     def total(self) -> mpmath.mpf:
@@ -83,7 +96,7 @@ class Network:
         j = index[-1]
         before = self.a1[n][j]
         after = before + shift * (self.x[n][index[0]] if name == "W1" else 1)
-        change = sigmoid(after) - sigmoid(before)
+        change = self.hidden(after) - self.hidden(before)
         return [a + change * w for a, w in zip(a2, self.params["W2"][j], strict=True)]
 
     def central_difference(self, name: str, index: tuple, h: float) -> mpmath.mpf:
@@ -92,14 +105,21 @@ class Network:
         return (above - below) / (2 * h * len(self.x))
 
 
-def gradients(params: dict, x: np.ndarray, t: np.ndarray, h: float, output_activation: str) -> dict:
+def of(net: Any, x: np.ndarray, t: np.ndarray) -> Network:
+    """The truth about a `TwoLayerNet`."""
+    if net.soft_targets == "argmax" and t.ndim == 2:
+        t = t.argmax(axis=1)
+    return Network(net.params, x, t, net.output_activation, net.hidden_activation, net.log_offset)
+
+
+def gradients(net: Any, x: np.ndarray, t: np.ndarray, h: float) -> dict:
     """All central differences of a small network, rounded to float64."""
-    network = Network(params, x, t, output_activation)
+    network = of(net, x, t)
     return {
         name: np.array([float(network.central_difference(name, i, h)) for i in np.ndindex(value.shape)]).reshape(
             value.shape
         )
-        for name, value in params.items()
+        for name, value in net.params.items()
     }
 
 

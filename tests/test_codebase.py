@@ -14,6 +14,7 @@ PYTHON = sorted((ROOT / "python").rglob("*.py"))
 CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
 LAYERS = [  # by folder; each may import what stands below it
     {"__main__", "cli"},
+    {"book"},
     {"training"},
     {"networks"},
     {"functions"},

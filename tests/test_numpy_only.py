@@ -62,3 +62,12 @@ def test_what_takes_long_to_import_is_imported_when_used(run_python):
     heavy = {"hashlib", "importlib.metadata", "importlib.resources", "numpy.random", "tempfile"}
     program = "import sys, numpy; before = {*sys.modules}; import secant; print({*sys.modules} - before & HEAVY)"
     assert run_python(program.replace("HEAVY", str(heavy))).stdout == "set()\n"
+
+
+def test_numpy_alone_runs_a_script(run_python, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import sys; from secant.book import *; print(sys.argv[1:], relu(-1), np.pi)")
+    arguments = ["run", str(script), "--lr"]
+    main = f"sys.argv[1:] = {arguments}; from secant.cli import main; main()"
+    done = run_python(BLOCK + main, SECANT_BACKEND="numpy")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['--lr'] 0 3.141592653589793\n", "")

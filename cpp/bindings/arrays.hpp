@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -68,9 +69,29 @@ inline Targets targets(const py::array& t, std::size_t rows, std::size_t classes
     return {nullptr, static_cast<const double*>(t.data())};
 }
 
-inline Network network(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
-                       const Array<double>& b2, bool sigmoid_output) {
-    const Network net{matrix(w1), b1.data(), matrix(w2), b2.data(), sigmoid_output};
+// The number of a name in a list that ends with null.
+inline std::size_t number_of(const std::string& name, const char* const* names, const char* what) {
+    std::string all;
+    for (std::size_t i = 0; names[i]; ++i) {
+        if (name == names[i]) return i;
+        all += std::string(i > 0 ? ", " : "") + names[i];
+    }
+    throw std::invalid_argument(std::string("secant._core: ") + what + " must be one of " + all + ", got '" + name + "'");
+}
+
+// hidden: the names of activations.
+inline Network network(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
+                       const std::string& hidden_activation, const std::string& output_activation, double log_offset,
+                       const char* const* hidden) {
+    constexpr const char* output[] = {"identity", "sigmoid", nullptr};
+    const Network net{matrix(w1),
+                      b1.data(),
+                      matrix(w2),
+                      b2.data(),
+                      number_of(hidden_activation, hidden, "hidden_activation"),
+                      number_of(output_activation, output, "output_activation") == 1,
+                      log_offset};
+    require(log_offset >= 0 && std::isfinite(log_offset), "log_offset must be at least 0");
     require(b1.ndim() == 1 && length(b1, 0) == net.hidden(), "b1 must be as long as w1 is wide");
     require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == net.outputs(), "b2 must be as long as w2 is wide");

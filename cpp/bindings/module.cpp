@@ -88,20 +88,22 @@ Array<double> softmax(const Array<double>& x) {
     return out;
 }
 
-double cross_entropy(const Array<double>& y, const py::array& t) {
+double cross_entropy(const Array<double>& y, const py::array& t, double log_offset) {
     const ConstMatrix view = matrix(y);
     const Targets to = targets(t, view.rows, view.cols);
     const Unlocked unlocked;
-    return kernels->cross_entropy(view, to, started_threads(0, view.rows * (to.labels ? 1 : view.cols) * cost_of_a_function));
+    const std::size_t logarithms = view.rows * (to.labels ? 1 : view.cols);
+    return kernels->cross_entropy(view, to, log_offset, started_threads(0, logarithms * cost_of_a_function));
 }
 
 std::size_t multiplications(const Network& net, const Inputs& x) {
     return x.rows * net.hidden() * (net.inputs() + net.outputs());
 }
 
-Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2,
-                      const Array<double>& b2, bool sigmoid_output, const py::object& x, int threads) {
-    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+Array<double> predict(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
+                      const std::string& hidden, const std::string& output, double log_offset, const py::object& x,
+                      int threads) {
+    const Network net = network(w1, b1, w2, b2, hidden, output, log_offset, kernels->activations);
     const Inputs from = inputs(x);
     require(from.cols == net.inputs(), "x must be as wide as w1 is high");
     Array<double> y({from.rows, net.outputs()});
@@ -150,9 +152,9 @@ std::size_t cost(const GradientCall& call) {
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
 py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                   bool sigmoid_output, const py::object& x, const py::array& t, const std::string& method, double h,
-                   int threads) {
-    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+                   const std::string& hidden, const std::string& output, double log_offset, const py::object& x,
+                   const py::array& t, const std::string& method, double h, int threads) {
+    const Network net = network(w1, b1, w2, b2, hidden, output, log_offset, kernels->activations);
     const Batch batch = samples(net, x, t);
     Array<double> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
     Array<double> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
@@ -170,10 +172,10 @@ py::tuple gradient(const Array<double>& w1, const Array<double>& b1, const Array
 
 // Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
 // when it is interrupted.
-void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, bool sigmoid_output,
-           const py::object& x, const py::array& t, const Array<std::int64_t>& indices, const std::string& method,
-           double h, double rate, int threads, py::list losses) {
-    const Network net = network(w1, b1, w2, b2, sigmoid_output);
+void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b2, const std::string& hidden,
+           const std::string& output, double log_offset, const py::object& x, const py::array& t,
+           const Array<std::int64_t>& indices, const std::string& method, double h, double rate, int threads, py::list losses) {
+    const Network net = network(w1, b1, w2, b2, hidden, output, log_offset, kernels->activations);
     Batch batch = samples(net, x, t);
     require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
     require(largest(indices.data(), static_cast<std::size_t>(indices.size())) < batch.size, "an index is out of range");
@@ -213,7 +215,7 @@ py::dict build_info() {
 // Those of interface/constants.hpp, by their names in secant/backends/bound.py.
 py::dict constants() {
     using namespace py::literals;
-    return py::dict("LOG_OFFSET"_a = log_offset, "FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
+    return py::dict("FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
                     "FEW_TERMS_LIMIT"_a = few_terms_limit, "MOST_TERMS_LIMIT"_a = most_terms_limit,
                     "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = exponent_limit,
                     "TRUNCATION_LIMIT"_a = truncation_limit, "ROUNDING_SHARE"_a = rounding_share, "DISCS"_a = discs,
@@ -237,14 +239,17 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("all_finite", &all_finite, py::arg("a"), py::arg("threads"));
     m.def("sigmoid", &sigmoid, py::arg("x"));
     m.def("softmax", &softmax, py::arg("x"));
-    m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"));
-    m.def("predict", &predict, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
-          py::arg("x"), py::arg("threads"));
-    m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("sigmoid_output"),
-          py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
+    m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
+    m.def("predict", &predict, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"),
+          py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"), py::arg("x"),
+          py::arg("threads"));
+    m.def("gradient", &gradient, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"),
+          py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"), py::arg("x"), py::arg("t"),
+          py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("w1").noconvert(), py::arg("b1").noconvert(), py::arg("w2").noconvert(),
-          py::arg("b2").noconvert(), py::arg("sigmoid_output"), py::arg("x"), py::arg("t"), py::arg("indices"),
-          py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"), py::arg("losses"));
+          py::arg("b2").noconvert(), py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"),
+          py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"),
+          py::arg("losses"));
     py::class_<IndexedInputs>(m, "IndexedInputs")
         .def("__len__", &IndexedInputs::rows)
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });

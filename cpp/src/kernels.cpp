@@ -48,6 +48,7 @@ void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
 #define SECANT_TEXT(name) SECANT_TEXT_(name)
 
 extern const Kernels kernels;
-const Kernels kernels{SECANT_TEXT(SECANT_ISA), all_finite, sigmoid_array, softmax_array, cross_entropy, predict, gradient, train};
+const Kernels kernels{SECANT_TEXT(SECANT_ISA), Activations::names, all_finite, sigmoid_array, softmax_array, cross_entropy, predict,
+                      gradient, train};
 
 }  // namespace secant::SECANT_ISA

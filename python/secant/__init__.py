@@ -14,6 +14,7 @@ from secant import _startup  # noqa: F401 - before all that takes time
 import typing as _typing
 from types import ModuleType as _Module
 
+from secant import book as book
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo
@@ -43,6 +44,9 @@ from secant.functions import softmax as softmax
 from secant.functions import step_function as step_function
 from secant.functions import to_labels as to_labels
 from secant.functions import to_one_hot as to_one_hot
+from secant.networks.acceleration import accelerate as accelerate
+from secant.networks.recognition import Recognition as Recognition
+from secant.networks.recognition import recognise as recognise
 from secant.networks.simple import SimpleNet as SimpleNet
 from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
 from secant.training.history import History as History

@@ -20,14 +20,16 @@ _Inputs = NDArray[Any] | IndexedInputs
 
 def all_finite(a: NDArray[Any], threads: int) -> bool: ...
 def build_info() -> _BuildInfo: ...
-def cross_entropy(y: _Floats, t: NDArray[Any]) -> float: ...
+def cross_entropy(y: _Floats, t: NDArray[Any], log_offset: float) -> float: ...
 def end_threads() -> None: ...
 def gradient(
     w1: _Floats,
     b1: _Floats,
     w2: _Floats,
     b2: _Floats,
-    sigmoid_output: bool,
+    hidden_activation: str,
+    output_activation: str,
+    log_offset: float,
     x: _Inputs,
     t: NDArray[Any],
     method: str,
@@ -38,14 +40,24 @@ def constants() -> dict[str, float]: ...
 def index_inputs(x: NDArray[Any], values: _Floats | None = None) -> IndexedInputs | None: ...
 def max_threads() -> int: ...
 def predict(
-    w1: _Floats, b1: _Floats, w2: _Floats, b2: _Floats, sigmoid_output: bool, x: _Inputs, threads: int
+    w1: _Floats,
+    b1: _Floats,
+    w2: _Floats,
+    b2: _Floats,
+    hidden_activation: str,
+    output_activation: str,
+    log_offset: float,
+    x: _Inputs,
+    threads: int,
 ) -> _Floats: ...
 def train(
     w1: _Floats,
     b1: _Floats,
     w2: _Floats,
     b2: _Floats,
-    sigmoid_output: bool,
+    hidden_activation: str,
+    output_activation: str,
+    log_offset: float,
     x: _Inputs,
     t: NDArray[Any],
     indices: NDArray[np.int64],

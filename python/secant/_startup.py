@@ -27,6 +27,12 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, _end)
 
 
+def hand_over() -> None:
+    """Let Ctrl-C be a KeyboardInterrupt from now on, as in any program of Python's."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _end(*_: object) -> None:
     try:
         os.write(2, b"interrupted\n")

@@ -174,7 +174,7 @@ FAR = {  # W1, b1, W2, b2, x, h, output, and the central difference in W1
 
 def gradients_near(net, x, t, h):
     """The exact ones, and how far those are whose pre-activations differ by their rounding."""
-    true = oracles.gradients(net.params, x, t, h, net.output_activation)
+    true = oracles.gradients(net, x, t, h)
     inputs, hidden = net.params["W1"].shape
     a1 = (inputs + 1) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
     a2 = (hidden + 1) * (np.abs(net.params["W2"]).sum(axis=0) + np.abs(net.params["b2"])).max()
@@ -184,7 +184,7 @@ def gradients_near(net, x, t, h):
             for sign in (-1, 1):
                 shifted = {key: param.copy() for key, param in net.params.items()}
                 shifted[name] = [oracles.mp.mpf(float(v)) for v in shifted[name]]
-                exact = oracles.Network(net.params, x, t, net.output_activation)
+                exact = oracles.of(net, x, t)
                 exact.params[name][unit] += sign * oracles.mp.mpf(2) ** -52 * float(size)
                 for key, param in true.items():
                     for index in np.ndindex(param.shape):
@@ -249,9 +249,11 @@ def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
 
 @pytest.mark.parametrize("u", [1.3e-4, 8.77e-3])
 def test_so_many_terms_err_by_less_than_1e_15(u):
-    terms = bound.terms_needed(u, 1.0, 0.0)
+    terms = bound.terms_needed(u, 1.0, 1.0, 0.0)
     assert (2 * u) ** terms / (terms + 1) <= 1e-15
-    assert bound.terms_needed(u * 1.01, 1.0, 0.0) != terms
+    assert bound.terms_needed(u * 1.01, 1.0, 1.0, 0.0) != terms
+    assert bound.terms_needed(u, 1.01, 0.0, 1.0) != terms
+    assert bound.terms_needed(u, 0.0, 1.01, 0.0) != terms
 
 
 @pytest.mark.parametrize("h", [1e-150, 1e-4, 1.0, 1e300])

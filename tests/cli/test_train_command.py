@@ -79,13 +79,14 @@ def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
 def test_every_option_reaches_the_run(tmp_path):
     options = {
         "--lr": 0.5, "--seed": 3, "--gradient": "backprop", "--sampling": "epoch", "--threads": 1,
-        "--output-activation": "identity", "--backend": "numpy",
+        "--hidden-activation": "relu", "--output-activation": "identity", "--log-offset": 1e-6, "--backend": "numpy",
     }  # fmt: skip
     arguments = [part for option in options.items() for part in option]
     assert run_train(*arguments, "--history", tmp_path / "h.json").exit_code == 0
     assert History.load(tmp_path / "h.json").settings == {
         "iters_num": 3, "hidden_size": 4, "batch_size": 5, "learning_rate": 0.5, "seed": 3, "gradient": "backprop",
         "sampling": "epoch", "n_threads": 1, "output_activation": "identity", "backend": "numpy", "data": "subset",
+        "hidden_activation": "relu", "log_offset": 1e-6, "soft_targets": "weights",
         "train_size": 10_000, "test_size": 2_000,
     }  # fmt: skip
 

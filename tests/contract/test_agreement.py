@@ -69,7 +69,7 @@ def test_any_network(network, exponent):
     grads = by_method(net, x, t, h)
     for one in grads.values():
         assert share_of_bound(one, grads["direct"], x) <= 2
-    truth = oracles.Network(net.params, x, t, net.output_activation)
+    truth = oracles.of(net, x, t)
     rng = np.random.RandomState(network["seed"])
     for name in net.params:
         for index in picks(rng, grads, name):
@@ -87,8 +87,8 @@ def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(weight
     net, x, t = random_case(11, weights=weights, inputs=0.5, output=output, kind=kind)
     grads, derivative = by_method(net, x, t, h), net.gradient(x, t)
     assert ("series" in grads) == (output == "sigmoid")
-    difference = oracles.gradients(net.params, x, t, h, output)
-    limit = oracles.gradients(net.params, x, t, 1e-15, output)  # its truncation error is 1e-30
+    difference = oracles.gradients(net, x, t, h)
+    limit = oracles.gradients(net, x, t, 1e-15)  # its truncation error is 1e-30
     for name, true in difference.items():
         bound = bounds.central_difference(x, true) + bounds.central_difference(x, limit[name])
         for got in grads.values():

@@ -12,7 +12,7 @@ def test_the_core_has_the_constants_of_the_other_backends():
     from secant import _core
 
     assert _core.constants() == {name: getattr(bound, name) for name in _core.constants()}
-    assert {"LOG_OFFSET", "MOST_TERMS_LIMIT", "EXPONENT_LIMIT", "TRUNCATION_LIMIT"} <= _core.constants().keys()
+    assert {"MOST_TERMS_LIMIT", "EXPONENT_LIMIT", "TRUNCATION_LIMIT"} <= _core.constants().keys()
 
 
 @pytest.mark.parametrize(("terms", "limit"), [("FEW_TERMS", "FEW_TERMS_LIMIT"), ("MOST_TERMS", "MOST_TERMS_LIMIT")])
@@ -23,8 +23,9 @@ def test_so_many_terms_err_by_1e_15_up_to_their_limit(terms, limit):
 
 
 @pytest.mark.parametrize("output", ["sigmoid", "identity"])
-def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, output):
-    net = secant.TwoLayerNet(5, 4, 3, output_activation=output, rng=0)
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
+def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, hidden, output):
+    net = secant.TwoLayerNet(5, 4, 3, hidden_activation=hidden, output_activation=output, rng=0)
     net.params["W2"] *= 30
     rng = np.random.RandomState(1)
     x, t = rng.uniform(0, 2, (6, 5)), rng.uniform(0, 1, (6, 3))
@@ -32,8 +33,8 @@ def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend,
     for mass in (1.0, 7.0):
         weights = mass * t / t.sum(axis=1, keepdims=True)
         _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
-        discs = bound.discs(output == "sigmoid", float(np.abs(net.params["W2"]).max()))
-        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), mass)
+        discs = bound.discs(hidden, output, float(np.abs(net.params["W2"]).max()))
+        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), 1.0, mass)  # |z1| is below 1
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
         found.append(info.truncation_bound)

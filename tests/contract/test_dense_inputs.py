@@ -104,7 +104,7 @@ def test_against_50_digits(size, method):
     x, t = x[:3], t[:3]
     x[:, 17] = 0  # the inputs into a weight whose gradient is exactly 0
     got = net.numerical_gradient(x, t, method=method)
-    truth = oracles.Network(net.params, x, t)
+    truth = oracles.of(net, x, t)
     kept = int(np.flatnonzero(x[1] == 0)[0])  # a zero in a row of four fifths
     for name, index in [
         ("W1", (0, 0)),

@@ -12,7 +12,7 @@ import oracles
 def test_predict_and_loss_of_real_digits(backend, output):
     net, x, t = cases.mnist(3)
     net.output_activation = output
-    truth = oracles.Network(net.params, x, t, output)
+    truth = oracles.of(net, x, t)
     expected = np.array([[float(v) for v in row] for row in truth.predict()])
     np.testing.assert_allclose(net.predict(x), expected, rtol=bounds.FORWARD, atol=0)
     assert abs(net.loss(x, t) - float(truth.loss())) <= bounds.FORWARD * max(1, net.loss(x, t))

@@ -70,6 +70,10 @@ void check_all_series() {
         const Sigmoid both = sigmoid(broadcast(a));
         check_series<4>("sigmoid", sigmoid_series<4, double>(lane(both.z, 0), lane(both.zc, 0)),
                         {d, d * (1 - 2 * z) / 2, d * (1 - 6 * d) / 6, d * (1 - 2 * z) * (1 - 12 * d) / 24});
+        // The derivatives of tanh, as polynomials in t.
+        const Exact t = std::tanh(Exact{a}), slope = 1 - t * t;
+        check_series<4>("tanh", logistic_series<4, double>(static_cast<double>(slope), static_cast<double>(-2 * t)),
+                        {slope, -t * slope, slope * (3 * t * t - 1) / 3, t * slope * (2 - 3 * t * t) / 3});
         // exp(a s) - 1 and log(1 + a s), whose coefficients are known.
         const Exact b = a;
         const Jet<4, double> linear{{0.0, a, 0.0, 0.0, 0.0}};
@@ -77,6 +81,10 @@ void check_all_series() {
         check_series<4>("log1p", log1p(linear), {b, -b * b / 2, b * b * b / 3, -b * b * b * b / 4});
         check_series<4>("log1p(expm1)", log1p(expm1(linear)), {b, 0, 0, 0});
     }
+    const Jet<4> halved = compose(expm1_series<4>(), LinearJet{broadcast(0.5)});
+    Jet<4, double> lane_of_halved{};
+    for (int m = 1; m <= 4; ++m) lane_of_halved.c[m] = lane(halved.c[m], lanes - 1);
+    check_series<4>("expm1(s / 2)", lane_of_halved, {Exact{1} / 2, Exact{1} / 8, Exact{1} / 48, Exact{1} / 384});
     check_series<4>("exp - 1", expm1_series<4, double>(), {1, Exact{1} / 2, Exact{1} / 6, Exact{1} / 24});
     // sin(s) up to s^4, in exp(s) - 1.
     const Jet<4, double> sine{{0.0, 1.0, 0.0, -1.0 / 6, 0.0}};

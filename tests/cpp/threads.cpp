@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <string_view>
 #include <thread>
 
 #include "../../cpp/src/kernels.cpp"
@@ -18,22 +19,34 @@ using secant::SECANT_ISA::kernels;
 
 constexpr std::size_t I = 130, H = 37, O = 5, N = 300, iterations = 3, batch = 50;
 
-// A network, samples and targets; most inputs are zero.
+std::size_t number_of(std::string_view activation) {
+    std::size_t number = 0;
+    while (kernels.activations[number] != activation) ++number;
+    return number;
+}
+
+// A network, samples and targets; most inputs are zero, and in some samples all.
 struct Case {
     Numbers w1 = Numbers(I * H), b1 = Numbers(H), w2 = Numbers(H * O), b2 = Numbers(O), x = Numbers(N * I);
     std::vector<std::int64_t> labels = std::vector<std::int64_t>(N), indices = std::vector<std::int64_t>(iterations * batch);
 
-    Case() {
+    std::size_t activation;
+
+    explicit Case(std::string_view hidden = "sigmoid") : activation(number_of(hidden)) {
         std::mt19937_64 random(1);
         std::uniform_real_distribution<double> uniform(-1.0, 1.0);
         for (Numbers* array : {&w1, &b1, &w2, &b2})
             for (double& value : *array) value = uniform(random);
         for (double& value : x) value = uniform(random) > 0.5 ? static_cast<double>(random() % 200) / 200.0 : 0.0;
+        for (std::size_t j = 0; j < H; j += 2) b1[j] = 1e-5;  // near a kink, where all inputs are zero
+        std::fill_n(x.begin(), N / 5 * I, 0.0);
         for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random() % O);
         for (std::int64_t& index : indices) index = static_cast<std::int64_t>(random() % N);
     }
 
-    Network net(bool sigmoid_output) const { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), sigmoid_output}; }
+    Network net(bool sigmoid_output) const {
+        return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), activation, sigmoid_output, 1e-7};
+    }
     Inputs inputs() const { return {Inputs::Type::float64, x.data(), N, I, {}}; }
     Gradient parameters() { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data()}; }
 };
@@ -92,10 +105,7 @@ void require(bool condition, const char* what) {
     ++failures;
 }
 
-}  // namespace
-
-int main() {
-    const Case c;
+void check(const Case& c) {
     using Method = GradientCall::Method;
     for (const int threads : {2, 3, 5}) {
         require(predicted(c, c.inputs(), threads) == predicted(c, c.inputs(), 1), "predict");
@@ -105,6 +115,13 @@ int main() {
         require(gradient(c, Method::direct, 30.0, threads) == gradient(c, Method::direct, 30.0, 1), "direct, exact");
         require(trained(c, threads) == trained(c, 1), "training");
     }
+}
+
+}  // namespace
+
+int main() {
+    for (const char* hidden : {"relu", "sigmoid"}) check(Case(hidden));
+    const Case c;
     const auto indexed = IndexedInputs::make(c.x.data(), N, I, nullptr);
     require(indexed.has_value(), "whether inputs are indexed");
     if (!indexed) return 1;

@@ -88,7 +88,8 @@ def test_a_relative_path_is_taken_as_it_is(tmp_path, monkeypatch):
 
 def test_the_file_is_an_npz_of_plain_arrays(saved):
     with np.load(saved, allow_pickle=False) as arrays:
-        assert sorted(arrays) == ["W1", "W2", "b1", "b2", "largest_input", "output_activation"]
+        settings = ["hidden_activation", "largest_input", "log_offset", "output_activation", "soft_targets"]
+        assert sorted(arrays) == ["W1", "W2", "b1", "b2", *settings]
         assert str(arrays["output_activation"]) == "sigmoid"
 
 

@@ -212,6 +212,10 @@ def test_the_settings_are_recorded(net, data):
         "method": "auto",
         "h": 1e-4,
         "n_threads": 1,
+        "hidden_activation": "sigmoid",
+        "output_activation": "sigmoid",
+        "soft_targets": "weights",
+        "log_offset": 1e-7,
     }
     assert {type(value) for value in history.settings.values()} == {int, float, str}
 

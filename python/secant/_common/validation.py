@@ -50,16 +50,17 @@ def thread_count(n_threads: int | None) -> int:
     return 0 if n_threads is None else min(positive_int("n_threads", n_threads), 2**15)
 
 
-def finite_number(name: str, value: Any, *, above: float = -math.inf) -> float:
-    """A finite real number greater than ``above``, as a float."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+def finite_number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
+    """A finite real number greater than ``above`` and of at least ``least``, as a float."""
+    if not isinstance(value, float | numbers.Real) or isinstance(value, bool):
         raise DTypeError(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not (math.isfinite(number) and number > above):
-        wanted = "finite" if above == -math.inf else f"finite and greater than {above:g}"
+    if not (math.isfinite(number) and number > above and number >= least):
+        wanted = "finite" + (f" and greater than {above:g}" if above > -math.inf else "")
+        wanted += f" and at least {least:g}" if least > -math.inf else ""
         raise ValueRangeError(f"{name} must be {wanted}, got {value!r}")
     return number
 

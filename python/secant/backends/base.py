@@ -10,18 +10,24 @@ from secant._common.validation import Array, Floats
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError
 
+HiddenActivation = Literal["sigmoid", "relu", "tanh", "identity"]
 OutputActivation = Literal["sigmoid", "identity"]
 Method = Literal["auto", "series", "direct"]
 
+LOG_OFFSET = 1e-7
+"""Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
+
 
 class Parameters(NamedTuple):
-    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,)."""
+    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and what it makes of them."""
 
     W1: Floats
     b1: Floats
     W2: Floats
     b2: Floats
-    output_activation: OutputActivation
+    hidden_activation: HiddenActivation = "sigmoid"
+    output_activation: OutputActivation = "sigmoid"
+    log_offset: float = LOG_OFFSET
 
 
 class Gradients(NamedTuple):
@@ -93,8 +99,11 @@ class Backend(Protocol):
     def softmax(self, x: Floats) -> Floats:
         """exp(x) over its sum along the last axis."""
 
-    def cross_entropy(self, y: Floats, t: Array) -> float:
-        """-sum(t log(y + 1e-7)) / N of y (N, O); NaN where a y or t that counts is negative or NaN."""
+    def cross_entropy(self, y: Floats, t: Array, log_offset: float) -> float:
+        """-sum(t log(y + log_offset)) / N of y (N, O); a t of 0 counts nothing. NaN where a y or t is negative or NaN.
+
+        It is infinite, or NaN, where ``log_offset`` is 0, and so is the y of a target.
+        """
 
     def prepare(self, x: Array | Rows) -> Array | Rows:
         """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
@@ -103,7 +112,7 @@ class Backend(Protocol):
         """The network's output y (N, O)."""
 
     def gradient(self, net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-        """The derivative of the loss, by backpropagation."""
+        """The derivative of the loss, by backpropagation; not finite where the loss is not, as in all gradients."""
 
     def numerical_gradient(
         self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int

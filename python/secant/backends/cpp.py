@@ -1,4 +1,4 @@
-"""The compiled backend: secant._core, with the thread count and the output activation in the core's own terms."""
+"""The compiled backend: secant._core, with the checks of its results that Python makes."""
 
 import os
 from typing import cast
@@ -35,18 +35,18 @@ def prepare(x: Array | Rows) -> Array | Rows:
 
 
 def predict(net: Parameters, x: Array, n_threads: int) -> Floats:
-    return _core.predict(*_core_arguments(net), x, n_threads)
+    return _core.predict(*net, x, n_threads)
 
 
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-    grads, _, _ = _core.gradient(*_core_arguments(net), x, t, "derivative", 1.0, n_threads)
+    grads, _, _ = _core.gradient(*net, x, t, "derivative", 1.0, n_threads)
     return Gradients(*grads)
 
 
 def numerical_gradient(
     net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    grads, samples, bound = _core.gradient(*_core_arguments(net), x, t, method, h, n_threads)
+    grads, samples, bound = _core.gradient(*net, x, t, method, h, n_threads)
     info = GradientInfo(samples, bound)
     if method == "series":
         require_proven(info, h)
@@ -64,8 +64,4 @@ def train(
     n_threads: int,
     losses: list[float],
 ) -> None:
-    _core.train(*_core_arguments(net), x, t, indices, method, h, learning_rate, n_threads, losses)
-
-
-def _core_arguments(net: Parameters) -> tuple[Floats, Floats, Floats, Floats, bool]:
-    return net.W1, net.b1, net.W2, net.b2, net.output_activation == "sigmoid"
+    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses)

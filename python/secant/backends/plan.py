@@ -1,14 +1,16 @@
 """Which samples have a proven order, and the gradient of a mini-batch in which they differ."""
 
-from bisect import bisect_left
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.validation import Array
+from secant._common.validation import Array, Floats
 from secant.backends import bound
+from secant.backends.activations import ACTIVATIONS, state
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
+
+_BLOCK_ELEMENTS = 2**17
 
 
 def planned_gradient(
@@ -50,26 +52,31 @@ def scaled(factor: float, a: Gradients) -> Gradients:
 
 def plan(net: Parameters, x: Array, t: Array, h: float) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the one that suffices for all of them, and the bound of what it cuts."""
-    discs = bound.discs(net.output_activation == "sigmoid", float(np.abs(net.W2).max()))
+    discs = bound.discs(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
     with np.errstate(over="ignore"):
         mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
-    inputs = largest_inputs(x)
-    order, cut = bound.proven_order(discs, h, float(inputs.max()), mass)
+    inputs, z1 = largest_inputs(x), largest_z1(net, x)
+    order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass)
     if order:
         return np.ones(len(x), np.bool_), order, cut
-
-    def unproven(largest: float) -> bool:
-        return bound.proven_order(discs, h, largest, mass)[0] == 0
-
-    in_order = np.unique(inputs).tolist()
-    count = bisect_left(in_order, True, key=unproven)  # the larger an input, the less is proven
-    if count == 0:
-        return np.zeros(len(x), np.bool_), 0, 0.0
-    largest = in_order[count - 1]
-    return inputs <= largest, *bound.proven_order(discs, h, largest, mass)
+    proven = bound.truncation(discs, h, inputs, z1, mass, bound.ORDERS[-1]) <= bound.tolerance(h)
+    if proven.any():
+        order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass)
+    return proven, order, cut
 
 
-def largest_inputs(x: Array) -> NDArray[np.float64]:
+def largest_inputs(x: Array) -> Floats:
     """The largest |x| of each sample, (N,)."""
-    largest: NDArray[np.float64] = np.maximum(x.max(axis=1), -x.min(axis=1).astype(np.float64))
+    largest: Floats = np.maximum(x.max(axis=1), -x.min(axis=1).astype(np.float64))
     return largest
+
+
+@np.errstate(over="ignore", invalid="ignore")  # nothing is proven then
+def largest_z1(net: Parameters, x: Array) -> Floats:
+    """The largest |z1| of each sample, (N,), or what bounds it."""
+    hidden = ACTIVATIONS[net.hidden_activation]
+    if hidden.rate:
+        return np.ones(len(x))
+    rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape)
+    blocks = (x[n : n + rows] @ net.W1 + net.b1 for n in range(0, len(x), rows))
+    return np.concatenate([largest_inputs(state(*hidden, a1)[0]) for a1 in blocks])

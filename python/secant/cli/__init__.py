@@ -5,6 +5,11 @@ import sys
 
 def main() -> None:
     """Run the command line, and exit."""
+    match sys.argv[1:]:
+        case ["run", script, *arguments] if not script.startswith("-"):
+            from secant.cli.run import run_script
+
+            return run_script(script, arguments)
     try:
         from secant.cli import app
     except ModuleNotFoundError as error:

@@ -10,6 +10,7 @@ import secant
 from secant._startup import INTERRUPTED
 from secant.cli.bench import bench
 from secant.cli.console import note, say, steady
+from secant.cli.run import run_script
 from secant.cli.train import train
 from secant.errors import SecantError
 
@@ -73,6 +74,19 @@ def _secant(
 def config() -> None:
     """Show versions, the compiler, the instruction set and the number of threads."""
     secant.show_config()
+
+
+@app.command(no_args_is_help=True)
+def run(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="A Python script.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="What the script is given.")] = None,
+) -> None:
+    """Run a script of yours, unchanged, with numerical gradients from Secant.
+
+    Networks that it defines are recognised and accelerated. Modules of "Deep Learning from Scratch" that it imports and
+    that are not in its folder are supplied. Lines on standard error say what was done.
+    """
+    run_script(script, arguments or [])  # after "--"; otherwise `secant.cli.main` does it, before anything is parsed
 
 
 app.command()(bench)

@@ -22,7 +22,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
-from secant.backends.base import Method, OutputActivation
+from secant.backends.base import LOG_OFFSET, HiddenActivation, Method, OutputActivation
 from secant.cli.console import note, say
 from secant.datasets.idx import load_idx
 from secant.datasets.npz import Arrays, classes, load_npz
@@ -66,9 +66,15 @@ def train(
     method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
     h: Annotated[float, typer.Option(help="Step of central differences.")] = 1e-4,
     sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
+    hidden_activation: Annotated[
+        str, _choice(get_args(HiddenActivation), "What comes between the two layers.")
+    ] = "sigmoid",
     output_activation: Annotated[
         str, _choice(get_args(OutputActivation), "What comes before the softmax.")
     ] = "sigmoid",
+    log_offset: Annotated[
+        float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
+    ] = LOG_OFFSET,
     data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER|FILE.npz", help=_DATA)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
     threads: Annotated[
@@ -91,16 +97,22 @@ def train(
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
     outputs = _checked({"save": save, "history": history, "plot": plot}, data)
     rng = np.random.RandomState(seed)
-    activation = cast(OutputActivation, output_activation)
     arrays = _load(data)
     x_train, t_train, _, t_test = arrays
     sizes = x_train.shape[1], hidden, classes(t_train, t_test)
-    net = TwoLayerNet(*sizes, output_activation=activation, rng=rng, backend=backend)
+    net = TwoLayerNet(
+        *sizes,
+        hidden_activation=cast(HiddenActivation, hidden_activation),
+        output_activation=cast(OutputActivation, output_activation),
+        log_offset=log_offset,
+        rng=rng,
+        backend=backend,
+    )
     _train(
         net,
         arrays,
         outputs,
-        {"seed": seed, "hidden_size": hidden, "output_activation": activation, "data": data},
+        {"seed": seed, "hidden_size": hidden, "data": data},
         iters_num=iters,
         batch_size=batch,
         learning_rate=lr,

@@ -64,6 +64,11 @@ def gradient_descent(
     ValueRangeError
         If lr is not finite, or step_num not at least 1.
 
+    Notes
+    -----
+    The course notes return x alone. The book returns ``(x, history)``: for that, use `secant.book.gradient_descent`, or
+    ``return_path=True``, whose path ends with x.
+
     Examples
     --------
     >>> secant.gradient_descent(lambda x: np.sum(x**2), [-3.0, 4.0], lr=0.1).round(6)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
+from secant.backends.base import HiddenActivation, OutputActivation
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
+SoftTargets = Literal["weights", "argmax"]
+_HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
+
+
+def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
+    """Check what a network is besides its parameters."""
+    validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
+    validation.one_of("output_activation", output_activation, _OUTPUT)
+    validation.finite_number("log_offset", log_offset, least=0)
+    validation.one_of("soft_targets", soft_targets, _SOFT)
 
 
 def inputs(
@@ -42,11 +53,28 @@ def inputs(
     return (array[np.newaxis] if single else array), single
 
 
+def targets(t: ArrayLike, rows: int, classes: int, *, single: bool, soft_targets: str) -> Array:
+    """Check targets: labels (N,) or weights (N, O); of the latter "argmax" leaves labels."""
+    array = validation.targets(t, rows, classes, single=single)
+    if array.ndim == 2:
+        validation.require_weights("t", array)
+        if soft_targets == "argmax":
+            array = array.argmax(axis=1)
+    return array
+
+
 def largest(x: Array | NormalizedPixels) -> float:
     """Return the largest absolute value."""
     if isinstance(x, NormalizedPixels):
         return float(x.pixels.max()) / 255
     return max(float(x.max()), -float(x.min()))
+
+
+def extremes(x: Array | Rows) -> list[int]:
+    """Return the samples that hold the largest and the smallest input."""
+    array = x.pixels if isinstance(x, NormalizedPixels) else np.asarray(x)
+    columns = array.size // len(array)
+    return [int(array.argmax()) // columns, int(array.argmin()) // columns]
 
 
 def accuracy(y: ArrayLike, t: ArrayLike) -> float:

@@ -2,35 +2,38 @@
 
 import io
 import math
-from typing import cast, get_args
+from typing import cast
 
 import numpy as np
 
 from secant._common import validation
 from secant._common.files import AnyPath, write_file
 from secant._common.npz import npz_arrays
-from secant.backends.base import OutputActivation, Parameters
+from secant.backends.base import LOG_OFFSET, HiddenActivation, OutputActivation, Parameters
 from secant.networks import arguments
-from secant.networks.arguments import PARAM_NAMES
+from secant.networks.arguments import PARAM_NAMES, SoftTargets
 
 LARGEST = 4 * 2**30
 """Bytes that a file may unpack to."""
 
 
-def save(path: AnyPath, net: Parameters, largest_input: float) -> None:
+def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets, largest_input: float) -> None:
     """Write a network, and the largest input that it was trained on, all of it or nothing."""
     buffer = io.BytesIO()
-    np.savez(buffer, **net._asdict(), largest_input=largest_input)
+    np.savez(buffer, **net._asdict(), soft_targets=soft_targets, largest_input=largest_input)
     write_file(path, buffer.getvalue())
 
 
-def load(path: AnyPath) -> tuple[Parameters, float]:
-    """Read what `save` wrote, believing nothing about it."""
+def load(path: AnyPath) -> tuple[Parameters, SoftTargets, float]:
+    """Read what `save` wrote, now or in an older version, believing nothing about it."""
     with npz_arrays(path, LARGEST, "does not hold a network that TwoLayerNet.save wrote") as arrays:
-        activation = str(arrays["output_activation"])
-        validation.one_of("output_activation", activation, get_args(OutputActivation))
+        output = cast(OutputActivation, str(arrays["output_activation"]))
+        hidden = cast(HiddenActivation, str(arrays.get("hidden_activation", "sigmoid")))
+        soft_targets = cast(SoftTargets, str(arrays.get("soft_targets", "weights")))
+        log_offset = float(arrays.get("log_offset", LOG_OFFSET))
+        arguments.settings(hidden, output, log_offset, soft_targets)
         params = arguments.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
-        largest_input = float(arrays["largest_input"]) if "largest_input" in arrays else 0.0
+        largest_input = float(arrays.get("largest_input", 0.0))
         if not 0 <= largest_input < math.inf:
             raise ValueError(f"largest_input is {largest_input}")
-    return Parameters(*params, cast(OutputActivation, activation)), largest_input
+    return Parameters(*params, hidden, output, log_offset), soft_targets, largest_input

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Array, Floats
-from secant.backends.bound import LOG_OFFSET
+from secant.backends.base import LOG_OFFSET
 from secant.differentiation.gradient import numerical_gradient
 from secant.functions import cross_entropy_error, softmax, to_one_hot
 from secant.networks import arguments

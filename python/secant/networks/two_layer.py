@@ -15,17 +15,26 @@ from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Array, Floats
 from secant.backends import backend_module
-from secant.backends.base import Backend, GradientInfo, Gradients, Method, OutputActivation, Parameters
+from secant.backends.base import (
+    LOG_OFFSET,
+    Backend,
+    GradientInfo,
+    Gradients,
+    HiddenActivation,
+    Method,
+    OutputActivation,
+    Parameters,
+)
 from secant.datasets.pixels import Rows
 from secant.differentiation.gradient import numerical_gradient, require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint
-from secant.networks.arguments import PARAM_NAMES
+from secant.networks.arguments import PARAM_NAMES, SoftTargets
 
 
 class TwoLayerNet:
-    """A network with one hidden layer: affine, sigmoid, affine, output activation, softmax.
+    """A network with one hidden layer: affine, hidden activation, affine, output activation, softmax.
 
     Parameters
     ----------
@@ -33,8 +42,17 @@ class TwoLayerNet:
         The numbers I, H and O of units.
     weight_init_std : float
         The standard deviation of the initial weights. Biases start at 0.
+    hidden_activation : {"sigmoid", "relu", "tanh", "identity"}
+        What stands between the two affine layers. Where a shift takes a relu across its kink, a central difference is
+        exactly that: no derivative.
     output_activation : {"sigmoid", "identity"}
         What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
+    log_offset : float
+        What is added to a probability before its logarithm is taken. With 0, the loss is an error where the probability
+        of a target has underflowed to 0.
+    soft_targets : {"weights", "argmax"}
+        Of targets (N, O) that are not one-hot: whether each is the weight of its class, or the largest of a row names
+        the class, as in the book.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
         Random generator of the initial weights; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
@@ -64,7 +82,10 @@ class TwoLayerNet:
     ...     net.params[key] -= 0.1 * grads[key]
     """
 
-    output_activation: OutputActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    hidden_activation: HiddenActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    output_activation: OutputActivation = "sigmoid"
+    log_offset: float = LOG_OFFSET
+    soft_targets: SoftTargets = "weights"
     backend: str | None = None
     _largest_input: float = 0.0  # that `secant.train` has shown it, in absolute value; 0 if none
     _warned_of_scale: bool = False
@@ -76,7 +97,10 @@ class TwoLayerNet:
         output_size: int,
         weight_init_std: float = 0.01,
         *,
+        hidden_activation: HiddenActivation = "sigmoid",
         output_activation: OutputActivation = "sigmoid",
+        log_offset: float = LOG_OFFSET,
+        soft_targets: SoftTargets = "weights",
         rng: RandomSource = None,
         backend: str | None = None,
     ) -> None:
@@ -84,11 +108,14 @@ class TwoLayerNet:
         hidden = validation.positive_int("hidden_size", hidden_size)
         outputs = validation.positive_int("output_size", output_size)
         std = validation.finite_number("weight_init_std", weight_init_std)
-        validation.one_of("output_activation", output_activation, get_args(OutputActivation))
+        arguments.settings(hidden_activation, output_activation, log_offset, soft_targets)
         if backend is not None:
             backend_module(backend)
         numbers = stream(rng)
+        self.hidden_activation = hidden_activation
         self.output_activation = output_activation
+        self.log_offset = log_offset
+        self.soft_targets = soft_targets
         self.backend = backend
         with validation.in_memory(input_size=inputs, hidden_size=hidden, output_size=outputs):
             self.params: dict[str, Floats] = {
@@ -99,8 +126,14 @@ class TwoLayerNet:
             }
 
     def __repr__(self) -> str:
-        """Return the class, the sizes, the output activation and the number of parameters."""
-        return arguments.described(self, f"{self.output_activation} output")
+        """Return the class, the sizes, the output activation, what else is not the default, and the parameters."""
+        facts = {
+            f"{self.hidden_activation} hidden": self.hidden_activation != "sigmoid",
+            f"{self.output_activation} output": True,
+            f"log_offset {self.log_offset:g}": self.log_offset != LOG_OFFSET,
+            f"{self.soft_targets} targets": self.soft_targets != "weights",
+        }
+        return arguments.described(self, *(fact for fact, said in facts.items() if said))
 
     def predict(self, x: ArrayLike) -> Floats:
         """Return the class probabilities y.
@@ -154,12 +187,14 @@ class TwoLayerNet:
         ----------
         x : array_like, (N, I) or (I,)
         t : array_like, (N, O) or (N,); (O,) or a single label for one sample
-            Weights of the classes, one-hot or soft, or class labels.
+            Weights of the classes, one-hot or soft, or class labels. With ``soft_targets="argmax"`` the largest weight
+            names the class.
 
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
-            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative.
+            As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative;
+            if `log_offset` is 0 and the probability of a target has underflowed to 0.
 
         See Also
         --------
@@ -171,7 +206,11 @@ class TwoLayerNet:
         >>> round(net.loss([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]), 2)
         0.69
         """
-        return cross_entropy_by(self._backend_in_use(), self.predict(x), t)
+        y = self.predict(x)
+        if self.soft_targets == "argmax":
+            single, y = y.ndim == 1, np.atleast_2d(y)
+            t = arguments.targets(t, *y.shape, single=single, soft_targets=self.soft_targets)
+        return cross_entropy_by(self._backend_in_use(), y, t, self.log_offset)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -334,7 +373,7 @@ class TwoLayerNet:
         return self._result(backend, grads, x, t)
 
     def save(self, path: AnyPath) -> None:
-        """Write the parameters and the output activation to an .npz file, all of it or nothing.
+        """Write the network to an .npz file, all of it or nothing.
 
         A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
 
@@ -355,7 +394,8 @@ class TwoLayerNet:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        checkpoint.save(path, self._parameters(self._backend_in_use().all_finite), self._largest_input)
+        net = self._parameters(self._backend_in_use().all_finite)
+        checkpoint.save(path, net, self.soft_targets, self._largest_input)
 
     @classmethod
     def load(cls, path: AnyPath) -> Self:
@@ -372,11 +412,12 @@ class TwoLayerNet:
         >>> secant.TwoLayerNet.load("net.npz")
         <TwoLayerNet 4-3-2, sigmoid output, 23 parameters>
         """
-        saved, largest_input = checkpoint.load(path)
+        saved, soft_targets, largest_input = checkpoint.load(path)
         inputs, hidden = saved.W1.shape
-        net = cls(inputs, hidden, saved.W2.shape[1], output_activation=saved.output_activation, rng=0)
+        net = cls(inputs, hidden, len(saved.b2), rng=0)
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
-        net._largest_input = largest_input
+        net.hidden_activation, net.output_activation = saved.hidden_activation, saved.output_activation
+        net.log_offset, net.soft_targets, net._largest_input = saved.log_offset, soft_targets, largest_input
         return net
 
     def _backend_in_use(self) -> Backend:
@@ -385,8 +426,9 @@ class TwoLayerNet:
 
     def _parameters(self, check: Callable[[Array], bool]) -> Parameters:
         """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
-        validation.one_of("output_activation", self.output_activation, get_args(OutputActivation))
-        return Parameters(*arguments.params(self.params, check), self.output_activation)
+        arguments.settings(self.hidden_activation, self.output_activation, self.log_offset, self.soft_targets)
+        arrays = arguments.params(self.params, check)
+        return Parameters(*arrays, self.hidden_activation, self.output_activation, float(self.log_offset))
 
     def _checked(
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
@@ -394,9 +436,7 @@ class TwoLayerNet:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
         net = self._parameters(_unchecked)
         samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
-        t = validation.targets(t, len(samples), net.W2.shape[1], single=single)
-        if t.ndim == 2:
-            validation.require_weights("t", t)
+        t = arguments.targets(t, len(samples), len(net.b2), single=single, soft_targets=self.soft_targets)
         if finite:
             self._parameters(backend.all_finite)
             if isinstance(samples, np.ndarray):
@@ -432,6 +472,8 @@ class TwoLayerNet:
         looked_at = (grads.b2,) if backend.finds_non_finite else grads
         if not all(map(backend.all_finite, looked_at)):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
+            if self.log_offset == 0:
+                self.loss(x, t)  # and this one, that of a probability of 0
             arguments.require_result(backend.all_finite, *looked_at)
         return grads._asdict()
 

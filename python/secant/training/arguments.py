@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from secant._common.validation import Array, real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.networks.acceleration import is_accelerated
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
@@ -50,10 +51,11 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
     The chapter's own network takes none. That is an error only for an option that was asked for.
     """
     name = _GRADIENT_METHODS[kind]
-    for needed in ("params", "loss", "accuracy", name):
+    trained_in_place = name == "numerical_gradient" and is_accelerated(net)
+    for needed in ("loss", "accuracy", name) if trained_in_place else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
-    if not hasattr(net.params, "__setitem__"):
+    if not (trained_in_place or hasattr(net.params, "__setitem__")):
         raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
     method = getattr(net, name)
     if kind == "backprop":

@@ -17,7 +17,12 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
 from secant.datasets.pixels import Rows
-from secant.errors import ValueRangeError
+from secant.errors import UnsupportedError, ValueRangeError
+from secant.functions import UNDERFLOW
+from secant.networks.acceleration import record
+from secant.networks.arguments import extremes
+from secant.networks.recognition.engine import engine, in_place, require_known_form
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -33,18 +38,22 @@ class Descent(NamedTuple):
         The inputs, in the form that they are read in.
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
+    compare : callable
+        Takes the indices of a mini-batch and the losses so far, and raises an error if the loss of the network is not
+        the one that is minimised. The parameters and losses are then those of the last mini-batch where it was.
     """
 
     run: Callable[[Array, list[float]], None]
     x: Array | Rows
     ahead: bool
+    compare: Callable[[Array, list[float]], None] = lambda *_: None
 
 
 _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
 
 
-def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], learning_rate: float) -> Descent:
+def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float) -> Descent:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
@@ -61,6 +70,11 @@ def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], le
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
+    accelerated = record(net, x[:1], t[:1]) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
+    if accelerated and in_place(accelerated.arrays(net)):
+        return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate)
+    if accelerated and not hasattr(net, "params"):
+        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
@@ -82,6 +96,7 @@ def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], le
             with held_interrupts():
                 diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
                 if diverged:
+                    diverged = UNDERFLOW if params.log_offset == 0 and diverged == "the loss is inf" else diverged
                     _put_back(params[:4], before)
                     del losses[first:]
         if diverged and len(indices) == 1:
@@ -92,6 +107,41 @@ def descent(net: Any, x: Array | Rows, t: Array, take_gradient: partial[Any], le
 
     faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
     return Descent(faster, x, ahead=True)
+
+
+def _accelerated(
+    net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], learning_rate: float
+) -> Descent:
+    """Return what updates a network of another class where its parameters lie, and watches its own loss."""
+    require_known_form(accelerated.found, x[:1], t)
+    known = engine(net, accelerated.found)
+    own = [*known.params.values()]
+    threads = options.get("n_threads") or accelerated.n_threads
+    options = {"method": "auto", "h": accelerated.found.h, "n_threads": threads}
+    inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate)
+    good, sure = [param.copy() for param in own], 0
+
+    def compare(batch: Array, losses: list[float]) -> None:
+        nonlocal sure
+        try:
+            if not all(map(np.may_share_memory, own, engine(net, accelerated.found).params.values())):
+                raise UnsupportedError("the arrays of net must stay those that it had when training began")
+            accelerated.compare(net, known, x[batch], t[batch])
+        except UnsupportedError:
+            with held_interrupts():
+                _put_back(own, good)
+                del losses[sure:]
+            raise
+        _put_back(good, own)
+        sure = len(losses)
+
+    def run(indices: Array, losses: list[float]) -> None:
+        if not losses:
+            compare(indices[0], losses)
+            compare(np.array(extremes(x)), losses)
+        inner.run(indices, losses)
+
+    return Descent(run, inner.x, inner.ahead, compare)
 
 
 class _FasterThreads:

@@ -121,6 +121,10 @@ def train(
 
     Notes
     -----
+    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start and once an epoch, its
+    own loss is compared with the one that is minimised. Where they differ, an UnsupportedError is raised, and the
+    parameters and the record are those of the last time when they did not.
+
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
     all batches of a shuffled set, the short one included, where it is not.
 
@@ -152,6 +156,9 @@ def train(
         "train_size": len(data.x_train),
         "test_size": 0 if data.x_test is None else len(data.x_test),
     }
+    if isinstance(net, TwoLayerNet):
+        settings |= {name: getattr(net, name) for name in ("hidden_activation", "output_activation", "soft_targets")}
+        settings["log_offset"] = float(net.log_offset)
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     options = {
         "method": one_of("method", method, get_args(Method)),
@@ -175,6 +182,7 @@ def train(
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == 0:
+                descend.compare(block[-1], record.train_loss_list)
                 shown.epoch(*_evaluate(net, data, record, last))
                 if callback is not None and callback(net, record):
                     break

@@ -1,6 +1,6 @@
 // How many terms of the series are enough: a proven bound of the truncation error (docs/method.md).
 //
-// phi is analytic. If |phi| <= M on the disc |s| <= rho, then |c_m| <= M / rho^m (Cauchy), and with r = h max|x| the terms
+// phi is analytic. If |phi| <= M on the disc |s| <= rho, then |c_m| <= M / rho^m (Cauchy), and with r = h max|x| of its inputs the terms
 // above the odd order K change a central difference by at most
 //
 //     (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2).
@@ -11,13 +11,27 @@
 #include <limits>
 
 #include "secant/interface/constants.hpp"
-#include "secant/simd/jet.hpp"
+#include "secant/interface/kernels.hpp"
+#include "secant/network/activations.hpp"
 
 namespace secant::SECANT_ISA {
 
+// The largest |x| and |z1| of one sample, or of several.
+struct Largest {
+    double input, hidden;
+};
+
+inline Largest maximum(Largest a, Largest b) { return {std::max(a.input, b.input), std::max(a.hidden, b.hidden)}; }
+
+// Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
+// higher orders cost little there.
+struct Orders {
+    int hidden, output;
+};
+
 class TruncationBound {
 public:
-    TruncationBound(bool sigmoid_output, double h) : sigmoid_output_(sigmoid_output), h_(h) {
+    TruncationBound(const Network& net, double h) : net_(net), h_(h) {
         double rho = largest_radius;
         for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
             hidden_[i] = {rho, std::numeric_limits<double>::infinity()};
@@ -32,23 +46,31 @@ public:
         largest = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
         if (largest == largest_weight_) return;
         largest_weight_ = largest;
-        for (Disc& disc : hidden_) disc.m = loss_bound(largest * sigmoid_bound(disc.rho));
+        with_activation(net_.hidden_activation, [&]<class A>() {
+            for (Disc& disc : hidden_) disc.m = loss_bound(largest * A::largest_change(disc.rho));
+        });
     }
 
-    // The smallest order that is proven to be enough, 0 if there is none, for inputs (the bias's 1 included) up to
-    // `largest_input`, and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the
-    // rounding error of a plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
-    int order(double largest_input, double mass) const {
+    // The smallest orders that are proven to be enough, 0 if there are none, for inputs (the bias's 1 included) up to `largest`,
+    // and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the rounding error of a
+    // plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
+    Orders orders(Largest largest, double mass) const {
         const double tolerance = std::min(rounding_share * std::numeric_limits<double>::epsilon() / h_, truncation_limit);
-        for (int order = 3; order <= highest_order; order += 2)
-            if (at(order, largest_input, mass) <= tolerance) return order;
-        return 0;
+        const auto smallest = [&](const Disc(&disc)[discs], double input) {
+            int order = 3;
+            while (order <= highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
+            return order;
+        };
+        const int hidden = smallest(hidden_, largest.input);
+        const int highest = std::max(hidden, smallest(output_, largest.hidden));
+        if (highest > highest_order) return {};
+        const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
+        return {bounded ? highest : hidden, highest};
     }
 
-    // Upper bound on the truncation error after an odd order.
-    double at(int order, double largest_input, double mass) const {
-        const double r = h_ * std::max(1.0, largest_input);
-        return mass / h_ * std::max(remainder(hidden_, order, r), remainder(output_, order, h_));
+    // Upper bound on the truncation error of such orders.
+    double at(Orders orders, Largest largest, double mass) const {
+        return std::max(cut(hidden_, orders.hidden, largest.input, mass), cut(output_, orders.output, largest.hidden, mass));
     }
 
     // Whether the third-order terms of hidden units may be summed in float32, over at most `samples` samples before the sum is
@@ -60,17 +82,12 @@ public:
     }
 
 private:
+    using Sigmoid = activations::Sigmoid;
+    using Identity = activations::Identity;
+
     struct Disc {
         double rho, m;
     };
-
-    // Upper bound on the change of a sigmoid within |s| <= rho < pi.
-    static double sigmoid_bound(double rho) {
-        constexpr double pi = 3.14159265358979323846;
-        if (!(rho < pi)) return std::numeric_limits<double>::infinity();
-        const double cosine = std::cos(rho / 2);
-        return rho / (4 * cosine * cosine);
-    }
 
     // -log(2 - e^v) for v below log 2, else infinite: nothing is proven.
     static double log_bound(double v) {
@@ -79,24 +96,29 @@ private:
 
     // Upper bound on the change of a loss when no a2 changes by more than v, per unit of target weight.
     double loss_bound(double v) const {
-        const double z2 = sigmoid_output_ ? sigmoid_bound(v) : v;
+        const double z2 = net_.sigmoid_output ? Sigmoid::largest_change(v) : v;
         return log_bound(z2 + log_bound(z2));
     }
 
-    // Upper bound on |c_3| of hidden units, per unit of target weight: their series with upper bounds for coefficients (for the
-    // sigmoid, of its derivatives) and all terms positive: -log1p(-growth) has the absolute coefficients of log1p(growth). The
+    // Upper bound on |c_3| of hidden units, per unit of target weight: their series with upper bounds for coefficients and all
+    // terms positive: -log1p(-growth) has the absolute coefficients of log1p(growth). The
     // loss change is the difference of two logarithms.
     double largest_third() const {
         using Series = Jet<3, double>;
-        const Series sigmoid{{0.0, 1.0 / 4, 1.0 / 20, 1.0 / 48}}, identity{{0.0, 1.0, 0.0, 0.0}};
-        Series output = sigmoid_output_ ? sigmoid : identity;
+        const auto series = []<class A>() { return Series{{0.0, A::coefficients[1], A::coefficients[2], A::coefficients[3]}}; };
+        Series output = net_.sigmoid_output ? series.template operator()<Sigmoid>() : series.template operator()<Identity>();
         double power = 1.0;
         for (int m = 1; m <= 3; ++m) {
             power *= largest_weight_;
             output.c[m] *= power;
         }
         const Series growth = expm1(output), loss = -log1p(-growth);
-        return 2.0 * compose(loss, sigmoid).c[3];
+        return 2.0 * compose(loss, with_activation(net_.hidden_activation, series)).c[3];
+    }
+
+    // Upper bound on what is cut after an odd order.
+    double cut(const Disc (&disc)[discs], int order, double largest_input, double mass) const {
+        return mass / h_ * remainder(disc, order, h_ * std::max(1.0, largest_input));
     }
 
     static double remainder(const Disc (&disc)[discs], int order, double r) {
@@ -111,7 +133,7 @@ private:
         return least;
     }
 
-    bool sigmoid_output_;
+    const Network& net_;
     double h_;
     double largest_weight_ = -1.0;
     Disc hidden_[discs], output_[discs];

@@ -1,4 +1,5 @@
-// The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero.
+// The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero. So are the units
+// near a kink of every sample, one by one: then lanes run over the different values of the inputs.
 #pragma once
 
 #include <cmath>
@@ -55,18 +56,21 @@ public:
           ids_(work.take<std::uint32_t>(capacity * stride_)),
           counts_(work.take<std::size_t>(capacity)),
           values_(work.take<double>(capacity * stride_)),
-          m_(work.take<double>(capacity * stride_)),
+          shifts_(work.take<double>(capacity * stride_)),
           terms_(work.take<int>(capacity)),
           coefficients_(work.take<double>(capacity * net.outputs() * most_terms)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
-          differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)) {}
+          differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)),
+          outgoing_(work.take<double>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
 
-    // m = expm1(h |v|) for the different input values v, and the series of the outputs.
+    // The shifts h |v| by the different input values v, as the activation wants them, and the series of the outputs.
     void prepare(std::size_t n, std::size_t thread) {
         double* values = values_ + n * stride_;
         const std::size_t count = distinct_[thread].number(samples_.rows, n, ids_ + n * stride_, values);
         terms_[n] = terms_needed(n);
-        map(values, m_ + n * stride_, count, [h = h_](Pack v) { return expm1(h * absolute(v)); });
+        with_activation(net_.hidden_activation(), [&]<class A>() {
+            map(values, shifts_ + n * stride_, count, [h = h_](Pack v) { return A::prepare(h * absolute(v)); });
+        });
         counts_[n] = count;
         if (terms_[n] == few_terms) Taylor<few_terms>::expand(output(n), coefficients(n));
         if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
@@ -76,12 +80,27 @@ public:
     void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
                   double scale, Tile<double> outgoing) {
         with_method(n, [&](const auto& method) {
-            add_incoming(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
+            with_activation(net_.hidden_activation(), [&]<class A>() {
+                add_incoming<A>(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
+            });
             const Pack shift = h_ * load(samples_.z1(panel, n) + p * lanes);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
                 double* to = outgoing.row(k) + p * lanes;
                 store(to, fma(broadcast(0.5 / h_), output_difference(method, k, shift), load(to)));
             }
+        });
+    }
+
+    // Adds what the units of pack p that sample n brings near a kink contribute to the gradient of their weights.
+    void add_near_kinks(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
+                        double scale) {
+        with_activation(net_.hidden_activation(), [&]<class A>() {
+            if constexpr (A::kink)
+                for (std::size_t j = p * lanes; j < (p + 1) * lanes; ++j)
+                    if (const double a = samples_.a1(panel, n)[j]; std::isfinite(a))
+                        with_method(n, [&](const auto& method) {
+                            add_near_kink<A>(panel, j, n, a, method, incoming, scale, thread);
+                        });
         });
     }
 
@@ -97,10 +116,12 @@ private:
     double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
     OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
-    // The terms that a sample needs, 0 for the full functions. The slope of a sigmoid is at most 1/4, so no a2 is shifted by
-    // more than u = h max(1, max(1, |x_n|) max|w2| / 4). The error of D terms is (2u)^D / (D + 1), here at most 1e-15.
+    // The terms that a sample needs, 0 for the full functions. No a2 is shifted by more than
+    // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15.
     int terms_needed(std::size_t n) const {
-        const double u = h_ * std::max(1.0, std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() / 4.0);
+        const double steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
+        const double by_hidden = std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
+        const double u = h_ * std::max(samples_.largest_hidden(n), by_hidden);
         return u <= few_terms_limit ? few_terms : u <= most_terms_limit ? most_terms : 0;
     }
 
@@ -114,36 +135,55 @@ private:
         }
     }
 
-    // The changes of a pack of hidden units that are shifted by s > 0 and by -s; m = expm1(s).
-    static Sides changes(const Unshifted& before, double s, double m) {
-        if (s <= small_shift_limit) return small_sigmoid_changes(before, broadcast(m));
-        return {large_sigmoid_change(before, broadcast(s)), large_sigmoid_change(before, broadcast(-s))};
+    // The changes of a pack of hidden units that are shifted by s > 0 and by -s.
+    template <class Activation>
+    static Sides changes(const Unshifted& before, double s, double prepared) {
+        if (s <= small_shift_limit) return Activation::small_changes(before, broadcast(prepared));
+        return {Activation::large_change(before, broadcast(s)), Activation::large_change(before, broadcast(-s))};
     }
 
     // Evaluates each distinct input of the sample once, then adds the result to the weights of all inputs that equal it.
-    template <class Method>
+    template <class Activation, class Method>
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
                       const Incoming<double>& incoming, double scale, double* differences) const {
         const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
-                               load(samples_.zc1(panel, n) + p * lanes)};
+                               load(samples_.state1(panel, n) + p * lanes)};
         const typename Method::Unit unit(method, net_.transposed(panel).from(0, p * lanes));
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const double shift = h_ * values_[n * stride_ + v];
-            const Sides f = changes(before, std::abs(shift), m_[n * stride_ + v]);
+            const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
             store(differences + v * lanes, std::copysign(0.5 / h_, shift) * scale * hidden_difference(unit, f));
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
-        const auto add = [&](double* to, const double* difference) {
-            store_part(to, load_part(to, columns) + load(difference), columns);
-        };
+        for_each_input(n, incoming, p * lanes, [&](double* to, std::size_t v) {
+            store_part(to, load_part(to, columns) + load(differences + v * lanes), columns);
+        });
+    }
+
+    // The same for one unit near a kink, with the pre-activation a.
+    template <class Activation, class Method>
+    void add_near_kink(std::size_t panel, std::size_t j, std::size_t n, double a, const Method& method,
+                       const Incoming<double>& incoming, double scale, std::size_t thread) const {
+        double *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
+        for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
+        const typename Method::Unit unit(method, {w2, lanes});
+        map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
+            const Pack shift = h_ * v, quotient = select(shift < 0.0, broadcast(-0.5 / h_), broadcast(0.5 / h_));
+            return quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
+        });
+        for_each_input(n, incoming, j, [&](double* to, std::size_t v) { *to += differences[v]; });
+    }
+
+    // add(the weights from unit j on, the number of the value) for each input of sample n that is not zero, and the bias.
+    template <class Add>
+    void for_each_input(std::size_t n, const Incoming<double>& incoming, std::size_t j, const Add& add) const {
         const std::uint32_t* id = ids_ + n * stride_;
         for (std::size_t b = 0; b < samples_.rows.blocks(); ++b) {
             const RowBlock row = samples_.rows.block(n, b);
-            const Tile<double> weights = incoming.weights.from(b * block_columns, p * lanes);
-            for (const Entry* e = row.begin; e < row.end; ++e)
-                add(weights.row(e->column), differences + *id++ * lanes);
+            const Tile<double> weights = incoming.weights.from(b * block_columns, j);
+            for (const Entry* e = row.begin; e < row.end; ++e) add(weights.row(e->column), *id++);
         }
-        add(incoming.bias + p * lanes, differences);
+        add(incoming.bias + j, 0);
     }
 
     const Parameters& net_;
@@ -153,11 +193,11 @@ private:
     std::size_t stride_;
     std::uint32_t* ids_;
     std::size_t* counts_;
-    double *values_, *m_;
+    double *values_, *shifts_;
     int* terms_;
     double* coefficients_;
     DistinctValues* distinct_;
-    double* differences_;
+    double *differences_, *outgoing_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -36,7 +36,7 @@ public:
         }
         const Sides change = loss_change(1.0 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
-            return Growth{exp(q), expm1(q) - mean};
+            return Growth{q, expm1(q) - mean};
         });
         return or_anew(change, farthest, [&](std::size_t k) { return exponent(k, shift(k)); });
     }
@@ -51,22 +51,22 @@ public:
         const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
         const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
         const Sides change = loss_change(rest * other + y * own, [&](std::size_t l) {
-            return l == k ? Growth{own, rest * rise} : Growth{other, -y * rise};
+            return l == k ? Growth{down, rest * rise} : Growth{up, -y * rise};
         });
         return or_anew(change, larger(Sides{}, q), [&](std::size_t l) { return l == k ? q : Sides{}; });
     }
 
 private:
-    // Of a numerator: its factor, and that factor less 1 + S.
+    // Of a numerator: the logarithm of its factor, and that factor less 1 + S.
     struct Growth {
-        Sides factor, excess;
+        Sides exponent, excess;
     };
 
     // z2'_k - z2_k
     Sides exponent(std::size_t k, Sides u) const {
         if (!out_.sigmoid_output) return u;
         const Unshifted unit{broadcast(out_.a2(k)), broadcast(out_.z2(k)), broadcast(out_.zc2(k))};
-        return {sigmoid_change(unit, u.plus), sigmoid_change(unit, u.minus)};
+        return {change<activations::Sigmoid>(unit, u.plus), change<activations::Sigmoid>(unit, u.minus)};
     }
 
     static Sides not_above_0(Sides q) { return {select(q.plus < 0.0, q.plus, Pack{}), select(q.minus < 0.0, q.minus, Pack{})}; }
@@ -84,7 +84,7 @@ private:
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
             const Sides near = log1p(w);
-            const Sides far = log_ratio(y, broadcast(y) * (growth.factor * scale));
+            const Sides far = log_ratio(y, y, growth.exponent, scale);
             change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
                                                           select(w.minus < -0.5, far.minus, near.minus)};
         }
@@ -106,15 +106,17 @@ private:
         const Sides scale = reciprocal(sum);
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
-            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), exp(logit(t.k) - top) * scale);
+            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), 1.0, logit(t.k) - top, scale);
         }
         return {select(farthest.plus > exponent_limit, anew.plus, change.plus),
                 select(farthest.minus > exponent_limit, anew.minus, change.minus)};
     }
 
-    // log((shifted + 1e-7) / (y + 1e-7))
-    static Sides log_ratio(double y, Sides shifted) {
-        return log(broadcast(1.0 / (y + log_offset)) * (log_offset + shifted));
+    // log((shifted + log_offset) / (y + log_offset)), where shifted = from exp(exponent) scale. It may underflow, with an offset.
+    Sides log_ratio(double y, double from, Sides exponent, Sides scale) const {
+        const double offset = out_.log_offset;
+        if (offset == 0.0) return exponent + log(scale) + log(both(from / y));
+        return log(broadcast(1.0 / (y + offset)) * (offset + broadcast(from) * (exp(exponent) * scale)));
     }
 
     const OutputState& out_;

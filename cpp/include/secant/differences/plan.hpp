@@ -14,43 +14,63 @@ public:
           directly_(work.take<bool>(capacity)),
           decided_(work.take<Decided>(1)),
           bound_(work.take<TruncationBound>(1)) {
-        if (!work.counting()) new (bound_) TruncationBound(call.net.sigmoid_output, call.h);
+        if (!work.counting()) new (bound_) TruncationBound(call.net, call.h);
     }
 
-    // Called by one thread; the others wait before they ask. largest(n) is max |x_n|, `mass` the largest sum of the target
+    // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
     // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
-    template <class Largest>
-    void make(std::size_t count, const Largest& largest, double mass, double largest_outgoing) {
+    template <class LargestOf>
+    void make(std::size_t count, const LargestOf& largest_of, double mass, double largest_outgoing) {
         using Method = GradientCall::Method;
         bound_->set_weights(largest_outgoing);
-        double largest_input = 0.0;
-        for (std::size_t n = 0; n < count; ++n) largest_input = std::max(largest_input, largest(n));
+        Largest largest{};
+        for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
         const bool bounded = call_.method == Method::series || call_.method == Method::automatic;
-        int order = call_.method == Method::derivative ? 1 : bounded ? bound_->order(largest_input, mass) : 0;
-        std::fill_n(directly_, count, order == 0);
-        std::size_t direct = order == 0 ? count : 0;
-        if (bounded && order == 0) {  // no order is enough for all
-            largest_input = 0.0;
+        Orders orders{};
+        if (call_.method == Method::derivative) orders = {1, 1};
+        if (bounded) orders = bound_->orders(largest, mass);
+        std::fill_n(directly_, count, orders.hidden == 0);
+        std::size_t direct = orders.hidden == 0 ? count : 0;
+        if (bounded && orders.hidden == 0) {  // no order is enough for all
+            largest = {};
             for (std::size_t n = 0; n < count; ++n) {
-                if (bound_->order(largest(n), mass) == 0) continue;
+                if (bound_->orders(largest_of(n), mass).hidden == 0) continue;
                 directly_[n] = false;
                 --direct;
-                largest_input = std::max(largest_input, largest(n));
+                largest = maximum(largest, largest_of(n));
             }
-            if (direct < count) order = bound_->order(largest_input, mass);
+            if (direct < count) orders = bound_->orders(largest, mass);
         }
-        const bool single = float_packs && order == 3 && bound_->third_in_single(largest_input, mass, full_rows_at_once);
-        *decided_ = {order, direct, single};
+        const bool single = float_packs && orders.hidden == 3 && bound_->third_in_single(largest.input, mass, full_rows_at_once);
+        *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
-        if (order > 0) call_.report->samples[order] += count - direct;
+        if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (order > 1) worst = std::max(worst, bound_->at(order, largest_input, mass));
+        if (orders.hidden > 1) worst = std::max(worst, bound_->at(orders, largest, mass));
     }
 
-    // Calls what.template operator()<K>() for the order K, if there is a series.
+    // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
     template <class What>
     void with_order(const What& what) const {
-        switch (decided_->order) {
+        with(decided_->orders.hidden, what);
+    }
+    template <class What>
+    void with_output_order(const What& what) const {
+        with(decided_->orders.output, what);
+    }
+
+    // Whether the third-order terms of full rows may be summed in float32; only if the order is 3.
+    bool third_in_single() const { return decided_->single; }
+
+    bool has_series() const { return decided_->orders.hidden > 0; }
+    // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
+    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
+    const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
+
+private:
+    template <class What>
+    static void with(int order, const What& what) {
+        switch (order) {
             case 1: return what.template operator()<1>();
             case 3: return what.template operator()<3>();
             case 5: return what.template operator()<5>();
@@ -60,17 +80,8 @@ public:
         }
     }
 
-    // Whether the third-order terms of full rows may be summed in float32; only if the order is 3.
-    bool third_in_single() const { return decided_->single; }
-
-    bool has_series() const { return decided_->order > 0; }
-    // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
-    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
-    const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
-
-private:
     struct Decided {
-        int order;
+        Orders orders;
         std::size_t direct;
         bool single;
     };

@@ -4,60 +4,20 @@
 // The change itself is computed (docs/method.md), at +s and at -s.
 #pragma once
 
+#include "secant/interface/constants.hpp"
 #include "secant/network/forward.hpp"
 #include "secant/network/targets.hpp"
 
 namespace secant::SECANT_ISA {
 
-// The two sides of a central difference, evaluated together.
-struct Sides {
-    Pack plus, minus;
-};
-
-inline Sides operator*(Pack a, Sides b) { return {a * b.plus, a * b.minus}; }
-inline Sides operator*(Sides a, Sides b) { return {a.plus * b.plus, a.minus * b.minus}; }
-inline Sides operator+(Sides a, Sides b) { return {a.plus + b.plus, a.minus + b.minus}; }
-inline Sides operator-(Sides a) { return {-a.plus, -a.minus}; }
-inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.minus}; }
-inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
-inline Sides fma(Sides a, Sides b, Sides c) { return {fma(a.plus, b.plus, c.plus), fma(a.minus, b.minus, c.minus)}; }
-inline Sides both(double a) { return {broadcast(a), broadcast(a)}; }
-#if SECANT_VECTORS
-inline Sides both(Pack a) { return {a, a}; }
-#endif
-inline Sides reciprocal(Sides a) { return {1.0 / a.plus, 1.0 / a.minus}; }
-inline Sides exp(Sides a) { return {exp(a.plus), exp(a.minus)}; }
-inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
-inline Sides log(Sides a) { return {log(a.plus), log(a.minus)}; }
-inline Sides log1p(Sides a) { return {log1p(a.plus), log1p(a.minus)}; }
-
-// A unit before it is shifted: a, z = sigmoid(a), zc = sigmoid(-a).
-struct Unshifted {
-    Pack a, z, zc;
-};
-
-// The changes of a sigmoid for small shifts u > 0 and -u; m = expm1(u). sigmoid(a + u) - sigmoid(a) = z zc m / (1 + z m). For
-// -u that denominator would cancel; the mirrored form, - z zc m / (1 + zc m), does not.
-inline Sides small_sigmoid_changes(const Unshifted& unit, Pack m) {
-    const auto [a, z, zc] = unit;
-    return {(z * zc) * m / fma(z, m, broadcast(1.0)), -((z * zc) * m / fma(zc, m, broadcast(1.0)))};
-}
-
-// The change for a shift u that is not small: two sigmoids are then so far apart that their difference does not cancel. It is
-// computed from a, which is exact also where z or zc has underflowed.
-inline Pack large_sigmoid_change(const Unshifted& unit, Pack u) {
-    const Pack shifted = unit.a + u;
-    const auto [z, zc] = sigmoid(shifted);
-    return select(unit.a + shifted > 0.0, unit.zc - zc, z - unit.z);
-}
-
-// The change for any shift.
-inline Pack sigmoid_change(const Unshifted& unit, Pack u) {
+// The change of a unit for any shift.
+template <class Activation>
+Pack change(const Unshifted& unit, Pack u) {
     const Pack size = absolute(u);
-    const Sides small = small_sigmoid_changes(unit, expm1(size));
-    const Pack change = select(u > 0.0, small.plus, small.minus);
-    if (!(largest_lane(size) > small_shift_limit)) return change;
-    return select(size > small_shift_limit, large_sigmoid_change(unit, u), change);
+    const Sides small = Activation::small_changes(unit, Activation::prepare(size));
+    const Pack near = select(u > 0.0, small.plus, small.minus);
+    if (!(largest_lane(size) > small_shift_limit)) return near;
+    return select(size > small_shift_limit, Activation::large_change(unit, u), near);
 }
 
 // The output layer of one sample, as the forward pass left it, and its targets.
@@ -65,6 +25,7 @@ class OutputState {
 public:
     OutputState(const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t n)
         : sigmoid_output(net.sigmoid_output()),
+          log_offset(net.log_offset()),
           outputs(net.outputs()),
           target_count(targets.count(n)),
           targets_(targets),
@@ -87,6 +48,7 @@ public:
     }
 
     const bool sigmoid_output;
+    const double log_offset;
     const std::size_t outputs;
     const std::size_t target_count;
 
@@ -99,7 +61,7 @@ private:
 // A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by u. Its Unit computes that for a pack of
 // hidden units with the outgoing weights w2, a row for each class, whose outputs change by f: each a2_k is shifted by w_k f.
 // With growth e_k = exp(z2'_k - z2_k) - 1 of the softmax numerators, and S = sum over k of y_k e_k, it is
-// - sum over k of t_k log1p( y_k / (y_k + 1e-7) * (e_k - S) / (1 + S) ).
+// - sum over k of t_k log1p( y_k / (y_k + log_offset) * (e_k - S) / (1 + S) ).
 
 // phi(s) - phi(-s) of a pack of hidden units, whose outputs change by f.
 template <class Unit>

@@ -23,9 +23,9 @@ struct OddPowers {
     Pack of[odd_powers<K>];
 };
 
-// A pack of a panel's hidden units, from some sample on: z1 and zc1 have a row for each sample, w2 has one for each class.
+// A pack of a panel's hidden units, from some sample on: z1 and its state have a row for each sample, w2 has one for each class.
 struct PanelPack {
-    Tile<const double> z1, zc1, w2;
+    Tile<const double> z1, state1, w2;
 };
 
 // The odd coefficients of hidden units: those of c1 in a row for each sample, those of each next power `next` further.
@@ -45,18 +45,22 @@ Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_power
     return to;
 }
 
-// The series of one group of samples at the output layer; lanes run over samples.
+// The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
+// than hidden units: the growths of lower powers are the same.
 template <int K>
 class Series {
 public:
     // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
-    static std::size_t size(std::size_t outputs) { return (2 * K + odd_powers<K>)*outputs * lanes; }
+    static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers<highest_order>)*outputs * lanes; }
 
     Series(std::size_t outputs, double* memory)
-        : outputs_(outputs), growth_(memory), mean_(growth_ + K * outputs * lanes), odd_(mean_ + K * outputs * lanes) {}
+        : outputs_(outputs),
+          growth_(memory),
+          mean_(growth_ + highest_order * outputs * lanes),
+          odd_(mean_ + highest_order * outputs * lanes) {}
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
-    // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + 1e-7). Where only a2_k moves, S = y_k e_k.
+    // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end) {
         const std::size_t target_count = targets.largest_count(n, end);
         for (std::size_t k = 0; k < outputs_; ++k) {
@@ -85,7 +89,7 @@ public:
     // odd = `scale` times the odd coefficients of a pack of hidden units, for S samples of a group from n on, those before `end`.
     // A growth is a polynomial in w f, where w is the outgoing weight and f the change of the unit's output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m.
-    template <std::size_t S>
+    template <class Activation, std::size_t S>
     void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const PanelPack& units, double scale,
                        const Coefficients& odd) const {
         Jet<K> means[S];
@@ -100,14 +104,16 @@ public:
                     means[s].c[m] = fma(broadcast(at(mean_, m, k)[n % lanes + s]), power[m], means[s].c[m]);
         }
         for (std::size_t s = 0; s < S && n + s < end; ++s)
-            expand_unit(n + s, targets, load(units.z1.row(s)), load(units.zc1.row(s)), units.w2, means[s], scale, odd.from(s, 0));
+            expand_unit(n + s, targets, Activation::template series<K>(load(units.z1.row(s)), load(units.state1.row(s))), units.w2,
+                        means[s], scale, odd.from(s, 0));
     }
 
     // The coefficient of the odd power m of output k: a lane for each sample.
     const double* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
 
 private:
-    void expand_unit(std::size_t n, const TargetLists& targets, Pack z1, Pack zc1, Tile<const double> w2, const Jet<K>& mean,
+    // z1: the series of the unit's output.
+    void expand_unit(std::size_t n, const TargetLists& targets, const auto& z1, Tile<const double> w2, const Jet<K>& mean,
                      double scale, const Coefficients& odd) const {
         const Jet<K> log_mean = log1p(mean);
         Jet<K> loss{};  // as a series in f
@@ -122,7 +128,7 @@ private:
             for (int m = 1; m <= K; ++m)
                 loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        const Jet<K> phi = compose(loss, sigmoid_series<K>(z1, zc1));
+        const Jet<K> phi = compose(loss, z1);
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 

@@ -26,7 +26,7 @@ public:
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
-        plan_.with_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end); });
+        plan_.with_output_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end); });
     }
 
     // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
@@ -59,7 +59,7 @@ private:
                     add_block<K, Units<P, Last>>(panel, b, count, again, coefficients(panel), tables_[team.rank], scratch);
                 if (part == 0) add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch);
             });
-            if (part == 0) add_outgoing<K>(panel, count, again);
+            if (part == 0) plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again); });
         });
     }
 
@@ -69,12 +69,14 @@ private:
         constexpr std::size_t together = std::min<std::size_t>(lanes, K > 3 ? 2 : 4);
         static_assert(lanes % together == 0);
         const std::size_t width = net_.panels.width();
-        for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
-            for (std::size_t n = begin; n < end; n += together) {
-                const PanelPack units{{samples_.z1(panel, n) + j, width}, {samples_.zc1(panel, n) + j, width},
-                                      net_.transposed(panel).from(0, j)};
-                series<K>(n).template expand_hidden<together>(n, end, targets_, units, scale, odd.from(n, j));
-            }
+        with_activation(net_.hidden_activation(), [&]<class A>() {
+            for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
+                for (std::size_t n = begin; n < end; n += together) {
+                    const PanelPack units{{samples_.z1(panel, n) + j, width}, {samples_.state1(panel, n) + j, width},
+                                          net_.transposed(panel).from(0, j)};
+                    series<K>(n).template expand_hidden<A, together>(n, end, targets_, units, scale, odd.from(n, j));
+                }
+        });
     }
 
     // In place, sums are the weights themselves; else they are cleared first, and then written or added.

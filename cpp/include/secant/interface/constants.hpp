@@ -4,9 +4,6 @@
 
 namespace secant {
 
-// log(y + log_offset), as in the chapter, is finite where y is 0.
-constexpr double log_offset = 1e-7;
-
 // Direct takes this many terms of a growth for shifts of a2 up to a limit; above the last limit, the full functions.
 constexpr int few_terms = 4, most_terms = 8;
 constexpr double few_terms_limit = 1.3e-4, most_terms_limit = 8.77e-3;

@@ -59,13 +59,15 @@ struct Targets {
     const double* weights;
 };
 
-// The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,).
+// The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the logarithm of y + log_offset.
 struct Network {
     ConstMatrix w1;
     const double* b1;
     ConstMatrix w2;
     const double* b2;
+    std::size_t hidden_activation;  // the number of a name in Kernels::activations
     bool sigmoid_output;
+    double log_offset;
 
     SECANT_INLINE std::size_t inputs() const { return w1.rows; }
     SECANT_INLINE std::size_t hidden() const { return w1.cols; }
@@ -137,10 +139,11 @@ struct TrainingCall {
 // they do nothing else.
 struct Kernels {
     const char* isa;
+    const char* const* activations;  // names; null at the end
     bool (*all_finite)(const Inputs& x, int threads) noexcept;
     void (*sigmoid)(const double* x, double* out, std::size_t size, int threads) noexcept;
     void (*softmax)(ConstMatrix x, Matrix out, int threads) noexcept;
-    double (*cross_entropy)(ConstMatrix y, const Targets& t, int threads) noexcept;
+    double (*cross_entropy)(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept;
     std::size_t (*predict)(const PredictCall& call, void* block) noexcept;
     std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
     std::size_t (*train)(const TrainingCall& call, void* block) noexcept;

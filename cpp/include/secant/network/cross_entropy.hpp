@@ -2,22 +2,27 @@
 #pragma once
 
 #include <algorithm>
+#include <numbers>
 
-#include "secant/interface/constants.hpp"
 #include "secant/simd/elementary.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/interface/kernels.hpp"
 
 namespace secant::SECANT_ISA {
 
-// t log(y + 1e-7); NaN where t or y is negative or NaN.
-inline Pack log_terms(Pack t, Pack y) {
+// t log(y + log_offset); NaN where t or y is negative or NaN. 0 where t is 0, also if y and log_offset are.
+inline Pack log_terms(Pack t, Pack y, double log_offset) {
+    constexpr double smallest = std::numeric_limits<double>::min();  // for which `log` is right
     const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
-    return select(t >= 0.0, t, nan) * log(select(y >= 0.0, y, nan) + log_offset);
+    const Pack weight = select(t >= 0.0, t, nan), sum = select(y >= 0.0, y, nan) + log_offset;
+    if (log_offset >= smallest) return weight * log(sum);
+    const Pack none = broadcast(-std::numeric_limits<double>::infinity());
+    const Pack some = select(sum < smallest, log(sum * 0x1p60) - 60 * std::numbers::ln2, log(sum));
+    return select(t == 0.0, zero_or_nan(sum), weight * select(sum == 0.0, none, some));
 }
 
-// sum over n and k of t log(y + 1e-7), for the samples from `first` on.
-inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::size_t samples) {
+// sum over n and k of t log(y + log_offset), for the samples from `first` on.
+inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::size_t first, std::size_t samples) {
     Pack sum{};
     const std::size_t size = t.labels ? samples : samples * y.cols;
     const double* y_first = y.row(first);
@@ -29,18 +34,18 @@ inline double log_sum(ConstMatrix y, const Targets& t, std::size_t first, std::s
                 weights[l] = 1.0;
                 named[l] = y_first[(i + l) * y.cols + static_cast<std::size_t>(t.labels[first + i + l])];
             }
-            sum += log_terms(load(weights), load(named));
+            sum += log_terms(load(weights), load(named), log_offset);
         } else {
-            sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count));
+            sum += log_terms(load_part(t.weights + first * y.cols + i, count), load_part(y_first + i, count), log_offset);
         }
     }
     return lane_sum(sum);
 }
 
-// sums(count,) = sum over k of t log(y + 1e-7), for a group of samples: sample l has class k at y[k * lanes + l], and the
+// sums(count,) = sum over k of t log(y + log_offset), for a group of samples: sample l has class k at y[k * lanes + l], and the
 // targets number(l).
 template <class NumberOf>
-void log_sums(const double* y, const Targets& t, std::size_t outputs, const NumberOf& number, std::size_t count, double* sums) {
+void log_sums(const double* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
     Pack sum{};
     const auto add = [&](const auto& weight_and_class) {
         double weights[lanes] = {}, outputs_named[lanes] = {};
@@ -49,20 +54,20 @@ void log_sums(const double* y, const Targets& t, std::size_t outputs, const Numb
             weights[l] = weight;
             outputs_named[l] = y[k * lanes + l];
         }
-        sum += log_terms(load(weights), load(outputs_named));
+        sum += log_terms(load(weights), load(outputs_named), net.log_offset);
     };
     struct Named {
         double weight;
         std::size_t k;
     };
     if (t.labels) add([&](std::size_t n) { return Named{1.0, static_cast<std::size_t>(t.labels[n])}; });
-    for (std::size_t k = 0; k < outputs && !t.labels; ++k)
-        add([&](std::size_t n) { return Named{t.weights[n * outputs + k], k}; });
+    for (std::size_t k = 0; k < net.outputs() && !t.labels; ++k)
+        add([&](std::size_t n) { return Named{t.weights[n * net.outputs() + k], k}; });
     store_part(sums, sum, count);
 }
 
-// -sum over n and k of t log(y + 1e-7) / N, for y(N,O). NaN if a t or y is negative or NaN.
-inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexcept {
+// -sum over n and k of t log(y + log_offset) / N, for y(N,O). NaN if a t or y is negative or NaN.
+inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept {
     constexpr std::size_t samples_a_task = 1024, tasks_a_round = 64;
     double sums[tasks_a_round];
     double total = 0.0;
@@ -71,7 +76,7 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, int threads) noexce
         const std::size_t tasks = ceil_of(samples, samples_a_task);
         parallel_for(tasks, threads, [&](std::size_t task) {
             const std::size_t begin = task * samples_a_task;
-            sums[task] = log_sum(y, t, first + begin, std::min(samples_a_task, samples - begin));
+            sums[task] = log_sum(y, t, log_offset, first + begin, std::min(samples_a_task, samples - begin));
         });
         for (std::size_t task = 0; task < tasks; ++task) total += sums[task];
     }

@@ -1,4 +1,4 @@
-// The forward pass of a block of samples: pre-activations, sigmoids, softmax.
+// The forward pass of a block of samples: pre-activations, activations, softmax.
 //
 // Arrays of the hidden layer are cut into panels, each (samples, width): lanes run over units. In the output layer `lanes`
 // samples form a group, whose arrays are (outputs, lanes): lanes run over samples.
@@ -9,6 +9,7 @@
 
 #include "secant/network/cross_entropy.hpp"
 #include "secant/platform/parallel.hpp"
+#include "secant/network/kinks.hpp"
 #include "secant/network/parameters.hpp"
 #include "secant/network/rows.hpp"
 #include "secant/network/softmax.hpp"
@@ -18,20 +19,22 @@ namespace secant::SECANT_ISA {
 
 class Samples {
 public:
-    // With `keep_pre_activations` there is memory for a1 and a2.
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations)
+    // With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take across a kink are found.
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations, double h)
         : rows(work, x, capacity),
+          kinks(work, net, rows, capacity, h),
           net_(net),
           capacity_(capacity),
           a1_(work.take<double>(keep_pre_activations ? capacity * net.panels.total_width() : 0)),
           z1_(work.take<double>(capacity * net.panels.total_width())),
-          zc1_(work.take<double>(capacity * net.panels.total_width())),
+          state1_(work.take<double>(capacity * net.panels.total_width())),
+          largest1_(work.take<double>(capacity * net.panels.count)),
           a2_(work.take<double>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
           z2_(work.take<double>(pad(capacity) * net.outputs())),
           zc2_(work.take<double>(pad(capacity) * net.outputs())),
           y_(work.take<double>(pad(capacity) * net.outputs())) {}
 
-    // z1 and zc1 of a panel's units for the samples [begin, end); a1 too with `keep`.
+    // z1 and its state of a panel's units for the samples [begin, end); with `keep` a1 too, and kinks are found.
     void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) {
         const Incoming<const double> w = net_.incoming(panel);
         const std::size_t packs = net_.panels.packs_in(panel), last = w.columns - (packs - 1) * lanes;
@@ -54,11 +57,9 @@ public:
                 }
             }
         });
-        for (std::size_t n = begin; n < end; ++n) {
-            double* z1 = at(z1_, panel, n);
-            if (keep) std::copy_n(z1, packs * lanes, at(a1_, panel, n));
-            sigmoids(z1, packs * lanes, z1, at(zc1_, panel, n));
-        }
+        with_activation(net_.hidden_activation(), [&]<class A>() {
+            for (std::size_t n = begin; n < end; ++n) activate<A>(panel, n, packs * lanes, keep);
+        });
     }
 
     // a2 of a group, of which the samples [begin, end) exist. It is stored as z2.
@@ -78,7 +79,14 @@ public:
 
     const double* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
     const double* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
-    const double* zc1(std::size_t panel, std::size_t n) const { return at(zc1_, panel, n); }
+    const double* state1(std::size_t panel, std::size_t n) const { return at(state1_, panel, n); }
+    // max|z1|, or 1 if that is larger.
+    double largest_hidden(std::size_t n) const {
+        double largest = 1.0;
+        for (std::size_t panel = 0; panel < net_.panels.count && !net_.bounded(); ++panel)
+            largest = std::max(largest, largest1_[panel * capacity_ + n]);
+        return largest;
+    }
 
     // Of sample n: class k is at [k * lanes].
     const double* a2(std::size_t n) const { return a2_ + in_group(n); }
@@ -87,6 +95,7 @@ public:
     const double* y(std::size_t n) const { return y_ + in_group(n); }
 
     Rows rows;
+    Kinks kinks;
 
 private:
     static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
@@ -94,6 +103,23 @@ private:
 
     double* at(double* hidden, std::size_t panel, std::size_t n) const {
         return hidden + (panel * capacity_ + n) * net_.panels.width();
+    }
+
+    // z1 of a sample in a panel holds a1 before.
+    template <class Activation>
+    void activate(std::size_t panel, std::size_t n, std::size_t size, bool keep) {
+        double *z1 = at(z1_, panel, n), *state = at(state1_, panel, n), *a1 = at(a1_, panel, n);
+        if (keep) std::copy_n(z1, size, a1);
+        Pack largest{};
+        for (std::size_t j = 0; j < size; j += lanes) {
+            const Activated unit = Activation::evaluate(load(z1 + j));
+            store(z1 + j, unit.z);
+            store(state + j, unit.state);
+            if constexpr (!Activation::bounded) largest = maximum(largest, absolute(unit.z));
+        }
+        if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
+        if constexpr (Activation::kink)
+            if (keep) kinks.find(panel, n, a1, state);
     }
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
@@ -162,7 +188,7 @@ private:
 
     const Parameters& net_;
     std::size_t capacity_;
-    double *a1_, *z1_, *zc1_, *a2_, *z2_, *zc2_, *y_;
+    double *a1_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
 };
 
 // For this many samples or more it pays to copy the weights first.
@@ -180,7 +206,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     const std::size_t capacity = block_capacity(call.net, x.rows, 1), tasks = ceil_of(x.rows, capacity);
     Workspace work(memory);
     Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
-    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false);
+    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false, 0.0);
     if (work.counting()) return work.bytes();
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     parallel(call.threads, [&](const Team& team) {

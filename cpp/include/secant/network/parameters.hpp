@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "secant/simd/elementary.hpp"
+#include "secant/network/activations.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/platform/workspace.hpp"
+#include "secant/simd/elementary.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -210,7 +211,12 @@ public:
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t hidden() const { return net_.hidden(); }
     std::size_t outputs() const { return net_.outputs(); }
+    std::size_t hidden_activation() const { return net_.hidden_activation; }
+    bool bounded() const {  // whether |z1| <= 1
+        return with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
+    }
     bool sigmoid_output() const { return net_.sigmoid_output; }
+    double log_offset() const { return net_.log_offset; }
 
     const Panels panels;
 

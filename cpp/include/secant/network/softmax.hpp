@@ -20,13 +20,11 @@ public:
     }
 
 private:
-    // x - quotient sum, exactly. Without a fused multiply-add: Dekker's product, in halves of 26 bits.
+    // x - quotient sum, exactly.
     Pack remainder(Pack x, Pack quotient) const {
         if constexpr (fused) return fma(-quotient, sum_, x);
-        const auto high = [](Pack a) { return a * 134217729.0 - (a * 134217729.0 - a); };
-        const Pack q = high(quotient), s = high(sum_), product = quotient * sum_;
-        const Pack error = ((q * s - product) + q * (sum_ - s) + (quotient - q) * s) + (quotient - q) * (sum_ - s);
-        return (x - product) - error;
+        const auto [product, lost] = two_product(quotient, sum_);
+        return (x - product) - lost;
     }
 
     Pack sum_, lost_, inverse_;

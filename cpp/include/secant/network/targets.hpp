@@ -3,14 +3,14 @@
 
 #include <algorithm>
 
-#include "secant/interface/constants.hpp"
-#include "secant/simd/elementary.hpp"
 #include "secant/interface/kernels.hpp"
+#include "secant/network/parameters.hpp"
 #include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {
 
-// A class of one sample that has a target weight t: `ratio` is y / (y + 1e-7), `rest` is 1 - ratio.
+// A class of one sample that has a target weight t: `ratio` is y / (y + log_offset), `rest` is 1 - ratio. Both are
+// NaN for 0 / 0.
 struct Target {
     std::size_t k;
     double weight;
@@ -25,10 +25,11 @@ struct TargetPacks {
 
 class TargetLists {
 public:
-    TargetLists(Workspace& work, const Targets& t, std::size_t outputs, std::size_t capacity)
+    TargetLists(Workspace& work, const Targets& t, const Parameters& net, std::size_t capacity)
         : t_(t),
-          outputs_(outputs),
-          longest_(t.labels ? 1 : outputs),
+          log_offset_(net.log_offset()),
+          outputs_(net.outputs()),
+          longest_(t.labels ? 1 : net.outputs()),
           counts_(work.take<std::size_t>(pad(capacity))),
           fields_(work.take<double>(pad(capacity) * longest_ * fields)) {}
 
@@ -43,12 +44,12 @@ public:
     void fill(std::size_t n, std::size_t from, const double* y) {
         counts_[n] = 0;
         const auto add = [&](std::size_t k, double weight) {
-            const double sum = y[k * lanes] + log_offset;
+            const double sum = y[k * lanes] + log_offset_;
             double* to = field(n, counts_[n]++);
             to[0] = static_cast<double>(k);
             to[lanes] = weight;
             to[2 * lanes] = y[k * lanes] / sum;
-            to[3 * lanes] = log_offset / sum;
+            to[3 * lanes] = log_offset_ / sum;
         };
         if (t_.labels) return add(static_cast<std::size_t>(t_.labels[from]), 1.0);
         const double* weights = t_.weights + from * outputs_;
@@ -86,6 +87,7 @@ private:
     }
 
     const Targets& t_;
+    double log_offset_;
     std::size_t outputs_, longest_;
     std::size_t* counts_;
     double* fields_;

@@ -69,6 +69,19 @@ TwoSum<T> two_sum(T a, T b) {
     return {sum, (a - (sum - part)) + (b - part)};
 }
 
+// a b = value + lost, exactly. Without a fused multiply-add: Dekker's product, in halves of 26 bits.
+struct TwoProduct {
+    Pack value, lost;
+};
+
+inline TwoProduct two_product(Pack a, Pack b) {
+    const Pack value = a * b;
+    if constexpr (fused) return {value, fma(a, b, -value)};
+    const auto high = [](Pack x) { return x * 134217729.0 - (x * 134217729.0 - x); };
+    const Pack p = high(a), q = high(b);
+    return {value, ((p * q - value) + p * (b - q) + (a - p) * q) + (a - p) * (b - q)};
+}
+
 // x + low = k ln2 + r + r_low with |r| <= ln2 / 2.
 struct Reduced {
     Pack k, r, r_low;

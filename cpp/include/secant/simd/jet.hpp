@@ -34,17 +34,23 @@ Jet<K, T> expm1_series() {
     return out;
 }
 
-// p = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  p' = (z + p)(zc - p).
+// p' = slope + tilt p - p^2
 template <int K, class T>
-Jet<K, T> sigmoid_series(T z, T zc) {
+Jet<K, T> logistic_series(T slope, T tilt) {
     Jet<K, T> p{};
-    p.c[1] = z * zc;
+    p.c[1] = slope;
     for (int m = 1; m < K; ++m) {
-        T next = (zc - z) * p.c[m];
+        T next = tilt * p.c[m];
         for (int i = 1; i < m; ++i) next = fma(-p.c[i], p.c[m - i], next);
         p.c[m + 1] = next * (1.0 / (m + 1));
     }
     return p;
+}
+
+// p = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  p' = (z + p)(zc - p).
+template <int K, class T>
+Jet<K, T> sigmoid_series(T z, T zc) {
+    return logistic_series<K, T>(z * zc, zc - z);
 }
 
 // E = exp(a) - 1:  E' = (1 + E) a'.
@@ -80,6 +86,18 @@ SECANT_INLINE Jet<K, T> compose(const Jet<K, T>& a, const Jet<K, T>& f) {
         if (m < K) power = power * f;
     }
     return sum;
+}
+
+// The series slope * s.
+struct LinearJet {
+    Pack slope;
+};
+
+template <int K>
+SECANT_INLINE Jet<K> compose(Jet<K> a, LinearJet f) {
+    Pack power = f.slope;
+    for (int m = 1; m <= K; ++m, power *= f.slope) a.c[m] *= power;
+    return a;
 }
 
 }  // namespace secant::SECANT_ISA

@@ -5,17 +5,19 @@
 // the number of threads. The phases of a block:
 //
 //     phase              shared by            reads                         writes                     barrier after it
+//     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
 //     gather             samples              inputs, targets               rows, masses               yes
-//     Plan::make         (thread 0)           rows, masses, parameters      plan                       yes
-//     activate_hidden    panels, parts        rows, w1, plan                z1, zc1, a1                yes
+//     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
+//     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
+//                                                                                                      |z1| it precedes the plan
 //     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
 //     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists   no: ... also reads it
 //     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
 //       Direct::prepare                       rows                            input values
 //     sums_.clear        panels               -                             sums                       yes; only without series
-//     series_.add        panels, parts        z1, zc1, w2, output series    hidden series              if a panel has parts
+//     series_.add        panels, parts        z1, state1, w2, output series hidden series              if a panel has parts
 //                        panels, parts        rows, z1, hidden series       sums                       if a panel has parts
-//     add_directly       packs of panels      a1, z1, zc1, input values     sums                       yes; and one before it
+//     add_directly       packs of panels      a1, z1, state1, input values  sums                       yes; and one before it
 //     (end of a block)                                                                                 yes
 //     sums_.finish       panels               sums                          gradient or parameters     yes
 #pragma once
@@ -35,8 +37,8 @@ public:
           capacity_(capacity),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, capacity, true),
-          targets_(work, call.batch.t, net_.outputs(), capacity),
+          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? 0.0 : call.h),
+          targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
           series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, call.h),
@@ -75,15 +77,17 @@ public:
             if (*stopped_) return false;
             for (std::size_t n = 0; n < count && team.rank == 0; ++n)
                 if (std::isnan(samples_.rows.largest(n))) *finite_ = false;
+            const bool bounded = net_.bounded();
+            if (!bounded) activate_hidden(team, count, !differentiates());
             if (team.rank == 0)
-                plan_.make(count, [&](std::size_t n) { return samples_.rows.largest(n); },
+                plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
-            activate_hidden(team, count);
+            if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
-            if (plan_.has_direct()) add_directly(team, count, scale);
+            if (evaluates()) add_directly(team, count, scale);
             team.wait();
             if (*given_up_) return false;
         }
@@ -99,11 +103,11 @@ public:
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
             if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
-            activate_hidden(team, count);
+            activate_hidden(team, count, false);
             share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
             share_groups(team, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
-                log_sums(samples_.y(n), call_.batch.t, net_.outputs(),
+                log_sums(samples_.y(n), call_.batch.t, call_.net,
                          [&](std::size_t l) { return batch.sample(first + n + l); }, end - n, losses_ + n);
             });
             team.wait();
@@ -113,17 +117,23 @@ public:
     }
 
 private:
+    bool differentiates() const { return call_.method == GradientCall::Method::derivative; }
+    bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
+    bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
+
     void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
+        if (first == 0 && samples_.kinks.exist)
+            team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
         team.share_and_wait(count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
             masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
 
-    void activate_hidden(const Team& team, std::size_t count) {
+    void activate_hidden(const Team& team, std::size_t count, bool keep) {
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), plan_.has_direct());
+            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), keep);
         });
         team.wait();
     }
@@ -139,14 +149,14 @@ private:
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
         share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
-            samples_.activate_output(n, plan_.has_direct());
+            samples_.activate_output(n, evaluates());
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
-            for (std::size_t i = n; i < end && plan_.has_direct(); ++i)
-                if (plan_.directly()[i]) direct_.prepare(i, team.rank);
+            for (std::size_t i = n; i < end; ++i)
+                if (directly(i) || (samples_.kinks.exist && samples_.kinks.found(i))) direct_.prepare(i, team.rank);
         });
         team.wait();
     }
@@ -156,12 +166,16 @@ private:
         const std::size_t packs = net_.panels.packs_in(0);
         team.share(net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
-            for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n)
-                if (plan_.directly()[n] && !given_up(team))
-                    direct_.add_pack(panel, p, n, team.rank, sums_.incoming(panel), scale, sums_.outgoing(panel));
+            for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
+                const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
+                if (!(directly(n) || kinks) || given_up(team)) continue;
+                const Incoming<double> to = sums_.incoming(panel);
+                if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
+                if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
+            }
         });
         for (std::size_t n = 0; n < count && team.rank == 0; ++n)
-            if (plan_.directly()[n]) direct_.add_output_biases(n, sums_.output_biases());
+            if (directly(n)) direct_.add_output_biases(n, sums_.output_biases());
     }
 
     // Whether an interrupt has ended the work within a block: the full functions take seconds. Not where sums are made in place:

@@ -112,7 +112,7 @@ def _kept(function: Callable[..., Any], parallel: bool) -> Any:
 def hash_of_sources() -> str:
     """It changes with any file that is compiled."""
     here = Path(__file__).parent
-    files = [*sorted(here.glob("*.py")), here.parent / "bound.py"]
+    files = [*sorted(here.glob("*.py")), here.parent / "bound.py", here.parent / "activations.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import bound
+from secant.backends.activations import ACTIVATIONS, steepest
 from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import EXPONENT_LIMIT, LOG_OFFSET, MOST_TERMS, SMALL_SHIFT_LIMIT
+from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
-from secant.backends.numba.forward import Activations, activations, find_nonzeros, sigmoids, softmax
+from secant.backends.numba.forward import Activations, change, find_nonzeros, kinked_change, softmax, state
 from secant.backends.numba.series import growths, moments, powers_of
-from secant.backends.plan import largest_inputs
+from secant.backends.plan import largest_inputs, largest_z1
 
 _PARTS = 8
 """Of the samples of a block, each with sums of its own: so many threads can share them."""
@@ -25,48 +26,59 @@ _PARTS = 8
 _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, MOST_TERMS + 1)])
 
 
-def summed_differences(net: Parameters, x: NDArray[Any], t: Floats, h: float, threads: int) -> Gradients:
-    """The sum over samples x (N, I), with targets t (N, O)."""
-    layers = activations(net, x, threads)
-    parts, (inputs, hidden), outputs = min(_PARTS, len(x)), net.W1.shape, len(net.b2)
+def summed_differences(
+    net: Parameters,
+    layers: Activations,
+    t: Floats,
+    h: float,
+    terms: NDArray[np.int64],
+    threads: int,
+    only_near: bool = False,
+) -> Gradients:
+    """The sum over samples, with targets t (N, O), in all weights or only in those into what is near a kink."""
+    parts, (inputs, hidden), outputs = min(_PARTS, len(t)), net.W1.shape, len(net.b2)
     w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, outputs, hidden + 1))
-    terms = terms_of(net, x, h)
     powers = powers_of(np.tile(net.W2.T, 2), max(1, int(terms.max())))
-    _add_samples(threads, powers, t, h, terms, layers, w1, w2)
+    _add_samples(threads, powers, t, h, terms, layers, only_near, w1, w2)
     w1_sum, w2_sum = w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T)
     return Gradients(w1_sum[:-1], w1_sum[-1], w2_sum[:-1], w2_sum[-1])
 
 
 def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
     """How many terms each sample needs, see `bound.terms_needed`."""
-    largest_weight = float(np.abs(net.W2).max())
-    return np.array([bound.terms_needed(h, largest, largest_weight) for largest in largest_inputs(x).tolist()])
+    slope = steepest(ACTIVATIONS[net.hidden_activation].rate) * float(np.abs(net.W2).max())
+    return bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope)
 
 
 @Kernel
 def _add_samples(
-    powers: Floats, t: Floats, h: float, terms: NDArray[np.int64], layers: Activations, w1_sums: Floats, w2_sums: Floats
+    powers: Floats, t: Floats, h: float, terms: Any, layers: Activations, only_near: bool, w1: Floats, w2: Floats
 ) -> None:
-    for part in prange(len(w1_sums)):
-        add_part(powers, t, h, terms, layers, part, w1_sums, w2_sums)
+    for part in prange(len(w1)):
+        add_part(powers, t, h, terms, layers, only_near, part, w1, w2)
 
 
 @compiled
 def add_part(
-    powers: Floats, t: Floats, h: float, terms: Any, layers: Activations, part: int, w1_sums: Floats, w2_sums: Floats
+    powers: Floats, t: Floats, h: float, terms: Any, layers: Any, only_near: bool, part: int, w1: Floats, w2: Floats
 ) -> None:
     """Add the central differences of one part of the samples to its sums."""
-    samples, parts = len(t), len(w1_sums)
+    samples, parts = len(t), len(w1)
     for n in range(samples * part // parts, samples * (part + 1) // parts):
+        if only_near and not layers.near[n].any():
+            continue
         growth = np.empty((terms[n] + 1, t.shape[1]))
         if terms[n]:
             growths(layers, n, growth)
-        add_hidden(powers, t[n], h, layers, n, growth, w1_sums[part])
-        add_outputs(t[n], h, layers, n, growth, w2_sums[part])
+        add_hidden(powers, t[n], h, layers, only_near, n, growth, w1[part])
+        if not only_near:
+            add_outputs(t[n], h, layers, n, growth, w2[part])
 
 
 @compiled
-def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
+def add_hidden(
+    powers: Floats, t: Floats, h: float, layers: Activations, only_near: bool, n: int, growth: Floats, sums: Floats
+) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
     hidden, x, w2 = layers.a1.shape[1], layers.x[n], powers[1]
     sides, mean_terms = 2 * hidden, np.empty((len(growth), 2 * hidden))
@@ -78,14 +90,14 @@ def add_hidden(powers: Floats, t: Floats, h: float, layers: Activations, n: int,
     for i in lit[np.argsort(x[lit])]:
         if x[i] != before:  # equal inputs have equal responses
             before = x[i]
-            sigmoid_changes(layers, n, h * before, change)
+            hidden_changes(layers, only_near, n, h * before, change)
             if len(growth) > 1:
                 polynomials(mean_terms, change, mean)
                 phi[:] = 0
                 for k in range(len(t)):
                     if t[k] != 0:
                         polynomial(growth[:, k], w2[k] * change, own)
-                        add_target(len(growth), layers.y[n, k], t[k], mean, own, phi)
+                        add_target(len(growth), layers.y[n, k], t[k], layers.log_offset, mean, own, phi)
             else:
                 for j in range(len(change)):
                     for k in range(len(t)):
@@ -110,7 +122,7 @@ def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats
                     polynomial(growth[:, k], shift, own)
                     mean = layers.y[n, k] * own
                     own *= target == k
-                    add_target(len(growth), layers.y[n, target], t[target], mean, own, phi)
+                    add_target(len(growth), layers.y[n, target], t[target], layers.log_offset, mean, own, phi)
         else:
             for j in range(len(shift)):
                 q[k] = exponent(layers, n, k, shift[j])
@@ -121,44 +133,45 @@ def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats
 
 
 @compiled
-def sigmoid_changes(layers: Activations, n: int, shift: float, out: Floats) -> None:
+def hidden_changes(layers: Activations, only_near: bool, n: int, shift: float, out: Floats) -> None:
     """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
-    hidden = layers.a1.shape[1]
-    if abs(shift) > SMALL_SHIFT_LIMIT:
-        for j in range(len(out)):
-            unit, u = j % hidden, shift if j < hidden else -shift
-            out[j] = sigmoid_change(layers.a1[n, unit], layers.z1[n, unit], layers.zc1[n, unit], u)
-        return
-    m = math.expm1(abs(shift))
-    rise, fall = (0, hidden) if shift > 0 else (hidden, 0)
-    for j in range(hidden):
-        z, zc = layers.z1[n, j], layers.zc1[n, j]
-        out[rise + j] = z * zc * m / (1 + z * m)
-        out[fall + j] = -(z * zc * m / (1 + zc * m))
+    rate, hidden = layers.rate1, layers.a1.shape[1]
+    if layers.kinked:
+        for j in range(hidden):
+            counts = layers.near[n, j] or not only_near
+            out[j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], shift) if counts else 0.0
+            out[hidden + j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], -shift) if counts else 0.0
+    elif rate * abs(shift) > SMALL_SHIFT_LIMIT:
+        for j in range(hidden):
+            a, p, q = layers.a1[n, j], layers.p1[n, j], layers.q1[n, j]
+            out[j], out[hidden + j] = unit_change(rate, a, p, q, shift), unit_change(rate, a, p, q, -shift)
+    else:
+        m = math.expm1(rate * abs(shift))
+        for j in range(hidden):
+            p, q = layers.p1[n, j], layers.q1[n, j]
+            out[j], out[hidden + j] = change(rate, p, q, shift, m), change(rate, p, q, -shift, m)
 
 
 @compiled
-def sigmoid_change(a: float, z: float, zc: float, u: float) -> float:
-    """sigmoid(a + u) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a).
+def unit_change(rate: float, a: float, p: float, q: float, u: float) -> float:
+    """F(u) for a u of any size, see `activations.state`.
 
-    A small change is computed as such. A large one may start where z zc has underflowed: it is a difference, of
-    sigmoids of whichever sign makes them small.
+    A small change is computed as such. A large one may start where p q has underflowed: it is a difference, of that of
+    p and q which is small.
     """
-    m = math.expm1(min(abs(u), SMALL_SHIFT_LIMIT))
-    change = z * zc * m / (1 + z * m) if u > 0 else -(z * zc * m / (1 + zc * m))
-    if abs(u) > SMALL_SHIFT_LIMIT:
-        shifted, shifted_c = sigmoids(a + u)
-        change = zc - shifted_c if a + (a + u) > 0 else shifted - z
-    return change
+    if rate * abs(u) > SMALL_SHIFT_LIMIT:
+        _, shifted_p, shifted_q = state(rate, False, a + u)
+        return float(q - shifted_q if a + (a + u) > 0 else shifted_p - p)
+    return float(change(rate, p, q, u, math.expm1(rate * abs(u))))
 
 
 # ---- small shifts: the change of the loss by a few terms of the series of growths and of log1p -----------------------
 
 
 @compiled
-def add_target(length: int, y: float, t: float, mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add - t log1p( y / (y + 1e-7) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
-    r, logs = y / (y + LOG_OFFSET), np.empty(len(phi))
+def add_target(length: int, y: float, t: float, log_offset: float, mean: Floats, own: Floats, phi: Floats) -> None:
+    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
+    r, logs = y / (y + log_offset), np.empty(len(phi))
     for j in range(len(phi)):
         own[j] = r * ((own[j] - mean[j]) / (1 + mean[j]))
     polynomial(_LOG1P[:length], own, logs)
@@ -198,39 +211,37 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
     y, change = layers.y[n], 0.0
     q = q - q[y.argmax()]
     if np.abs(q).max() > EXPONENT_LIMIT:
-        return float(loss_change_anew(layers.z2[n] + q, y, t))
+        return float(loss_change_anew(layers.z2[n] + q, y, t, layers.log_offset))
     mean = (y * np.expm1(q)).sum()
     for k in range(len(t)):
         if t[k] != 0:
             excess = math.expm1(q[k]) - mean
-            change -= t[k] * log_change(y[k], math.exp(q[k]) / (1 + mean), excess / (1 + mean))
+            change -= t[k] * log_change(y[k], layers.log_offset, math.exp(q[k]) / (1 + mean), excess / (1 + mean))
     return change
 
 
 @compiled
 def exponent(layers: Activations, n: int, k: int, u: float) -> float:
     """The change of z2_k when a2_k is shifted by u."""
-    change: float = u
-    if layers.sigmoid_output:
-        change = sigmoid_change(layers.a2[n, k], layers.z2[n, k], layers.zc2[n, k], u)
-    return change
+    q: float = unit_change(layers.rate2, layers.a2[n, k], layers.p2[n, k], layers.q2[n, k], u)
+    return q
 
 
 @compiled
-def log_change(y: float, factor: float, excess: float) -> float:
-    """The change of log(y + 1e-7) when y is multiplied by ``factor``, which is 1 + ``excess``."""
-    change = y / (y + LOG_OFFSET) * excess
+def log_change(y: float, log_offset: float, factor: float, excess: float) -> float:
+    """The change of log(y + log_offset) when y is multiplied by ``factor``, which is 1 + ``excess``."""
+    change = y / (y + log_offset) * excess
     if change < -0.5:  # where the probability has all but vanished, it is computed as such
-        return math.log((LOG_OFFSET + y * factor) / (y + LOG_OFFSET))
+        return math.log((log_offset + y * factor) / (y + log_offset))
     return math.log1p(change)
 
 
 @compiled
-def loss_change_anew(z2: Floats, y: Floats, t: Floats) -> float:
+def loss_change_anew(z2: Floats, y: Floats, t: Floats, log_offset: float) -> float:
     """The change of the loss, from probabilities y to those of z2."""
     shifted, change = np.empty(len(y)), 0.0
     softmax(z2, shifted)
     for k in range(len(t)):
         if t[k] != 0:
-            change -= t[k] * math.log((shifted[k] + LOG_OFFSET) / (y[k] + LOG_OFFSET))
+            change -= t[k] * math.log((shifted[k] + log_offset) / (y[k] + log_offset))
     return change

@@ -1,4 +1,4 @@
-"""The forward pass: affine, sigmoid, affine, sigmoid, softmax."""
+"""The forward pass: affine, activation, affine, activation, softmax."""
 
 import math
 from typing import Any, NamedTuple
@@ -8,27 +8,40 @@ from numba import prange
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
+from secant.backends import activations as policy
+from secant.backends.activations import ACTIVATIONS, near_kink
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled
+
+change, kinked_change = compiled(policy.change), compiled(policy.kinked_change)
+series, state, twice_as_precise = compiled(policy.series), compiled(policy.state), compiled(policy.twice_as_precise)
 
 _BLOCK_MULTIPLICATIONS = 2**27
 """In a call of compiled code, which Ctrl-C waits for: some 30 ms."""
 
 
 class Activations(NamedTuple):
-    """Both layers after the forward pass. A sigmoid of -a is kept as zc: 1 - z loses everything when z is close to 1.
+    """Both layers after the forward pass, with the p and q of `activations.state`.
 
-    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1.
+    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1. ``rest1`` is what the
+    rounding of a1 has lost, where ``near`` says that a shift may take it across a kink: the slope p1 is then 0.
     """
 
-    sigmoid_output: bool
+    rate1: float
+    kinked: bool
+    rate2: float
+    log_offset: float
+    near: NDArray[np.bool_]  # (N, H)
     x: Floats  # (N, I+1)
     a1: Floats  # (N, H)
+    rest1: Floats  # (N, H)
     z1: Floats  # (N, H+1)
-    zc1: Floats  # (N, H)
+    p1: Floats  # (N, H)
+    q1: Floats  # (N, H)
     a2: Floats  # (N, O)
     z2: Floats  # (N, O)
-    zc2: Floats  # (N, O)
+    p2: Floats  # (N, O)
+    q2: Floats  # (N, O)
     y: Floats  # (N, O)
 
 
@@ -39,14 +52,19 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
     return np.concatenate([activations(net, x[n : n + rows], threads).y for n in range(0, len(x), rows)])
 
 
-def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
-    """The forward pass of all samples."""
+def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:
+    """The forward pass of all samples, for shifts of parameters by ``h``."""
     samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
-    columns = (inputs + 1, hidden, hidden + 1, hidden, outputs, outputs, outputs, outputs)
-    out = Activations(net.output_activation == "sigmoid", *(np.empty((samples, size)) for size in columns))
+    kinds = *ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation].rate
+    columns = (inputs + 1, hidden, hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
+    arrays = (np.empty((samples, size)) for size in columns)
+    out = Activations(*kinds, net.log_offset, np.zeros((samples, hidden), np.bool_), *arrays)
     out.x[:, :-1] = x
     out.x[:, -1] = 1
     _activate(threads, *net[:4], out)
+    if out.kinked and h:
+        out.near[:] = near_kink(net.W1, net.b1, out.x[:, :-1], out.a1, h)
+        _refine(threads, net.W1, net.b1, out)
     return out
 
 
@@ -54,6 +72,20 @@ def activations(net: Parameters, x: NDArray[Any], threads: int) -> Activations:
 def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations) -> None:
     for n in prange(len(out.x)):
         activate(w1, b1, w2, b2, out, n)
+
+
+@Kernel
+def _refine(w1: Floats, b1: Floats, out: Activations) -> None:
+    for n in prange(len(out.x)):
+        refine(w1, b1, out, n)
+
+
+@compiled
+def refine(w1: Floats, b1: Floats, out: Activations, n: int) -> None:
+    """Prepare what is near a kink of sample n to be evaluated."""
+    for j in np.flatnonzero(out.near[n]):
+        out.a1[n, j], out.rest1[n, j] = twice_as_precise(out.x[n, :-1], w1[:, j], b1[j])
+        out.p1[n, j] = 0
 
 
 @compiled
@@ -64,12 +96,12 @@ def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n
     out.a1[n] = b1
     add_rows(out.x[n], lit[:count], w1, out.a1[n])
     for j in range(len(b1)):
-        out.z1[n, j], out.zc1[n, j] = sigmoids(out.a1[n, j])
-    out.z1[n, -1] = 1
+        out.z1[n, j], out.p1[n, j], out.q1[n, j] = state(out.rate1, out.kinked, out.a1[n, j])
+    out.z1[n, -1], out.rest1[n] = 1, 0
     out.a2[n] = b2
     add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
     for k in range(len(b2)):
-        out.z2[n, k], out.zc2[n, k] = sigmoids(out.a2[n, k]) if out.sigmoid_output else (out.a2[n, k], 0.0)
+        out.z2[n, k], out.p2[n, k], out.q2[n, k] = state(out.rate2, False, out.a2[n, k])
     softmax(out.z2[n], out.y[n])
 
 
@@ -96,14 +128,6 @@ def add_rows(values: Floats, ids: NDArray[np.intp], rows: Floats, out: Floats) -
         x = values[i]
         for j in range(len(out)):
             out[j] += x * rows[i, j]
-
-
-@compiled
-def sigmoids(a: float) -> tuple[float, float]:
-    """Sigmoids of a and of -a."""
-    e = math.exp(-abs(a))
-    large, small = 1 / (1 + e), e / (1 + e)
-    return (large, small) if a > 0 else (small, large)
 
 
 @compiled

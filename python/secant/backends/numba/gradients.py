@@ -11,6 +11,7 @@ from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
+from secant.backends.numba.forward import activations
 from secant.backends.numba.series import summed_series
 from secant.backends.plan import planned_gradient, total
 
@@ -29,7 +30,7 @@ def numerical_gradient(
 
     def directly(x: NDArray[Any], t: NDArray[Any]) -> Gradients:
         def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
-            return summed_differences(net, x, t, h, threads)
+            return summed_differences(net, activations(net, x, threads, h), t, h, terms_of(net, x, h), threads)
 
         exact = not terms_of(net, x, h).all()
         return _mean(net, x, t, summed, (_EXACT if exact else _BY_TERMS) * len(net.b2), n_threads)
@@ -38,12 +39,16 @@ def numerical_gradient(
 
 
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
-    return _by_series(net, x, t, 1.0, 1, n_threads)
+    return _by_series(net, x, t, 0.0, 1, n_threads)
 
 
 def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int, n_threads: int) -> Gradients:
     def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
-        return summed_series(net, x, t, h, order, threads)
+        layers = activations(net, x, threads, h)
+        sums = summed_series(net, layers, t, h, order, threads)
+        if layers.near.any():
+            return total(sums, summed_differences(net, layers, t, h, terms_of(net, x, h), threads, only_near=True))
+        return sums
 
     return _mean(net, x, t, summed, 2 + order // 2, n_threads)
 

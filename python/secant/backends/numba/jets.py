@@ -8,20 +8,6 @@ from secant.backends.numba.compilation import compiled
 
 
 @compiled
-def sigmoid(z: Floats, zc: Floats, out: Floats) -> None:
-    """The change f = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  f' = (z + f)(zc - f)."""
-    units = out.shape[1]
-    for j in range(units):
-        out[1, j] = z[j] * zc[j]
-    for m in range(1, len(out) - 1):
-        for j in range(units):
-            out[m + 1, j] = (zc[j] - z[j]) * out[m, j]
-        add_products(out, out, 1, m, -1.0, out[m + 1])
-        for j in range(units):
-            out[m + 1, j] /= m + 1
-
-
-@compiled
 def expm1(a: Floats, out: Floats) -> None:
     """The series E = exp(a) - 1:  E' = (1 + E) a'."""
     for m in range(1, len(a)):

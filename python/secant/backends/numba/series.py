@@ -4,24 +4,19 @@ The steps of backends/numpy/series.py, each for one sample: with phi(s) = c_1 s 
 samples of the sum over odd m <= K of h^(m-1) x^m c_m.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import prange
-from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import LOG_OFFSET
 from secant.backends.numba import jets
 from secant.backends.numba.compilation import Kernel, compiled
-from secant.backends.numba.forward import Activations, activations, add_rows, find_nonzeros
+from secant.backends.numba.forward import Activations, add_rows, find_nonzeros, series
 
 
-def summed_series(net: Parameters, x: NDArray[Any], t: Floats, h: float, order: int, threads: int) -> Gradients:
-    """The sum over samples x (N, I), with targets t (N, O), each by a series of one odd order."""
-    layers = activations(net, x, threads)
-    samples, (hidden, outputs) = len(x), net.W2.shape
+def summed_series(net: Parameters, layers: Activations, t: Floats, h: float, order: int, threads: int) -> Gradients:
+    """The sum over samples, with targets t (N, O), each by a series of one odd order; without what is near a kink."""
+    samples, (hidden, outputs) = len(t), net.W2.shape
     hidden_phi, output_phi = (np.empty((order + 1, samples, units)) for units in (hidden, outputs))
     _expand(threads, powers_of(net.W2.T, order), t, layers, hidden_phi, output_phi)
     w1, w2 = contraction(layers.x, hidden_phi, h, threads), contraction(layers.z1, output_phi, h, threads)
@@ -48,20 +43,17 @@ def expand(powers: Floats, t: Floats, layers: Activations, n: int, hidden_phi: F
     length, outputs, hidden = powers.shape
     growth, change, phi = np.empty((length, outputs)), np.empty((length, hidden)), np.empty((length, hidden))
     growths(layers, n, growth)
-    jets.sigmoid(layers.z1[n], layers.zc1[n], change)
-    hidden_series(powers, layers.y[n], t, growth, change, phi)
+    series(layers.rate1, layers.p1[n], layers.q1[n], change)
+    hidden_series(powers, layers.y[n], t, layers.log_offset, growth, change, phi)
     hidden_phi[:, n] = phi
-    output_series(layers.y[n], t, growth, output_phi[:, n])
+    output_series(layers.y[n], t, layers.log_offset, growth, output_phi[:, n])
 
 
 @compiled
 def growths(layers: Activations, n: int, out: Floats) -> None:
     """The growths (K+1, O) of the softmax numerators of sample n, in the shift of a2."""
-    z2_change = np.zeros(out.shape)
-    if layers.sigmoid_output:
-        jets.sigmoid(layers.z2[n], layers.zc2[n], z2_change)
-    else:
-        z2_change[1] = 1
+    z2_change = np.empty(out.shape)
+    series(layers.rate2, layers.p2[n], layers.q2[n], z2_change)
     jets.expm1(z2_change, out)
 
 
@@ -75,7 +67,9 @@ def moments(powers: Floats, y: Floats, growth: Floats, out: Floats) -> None:
 
 
 @compiled
-def hidden_series(powers: Floats, y: Floats, t: Floats, growth: Floats, change: Floats, phi: Floats) -> None:
+def hidden_series(
+    powers: Floats, y: Floats, t: Floats, log_offset: float, growth: Floats, change: Floats, phi: Floats
+) -> None:
     """The series phi (K+1, H) in the shift of a1, given growths (K+1, O) and the changes f of z1 (K+1, H)."""
     scratch = np.empty((5, *change.shape))
     c, power, mean, log_mean, own = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
@@ -89,11 +83,11 @@ def hidden_series(powers: Floats, y: Floats, t: Floats, growth: Floats, change: 
                 for j in range(c.shape[1]):
                     c[m, j] = growth[m, k] * powers[m, k, j]
             jets.compose(c, change, power, own)
-            add_target(y[k], t[k], mean, log_mean, own, phi)
+            add_target(y[k], t[k], log_offset, mean, log_mean, own, phi)
 
 
 @compiled
-def output_series(y: Floats, t: Floats, growth: Floats, phi: Floats) -> None:
+def output_series(y: Floats, t: Floats, log_offset: float, growth: Floats, phi: Floats) -> None:
     """The series phi (K+1, O) in the shift of a2: only the shifted unit's numerator grows, so S = y_k e_k."""
     mean, log_mean, own = y * growth, np.empty(growth.shape), np.empty(growth.shape)
     jets.log1p(mean, log_mean)
@@ -102,13 +96,13 @@ def output_series(y: Floats, t: Floats, growth: Floats, phi: Floats) -> None:
         if t[k] != 0:
             own[:] = 0
             own[:, k] = growth[:, k]
-            add_target(y[k], t[k], mean, log_mean, own, phi)
+            add_target(y[k], t[k], log_offset, mean, log_mean, own, phi)
 
 
 @compiled
-def add_target(y: float, t: float, mean: Floats, log_mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + 1e-7). It takes ``own``, e_t, as scratch."""
-    r, rest = y / (y + LOG_OFFSET), LOG_OFFSET / (y + LOG_OFFSET)
+def add_target(y: float, t: float, log_offset: float, mean: Floats, log_mean: Floats, own: Floats, phi: Floats) -> None:
+    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset). ``own``, e_t, is scratch."""
+    r, rest = y / (y + log_offset), log_offset / (y + log_offset)
     log_target = np.empty(own.shape)
     for m in range(1, len(own)):
         for j in range(own.shape[1]):

@@ -1,12 +1,12 @@
-"""The forward pass: affine, sigmoid, affine, sigmoid, softmax; and the loss."""
+"""The forward pass: affine, activation, affine, activation, softmax; and the loss."""
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Parameters
-from secant.backends.bound import LOG_OFFSET
 from secant.datasets.pixels import NormalizedPixels, Rows
 
 _BLOCK_ELEMENTS = 2**17
@@ -26,21 +26,30 @@ def softmax(x: Floats) -> Floats:
     return y
 
 
-def cross_entropy(y: Floats, t: Array) -> float:
+def relu(x: Floats) -> Floats:
+    z: Floats = np.maximum(x, 0)
+    return z
+
+
+def identity(x: Floats) -> Floats:
+    return x
+
+
+FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
+    "sigmoid": sigmoid,
+    "relu": relu,
+    "tanh": np.tanh,
+    "identity": identity,
+}
+
+
+def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
     if t.ndim == 1:
         y, t = y[np.arange(len(y)), t], np.ones(len(y))
     if y.min() < 0 or t.min() < 0:
         return np.nan
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(-np.sum(t * np.log(y + LOG_OFFSET)) / len(y))
-
-
-def activations(net: Parameters, x: Floats) -> tuple[Floats, Floats]:
-    """z1 (N, H) and z2 (N, O)."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-        z1 = sigmoid(x @ net.W1 + net.b1)
-        a2 = z1 @ net.W2 + net.b2
-    return z1, sigmoid(a2) if net.output_activation == "sigmoid" else a2
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return float(-np.sum(t * np.log(y + (log_offset + (t == 0)))) / len(y))  # a weight of 0 counts nothing
 
 
 def prepare(x: Array | Rows) -> Array:
@@ -50,7 +59,9 @@ def prepare(x: Array | Rows) -> Array:
 def predict(net: Parameters, x: Array, n_threads: int = 0) -> Floats:
     y = np.empty((len(x), len(net.b2)))
     for block in blocks(net, len(x)):
-        y[block] = softmax(activations(net, x[block].astype(np.float64))[1])
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+            z1 = FUNCTIONS[net.hidden_activation](x[block].astype(np.float64) @ net.W1 + net.b1)
+            y[block] = softmax(FUNCTIONS[net.output_activation](z1 @ net.W2 + net.b2))
     return y
 
 

@@ -11,7 +11,7 @@ from secant.backends.numpy.series import summed_series
 from secant.backends.plan import planned_gradient, total
 from secant.differentiation.gradient import central_difference
 
-_overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore")  # by the caller, in the result
+_overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # by the caller, in the result
 
 
 @_overflow_is_looked_for
@@ -23,18 +23,19 @@ def numerical_gradient(
 
 @_overflow_is_looked_for
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int = 0) -> Gradients:
-    return _by_series(net, 1.0, x, t, 1)
+    return _by_series(net, 0.0, x, t, 1)
 
 
 def _by_loop(net: Parameters, h: float, x: Array, t: Array) -> Gradients:
     """Two losses of all samples for each parameter."""
-    own = Parameters(net.W1.copy(), net.b1.copy(), net.W2.copy(), net.b2.copy(), net.output_activation)
+    w1, b1, w2, b2 = (param.copy() for param in net[:4])
+    own = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        return cross_entropy(predict(own, x), t)
+        return cross_entropy(predict(own, x), t, net.log_offset)
 
-    return Gradients(*(central_difference(loss, param, h) for param in (own.W1, own.b1, own.W2, own.b2)))
+    return Gradients(*(central_difference(loss, param, h) for param in own[:4]))
 
 
 def _by_series(net: Parameters, h: float, x: Array, t: Array, order: int) -> Gradients:

@@ -9,13 +9,6 @@ import numpy as np
 from secant._common.validation import Floats
 
 
-def variable(shape: tuple[int, ...], order: int) -> Floats:
-    """The series of s itself."""
-    s = np.zeros((order + 1, *shape))
-    s[1] = 1
-    return s
-
-
 def multiply(a: Floats, b: Floats) -> Floats:
     """a(s) b(s)."""
     out = np.zeros(np.broadcast_shapes(a.shape, b.shape))
@@ -32,15 +25,6 @@ def compose(c: Floats, f: Floats) -> Floats:
         power = multiply(power, f)
         out[m:] += c[m] * power[m:]
     return out
-
-
-def sigmoid(z: Floats, zc: Floats, order: int) -> Floats:
-    """The change f = sigmoid(a + s) - sigmoid(a), given z = sigmoid(a) and zc = sigmoid(-a):  f' = (z + f)(zc - f)."""
-    f = np.zeros((order + 1, *z.shape))
-    f[1] = z * zc
-    for m in range(1, order):
-        f[m + 1] = ((zc - z) * f[m] - (f[1:m] * f[m - 1 : 0 : -1]).sum(axis=0)) / (m + 1)
-    return f
 
 
 def expm1(a: Floats) -> Floats:

@@ -1,69 +1,109 @@
 """The central difference from the Taylor series of the unit response (docs/method.md, "The series").
 
 With phi(s) = c_1 s + c_2 s^2 + ..., it is the mean over samples of the sum over odd m <= K of h^(m-1) x^m c_m. Cut
-after c_1 it is the derivative, and this is backpropagation.
+after c_1 it is the derivative, and this is backpropagation. A shift that may take a relu across its kink has no series
+and is evaluated.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
+from secant.backends.activations import ACTIVATIONS, change, kinked_change, near_kink, series, state, twice_as_precise
 from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import LOG_OFFSET
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import sigmoid, softmax
+from secant.backends.numpy.forward import softmax
 
 
-@np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
+class Layer(NamedTuple):
+    """Units (N, units) after the forward pass: their outputs, and what changes of them need."""
+
+    rate: float
+    z: Floats
+    p: Floats
+    q: Floats
+
+    def series(self, order: int) -> Floats:
+        """The changes of z (K+1, N, units)."""
+        out = np.empty((order + 1, *self.p.shape))
+        series(self.rate, self.p, self.q, out)
+        return out
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
 def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Gradients:
-    """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order."""
+    """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
+
+    An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
+    """
     x = x.astype(np.float64)
     t = np.eye(net.W2.shape[1])[t] if t.ndim == 1 else t
+    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     a1 = x @ net.W1 + net.b1
-    z1 = sigmoid(a1)
-    a2 = z1 @ net.W2 + net.b2
-    if net.output_activation == "sigmoid":
-        z2 = sigmoid(a2)
-        z2_change = jets.sigmoid(z2, sigmoid(-a2), order)
-    else:
-        z2 = a2
-        z2_change = jets.variable(a2.shape, order)
-    growth = jets.expm1(z2_change)  # of the softmax numerators, in the shift of a2
-    y = softmax(z2)
+    inner = Layer(hidden.rate, *state(*hidden, a1))
+    outer = Layer(output.rate, *state(*output, inner.z @ net.W2 + net.b2))
+    y = softmax(outer.z)
+    near = np.zeros(a1.shape, np.bool_)
+    if hidden.kinked and h:
+        near = near_kink(net.W1, net.b1, x, a1, h)
+        inner.p[near] = 0
+    growth = jets.expm1(outer.series(order))  # of the softmax numerators, in the shift of a2
 
-    hidden = hidden_series(net.W2, y, t, growth, jets.sigmoid(z1, sigmoid(-a1), order))
-    output = output_series(y, t, growth)
+    hidden_phi = hidden_series(net, y, t, growth, inner.series(order))
+    output_phi = output_series(net, y, t, growth)
     one = np.ones((len(x), 1))
-    return Gradients(
-        contraction(x, hidden, h),
-        contraction(one, hidden, h)[0],
-        contraction(z1, output, h),
-        contraction(one, output, h)[0],
+    sums = Gradients(
+        contraction(x, hidden_phi, h),
+        contraction(one, hidden_phi, h)[0],
+        contraction(inner.z, output_phi, h),
+        contraction(one, output_phi, h)[0],
     )
+    for n, j in np.argwhere(near).tolist():
+        difference = across_kink(net, x[n], t[n], h, j, outer, n, y[n])
+        sums.W1[:, j] += difference[:-1]
+        sums.b1[j] += difference[-1]
+    return sums
 
 
-def hidden_series(w2: Floats, y: Floats, t: Floats, growth: Floats, change: Floats) -> Floats:
+def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: Layer, n: int, y: Floats) -> Floats:
+    """The central differences (I+1,) of sample n in the weights into unit j and its bias, evaluated."""
+    inputs, counts = np.append(x, 1.0), t > 0
+    a1 = twice_as_precise(x, net.W1[:, j], net.b1[j])
+    a2_change = kinked_change(*a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
+    m = np.expm1(outer.rate * np.abs(a2_change))
+    growth = np.expm1(change(outer.rate, outer.p[n], outer.q[n], a2_change, m))
+    mean = (growth @ y)[..., np.newaxis]
+    r = y[counts] / (y[counts] + net.log_offset)
+    phi = np.log1p(r * (growth[..., counts] - mean) / (1 + mean)) @ -t[counts]
+    difference: Floats = (phi[0] - phi[1]) / (2 * h)
+    return difference
+
+
+def hidden_series(net: Parameters, y: Floats, t: Floats, growth: Floats, changes: Floats) -> Floats:
     """The series phi (K+1, N, H) in the shift of a1, given the growths (K+1, N, O) and the changes f of z1 (K+1, N, H).
 
     A growth is a polynomial in w f, so their mean S is the sum over m of M_m f^m, M_m = sum over k of y_k g_k,m w_k^m.
     """
-    powers = w2.T ** np.arange(len(growth))[:, np.newaxis, np.newaxis]  # (K+1, O, H)
+    powers = net.W2.T ** np.arange(len(growth))[:, np.newaxis, np.newaxis]  # (K+1, O, H)
 
     def own(k: int, rows: NDArray[np.intp]) -> Floats:
-        return jets.compose(growth[:, rows, k, np.newaxis] * powers[:, [k]], change[:, rows])
+        return jets.compose(growth[:, rows, k, np.newaxis] * powers[:, [k]], changes[:, rows])
 
-    return loss_change(y, t, jets.compose((y * growth) @ powers, change), own)
+    return loss_change(net, y, t, jets.compose((y * growth) @ powers, changes), own)
 
 
-def output_series(y: Floats, t: Floats, growth: Floats) -> Floats:
+def output_series(net: Parameters, y: Floats, t: Floats, growth: Floats) -> Floats:
     """The series phi (K+1, N, O) in the shift of a2: only the shifted unit's numerator grows, so S = y_k e_k."""
-    return loss_change(y, t, y * growth, lambda k, rows: growth[:, rows] * np.eye(y.shape[1])[k])
+    return loss_change(net, y, t, y * growth, lambda k, rows: growth[:, rows] * np.eye(y.shape[1])[k])
 
 
-def loss_change(y: Floats, t: Floats, mean: Floats, own: Callable[[int, NDArray[np.intp]], Floats]) -> Floats:
-    """The sum over targets of t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + 1e-7).
+def loss_change(
+    net: Parameters, y: Floats, t: Floats, mean: Floats, own: Callable[[int, NDArray[np.intp]], Floats]
+) -> Floats:
+    """The sum over targets of t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset).
 
     ``mean`` is S, (K+1, N, units); ``own(k, rows)`` gives e_k for some of the samples.
     """
@@ -72,7 +112,7 @@ def loss_change(y: Floats, t: Floats, mean: Floats, own: Callable[[int, NDArray[
     for k in np.flatnonzero(t.any(axis=0)).tolist():
         rows = np.flatnonzero(t[:, k])
         y_k = y[rows, k, np.newaxis]
-        target: Floats = (LOG_OFFSET * mean[:, rows] + y_k * own(k, rows)) / (y_k + LOG_OFFSET)
+        target: Floats = (net.log_offset * mean[:, rows] + y_k * own(k, rows)) / (y_k + net.log_offset)
         phi[:, rows] += t[rows, k, np.newaxis] * (log_mean[:, rows] - jets.log1p(target))
     return phi
 

@@ -40,7 +40,7 @@ def iterate(
             for param, grad in zip(net[:4], grads, strict=True):
                 grad *= learning_rate
                 param -= grad
-            losses.append(cross_entropy(predict(net, own_x, n_threads), own_t))
+            losses.append(cross_entropy(predict(net, own_x, n_threads), own_t, net.log_offset))
         if not math.isfinite(losses[-1]):
             break
 

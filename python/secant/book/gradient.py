@@ -1,0 +1,121 @@
+"""The book's ``common.gradient``, and what its chapter 4 defines beside it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation.gradient import numerical_diff, numerical_gradient, require_perturbable
+from secant.errors import ShapeError
+
+__all__ = [
+    "_numerical_gradient_1d",
+    "gradient_descent",
+    "np",
+    "numerical_diff",
+    "numerical_gradient",
+    "numerical_gradient_2d",
+]
+
+
+def _numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:
+    """Return the central difference of f in every coordinate of a vector."""
+    if np.ndim(x) != 1:
+        raise ShapeError(f"x must have shape (n,), got {np.shape(x)}; numerical_gradient takes any shape")
+    return numerical_gradient(f, x)
+
+
+def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
+    """Return the gradient of f at each row of X: f is called with a row.
+
+    Parameters
+    ----------
+    f : callable
+        Takes a row and returns a number.
+    X : ndarray of float64, (N, n) or (n,)
+        N points, or one. Perturbed in place while f runs.
+
+    Returns
+    -------
+    ndarray of float64, in the shape of X
+
+    Raises
+    ------
+    DTypeError
+        If X is not an array of float64, such as one of integers, or f does not return a real number.
+    ShapeError
+        If X does not have one or two dimensions, or f does not return a single number.
+    ValueRangeError
+        If X is read-only.
+
+    See Also
+    --------
+    secant.numerical_gradient_2d : calls f with the whole array.
+
+    Examples
+    --------
+    >>> points = np.array([[3.0, 4.0], [0.0, 2.0]])
+    >>> secant.book.numerical_gradient_2d(lambda x: np.sum(x**2), points).round(6)
+    array([[6., 8.],
+           [0., 4.]])
+    """
+    require_perturbable("X", X)
+    if X.ndim not in (1, 2):
+        raise ShapeError(f"X must have shape (N, n) or (n,), got {X.shape}")
+    gradient = np.empty_like(X, order="C")
+    for point, row in zip(np.atleast_2d(X), np.atleast_2d(gradient), strict=True):
+        row[:] = numerical_gradient(f, point)
+    return gradient
+
+
+def gradient_descent(
+    f: Callable[[Floats], Any], init_x: Floats, lr: float = 0.01, step_num: int = 100
+) -> tuple[Floats, Floats]:
+    """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
+
+    Parameters
+    ----------
+    f : callable
+        Takes an array in the shape of init_x and returns a number. It may look at the array init_x itself.
+    init_x : ndarray of float64
+        Where to start. As in the book, the walk is made in this array, which ends as x.
+    lr : float
+        The learning rate.
+    step_num : int
+        The number of steps.
+
+    Returns
+    -------
+    x : ndarray of float64
+        Where the walk ended: init_x itself.
+    history : ndarray of float64, (step_num, ...)
+        The point before each step.
+
+    Raises
+    ------
+    DTypeError
+        If init_x is not an array of float64, such as one of integers.
+    ShapeError
+        If f does not return a single number.
+    ValueRangeError
+        If lr is not finite, step_num not at least 1, or init_x read-only.
+
+    See Also
+    --------
+    secant.gradient_descent : returns x alone, as the course notes do, and leaves init_x as it is.
+
+    Examples
+    --------
+    >>> x, history = secant.book.gradient_descent(lambda x: np.sum(x**2), np.array([-3.0, 4.0]), lr=0.1, step_num=20)
+    >>> x.round(3), history.shape
+    (array([-0.035,  0.046]), (20, 2))
+    """
+    require_perturbable("init_x", init_x)
+    lr = validation.finite_number("lr", lr)
+    history = np.empty((validation.positive_int("step_num", step_num), *init_x.shape))
+    for step in range(len(history)):
+        history[step] = init_x
+        init_x -= lr * numerical_gradient(f, init_x)
+    return init_x, history

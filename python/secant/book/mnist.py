@@ -1,0 +1,5 @@
+"""The book's ``dataset.mnist``."""
+
+from secant.datasets.mnist import load_mnist
+
+__all__ = ["load_mnist"]

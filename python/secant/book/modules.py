@@ -1,0 +1,114 @@
+"""The book's modules for scripts that import them: the reader's own if there are any, else `secant.book`."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any
+
+from secant.datasets import mnist
+from secant.errors import DownloadError, MissingExtraError
+
+Say = Callable[[str], None]
+
+_MODULES = {  # of the book, and what stands in for them; None for a folder
+    "common": None,
+    "common.functions": "secant.book.functions",
+    "common.gradient": "secant.book.gradient",
+    "dataset": None,
+    "dataset.mnist": "secant.book.mnist",
+    "two_layer_net": "secant.book.two_layer_net",
+    "ch04": None,
+    "ch04.two_layer_net": "secant.book.two_layer_net",
+}
+_DATA = ("mnist.pkl", "train-images-idx3-ubyte.gz")
+_DEAD = "yann.lecun.com"  # it served MNIST when the book appeared
+
+
+def supply(folder: str, say: Say) -> None:
+    """Let imports of the book's modules succeed from now on. ``folder``: that of the script."""
+    sys.meta_path.insert(0, _ReadersMnist(say))
+    sys.meta_path.append(_StandIns([folder, os.path.dirname(folder)], say))
+
+
+class _StandIns:
+    """Finds what nothing else has found, and is a loader of it too."""
+
+    def __init__(self, folders: list[str], say: Say) -> None:
+        self._folders = folders  # the book's scripts append the latter to sys.path, relative to where they are run
+        self._say = say
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        package = name.partition(".")[0]
+        if name in _MODULES:
+            readers = None if path is not None else PathFinder.find_spec(name, self._folders)
+            return readers or spec_from_loader(name, self, is_package=_MODULES[name] is None)  # type: ignore[arg-type]
+        if package in _MODULES and isinstance(getattr(sys.modules.get(package), "__loader__", None), _StandIns):
+            self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        source = _MODULES[module.__name__]
+        if source is None:
+            return
+        self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
+        names = vars(import_module(source))
+        vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
+        if "load_mnist" in names:
+            vars(module)["load_mnist"] = partial(_load_mnist, self._say)
+
+
+class _ReadersMnist:
+    """Finds the reader's own ``dataset.mnist``, and sees to it that it has data."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path) if name == "dataset.mnist" else None
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                self._complete(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+    def _complete(self, module: ModuleType) -> None:
+        """Put ours behind ``load_mnist``, or in its place where it could only ask an address that is dead."""
+        theirs, folder = getattr(module, "load_mnist", None), os.path.dirname(module.__file__ or "")
+        if theirs is None or any(os.path.exists(os.path.join(folder, name)) for name in _DATA):
+            return
+        dead = _DEAD in str(getattr(module, "url_base", ""))
+
+        def load_mnist(*args: Any, **kwargs: Any) -> Any:
+            why = f"{folder} has no data, and {_DEAD} no longer serves it"
+            if not dead:
+                try:
+                    return theirs(*args, **kwargs)
+                except OSError as error:  # of the network, and of damaged archives
+                    why = f"load_mnist of {folder} failed ({error})"
+            self._say(f"{why}: load_mnist is Secant's")
+            return _load_mnist(self._say, *args, **kwargs)
+
+        vars(module)["load_mnist"] = load_mnist
+
+
+def _load_mnist(say: Say, /, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return mnist.load_mnist(*args, **kwargs)
+    except (DownloadError, MissingExtraError):
+        say(
+            "MNIST could not be downloaded: load_mnist returns the 12,000 digits that come with Secant, "
+            "10,000 to train and 2,000 to test"
+        )
+        return mnist.load_mnist(*args, **kwargs, subset=True)

@@ -1,0 +1,98 @@
+"""Runs a reader's script as ``python SCRIPT ARGS`` does, but with its networks accelerated.
+
+Design: the script is not changed, and sees an interpreter that has just been started for it. What it defines passes
+through ``__build_class__``, which Python calls for every ``class`` statement. An error goes on to the interpreter, with
+a traceback that begins in the script, so that exit codes, signals and ``atexit`` are Python's own.
+"""
+
+import builtins
+import os
+import site
+import sys
+from importlib.machinery import SourceFileLoader
+from types import FunctionType, ModuleType, TracebackType
+from typing import Any
+
+from secant.book import modules
+from secant.book.modules import Say
+from secant.networks.acceleration import accelerate_lazily
+
+_MOST_LINES = 3  # of a class, whose instances may differ
+
+
+def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
+    """Run the source of a script. ``say`` is told, a line at a time, what is done for it."""
+    path = os.path.join(os.getcwd(), script)
+    folder = os.path.dirname(os.path.realpath(path))
+    sys.argv[:] = [script, *arguments]
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+    main = _main_module(path)
+    modules.supply(folder, say)
+    _watch_classes(say)
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), vars(main))
+    except BaseException as error:
+        _show_as_the_scripts_own(error)
+        raise
+
+
+def _main_module(path: str) -> ModuleType:
+    """Return a new ``__main__`` with what it holds when a script starts, which depends on the version of Python."""
+    main = ModuleType("__main__")
+    vars(main).update(__file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=builtins)
+    some: dict[str, Any] = {"__cached__": None, "__annotations__": {}}
+    vars(main).update({name: some[name] for name in some.keys() & vars(sys.modules["__main__"])})
+    sys.modules["__main__"] = main
+    return main
+
+
+def _watch_classes(say: Say) -> None:
+    """Accelerate each network that the reader defines."""
+    build = builtins.__build_class__
+    paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
+    libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
+    said: dict[int, set[str]] = {}
+
+    def report(cls: type, sentence: str) -> None:
+        sentences = said.setdefault(id(cls), set())
+        if sentence not in sentences and len(sentences) < _MOST_LINES:
+            sentences.add(sentence)
+            say(sentence)
+
+    def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
+        cls = build(body, name, *bases, **keywords)
+        if _is_network(cls) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
+            return accelerate_lazily(cls, report)
+        return cls
+
+    # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.
+    build_class.__code__ = build_class.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+    vars(builtins)["__build_class__"] = build_class
+
+
+def _is_network(cls: Any) -> bool:
+    return isinstance(cls, type) and "numerical_gradient" in vars(cls) and hasattr(cls, "loss")
+
+
+def _show_as_the_scripts_own(error: BaseException) -> None:
+    """Let the interpreter show an error without what lies between it and the script."""
+    hook, trace = sys.excepthook, _trimmed(error.__traceback__)
+
+    def show(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
+        hook(kind, value.with_traceback(trace), trace)
+
+    sys.excepthook = show
+
+
+def _trimmed(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of the runner, and of the import system, which Python leaves out too."""
+    entries = []
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name not in (__file__, modules.__file__) and not name.startswith("<frozen importlib"):
+            entries.append(trace)
+        trace = trace.tb_next
+    for entry in reversed(entries):
+        trace = TracebackType(trace, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return trace

@@ -1,0 +1,10 @@
+"""Which network an object of another class is, by the numbers that its loss returns.
+
+Design: a deep copy is filled with random parameters (`probes`, written into the arrays that `layouts` finds), and its
+loss is compared with that of every network that the engines know (`candidates`). What the loss does is what counts;
+names and source code do not. Why a network is not known is found by `explanations`; its own numerical gradient is tried
+by `step`; `engine` is how the engines see it, once it is known.
+"""
+
+from secant.networks.recognition.found import Recognition as Recognition
+from secant.networks.recognition.recognise import recognise as recognise

@@ -1,0 +1,85 @@
+"""How the engines see a network of another class: a `TwoLayerNet` on its arrays, which its own loss is held against."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secant._common.validation import Array
+from secant.errors import UnsupportedError
+from secant.networks.arguments import PARAM_NAMES
+from secant.networks.recognition.found import Recognition
+from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.probes import AGREE, number, tolerance
+from secant.networks.two_layer import TwoLayerNet
+
+
+def engine(net: Any, found: Recognition) -> TwoLayerNet:
+    """Return a `TwoLayerNet` on the arrays of ``net``, or on float64 copies of those that engines cannot take.
+
+    Raises
+    ------
+    UnsupportedError
+        If the arrays are not those that were recognised.
+    """
+    inputs, hidden, outputs = found.sizes
+    shapes = ((inputs, hidden), (hidden,), (hidden, outputs), (outputs,))
+    known = TwoLayerNet.__new__(TwoLayerNet)
+    known.params = {}
+    arrays = Layout(found.holder, found.keys).arrays(net)
+    for name, key, array, shape in zip(PARAM_NAMES, found.keys, arrays, shapes, strict=True):
+        if array.shape not in (shape, (1, *shape)) or array.dtype.kind != "f":
+            got = f"{array.dtype} {array.shape}"
+            raise UnsupportedError(f"{key} must have shape {shape}, as when it was recognised, got {got}")
+        known.params[name] = np.ascontiguousarray(array, np.float64).reshape(shape)
+    known.hidden_activation, known.output_activation = found.hidden_activation, found.output_activation
+    known.log_offset, known.soft_targets = found.log_offset, found.soft_targets
+    return known
+
+
+def in_place(arrays: Iterable[Array]) -> bool:
+    """Whether the engines can read and update arrays where they lie."""
+    return all(array.dtype == np.float64 and array.flags.carray for array in arrays)
+
+
+def unknown_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> str:
+    """Name the form of targets, if it is one for which the loss of a network is not known."""
+    form = "labels"
+    if np.ndim(x) == 1:
+        form = "one label" if np.ndim(t) == 0 else "one sample"
+    elif np.ndim(t) == 2:
+        form = "soft" if "soft" in found.targets or not _one_hot(np.asarray(t)) else "one-hot"
+    return "" if form in found.targets else form
+
+
+def require_known_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> None:
+    """Raise the error that says so, if targets have a form for which the loss of a network is not known."""
+    if form := unknown_form(found, x, t):
+        raise UnsupportedError(
+            f"t must have a form for which the loss is known, {' or '.join(found.targets)}, got {form} "
+            f"(x {np.shape(x)}, t {np.shape(t)}): {found}"
+        )
+
+
+def _one_hot(t: Array) -> bool:
+    return bool(((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all())
+
+
+def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
+    """Raise the error that names both, if the loss of a network is not what the engines say.
+
+    ``known`` is what `engine` returns for ``net``.
+    """
+    require_known_form(found, x, t)
+    theirs, ours = number(net.loss(x, t)), known.loss(x, t)
+    double = all(array.dtype == np.float64 for array in Layout(found.holder, found.keys).arrays(net))
+    if abs(theirs - ours) <= AGREE * max(1.0, abs(ours)):
+        return
+    rows = np.atleast_2d(np.asarray(x, np.float64))
+    allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
+    if not abs(theirs - ours) <= allowed:
+        raise UnsupportedError(
+            f"{type(net).__name__}.loss(x, t) is {theirs!r} here, and that of the network that was recognised is "
+            f"{ours!r}: no gradient is returned, since it would be that of another network ({found})"
+        )

@@ -1,0 +1,207 @@
+"""Why a loss is none that the engines know: what fits it instead, in a sentence."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.backends.numpy.forward import FUNCTIONS, sigmoid, softmax
+from secant.networks.recognition.candidates import Candidate, Functions, outputs
+from secant.networks.recognition.probes import Probe, short
+
+_AGREE = 1e-9
+_ENOUGH = 8  # trials to see how a loss is related to another
+_HIDDEN: Functions = FUNCTIONS | {
+    "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
+    "softplus": lambda a: np.logaddexp(0, a),
+    "ELU": lambda a: np.where(a > 0, a, np.expm1(np.minimum(a, 0))),
+    "swish": lambda a: a * sigmoid(a),
+    "step": lambda a: (a > 0) * 1.0,
+    "softsign": lambda a: a / (1 + np.abs(a)),
+}
+_OUTPUT: Functions = {name: _HIDDEN[name] for name in ("identity", "sigmoid", "relu", "tanh", "softplus")}
+_OFFSETS = (1e-7, 0.0, 1e-8, 1e-10, 1e-12, 1e-15)
+
+
+class Trial(NamedTuple):
+    """A probe, and the loss that a network has for it."""
+
+    probe: Probe
+    loss: float
+
+
+class _Fit(NamedTuple):
+    """A loss that a network might have, and what is unknown to the engines in it."""
+
+    differences: tuple[str, ...]
+    losses: Floats
+
+
+class _Tried:
+    """Probes, with what is needed of them again and again."""
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self.probes = probes
+        self.weights = np.concatenate([_weights(probe) for probe in probes])
+        self.samples = np.array([len(probe.rows[0]) for probe in probes])
+        self.classes = self.weights.shape[1]
+        squares = np.array([[float(np.sum(param**2)) for param in probe.params] for probe in probes])
+        self.penalties = {"W1 and W2": squares[:, [0, 2]].sum(axis=1), "all parameters": squares.sum(axis=1)}
+
+    def means(self, losses: Floats) -> Floats:
+        """The losses of the probes, of those of every sample and class."""
+        starts = np.cumsum(self.samples) - self.samples
+        means: Floats = np.add.reduceat(losses.sum(axis=1), starts) / self.samples
+        return means
+
+
+def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
+    """Say what a network is that is no candidate.
+
+    Parameters
+    ----------
+    trials : sequence
+        With weights or labels of batches.
+    candidates : sequence
+        What is nearest to it among the networks that the engines know.
+    loss : callable
+        The loss of a probe.
+    """
+    rights = [[c.agrees(*trial) for trial in trials] for c in candidates]
+    nearest = max(range(len(candidates)), key=lambda i: sum(rights[i]), default=None)
+    if nearest is not None and 2 * sum(rights[nearest]) > len(trials):
+        return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
+    usable = [trial for trial in trials if math.isfinite(trial.loss)][:_ENOUGH]
+    if not usable:
+        return "its loss is not finite"
+    theirs = np.array([trial.loss for trial in usable])
+    tried = _Tried([trial.probe for trial in usable])
+    for fit in _fits(tried):
+        with np.errstate(all="ignore"):
+            for said in _relations(theirs, fit.losses, tried):
+                if said is not None:
+                    return "; ".join((*fit.differences, *said)) or "its loss is a known one to nine digits only"
+    if coupled := _coupled(usable, loss):
+        return coupled
+    if nearest is None or not any(rights[nearest]):
+        return "its loss is none of those that were tried"
+    return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
+
+
+def _parts(nearest: Candidate, trial: Trial, agreed: int, tried: int) -> str:
+    """Say where the nearest candidate and a network part."""
+    x, t = trial.probe.rows
+    largest = float(np.abs(x).max())
+    return (
+        f"nearest is {described(nearest)}, which agrees in {agreed} of {tried} trials; but for {len(x)} samples up to "
+        f"{largest:.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is {trial.loss:.12g} instead of "
+        f"{nearest.loss(trial.probe):.12g}"
+    )
+
+
+def described(candidate: Candidate) -> str:
+    """Say what a candidate is."""
+    hidden, output, offset = candidate
+    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}"
+
+
+def _fits(tried: _Tried) -> Iterator[_Fit]:
+    """Yield what a loss may be, the likelier first."""
+    for usual in (True, False):
+        for (hidden, f), (output, g) in itertools.product(_HIDDEN.items(), _OUTPUT.items()):
+            if usual != (hidden in FUNCTIONS and output in ("identity", "sigmoid")):
+                continue
+            named = [f"the hidden activation is {hidden}"] if hidden not in FUNCTIONS else []
+            named += [f"{output} stands before the softmax"] if output not in ("identity", "sigmoid") else []
+            a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried.probes]
+            for said, y in _probabilities(a2) if usual else [([], softmax(np.concatenate(a2)))]:
+                for differs, losses in _losses(y, tried):
+                    yield _Fit((*named, *said, *differs), losses)
+
+
+def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
+    rows = np.concatenate(a2)
+    yield [], softmax(rows)
+    start = math.log(100 * rows.shape[1])
+    batch = f"softmax is taken over the whole batch: the loss starts at ln(N O), {start:.1f} for 100 samples"
+    yield [batch], np.concatenate([softmax(a.ravel()).reshape(a.shape) for a in a2])
+    yield (
+        ["softmax is taken over the samples, not over the classes"],
+        np.concatenate([softmax(a.T).T for a in a2]),
+    )
+    yield ["there is no softmax"], rows
+    yield ["softmax is taken twice"], softmax(softmax(rows))
+
+
+def _losses(y: Floats, tried: _Tried) -> Iterator[tuple[list[str], Floats]]:
+    """Yield losses whose scale is left open."""
+    t = tried.weights
+    with np.errstate(all="ignore"):
+        for offset in _OFFSETS:
+            yield [], tried.means(_cross_entropy(y + offset, t))
+            if offset:
+                clipped = f"probabilities are clipped at {short(offset)}: nothing is added to them"
+                yield [clipped], tried.means(_cross_entropy(np.maximum(y, offset), t))
+                yield [clipped], tried.means(_cross_entropy(np.clip(y, offset, 1 - offset), t))
+                both = _cross_entropy(y + offset, t) + _cross_entropy(1 - y + offset, 1 - t)
+                yield ["the loss is the binary cross entropy"], tried.means(both)
+        yield ["the loss is a sum of squares"], tried.means((y - t) ** 2)
+
+
+def _cross_entropy(y: Floats, t: Floats) -> Floats:
+    return -t * np.log(np.where(t == 0, 1.0, y))
+
+
+def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str] | None]:
+    """Yield how losses are related, or None."""
+    if not np.isfinite(ours).all():
+        return
+    yield [] if _same(theirs, ours) else None
+    ratio = theirs / np.where(ours == 0, np.nan, ours)
+    if (factor := _constant(ratio)) is not None:
+        mean = math.isclose(factor, 1 / tried.classes, rel_tol=1e-8)
+        yield ["its loss is a mean over the outputs too"] if mean else [_scaled(factor)]
+    if (factor := _constant(ratio / tried.samples)) is not None:
+        times = "" if _same(factor, 1) else f", but times {factor:.6g}"
+        yield [f"its loss is not divided by the number of samples{times}"]
+    rest = theirs - ours
+    for what, squares in tried.penalties.items():
+        if (decay := _constant(rest / squares)) is not None:
+            yield [f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}"]
+    if (constant := _constant(rest)) is not None:
+        yield [f"{constant:.6g} is added to its loss"]
+
+
+def _scaled(factor: float) -> str:
+    for base in (2, 10):
+        if _same(factor, 1 / math.log(base)):
+            return f"its loss has logarithms to base {base}"
+    return f"its loss is {factor:.6g} times the mean of the samples"
+
+
+def _constant(values: Floats) -> float | None:
+    """Return what all of the values are, if they are the same and not 0."""
+    values = values[np.isfinite(values)]
+    return float(values[0]) if len(values) > 2 and values[0] != 0 and _same(values, float(values[0])) else None
+
+
+def _same(a: Floats | float, b: Floats | float) -> bool:
+    return bool(np.all(np.abs(a - b) <= _AGREE * np.abs(b) + _AGREE / 100))
+
+
+def _weights(probe: Probe) -> Floats:
+    _, t = probe.rows
+    return np.eye(len(probe.params[3]))[t] if t.ndim == 1 else t
+
+
+def _coupled(trials: Sequence[Trial], loss: Callable[[Probe], float]) -> str:
+    """Say so if the loss of a batch is not the mean of the losses of its samples."""
+    for probe, batch in trials:
+        if 1 < len(probe.x) < 10:
+            singles = [loss(probe._replace(x=probe.x[i : i + 1], t=probe.t[i : i + 1])) for i in range(len(probe.x))]
+            if np.isfinite(singles).all() and not _same(float(np.mean(singles)), batch):
+                return "samples of a mini-batch depend on each other, as in batch normalisation"
+    return ""

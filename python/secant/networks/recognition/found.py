@@ -1,0 +1,60 @@
+"""`Recognition`: what `recognise` returns."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from secant.backends.base import HiddenActivation, OutputActivation
+from secant.networks.arguments import SoftTargets
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What an object of another class was found to be.
+
+    Attributes
+    ----------
+    known : bool
+        Whether it is a network that the engines know. If not, only the sentence counts.
+    sentence : str
+        What it is, or why it is not known.
+    hidden_activation : {"sigmoid", "relu", "tanh", "identity"}
+    output_activation : {"sigmoid", "identity"}
+        What stands before the softmax.
+    log_offset : float
+        What is added to a probability before its logarithm is taken.
+    soft_targets : {"weights", "argmax"}
+        Whether targets (N, O) are weights of the classes, or the largest one is the label.
+    sizes : tuple of int
+        The numbers I, H and O of units.
+    keys : tuple
+        The keys of W1, b1, W2 and b2.
+    holder : str
+        The attribute that is the dict with these keys; "" if they are attributes themselves.
+    targets : tuple of str
+        The forms of targets whose losses agreed: "one-hot", "soft" and "labels" of samples (N, I), "one sample"
+        (weights) and "one label" of a sample (I,).
+    h : float
+        The step of the central difference.
+    gradient_keys : tuple
+        The keys that its `numerical_gradient` returns.
+    rebinds : bool
+        Whether its loss follows when another array is put in the place of one.
+    """
+
+    known: bool
+    sentence: str
+    hidden_activation: HiddenActivation = "sigmoid"
+    output_activation: OutputActivation = "sigmoid"
+    log_offset: float = 0.0
+    soft_targets: SoftTargets = "weights"
+    sizes: tuple[int, ...] = ()
+    keys: tuple[Any, ...] = ()
+    holder: str = ""
+    targets: tuple[str, ...] = field(default=(), repr=False)
+    h: float = field(default=1e-4)
+    gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
+    rebinds: bool = field(default=True, repr=False)
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.sentence

@@ -1,0 +1,122 @@
+"""Where a network of another class keeps its parameters: found by their shapes, whatever they are called."""
+
+import copy
+import itertools
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Array
+from secant.errors import UnsupportedError
+
+_USUAL = ("params", "param", "parameters", "network", "weights")
+_MOST = 64  # combinations of attributes that are tried
+Shape = tuple[int, ...]
+Sizes = tuple[int, int, int]  # I, H, O
+
+
+class Layout(NamedTuple):
+    """The keys of W1, b1, W2 and b2 in a dict, which is the attribute ``holder``; or, if that is "", in the object."""
+
+    holder: str
+    keys: tuple[str, str, str, str]
+
+    def mapping(self, net: Any) -> MutableMapping[str, Any]:
+        """What the keys are keys of."""
+        held = getattr(net, self.holder, None) if self.holder else vars(net)
+        if not isinstance(held, MutableMapping):
+            raise UnsupportedError(f"net.{self.holder} must be a dict of arrays, got {held!r}")
+        return held
+
+    def arrays(self, net: Any) -> tuple[Array, Array, Array, Array]:
+        """W1, b1, W2 and b2 as they lie there."""
+        held = self.mapping(net)
+        if missing := [key for key in self.keys if not isinstance(held.get(key), np.ndarray)]:
+            raise UnsupportedError(f"net.{self.holder or missing[0]} must hold the array {missing[0]!r} as before")
+        w1, b1, w2, b2 = (held[key] for key in self.keys)
+        return w1, b1, w2, b2
+
+    def __str__(self) -> str:
+        """The parameters, as a reader would name them."""
+        return f"{self.holder or 'attributes'} {', '.join(map(str, self.keys))}"
+
+
+def layouts(net: Any) -> list[Layout]:
+    """Return every way in which four arrays of a network may be W1, b1, W2 and b2, the likeliest first.
+
+    Raises
+    ------
+    UnsupportedError
+        If there is none. The message says what was found instead.
+    """
+    attributes = getattr(net, "__dict__", {})
+    dicts = [name for name, value in attributes.items() if isinstance(value, MutableMapping) and _floats(value)]
+    dicts.sort(key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
+    found = [Layout(name, keys) for name in dicts for keys in _assignments(_floats(attributes[name]), exactly=True)]
+    found += [Layout("", keys) for keys in _assignments(_floats(attributes), exactly=False)]
+    if found:
+        return found[:_MOST]
+    for name in dicts:
+        raise UnsupportedError(f"{name} holds {_listed(_floats(attributes[name]))}: {_why(attributes[name])}")
+    raise UnsupportedError(
+        "no W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,) were found: they must stand in a dict such as net.params, or be "
+        "attributes"
+    )
+
+
+def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> Any:
+    """Return a deep copy in which other arrays stand in place of some, wherever the object refers to them."""
+    memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
+    try:
+        return copy.deepcopy(net, memo)
+    except Exception as error:  # whatever the classes of its parts raise
+        raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
+
+
+def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:
+    """Return the shapes of W1, b1, W2 and b2, biases with as many dimensions as those of ``like``."""
+    inputs, hidden, outputs = sizes
+    rows = [(1,) * (array.ndim - 1) for array in like]
+    return [(inputs, hidden), (*rows[1], hidden), (hidden, outputs), (*rows[3], outputs)]
+
+
+def _floats(held: MutableMapping[str, Any]) -> dict[str, Array]:
+    arrays = {key: value for key, value in held.items() if isinstance(value, np.ndarray)}
+    return {key: array for key, array in arrays.items() if array.dtype.kind == "f"}
+
+
+def _assignments(held: dict[str, Array], *, exactly: bool) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the keys of four arrays whose shapes fit; ``exactly``: only if there are no others."""
+    if exactly and len(held) != 4:
+        return
+    matrices = [key for key, array in held.items() if array.ndim == 2]
+    for w1, w2 in itertools.permutations(matrices, 2):
+        (inputs, hidden), outputs = held[w1].shape, held[w2].shape[1]
+        wanted = [(hidden,), (1, hidden)], [(outputs,), (1, outputs)]
+        if held[w2].shape[0] != hidden or 0 in (inputs, hidden, outputs):
+            continue
+        firsts, seconds = ([key for key in held if held[key].shape in fits] for fits in wanted)
+        for b1, b2 in itertools.product(firsts, seconds):
+            if len({w1, b1, w2, b2}) == 4:
+                yield w1, b1, w2, b2
+
+
+def _listed(arrays: dict[str, Array]) -> str:
+    return ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
+
+
+def _why(held: MutableMapping[str, Any]) -> str:
+    """Say what kind of network arrays belong to that are not those of two layers."""
+    arrays = _floats(held)
+    matrices = [array for array in arrays.values() if array.ndim == 2 and 1 not in array.shape]
+    wanted = "Secant knows networks of W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"
+    if len(matrices) > 2:
+        return f"these are {len(matrices)} layers, and {wanted}"
+    if len(matrices) < 2:
+        return f"this is no network of two layers, and {wanted}"
+    if len(arrays) > 4:
+        return f"there are more than two layers need, as for batch normalisation, and {wanted}"
+    if matrices[0].shape[0] == matrices[1].shape[1]:
+        return f"the matrices are (outputs, inputs), transposed, and {wanted}"
+    return f"the biases are missing or of another shape, and {wanted}"

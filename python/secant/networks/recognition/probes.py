@@ -1,0 +1,171 @@
+"""Random parameters, inputs and targets that a loss is tried with, and how far two right losses may be apart."""
+
+import contextlib
+import io
+import math
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Array, Floats
+from secant.networks.recognition.layouts import Sizes
+
+Form = Literal["one-hot", "soft", "labels", "one sample", "one label"]
+AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
+
+
+class Probe(NamedTuple):
+    """Parameters W1, b1, W2, b2, biases as vectors; and samples with their targets."""
+
+    params: tuple[Floats, Floats, Floats, Floats]
+    x: Floats
+    t: Array
+    form: Form
+
+    @property
+    def rows(self) -> tuple[Floats, Array]:
+        """Return x (N, I) and weights or labels (N, ...), also of one sample."""
+        return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
+
+
+class _Kind(NamedTuple):
+    form: Form
+    samples: int  # 0: as many as show every class
+    a1: float  # the size of the inputs of hidden units
+    a2: float  # that of output units, if hidden units are of order 1
+    x: float  # that of x
+    least: float = -np.inf  # inputs below are set to 0
+
+
+# Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative, mostly zero or all.
+_KINDS = [
+    _Kind(form, samples, a1, a2, x, least)
+    for form in ("one-hot", "labels")
+    for samples, a1, a2, x, least in (
+        (4, 1, 1, 1, -np.inf),
+        (1, 1, 1, 1, -np.inf),
+        (0, 1, 3, 1, 0),
+        (2, 0.01, 0.5, 1e-3, -np.inf),
+        (7, 30, 1, 30, -np.inf),
+        (3, 1, 40, 0.1, 1),
+        (13, 0.3, 10, 255, 0),
+        (5, 3, 2, 1e4, -np.inf),
+        (6, 1, 3, 0, 0),
+        (32, 3, 10, 1, 0.5),
+    )
+]
+_KINDS += [_Kind("soft", samples, a1, 3, 1) for samples, a1 in ((4, 1), (1, 1), (7, 30), (0, 0.3))]
+_KINDS += [_Kind(form, 1, a1, 3, x) for form in ("one sample", "one label") for a1, x in ((1, 1), (30, 10), (0.1, 0))]
+
+
+def probes(sizes: Sizes) -> Iterator[Probe]:
+    """Yield what a loss is tried with: the same for the same sizes."""
+    inputs, hidden, outputs = sizes
+    rng = np.random.default_rng(13)
+    for i, kind in enumerate(_KINDS):
+        samples = kind.samples or outputs + 2
+        x = rng.standard_normal((samples, inputs))
+        x = np.where(x < kind.least, 0.0, x) * kind.x
+        params = (
+            rng.standard_normal((inputs, hidden)) * (kind.a1 / (kind.x or 1) / np.sqrt(inputs)),
+            rng.standard_normal(hidden) * kind.a1,
+            rng.standard_normal((hidden, outputs)) * (kind.a2 / np.sqrt(hidden)),
+            rng.standard_normal(outputs) * kind.a2,
+        )
+        labels = rng.permutation(samples) % outputs
+        labels[0] = i % outputs
+        yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
+
+
+def offset_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a sample whose target is as improbable as it can be: what is added in the logarithm decides its loss."""
+    inputs, hidden, outputs = sizes
+    rng = np.random.default_rng(7)
+    params = (
+        rng.standard_normal((inputs, hidden)) / np.sqrt(inputs),
+        rng.standard_normal(hidden),
+        rng.standard_normal((hidden, outputs)) / np.sqrt(hidden),
+        np.where(np.arange(outputs) == 0, -150.0, 0.0),
+    )
+    x = rng.standard_normal((1, inputs))
+    return Probe(params, *_targets(form, x, np.zeros(1, int), outputs, rng), form)
+
+
+def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: "np.random.Generator") -> tuple[Floats, Array]:
+    if form == "labels":
+        return x, labels
+    if form == "one label":
+        return x[0], labels[0]
+    weights = np.eye(outputs)[labels]
+    if form == "soft":
+        weights = rng.dirichlet(np.ones(outputs), len(x))
+    return (x[0], weights[0]) if form == "one sample" else (x, weights)
+
+
+def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.floating[Any]] = np.float64) -> float:
+    """How far two roundings of a loss may be apart: more where large terms cancel in the inputs of units."""
+    eps = float(np.finfo(dtype).eps)
+    w1, b1, w2, b2 = params
+    with np.errstate(all="ignore"):
+        a1 = float((np.abs(x) @ np.abs(w1) + np.abs(b1)).max())
+        a2 = a1 * float(np.abs(w2).sum(axis=0).max()) + float(np.abs(b2).max())
+    agree = AGREE if dtype == np.float64 else _AGREE_SINGLE
+    return min(agree * max(1.0, abs(loss)) + 16 * eps * a2, math.sqrt(eps) * max(1.0, abs(loss)))
+
+
+def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:
+    """Write parameters into arrays, where these lie."""
+    for array, param in zip(arrays, params, strict=True):
+        array[...] = param.reshape(array.shape)
+
+
+def number(value: Any) -> float:
+    """A loss as a float, whether it is a number or an array of one element."""
+    return float(np.asarray(value).reshape(()))
+
+
+being_tried = ContextVar("being_tried", default=False)
+"""Whether somebody's code is run to find out what it does: then nothing is done for it."""
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Run somebody's code so that nobody notices: no output, no warnings, and random numbers go on as before."""
+    state, state_of_numpy = random.getstate(), np.random.get_state()
+    quiet, token = io.StringIO(), being_tried.set(True)
+    try:
+        with (
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+            warnings.catch_warnings(),
+            np.errstate(all="ignore"),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        being_tried.reset(token)
+        random.setstate(state)
+        np.random.set_state(state_of_numpy)
+
+
+def small_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a probe whose loss has large third derivatives, so that a step can be told from another."""
+    rng = np.random.default_rng(5)
+    inputs, hidden, outputs = sizes
+    params = (
+        rng.uniform(0.5, 1.5, (inputs, hidden)),
+        rng.uniform(0.5, 1.5, hidden),
+        rng.uniform(0.5, 1.5, (hidden, outputs)),
+        rng.uniform(0.5, 1.5, outputs),
+    )
+    x = rng.uniform(-4, 4, (4, inputs))
+    return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+
+
+def short(value: float) -> str:
+    """Return a number as people write it: 1e-4."""
+    return np.format_float_scientific(value, trim="-", exp_digits=1) if 0 < value < 0.01 else f"{value:g}"

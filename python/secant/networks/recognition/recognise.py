@@ -1,0 +1,204 @@
+"""`recognise`: try out a copy of a network, and name the one that the engines know by its numbers."""
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secant.errors import SecantError, UnsupportedError
+from secant.networks.arguments import SoftTargets
+from secant.networks.recognition.candidates import Candidate, candidates
+from secant.networks.recognition.engine import compare, engine
+from secant.networks.recognition.explanations import Trial, described, why_not
+from secant.networks.recognition.found import Recognition
+from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts
+from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
+from secant.networks.recognition.step import own_gradient
+
+_REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
+
+_ENGINES = (
+    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, "
+    "tanh or nothing between them"
+)
+
+
+def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+    """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
+
+    Parameters
+    ----------
+    net : object
+        It has ``loss(x, t)`` and four arrays W1 (I, H), b1 (H,) or (1, H), W2 (H, O), b2 (O,) or (1, O), under any
+        names, in a dict or as attributes. Neither they nor anything else of it is changed: a deep copy is tried out.
+    x, t : array_like, optional
+        A mini-batch on which its loss is compared, too.
+
+    Returns
+    -------
+    Recognition
+        What it is, or why it is not known.
+
+    Raises
+    ------
+    UnsupportedError
+        If ``net`` is a class.
+
+    Examples
+    --------
+    >>> found = secant.recognise(secant.TwoLayerNet(6, 5, 4, rng=0))
+    >>> found.known, found.hidden_activation, found.output_activation, found.log_offset
+    (True, 'sigmoid', 'sigmoid', 1e-07)
+    """
+    if isinstance(net, type):
+        raise UnsupportedError(f"net must be an instance to be recognised, got the class {net.__name__}")
+    name = type(net).__name__
+    try:
+        if not callable(getattr(net, "loss", None)):
+            raise UnsupportedError("it has no method loss(x, t)")
+        with undisturbed():
+            found = _recognised(net)
+            if x is not None and t is not None:
+                compare(net, found, engine(net, found), x, t)
+    except SecantError as error:
+        return Recognition(False, f"{name} is not known: {error}")
+    return found
+
+
+class _Subject:
+    """A copy of a network, to be filled with parameters."""
+
+    def __init__(self, net: Any, layout: Layout) -> None:
+        arrays = layout.arrays(net)
+        if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
+            raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
+        self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
+        self.layout = layout
+        self._arrays = [np.zeros(array.shape) for array in arrays]
+        self._copy = duplicate(net, arrays, self._arrays)
+
+    def loss(self, probe: Probe) -> float:
+        fill(self._arrays, probe.params)
+        loss = number(self._copy.loss(probe.x.copy(), probe.t.copy()))
+        if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self._arrays, probe.params, strict=True)):
+            raise UnsupportedError("its loss changes the parameters")
+        return loss
+
+    def trials(self) -> tuple[dict[Form, list[Trial]], str]:
+        """The losses of the forms of targets that it takes; and what it raised for the first of the others."""
+        tried: dict[Form, list[Trial]] = {}
+        failed: dict[Form, str] = {}
+        for probe in probes(self.sizes):
+            if probe.form in failed:
+                continue
+            try:
+                tried.setdefault(probe.form, []).append(Trial(probe, self.loss(probe)))
+            except UnsupportedError:
+                raise
+            except Exception as error:  # whatever somebody's code raises for targets that it does not take
+                failed[probe.form] = f"loss(x, t) raises {type(error).__name__}: {error}"
+                tried.pop(probe.form, None)
+        return tried, next(iter(failed.values()), "")
+
+    def require_repeatable(self, probe: Probe, first: float) -> None:
+        """The same loss for the same mini-batch, however often it is called."""
+        end = time.perf_counter() + _SECONDS
+        for i in range(_REPEATS):
+            if i and time.perf_counter() > end:
+                break
+            if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
+                differ = f"{first!r} and {again!r}"
+                raise UnsupportedError(
+                    f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
+                )
+
+    def rebinds(self, trial: Trial) -> bool:
+        """Whether its loss follows when other arrays are put in the places of its parameters."""
+        held = self.layout.mapping(self._copy)
+        fill(self._arrays, [np.zeros(param.shape) for param in trial.probe.params])
+        try:
+            for key, array, param in zip(self.layout.keys, self._arrays, trial.probe.params, strict=True):
+                held[key] = param.reshape(array.shape).copy()
+            return abs(number(self._copy.loss(trial.probe.x, trial.probe.t)) - trial.loss) <= 1e-13 * abs(trial.loss)
+        except Exception:  # whatever somebody's code raises where its parameters change
+            return False
+
+
+def _recognised(net: Any) -> Recognition:
+    refusal: UnsupportedError | None = None
+    for layout in layouts(net):
+        subject = _Subject(net, layout)
+        tried, failure = subject.trials()
+        form, fitting = _fitting(subject, tried)
+        if len(fitting) == 1:
+            return _named(net, subject, tried, form, fitting[0])
+        refusal = refusal or _refusal(subject, tried, failure, form, fitting)
+    assert refusal is not None
+    raise refusal
+
+
+def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, list[Candidate]]:
+    """The candidates whose losses are those of the network, for targets of the first form that shows any."""
+    for form in _BATCHES:
+        if form in tried:
+            probe = offset_probe(subject.sizes, form)
+            near = candidates(probe, subject.loss(probe))
+            if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
+                return form, fitting
+    return next((form for form in _BATCHES if form in tried), "one-hot"), []
+
+
+_BATCHES: tuple[Form, ...] = ("one-hot", "labels")
+
+
+def _refusal(
+    subject: _Subject, tried: dict[Form, list[Trial]], failure: str, form: Form, fitting: list[Candidate]
+) -> UnsupportedError:
+    """Say why a network is not known."""
+    if fitting:
+        return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(described, fitting))}")
+    if form not in tried:
+        return UnsupportedError(failure)
+    try:
+        (first, loss), (second, _) = tried[form][:2]
+        subject.require_repeatable(first, loss)
+        if subject.loss(first._replace(params=second.params)) == loss:
+            return UnsupportedError(f"its loss does not depend on {subject.layout}: it has arrays of its own")
+        probe = offset_probe(subject.sizes, form)
+        near = candidates(probe, subject.loss(probe))
+        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
+    except UnsupportedError as error:
+        return error
+
+
+def _named(
+    net: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
+) -> Recognition:
+    subject.require_repeatable(*tried[form][-1])
+    layout = subject.layout
+    right = [form for form, trials in tried.items() if all(candidate.agrees(*trial) for trial in trials)]
+    soft_targets: SoftTargets = "weights"
+    if "soft" in tried and all(candidate.agrees(*trial, argmax=True) for trial in tried["soft"]):
+        soft_targets = "argmax"
+        right.append("soft")
+    own = own_gradient(net, layout, candidate, form)
+    rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
+    taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
+    sizes = "-".join(map(str, subject.sizes))
+    kind = ", float32" if any(array.dtype == np.float32 for array in layout.arrays(net)) else ""
+    network = f"{sizes}, {described(candidate)}, targets {taken}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
+    return Recognition(
+        True,
+        sentence,
+        *candidate,
+        soft_targets,
+        subject.sizes,
+        layout.keys,
+        layout.holder,
+        tuple(right),
+        own.h,
+        own.keys,
+        subject.rebinds(tried[form][0]),
+    )

@@ -1,0 +1,20 @@
+"""The benchmark of a reader's own network shows no time where the results differ."""
+
+import numpy as np
+import pytest
+
+import own_network
+
+
+def run(loss=2.3, gradient=0.1):
+    return own_network.Run(0.5, 2.5, np.array([loss, 2.2]), 0.9, dict.fromkeys(own_network.KEYS, np.full(3, gradient)))
+
+
+def test_results_that_agree_within_the_rounding_of_the_loop_are_accepted():
+    assert own_network.require_agreement(run(), run(loss=2.3 + 5e-10, gradient=0.1 + 1e-11)) == pytest.approx(1e-11)
+
+
+@pytest.mark.parametrize(("ours", "said"), [({"gradient": 0.1 + 1e-10}, "gradients"), ({"loss": 2.3 + 2e-9}, "losses")])
+def test_results_that_differ_are_an_error(ours, said):
+    with pytest.raises(ValueError, match=f"the {said} differ by"):
+        own_network.require_agreement(run(), run(**ours))

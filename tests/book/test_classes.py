@@ -1,0 +1,240 @@
+"""Networks that a script defines, under ``secant run``: accelerated where they are recognised, else left alone."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import secant
+
+FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
+BASE = """
+import numpy as np
+
+def softmax(a):
+    e = np.exp(a - a.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+def gradient_of(f, w):
+    result = np.zeros_like(w)
+    for i in np.ndindex(w.shape):
+        before = w[i]
+        w[i] = before + 1e-4
+        above = f()
+        w[i] = before - 1e-4
+        result[i] = (above - f()) / 2e-4
+        w[i] = before
+    return result
+
+class Base:
+    def __init__(self, inputs=5, hidden=4, outputs=3):
+        rng = np.random.RandomState(0)
+        self.w = {"w1": rng.randn(inputs, hidden), "b1": np.zeros(hidden)}
+        self.w.update(w2=rng.randn(hidden, outputs), b2=np.zeros(outputs))
+
+    def activation(self, a):
+        return np.maximum(a, 0)
+
+    def predict(self, x):
+        w = self.w
+        return softmax(self.activation(x @ w["w1"] + w["b1"]) @ w["w2"] + w["b2"])
+
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x) + 1e-7)) / len(x)
+
+    def all(self, x, t):
+        return {key: gradient_of(lambda: self.loss(x, t), w) for key, w in self.w.items()}
+
+rng = np.random.RandomState(1)
+x, t = rng.rand(6, 5), np.eye(3)[[0, 1, 2, 0, 1, 2]]
+"""
+KNOWN = "{}: 5-4-3, {} hidden, identity output"
+LEFT = "runs itself where it is called with more or less than x and t"
+
+
+def program(body, use="print(show(Net().numerical_gradient(x, t)))"):
+    show = "def show(grads):\n    return {key: np.round(grad + 1e-12, 8).tolist() for key, grad in grads.items()}\n"
+    return f"from base import *\n{show}class Net(Base):\n{body}\nnp.random.seed(0)\n{use}\nprint(np.random.rand())\n"
+
+
+OWN = "    def numerical_gradient(self, x, t):\n        return self.all(x, t)\n"
+CASES = {  # a script, and what is said of its network
+    "relu": (program(OWN), "4-3, relu hidden"),
+    "tanh": (program(OWN + "    def activation(self, a):\n        return np.tanh(a)"), "tanh hidden"),
+    "other names of arguments": (
+        program(
+            "    def numerical_gradient(self, images, labels):\n        return self.all(images, labels)",
+            "print(show(Net().numerical_gradient(images=x, labels=t)))",
+        ),
+        "relu hidden",
+    ),
+    "arguments of its own": (
+        program(
+            "    def numerical_gradient(self, x, t, h=1):\n        print(h)\n        return self.all(x, t)",
+            "print(show(Net().numerical_gradient(x, t, 2)))",
+        ),
+        LEFT,
+    ),
+    "no arguments": (
+        program(
+            "    def numerical_gradient(self):\n        return self.all(x, t)",
+            "print(show(Net().numerical_gradient()))",
+        ),
+        LEFT,
+    ),
+    "a function": (
+        program(
+            "    @staticmethod\n    def numerical_gradient(f, w):\n        return gradient_of(f, w)",
+            "n = Net(); print(n.numerical_gradient(lambda: n.loss(x, t), n.w['b2']).round(8))",
+        ),
+        None,
+    ),
+    "a list": (
+        program(
+            "    def numerical_gradient(self, x, t):\n        return [*self.all(x, t).values()]",
+            "print([g.round(8) for g in Net().numerical_gradient(x, t)])",
+        ),
+        "returns a list, not a dict",
+    ),
+    "nothing": (
+        program(
+            "    def numerical_gradient(self, x, t):\n        self.grads = self.all(x, t)",
+            "n = Net(); n.numerical_gradient(x, t); print(show(n.grads))",
+        ),
+        "returns a NoneType, not a dict",
+    ),
+    "dropout": (
+        program(OWN + "    def activation(self, a):\n        return a * (np.random.rand(*a.shape) > 0.5)"),
+        "as with dropout",
+    ),
+    "weight decay": (
+        program(
+            OWN + "    def loss(self, x, t):\n        return super().loss(x, t) + 0.05 * sum((v**2).sum() "
+            "for k, v in self.w.items() if k[0] == 'w')"
+        ),
+        "its loss has a weight decay, 0.05 times",
+    ),
+    "three layers": (
+        program(OWN + "    def __init__(self):\n        super().__init__()\n        self.w['w3'] = np.eye(3)"),
+        "these are 3 layers",
+    ),
+    "a loss that fails": (
+        program("    def numerical_gradient(self, x, t):\n        return {}\n    def loss(self, x, t):\n        1 / 0"),
+        "loss(x, t) raises ZeroDivisionError",
+    ),
+    "slots": (
+        "from base import *\nclass Net:\n    __slots__ = ('w',)\n    __init__, predict = Base.__init__, Base.predict\n"
+        "    activation, loss, all = Base.activation, Base.loss, Base.all\n"
+        f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
+        "its instances have no __dict__",
+    ),
+    "slots of a dataclass": (
+        "from base import *\nfrom dataclasses import dataclass, field\n@dataclass(slots=True)\nclass Net:\n"
+        "    w: dict = field(default_factory=lambda: Base().w)\n"
+        "    predict, activation, loss, all = Base.predict, Base.activation, Base.loss, Base.all\n"
+        f"{OWN}print(Net().numerical_gradient(x, t)['b2'].round(8))",
+        "its instances have no __dict__",
+    ),
+    "a gradient that calls its parent's": (
+        program(
+            OWN + "class Other(Net):\n    def numerical_gradient(self, x, t):\n"
+            "        return super().numerical_gradient(x, t)",
+            "print(show(Other().numerical_gradient(x, t)))",
+        ),
+        "Other of w w1, b1, w2, b2: 5-4-3, relu hidden",
+    ),
+    "what the decorator sees": (
+        "import inspect\nfrom base import *\ndef seen(cls):\n    own = cls.numerical_gradient\n"
+        "    print(inspect.signature(own), cls.__mro__, own.__qualname__, own.__doc__)\n    return cls\n"
+        "@seen\nclass Net(Base):\n    def numerical_gradient(self, images, labels):\n        'Return it.'\n",
+        None,
+    ),
+    "copies and pickles": (
+        program(
+            OWN,
+            "import copy, pickle\nn = Net()\nn.numerical_gradient(x, t)\n"
+            "for m in (copy.deepcopy(n), pickle.loads(pickle.dumps(n))):\n"
+            "    m.w['w1'] *= 2\n    print(type(m), show(m.numerical_gradient(x, t)))",
+        ),
+        "relu hidden",
+    ),
+    "many instances": (
+        program(OWN, "for i in range(5):\n    print(show(Net().numerical_gradient(x, t)))"),
+        "relu hidden",
+    ),
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(script, *command):
+        done = subprocess.run(
+            [sys.executable, *command, script],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": FOLDER, "SECANT_BACKEND": "numpy"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        return done.returncode, done.stdout, done.stderr.splitlines()
+
+    (tmp_path / "base.py").write_text(BASE)
+    return run
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
+    source, said = CASES[name]
+    (tmp_path / "script.py").write_text(source)
+    expected = run("script.py")
+    code, output, lines = run("script.py", "-m", "secant", "run")
+    assert (code, output) == expected[:2]
+    assert code == 0
+    assert len(lines) == (said is not None)
+    assert all(line.startswith("secant: ") and said in line for line in lines)
+
+
+def test_what_is_not_known_is_said_with_what_its_own_loop_takes(run, tmp_path):
+    (tmp_path / "script.py").write_text(CASES["weight decay"][0])
+    _, _, (line,) = run("script.py", "-m", "secant", "run")
+    assert "Its own numerical_gradient runs: two losses for each of 39 parameters, about 0." in line
+    assert ("secant.check_gradient" in line) == hasattr(secant, "check_gradient")
+
+
+def test_a_class_of_an_imported_module_is_accelerated_too(run, tmp_path):
+    (tmp_path / "network.py").write_text(CASES["relu"][0])
+    (tmp_path / "script.py").write_text("import network")
+    _, _, lines = run("script.py", "-m", "secant", "run")
+    assert len(lines) == 1
+    assert "relu hidden" in lines[0]
+
+
+def test_a_training_is_the_one_of_python_and_its_loop_is_not_run(run, tmp_path):
+    use = """
+import time
+n, losses, start = Net(40, 30, 3), [], time.perf_counter()
+x = rng.rand(6, 40)
+for i in range(3):
+    for key, grad in n.numerical_gradient(x, t).items():
+        n.w[key] -= 0.1 * grad
+    losses.append(n.loss(x, t))
+np.savez(FILE, losses=losses, seconds=time.perf_counter() - start)
+"""
+    kept = []
+    for i, command in enumerate([(), ("-m", "secant", "run")]):
+        path = tmp_path / f"{i}.npz"
+        (tmp_path / "script.py").write_text(program(OWN, f"FILE = {str(path)!r}{use}"))
+        assert run("script.py", *command)[0] == 0
+        kept.append(np.load(path))
+    assert np.allclose(kept[0]["losses"], kept[1]["losses"], rtol=0, atol=1e-9)
+
+
+def test_a_loss_that_turns_out_to_be_another_is_an_error_of_the_script(run, tmp_path):
+    body = OWN + "    late = False\n    def loss(self, x, t):\n        return super().loss(x, t) + self.late\n"
+    use = "n = Net()\nn.numerical_gradient(x, t)\nn.late = True\nn.numerical_gradient(x[:4], t[:4])\nprint('no')"
+    (tmp_path / "script.py").write_text(program(body, use))
+    code, output, lines = run("script.py", "-m", "secant", "run")
+    assert (code, output) == (1, "")
+    assert lines[-1].startswith("secant.errors.UnsupportedError: Net.loss(x, t) is ")

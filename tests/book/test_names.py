@@ -1,0 +1,201 @@
+"""The book's names with the book's meaning, against its formulas written out."""
+
+import doctest
+import inspect
+
+import numpy as np
+import pytest
+
+import secant
+from secant import book
+
+RNG = np.random.RandomState(0)
+
+
+@pytest.mark.parametrize("name", [name for name in book.__all__ if name not in ("np", "_numerical_gradient_1d")])
+def test_the_examples_give_what_they_say(name):
+    text = inspect.getdoc(getattr(book, name))
+    example = doctest.DocTestParser().get_doctest(text, {"secant": secant, "np": np}, name, None, None)
+    output = []
+    assert example.examples
+    assert not doctest.DocTestRunner().run(example, out=output.append).failed, "".join(output)
+
+
+def test_a_star_brings_all_of_it_and_numpy():
+    names = {}
+    exec("from secant.book import *", names)
+    assert names["np"] is np
+    assert {*book.__all__} <= {*names}
+    assert not doctest.testmod(book).failed
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (4, 3), (2, 3, 4)])
+def test_functions_of_each_element(shape, backend):
+    for x in (RNG.normal(size=shape) * scale for scale in (0, 1, 40)):
+        assert book.identity_function(x) is x
+        assert np.array_equal(book.step_function(x), x > 0)
+        assert np.allclose(book.sigmoid(x), 1 / (1 + np.exp(-x)), rtol=1e-14, atol=0)
+        assert np.allclose(book.sigmoid_grad(x), np.exp(-x) / (1 + np.exp(-x)) ** 2, rtol=1e-13, atol=0)
+        assert np.array_equal(book.relu(x), np.where(x > 0, x, 0))
+        assert np.array_equal(book.relu_grad(x), np.where(x >= 0, 1, 0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_relu_keeps_the_dtype(dtype):
+    x = np.array([-1, 0, 2], dtype)
+    assert book.relu(x).dtype == book.relu_grad(x).dtype == dtype
+
+
+@pytest.mark.parametrize("shape", [(5,), (4, 3), (1, 6)])
+def test_softmax_and_losses(shape, backend):
+    x = RNG.normal(size=shape) * 10
+    y = np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+    t = RNG.uniform(size=shape)
+    rows, labels = np.atleast_2d(y), np.atleast_2d(t).argmax(axis=1)
+    loss = -np.mean([np.log(row[label] + 1e-7) for row, label in zip(rows, labels, strict=True)])
+    assert np.allclose(book.softmax(x), y, rtol=1e-14, atol=0)
+    assert book.sum_squared_error(y, t) == pytest.approx(0.5 * ((y - t) ** 2).sum(), rel=1e-14)
+    assert book.mean_squared_error is book.sum_squared_error
+    targets = [t, labels] + [np.atleast_2d(t), int(labels[0])] * (y.ndim == 1)
+    for target in targets:
+        assert book.cross_entropy_error(y, target) == pytest.approx(loss, rel=1e-14)
+        assert book.softmax_loss(x, target) == pytest.approx(loss, rel=1e-14)
+
+
+def test_soft_targets_are_labels_here_and_weights_in_secant():
+    y, t = np.array([[0.2, 0.8]]), np.array([[0.4, 0.6]])
+    assert book.cross_entropy_error(y, t) == pytest.approx(-np.log(0.8 + 1e-7))
+    assert secant.cross_entropy_error(y, t) != pytest.approx(-np.log(0.8 + 1e-7))
+
+
+def test_one_class_is_always_right():
+    for y, t in (([1.0], [0.0]), ([1.0], 0), ([[1.0]], [[5.0]])):
+        assert book.cross_entropy_error(y, t) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("y", "t", "error", "said"),
+    [
+        (
+            np.full((3, 2), 0.5),
+            np.array([[0], [1], [0]]),
+            secant.ShapeError,
+            r"t must .*got \(3, 1\).*labels as \(N,\)",
+        ),
+        (np.full((2, 3), 0.3), np.zeros((3, 2)), secant.ShapeError, r"t must have the shape of y"),
+        (np.full((2, 3), 0.3), np.zeros(6), secant.ShapeError, r"t must have the shape of y"),
+        (np.full((2, 3), 0.3), np.array([0.0, 1.0]), secant.DTypeError, r"t must hold class labels as integers"),
+        (np.full((2, 3), 0.3), np.array([0, 3]), secant.ValueRangeError, r"t must hold class labels from 0 to 2"),
+        (np.full((2, 3), 0.3), np.array([0, -1]), secant.ValueRangeError, r"t must hold class labels from 0 to 2"),
+        (np.full((2, 3), 0.3), np.full((2, 3), np.nan), secant.ValueRangeError, r"t must be finite"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), secant.ShapeError, r"y must have shape"),
+        (np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), secant.ShapeError, r"y must have shape"),
+    ],
+)
+def test_targets_for_which_the_book_is_wrong_are_errors(y, t, error, said):
+    with pytest.raises(error, match=said):
+        book.cross_entropy_error(y, t)
+
+
+def test_squares_of_labels_that_would_be_paired_with_every_row_are_an_error():
+    with pytest.raises(secant.ShapeError, match="t must have the shape of y"):
+        book.mean_squared_error(np.zeros(3), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 2), (2, 3, 2)])
+def test_numerical_gradient_of_any_shape(shape):
+    x = RNG.normal(size=shape)
+    before = x.copy()
+    assert np.allclose(book.numerical_gradient(lambda v: np.sum(v**3), x), 3 * x**2, atol=1e-7)
+    assert np.array_equal(x, before)
+
+
+def test_the_two_dimensional_gradient_goes_row_by_row():
+    x = RNG.normal(size=(5, 3))
+    seen = []
+    gradient = book.numerical_gradient_2d(lambda row: seen.append(row.shape) or np.sum(row**2), x)
+    assert {*seen} == {(3,)}
+    assert np.allclose(gradient, 2 * x, atol=1e-9)
+    assert np.allclose(book.numerical_gradient_2d(lambda row: np.sum(row**2), x[0]), 2 * x[0], atol=1e-9)
+    assert np.allclose(book.numerical_gradient_2d(lambda _: np.sum(x**2), x), 2 * x, atol=1e-8)  # x itself is shifted
+    assert np.allclose(book.numerical_gradient_2d(lambda row: np.sum(row**2), x.T), 2 * x.T, atol=1e-9)
+
+
+def test_gradients_of_one_dimension():
+    assert book._numerical_gradient_1d(np.sum, np.zeros(3)) == pytest.approx(np.ones(3))
+    with pytest.raises(secant.ShapeError, match=r"x must have shape \(n,\), got \(2, 2\)"):
+        book._numerical_gradient_1d(np.sum, np.zeros((2, 2)))
+    with pytest.raises(secant.ShapeError, match=r"X must have shape \(N, n\) or \(n,\), got \(1, 1, 1\)"):
+        book.numerical_gradient_2d(np.sum, np.zeros((1, 1, 1)))
+    assert book.numerical_diff(lambda x: x**2, 3) == pytest.approx(6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        book.numerical_gradient,
+        book._numerical_gradient_1d,
+        book.numerical_gradient_2d,
+        lambda f, x: book.gradient_descent(f, x),
+    ],
+)
+def test_integers_which_cannot_be_shifted_by_h_are_an_error(function):
+    with pytest.raises(secant.DTypeError, match="must be float64, got int64: it cannot hold x \\+ h"):
+        function(lambda x: np.sum(x**2), np.array([3, 4]))
+
+
+def test_gradient_descent_returns_the_history_and_walks_in_place():
+    start = np.array([-3.0, 4.0])
+    x, history = book.gradient_descent(lambda x: np.sum(x**2), start, lr=0.1, step_num=20)
+    assert x is start
+    assert history.shape == (20, 2)
+    assert np.allclose(history, np.outer(0.8 ** np.arange(20), [-3, 4]))
+    assert np.allclose(x, 0.8**20 * np.array([-3, 4]))
+    own = np.array([[1.0, 2.0]])
+    assert np.allclose(book.gradient_descent(lambda _: np.sum(own**2), own, 0.5, 3)[0], 0, atol=1e-6)
+
+
+def test_secants_own_gradient_descent_returns_x_and_says_where_the_books_is():
+    assert np.allclose(
+        secant.gradient_descent(lambda x: np.sum(x**2), [-3.0, 4.0], 0.1, 20), 0.8**20 * np.array([-3, 4])
+    )
+    assert "secant.book.gradient_descent" in inspect.getdoc(secant.gradient_descent)
+
+
+def literal_loss(net, x, t):
+    w1, b1, w2, b2 = net.params.values()
+    a2 = 1 / (1 + np.exp(-(x @ w1 + b1))) @ w2 + b2
+    y = np.exp(a2) / np.exp(a2).sum(axis=1, keepdims=True)
+    return -np.mean(np.log(y[np.arange(len(x)), t.argmax(axis=1)] + 1e-7))
+
+
+def test_the_network_is_the_books(backend):
+    np.random.seed(3)
+    net = book.TwoLayerNet(input_size=6, hidden_size=5, output_size=4, weight_init_std=0.5)
+    np.random.seed(3)
+    assert np.array_equal(net.params["W1"], 0.5 * np.random.randn(6, 5))
+    assert np.array_equal(net.params["W2"], 0.5 * np.random.randn(5, 4))
+    x, t = RNG.normal(size=(7, 6)), RNG.uniform(size=(7, 4))
+    assert net.loss(x, t) == pytest.approx(literal_loss(net, x, t), rel=1e-13)
+    assert net.loss(x, t.argmax(axis=1)) == net.loss(x, t)
+    assert net.accuracy(x, t) == np.mean(net.predict(x).argmax(axis=1) == t.argmax(axis=1))
+    grads, backprop = net.numerical_gradient(x, t), net.gradient(x, t)
+    for key, param in net.params.items():
+        literal = book.numerical_gradient(lambda _: literal_loss(net, x, t), param)
+        assert np.allclose(grads[key], literal, rtol=0, atol=1e-10)
+        assert np.allclose(backprop[key], literal, rtol=0, atol=1e-7)
+
+
+def test_the_network_is_saved_and_loaded_as_what_it_is(tmp_path):
+    net, x = book.TwoLayerNet(3, 4, 2), RNG.normal(size=(5, 3))
+    net.save(tmp_path / "net.npz")
+    for cls in (book.TwoLayerNet, secant.TwoLayerNet):
+        loaded = cls.load(tmp_path / "net.npz")
+        assert type(loaded) is cls
+        assert (loaded.output_activation, loaded.soft_targets) == ("identity", "argmax")
+        assert np.array_equal(loaded.predict(x), net.predict(x))
+
+
+def test_mnist_is_loaded_with_the_books_arguments():
+    assert [*inspect.signature(book.load_mnist).parameters][:3] == ["normalize", "flatten", "one_hot_label"]
+    assert book.load_mnist is secant.load_mnist

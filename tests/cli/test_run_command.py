@@ -1,0 +1,222 @@
+"""``secant run SCRIPT ARGS`` does what ``python SCRIPT ARGS`` does; networks and missing modules are in tests/book."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import secant
+
+FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
+PLAIN = (sys.executable,)
+RUN = (sys.executable, "-m", "secant", "run")
+CONSOLE = (
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'secant'; from secant.cli import main; sys.exit(main())",
+    "run",
+)
+
+
+def launch(command, script, *arguments, cwd, **options):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SECANT_")}
+    path = os.pathsep.join(filter(None, (FOLDER, environment.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [*command, script, *arguments],
+        cwd=cwd,
+        env=environment | {"PYTHONPATH": path, "SECANT_BACKEND": "numpy"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process, stdin=""):
+    """The exit code, and what was printed but for the lines that say what Secant did."""
+    with process:
+        output, errors = process.communicate(stdin, timeout=120)
+    own = "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("secant: "))
+    return process.returncode, output, own
+
+
+def assert_same(command, script, *arguments, cwd, plain=PLAIN, stdin=""):
+    """Python and ``secant run`` do the same. Returns what."""
+    both = [launch(way, script, *arguments, cwd=cwd) for way in (plain, command)]
+    expected, got = (finish(process, stdin) for process in both)
+    assert got == expected
+    return expected
+
+
+SCRIPTS = {
+    "globals": "import sys; print(sorted((k, v) for k, v in globals().items() if k[2] not in 'bl'))",
+    "loader": "print(type(__loader__).__name__, type(__builtins__).__name__, __loader__.get_filename('__main__'))",
+    "arguments": "import sys; print(sys.argv, sys.path[0], sys.flags, __name__, __file__)",
+    "main": "import sys, __main__; X = 1\nprint(__main__.X, sys.modules['__main__'] is __main__)",
+    "argparse": "import argparse; p = argparse.ArgumentParser(); p.add_argument('--lr'); print(p.parse_args())",
+    "exit code": "import sys; print('a'); sys.exit(3)",
+    "exit text": "import sys; sys.exit('no data')",
+    "exit nothing": "import sys; sys.exit()",
+    "exit at once": "import os; os._exit(4)",
+    "exit in a function": "def f():\n    raise SystemExit(True)\nf()",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGTERM)",
+    "interrupted": "import atexit; atexit.register(print, 'bye')\nraise KeyboardInterrupt",
+    "interrupt of its own": "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nprint('no')",
+    "interrupt caught": (
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print(1)"
+    ),
+    "error": "def f(x):\n    return 1 / x\n\nprint('before', flush=True)\nf(0)",
+    "error with a cause": "try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('bad') from e",
+    "error in an error": "try:\n    {}['a']\nexcept KeyError:\n    undefined",
+    "error in a group": "raise ExceptionGroup('two', [ValueError('a'), KeyError('b')])",
+    "error with a note": "e = ValueError('a'); e.add_note('b'); raise e",
+    "error in a class": "class A:\n    x = 1\n    y = 1 / 0",
+    "error in a metaclass": "class M(type):\n    def __new__(*a):\n        1 / 0\nclass A(metaclass=M):\n    pass",
+    "error in a module": "import helper\nhelper.fails()",
+    "error while importing": "import broken",
+    "error of Secant's": "import secant\nraise secant.ShapeError('as the script likes')",
+    "syntax error": "print('never')\nx = = 1",
+    "syntax error in a module": "import unreadable",
+    "missing module": "import nothing_of_that_name",
+    "recursion": "def f():\n    f()\ntry:\n    f()\nexcept RecursionError:\n    print('deep')",
+    "hook": "import sys\nsys.excepthook = lambda *a: print(a[0], a[1], a[2].tb_lineno, a[2].tb_next)\n1 / 0",
+    "atexit": "import atexit\natexit.register(print, 'last')\nprint('first')\nraise ValueError",
+    "deleted at the end": "class A:\n    def __del__(self):\n        print('gone')\na = A()",
+    "thread": "from threading import Thread\nt = Thread(target=lambda: 1 / 0, name='T'); t.start(); t.join(); print(1)",
+    "warning": "import warnings\nwarnings.warn('careful')",
+    "warnings of a class": (
+        "import warnings\nclass A:\n    def __init_subclass__(cls):\n        for level in (1, 2, 3):\n"
+        "            warnings.warn('old', DeprecationWarning, stacklevel=level)\n"
+        "class M(type):\n    def __new__(*a):\n        warnings.warn('meta', stacklevel=2); return type.__new__(*a)\n"
+        "def f():\n    class B(A, metaclass=M):\n        warnings.warn('body', stacklevel=2)\nf()"
+    ),
+    "traceback": "import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    traceback.print_exc()",
+    "relative file": "print(open('data.txt').read())",
+    "standard input": "print(input('? '), input())",
+    "guard": "def main():\n    print('main')\nif __name__ == '__main__':\n    main()",
+    "pickle": (
+        "import pickle, copy\nclass Net:\n    def __init__(self):\n        self.a = 1\n"
+        "n = pickle.loads(pickle.dumps(Net())); print(n.a, type(n), type(copy.deepcopy(n)))"
+    ),
+    "classes": (
+        "from dataclasses import dataclass\nfrom enum import Enum\nfrom typing import Generic, NamedTuple, TypeVar\n"
+        "T = TypeVar('T')\n@dataclass(order=True)\nclass P(Generic[T]):\n    '''doc'''\n    x: int = 1\n"
+        "class C(Enum):\n    A = 1\nclass N(NamedTuple):\n    a: int\nclass S(P[int], metaclass=type):\n"
+        "    def __init__(self):\n        super().__init__(2)\nprint(P(), C.A, N(1), S(), S.__mro__, P.__module__)"
+    ),
+    "source": "import inspect\nclass A:\n    b = 1\nprint(inspect.getsource(A), inspect.getfile(A))",
+    "fork": (
+        "import multiprocessing as m\ndef f(x):\n    return x * x\nif __name__ == '__main__':\n"
+        "    with m.get_context('fork').Pool(2) as p:\n        print(p.map(f, range(4)))"
+    ),
+    "spawn": (
+        "import multiprocessing as m\ndef f(x):\n    return x * x\nprint(__name__, flush=True)\n"
+        "if __name__ == '__main__':\n    with m.get_context('spawn').Pool(1) as p:\n        print(p.map(f, range(4)))"
+    ),
+    "future": "from __future__ import annotations\ndef f(x: Undefined): ...\nprint(f.__annotations__)",
+    "no future": "def f(x: int): ...\nprint(f.__annotations__)",
+    "marked": "\ufeffprint('é')",
+    "empty": "",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data.txt").write_text("some data")
+    (tmp_path / "helper.py").write_text("def fails():\n    raise RuntimeError('helper')\n")
+    (tmp_path / "broken.py").write_text("import helper\n\nhelper.fails()\n")
+    (tmp_path / "unreadable.py").write_text("def f(:\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_does_what_it_does_in_python(name, folder):
+    if name == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this platform does not fork")
+    (folder / "script.py").write_text(SCRIPTS[name], encoding="utf-8")
+    assert_same(RUN, "script.py", cwd=folder, stdin="one\ntwo\n")
+
+
+@pytest.mark.parametrize("name", ["arguments", "error", "interrupted", "interrupt of its own", "exit text"])
+def test_the_console_script_does_the_same(name, folder):
+    (folder / "script.py").write_text(SCRIPTS[name])
+    assert_same(CONSOLE, "script.py", "--help", cwd=folder)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("a", "--b", "-c=1"),
+        ("--help",),
+        ("-h",),
+        ("--version",),
+        ("--", "x"),
+        ("--lr", "0.1"),
+        ("run", "train"),
+        ("", " "),
+    ],
+)
+@pytest.mark.parametrize("name", ["arguments", "argparse"])
+def test_arguments_are_the_scripts(name, arguments, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPTS[name])
+    assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
+
+
+def test_paths_are_those_of_the_script(tmp_path):
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "script.py").write_text("import sys, beside; print(sys.argv, sys.path[0], __file__, beside.__file__)")
+    (folder / "beside.py").touch()
+    scripts = ["a/b/script.py", "./a/../a/b/script.py", str(folder / "script.py")]
+    if os.name == "posix":  # elsewhere a link needs a privilege
+        (tmp_path / "link.py").symlink_to(folder / "script.py")
+        scripts.append("link.py")
+    for script in scripts:
+        assert assert_same(RUN, script, cwd=tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("options", [["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]], ids=str)
+def test_options_of_python_hold(options, folder):
+    program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
+    (folder / "script.py").write_text(program)
+    command = [sys.executable, *options, *RUN[1:]]
+    if options in (["-I"], ["-P"]):
+        main = f"import sys; sys.path.append({FOLDER!r}); sys.argv[0] = 'secant'; from secant.cli import main; main()"
+        command = [sys.executable, *options, "-c", main, "run"]
+    assert_same(command, "script.py", cwd=folder, plain=[*PLAIN, *options])
+
+
+def test_the_encoding_is_that_of_the_script(tmp_path):
+    (tmp_path / "script.py").write_bytes(b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0")
+    assert_same(RUN, "script.py", cwd=tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl-C alone")
+@pytest.mark.parametrize("command", [PLAIN, RUN])
+def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
+    (tmp_path / "script.py").write_text("import time\nprint('on', flush=True)\ntime.sleep(60)")
+    with launch(command, "script.py", cwd=tmp_path) as process:
+        assert process.stdout.readline() == "on\n"
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert errors.startswith("Traceback (most recent call last):\n  File ")
+    assert errors.endswith("KeyboardInterrupt\n")
+    assert errors.count("File ") == 1
+
+
+@pytest.mark.parametrize("script", ["nothing.py", "."])
+def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(script, tmp_path):
+    code, printed, errors = finish(launch(RUN, script, cwd=tmp_path))
+    assert (code, printed, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith("error: can't open file ")
+
+
+def test_without_a_script_there_is_help():
+    done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
+    assert "SCRIPT" in done.stdout

@@ -1,0 +1,171 @@
+"""Hidden activations and offsets in the compiled core: against 50 digits, across kinks, over threads; their bounds."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from test_central_difference import OUTPUTS, TARGETS, share_of_bound, targets
+from test_truncation import SIZES, accepted
+
+import oracles
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+
+HIDDEN = ("relu", "tanh", "identity", "sigmoid")
+STEPS = (1e-6, 1e-4, 1e-2, 1e-1)
+METHODS = ("direct", "auto")
+
+
+def network(rng, sizes, weights, **settings):
+    net = secant.TwoLayerNet(*sizes, rng=rng, **settings)
+    for param in net.params.values():
+        param[...] = rng.uniform(-weights, weights, param.shape)
+    return net
+
+
+def worst_share(net, x, t, h, names=("W1", "b1", "W2", "b2")):
+    """The largest error of a component, by any method, as a share of the contract's bound."""
+    true = {name: grad for name, grad in oracles.gradients(net, x, t, h).items() if name in names}
+    return max(share_of_bound(net.numerical_gradient(x, t, h=h, method=method), true, x) for method in METHODS)
+
+
+@pytest.mark.parametrize("weights", [0.1, 1.0, 10.0, 40.0])  # with 40, most units and outputs are saturated
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_central_differences_against_50_digits(hidden, output, kind, weights):
+    rng = np.random.RandomState(3)
+    x = rng.uniform(-1, 1, (3, 5)) * (rng.uniform(size=(3, 5)) > 0.3)
+    for offset in (1e-7, 0.25):
+        net = network(rng, (5, 4, 3), weights, hidden_activation=hidden, output_activation=output, log_offset=offset)
+        for h in STEPS:
+            assert worst_share(net, x, targets(kind, rng, 3, 3), h) <= 1, (offset, h)
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1.0, 30.0, 300.0])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_without_an_offset_probabilities_far_below_epsilon_still_count(hidden, output, h):
+    rng = np.random.RandomState(4)
+    net = network(rng, (3, 2, 3), 1.0, hidden_activation=hidden, output_activation=output, log_offset=0.0)
+    net.params["b2"][:] = 0, 100, 650
+    x, weights = rng.uniform(0, 1, (2, 3)), np.array([[0.5, 0.25, 0.0], [1.0, 0.0, 0.0]])
+    assert worst_share(net, x, weights, h) <= 1
+    exact = float(oracles.of(net, x, weights).loss())
+    assert abs(net.loss(x, weights) - exact) <= 1e-14 * exact * 10
+
+
+def test_a_weight_of_0_counts_nothing_where_the_probability_is_0():
+    y, t = np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([[1.0, 0.0], [0.5, 0.0]])
+    core = pytest.importorskip("secant._core")
+    assert core.cross_entropy(y, t, 0.0) == pytest.approx(np.log(4) / 4, rel=1e-15)
+    assert core.cross_entropy(y, np.array([1, 0]), 0.0) == np.inf
+    assert core.cross_entropy(np.array([[5e-324, 1e-310]]), np.array([0]), 0.0) == pytest.approx(-np.log(5e-324))
+    assert np.isnan(core.cross_entropy(-y, t, 0.0))
+
+
+def test_an_underflowed_target_makes_the_gradient_of_b2_nan():
+    core = pytest.importorskip("secant._core")
+    params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.array([0.0, 800.0])
+    for method, label in itertools.product(("derivative", "series", "auto", "direct"), (0, 1)):
+        arguments = (*params, "relu", "identity", 0.0, np.ones((1, 2)), np.array([label]), method, 1e-4, 1)
+        assert np.isnan(core.gradient(*arguments)[0][3]).all() == (label == 0)
+
+
+def near_kinks(rng, h, large, exact):
+    """A ReLU network and samples: each unit has one with a1 at, within or next to h |x|, in spite of ``large`` weights.
+
+    Where it is ``exact``, and h a power of 2, no sum and no product is rounded.
+    """
+    net = network(rng, (6, 12, 3), 1.0, hidden_activation="relu", output_activation=str(rng.choice(OUTPUTS)))
+    x, w1 = rng.uniform(-1, 1, (3, 6)) * (rng.uniform(size=(3, 6)) > 0.3), rng.uniform(-1, 1, (6, 12))
+    x[:, 0] = 1
+    if exact:
+        x, w1 = np.round(64 * x) / 64, np.round(64 * w1) / 64
+    net.params["W1"][...] = large * w1
+    net.params["W2"] /= large  # so that outputs are not saturated
+    at = [0, 1, -1, 1 + 2**-20, -1 - 2**-20, 1 - 2**-20, -1 + 2**-20, 0.5, -0.5, 1e-9, -1e-9, 2]
+    sample, column = rng.randint(3, size=12), rng.randint(6, size=12)
+    wanted = h * x[sample, column] * at
+    net.params["b1"][...] = wanted - np.einsum("ji,ij->j", x[sample], net.params["W1"])
+    return net, x, targets(str(rng.choice(TARGETS)), rng, 3, 3)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("large", [1, 1024, 2.0**20])
+@pytest.mark.parametrize("h", [2.0**-20, 2.0**-13, 1e-4, 1e-2, 1.0])
+def test_a_difference_across_a_kink_is_that_of_50_digits(h, large, exact):
+    for seed in range(3):
+        net, x, t = near_kinks(np.random.RandomState(seed), h, large, exact)
+        # The gradient of W2 is proportional to z1, with whatever rounding did to a1; that of W1 and b1 is not.
+        assert worst_share(net, x, t, h, ("W1", "b1") if large > 1 else net.params) <= 1, seed
+
+
+def test_a_kink_is_seen_in_the_difference():
+    net, x, t = near_kinks(np.random.RandomState(0), 2.0**-13, 1, exact=True)
+    difference, derivative = net.numerical_gradient(x, t, h=2.0**-13), net.gradient(x, t)
+    assert np.abs(difference["b1"] - derivative["b1"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["series", "auto", "direct", "derivative"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_the_same_bits_on_any_number_of_threads(hidden, method):
+    core = pytest.importorskip("secant._core")
+    rng = np.random.RandomState(5)
+    sizes, samples = (150, 37, 5), 300
+    net = network(rng, sizes, 0.2, hidden_activation=hidden)
+    net.params["b1"][:] = -net.params["W1"].sum(axis=0)  # all units of the first samples are near a kink
+    x = rng.uniform(0, 1, (samples, sizes[0])) * (rng.uniform(size=(samples, sizes[0])) > 0.5)
+    x[:50] = 1
+    t, indices = rng.randint(5, size=samples), rng.randint(samples, size=(3, 60))
+    h = 1.0 if method == "direct" else 1e-4  # the full functions, too
+    results = []
+    for threads in (1, 2, 3, 5):
+        params, losses = [param.copy() for param in net.params.values()], []
+        arguments = (hidden, "sigmoid", 1e-7, x, t)
+        grads, *info = core.gradient(*params, *arguments, method, h, threads)
+        core.train(*params, *arguments, indices, method, h, 0.5, threads, losses)
+        results.append((*(array.tobytes() for array in (*grads, *params)), info, losses))
+    assert all(result == results[0] for result in results[1:])
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_step_of_training_is_that_of_the_gradient(hidden):
+    core = pytest.importorskip("secant._core")
+    rng = np.random.RandomState(6)
+    net, x, t = near_kinks(rng, 1e-4, 1, exact=False)
+    net = secant.TwoLayerNet(6, 12, 3, hidden_activation=hidden, rng=0)
+    params = [param.copy() for param in net.params.values()]
+    grads = net.numerical_gradient(x, t)
+    losses = []
+    core.train(*params, hidden, "sigmoid", 1e-7, x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses)
+    for key, param in zip(grads, params, strict=True):
+        assert param == pytest.approx(net.params[key] - 0.5 * grads[key], abs=1e-15)
+
+
+@pytest.mark.parametrize("cases", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("hidden", HIDDEN[:-1])
+def test_the_bound_is_never_below_what_was_cut(hidden, cases):
+    nets = [
+        secant.TwoLayerNet(*size, hidden_activation=hidden, output_activation=output, rng=0)
+        for size in SIZES
+        for output in OUTPUTS
+    ]
+    seen = Counter()
+    for case in accepted(np.random.RandomState(0), nets, cases):
+        assert case.share <= 1, case
+        seen[case.info.order] += int(case.stands_out)
+    assert seen.total() > cases / 4
+    assert all(seen[order] > cases / 200 for order in (3, 5, 7, 9))
+
+
+def test_an_unknown_activation_is_an_error():
+    core = pytest.importorskip("secant._core")
+    params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2)
+    for names in (("softplus", "sigmoid"), ("sigmoid", "relu")):
+        with pytest.raises(ValueError, match=r"activation must be one of .*identity.*, got '(softplus|relu)'"):
+            core.predict(*params, *names, 1e-7, np.ones((1, 2)), 1)
+    with pytest.raises(ValueError, match="log_offset must be at least 0"):
+        core.predict(*params, "relu", "sigmoid", -1.0, np.ones((1, 2)), 1)

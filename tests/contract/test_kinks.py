@@ -1,0 +1,72 @@
+"""ReLU's kinks: what comes out is the central difference, also where a shift takes a unit across its kink."""
+
+import numpy as np
+import pytest
+from test_central_difference import OUTPUTS, error, random_case
+
+import secant
+
+H = 2.0**-13
+INPUTS = np.array([0.25, -0.5, 1.0, 0.0, 1.5])
+REACH = H * 1.5  # no shift of a pre-activation is larger
+SHIFTS = np.array([H, *(H * np.abs(INPUTS))])
+
+
+def with_pre_activations(a1, output):
+    """A network and a sample whose pre-activations are exactly ``a1``: all numbers have few binary digits."""
+    net, _, _ = random_case(1, sizes=(len(INPUTS), len(a1), 3), output=output, hidden="relu")
+    net.params["W1"] = np.round(net.params["W1"] * 64) / 64
+    net.params["b1"] = a1 - INPUTS @ net.params["W1"]
+    assert (INPUTS @ net.params["W1"] + net.params["b1"] == a1).all()
+    return net, INPUTS[np.newaxis], np.array([1])
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("by", [0.0, 2.0**-30, -(2.0**-30), 2.0**-4, -(2.0**-4)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_pre_activations_at_within_and_next_to_what_a_shift_reaches(backend, sign, by, output):
+    assert error(*with_pre_activations(sign * SHIFTS * (1 + by), output), H) <= 1
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_pre_activations_that_cancel(backend, output, h):
+    """Rounded, they are off by more than the contract allows: an error of 1e-16 is one of 1e-12 in a difference."""
+    net, x, t = random_case(2, sizes=(30, 9, 3), samples=1, output=output, hidden="relu")
+    net.params["b1"] = np.linspace(-2, 2, 9) * h - x[0] @ net.params["W1"]
+    assert error(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_samples_near_a_kink_and_others(backend, output):
+    """The first sample and some of its units are near a kink."""
+    net, x, t = random_case(3, samples=3, output=output, hidden="relu", kind="soft")
+    x[2] = 0
+    net.params["b1"][:2] = -(x[0] @ net.params["W1"])[:2]
+    assert error(net, x, t, 1e-4) <= 1
+
+
+def test_only_a_shift_across_the_kink_is_no_derivative(backend):
+    net, x, t = with_pre_activations(np.array([REACH * 1.25, REACH * 0.75, 0.0]), "sigmoid")
+    difference, derivative = net.numerical_gradient(x, t, h=H), net.gradient(x, t)
+    apart = np.abs(difference["W1"] - derivative["W1"])[-1]  # its input is the largest
+    assert apart[0] < 1e-7 < 1e-4 < min(apart[1:])
+    assert not derivative["W1"][:, 2].any()  # the slope at the kink is 0, as the book has it
+    np.testing.assert_allclose(difference["b1"][2] * 2, net.params["W2"][2] @ slope_of_outputs(net, x, t), rtol=1e-3)
+
+
+def slope_of_outputs(net, x, t):
+    """The derivative of the loss in a2."""
+    return net.gradient(x, t)["b2"]
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_bits_do_not_depend_on_threads(fast, n_threads):
+    rng = np.random.RandomState(4)
+    net = secant.TwoLayerNet(300, 60, 10, hidden_activation="relu", rng=rng)
+    x, t = rng.uniform(size=(200, 300)), rng.randint(10, size=200)
+    net.params["b1"] -= x[7] @ net.params["W1"]
+    for h in (1e-4, 1e-3):
+        for method in ("auto", "direct"):
+            one, more = (net.numerical_gradient(x, t, h=h, method=method, n_threads=n) for n in (1, n_threads))
+            assert all((one[name] == more[name]).all() for name in one)

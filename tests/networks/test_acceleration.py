@@ -1,0 +1,440 @@
+"""`accelerate`: a reader's network gets its numerical gradient from the engines, or an error; never a wrong number."""
+
+import copy
+import dataclasses
+import pickle
+import time
+
+import numpy as np
+import pytest
+import readers
+from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keyed, Layers, SinglePrecision
+
+import secant
+from secant.networks.acceleration import accelerate_lazily
+from secant.networks.recognition.layouts import Layout
+
+KNOWN = [reader for reader in READERS if not reader.reason]
+REFUSED = [reader for reader in READERS if reader.reason]
+SIZES = 6, 5, 4
+
+
+def batch(samples=8, seed=0, targets="one-hot"):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(samples) % SIZES[2]
+    return rng.normal(size=(samples, SIZES[0])), labels if targets == "labels" else np.eye(SIZES[2])[labels]
+
+
+def filled(net):
+    """Give a network weights of order 1, where they lie."""
+    found = secant.recognise(net)
+    rng = np.random.default_rng(1)
+    for array in Layout(found.holder, found.keys).arrays(net):
+        array[...] = rng.normal(size=array.shape)
+    return net
+
+
+def central_difference(net, layout, x, t, h):
+    """The plain loop, for each array of a copy of a network."""
+    net = copy.deepcopy(net)
+    return [readers.numerical_gradient(lambda _: float(net.loss(x, t)), array, h) for array in layout.arrays(net)]
+
+
+def fresh(cls, *bases):
+    """A class like another, which nobody else has accelerated."""
+    return type(cls)(cls.__name__, (cls, *bases), {"numerical_gradient": cls.numerical_gradient})
+
+
+EACH_ACTIVATION = [Book, Layers, readers.HeldAsParam, readers.NothingBetween, readers.TheNotes, readers.NoOffset]
+
+
+@pytest.mark.parametrize("cls", EACH_ACTIVATION)
+def test_every_backend_takes_networks_of_others(cls, backend):
+    reader = next(reader for reader in KNOWN if reader.cls is cls)
+    test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader)
+
+
+@pytest.mark.parametrize("reader", KNOWN, ids=lambda reader: reader.cls.__name__)
+def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader):
+    net = filled(reader.cls(*SIZES))
+    found = secant.recognise(net)
+    layout = Layout(found.holder, found.keys)
+    before = [array.copy() for array in layout.arrays(net)]
+    assert secant.accelerate(net) is net
+    x, t = batch(targets="one-hot" if "one-hot" in found.targets else "labels")
+    grads = net.numerical_gradient(x, t)
+    assert list(grads) == list(found.gradient_keys)
+    for array, copied, grad in zip(layout.arrays(net), before, grads.values(), strict=True):
+        assert np.array_equal(array, copied)
+        assert (grad.shape, grad.dtype) == (array.shape, array.dtype)
+    if reader.facts.get("dtype") != np.float32:  # in which a plain loop computes rounding errors
+        own = central_difference(net, layout, x, t, found.h)
+        for grad, right in zip(grads.values(), own, strict=True):
+            np.testing.assert_allclose(grad, right, rtol=0, atol=4e-15 / found.h)
+
+
+def test_single_precision_gets_the_gradient_of_double_precision():
+    single, double = filled(SinglePrecision(*SIZES)), Keyed(*SIZES)
+    for key, array in single.params.items():
+        double.params[key][...] = array
+    x, t = batch()
+    secant.accelerate(single), secant.accelerate(double)
+    for key, grad in double.numerical_gradient(x, t).items():
+        assert np.array_equal(single.numerical_gradient(x, t)[key], grad.astype(np.float32))
+
+
+@pytest.mark.parametrize("reader", REFUSED, ids=lambda reader: reader.cls.__name__)
+def test_nothing_is_changed_where_a_network_is_not_known(reader):
+    net = reader.cls(*SIZES)
+    before, cls = dict(vars(net)), type(net)
+    with pytest.raises(secant.UnsupportedError, match=reader.cls.__name__):
+        secant.accelerate(net)
+    assert vars(net).keys() == before.keys()
+    assert type(net) is cls
+    assert all(value is before[name] for name, value in vars(net).items())
+
+
+def test_nobody_notices_that_a_network_was_tried_out(capsys):
+    net = readers.Talkative(*SIZES)
+    params = copy.deepcopy(net.params)
+    np.random.seed(3)
+    state = np.random.get_state()[1].copy()
+    secant.recognise(net)
+    secant.recognise(readers.WithDropout(*SIZES))
+    np.random.seed(3)
+    assert np.array_equal(np.random.get_state()[1], state)
+    assert all(np.array_equal(net.params[key], params[key]) for key in params)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_class_is_accelerated_and_its_instances_recognised_when_they_are_used():
+    @secant.accelerate
+    class Net(Keyed):
+        def numerical_gradient(self, x, t):
+            """Slow."""
+            raise AssertionError("is replaced")
+
+    net = filled(Net(*SIZES))
+    x, t = batch()
+    assert net.numerical_gradient.__doc__ == "Slow."
+    assert type(net) is Net
+    assert secant.accelerate(Net) is Net
+    for grad, right in zip(
+        net.numerical_gradient(x, t).values(), Keyed.numerical_gradient(net, x, t).values(), strict=True
+    ):
+        np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
+
+
+def test_a_class_whose_instances_are_not_known_says_so_when_one_is_used():
+    cls = secant.accelerate(fresh(readers.WeightDecay))
+    net = cls(*SIZES)
+    with pytest.raises(secant.UnsupportedError, match="weight decay"):
+        net.numerical_gradient(*batch())
+    with pytest.raises(secant.UnsupportedError, match="must have loss"):
+        secant.accelerate(dict)
+    with pytest.raises(secant.UnsupportedError, match="must be an instance"):
+        secant.recognise(Keyed)
+
+
+@pytest.mark.parametrize("cls", [Book, Layers, Attributes, HeldAsNetwork])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_and_pickles_stay_accelerated(cls, copied):
+    net = secant.accelerate(filled(cls(*SIZES)))
+    x, t = batch()
+    grads = net.numerical_gradient(x, t)
+    other = copied(net)
+    assert isinstance(other, cls)
+    assert type(other) is type(net)
+    assert type(other).__qualname__ == cls.__qualname__
+    for key, grad in other.numerical_gradient(x, t).items():
+        assert np.array_equal(grad, grads[key])
+
+
+def test_a_frozen_dataclass_is_accelerated():
+    net = Frozen(filled(Keyed(*SIZES)).params)
+    x, t = batch()
+    grads = secant.accelerate(net).numerical_gradient(x, t)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert isinstance(other, Frozen)
+        assert np.array_equal(other.numerical_gradient(x, t)["w1"], grads["w1"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    params: dict
+
+    def loss(self, x, t):
+        w1, b1, w2, b2 = self.params.values()
+        return readers.cross_entropy_of_weights(readers.softmax(np.tanh(x @ w1 + b1) @ w2 + b2), t)
+
+
+def test_a_deep_copy_has_the_gradient_of_its_own_parameters():
+    net = secant.accelerate(filled(Layers(*SIZES)))
+    x, t = batch()
+    net.numerical_gradient(x, t)
+    other = copy.deepcopy(net)
+    other.params["W1"] *= 0
+    layout = Layout("params", ("W1", "b1", "W2", "b2"))
+    for some in (net, other):
+        own = central_difference(some, layout, x, t, 1e-4)
+        for grad, right in zip(some.numerical_gradient(x, t).values(), own, strict=True):
+            np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
+
+
+def test_parameters_that_layers_do_not_see_are_an_error():
+    net = secant.accelerate(filled(Layers(*SIZES)))
+    x, t = batch()
+    net.numerical_gradient(x, t)
+    net.params["W1"] -= 0.1
+    net.numerical_gradient(x, t)  # in place: the layers see it
+    net.params["W1"] = net.params["W1"] - 0.1
+    for _ in range(2):
+        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+            net.numerical_gradient(x, t)
+
+
+def test_parameters_may_be_replaced_where_the_loss_follows():
+    net = secant.accelerate(filled(Keyed(*SIZES)))
+    x, t = batch()
+    net.numerical_gradient(x, t)
+    net.params = {key: array * 1.5 for key, array in net.params.items()}
+    own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
+    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
+        np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
+    net.params["w1"] = np.zeros((SIZES[0] + 1, SIZES[1]))
+    with pytest.raises(secant.UnsupportedError, match=r"w1 must have shape \(6, 5\)"):
+        net.numerical_gradient(x, t)
+    del net.params["w1"]
+    with pytest.raises(secant.UnsupportedError, match="must hold the array 'w1'"):
+        net.numerical_gradient(x, t)
+
+
+class Sleeper(Keyed):
+    """Becomes another network when somebody says so."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.awake = []
+
+    def loss(self, x, t):
+        return super().loss(x, t) * (1.001 if self.awake else 1)
+
+
+@pytest.mark.parametrize("other", [batch(9), batch(8, seed=4, targets="soft"), (batch()[0] * 9, batch()[1])])
+def test_another_form_or_range_of_a_mini_batch_is_compared_before_anything_is_returned(other):
+    net = secant.accelerate(Sleeper(*SIZES))
+    net.numerical_gradient(*batch())
+    net.awake.append(True)
+    with pytest.raises(secant.UnsupportedError, match=r"loss\(x, t\) is 1\.\d+ here, and .* is 1\.\d+"):
+        net.numerical_gradient(other[0], other[1].astype(np.float32) if len(other[0]) == 8 else other[1])
+
+
+def test_switches_are_noticed_at_once():
+    x, t = batch()
+    turns = [
+        lambda net: setattr(net, "awake", True),
+        lambda net: setattr(net, "loss", lambda x, t: 2.5),
+        lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
+        lambda net: setattr(net, "hidden", np.tanh),
+    ]
+    for turn in turns:
+        net = secant.accelerate(filled(Sleeper(*SIZES)))
+        net.numerical_gradient(x, t)
+        turn(net)
+        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+            net.numerical_gradient(x, t)
+
+
+def test_the_loss_is_compared_now_and_then():
+    net = secant.accelerate(Sleeper(*SIZES))
+    x, t = batch()
+    net.numerical_gradient(x, t)
+    net.awake.append(True)
+    end = time.monotonic() + 20
+
+    def train():
+        while time.monotonic() < end:
+            net.numerical_gradient(x, t)
+
+    with pytest.raises(secant.UnsupportedError):
+        train()
+
+
+def test_targets_for_which_the_loss_is_not_known_are_refused():
+    net = secant.accelerate(Keyed(*SIZES))  # multiplies by t: of labels, something else
+    with pytest.raises(secant.UnsupportedError, match="got labels"):
+        net.numerical_gradient(*batch(SIZES[2], targets="labels"))
+    ones = secant.accelerate(readers.SelectsByOnes(*SIZES))
+    x, t = batch()
+    ones.numerical_gradient(x, t)
+    with pytest.raises(secant.UnsupportedError, match="got soft"):
+        ones.numerical_gradient(x, t * 0.5)
+
+
+def test_one_sample_is_known_where_the_loss_takes_it():
+    net = secant.accelerate(filled(Book(*SIZES)))
+    x, t = batch(1)
+    for targets in (t[0], t[0].argmax()):
+        for key, grad in net.numerical_gradient(x[0], targets).items():
+            np.testing.assert_allclose(grad, net.numerical_gradient(x, t)[key], rtol=0, atol=1e-13)
+
+
+def test_a_reader_may_ask_with_a_mini_batch():
+    net = Sleeper(*SIZES)
+    x, t = batch()
+    assert secant.recognise(net, x, t).known
+    net.awake.append(True)
+    assert not secant.recognise(net, x, t).known
+
+
+# secant.train
+
+
+@pytest.mark.parametrize("cls", [Keyed, BiasesAsRows, Attributes, HeldAsNetwork, Layers])
+def test_training_is_that_of_the_network_that_was_recognised(cls):
+    x, t = batch(60)
+    net, found = filled(cls(*SIZES)), secant.recognise(cls(*SIZES))
+    kinds = {"hidden_activation": found.hidden_activation, "output_activation": "identity"}
+    same = secant.TwoLayerNet(*SIZES, **kinds, soft_targets=found.soft_targets)
+    arrays = Layout(found.holder, found.keys).arrays(net)
+    for ours, theirs in zip(same.params.values(), arrays, strict=True):
+        ours[...] = theirs.reshape(ours.shape)
+    settings = {"iters_num": 50, "batch_size": 10, "rng": 0, "progress": False}
+    history = secant.train(secant.accelerate(net), x, t, x, t, **settings)
+    assert history.train_loss_list == secant.train(same, x, t, x, t, **settings).train_loss_list
+    assert len(history.train_acc_list) == 9
+    for ours, theirs in zip(same.params.values(), arrays, strict=True):
+        assert np.array_equal(theirs.ravel(), ours.ravel())
+    assert all(a is b for a, b in zip(arrays, Layout(found.holder, found.keys).arrays(net), strict=True))
+
+
+def test_single_precision_is_trained_by_the_loop():
+    x, t = batch(60)
+    net = secant.accelerate(SinglePrecision(*SIZES))
+    history = secant.train(net, x, t, iters_num=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
+    assert history.train_loss_list[-1] < history.train_loss_list[0]
+    assert net.params["w1"].dtype == np.float32
+
+
+def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
+    x, t = np.random.default_rng(0).integers(0, 256, (40, SIZES[0])).astype(np.uint8), batch(40)[1]
+    runs = []
+    for pixels, normalize in ((x, True), ((x / 255).astype(np.float32), False)):
+        net = secant.accelerate(filled(Keyed(*SIZES)))
+        runs.append(
+            secant.train(net, pixels, t, iters_num=20, batch_size=5, rng=0, progress=False, normalize=normalize)
+        )
+    assert runs[0].train_loss_list == runs[1].train_loss_list
+
+
+def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong():
+    x, t = batch(60)
+    net = secant.accelerate(filled(Sleeper(*SIZES)))
+    good = []
+
+    def wake(net, history):
+        if len(history.train_loss_list) > 15:
+            net.awake.append(True)
+        else:
+            good.append(copy.deepcopy(net.params))
+
+    history = secant.History()
+    with pytest.raises(secant.UnsupportedError, match="loss"):
+        secant.train(net, x, t, iters_num=90, batch_size=10, rng=0, progress=False, history=history, callback=wake)
+    assert len(history.train_loss_list) == 19
+    assert history.epoch_iterations == [0, 6, 12, 18]
+
+
+def test_training_does_not_begin_where_the_loss_is_another_one():
+    x, t = batch(60)
+    x[17] *= 1e6
+    net = secant.accelerate(filled(BranchForHuge(*SIZES)))
+    before = copy.deepcopy(net.params)
+    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="loss"):
+        secant.train(net, x, t, iters_num=20, batch_size=2, rng=0, progress=False)
+    assert all(np.array_equal(net.params[key], before[key]) for key in before)
+
+
+class BranchForHuge(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t) * (1.001 if np.abs(x).max() > 1e5 else 1)
+
+
+def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
+    net = Keyed(*SIZES)
+    net.numerical_gradient = lambda x, t: {}
+    with pytest.raises(secant.UnsupportedError, match="as an attribute"):
+        secant.accelerate(net)
+
+
+def test_options_of_training():
+    x, t = batch(60)
+    net = secant.accelerate(Keyed(*SIZES))
+    some = {"iters_num": 3, "batch_size": 10, "progress": False}
+    secant.train(net, x, t, n_threads=1, **some)
+    with pytest.raises(secant.UnsupportedError, match="does not take h"):
+        secant.train(net, x, t, h=1e-3, **some)
+    with pytest.raises(secant.UnsupportedError, match="got labels"):
+        secant.train(net, x, t.argmax(axis=1), **some)
+
+
+# for `secant run`
+
+
+def test_lazily_a_known_network_is_reported_once_and_accelerated():
+    said = []
+    cls = accelerate_lazily(fresh(Keyed), lambda cls, sentence: said.append(sentence))
+    assert said == []
+    for _ in range(2):
+        net = filled(cls(*SIZES))
+        x, t = batch()
+        net.numerical_gradient(x, t)
+        net.numerical_gradient(x, t)
+    assert len(said) == 1
+    assert "sigmoid hidden, identity output" in said[0]
+
+
+def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
+    said = []
+    cls = accelerate_lazily(fresh(readers.WeightDecay), lambda cls, sentence: said.append(sentence))
+    net = cls(*SIZES)
+    x, t = batch()
+    right = readers.WeightDecay.numerical_gradient(net, x, t)
+    for _ in range(2):
+        for key, grad in net.numerical_gradient(x, t).items():
+            assert np.array_equal(grad, right[key])
+    assert len(said) == 1
+    assert "weight decay" in said[0]
+    assert "two losses for each of 59 parameters" in said[0]
+    assert ("secant.check_gradient" in said[0]) == hasattr(secant, "check_gradient")
+    history = secant.train(net, x, t, iters_num=2, batch_size=4, progress=False)
+    assert len(history.train_loss_list) == 2
+
+
+def test_lazily_the_central_difference_of_any_function_is_left_alone():
+    said = []
+    net = accelerate_lazily(fresh(readers.TakesAFunction), lambda cls, sentence: said.append(sentence))(*SIZES)
+    x, t = batch()
+    right = Keyed.numerical_gradient(net, x, t)
+    for key, grad in net.gradient(x, t).items():
+        assert np.array_equal(grad, right[key])
+    assert len(said) == 1
+    assert "one that takes (x, t) is needed" in said[0]
+
+
+def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own():
+    said = []
+    net = accelerate_lazily(fresh(Sleeper), lambda cls, sentence: said.append(sentence))(*SIZES)
+    net.awake.append(True)
+    x, t = batch()
+    right = Keyed.numerical_gradient(net, x, t)
+    assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
+    assert "is not known" in said[0]
+
+
+def test_lazily_targets_that_are_not_known_run_its_own():
+    net = accelerate_lazily(fresh(Keyed), lambda *_: None)(*SIZES)
+    x, t = batch(1, targets="labels")
+    right = Keyed.numerical_gradient(net, x, t)  # of labels times logarithms: not a loss, but theirs
+    net.numerical_gradient(*batch())
+    assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])

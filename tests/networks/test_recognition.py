@@ -1,0 +1,169 @@
+"""`recognise`: networks of readers' classes are named rightly, or refused with the right reason."""
+
+import numpy as np
+import pytest
+import readers
+from readers import READERS, Keyed, relu, softmax
+
+import secant
+
+KNOWN = [reader for reader in READERS if not reader.reason]
+REFUSED = [reader for reader in READERS if reader.reason]
+
+
+def name(reader):
+    return reader.cls.__name__
+
+
+def test_there_are_enough_of_them():
+    assert len(KNOWN) >= 20
+    assert len(REFUSED) >= 20
+
+
+@pytest.mark.parametrize("reader", KNOWN, ids=name)
+def test_a_network_is_recognised(reader):
+    found = secant.recognise(reader.cls(30, 15, 7))
+    assert found.known, found.sentence
+    facts = dict(reader.facts)
+    assert found.hidden_activation == facts.pop("hidden")
+    assert found.output_activation == facts.pop("output")
+    assert found.sizes == (30, 15, 7)
+    offset = facts.pop("offset", 1e-7)
+    assert found.log_offset == pytest.approx(offset, rel=1e-9, abs=1e-14 if found.output_activation == "sigmoid" else 0)
+    assert found.soft_targets == facts.pop("soft", found.soft_targets)
+    assert set(found.targets) == facts.pop("targets", set(found.targets))
+    assert found.h == facts.pop("h", 1e-4)
+    assert (
+        facts.pop("sentence", "central difference" if hasattr(reader.cls, "numerical_gradient") else "")
+        in found.sentence
+    )
+    for fact in {"biases", "dtype"} & facts.keys():
+        del facts[fact]
+    for attribute, value in facts.items():
+        assert getattr(found, attribute) == value, attribute
+
+
+@pytest.mark.parametrize("reader", REFUSED, ids=name)
+def test_a_network_is_refused_with_the_reason(reader):
+    found = secant.recognise(reader.cls(30, 15, 7))
+    assert not found.known, found.sentence
+    assert reader.reason in found.sentence
+    assert found.sentence.startswith(name(reader))
+
+
+SQUARE = [(5, 4, 3), (5, 5, 3), (6, 5, 5), (5, 4, 5), (5, 5, 5), (1, 2, 2), (2, 1, 2), (1, 1, 3)]
+
+
+class Scrambled(Keyed):
+    """Has its parameters in another order than the shapes suggest."""
+
+    def make(self, w1, b1, w2, b2):
+        self.params = {"b out": b2, "out": w2, "b in": b1, "in": w1}
+
+    def predict(self, x):
+        p = self.params
+        return softmax(relu(x @ p["in"] + p["b in"]) @ p["out"] + p["b out"])
+
+    def numerical_gradient(self, x, t):
+        loss = lambda _: self.loss(x, t)  # noqa: E731 - as they write it
+        return {key: readers.numerical_gradient(loss, array) for key, array in self.params.items()}
+
+
+@pytest.mark.parametrize("sizes", SQUARE)
+def test_parameters_are_told_apart_where_shapes_do_not(sizes):
+    found = secant.recognise(Scrambled(*sizes))
+    assert found.known, found.sentence
+    assert found.keys == ("in", "b in", "out", "b out")
+    assert found.sizes == sizes
+
+
+@pytest.mark.parametrize("sizes", SQUARE)
+def test_attributes_are_told_apart_where_shapes_do_not(sizes):
+    class Net(Scrambled):
+        def make(self, w1, b1, w2, b2):
+            self.bias_of_out, self.out, self.bias_of_in, self.into, self.other = b2, w2, b1, w1, w1.copy()
+
+        @property
+        def params(self):
+            return {"in": self.into, "b in": self.bias_of_in, "out": self.out, "b out": self.bias_of_out}
+
+    found = secant.recognise(Net(*sizes))
+    assert found.known, found.sentence
+    assert found.keys == ("into", "bias_of_in", "out", "bias_of_out")
+    assert found.gradient_keys == ("in", "b in", "out", "b out")
+    assert found.sentence.endswith("its numerical_gradient is a central difference at h = 1e-4")
+
+
+def test_one_class_says_nothing():
+    assert "cannot tell apart" in secant.recognise(Keyed(5, 4, 1)).sentence
+
+
+@pytest.mark.parametrize("sizes", [(784, 50, 10), (2, 3, 40), (300, 2, 2)])
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
+@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+def test_networks_of_secant_are_recognised(sizes, hidden, output):
+    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
+    with secant.use_backend("numpy"):
+        found = secant.recognise(net)
+    assert (found.hidden_activation, found.output_activation, found.log_offset) == (hidden, output, pytest.approx(1e-9))
+    assert found.sizes == sizes
+    assert str(found) == found.sentence
+
+
+def test_the_sentence():
+    assert secant.recognise(Keyed(8, 4, 3)).sentence == (
+        "Keyed of params w1, b1, w2, b2: 8-4-3, sigmoid hidden, identity output, log offset 1e-7, targets as weights, "
+        "no labels; its numerical_gradient is a central difference at h = 1e-4"
+    )
+    assert "for 13 samples up to 717" in secant.recognise(readers.ABranchForLargeInputs(8, 4, 3)).sentence
+
+
+def stepping(kind, h, hidden):
+    """A class whose own numerical gradient is a difference of some kind, written in one of several ways."""
+
+    def difference(loss, array):
+        grad = np.zeros(array.size)
+        flat = array.reshape(-1)
+        for i in range(flat.size):
+            before = flat[i]
+            if kind == "central, in steps":
+                flat[i] += h
+                above = loss()
+                flat[i] -= 2 * h
+                grad[i] = (above - loss()) / 2 / h
+                flat[i] += h
+                continue
+            flat[i] = before + h * (kind != "backward")
+            above = loss()
+            flat[i] = before - h * (kind != "forward")
+            below = loss()
+            flat[i] = before
+            grad[i] = (above - below) / (2 * h if kind == "central" else h)
+        return grad.reshape(array.shape)
+
+    class Net(Keyed):
+        def hidden(self, a):
+            return hidden(a)
+
+        def numerical_gradient(self, x, t):
+            return {key: difference(lambda: self.loss(x, t), array) for key, array in self.params.items()}
+
+    return Net
+
+
+@pytest.mark.parametrize("hidden", [readers.sigmoid, relu, np.tanh, lambda a: a], ids=["sigmoid", "relu", "tanh", "id"])
+@pytest.mark.parametrize("h", [1e-2, 5e-4, 1e-4, 1e-6])
+@pytest.mark.parametrize("kind", ["central", "central, in steps", "forward", "backward"])
+def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
+    found = secant.recognise(stepping(kind, h, hidden)(9, 8, 7))
+    close = (
+        6 if kind == "central, in steps" and h < 1e-5 else 1
+    )  # which of these it is, is less than its rounding errors
+    assert h <= found.h <= close * h, found.sentence
+    assert f"a {kind.split(',')[0]} difference at h = " in found.sentence
+
+
+def test_a_step_so_small_that_the_loop_returns_noise_is_said():
+    sentence = secant.recognise(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
+    assert "differs from the central difference of its loss" in sentence
+    assert sentence.endswith("which is not imitated: h = 1e-4")
