@@ -206,6 +206,7 @@ def arguments():
         "n_threads": 1,
         "indices": np.array([[0, 1, 2], [4, 4, 3]]),
         "learning_rate": 0.1,
+        "log_offset": 1e-3,
         "losses": [],
     }
 

@@ -1,4 +1,4 @@
-"""The bound of what a series leaves out is never below what it leaves out, in 10,000 random cases.
+"""The bound of what a series leaves out is never below what it leaves out, in 2,500 random cases for each activation.
 
 A loss is proportional to its targets. Tiny ones make the rounding tiny too, while the order is chosen by an absolute
 bound: so what was cut stands out, by many orders of magnitude.
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS
+from test_central_difference import HIDDEN, OUTPUTS
 
 import bounds
 import secant
 from secant.backends.base import GradientInfo
 
-CASES = 10_000
+CASES = 2500
 SIZES = [(1, 1, 1), (1, 3, 2), (2, 4, 3), (3, 9, 5), (5, 8, 2)]
 
 
@@ -32,8 +32,12 @@ class Cut(NamedTuple):
     stands_out: bool
 
 
-def networks():
-    return [secant.TwoLayerNet(*size, output_activation=output, rng=0) for size in SIZES for output in OUTPUTS]
+def networks(hidden):
+    return [
+        secant.TwoLayerNet(*size, hidden_activation=hidden, output_activation=output, rng=0)
+        for size in SIZES
+        for output in OUTPUTS
+    ]
 
 
 def randomized(net, rng):
@@ -73,10 +77,11 @@ def compared(net, x, t, h, scale, series, info):
 
 
 @pytest.mark.usefixtures("compiled")
-def test_the_bound_is_never_below_what_was_cut():
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_the_bound_is_never_below_what_was_cut(hidden):
     seen = Counter()
-    for case in accepted(np.random.RandomState(0), networks(), CASES):
+    for case in accepted(np.random.RandomState(0), networks(hidden), CASES):
         assert case.share <= 1, case
         seen[case.info.order] += int(case.stands_out)
-    assert seen.total() > CASES / 2
-    assert all(seen[order] > 50 for order in (3, 5, 7, 9))
+    assert seen.total() > 0.4 * CASES
+    assert all(seen[order] > 10 for order in (3, 5, 7, 9))

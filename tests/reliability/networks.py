@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from test_central_difference import OUTPUTS, TARGETS, targets
+from test_central_difference import HIDDEN, OUTPUTS, TARGETS, targets
 
 import secant
+from secant.backends.numpy.forward import FUNCTIONS
 
 LARGEST_INPUT = 1e6
 LARGEST_PRE_ACTIVATION = 1e4
@@ -22,13 +23,22 @@ class Case:
     t: np.ndarray
     h: float
     output: str
+    hidden: str = "sigmoid"
+    log_offset: float = 1e-7
     kind: str = "given"
 
     @property
     def net(self) -> secant.TwoLayerNet:
-        net = secant.TwoLayerNet(*self.params["W1"].shape, len(self.params["b2"]), output_activation=self.output, rng=0)
+        (inputs, hidden), outputs = self.params["W1"].shape, len(self.params["b2"])
+        activations = {"hidden_activation": self.hidden, "output_activation": self.output}
+        net = secant.TwoLayerNet(inputs, hidden, outputs, **activations, log_offset=self.log_offset, rng=0)
         net.params = self.params
         return net
+
+    @property
+    def z1(self) -> np.ndarray:
+        """What comes out of the hidden units."""
+        return FUNCTIONS[self.hidden](self.x @ self.params["W1"] + self.params["b1"])
 
 
 def log_uniform(rng: np.random.RandomState, low: float, high: float, shape: tuple = ()) -> np.ndarray:
@@ -46,7 +56,8 @@ def small(rng: np.random.RandomState) -> Case:
     params = {name: log_uniform(rng, 1e-3, 10) * rng.uniform(-1, 1, shape) for name, shape in shapes.items()}
     x = rng.uniform(0, 1, (samples, inputs)) * (rng.uniform(size=(samples, inputs)) > 0.3)
     t = targets(TARGETS[rng.randint(3)], rng, samples, outputs)
-    return Case(params, x, t, float(log_uniform(rng, 1e-9, 10)), OUTPUTS[rng.randint(2)])
+    hidden, log_offset = HIDDEN[rng.randint(len(HIDDEN))], rng.choice([1e-7, 1e-7, 1e-3, 1e-12])
+    return Case(params, x, t, float(log_uniform(rng, 1e-9, 10)), OUTPUTS[rng.randint(2)], hidden, float(log_offset))
 
 
 def wide(rng: np.random.RandomState) -> Case:
@@ -103,9 +114,7 @@ def common_logits(rng: np.random.RandomState) -> Case:
     w2 = case.params["W2"]
     w2 *= log_uniform(rng, 1e-4, 1)
     w2 += signed(rng, 1, 1e6, (len(w2), 1))
-    case.params["b2"] -= (
-        rng.randint(2) * (secant.sigmoid(case.x[0] @ case.params["W1"] + case.params["b1"]) @ w2).mean()
-    )
+    case.params["b2"] -= rng.randint(2) * (case.z1[0] @ w2).mean()
     return case
 
 
@@ -119,9 +128,20 @@ def cancelling(rng: np.random.RandomState) -> Case:
     return case
 
 
+def kinks(rng: np.random.RandomState) -> Case:
+    """Pre-activations at, within and next to what a shift reaches."""
+    case = small(rng) if rng.randint(2) else pixels(rng)
+    case.hidden = "relu"
+    n, reach = rng.randint(len(case.x)), case.h * np.append(np.abs(case.x), 1).max()
+    shape = case.params["b1"].shape
+    at = np.where(rng.randint(2, size=shape), rng.choice([-1, 0, 1], shape), rng.uniform(-2, 2, shape))
+    case.params["b1"][...] = reach * at - case.x[n] @ case.params["W1"]
+    return case
+
+
 GENERATORS: tuple[Callable[[np.random.RandomState], Case], ...] = (
     small, wide, pixels, saturated_hidden, saturated_output, far_logits, common_logits,
-    cancelling,
+    cancelling, kinks,
 )  # fmt: skip
 
 
@@ -131,7 +151,7 @@ def draw(rng: np.random.RandomState) -> Case:
     case = make(rng)
     p = case.params
     limit(p["W1"], p["b1"], case.x)
-    limit(p["W2"], p["b2"], secant.sigmoid(case.x @ p["W1"] + p["b1"]))
+    limit(p["W2"], p["b2"], case.z1)
     case.kind = make.__name__.replace("_", " ")
     return case
 

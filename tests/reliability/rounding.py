@@ -46,12 +46,19 @@ class Rounding:
         ]
 
     def errors(self) -> dict[str, np.ndarray]:
-        """How far each pre-activation may be off: (N, H) and (N, O)."""
-        p, x, z = self.case.params, np.abs(self.case.x), np.array(self.truth.z1, float)
-        return {
-            "a1": (len(p["W1"]) + 1) * bounds.EPS * (x @ np.abs(p["W1"]) + np.abs(p["b1"])),
-            "a2": (len(p["W2"]) + 1) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"])),
-        }
+        """How far each pre-activation may be off: (N, H) and (N, O).
+
+        None of a1 near a kink of relu, as far as that matters: it is summed in twice the precision to find the change.
+        """
+        p, x, z = self.case.params, np.abs(self.case.x), np.abs(np.array(self.truth.z1, float))
+        a1 = (len(p["W1"]) + 1) * bounds.EPS * (x @ np.abs(p["W1"]) + np.abs(p["b1"]))
+        a2 = (len(p["W2"]) + 1) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"]))
+        if self.case.hidden == "relu":
+            reach = self.case.h * np.maximum(1, x.max(axis=1, keepdims=True))
+            near = np.abs(np.array(self.truth.a1, float)) <= reach
+            a2 += (near * a1) @ np.abs(p["W2"])
+            a1 *= ~near
+        return {"a1": a1, "a2": a2}
 
 
 def nudged(network: oracles.Network, layer: str, index: tuple[int, ...], by: float) -> oracles.Network:

@@ -20,7 +20,7 @@ class Truth:
 
     def __init__(self, case: Case):
         self.case = case
-        self.network = oracles.Network(case.params, case.x, case.t, case.output)
+        self.network = oracles.of(case.net, case.x, case.t)
         self.effect = Rounding(case, self.network)
         self.h = oracles.mp.mpf(case.h)
         self.scale = 2 * self.h * len(case.x)
