@@ -14,13 +14,17 @@ from secant import _startup  # noqa: F401 - before all that takes time
 import typing as _typing
 from types import ModuleType as _Module
 
+from secant import testing as testing
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo
 from secant.backends.configuration import get_backend as get_backend
 from secant.backends.configuration import show_config as show_config
 from secant.checking.check import check_gradient as check_gradient
+from secant.checking.network import check_network as check_network
 from secant.checking.report import GradientReport as GradientReport
+from secant.checking.vector import check_jvp as check_jvp
+from secant.checking.vector import check_vjp as check_vjp
 from secant.datasets.idx import load_idx as load_idx
 from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent

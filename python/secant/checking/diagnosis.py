@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
     leaf: int
     flat: int
-    index: tuple[int, ...]
+    place: tuple[int, ...]
     given: float
     numerical: float
     error_bar: float
@@ -173,7 +173,7 @@ class _Case:
             yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
 
     def _name(self, entry: Entry) -> str:
-        return f"{self.names[entry.leaf]}[{', '.join(map(str, entry.index))}]"
+        return f"{self.names[entry.leaf]}[{', '.join(map(str, entry.place))}]"
 
 
 def _simple(value: float, within: float) -> float | None:
@@ -189,8 +189,8 @@ def _simple(value: float, within: float) -> float | None:
 def _as_factor(factor: float) -> str:
     if factor == 0:
         return "0"
-    if factor == -1:
+    if abs(factor + 1) < 1e-6:
         return "of the wrong sign"
     if factor < 0:
-        return f"of the wrong sign, and {_as_factor(-factor)}"
+        return f"of the wrong sign and {_as_factor(-factor)}"
     return f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"

@@ -22,18 +22,18 @@ def rounding(values: Floats) -> float:
     return unit * float(np.abs(values).max())
 
 
-def noise(sample: Callable[[float], tuple[float, float]], finest: float) -> float:
+def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> float:
     """Estimate the absolute noise of a function along a direction.
 
     Parameters
     ----------
     sample : callable
         Takes a step; returns the value of f there, and what is to be smooth: f less its linear part.
-    finest : float
-        The smallest scale on which the arguments of f can be told apart.
+    resolution : float
+        The relative rounding of the arguments of f.
     """
     scale = _FIRST_SCALE
-    while scale < finest:
+    while scale < 4 * resolution:
         scale *= _NEXT
     floor = 0.0
     while scale <= _LAST_SCALE:

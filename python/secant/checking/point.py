@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Array, Floats, finite_number
 from secant.differentiation.gradient import number
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
@@ -67,10 +67,14 @@ class Span(NamedTuple):
         return self.end - self.begin
 
 
-class Direction(NamedTuple):
-    """A displacement of every entry, for a step of 1, array by array, and what the gradient in question says of it."""
+Direction = list[Array]
+"""A displacement of every entry, for a step of 1: flat, array by array."""
 
-    parts: Sequence[Array]
+
+def chunks(part: Span) -> Iterator[slice]:
+    """The entries of a range of an array, few enough at a time to be widened to float64."""
+    for begin in range(part.begin, part.end, _CHUNK):
+        yield slice(begin, min(part.end, begin + _CHUNK))
 
 
 class Point:
@@ -79,7 +83,17 @@ class Point:
     f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
     """
 
-    def __init__(self, f: Callable[[Any], Any], x: Any, *, inplace: bool, names: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        x: Any,
+        *,
+        inplace: bool = False,
+        names: Sequence[str] | None = None,
+        scale: Any = None,
+        rounded: Callable[[Array], Array] | None = None,
+        resolution: float | None = None,
+    ) -> None:
         found = leaves("x", x)
         self.names = [leaf.name for leaf in found]
         if names is not None:
@@ -96,10 +110,13 @@ class Point:
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
         self._argument = x if inplace else rebuilt(x, iter(self._work))
         self._f = f
+        self._rounded = rounded
         self.evaluations = 0
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [Span(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = Span(0, ends[-1])
+        self._least, self._given = self._scales(scale)
+        self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
 
     def restore(self) -> None:
         """Put everything back."""
@@ -107,7 +124,7 @@ class Point:
             work[...] = origin
 
     def value(self) -> float:
-        """f as its arrays are now."""
+        """Return f as its arrays are now."""
         self.evaluations += 1
         return number(self._f(self._argument))
 
@@ -115,43 +132,43 @@ class Point:
         """Return f(x), after it was looked at whether f is a function."""
         first = self.value()
         for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
-            if work.tobytes() != origin.tobytes():
+            if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(Span(0, work.size))):
                 self.restore()
                 raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
         if (again := self.value()) != first:
             raise ValueRangeError(
-                f"f must be deterministic, got {first!r} and then {again!r} for the same x: dropout, a random mini-batch "
-                "or a race?"
+                f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
+                "mini-batch or a race?"
             )
         return first
 
     def shifted(
-        self, direction: Direction, claim: Sequence[Array], step: float, span: Span
+        self, direction: Direction, claim: Sequence[Array] | None, step: float, span: Span
     ) -> tuple[float, float]:
-        """f where the entries of ``span`` are shifted, and that less what the claimed gradient says of the shift."""
+        """Return f where the entries of ``span`` are shifted, and that less what the gradient says of the shift.
+
+        It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
+        """
         linear = 0.0
         try:
             for leaf, part in self.parts(span):
-                origin, work = self.origin[leaf].reshape(-1), self._work[leaf]
-                moved = np.empty(part.size, work.dtype) if not work.flags.c_contiguous else None
-                for begin in range(part.begin, part.end, _CHUNK):
-                    chunk = slice(begin, min(part.end, begin + _CHUNK))
+                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
+                for chunk in chunks(part):
                     start = origin[chunk].astype(np.float64)
                     with np.errstate(over="ignore"):
-                        there = (start + step * direction.parts[leaf][chunk]).astype(work.dtype)
-                    linear += float(claim[leaf].reshape(-1)[chunk].astype(np.float64) @ (there - start))
-                    if moved is None:
-                        work.reshape(-1)[chunk] = there
-                    else:
-                        moved[chunk.start - part.begin : chunk.stop - part.begin] = there
-                if moved is not None:
-                    work.flat[part.begin : part.end] = moved
+                        there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
+                    there = there if self._rounded is None else self._rounded(there)
+                    if claim is not None:
+                        linear += float(claim[leaf][chunk].astype(np.float64) @ (there - start))
+                    work[chunk] = there
             value = self.value()
         finally:
             for leaf, part in self.parts(span):
-                self._work[leaf].flat[part.begin : part.end] = self.origin[leaf].reshape(-1)[part.begin : part.end]
+                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
+                for chunk in chunks(part):
+                    work[chunk] = origin[chunk]
         return value, value - linear
 
     def parts(self, span: Span) -> Iterator[tuple[int, Span]]:
@@ -166,29 +183,49 @@ class Point:
         leaf, part = next(self.parts(Span(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
 
-    def scales(self, scale: Any) -> list[Floats | float]:
-        """How far the entries of each array are shifted at a step of 1: at least the root mean square of the array."""
+    def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
+        """The least scale of each array, and those of all entries if they are given."""
+        if isinstance(scale, int | float):
+            return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
-            given = leaves("scale", scale) if not isinstance(scale, int | float) else None
-            if given is None:
-                return [float(scale)] * len(self.origin)
-            if [leaf.array.shape for leaf in given] != [array.shape for array in self.origin]:
+            given = [leaf.array for leaf in leaves("scale", scale)]
+            if [array.shape for array in given] != [array.shape for array in self.origin]:
                 raise ShapeError("scale must be a number, or arrays in the shapes of x")
-            return [leaf.array.reshape(-1).astype(np.float64) for leaf in given]
-        squares = [float(np.mean(np.square(array, dtype=np.float64))) for array in self.origin]
-        sizes = [array.size for array in self.origin]
-        overall = float(np.average(squares, weights=sizes)) ** 0.5 or 1.0
-        return [
-            np.maximum(np.abs(array.reshape(-1)), square**0.5 or overall)
-            for array, square in zip(self.origin, squares, strict=True)
-        ]
+            if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
+                raise ValueRangeError("scale must be finite and greater than 0")
+            return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
+        squares = [_mean_square(array) for array in self.origin]
+        overall = float(np.average(squares, weights=[array.size for array in self.origin])) ** 0.5 or 1.0
+        return [square**0.5 or overall for square in squares], None
 
-    def direction(self, scales: Sequence[Floats | float], rng: np.random.Generator) -> Direction:
-        """Random signs and magnitudes, from half to one and a half times the scales."""
+    def least_scale(self, leaf: int) -> float:
+        """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
+        return self._least[leaf]
+
+    def direction(self, rng: np.random.Generator) -> Direction:
+        """Random signs, and magnitudes from half to one and a half times the scales.
+
+        The scale of an entry is its size, and at least the root mean square of its array.
+        """
         parts = []
-        for array, scale in zip(self.origin, scales, strict=True):
-            magnitudes = rng.uniform(0.5, 1.5, array.size)
-            magnitudes *= scale
-            magnitudes *= rng.integers(0, 2, array.size, dtype=np.int8) * 2.0 - 1.0
-            parts.append(magnitudes.astype(array.dtype, copy=False))
-        return Direction(parts)
+        for leaf, array in enumerate(self.origin):
+            part = np.empty(array.size, array.dtype)
+            for chunk in chunks(Span(0, array.size)):
+                magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
+                if self._given is None:
+                    magnitudes *= np.maximum(np.abs(flat(array)[chunk].astype(np.float64)), self._least[leaf])
+                else:
+                    magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
+                part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
+            parts.append(part)
+        return parts
+
+
+def flat(array: Array) -> Any:
+    """The entries of an array in one row, to be read and written."""
+    return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _mean_square(array: Array) -> float:
+    parts = [flat(array)[chunk] for chunk in chunks(Span(0, array.size))]
+    return sum(float(np.sum(np.square(part, dtype=np.float64))) for part in parts) / array.size

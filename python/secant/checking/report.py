@@ -82,6 +82,8 @@ class GradientReport:
     seconds : float
     kink : bool
         Whether x lies on a kink of f: then what lies between the slopes of its sides is right.
+    entries : tuple of Finding
+        Every entry, right or wrong, if that was asked for.
     """
 
     passed: bool
@@ -94,6 +96,7 @@ class GradientReport:
     noise: float
     seconds: float
     kink: bool = False
+    entries: tuple[Finding, ...] = ()
 
     @property
     def sensitivity(self) -> dict[str, float]:

@@ -105,7 +105,9 @@ class Line:
     def _error(self, step: float) -> float:
         """The noise of a value at that distance: it is relative to the size of f."""
         largest = self._both(step)[2]
-        return self._noise * max(1.0, largest / abs(self._value)) if self._value else max(self._noise, 2.0**-53 * largest)
+        return (
+            self._noise * max(1.0, largest / abs(self._value)) if self._value else max(self._noise, 2.0**-53 * largest)
+        )
 
     def _both(self, step: float) -> tuple[float, float, float]:
         if step not in self._sides:

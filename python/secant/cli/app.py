@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 import secant
 from secant._startup import INTERRUPTED
 from secant.cli.bench import bench
+from secant.cli.check import check
 from secant.cli.console import note, say, steady
 from secant.cli.train import train
 from secant.errors import SecantError
@@ -76,4 +77,5 @@ def config() -> None:
 
 
 app.command()(bench)
+app.command()(check)
 app.command()(train)

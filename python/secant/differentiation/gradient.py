@@ -133,6 +133,7 @@ def _loses_h(dtype: np.dtype[Any]) -> bool:
 
 
 def number(value: Any) -> float:
+    """Return what f returned as a float, if it is a single real number."""
     try:
         array = np.asarray(value)
     except ValueError:
