@@ -19,7 +19,7 @@ from secant.checking.search import Measured, search
 from secant.checking.slope import Column, Line, Slope
 from secant.errors import ShapeError, ValueRangeError
 
-VERDICT = 5.0
+VERDICT = 3.0
 """An error is noticed where it is beyond so many error bars."""
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
@@ -76,6 +76,8 @@ class Checker:
             wrong = wrong or any(entry.wrong for entry in every)
         if wrong:
             entries, blamed, diagnosis = self._culprits(given, bad, findings)
+            # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
+            wrong = bool(blamed) or not self._kink
         if every_entry:
             entries = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given))
             blamed |= {entry.leaf for entry in every if entry.wrong}

@@ -12,7 +12,7 @@ from math import inf, isfinite
 _COLUMNS, _ROWS = 5, 34
 _FIRST_STEP = 0.25
 _FRESH = (0.71, 1.37)  # times the steps of the chosen column
-_COVERAGE = 2.0  # error bars are so many times what is seen of truncation and noise
+_COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
 
 Sample = Callable[[float], tuple[float, float]]
