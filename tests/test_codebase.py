@@ -15,6 +15,8 @@ CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
 LAYERS = [  # by folder; each may import what stands below it
     {"__main__", "cli"},
     {"training"},
+    {"jax", "testing", "torch"},
+    {"checking"},
     {"networks"},
     {"functions"},
     {"backends"},
