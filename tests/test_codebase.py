@@ -16,6 +16,8 @@ LAYERS = [  # by folder; each may import what stands below it
     {"__main__", "cli"},
     {"book"},
     {"training"},
+    {"jax", "testing", "torch"},
+    {"checking"},
     {"networks"},
     {"functions"},
     {"backends"},

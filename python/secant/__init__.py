@@ -15,11 +15,17 @@ import typing as _typing
 from types import ModuleType as _Module
 
 from secant import book as book
+from secant import testing as testing
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo
 from secant.backends.configuration import get_backend as get_backend
 from secant.backends.configuration import show_config as show_config
+from secant.checking.check import check_gradient as check_gradient
+from secant.checking.network import check_network as check_network
+from secant.checking.report import GradientReport as GradientReport
+from secant.checking.vector import check_jvp as check_jvp
+from secant.checking.vector import check_vjp as check_vjp
 from secant.datasets.idx import load_idx as load_idx
 from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent
@@ -30,6 +36,7 @@ from secant.differentiation.gradient import numerical_gradient_2d as numerical_g
 from secant.errors import DataError as DataError
 from secant.errors import DownloadError as DownloadError
 from secant.errors import DTypeError as DTypeError
+from secant.errors import GradientMismatchError as GradientMismatchError
 from secant.errors import MissingExtraError as MissingExtraError
 from secant.errors import ParamsError as ParamsError
 from secant.errors import SecantError as SecantError

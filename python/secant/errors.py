@@ -39,3 +39,7 @@ class DownloadError(DataError):
 
 class MissingExtraError(SecantError, ImportError):
     """An optional dependency is not installed. The message names the extra that brings it."""
+
+
+class GradientMismatchError(SecantError, AssertionError):
+    """A gradient is not that of the function. The message is the report of the check."""

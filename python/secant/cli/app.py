@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 import secant
 from secant._startup import INTERRUPTED
 from secant.cli.bench import bench
+from secant.cli.check import check
 from secant.cli.console import note, say, steady
 from secant.cli.run import run_script
 from secant.cli.train import train
@@ -90,4 +91,5 @@ def run(
 
 
 app.command()(bench)
+app.command()(check)
 app.command()(train)

@@ -81,7 +81,7 @@ def numerical_gradient(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -
     array([6., 8.])
     """
     require_perturbable("x", x)
-    return central_difference(lambda point: _number(f(point)), x, validation.finite_number("h", h, above=0))
+    return central_difference(lambda point: number(f(point)), x, validation.finite_number("h", h, above=0))
 
 
 numerical_gradient_1d = numerical_gradient
@@ -132,7 +132,8 @@ def _loses_h(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize < 8
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """Return what f returned as a float, if it is a single real number."""
     try:
         array = np.asarray(value)
     except ValueError:

@@ -1,0 +1,1 @@
+"""Whether a gradient is right: a whole one in a hundred evaluations of f."""

@@ -1,0 +1,152 @@
+"""`check_gradient`: all entries at once along random directions, and the culprit where they disagree.
+
+The tolerance comes from what was measured of f, its noise and its truncation, never from a number given. See
+docs/checks.md for what a check that passes proves.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from secant._common import validation
+from secant._common.interrupts import held_interrupts
+from secant.checking.checker import BUDGET, Checker
+from secant.checking.point import Point
+from secant.checking.report import GradientReport
+from secant.errors import ValueRangeError
+
+
+def check_gradient(
+    f: Callable[[Any], Any],
+    x: Any,
+    gradient: Any,
+    *,
+    scale: Any = None,
+    budget: int | None = None,
+    confidence: float = 1 - 1e-6,
+    findings: int = 20,
+    names: Sequence[str] | None = None,
+    inplace: bool = False,
+    entries: bool = False,
+    args: tuple[Any, ...] = (),
+    progress: bool = False,
+    rng: int = 0,
+) -> GradientReport:
+    """Check a whole gradient in about a hundred evaluations of f, and name the entries that are wrong.
+
+    Parameters
+    ----------
+    f : callable
+        Takes what x is, and returns a number. It must return the same number for the same x.
+    x : ndarray of float64, float32 or float16; or nested dicts, lists, tuples and named tuples of such
+        Where the gradient is checked. It is not changed.
+    gradient : the same structure as x, or callable
+        What is checked. A callable takes x and returns it.
+    scale : float, or arrays as x, optional
+        How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
+        of its array.
+    budget : int, optional
+        Evaluations of f of a check that passes; by default 100. More of them notice smaller errors.
+    confidence : float
+        The probability with which the reported ``spread`` of errors is noticed.
+    findings : int
+        At most so many wrong entries are looked for, in each array.
+    names : sequence of str, optional
+        Names of the arrays; by default their keys and paths.
+    inplace : bool
+        Shift the arrays of x themselves, for a function that looks at them without using its argument. When the call
+        ends they are what they were, bit for bit, also when f raises.
+    entries : bool
+        Look at every entry by itself as well, in some 15 evaluations each: the report then has their error bars.
+    args : tuple
+        Further arguments of f and of a gradient that is callable.
+    progress : bool
+        Show on standard error what is done.
+    rng : int
+        The seed of the directions: the same check gives the same report.
+
+    Returns
+    -------
+    GradientReport
+        Whether it is right, what would have been noticed, and which entries are wrong.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+        If x or the gradient is no such structure, they do not match, or f does not return a single real number.
+    ValueRangeError
+        If x is not finite or f(x) is not; f is not deterministic, changes its argument, or has no slope at x.
+
+    See Also
+    --------
+    numerical_gradient : every entry of it, in two evaluations each.
+
+    Notes
+    -----
+    Group testing: along a random direction v the errors d of all entries show as their sum d . v, which is compared
+    with the noise of f, measured by the difference table of Moré and Wild (2011).
+
+    Examples
+    --------
+    >>> x = np.array([3.0, 4.0])
+    >>> secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).passed
+    True
+    >>> report = secant.check_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
+    >>> report.passed, report.findings[0].name
+    (False, 'x[1]')
+    """
+    point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
+    return checked(
+        point,
+        lambda check: check.claim(gradient(x, *args) if callable(gradient) else gradient),
+        budget=budget,
+        confidence=confidence,
+        findings=findings,
+        entries=entries,
+        progress=progress,
+        rng=rng,
+    )
+
+
+def checked(
+    point: Point,
+    claim: Callable[[Checker], None],
+    *,
+    budget: int | None = None,
+    confidence: float = 1 - 1e-6,
+    findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    rng: int = 0,
+) -> GradientReport:
+    """Check what ``claim`` says of the gradient at a point, and leave the point as it was."""
+    try:
+        checker = Checker(point, rng, _show if progress else lambda _: None)
+        claim(checker)
+        return checker.report(
+            validation.positive_int("budget", budget) if budget is not None else BUDGET,
+            _probability(confidence),
+            validation.positive_int("findings", findings),
+            validation.flag("entries", entries),
+        )
+    finally:
+        if progress:
+            _show("")
+        try:
+            with held_interrupts():
+                point.restore()
+        finally:  # also where an interrupt came before it could be held
+            point.restore()
+
+
+def _show(text: str) -> None:
+    print(f"\r{text:60}", end="\r" if not text else "", file=sys.stderr, flush=True)
+
+
+def _probability(confidence: float) -> float:
+    value = validation.finite_number("confidence", confidence, above=0)
+    if value >= 1:
+        raise ValueRangeError(f"confidence must be less than 1, got {confidence!r}")
+    return value

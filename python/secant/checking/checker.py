@@ -1,0 +1,236 @@
+"""What a check does: probes of all entries, of groups of them, and the search for those that are wrong."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Array
+from secant.checking.diagnosis import Entry, diagnosed
+from secant.checking.noise import noise
+from secant.checking.point import Direction, Point, Span, chunks, leaves
+from secant.checking.report import ArrayReport, Finding, GradientReport
+from secant.checking.search import Measured, search
+from secant.checking.slope import Column, Line, Slope
+from secant.errors import ShapeError, ValueRangeError
+
+VERDICT = 3.0
+"""An error is noticed where it is beyond so many error bars."""
+BUDGET = 100
+"""Evaluations of f of a check that passes, unless more are allowed."""
+_PROBES, _SEARCH_BUDGET = 4, 5000
+_ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Checker:
+    """A function, a point, and the gradient that is said to be there."""
+
+    def __init__(self, point: Point, rng: int, say: Callable[[str], object] = _silent) -> None:
+        self._start = time.perf_counter()
+        self.point = point
+        self._rng = np.random.default_rng(rng)
+        self._say = say
+        self._finest = point.resolution
+        self._noise: float | None = None
+        self._column: Column | None = None
+        self._claim: list[Array] | None = None
+        self._along: Callable[[Direction], float] | None = None
+        self._kink = 0.0
+        self._value = point.require_sane()
+
+    def claim(self, gradient: Any) -> None:
+        """Take a gradient in the structure of x as what is said."""
+        given = leaves("gradient", gradient)
+        shapes = [leaf.array.shape for leaf in given]
+        if shapes != (wanted := [array.shape for array in self.point.origin]):
+            raise ShapeError(f"gradient must have the shapes of x, {_listed(wanted)}, got {_listed(shapes)}")
+        self._claim = [leaf.array.reshape(-1) for leaf in given]
+
+    def claim_along(self, slope: Callable[[Direction], float]) -> None:
+        """Take slopes along directions as what is said."""
+        self._along = slope
+
+    def report(self, budget: int, confidence: float, findings: int, every_entry: bool) -> GradientReport:
+        """Check, and say what was found."""
+        given = self._claim
+        bad = [np.flatnonzero(~np.isfinite(claim)) for claim in given or []]
+        if given is not None and any(map(len, bad)):
+            self._claim = [np.where(np.isfinite(claim), claim, 0) for claim in given]
+        probes, groups = self._probes(budget)
+        wrong = any(map(len, bad)) or any(probe.wrong for probe in (*probes, *groups))
+        entries: list[Entry] = []
+        every: list[Entry] = []
+        diagnosis: tuple[str, str] | None = None
+        blamed: set[int] = set()
+        if every_entry:
+            every = self._entries(given)
+            wrong = wrong or any(entry.wrong for entry in every)
+        if wrong:
+            entries, blamed, diagnosis = self._culprits(given, bad, findings)
+            # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
+            wrong = bool(blamed) or not self._kink
+        if every_entry:
+            entries = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given))
+            blamed |= {entry.leaf for entry in every if entry.wrong}
+        return GradientReport(
+            not wrong,
+            tuple(self._finding(entry) for entry in entries if entry.wrong)[: findings * len(self.point.spans)],
+            tuple(self._array(i, probes, groups, confidence, i not in blamed) for i in range(len(self.point.spans))),
+            diagnosis and diagnosis[0],
+            diagnosis and diagnosis[1],
+            confidence,
+            self.point.evaluations,
+            (self._noise or 0.0) / (abs(self._value) or 1.0),
+            time.perf_counter() - self._start,
+            self._kink > 0,
+            tuple(map(self._finding, every)),
+        )
+
+    def _probes(self, budget: int) -> tuple[list[Measured], list[Measured]]:
+        """Of all entries, then of groups of them as far as the budget goes."""
+        everything, cost = self.point.all, 0
+        slopes: list[tuple[Slope, float]] = []
+        while len(slopes) < _PROBES and (len(slopes) < 2 or self.point.evaluations + cost <= budget):
+            before = self.point.evaluations
+            self._say(f"probe {len(slopes) + 1} of all entries, {before} evaluations")
+            direction = self.direction()
+            slopes.append((self.slope(direction, everything), self._rounding(direction, everything)))
+            cost = self.point.evaluations - before
+        self._kink = math.sqrt(float(np.mean([slope.jump**2 for slope, _ in slopes])))
+        probes = [_measured(everything, slope, self._kink, rounding) for slope, rounding in slopes]
+        groups = []
+        count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
+        if count > 1 and not any(probe.wrong for probe in probes):
+            direction = self.direction()
+            ends = np.linspace(0, everything.size, count + 1).astype(int).tolist()
+            groups = [self.measure(direction, Span(a, b)) for a, b in itertools.pairwise(ends)]
+        return probes, groups
+
+    def direction(self) -> Direction:
+        """Another random direction."""
+        return self.point.direction(self._rng)
+
+    def slope(self, direction: Direction, span: Span) -> Slope:
+        """The slope of f along a direction, less what is said of it."""
+        said = self._said(direction, span)
+
+        def sample(step: float) -> tuple[float, float]:
+            value, rest = self.point.shifted(direction, self._claim, step, span)
+            return value, rest - step * said
+
+        if self._noise is None:
+            self._noise = noise(sample, self._finest)
+        slope, self._column = Line(sample, self._noise).slope(self._column)
+        if not math.isfinite(slope.error_bar):
+            raise ValueRangeError("f must have a slope at x, but it is not finite or not continuous around it")
+        return slope
+
+    def measure(self, direction: Direction, span: Span) -> Measured:
+        """How far what is said is off, along a direction of which only a span is shifted."""
+        slope = self.slope(direction, span)
+        kink = self._kink if span == self.point.all else slope.jump
+        return _measured(span, slope, kink, self._rounding(direction, span))
+
+    def _said(self, direction: Direction, span: Span) -> float:
+        """What is said of the slope, where it is not said of entries."""
+        if self._along is None:
+            return 0.0
+        restricted = [np.zeros_like(part) for part in direction]
+        for leaf, part in self.point.parts(span):
+            restricted[leaf][part.begin : part.end] = direction[leaf][part.begin : part.end]
+        return self._along(restricted)
+
+    def _rounding(self, direction: Direction, span: Span) -> float:
+        """What the rounding of its entries may change in the slope that a gradient says."""
+        if self._claim is None:
+            return _ROUNDING_OF_ENTRIES * self.point.resolution * abs(self._said(direction, span))
+        squares = 0.0
+        for leaf, part in self.point.parts(span):
+            eps = _ROUNDING_OF_ENTRIES * float(np.finfo(self._claim[leaf].dtype).eps)
+            for chunk in chunks(part):
+                said = self._claim[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
+                squares += eps**2 * float(said @ said)
+        return math.sqrt(squares)
+
+    def _entries(self, given: list[Array] | None) -> list[Entry]:
+        """Every entry by itself."""
+        direction, found = self.direction(), []
+        for i in range(self.point.all.size):
+            self._say(f"entry {i:,} of {self.point.all.size:,}")
+            found.append(self._entry(direction, given, self.measure(direction, Span(i, i + 1))))
+        return found
+
+    def _culprits(
+        self, given: list[Array] | None, bad: list[Any], findings: int
+    ) -> tuple[list[Entry], set[int], tuple[str, str] | None]:
+        direction = self.direction()
+        limit = self.point.evaluations + _SEARCH_BUDGET
+
+        def measure(span: Span) -> Measured:
+            self._say(f"looking for wrong entries, {self.point.evaluations} evaluations")
+            return self.measure(direction, span)
+
+        wrong, right, blamed = search(
+            measure, self.point.spans, findings, lambda: limit - self.point.evaluations, self._rng
+        )
+        for number, indices in enumerate(bad):
+            blamed |= {number} if len(indices) else set()
+            for i in indices[:findings].tolist():
+                begin = self.point.spans[number].begin + i
+                wrong.append(measure(Span(begin, begin + 1)))
+        entries = [self._entry(direction, given, found) for found in (*wrong, *right)]
+
+        def confirmed(corrected: list[Array]) -> bool:
+            before, self._claim = self._claim, corrected
+            try:
+                return not self.measure(self.direction(), self.point.all).wrong
+            finally:
+                self._claim = before
+
+        found = diagnosed(self.point, given, entries, blamed, confirmed) if given is not None else None
+        return entries, blamed, found
+
+    def _entry(self, direction: Direction, given: list[Array] | None, found: Measured) -> Entry:
+        leaf, index = self.point.entry(found.span.begin)
+        flat = found.span.begin - self.point.spans[leaf].begin
+        step = float(direction[leaf][flat])
+        said = self._said(direction, found.span) / step if given is None else float(given[leaf][flat])
+        numerical = (said if math.isfinite(said) else 0.0) + found.error / step
+        wrong = found.wrong or not math.isfinite(said)
+        return Entry(leaf, flat, index, said, numerical, found.error_bar / abs(step), wrong)
+
+    def _finding(self, entry: Entry) -> Finding:
+        name = self.point.names[entry.leaf]
+        return Finding(name, entry.place, entry.given, entry.numerical, entry.error_bar)
+
+    def _array(
+        self, leaf: int, probes: list[Measured], groups: list[Measured], confidence: float, passed: bool
+    ) -> ArrayReport:
+        """What would have been noticed: see docs/checks.md."""
+        array, own = self.point.origin[leaf], self.point.spans[leaf]
+        smallest = self.point.least_scale(leaf)
+        thresholds = [probe.allowed + probe.error_bar for probe in probes]
+        noticed = min(thresholds)
+        if groups:
+            covering = [group for group in groups if group.span.begin < own.end and own.begin < group.span.end]
+            noticed = min(noticed, max(group.allowed + group.error_bar for group in covering))
+        mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
+        spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
+        return ArrayReport(self.point.names[leaf], array.shape, passed, 2 * noticed / smallest, spread / smallest)
+
+
+def _measured(span: Span, slope: Slope, kink: float, rounding: float) -> Measured:
+    return Measured(span, slope.value, slope.error_bar, VERDICT * (slope.error_bar + kink) + rounding)
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))

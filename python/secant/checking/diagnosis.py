@@ -1,0 +1,196 @@
+"""What a wrong gradient looks like: corrections that usual mistakes call for, tried on the entries that were measured.
+
+A correction counts only if a fresh probe of all entries finds the corrected gradient right. Where none does, nothing is
+said.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Array, Floats
+from secant.checking.point import Point
+
+
+class Entry(NamedTuple):
+    """An entry of a gradient that was measured by itself."""
+
+    leaf: int
+    flat: int
+    place: tuple[int, ...]
+    given: float
+    numerical: float
+    error_bar: float
+    wrong: bool
+
+
+class _Correction(NamedTuple):
+    """What may be wrong, and the gradient without it."""
+
+    text: str
+    gradient: list[Floats]
+
+
+def diagnosed(
+    point: Point,
+    given: Sequence[Array],
+    entries: Sequence[Entry],
+    blamed: set[int],
+    confirmed: Callable[[list[Array]], bool],
+) -> tuple[str, str] | None:
+    """Return what the error looks like, and what speaks for it; None if nothing fits."""
+    case = _Case(point, given, entries, blamed)
+    if said := case.obvious():
+        return said
+    for correction in case.corrections():
+        if case.fits(correction) and confirmed([np.asarray(part) for part in correction.gradient]):
+            return correction.text, "with that corrected, a fresh probe of all entries finds no error"
+    return case.zeros()
+
+
+class _Case:
+    def __init__(self, point: Point, given: Sequence[Array], entries: Sequence[Entry], blamed: set[int]) -> None:
+        self.names = point.names
+        self.x = [array.reshape(-1).astype(np.float64) for array in point.origin]
+        self.shapes = [array.shape for array in point.origin]
+        self.given = [np.asarray(part, np.float64) for part in given]
+        self.entries = entries
+        self.wrong = [entry for entry in entries if entry.wrong]
+        self.blamed = sorted(blamed)
+
+    @property
+    def who(self) -> str:
+        """The arrays that are wrong."""
+        if len(self.blamed) == len(self.names):
+            return "the gradient"
+        return " and ".join(self.names[leaf] for leaf in self.blamed)
+
+    def obvious(self) -> tuple[str, str] | None:
+        """What needs no further evaluation."""
+        for leaf, part in enumerate(self.given):
+            if count := int((~np.isfinite(part)).sum()):
+                kind = "NaN" if np.isnan(part).any() else "infinite"
+                return f"{count:,} of {part.size:,} entries of {self.names[leaf]} are {kind}", "the gradient as given"
+        zero = [leaf for leaf in self.blamed if not self.given[leaf].any() and self.given[leaf].size > 1]
+        if zero and zero == self.blamed:
+            return f"{self.who} is 0 everywhere", "all entries as given; those that were measured are not 0"
+        return None
+
+    def zeros(self) -> tuple[str, str] | None:
+        """Entries that are left out."""
+        if len(self.wrong) > 1 and all(entry.given == 0 for entry in self.wrong):
+            return f"some entries of {self.who} are 0 that should not be", "all wrong entries that were found are 0"
+        return None
+
+    def fits(self, correction: _Correction) -> bool:
+        """Whether a corrected gradient agrees with the entries that were measured."""
+        return bool(self.wrong) and all(
+            abs(correction.gradient[e.leaf][e.flat] - e.numerical) <= 8 * e.error_bar + 1e-5 * abs(e.numerical)
+            for e in self.entries
+        )
+
+    def corrections(self) -> Iterator[_Correction]:
+        """The likeliest first."""
+        yield from self._few_entries()
+        yield from self._factors()
+        yield from self._proportional()
+        yield from self._reordered()
+        yield from self._exchanged()
+        yield from self._constant()
+
+    def _replaced(self, changes: dict[int, Floats]) -> list[Floats]:
+        return [changes.get(leaf, part) for leaf, part in enumerate(self.given)]
+
+    def _few_entries(self) -> Iterator[_Correction]:
+        if len(self.wrong) == 2:
+            (a, b), gradient = self.wrong, [part.copy() for part in self.given]
+            gradient[a.leaf][a.flat], gradient[b.leaf][b.flat] = b.given, a.given
+            yield _Correction(f"{self._name(a)} and {self._name(b)} are exchanged", gradient)
+        if len(self.wrong) == 1:
+            (entry,), gradient = self.wrong, [part.copy() for part in self.given]
+            gradient[entry.leaf][entry.flat] = entry.numerical
+            ratio = entry.given / entry.numerical if abs(entry.numerical) > 100 * entry.error_bar else math.nan
+            how = "wrong" if math.isnan(ratio) else _as_factor(_simple(ratio, 1e-4) or ratio)
+            yield _Correction(f"one entry, {self._name(entry)}, is {how}", gradient)
+
+    def _factors(self) -> Iterator[_Correction]:
+        known = [e for e in self.wrong if abs(e.numerical) > 100 * e.error_bar]
+        if not known:
+            return
+        weights = np.array([(e.numerical / e.error_bar) ** 2 if e.error_bar else 1.0 for e in known])
+        ratio = float(np.average([e.given / e.numerical for e in known], weights=weights))
+        for factor in {_simple(ratio, 1e-3), _simple(ratio, 1e-6), ratio} - {None, 0.0, 1.0}:
+            assert factor is not None
+            changes = {leaf: self.given[leaf] / factor for leaf in self.blamed}
+            yield _Correction(f"{self.who} is {_as_factor(factor)}", self._replaced(changes))
+
+    def _proportional(self) -> Iterator[_Correction]:
+        known = [e for e in self.wrong if self.x[e.leaf][e.flat] != 0]
+        if not known:
+            return
+        weights = np.array([(self.x[e.leaf][e.flat] / (e.error_bar or 1.0)) ** 2 for e in known])
+        rates = [(e.numerical - e.given) / self.x[e.leaf][e.flat] for e in known]
+        rate = float(np.average(rates, weights=weights))
+        for decay in {_simple(rate, 1e-3), rate} - {None, 0.0}:
+            assert decay is not None
+            changes = {leaf: self.given[leaf] + decay * self.x[leaf] for leaf in self.blamed}
+            text = (
+                f"{self.who} lacks a weight decay: {decay:.6g} times the parameters"
+                if decay > 0
+                else f"{self.who} has a weight decay that f has not: {-decay:.6g} times the parameters"
+            )
+            yield _Correction(text, self._replaced(changes))
+
+    def _reordered(self) -> Iterator[_Correction]:
+        for leaf in self.blamed:
+            shape, part, name = self.shapes[leaf], self.given[leaf], self.names[leaf]
+            if len(shape) == 2 and min(shape) > 1:
+                yield _Correction(f"{name} is transposed", self._replaced({leaf: part.reshape(shape[::-1]).T.ravel()}))
+            whole = part.reshape(shape)
+            for axis, by in itertools.product(range(len(shape)), (1, -1)):
+                along = f" along axis {axis}" if len(shape) > 1 else ""
+                changes = {leaf: np.roll(whole, -by, axis).ravel()}
+                yield _Correction(f"{name} is shifted by {by}{along}", self._replaced(changes))
+            for axis in range(len(shape)):
+                along = f" along axis {axis}" if len(shape) > 1 else ""
+                yield _Correction(f"{name} is reversed{along}", self._replaced({leaf: np.flip(whole, axis).ravel()}))
+
+    def _exchanged(self) -> Iterator[_Correction]:
+        for a, b in itertools.combinations(self.blamed, 2):
+            if self.given[a].size == self.given[b].size:
+                text = f"{self.names[a]} and {self.names[b]} are exchanged"
+                yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))
+
+    def _constant(self) -> Iterator[_Correction]:
+        weights = [1 / (e.error_bar or 1.0) ** 2 for e in self.wrong]
+        offset = float(np.average([e.given - e.numerical for e in self.wrong], weights=weights)) if self.wrong else 0.0
+        for constant in {_simple(offset, 1e-3), offset} - {None, 0.0}:
+            assert constant is not None
+            changes = {leaf: self.given[leaf] - constant for leaf in self.blamed}
+            yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
+
+    def _name(self, entry: Entry) -> str:
+        return f"{self.names[entry.leaf]}[{', '.join(map(str, entry.place))}]"
+
+
+def _simple(value: float, within: float) -> float | None:
+    """A number of few digits, a whole number, or one over a whole number, if there is one close by."""
+    if not math.isfinite(value) or value == 0:
+        return None
+    near = [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
+    near += [float(round(value)), 1 / round(1 / value) if round(1 / value) else value]
+    close = [number for number in near if abs(number - value) <= within * abs(value)]
+    return min(close, key=lambda number: abs(number - value)) if close else None
+
+
+def _as_factor(factor: float) -> str:
+    if factor == 0:
+        return "0"
+    if abs(factor + 1) < 1e-6:
+        return "of the wrong sign"
+    if factor < 0:
+        return f"of the wrong sign and {_as_factor(-factor)}"
+    return f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"

@@ -1,0 +1,231 @@
+"""Where a gradient is checked: arrays in a structure, and f at shifted copies of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Array, Floats, finite_number
+from secant.differentiation.gradient import number
+from secant.errors import DTypeError, ShapeError, ValueRangeError
+
+_CHUNK = 2**18  # elements that are widened to float64 at a time
+
+
+class Leaf(NamedTuple):
+    """An array of a structure, and its path in it."""
+
+    name: str
+    array: Array
+
+
+def leaves(title: str, value: Any) -> list[Leaf]:
+    """The arrays of a structure: nested dicts, lists, tuples and named tuples; or a single array."""
+    found = list(_leaves(title, "", value))
+    if not found:
+        raise ShapeError(f"{title} must hold at least one array, got {value!r}")
+    return found
+
+
+def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(title, f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, tuple | list):
+        names = getattr(value, "_fields", None)
+        for i, inner in enumerate(value):
+            own = f"{path}.{names[i]}" if names and path else names[i] if names else f"{path or title}[{i}]"
+            yield from _leaves(title, own, inner)
+    else:
+        array = value if isinstance(value, np.ndarray) and type(value) is not np.ma.MaskedArray else None
+        if array is None or array.dtype not in (np.float64, np.float32, np.float16):
+            got = type(value).__name__ if array is None else f"an array of {array.dtype}"
+            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
+        if array.size:
+            yield Leaf(path or title, array)
+
+
+def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
+    """The same structure with other arrays."""
+    if isinstance(value, Mapping):
+        return {key: rebuilt(inner, arrays) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [rebuilt(inner, arrays) for inner in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return next(arrays) if value.size else value
+
+
+class Span(NamedTuple):
+    """A range of entries of all arrays, one after the other."""
+
+    begin: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many entries it has."""
+        return self.end - self.begin
+
+
+Direction = list[Array]
+"""A displacement of every entry, for a step of 1: flat, array by array."""
+
+
+def chunks(part: Span) -> Iterator[slice]:
+    """The entries of a range of an array, few enough at a time to be widened to float64."""
+    for begin in range(part.begin, part.end, _CHUNK):
+        yield slice(begin, min(part.end, begin + _CHUNK))
+
+
+class Point:
+    """A function at x, and at x shifted.
+
+    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        x: Any,
+        *,
+        inplace: bool = False,
+        names: Sequence[str] | None = None,
+        scale: Any = None,
+        rounded: Callable[[Array], Array] | None = None,
+        resolution: float | None = None,
+    ) -> None:
+        found = leaves("x", x)
+        self.names = [leaf.name for leaf in found]
+        if names is not None:
+            if len(names) != len(found):
+                raise ShapeError(f"names must have one name for each of {len(found)} arrays, got {len(names)}")
+            self.names = list(map(str, names))
+        arrays = [leaf.array for leaf in found]
+        for leaf in found:
+            if not np.isfinite(leaf.array).all():
+                raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
+            if inplace and not leaf.array.flags.writeable:
+                raise ValueRangeError(f"{leaf.name} must be writeable to be shifted in place, got a read-only array")
+        copies = [array.copy() for array in arrays]
+        self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
+        self._argument = x if inplace else rebuilt(x, iter(self._work))
+        self._f = f
+        self._rounded = rounded
+        self.evaluations = 0
+        ends = np.cumsum([array.size for array in arrays]).tolist()
+        self.spans = [Span(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
+        self.all = Span(0, ends[-1])
+        self._least, self._given = self._scales(scale)
+        self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for work, origin in zip(self._work, self.origin, strict=True):
+            work[...] = origin
+
+    def value(self) -> float:
+        """Return f as its arrays are now."""
+        self.evaluations += 1
+        return number(self._f(self._argument))
+
+    def require_sane(self) -> float:
+        """Return f(x), after it was looked at whether f is a function."""
+        first = self.value()
+        for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
+            if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(Span(0, work.size))):
+                self.restore()
+                raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
+        if not np.isfinite(first):
+            raise ValueRangeError(f"f must be finite at x, got {first}")
+        if (again := self.value()) != first:
+            raise ValueRangeError(
+                f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
+                "mini-batch or a race?"
+            )
+        return first
+
+    def shifted(
+        self, direction: Direction, claim: Sequence[Array] | None, step: float, span: Span
+    ) -> tuple[float, float]:
+        """Return f where the entries of ``span`` are shifted, and that less what the gradient says of the shift.
+
+        It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
+        """
+        linear = 0.0
+        try:
+            for leaf, part in self.parts(span):
+                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
+                for chunk in chunks(part):
+                    start = origin[chunk].astype(np.float64)
+                    with np.errstate(over="ignore"):
+                        there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
+                    there = there if self._rounded is None else self._rounded(there)
+                    if claim is not None:
+                        linear += float(claim[leaf][chunk].astype(np.float64) @ (there - start))
+                    work[chunk] = there
+            value = self.value()
+        finally:
+            for leaf, part in self.parts(span):
+                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
+                for chunk in chunks(part):
+                    work[chunk] = origin[chunk]
+        return value, value - linear
+
+    def parts(self, span: Span) -> Iterator[tuple[int, Span]]:
+        """The arrays of which a span has entries, and the ranges of these."""
+        for leaf, own in enumerate(self.spans):
+            begin, end = max(own.begin, span.begin), min(own.end, span.end)
+            if begin < end:
+                yield leaf, Span(begin - own.begin, end - own.begin)
+
+    def entry(self, flat: int) -> tuple[int, tuple[int, ...]]:
+        """The array and the index of an entry."""
+        leaf, part = next(self.parts(Span(flat, flat + 1)))
+        return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
+
+    def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
+        """The least scale of each array, and those of all entries if they are given."""
+        if isinstance(scale, int | float):
+            return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
+        if scale is not None:
+            given = [leaf.array for leaf in leaves("scale", scale)]
+            if [array.shape for array in given] != [array.shape for array in self.origin]:
+                raise ShapeError("scale must be a number, or arrays in the shapes of x")
+            if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
+                raise ValueRangeError("scale must be finite and greater than 0")
+            return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
+        squares = [_mean_square(array) for array in self.origin]
+        overall = float(np.average(squares, weights=[array.size for array in self.origin])) ** 0.5 or 1.0
+        return [square**0.5 or overall for square in squares], None
+
+    def least_scale(self, leaf: int) -> float:
+        """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
+        return self._least[leaf]
+
+    def direction(self, rng: np.random.Generator) -> Direction:
+        """Random signs, and magnitudes from half to one and a half times the scales.
+
+        The scale of an entry is its size, and at least the root mean square of its array.
+        """
+        parts = []
+        for leaf, array in enumerate(self.origin):
+            part = np.empty(array.size, array.dtype)
+            for chunk in chunks(Span(0, array.size)):
+                magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
+                if self._given is None:
+                    magnitudes *= np.maximum(np.abs(flat(array)[chunk].astype(np.float64)), self._least[leaf])
+                else:
+                    magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
+                part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
+            parts.append(part)
+        return parts
+
+
+def flat(array: Array) -> Any:
+    """The entries of an array in one row, to be read and written."""
+    return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _mean_square(array: Array) -> float:
+    parts = [flat(array)[chunk] for chunk in chunks(Span(0, array.size))]
+    return sum(float(np.sum(np.square(part, dtype=np.float64))) for part in parts) / array.size

@@ -1,0 +1,186 @@
+"""What a check found: immutable, to be printed, kept as JSON, or raised."""
+
+import html
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from secant.errors import GradientMismatchError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An entry of a gradient that is wrong.
+
+    Attributes
+    ----------
+    array : str
+        The path of its array.
+    index : tuple of int
+    given, numerical : float
+        What the gradient says, and the slope of f.
+    error_bar : float
+        How far the slope may be off.
+    """
+
+    array: str
+    index: tuple[int, ...]
+    given: float
+    numerical: float
+    error_bar: float
+
+    @property
+    def name(self) -> str:
+        """Such as ``W1[318, 0]``."""
+        return f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
+
+
+@dataclass(frozen=True)
+class ArrayReport:
+    """What is known of one array.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    passed : bool
+        Whether no error was noticed in it.
+    sensitivity : float
+        The least error of one entry that would have been noticed.
+    spread : float
+        The least root-mean-square error of all its entries that would have been noticed with the stated confidence.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    passed: bool
+    sensitivity: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `check_gradient`.
+
+    Attributes
+    ----------
+    passed : bool
+    findings : tuple of Finding
+        Entries that are wrong, the worst first: some of them, where there are many.
+    arrays : tuple of ArrayReport
+    diagnosis : str or None
+        What the error looks like; None where nothing fits, or nothing is wrong.
+    evidence : str or None
+        What speaks for the diagnosis.
+    confidence : float
+        The probability with which an error of ``spread`` is noticed.
+    evaluations : int
+        How often f was evaluated.
+    noise : float
+        The noise of f, relative to f(x).
+    seconds : float
+    kink : bool
+        Whether x lies on a kink of f: then what lies between the slopes of its sides is right.
+    entries : tuple of Finding
+        Every entry, right or wrong, if that was asked for.
+    """
+
+    passed: bool
+    findings: tuple[Finding, ...]
+    arrays: tuple[ArrayReport, ...]
+    diagnosis: str | None
+    evidence: str | None
+    confidence: float
+    evaluations: int
+    noise: float
+    seconds: float
+    kink: bool = False
+    entries: tuple[Finding, ...] = ()
+
+    @property
+    def sensitivity(self) -> dict[str, float]:
+        """For each array, the least error of one entry that would have been noticed."""
+        return {array.name: array.sensitivity for array in self.arrays}
+
+    def raise_if_failed(self) -> None:
+        """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
+
+        Raises
+        ------
+        GradientMismatchError
+            An AssertionError.
+
+        Examples
+        --------
+        >>> x = np.array([3.0, 4.0])
+        >>> secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).raise_if_failed()
+        """
+        if not self.passed:
+            raise GradientMismatchError(str(self))
+
+    def to_json(self) -> str:
+        """Return the report as JSON, in which NaN and infinities are null.
+
+        Raises
+        ------
+        Nothing.
+
+        Examples
+        --------
+        >>> import json
+        >>> x = np.array([3.0, 4.0])
+        >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
+        True
+        """
+        return json.dumps(_finite(asdict(self)))
+
+    def __str__(self) -> str:
+        """Return a page for a terminal."""
+        count = sum(math.prod(array.shape) for array in self.arrays)
+        lines = [f"gradient in {count:,} {'entry' if count == 1 else 'entries'}: {'right' if self.passed else 'WRONG'}"]
+        width = max(len(_title(array)) for array in self.arrays)
+        for array in self.arrays:
+            if array.passed:
+                said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
+            else:
+                entries = sum(finding.array == array.name for finding in self.findings)
+                said = f"{entries} wrong {'entry' if entries == 1 else 'entries'} found" if entries else "wrong"
+            lines.append(f"  {_title(array):{width}}  {said}")
+        if self.findings:
+            names = max(5, *(len(finding.name) for finding in self.findings))
+            lines.append(f"  {'entry':{names}}  {'given':>12}  {'numerical':>12}  error bar")
+            lines += [
+                f"  {finding.name:{names}}  {finding.given:12.5e}  {finding.numerical:12.5e}  {finding.error_bar:.0e}"
+                for finding in self.findings
+            ]
+        if self.kink:
+            lines.append("  x lies on a kink of f: what lies between the slopes of its sides is taken for right")
+        lines.append(
+            f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
+            f"confidence 1 - {1 - self.confidence:.0e}"
+        )
+        if self.diagnosis:
+            lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        colour = "#207227" if self.passed else "#b3261e"
+        return f'<pre style="border-left: 4px solid {colour}; padding-left: 8px">{html.escape(str(self))}</pre>'
+
+    def __rich__(self) -> str:
+        """Return the page with the verdict in colour, for `rich`."""
+        verdict, colour = ("right", "green") if self.passed else ("WRONG", "bold red")
+        return str(self).replace("[", r"\[").replace(f": {verdict}", f": [{colour}]{verdict}[/]", 1)
+
+
+def _title(array: ArrayReport) -> str:
+    return f"{array.name} {array.shape}" if array.shape else array.name
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

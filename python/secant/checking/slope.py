@@ -1,0 +1,126 @@
+"""The slope of a function along a line, with its error bar.
+
+Central differences at halving steps, extrapolated (Richardson): column j of the table removes the terms of order 2, 4,
+..., 2j of the truncation error. Of some dozen candidates the one with the least sum of truncation and noise is taken;
+and since the best of many is now and then best by luck, its column is evaluated again at other steps.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, isfinite
+
+_COLUMNS, _ROWS = 5, 34
+_FIRST_STEP = 0.25
+_FRESH = (0.71, 1.37)  # times the steps of the chosen column
+_COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
+_TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
+
+Sample = Callable[[float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A slope at 0, its error bar, and the jump of the slope there: not 0 where a kink is."""
+
+    value: float
+    error_bar: float
+    jump: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """Which estimate to take: the smallest step, and how often it is extrapolated."""
+
+    step: float
+    index: int
+
+
+class Line:
+    """A function along a line: f, and f less the linear part that it is said to have."""
+
+    def __init__(self, sample: Sample, noise: float) -> None:
+        self._sample = sample
+        self._noise = noise
+        self._value, self._at = sample(0.0)
+        self._sides: dict[float, tuple[float, float, float]] = {}
+
+    def slope(self, column: Column | None = None) -> tuple[Slope, Column]:
+        """Return the slope at 0, and the column that gave it; ``column`` is where to look first."""
+        if column is not None:
+            (value, noise), (other, _) = (self._estimate(column, factor) for factor in _FRESH)
+            if abs(other - value) <= _TRUSTED * noise:
+                return self._measured(column, noise, value, other), column
+        column, (value, error) = self._best()
+        fresh = [self._estimate(column, factor)[0] for factor in _FRESH]
+        return self._measured(column, error, value, *fresh), column
+
+    def _measured(self, column: Column, error: float, *values: float) -> Slope:
+        bar = _COVERAGE * max(error, max(values) - min(values))
+        return Slope(values[0], bar, self._jump(column.step * _FRESH[0]))
+
+    def _best(self) -> tuple[Column, tuple[float, float]]:
+        best, estimate = Column(_FIRST_STEP, 0), (0.0, inf)
+        step = _FIRST_STEP
+        rows: list[list[tuple[float, float]]] = []
+        for _ in range(_ROWS):
+            first = self._difference(step)
+            if not isfinite(first[0]):
+                rows = []
+            else:
+                rows.append(_extrapolated(first, rows[-1] if rows else []))
+                for j, (value, noise) in enumerate(rows[-1]):
+                    if len(rows) < j + 3:
+                        continue
+                    now, before = (abs(value - rows[-2][j][0]), abs(rows[-2][j][0] - rows[-3][j][0]))
+                    if now > max(before / 2, 4 * noise):
+                        continue
+                    if now + noise < estimate[1]:
+                        best, estimate = Column(step, j), (value, now + noise)
+                if 3 * first[1] > estimate[1]:  # smaller steps are no better
+                    break
+            step /= 2
+        return best, estimate
+
+    def _estimate(self, column: Column, factor: float = 1.0) -> tuple[float, float]:
+        """The value of a column at ``factor`` times its steps, and its noise."""
+        row: list[tuple[float, float]] = []
+        for i in range(column.index, -1, -1):
+            row = _extrapolated(self._difference(column.step * factor * 2**i), row)
+        return row[column.index]
+
+    def _jump(self, step: float) -> float:
+        """How much the slope jumps at 0: where second differences do not shrink with the step; else 0."""
+        near, far = self._bend(step), self._bend(2 * step)
+        kink = abs(near) > 32 * self._error(step) / step and abs(far) < 1.5 * abs(near)
+        return abs(2 * near - far) if kink else 0.0
+
+    def _bend(self, step: float) -> float:
+        up, down, _ = self._both(step)
+        return (up - 2 * self._at + down) / step
+
+    def _difference(self, step: float) -> tuple[float, float]:
+        up, down, _ = self._both(step)
+        return (up - down) / (2 * step), self._error(step) / step
+
+    def _error(self, step: float) -> float:
+        """The noise of a value at that distance: it is relative to the size of f."""
+        largest = self._both(step)[2]
+        return (
+            self._noise * max(1.0, largest / abs(self._value)) if self._value else max(self._noise, 2.0**-53 * largest)
+        )
+
+    def _both(self, step: float) -> tuple[float, float, float]:
+        if step not in self._sides:
+            (f_up, up), (f_down, down) = self._sample(step), self._sample(-step)
+            self._sides[step] = up, down, max(abs(f_up), abs(f_down))
+        return self._sides[step]
+
+
+def _extrapolated(first: tuple[float, float], above: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The next row of the table, of values and their noise, given its first element and the row above."""
+    row = [first]
+    for j, (value, noise) in enumerate(above[: _COLUMNS - 1], start=1):
+        factor = 4.0**j
+        last, own = row[-1]
+        row.append((last + (last - value) / (factor - 1), (factor * own + noise) / (factor - 1)))
+    return row

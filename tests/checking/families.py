@@ -1,0 +1,107 @@
+"""Functions with exact gradients, on which gradient checks went wrong once: mixed scales, kinks, noise, float32."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """A function, a point, and the exact gradient there, rounded to float64."""
+
+    f: Callable
+    x: np.ndarray
+    gradient: np.ndarray
+
+
+def quadratic(rng, n):
+    a, x = 10 ** rng.uniform(-3, 3, n), rng.standard_normal(n)
+    return Case(lambda x: float(np.sum(a * x * x)) / 2, x, a * x)
+
+
+def rosenbrock(rng, n, constant=0.0):
+    x = rng.standard_normal(n := max(n, 2))
+    d, g = x[1:] - x[:-1] ** 2, np.zeros(n)
+    g[1:] += 200 * d
+    g[:-1] -= 400 * d * x[:-1] + 2 * (1 - x[:-1])
+    return Case(lambda x: constant + float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)), x, g)
+
+
+def rosenbrock_on_a_hill(rng, n):
+    return rosenbrock(rng, n, 1e6)
+
+
+def logistic_regression(rng, n):
+    x, y = rng.standard_normal((40, n)) * 10 ** rng.uniform(-2, 2, n), rng.choice([-1, 1], 40)
+    w = rng.standard_normal(n) / np.sqrt(n) / 10 ** rng.uniform(-1, 1)
+    p = np.exp(-np.logaddexp(0, y * (x @ w)))
+    return Case(lambda w: float(np.mean(np.logaddexp(0, -y * (x @ w)))), w, -(x.T @ (y * p)) / 40)
+
+
+def exponentials(rng, n):
+    c, x = rng.uniform(-2, 2, n), rng.standard_normal(n)
+    return Case(lambda x: float(np.sum(np.exp(c * x))), x, c * np.exp(c * x))
+
+
+def fast_sine(rng, n):
+    k, x = 10 ** rng.uniform(0, 2), rng.standard_normal(n)
+    return Case(lambda x: float(np.sum(np.sin(k * x))), x, k * np.cos(k * x))
+
+
+def solver(rng, n):
+    """Noise of 1e-8, as the tolerance of an iteration leaves it."""
+    c, x = rng.uniform(0.5, 2, n), rng.standard_normal(n)
+
+    def f(x):
+        noise = np.frombuffer(x.tobytes(), np.uint32).astype(np.float64) @ (np.arange(2 * n) + np.sqrt(2)) % 1 - 0.5
+        return float(np.sum(c * x * x) + np.sum(np.cos(x))) * (1 + 1e-8 * noise)
+
+    return Case(f, x, 2 * c * x - np.sin(x))
+
+
+def kinks(rng, n, power=1):
+    """A sum of ReLUs, or of their squares."""
+    m = int(rng.choice([3, 30, 300]))
+    w, b, u, x = rng.standard_normal((m, n)), rng.standard_normal(m) / 2, rng.standard_normal(m), rng.standard_normal(n)
+    a = np.maximum(w @ x + b, 0)
+    g = w.T @ (u * (a > 0) * (1 if power == 1 else 2 * a))
+    return Case(lambda x: float(u @ np.maximum(w @ x + b, 0) ** power), x, g)
+
+
+def squared_kinks(rng, n):
+    return kinks(rng, n, 2)
+
+
+def on_a_kink(rng, n):
+    """Some units are exactly at their kink; the gradient takes the slope 0 there, as frameworks do."""
+    m = 20
+    w, u, x = rng.standard_normal((m, n)), rng.standard_normal(m), rng.standard_normal(n)
+    b = np.where(np.arange(m) < 4, -(w @ x), rng.standard_normal(m))
+    a = w @ x + b
+    a[:4] = 0
+
+    def f(there):
+        return float(u @ np.maximum(w @ (there - x) + a, 0))
+
+    return Case(f, x, w.T @ (u * (a > 0)))
+
+
+def in_float32(case):
+    """The same function, rounded to float32."""
+    return Case(lambda x: np.float32(case.f(x)), case.x, case.gradient)
+
+
+FAMILIES = {
+    family.__name__: family
+    for family in (
+        quadratic,
+        rosenbrock,
+        rosenbrock_on_a_hill,
+        logistic_regression,
+        exponentials,
+        fast_sine,
+        solver,
+        kinks,
+        squared_kinks,
+    )
+}

@@ -1,0 +1,339 @@
+"""Whole checks: what they find, what they leave alone, and what they say."""
+
+import collections
+import contextlib
+import itertools
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+from families import FAMILIES, in_float32, on_a_kink
+
+import secant
+from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
+
+
+def network(rng, hidden="sigmoid", sizes=(20, 8, 4), samples=12):
+    net = secant.TwoLayerNet(*sizes, rng=int(rng.integers(1e9)), output_activation="identity")
+    for array in net.params.values():
+        array += 0.3 * rng.standard_normal(array.shape)
+    x, t = rng.standard_normal((samples, sizes[0])), rng.integers(0, sizes[2], samples)
+    return net, x, t, net.gradient(x, t)
+
+
+def check(net, x, t, gradient, **options):
+    return secant.check_network(net, x, t, gradient, **options)
+
+
+@pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_right_gradient_is_right(family, rounded):
+    rng = np.random.default_rng(7 + len(family))
+    for n in (2, 5, 30, 1000):
+        case = rounded(FAMILIES[family](rng, n))
+        report = secant.check_gradient(*case)
+        assert report.passed, report
+        assert not report.findings
+        assert report.diagnosis is None
+
+
+def test_a_gradient_on_a_kink_is_right():
+    rng = np.random.default_rng(3)
+    for n in (2, 5, 30) * 10:
+        report = secant.check_gradient(*on_a_kink(rng, n))
+        assert report.passed, report
+        assert report.kink
+
+
+FAULTS = {
+    "a factor": lambda g, rng: g["W1"].__setitem__((3, 4), 1.01 * g["W1"][3, 4]),
+    "a sign": lambda g, rng: np.negative(g["b2"], out=g["b2"]),
+    "a batch size": lambda g, rng: [np.multiply(a, 12, out=a) for a in g.values()],
+    "a swap": lambda g, rng: g["W2"].__setitem__(([0, 1], [2, 3]), g["W2"][[1, 0], [3, 2]]),
+    "a transposition": lambda g, rng: g.__setitem__("W2", g["W2"].T.reshape(8, 4).copy()),
+    "a shift": lambda g, rng: g.__setitem__("b1", np.roll(g["b1"], 1)),
+    "a NaN": lambda g, rng: g["W1"].__setitem__((0, 0), np.nan),
+    "a weight decay": lambda g, rng: g.__setitem__("W1", g["W1"] + 1e-8 * rng.standard_normal(g["W1"].shape)),
+    "zeros": lambda g, rng: g["b1"].fill(0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_gradient_is_wrong_and_its_array_is_named(fault):
+    rng = np.random.default_rng(1)
+    net, x, t, right = network(rng)
+    wrong = {key: grad.copy() for key, grad in right.items()}
+    FAULTS[fault](wrong, rng)
+    report = check(net, x, t, wrong)
+    assert not report.passed
+    changed = {key for key in right if not np.array_equal(right[key], wrong[key])}
+    assert {array.name for array in report.arrays if not array.passed} == changed
+    assert {finding.array for finding in report.findings} == changed
+    for finding in report.findings:
+        assert finding.given == wrong[finding.array][finding.index] or math.isnan(finding.given)
+        assert abs(finding.numerical - right[finding.array][finding.index]) <= finding.error_bar
+    with pytest.raises(GradientMismatchError, match="WRONG"):
+        report.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("a factor", "one entry, W1[3, 4], is 1.01 times too large"),
+        ("a sign", "b2 is of the wrong sign"),
+        ("a batch size", "the gradient is 12 times too large"),
+        ("a swap", "are exchanged"),
+        ("a transposition", "W2 is transposed"),
+        ("a shift", "b1 is shifted by 1"),
+        ("a NaN", "1 of 160 entries of W1 are NaN"),
+        ("zeros", "b1 is 0 everywhere"),
+    ],
+)
+def test_the_diagnosis(fault, said):
+    rng = np.random.default_rng(1)
+    net, x, t, right = network(rng)
+    wrong = {key: grad.copy() for key, grad in right.items()}
+    FAULTS[fault](wrong, rng)
+    assert said in check(net, x, t, wrong).diagnosis
+
+
+def test_an_error_just_above_the_sensitivity_is_noticed():
+    rng = np.random.default_rng(2)
+    net, x, t, right = network(rng)
+    least = check(net, x, t, right).sensitivity
+    for key in right:
+        for _ in range(5):
+            wrong = {name: grad.copy() for name, grad in right.items()}
+            wrong[key].reshape(-1)[rng.integers(wrong[key].size)] += 1.1 * least[key] * rng.choice([-1, 1])
+            assert not check(net, x, t, wrong).passed
+
+
+def test_a_larger_budget_notices_less():
+    rng = np.random.default_rng(3)
+    w = rng.standard_normal((50, 200)).astype(np.float32)
+
+    def f(x):
+        return np.float32(np.sum(np.tanh(w @ x)))
+
+    x = rng.standard_normal(200).astype(np.float32) / 10
+    gradient = w.T @ (1 - np.tanh(w @ x) ** 2)
+    few, many = (secant.check_gradient(f, x, gradient, budget=budget) for budget in (100, 3000))
+    assert few.passed
+    assert many.passed
+    assert few.evaluations <= 110 < many.evaluations <= 3100
+    assert many.sensitivity["x"] < few.sensitivity["x"]
+
+
+Pair = collections.namedtuple("Pair", "first second")
+
+
+def test_structures():
+    rng = np.random.default_rng(0)
+    x = {
+        "a": [rng.standard_normal(3), rng.standard_normal((2, 2)).astype(np.float32)],
+        "b": Pair(np.ones(2), np.array(2.0)),
+    }
+
+    def f(x):
+        assert isinstance(x["b"], Pair)
+        return float(sum((np.float64(a) ** 3).sum() for a in (*x["a"], *x["b"])))
+
+    gradient = {"a": [3 * x["a"][0] ** 2, 3 * np.float64(x["a"][1]) ** 2], "b": Pair(np.full(2, 3.0), np.array(12.0))}
+    report = secant.check_gradient(f, x, gradient)
+    assert report.passed
+    assert [array.name for array in report.arrays] == ["a[0]", "a[1]", "b.first", "b.second"]
+    gradient["a"][1][1, 0] += 1
+    assert secant.check_gradient(f, x, gradient).findings[0].name == "a[1][1, 0]"
+    named = secant.check_gradient(f, x, gradient, names=["p", "q", "r", "s"])
+    assert named.findings[0].name == "q[1, 0]"
+
+
+def test_every_entry():
+    x = np.arange(1.0, 5.0)
+    report = secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2 + [0, 0, 1e-6, 0], entries=True)
+    assert [entry.index for entry in report.entries] == [(0,), (1,), (2,), (3,)]
+    assert not report.passed
+    for entry, value in zip(report.entries, x, strict=True):
+        assert abs(entry.numerical - 3 * value**2) <= entry.error_bar < 1e-9
+
+
+def test_a_function_that_does_not_use_its_argument():
+    net, x, t, right = network(np.random.default_rng(5))
+    before = {key: value.tobytes() for key, value in net.params.items()}
+    assert secant.check_gradient(lambda _: net.loss(x, t), net.params, right, inplace=True).passed
+    assert {key: value.tobytes() for key, value in net.params.items()} == before
+
+
+class _Stopped(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, _Stopped])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_x_is_what_it_was_whatever_happens(error, order):
+    rng = np.random.default_rng(0)
+    x = np.array(rng.standard_normal((5, 4)), order=order)
+    x[0, 0] = -0.0
+    before = x.tobytes("A")
+    for when in range(1, 200, 3):
+        calls = 0
+
+        def f(x, when=when):
+            nonlocal calls
+            calls += 1
+            if calls == when:
+                raise error
+            return float(np.sum(np.sin(x))) if calls % 7 else np.nan if calls > 2 else float(np.sum(np.sin(x)))
+
+        with contextlib.suppress(error, ValueRangeError):
+            secant.check_gradient(f, x, np.cos(x) + 1, inplace=True)
+        assert x.tobytes("A") == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers")
+def test_x_is_what_it_was_after_signals():
+    x = np.linspace(-1, 1, 1000)
+    before = x.tobytes()
+
+    def stop(*_):
+        raise _Stopped
+
+    handler = signal.signal(signal.SIGALRM, stop)
+    try:
+        stopped = 0
+        for i in range(60):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 * (1 + i))
+                secant.check_gradient(lambda x: float(np.sum(np.sin(x))), x, np.cos(x) + 1, inplace=True)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except _Stopped:
+                stopped += 1
+            assert x.tobytes() == before
+        assert stopped
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+_CALLS = itertools.count()
+
+
+BAD = {
+    "a random f": (lambda x: float(next(_CALLS)), {}, ValueRangeError, "f must be deterministic, got "),
+    "f changes x": (
+        lambda x: float(x.fill(0) or 1),
+        {},
+        ValueRangeError,
+        "f must leave its argument as it is, but it changes x",
+    ),
+    "f returns None": (lambda x: None, {}, DTypeError, "f must return a real number, got None"),
+    "f returns an array": (lambda x: x, {}, ShapeError, "f must return a single number, got an array of shape (3,)"),
+    "f is complex": (lambda x: 1j, {}, DTypeError, "f must return a real number, got 1j"),
+    "f is NaN": (lambda x: np.nan, {}, ValueRangeError, "f must be finite at x, got nan"),
+    "another shape": (
+        np.sum,
+        {"gradient": np.ones(4)},
+        ShapeError,
+        "gradient must have the shapes of x, (3,), got (4,)",
+    ),
+    "integers": (
+        np.sum,
+        {"x": np.arange(3)},
+        DTypeError,
+        "x must be an array of float64, float32 or float16, got an array of int64",
+    ),
+    "a list of numbers": (
+        np.sum,
+        {"x": [1.0]},
+        DTypeError,
+        "x[0] must be an array of float64, float32 or float16, got float",
+    ),
+    "nothing": (np.sum, {"x": {}}, ShapeError, "x must hold at least one array, got {}"),
+    "an infinite x": (
+        np.sum,
+        {"x": np.array([1.0, np.inf, 0])},
+        ValueRangeError,
+        "x must be finite, got NaN or infinity",
+    ),
+    "no budget": (np.sum, {"budget": 0}, ValueRangeError, "budget must be at least 1, got 0"),
+    "certainty": (np.sum, {"confidence": 1}, ValueRangeError, "confidence must be less than 1, got 1"),
+    "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
+    "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_arguments(case):
+    f, options, error, message = BAD[case]
+    options = {"x": np.ones(3), "gradient": np.ones(3)} | options
+    with pytest.raises(error) as raised:
+        secant.check_gradient(f, **options)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_function_that_is_finite_at_x_only_has_no_slope():
+    with pytest.raises(ValueRangeError, match=r"^f must have a slope at x"):
+        secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
+
+
+def test_a_jump_is_noise():
+    report = secant.check_gradient(lambda x: float(np.sum(x > 1) + np.sum(x)), np.ones(3), np.ones(3))
+    assert report.noise > 0.01
+    assert report.sensitivity["x"] > 0.1
+
+
+def test_the_report_can_be_read_by_people_and_programs():
+    x = np.array([3.0, 4.0])
+    report = secant.check_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
+    assert str(report).startswith("gradient in 2 entries: WRONG\n  x (2,)  1 wrong entry found\n")
+    assert "x[1]" in report._repr_html_()
+    again = json.loads(report.to_json())
+    assert again["findings"][0]["index"] == [1]
+    assert again["evaluations"] == report.evaluations
+    with pytest.raises(AttributeError):
+        report.passed = True
+    assert str(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x)).startswith("gradient in 2 entries: right\n")
+
+
+def test_a_check_gives_the_same_report_twice():
+    x = np.linspace(0, 1, 50)
+    reports = [
+        secant.check_gradient(lambda x: float(np.sum(np.sin(x))), x, np.cos(x) + 1e-3).to_json() for _ in range(2)
+    ]
+    first, second = ({**json.loads(report), "seconds": 0} for report in reports)
+    assert first == second
+
+
+def test_arguments_are_passed_on():
+    x = np.ones(3)
+    assert secant.check_gradient(lambda x, a: a * np.sum(x**2), x, lambda x, a: 2 * a * x, args=(3.0,)).passed
+
+
+def test_progress_is_shown_on_standard_error(capsys):
+    x = np.ones(3)
+    secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x, progress=True)
+    assert "probe 1 of all entries" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the peak of memory is not known")
+def test_a_check_of_a_network_leaves_it_alone():
+    class Net:
+        def __init__(self):
+            self.params = {"w": np.ones(3)}
+            self.layer = self.params["w"]  # held elsewhere too
+
+        def loss(self, x, t):
+            return float(np.sum((x * self.layer - t) ** 2))
+
+        def gradient(self, x, t):
+            return {"w": 2 * x * (x * self.layer - t)}
+
+    net = Net()
+    held = net.params["w"]
+    assert secant.check_network(net, np.arange(3.0), np.ones(3)).passed
+    assert net.params["w"] is held is net.layer
+    with pytest.raises(secant.ParamsError, match="gradients must have the keys of params, w, got v"):
+        secant.check_network(net, np.arange(3.0), np.ones(3), {"v": np.ones(3)})

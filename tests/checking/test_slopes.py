@@ -1,0 +1,80 @@
+"""Slopes and their error bars."""
+
+import numpy as np
+import pytest
+from families import FAMILIES, in_float32
+
+from secant.checking.noise import noise
+from secant.checking.slope import Line
+
+
+def measured(case, rng, times=3):
+    """Residuals of the right gradient along some directions, as a share of the error bars."""
+    scale = np.maximum(np.abs(case.x), np.sqrt(np.mean(case.x**2)))
+    level = column = None
+    for _ in range(times):
+        v = scale * rng.choice([-1, 1], case.x.size) * rng.uniform(0.5, 1.5, case.x.size)
+
+        def sample(step, v=v):
+            there = case.x + step * v
+            value = float(case.f(there))
+            return value, value - float(case.gradient @ (there - case.x))
+
+        level = level or noise(sample, 2.0**-52)
+        slope, column = Line(sample, level).slope(column)
+        yield abs(slope.value), slope.error_bar, float(np.linalg.norm(case.gradient * v))
+
+
+@pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_error_bars_cover_the_truth(family, rounded):
+    rng, found = np.random.default_rng(len(family)), []
+    for n in (2, 3, 10, 100) * 8:
+        found += measured(rounded(FAMILIES[family](rng, n)), rng)
+    values, bars, sizes = np.array(found).T
+    assert (values <= 1.5 * bars).all()
+    assert np.mean(values > bars) <= 0.02
+    limit = 1e-4 if family == "solver" else 1e-2 if rounded is in_float32 else 1e-9
+    assert np.median(bars / (sizes + 1e-300)) <= limit  # and are no larger than they have to be
+
+
+def test_a_function_without_noise_has_the_noise_of_its_rounding():
+    def sample(step):
+        value = 3.0 + step
+        return value, value - step
+
+    assert 2.0**-53 <= noise(sample, 2.0**-52) <= 1e-14
+
+
+def test_the_noise_of_a_function_is_found():
+    rng = np.random.default_rng(0)
+    levels = []
+    for _ in range(200):
+        values = 1.0 + 1e-6 * rng.standard_normal(8)
+        levels.append(noise(lambda step, v=values: (v[round(step / 2e-12)],) * 2, 0.0))
+    assert 0.7e-6 < np.median(levels) < 2e-6
+    assert min(levels) > 0.1e-6
+
+
+@pytest.mark.parametrize("jump", [1.0, 1e-3])
+def test_a_kink_is_seen_as_one(jump):
+    def sample(step):
+        value = 1.0 + np.sin(step) + jump * max(step, 0.0)
+        return value, value - np.sin(1) * step
+
+    slope, _ = Line(sample, 2.0**-53).slope()
+    assert slope.jump == pytest.approx(jump, rel=1e-3)
+    assert slope.value == pytest.approx(1 - np.sin(1) + jump / 2, rel=1e-6)
+
+
+def test_a_smooth_function_has_no_kink():
+    for curvature in (0.0, 1.0, 1e6):
+        slope, _ = Line(lambda step, c=curvature: (1.0 + c * step**2,) * 2, 2.0**-53).slope()
+        assert slope.jump == 0
+
+
+def test_steps_that_leave_the_domain_are_dropped():
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope, _ = Line(lambda step: (float(np.log(0.01 + step)),) * 2, 1e-16).slope()
+    assert slope.value == pytest.approx(100, abs=slope.error_bar)
+    assert slope.error_bar < 1e-8
