@@ -1,20 +1,16 @@
-"""Hidden activations and offsets in the compiled core: against 50 digits, across kinks, over threads; their bounds."""
+"""The compiled core: kinks where pre-activations cancel, losses without an offset, each activation over threads."""
 
 import itertools
-from collections import Counter
 
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS, TARGETS, share_of_bound, targets
-from test_truncation import SIZES, accepted
+from test_central_difference import HIDDEN, KINDS, OUTPUTS, share_of_bound, targets
 
 import oracles
 import secant
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-HIDDEN = ("relu", "tanh", "identity", "sigmoid")
-STEPS = (1e-6, 1e-4, 1e-2, 1e-1)
 METHODS = ("direct", "auto")
 
 
@@ -25,23 +21,10 @@ def network(rng, sizes, weights, **settings):
     return net
 
 
-def worst_share(net, x, t, h):
+def worst_share(net, x, t, h, names=("W1", "b1", "W2", "b2")):
     """The largest error of a component, by any method, as a share of the contract's bound."""
-    true = oracles.gradients(net, x, t, h)
+    true = {name: grad for name, grad in oracles.gradients(net, x, t, h).items() if name in names}
     return max(share_of_bound(net.numerical_gradient(x, t, h=h, method=method), true, x) for method in METHODS)
-
-
-@pytest.mark.parametrize("weights", [0.1, 1.0, 10.0, 40.0])  # with 40, most units and outputs are saturated
-@pytest.mark.parametrize("kind", TARGETS)
-@pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_central_differences_against_50_digits(hidden, output, kind, weights):
-    rng = np.random.RandomState(3)
-    x = rng.uniform(-1, 1, (3, 5)) * (rng.uniform(size=(3, 5)) > 0.3)
-    for offset in (1e-7, 0.25):
-        net = network(rng, (5, 4, 3), weights, hidden_activation=hidden, output_activation=output, log_offset=offset)
-        for h in STEPS:
-            assert worst_share(net, x, targets(kind, rng, 3, 3), h) <= 1, (offset, h)
 
 
 @pytest.mark.parametrize("h", [1e-6, 1e-4, 1.0, 30.0, 300.0])
@@ -74,34 +57,33 @@ def test_an_underflowed_target_makes_the_gradient_of_b2_nan():
         assert np.isnan(core.gradient(*arguments)[0][3]).all() == (label == 0)
 
 
-def near_kinks(rng, h, large):
-    """A ReLU network and samples: each unit has one with a1 at, within or next to h |x|, exactly or but for rounding.
+def near_kinks(rng, h, large, exact):
+    """A ReLU network and samples: each unit has one with a1 at, within or next to h |x|, in spite of ``large`` weights.
 
-    All products are exact in float64, and so is h, if it is a power of 2. With ``large`` weights a1 cancels.
+    Where it is ``exact``, and h a power of 2, no sum and no product is rounded.
     """
     net = network(rng, (6, 12, 3), 1.0, hidden_activation="relu", output_activation=str(rng.choice(OUTPUTS)))
-    x = rng.randint(-64, 65, (3, 6)) / 64 * (rng.uniform(size=(3, 6)) > 0.3)
+    x, w1 = rng.uniform(-1, 1, (3, 6)) * (rng.uniform(size=(3, 6)) > 0.3), rng.uniform(-1, 1, (6, 12))
     x[:, 0] = 1
-    net.params["W1"][...] = rng.randint(-64, 65, (6, 12)) * large / 64
+    if exact:
+        x, w1 = np.round(64 * x) / 64, np.round(64 * w1) / 64
+    net.params["W1"][...] = large * w1
+    net.params["W2"] /= large  # so that outputs are not saturated
     at = [0, 1, -1, 1 + 2**-20, -1 - 2**-20, 1 - 2**-20, -1 + 2**-20, 0.5, -0.5, 1e-9, -1e-9, 2]
     sample, column = rng.randint(3, size=12), rng.randint(6, size=12)
     wanted = h * x[sample, column] * at
     net.params["b1"][...] = wanted - np.einsum("ji,ij->j", x[sample], net.params["W1"])
-    return net, x, targets(str(rng.choice(TARGETS)), rng, 3, 3)
+    return net, x, targets(str(rng.choice(KINDS)), rng, 3, 3)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("large", [1, 1024, 2.0**20])
 @pytest.mark.parametrize("h", [2.0**-20, 2.0**-13, 1e-4, 1e-2, 1.0])
-def test_a_difference_across_a_kink_is_that_of_50_digits(h, large, seed):
-    net, x, t = near_kinks(np.random.RandomState(seed), h, large)
-    assert worst_share(net, x, t, h) <= 1
-
-
-def test_a_kink_is_seen_in_the_difference():
-    net, x, t = near_kinks(np.random.RandomState(0), 2.0**-13, 1)
-    difference, derivative = net.numerical_gradient(x, t, h=2.0**-13), net.gradient(x, t)
-    assert np.abs(difference["b1"] - derivative["b1"]).max() > 1e-3
+def test_a_difference_across_a_kink_is_that_of_50_digits(h, large, exact):
+    for seed in range(3):
+        net, x, t = near_kinks(np.random.RandomState(seed), h, large, exact)
+        # The gradient of W2 is proportional to z1, with whatever rounding did to a1; that of W1 and b1 is not.
+        assert worst_share(net, x, t, h, ("W1", "b1") if large > 1 else net.params) <= 1, seed
 
 
 @pytest.mark.parametrize("method", ["series", "auto", "direct", "derivative"])
@@ -130,7 +112,7 @@ def test_the_same_bits_on_any_number_of_threads(hidden, method):
 def test_a_step_of_training_is_that_of_the_gradient(hidden):
     core = pytest.importorskip("secant._core")
     rng = np.random.RandomState(6)
-    net, x, t = near_kinks(rng, 1e-4, 1)
+    net, x, t = near_kinks(rng, 1e-4, 1, exact=False)
     net = secant.TwoLayerNet(6, 12, 3, hidden_activation=hidden, rng=0)
     params = [param.copy() for param in net.params.values()]
     grads = net.numerical_gradient(x, t)
@@ -138,22 +120,6 @@ def test_a_step_of_training_is_that_of_the_gradient(hidden):
     core.train(*params, hidden, "sigmoid", 1e-7, x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses)
     for key, param in zip(grads, params, strict=True):
         assert param == pytest.approx(net.params[key] - 0.5 * grads[key], abs=1e-15)
-
-
-@pytest.mark.parametrize("cases", [500, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("hidden", HIDDEN[:-1])
-def test_the_bound_is_never_below_what_was_cut(hidden, cases):
-    nets = [
-        secant.TwoLayerNet(*size, hidden_activation=hidden, output_activation=output, rng=0)
-        for size in SIZES
-        for output in OUTPUTS
-    ]
-    seen = Counter()
-    for case in accepted(np.random.RandomState(0), nets, cases):
-        assert case.share <= 1, case
-        seen[case.info.order] += int(case.stands_out)
-    assert seen.total() > cases / 4
-    assert all(seen[order] > cases / 200 for order in (3, 5, 7, 9))
 
 
 def test_an_unknown_activation_is_an_error():
