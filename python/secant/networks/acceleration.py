@@ -189,10 +189,11 @@ def _tried(net: Any, x: Any, t: Any) -> Recognition:
 def _outlook(net: Any, x: Any, t: Any) -> str:
     """Say that a network's own numerical gradient runs, and how long it will take if that can be tried on a copy."""
     said = "Its own numerical_gradient runs"
+    seconds: list[float] = []
     try:
         with undisturbed():
-            copied, seconds = copy.deepcopy(net), []
-            for _ in range(3):
+            copied = copy.deepcopy(net)
+            while len(seconds) < 3 and sum(seconds) < 1:  # the first is the slowest
                 start = time.perf_counter()
                 copied.loss(x, t)
                 seconds.append(time.perf_counter() - start)
@@ -201,7 +202,9 @@ def _outlook(net: Any, x: Any, t: Any) -> str:
     holders = [value for value in vars(net).values() if isinstance(value, dict)]
     arrays = [array for held in holders or [vars(net)] for array in held.values() if isinstance(array, np.ndarray)]
     count = sum(array.size for array in arrays)
-    said += f": two losses for each of {count:,} parameters, about {2 * count * min(seconds):.2g} s a call"
+    call = 2 * count * min(seconds)
+    took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
+    said += f": two losses for each of {count:,} parameters, about {took} s a call"
     checks = hasattr(sys.modules["secant"], "check_gradient")
     return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
 
