@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.backends.numpy.forward import FUNCTIONS, sigmoid, softmax
-from secant.networks.recognition.candidates import Candidate, Functions, outputs
+from secant.backends.activations import sigmoid
+from secant.backends.numpy.forward import softmax
+from secant.networks.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
 from secant.networks.recognition.probes import Probe, short
 
 _AGREE = 1e-9
