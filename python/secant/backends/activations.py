@@ -86,6 +86,7 @@ def change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
     return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
 
 
+@np.errstate(over="ignore")  # what overflows is near
 def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArray[np.bool_]:
     """Which of a1 (N, H) a shift by h or by h x may take across 0, or the rounding of a1."""
     rounding = (len(w1) + 2) * 2.0**-52 * (np.abs(x).sum(axis=1) * np.abs(w1).max() + np.abs(b1).max())
