@@ -228,8 +228,9 @@ IN_BOUNDS = """
 import numpy as np, secant
 
 rng = np.random.RandomState(0)
-for output in ("sigmoid", "identity"):
-    net = secant.TwoLayerNet(7, 5, 3, output_activation=output, rng=0, backend="numba")
+for hidden, output in ("sigmoid", "identity"), ("tanh", "sigmoid"), ("relu", "identity"):
+    activations = {"hidden_activation": hidden, "output_activation": output}
+    net = secant.TwoLayerNet(7, 5, 3, **activations, rng=0, backend="numba")
     x, t = rng.uniform(-1, 1, (9, 7)) * (rng.uniform(size=(9, 7)) > 0.5), np.arange(9) % 3
     net.gradient(x, t)
     for h in (1e-6, 1e-3, 1e-2, 0.1, 10):  # 4 terms, 8 terms, the full functions; orders 3 to 9 and none

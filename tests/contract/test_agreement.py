@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_central_difference import OUTPUTS, TARGETS, random_case, share_of_bound, targets
+from test_central_difference import HIDDEN, OUTPUTS, TARGETS, random_case, share_of_bound, targets
 
 import bounds
 import oracles
@@ -35,13 +35,14 @@ networks = st.fixed_dictionaries(
         "inputs": st.sampled_from(sorted(INPUTS)),
         "output": st.sampled_from(OUTPUTS),
         "kind": st.sampled_from(TARGETS),
+        "hidden": st.sampled_from(HIDDEN),
     }
 )
 
 
-def case(seed, sizes, samples, weights, largest, inputs, output, kind):
+def case(seed, sizes, samples, weights, largest, inputs, output, kind, hidden):
     rng = np.random.RandomState(seed)
-    net = secant.TwoLayerNet(*sizes, output_activation=output, rng=rng)
+    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, rng=rng)
     for param in net.params.values():
         param[...] = rng.uniform(-weights, weights, param.shape)
     return net, largest * INPUTS[inputs](rng, (samples, sizes[0])), targets(kind, rng, samples, sizes[2])

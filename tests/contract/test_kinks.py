@@ -1,8 +1,10 @@
 """ReLU's kinks: what comes out is the central difference, also where a shift takes a unit across its kink."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
-from test_central_difference import OUTPUTS, error, random_case
+from test_central_difference import HIDDEN, OUTPUTS, error, random_case
 
 import secant
 
@@ -70,3 +72,16 @@ def test_bits_do_not_depend_on_threads(fast, n_threads):
         for method in ("auto", "direct"):
             one, more = (net.numerical_gradient(x, t, h=h, method=method, n_threads=n) for n in (1, n_threads))
             assert all((one[name] == more[name]).all() for name in one)
+
+
+@pytest.mark.parametrize("size", [1e150, 1e300])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_numbers_that_overflow_are_an_error_or_right_and_never_a_warning(backend, hidden, size):
+    net, x, t = random_case(5, hidden=hidden)
+    for params, inputs in ((1.0, size), (size, 1.0), (size, size), (1 / size, size)):
+        net.params["W1"] *= params
+        for method in ("auto", "direct"):
+            with suppress(secant.ValueRangeError):
+                grads = net.numerical_gradient(x * inputs, t, method=method)
+                assert all(np.isfinite(grad).all() for grad in grads.values())
+        net.params["W1"] /= params

@@ -55,7 +55,7 @@ def test_bad_settings(name, value, message):
 
 def test_the_description_names_what_is_not_the_default():
     assert repr(TwoLayerNet(3, 4, 2)) == "<TwoLayerNet 3-4-2, sigmoid output, 26 parameters>"
-    facts = "tanh hidden, identity output, log_offset 0, argmax targets"
+    facts = "tanh hidden, identity output, log_offset 0.0, argmax targets"
     assert repr(TwoLayerNet(3, 4, 2, **SETTINGS)) == f"<TwoLayerNet 3-4-2, {facts}, 26 parameters>"
 
 

@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
-    "bound": Row("truncation", full=10_000, quick=1000, slice=500),
+    "bound": Row("truncation", full=10_000, quick=250, slice=125),
     "threads": Row("threads", full=500, quick=10, slice=5),
     "exits": Row("exits", full=1248, quick=120, slice=3),
     "signals": Row("signals", full=200, quick=10, slice=5),

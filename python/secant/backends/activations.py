@@ -8,6 +8,7 @@ p and q are both kept: where one of them is small, k minus the other has lost al
 far as relu's kink is not reached. Each function takes arrays, and numbers where Numba compiles it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,18 +21,37 @@ _SPLIT = 2.0**27 + 1
 """The product with it leaves the upper half of a number's digits."""
 
 
-class Activation(NamedTuple):
-    """The rate k of an activation, 1 of a sigmoid and 2 of tanh, and whether the slope jumps at 0."""
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x))."""
+    with np.errstate(over="ignore"):  # exp(-x) may be inf; the sigmoid is then 0
+        z: Floats = 1 / (1 + np.exp(-x))
+    return z
 
+
+def relu(x: Floats) -> Floats:
+    """The larger of x and 0."""
+    z: Floats = np.maximum(x, 0)
+    return z
+
+
+def identity(x: Floats) -> Floats:
+    """X itself."""
+    return x
+
+
+class Activation(NamedTuple):
+    """Its function of arrays; its rate k, 1 of a sigmoid and 2 of tanh; and whether the slope jumps at 0."""
+
+    function: Callable[[Floats], Floats]
     rate: float
     kinked: bool = False
 
 
 ACTIVATIONS: dict[HiddenActivation, Activation] = {
-    "sigmoid": Activation(1.0),
-    "relu": Activation(0.0, kinked=True),
-    "tanh": Activation(2.0),
-    "identity": Activation(0.0),
+    "sigmoid": Activation(sigmoid, 1.0),
+    "relu": Activation(relu, 0.0, kinked=True),
+    "tanh": Activation(np.tanh, 2.0),
+    "identity": Activation(identity, 0.0),
 }
 
 
@@ -66,6 +86,7 @@ def change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
     return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
 
 
+@np.errstate(over="ignore")  # what overflows is near
 def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArray[np.bool_]:
     """Which of a1 (N, H) a shift by h or by h x may take across 0, or the rounding of a1."""
     rounding = (len(w1) + 2) * 2.0**-52 * (np.abs(x).sum(axis=1) * np.abs(w1).max() + np.abs(b1).max())
@@ -74,8 +95,8 @@ def near_kink(w1: Floats, b1: Floats, x: Floats, a1: Floats, h: float) -> NDArra
     return near
 
 
-def twice_as_precise(x: Floats, w: Floats, b: float) -> tuple[float, float]:
-    """The sum b + x w, as the sum of two numbers (Ogita, Rump, Oishi: Accurate sum and dot product, 2005)."""
+def rounded_once(x: Floats, w: Floats, b: float) -> float:
+    """The sum b + x w, as if in twice the precision (Ogita, Rump, Oishi: Accurate sum and dot product, 2005)."""
     high, low = b, 0.0
     for i in range(len(x)):
         x_high, w_high = _SPLIT * x[i], _SPLIT * w[i]
@@ -87,16 +108,12 @@ def twice_as_precise(x: Floats, w: Floats, b: float) -> tuple[float, float]:
         part = total - high
         low += (high - (total - part)) + (product - part)
         high = total
-    if not np.isfinite(low):  # the halves of a number above 1e300 overflow
-        low = 0.0
-    total = high + low
-    part = total - high
-    return total, (high - (total - part)) + (low - part)
+    return high + low if np.isfinite(low) else high  # the halves of a number above 1e300 overflow
 
 
-def kinked_change(high: float, low: float, u: Any) -> Any:
-    """F(u) of relu, across its kink too, where a is high + low."""
-    return np.maximum(u, -high) if high > 0 else np.maximum((high + u) + low, 0.0)
+def kinked_change(a: float, u: Any) -> Any:
+    """F(u) of relu, across its kink too."""
+    return np.maximum(u, -a) if a > 0 else np.maximum(a + u, 0.0)
 
 
 def widest(rate: float, rho: float) -> float:

@@ -89,6 +89,7 @@ def truncation(tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass
     return mass / h * np.maximum(cut(tried.hidden, largest_input), cut(tried.output, largest_z1))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows needs the full functions
 def terms_needed(h: float, largest_input: Any, largest_z1: Any, steepest: float) -> NDArray[np.int64]:
     """How many terms of the series of a growth suffice for each sample; 0 where the full functions are needed.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
 from secant.backends import bound
-from secant.backends.activations import ACTIVATIONS, state
+from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 
 _BLOCK_ELEMENTS = 2**17
@@ -79,4 +79,4 @@ def largest_z1(net: Parameters, x: Array) -> Floats:
         return np.ones(len(x))
     rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape)
     blocks = (x[n : n + rows] @ net.W1 + net.b1 for n in range(0, len(x), rows))
-    return np.concatenate([largest_inputs(state(*hidden, a1)[0]) for a1 in blocks])
+    return np.concatenate([largest_inputs(hidden.function(a1)) for a1 in blocks])

@@ -41,16 +41,16 @@ class TwoLayerNet:
     weight_init_std : float
         The standard deviation of the initial weights. Biases start at 0.
     hidden_activation : {"sigmoid", "relu", "tanh", "identity"}
-        What stands between the two affine layers. Where a shift takes a relu across its kink, a central difference is
-        exactly that: no derivative.
+        Activation between the two affine layers. Across the kink of a relu, too, a numerical gradient is the exact
+        central difference.
     output_activation : {"sigmoid", "identity"}
         What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
     log_offset : float
-        What is added to a probability before its logarithm is taken. With 0, the loss is an error where the probability
-        of a target has underflowed to 0.
+        Added to a probability before its logarithm is taken; at least 0. With 0 it is an error if the probability of a
+        target has underflowed to 0.
     soft_targets : {"weights", "argmax"}
-        Of targets (N, O) that are not one-hot: whether each is the weight of its class, or the largest of a row names
-        the class, as in the book.
+        What targets (N, O) mean: each is the weight of its class, or the largest of a row names the class, as in the
+        book. They differ where a row is not one-hot.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
         Random generator of the initial weights; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
@@ -62,6 +62,8 @@ class TwoLayerNet:
     params : dict
         "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous float64. Update them in place, or replace them: the
         next call sees it.
+    hidden_activation, output_activation, log_offset, soft_targets, backend
+        The arguments. They may be changed, too.
 
     Raises
     ------
@@ -128,7 +130,7 @@ class TwoLayerNet:
         facts = {
             f"{self.hidden_activation} hidden": self.hidden_activation != "sigmoid",
             f"{self.output_activation} output": True,
-            f"log_offset {self.log_offset:g}": self.log_offset != LOG_OFFSET,
+            f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
         }
         return arguments.described(self, *(fact for fact, said in facts.items() if said))

@@ -138,9 +138,8 @@ def hidden_changes(layers: Activations, only_near: bool, n: int, shift: float, o
     rate, hidden = layers.rate1, layers.a1.shape[1]
     if layers.kinked:
         for j in range(hidden):
-            counts = layers.near[n, j] or not only_near
-            out[j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], shift) if counts else 0.0
-            out[hidden + j] = kinked_change(layers.a1[n, j], layers.rest1[n, j], -shift) if counts else 0.0
+            a, u = layers.a1[n, j], shift if layers.near[n, j] or not only_near else 0.0
+            out[j], out[hidden + j] = kinked_change(a, u), kinked_change(a, -u)
     elif rate * abs(shift) > SMALL_SHIFT_LIMIT:
         for j in range(hidden):
             a, p, q = layers.a1[n, j], layers.p1[n, j], layers.q1[n, j]

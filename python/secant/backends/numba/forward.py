@@ -14,7 +14,7 @@ from secant.backends.base import Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled
 
 change, kinked_change = compiled(policy.change), compiled(policy.kinked_change)
-series, state, twice_as_precise = compiled(policy.series), compiled(policy.state), compiled(policy.twice_as_precise)
+rounded_once, series, state = compiled(policy.rounded_once), compiled(policy.series), compiled(policy.state)
 
 _BLOCK_MULTIPLICATIONS = 2**27
 """In a call of compiled code, which Ctrl-C waits for: some 30 ms."""
@@ -23,8 +23,8 @@ _BLOCK_MULTIPLICATIONS = 2**27
 class Activations(NamedTuple):
     """Both layers after the forward pass, with the p and q of `activations.state`.
 
-    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1. ``rest1`` is what the
-    rounding of a1 has lost, where ``near`` says that a shift may take it across a kink: the slope p1 is then 0.
+    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1. Where a shift may take a1
+    across a kink, as ``near`` says, it is rounded only once, and its slope p1 is 0.
     """
 
     rate1: float
@@ -34,7 +34,6 @@ class Activations(NamedTuple):
     near: NDArray[np.bool_]  # (N, H)
     x: Floats  # (N, I+1)
     a1: Floats  # (N, H)
-    rest1: Floats  # (N, H)
     z1: Floats  # (N, H+1)
     p1: Floats  # (N, H)
     q1: Floats  # (N, H)
@@ -55,10 +54,10 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
 def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:
     """The forward pass of all samples, for shifts of parameters by ``h``."""
     samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
-    kinds = *ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation].rate
-    columns = (inputs + 1, hidden, hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
+    f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    columns = (inputs + 1, hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
     arrays = (np.empty((samples, size)) for size in columns)
-    out = Activations(*kinds, net.log_offset, np.zeros((samples, hidden), np.bool_), *arrays)
+    out = Activations(f.rate, f.kinked, g.rate, net.log_offset, np.zeros((samples, hidden), np.bool_), *arrays)
     out.x[:, :-1] = x
     out.x[:, -1] = 1
     _activate(threads, *net[:4], out)
@@ -84,7 +83,7 @@ def _refine(w1: Floats, b1: Floats, out: Activations) -> None:
 def refine(w1: Floats, b1: Floats, out: Activations, n: int) -> None:
     """Prepare what is near a kink of sample n to be evaluated."""
     for j in np.flatnonzero(out.near[n]):
-        out.a1[n, j], out.rest1[n, j] = twice_as_precise(out.x[n, :-1], w1[:, j], b1[j])
+        out.a1[n, j] = rounded_once(out.x[n, :-1], w1[:, j], b1[j])
         out.p1[n, j] = 0
 
 
@@ -97,7 +96,7 @@ def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n
     add_rows(out.x[n], lit[:count], w1, out.a1[n])
     for j in range(len(b1)):
         out.z1[n, j], out.p1[n, j], out.q1[n, j] = state(out.rate1, out.kinked, out.a1[n, j])
-    out.z1[n, -1], out.rest1[n] = 1, 0
+    out.z1[n, -1] = 1
     out.a2[n] = b2
     add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
     for k in range(len(b2)):

@@ -1,7 +1,8 @@
 """The reference backend: what the compiled one must reproduce, in NumPy as plain as can be."""
 
 from secant._common.validation import all_finite
-from secant.backends.numpy.forward import cross_entropy, predict, prepare, sigmoid, softmax
+from secant.backends.activations import sigmoid
+from secant.backends.numpy.forward import cross_entropy, predict, prepare, softmax
 from secant.backends.numpy.gradients import gradient, numerical_gradient
 from secant.backends.numpy.training import train
 

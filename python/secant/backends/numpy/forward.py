@@ -1,11 +1,11 @@
 """The forward pass: affine, activation, affine, activation, softmax; and the loss."""
 
-from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
+from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import Parameters
 from secant.datasets.pixels import NormalizedPixels, Rows
 
@@ -13,34 +13,11 @@ _BLOCK_ELEMENTS = 2**17
 """No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
 
 
-def sigmoid(x: Floats) -> Floats:
-    with np.errstate(over="ignore"):  # exp(-x) may be inf; the sigmoid is then 0
-        z: Floats = 1 / (1 + np.exp(-x))
-    return z
-
-
 def softmax(x: Floats) -> Floats:
     with np.errstate(over="ignore", invalid="ignore"):  # infinities make NaN, as they should
         e = np.exp(x - x.max(axis=-1, keepdims=True))
         y: Floats = e / e.sum(axis=-1, keepdims=True)
     return y
-
-
-def relu(x: Floats) -> Floats:
-    z: Floats = np.maximum(x, 0)
-    return z
-
-
-def identity(x: Floats) -> Floats:
-    return x
-
-
-FUNCTIONS: dict[str, Callable[[Floats], Floats]] = {
-    "sigmoid": sigmoid,
-    "relu": relu,
-    "tanh": np.tanh,
-    "identity": identity,
-}
 
 
 def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
@@ -58,10 +35,11 @@ def prepare(x: Array | Rows) -> Array:
 
 def predict(net: Parameters, x: Array, n_threads: int = 0) -> Floats:
     y = np.empty((len(x), len(net.b2)))
+    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     for block in blocks(net, len(x)):
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-            z1 = FUNCTIONS[net.hidden_activation](x[block].astype(np.float64) @ net.W1 + net.b1)
-            y[block] = softmax(FUNCTIONS[net.output_activation](z1 @ net.W2 + net.b2))
+            z1 = hidden.function(x[block].astype(np.float64) @ net.W1 + net.b1)
+            y[block] = softmax(output.function(z1 @ net.W2 + net.b2))
     return y
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
-from secant.backends.activations import ACTIVATIONS, change, kinked_change, near_kink, series, state, twice_as_precise
+from secant.backends.activations import ACTIVATIONS, change, kinked_change, near_kink, rounded_once, series, state
 from secant.backends.base import Gradients, Parameters
 from secant.backends.numpy import jets
 from secant.backends.numpy.forward import softmax
@@ -43,8 +43,8 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> 
     t = np.eye(net.W2.shape[1])[t] if t.ndim == 1 else t
     hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     a1 = x @ net.W1 + net.b1
-    inner = Layer(hidden.rate, *state(*hidden, a1))
-    outer = Layer(output.rate, *state(*output, inner.z @ net.W2 + net.b2))
+    inner = Layer(hidden.rate, *state(hidden.rate, hidden.kinked, a1))
+    outer = Layer(output.rate, *state(output.rate, output.kinked, inner.z @ net.W2 + net.b2))
     y = softmax(outer.z)
     near = np.zeros(a1.shape, np.bool_)
     if hidden.kinked and h:
@@ -71,8 +71,8 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> 
 def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: Layer, n: int, y: Floats) -> Floats:
     """The central differences (I+1,) of sample n in the weights into unit j and its bias, evaluated."""
     inputs, counts = np.append(x, 1.0), t > 0
-    a1 = twice_as_precise(x, net.W1[:, j], net.b1[j])
-    a2_change = kinked_change(*a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
+    a1 = rounded_once(x, net.W1[:, j], net.b1[j])
+    a2_change = kinked_change(a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
     m = np.expm1(outer.rate * np.abs(a2_change))
     growth = np.expm1(change(outer.rate, outer.p[n], outer.q[n], a2_change, m))
     mean = (growth @ y)[..., np.newaxis]

@@ -8,9 +8,13 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import HiddenActivation, OutputActivation
-from secant.backends.numpy.forward import FUNCTIONS, cross_entropy, softmax
+from secant.backends.numpy.forward import cross_entropy, softmax
 from secant.networks.recognition.probes import Probe, tolerance
+
+Functions = dict[str, Callable[[Floats], Floats]]
+FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVATIONS.items()}
 
 
 class Candidate(NamedTuple):
@@ -32,7 +36,6 @@ class Candidate(NamedTuple):
         return abs(self.loss(probe, argmax=argmax) - theirs) <= tolerance(probe.params, x, theirs)
 
 
-Functions = dict[str, Callable[[Floats], Floats]]
 KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
     itertools.product(get_args(HiddenActivation), get_args(OutputActivation))
 )

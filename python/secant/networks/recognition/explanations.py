@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.backends.numpy.forward import FUNCTIONS, sigmoid, softmax
-from secant.networks.recognition.candidates import Candidate, Functions, outputs
+from secant.backends.activations import sigmoid
+from secant.backends.numpy.forward import softmax
+from secant.networks.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
 from secant.networks.recognition.probes import Probe, short
 
 _AGREE = 1e-9
@@ -73,7 +74,7 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     rights = [[c.agrees(*trial) for trial in trials] for c in candidates]
     nearest = max(range(len(candidates)), key=lambda i: sum(rights[i]), default=None)
     if nearest is not None and 2 * sum(rights[nearest]) > len(trials):
-        return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
+        return parting(candidates[nearest], trials, rights[nearest])
     usable = [trial for trial in trials if math.isfinite(trial.loss)][:_ENOUGH]
     if not usable:
         return "its loss is not finite"
@@ -88,17 +89,17 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
         return coupled
     if nearest is None or not any(rights[nearest]):
         return "its loss is none of those that were tried"
-    return _parts(candidates[nearest], trials[rights[nearest].index(False)], sum(rights[nearest]), len(trials))
+    return parting(candidates[nearest], trials, rights[nearest])
 
 
-def _parts(nearest: Candidate, trial: Trial, agreed: int, tried: int) -> str:
+def parting(nearest: Candidate, trials: Sequence[Trial], agreed: Sequence[bool]) -> str:
     """Say where the nearest candidate and a network part."""
-    x, t = trial.probe.rows
-    largest = float(np.abs(x).max())
+    probe, loss = trials[agreed.index(False)]
+    x, t = probe.rows
     return (
-        f"nearest is {described(nearest)}, which agrees in {agreed} of {tried} trials; but for {len(x)} samples up to "
-        f"{largest:.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is {trial.loss:.12g} instead of "
-        f"{nearest.loss(trial.probe):.12g}"
+        f"nearest is {described(nearest)}, which agrees in {sum(agreed)} of {len(trials)} trials; but for {len(x)} "
+        f"samples up to {float(np.abs(x).max()):.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is "
+        f"{loss:.12g} instead of {nearest.loss(probe):.12g}"
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import math
 import random
 import warnings
@@ -39,6 +40,7 @@ class _Kind(NamedTuple):
     a2: float  # that of output units, if hidden units are of order 1
     x: float  # that of x
     least: float = -np.inf  # inputs below are set to 0
+    sure: float = 0.0  # how much larger the bias of the only class is; 0 if there are several classes
 
 
 # Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative, mostly zero or all.
@@ -58,6 +60,7 @@ _KINDS = [
         (32, 3, 10, 1, 0.5),
     )
 ]
+_KINDS += [_Kind(form, 9, 1, 0.5, 1, 0, 10) for form in ("one-hot", "labels")]
 _KINDS += [_Kind("soft", samples, a1, 3, 1) for samples, a1 in ((4, 1), (1, 1), (7, 30), (0, 0.3))]
 _KINDS += [_Kind(form, 1, a1, 3, x) for form in ("one sample", "one label") for a1, x in ((1, 1), (30, 10), (0.1, 0))]
 
@@ -66,6 +69,7 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
     inputs, hidden, outputs = sizes
     rng = np.random.default_rng(13)
+    often = itertools.count()
     for i, kind in enumerate(_KINDS):
         samples = kind.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
@@ -77,7 +81,12 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
             rng.standard_normal(outputs) * kind.a2,
         )
         labels = rng.permutation(samples) % outputs
-        labels[0] = i % outputs
+        if kind.samples > 3:
+            labels[rng.random(samples) < 0.5] = next(often) % outputs  # each class is the most frequent one,
+        labels[-1], labels[0] = (7 * i + 3) % outputs, i % outputs  # the last, and the first
+        if kind.sure:
+            labels[:] = 0
+            params[3][0] += kind.sure
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 

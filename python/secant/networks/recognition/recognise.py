@@ -10,7 +10,7 @@ from secant.errors import SecantError, UnsupportedError
 from secant.networks.arguments import SoftTargets
 from secant.networks.recognition.candidates import Candidate, candidates
 from secant.networks.recognition.engine import compare, engine
-from secant.networks.recognition.explanations import Trial, described, why_not
+from secant.networks.recognition.explanations import Trial, described, parting, why_not
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts
 from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
@@ -172,16 +172,25 @@ def _refusal(
         return error
 
 
+def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tuple[Form, ...], SoftTargets]:
+    """The forms of targets for which the loss is that of the candidate, and what it makes of soft ones."""
+    by_argmax = any(candidate.agrees(*trial, argmax=True) for trial in tried.get("soft", []))
+    right = []
+    for form, trials in tried.items():
+        agreed = [candidate.agrees(*trial, argmax=by_argmax) for trial in trials]
+        if all(agreed):
+            right.append(form)
+        elif any(agreed):  # not another meaning of such targets: another loss for some of them
+            raise UnsupportedError(parting(candidate, trials, agreed))
+    return tuple(right), "argmax" if by_argmax else "weights"
+
+
 def _named(
     net: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
 ) -> Recognition:
     subject.require_repeatable(*tried[form][-1])
     layout = subject.layout
-    right = [form for form, trials in tried.items() if all(candidate.agrees(*trial) for trial in trials)]
-    soft_targets: SoftTargets = "weights"
-    if "soft" in tried and all(candidate.agrees(*trial, argmax=True) for trial in tried["soft"]):
-        soft_targets = "argmax"
-        right.append("soft")
+    right, soft_targets = _targets(candidate, tried)
     own = own_gradient(net, layout, candidate, form)
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
@@ -197,7 +206,7 @@ def _named(
         subject.sizes,
         layout.keys,
         layout.holder,
-        tuple(right),
+        right,
         own.h,
         own.keys,
         subject.rebinds(tried[form][0]),
