@@ -18,7 +18,7 @@ from secant.networks.recognition.layouts import Layout
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
-_CLOSELY, _ONE_IN = 100, 16  # so many calls, and then one in so many, have the range of all of their inputs looked at
+_CLOSELY, _ONE_IN = 100, 8  # so many calls, and then one in so many, have the range of their inputs looked at
 
 
 class Record:
@@ -75,8 +75,9 @@ class Record:
         if time.perf_counter() > self._next or _form(x, t) not in self._forms or _switches(net) != self._switches:
             return True
         self._calls += 1
-        closely = self._calls <= _CLOSELY or self._calls % _ONE_IN == 0
-        inputs = np.asarray(x if closely else x[:1])  # type: ignore[index]  # what is no sequence has no form
+        if self._calls > _CLOSELY and self._calls % _ONE_IN:
+            return False
+        inputs = np.asarray(x)
         return bool(inputs.min() < self._least or inputs.max() > self._most)
 
 
