@@ -42,10 +42,12 @@ def numpy_loop(loss: float, h: float) -> float:
     return 8 * EPS * max(1.0, loss) / h
 
 
-def wide_range(x: np.ndarray, w2: np.ndarray, true: float) -> float:
+def wide_range(x: np.ndarray, z1: np.ndarray, w2: np.ndarray, true: float) -> float:
     """The bound of one component for inputs and weights up to 1e6, steps 1e-9 to 10, pre-activations up to 1e4.
 
+    The outputs z1 of hidden units are the inputs of the next layer; with relu or the identity they may be large, too.
     To it comes what the rounding of pre-activations does, which depends on the network: tests/reliability/rounding.py
     tries that out.
     """
-    return 1e-14 * max(1.0, float(np.abs(x).max())) * max(1.0, float(np.abs(w2).max()), abs(true))
+    largest = max(1.0, float(np.abs(x).max()), float(np.abs(z1).max()))
+    return 1e-14 * largest * max(1.0, float(np.abs(w2).max()), abs(true))

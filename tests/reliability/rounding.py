@@ -26,34 +26,40 @@ class Rounding:
 
     def of_change(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
         """On the change of the loss: a pre-activation is rounded once, and is the same before and after the shift."""
-        return self.sum_of_effects(lambda net: net.perturbed_loss(*where, shift) - net.total)
+        return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift) - net.total)
 
     def of_loss(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
         """On the loss itself: the loop rounds all anew for each."""
-        return self.sum_of_effects(lambda net: net.perturbed_loss(*where, shift))
+        return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift))
 
-    def sum_of_effects(self, quantity) -> mpmath.mpf:
+    def sum_of_effects(self, name: str, quantity) -> mpmath.mpf:
         exact = quantity(self.truth)
-        return sum(max(abs(quantity(net) - exact) for net in pair) for pair in self.pairs)
+        return sum(max(abs(quantity(net) - exact) for net in pair) for pair in self.pairs[name in ("W1", "b1")])
 
     @cached_property
-    def pairs(self) -> list[list[oracles.Network]]:
-        """For each pre-activation, the networks that this one becomes when it is rounded up or down."""
-        return [
-            [nudged(self.truth, layer, index, sign * by) for sign in SIGNS]
-            for layer, errors in self.errors().items()
-            for index, by in np.ndenumerate(errors)
-        ]
+    def pairs(self) -> tuple[list[list[oracles.Network]], ...]:
+        """For each pre-activation, the networks that this one becomes when it is rounded up or down.
 
-    def errors(self) -> dict[str, np.ndarray]:
-        """How far each pre-activation may be off: (N, H) and (N, O).
+        Those for shifts of a2, and those for shifts of a1.
+        """
+        return tuple(
+            [
+                [nudged(self.truth, layer, index, sign * by) for sign in SIGNS]
+                for layer, errors in self.errors(across_kinks).items()
+                for index, by in np.ndenumerate(errors)
+            ]
+            for across_kinks in (False, True)
+        )
 
-        None of a1 near a kink of relu, as far as that matters: it is summed in twice the precision to find the change.
+    def errors(self, across_kinks: bool) -> dict[str, np.ndarray]:
+        """How far each pre-activation may be off: (N, H) and (N, O). The output of an activation is rounded, too.
+
+        None of a1 that a shift takes across a kink: there it is as good as exact, but what it adds to a2 is not.
         """
         p, x, z = self.case.params, np.abs(self.case.x), np.abs(np.array(self.truth.z1, float))
         a1 = (len(p["W1"]) + 1) * bounds.EPS * (x @ np.abs(p["W1"]) + np.abs(p["b1"]))
-        a2 = (len(p["W2"]) + 1) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"]))
-        if self.case.hidden == "relu":
+        a2 = (len(p["W2"]) + 3) * bounds.EPS * (z @ np.abs(p["W2"]) + np.abs(p["b2"]))
+        if across_kinks and self.case.hidden == "relu":
             reach = self.case.h * np.maximum(1, x.max(axis=1, keepdims=True))
             near = np.abs(np.array(self.truth.a1, float)) <= reach
             a2 += (near * a1) @ np.abs(p["W2"])

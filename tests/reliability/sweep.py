@@ -35,7 +35,7 @@ class Truth:
     def share_of_bound(self, where: tuple, got: float, by_loop: bool) -> float:
         """The error of a component as a share of what is allowed. Rounding is tried out where it has to be."""
         error = abs(got - self.exact[where])
-        allowed = bounds.wide_range(self.case.x, self.case.params["W2"], self.exact[where])
+        allowed = bounds.wide_range(self.case.x, self.case.z1, self.case.params["W2"], self.exact[where])
         if by_loop:
             allowed += bounds.numpy_loop(float(max(self.losses[where])) / len(self.case.x), self.case.h)
         if error > allowed:
