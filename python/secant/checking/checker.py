@@ -65,7 +65,7 @@ class Checker:
         bad = [np.flatnonzero(~np.isfinite(claim)) for claim in given or []]
         if given is not None and any(map(len, bad)):
             self._claim = [np.where(np.isfinite(claim), claim, 0) for claim in given]
-        probes, groups = self._probes(budget)
+        probes, groups = self.probes(budget)
         wrong = any(map(len, bad)) or any(probe.wrong for probe in (*probes, *groups))
         entries: list[Entry] = []
         every: list[Entry] = []
@@ -95,7 +95,7 @@ class Checker:
             tuple(map(self._finding, every)),
         )
 
-    def _probes(self, budget: int) -> tuple[list[Measured], list[Measured]]:
+    def probes(self, budget: int) -> tuple[list[Measured], list[Measured]]:
         """Of all entries, then of groups of them as far as the budget goes."""
         everything, cost = self.point.all, 0
         slopes: list[tuple[Slope, float]] = []
