@@ -11,8 +11,8 @@ from secant.checking.point import Point
 
 NOTICED = "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss."
 NAMED = (
-    "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 12 kinds the "
-    "diagnosis is right in 90 %, and a wrong one in at most 2 %."
+    "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 12 kinds "
+    "the diagnosis is right in 90 %, and a wrong one in at most 2 %."
 )
 Gradients = dict[str, np.ndarray]
 
@@ -130,7 +130,9 @@ def noticed(trials: int, seed: int) -> Outcome:
             caught = not all(np.isfinite(array).all() for array in wrong.values())
             caught = caught or any(probe.wrong for probe in checker.probes(BUDGET)[0])
             few = point.evaluations <= BUDGET
-            outcome.add(fault.__name__, not (caught and few), point.evaluations / BUDGET, f"seed {seed}, {outcome.tried}")
+            outcome.add(
+                fault.__name__, not (caught and few), point.evaluations / BUDGET, f"seed {seed}, {outcome.tried}"
+            )
             outcome.tried += 1
     return outcome
 
