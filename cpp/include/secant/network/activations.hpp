@@ -83,7 +83,8 @@ struct Tanh {
 
     static Activated evaluate(Pack a) {
         const auto [z, zc] = sigmoid(2.0 * a);
-        return {z - zc, 4.0 * z * zc};
+        const Pack m = expm1(-2.0 * absolute(a)), size = -m / (2.0 + m);  // z - zc would cancel near 0
+        return {select(a < 0.0, -size, size), 4.0 * z * zc};
     }
 
     template <int K>
