@@ -99,6 +99,16 @@ def test_no_fast_math_anywhere_in_the_build():
     assert "-Ofast" not in flags
 
 
+def test_what_is_imported_later_is_what_type_checkers_see():
+    (block,) = (node for node in ast.parse(Path(secant.__file__).read_text()).body if isinstance(node, ast.If))
+    seen = {node.names[0].name: node.module for node in block.body}
+    named = {name: f"secant.{module}".rstrip(".") for name, module in secant._LATER.items()}
+    assert seen == named
+    assert set(secant.__all__) <= set(dir(secant))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        secant.nothing  # noqa: B018
+
+
 def test_every_public_name_is_documented():
     for name in secant.__all__:
         assert getattr(secant, name).__doc__, name

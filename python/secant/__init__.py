@@ -14,18 +14,11 @@ from secant import _startup  # noqa: F401 - before all that takes time
 import typing as _typing
 from types import ModuleType as _Module
 
-from secant import book as book
-from secant import testing as testing
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo
 from secant.backends.configuration import get_backend as get_backend
 from secant.backends.configuration import show_config as show_config
-from secant.checking.check import check_gradient as check_gradient
-from secant.checking.network import check_network as check_network
-from secant.checking.report import GradientReport as GradientReport
-from secant.checking.vector import check_jvp as check_jvp
-from secant.checking.vector import check_vjp as check_vjp
 from secant.datasets.idx import load_idx as load_idx
 from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent
@@ -51,23 +44,59 @@ from secant.functions import softmax as softmax
 from secant.functions import step_function as step_function
 from secant.functions import to_labels as to_labels
 from secant.functions import to_one_hot as to_one_hot
-from secant.networks.acceleration import accelerate as accelerate
-from secant.networks.recognition import Recognition as Recognition
-from secant.networks.recognition import recognise as recognise
 from secant.networks.simple import SimpleNet as SimpleNet
 from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
-from secant.training.history import History as History
-from secant.training.loop import train as train
-from secant.training.sampling import epoch_batches as epoch_batches
-from secant.training.sampling import sample_with_replacement as sample_with_replacement
 
-if not _typing.TYPE_CHECKING:  # a type checker goes by the imports above
+_LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
+    "GradientReport": "checking.report",
+    "History": "training.history",
+    "Recognition": "networks.recognition.found",
+    "accelerate": "networks.acceleration",
+    "book": "",
+    "check_gradient": "checking.check",
+    "check_jvp": "checking.vector",
+    "check_network": "checking.network",
+    "check_vjp": "checking.vector",
+    "epoch_batches": "training.sampling",
+    "recognise": "networks.recognition.recognise",
+    "sample_with_replacement": "training.sampling",
+    "testing": "",
+    "train": "training.loop",
+}
+
+if _typing.TYPE_CHECKING:
+    from secant import book as book
+    from secant import testing as testing
+    from secant.checking.check import check_gradient as check_gradient
+    from secant.checking.network import check_network as check_network
+    from secant.checking.report import GradientReport as GradientReport
+    from secant.checking.vector import check_jvp as check_jvp
+    from secant.checking.vector import check_vjp as check_vjp
+    from secant.networks.acceleration import accelerate as accelerate
+    from secant.networks.recognition.found import Recognition as Recognition
+    from secant.networks.recognition.recognise import recognise as recognise
+    from secant.training.history import History as History
+    from secant.training.loop import train as train
+    from secant.training.sampling import epoch_batches as epoch_batches
+    from secant.training.sampling import sample_with_replacement as sample_with_replacement
+else:  # a type checker goes by the imports
     __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
+    __all__ += _LATER
 
 
-def __getattr__(name: str) -> str:
+def __getattr__(name: str) -> _typing.Any:
+    from importlib import import_module
+
+    if name in _LATER:
+        module = import_module(f"secant.{_LATER[name] or name}")
+        globals()[name] = value = getattr(module, name) if _LATER[name] else module
+        return value
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import version  # takes half as long to import as NumPy
 
     return version("secant")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

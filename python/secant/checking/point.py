@@ -1,5 +1,7 @@
 """Where a gradient is checked: arrays in a structure, and f at shifted copies of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -1,5 +1,7 @@
 """Which entries of a gradient are wrong: the error along a direction is a sum, of which halves are measured."""
 
+from __future__ import annotations
+
 import heapq
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -15,9 +15,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from secant.errors import UnsupportedError
-from secant.networks.recognition import Recognition, recognise
 from secant.networks.recognition.engine import unknown_form
+from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.probes import being_tried, undisturbed
+from secant.networks.recognition.recognise import recognise
 from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 

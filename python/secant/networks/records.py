@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.networks.recognition import Recognition
 from secant.networks.recognition.engine import compare, engine, in_place, require_known_form
+from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
 from secant.networks.two_layer import TwoLayerNet
 

@@ -5,6 +5,3 @@ loss is compared with that of every network that the engines know (`candidates`)
 names and source code do not. Why a network is not known is found by `explanations`; its own numerical gradient is tried
 by `step`; `engine` is how the engines see it, once it is known.
 """
-
-from secant.networks.recognition.found import Recognition as Recognition
-from secant.networks.recognition.recognise import recognise as recognise

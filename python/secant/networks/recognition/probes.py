@@ -1,5 +1,7 @@
 """Random parameters, inputs and targets that a loss is tried with, and how far two right losses may be apart."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import itertools
@@ -104,7 +106,7 @@ def offset_probe(sizes: Sizes, form: Form) -> Probe:
     return Probe(params, *_targets(form, x, np.zeros(1, int), outputs, rng), form)
 
 
-def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: "np.random.Generator") -> tuple[Floats, Array]:
+def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.Generator) -> tuple[Floats, Array]:
     if form == "labels":
         return x, labels
     if form == "one label":

@@ -1,5 +1,7 @@
 """`recognise`: try out a copy of a network, and name the one that the engines know by its numbers."""
 
+from __future__ import annotations
+
 import time
 from typing import Any
 
