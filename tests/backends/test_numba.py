@@ -48,6 +48,7 @@ def test_the_folder_of_compiled_code_is_another_when_any_of_the_sources_changes(
         assert compilation.CACHE.name != f"numba-{compilation.hash_of_sources()}"
 
 
+@pytest.mark.slow
 def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(run_python, tmp_path):
     first, second = (run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
     assert (first.stdout, first.stderr) == ("compiling\n[0.5 0.5]\n", "")
@@ -56,6 +57,7 @@ def test_code_is_compiled_once_and_kept_in_the_folder_that_numba_is_told(run_pyt
     assert not list(tmp_path.glob("numba-*/parallel/**/*.nbc"))
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_kept_it_is_compiled_anew(run_python, tmp_path):
     (tmp_path / "a file").touch()
     done = run_python(USE, "-W", "error", NUMBA_CACHE_DIR=str(tmp_path / "a file"))
@@ -82,6 +84,7 @@ def work():
     return [net.numerical_gradient(x, t, method=m, n_threads=2) for m in ("direct", "series")], net, x, t
 
 
+@pytest.mark.slow
 def test_work_for_several_threads_is_taken_by_them_and_the_bits_are_the_same(monkeypatch):
     wanted = []
     choose = compilation.choose_threads
@@ -147,6 +150,7 @@ time.sleep(0.02)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_threads", ["1", "2"])
 @pytest.mark.parametrize("call", ["predict", "gradient", "train"])
 def test_an_interpreter_may_end_while_a_thread_computes(call, n_threads):
