@@ -232,9 +232,18 @@ np.savez(FILE, losses=losses, seconds=time.perf_counter() - start)
 
 
 def test_a_loss_that_turns_out_to_be_another_is_an_error_of_the_script(run, tmp_path):
-    body = OWN + "    late = False\n    def loss(self, x, t):\n        return super().loss(x, t) + self.late\n"
-    use = "n = Net()\nn.numerical_gradient(x, t)\nn.late = True\nn.numerical_gradient(x[:4], t[:4])\nprint('no')"
-    (tmp_path / "script.py").write_text(program(body, use))
+    body = OWN + "    def loss(self, x, t):\n        return super().loss(x, t) + LATE[0]\n"
+    use = "n = Net()\nn.numerical_gradient(x, t)\nLATE[0] = 1\nn.numerical_gradient(x[:4], t[:4])\nprint('no')"
+    (tmp_path / "script.py").write_text("LATE = [0]\n" + program(body, use))
     code, output, lines = run("script.py", "-m", "secant", "run")
     assert (code, output) == (1, "")
     assert lines[-1].startswith("secant.errors.UnsupportedError: Net.loss(x, t) is ")
+
+
+def test_where_an_object_becomes_another_network_its_own_loop_goes_on(run, tmp_path):
+    body = OWN + "    decay = 0\n    def loss(self, x, t):\n        return super().loss(x, t) + self.decay\n"
+    use = "n = Net()\nn.numerical_gradient(x, t)\nn.decay = 1\nprint(n.numerical_gradient(x[:4], t[:4])['b2'])"
+    (tmp_path / "script.py").write_text(program(body, use))
+    plain, (code, output, lines) = run("script.py"), run("script.py", "-m", "secant", "run")
+    assert (code, output) == plain[:2]
+    assert any("has changed" in line and "Its own numerical_gradient runs" in line for line in lines)

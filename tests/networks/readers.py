@@ -131,7 +131,10 @@ class Book:
 
 
 known(
-    hidden="sigmoid", output="identity", soft="argmax", targets={"one-hot", "soft", "labels", "one sample", "one label"}
+    hidden="sigmoid",
+    output="identity",
+    soft="argmax",
+    targets={"one-hot", "soft", "weights", "labels", "one sample", "one label"},
 )(Book)
 
 
@@ -174,7 +177,7 @@ class Keyed:
         }
 
 
-WEIGHTS = {"one-hot", "soft", "one sample"}
+WEIGHTS = {"one-hot", "soft", "weights", "one sample"}
 
 known(hidden="sigmoid", output="identity", soft="weights", targets=WEIGHTS)(Keyed)
 
@@ -398,7 +401,7 @@ class LabelsOnly(Keyed):
         return -np.log(y[range(len(x)), t] + 1e-7).mean()
 
 
-@known(hidden="sigmoid", output="identity", targets={"one-hot", "soft"}, soft="argmax")
+@known(hidden="sigmoid", output="identity", targets={"one-hot", "soft", "weights"}, soft="argmax")
 class RowsOnly(Keyed):
     def loss(self, x, t):
         y = self.predict(x)

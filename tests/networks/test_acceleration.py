@@ -11,8 +11,10 @@ import readers
 from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keyed, Layers, SinglePrecision
 
 import secant
+from secant.networks import records
 from secant.networks.acceleration import accelerate_lazily
 from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.recognise import recognise
 
 KNOWN = [reader for reader in READERS if not reader.reason]
 REFUSED = [reader for reader in READERS if reader.reason]
@@ -189,7 +191,42 @@ def test_parameters_that_layers_do_not_see_are_an_error():
     net.numerical_gradient(x, t)  # in place: the layers see it
     net.params["W1"] = net.params["W1"] - 0.1
     for _ in range(2):
-        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+        with pytest.raises(secant.UnsupportedError, match="Layers has changed"):
+            net.numerical_gradient(x, t)
+
+
+def test_equal_copies_of_parameters_that_layers_do_not_see_are_an_error():
+    """The losses agree, but not any more after the next step."""
+    x, t = batch()
+    for held in (lambda net: net.params, lambda net: vars(net.layers["Affine1"])):
+        net = secant.accelerate(filled(Layers(*SIZES)))
+        net.numerical_gradient(x, t)
+        key = "W1" if "W1" in held(net) else next(key for key, value in held(net).items() if value is net.params["W1"])
+        held(net)[key] = held(net)[key].copy()
+        with pytest.raises(secant.UnsupportedError, match="Layers has changed"):
+            net.numerical_gradient(x, t)
+
+
+def test_parameters_that_share_memory_are_refused():
+    def tied(net):
+        net.params["w2"] = net.params["w1"].T
+
+    def reversed_rows(net):
+        net.params["w2"] = net.params["w1"][::-1]
+
+    def hankel(net):
+        net.params["w1"] = np.lib.stride_tricks.as_strided(np.arange(20.0), (4, 4), (8, 8))
+
+    x, t = batch()[0][:, :4], batch()[1]
+    for change in (tied, reversed_rows, hankel):
+        net = Keyed(4, 4, 4)
+        change(net)
+        with pytest.raises(secant.UnsupportedError, match="share memory"):
+            secant.accelerate(net)
+        net = secant.accelerate(filled(Keyed(4, 4, 4)))
+        net.numerical_gradient(x, t)
+        change(net)
+        with pytest.raises(secant.UnsupportedError, match="share memory"):
             net.numerical_gradient(x, t)
 
 
@@ -210,46 +247,138 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
 
 
 class Sleeper(Keyed):
-    """Becomes another network when somebody says so."""
-
-    def __init__(self, *sizes):
-        super().__init__(*sizes)
-        self.awake = []
+    """Becomes another network when somebody says so, outside of it."""
 
     def loss(self, x, t):
-        return super().loss(x, t) * (1.001 if self.awake else 1)
+        return super().loss(x, t) * (1.001 if AWAKE else 1)
+
+
+AWAKE = []
+
+
+@pytest.fixture
+def wake():
+    yield lambda: AWAKE.append(True)
+    AWAKE.clear()
 
 
 @pytest.mark.parametrize("other", [batch(9), batch(8, seed=4, targets="soft"), (batch()[0] * 9, batch()[1])])
-def test_another_form_or_range_of_a_mini_batch_is_compared_before_anything_is_returned(other):
+def test_another_form_or_range_of_a_mini_batch_is_compared_before_anything_is_returned(other, wake):
     net = secant.accelerate(Sleeper(*SIZES))
     net.numerical_gradient(*batch())
-    net.awake.append(True)
+    wake()
     with pytest.raises(secant.UnsupportedError, match=r"loss\(x, t\) is 1\.\d+ here, and .* is 1\.\d+"):
         net.numerical_gradient(other[0], other[1].astype(np.float32) if len(other[0]) == 8 else other[1])
 
 
-def test_switches_are_noticed_at_once():
+class Part:
+    factor = 0.0
+
+
+class Switched(Keyed):
+    """Has all that may turn it into another network."""
+
+    scale = 1.0
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.decay, self.flag, self.nothing, self.whole = 0.0, False, None, 0
+        self.options, self.part, self.steps = {"decay": 0.0}, Part(), [0.0]
+        self.mean, self.inner = np.zeros(SIZES[0]), {"deep": {"deeper": [0.0]}}
+        self.cache = None
+        self.calls = 0
+
+    def loss(self, x, t):
+        self.cache = x * 2  # as layers do
+        self.calls += 1
+        more = self.decay + self.flag + (self.nothing or 0) + self.whole + self.options["decay"] + self.part.factor
+        more += sum(self.steps) + self.inner["deep"]["deeper"][0] + getattr(self, "late", 0)
+        return self.scale * super().loss(x - self.mean, t) + more
+
+
+TURNS = {
+    "an attribute": lambda net: setattr(net, "decay", 0.1),
+    "a flag": lambda net: setattr(net, "flag", np.bool_(True)),
+    "None": lambda net: setattr(net, "nothing", 0.5),
+    "an int": lambda net: setattr(net, "whole", 1),
+    "a dict": lambda net: net.options.update(decay=0.2),
+    "an object": lambda net: setattr(net.part, "factor", 0.2),
+    "a list": lambda net: net.steps.append(1.0),
+    "entries of an array": lambda net: net.mean.fill(1.0),
+    "deep inside": lambda net: net.inner["deep"]["deeper"].__setitem__(0, 1.0),
+    "a new attribute": lambda net: setattr(net, "late", 1.0),
+    "its loss": lambda net: setattr(net, "loss", lambda x, t: 2.5),
+    "its predict": lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_what_changes_inside_is_noticed_at_once(turn):
     x, t = batch()
-    turns = [
-        lambda net: setattr(net, "awake", True),
-        lambda net: setattr(net, "loss", lambda x, t: 2.5),
-        lambda net: setattr(net, "predict", lambda x: np.full((len(x), SIZES[2]), 0.25)),
-        lambda net: setattr(net, "hidden", np.tanh),
-    ]
-    for turn in turns:
-        net = secant.accelerate(filled(Sleeper(*SIZES)))
+    net = secant.accelerate(filled(Switched(*SIZES)))
+    for _ in range(3):
         net.numerical_gradient(x, t)
-        turn(net)
-        with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+    before = {key: array.copy() for key, array in net.params.items()}
+    TURNS[turn](net)
+    for _ in range(2):
+        with pytest.raises(secant.UnsupportedError, match="Switched has changed: Switched is not known"):
             net.numerical_gradient(x, t)
+    assert all(np.array_equal(net.params[key], array) for key, array in before.items())
 
 
-def test_the_loss_is_compared_now_and_then():
+def test_another_network_that_is_known_is_computed_as_such():
+    x, t = batch()
+    net = secant.accelerate(filled(Switched(*SIZES)))
+    net.numerical_gradient(x, t)
+    net.hidden = np.tanh
+    own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
+    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
+        np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
+
+
+def test_a_method_of_the_class_that_changes_is_noticed(monkeypatch):
+    x, t = batch()
+    net = secant.accelerate(filled(Switched(*SIZES)))
+    net.numerical_gradient(x, t)
+    monkeypatch.setattr(Keyed, "predict", lambda self, x: np.full((len(x), SIZES[2]), 0.25))
+    with pytest.raises(secant.UnsupportedError, match="Switched has changed"):
+        net.numerical_gradient(x, t)
+
+
+def test_what_a_loss_changes_itself_is_left_alone(monkeypatch):
+    tried = []
+    monkeypatch.setattr(records, "recognise", lambda net: tried.append(net) or recognise(net))
+    x, t = batch()
+    net = secant.accelerate(filled(Switched(*SIZES)))
+    for _ in range(20):
+        net.numerical_gradient(x, t)
+        net.loss(x, t)  # changes its caches and counts
+    assert not tried
+    for i in range(20):
+        net.decay = -0.0 if i % 2 else 0.0
+        net.note = i  # changes nothing: after three times it is left alone
+        net.numerical_gradient(x, t)
+    assert 1 <= len(tried) <= 6
+
+
+def test_parameters_that_grow_are_compared():
+    class Clipped(Keyed):
+        def loss(self, x, t):
+            return super().loss(x, t) + sum(np.maximum(np.abs(array) - 200, 0).sum() for array in self.params.values())
+
+    net = secant.accelerate(Clipped(*SIZES))
+    x, t = batch()
+    net.numerical_gradient(x, t)
+    net.params["w1"][0, 0] = 500.0
+    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+        net.numerical_gradient(x, t)
+
+
+def test_the_loss_is_compared_now_and_then(wake):
     net = secant.accelerate(Sleeper(*SIZES))
     x, t = batch()
     net.numerical_gradient(x, t)
-    net.awake.append(True)
+    wake()
     end = time.monotonic() + 20
 
     def train():
@@ -268,7 +397,48 @@ def test_targets_for_which_the_loss_is_not_known_are_refused():
     x, t = batch()
     ones.numerical_gradient(x, t)
     with pytest.raises(secant.UnsupportedError, match="got soft"):
+        ones.numerical_gradient(x, t * 0.5 + 0.125)
+    with pytest.raises(secant.UnsupportedError, match="got weights"):
         ones.numerical_gradient(x, t * 0.5)
+
+
+def test_weights_that_do_not_sum_to_1_are_a_form_of_their_own():
+    class Normalised(Keyed):
+        def loss(self, x, t):
+            return super().loss(x, t) * len(x) / t.sum()
+
+    x, t = batch()
+    net = secant.accelerate(Normalised(*SIZES))
+    net.numerical_gradient(x, t)
+    with pytest.raises(secant.UnsupportedError, match="got weights"):
+        net.numerical_gradient(x, t * (np.arange(len(x)) < 5)[:, np.newaxis])
+
+
+def test_a_subclass_may_call_the_accelerated_method():
+    @secant.accelerate
+    class Base(Keyed):
+        pass
+
+    class Doubled(Base):
+        def numerical_gradient(self, x, t):
+            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+    net, x, t = filled(Doubled(*SIZES)), *batch()
+    own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
+    for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
+        np.testing.assert_allclose(grad, 2 * right, rtol=0, atol=1e-10)
+
+
+def test_a_class_without_a_dict_is_refused():
+    @secant.accelerate
+    class Slots:
+        __slots__ = ("params",)
+
+        def loss(self, x, t):
+            return 0.0
+
+    with pytest.raises(secant.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
+        Slots().numerical_gradient(*batch())
 
 
 def test_one_sample_is_known_where_the_loss_takes_it():
@@ -279,11 +449,11 @@ def test_one_sample_is_known_where_the_loss_takes_it():
             np.testing.assert_allclose(grad, net.numerical_gradient(x, t)[key], rtol=0, atol=1e-13)
 
 
-def test_a_reader_may_ask_with_a_mini_batch():
+def test_a_reader_may_ask_with_a_mini_batch(wake):
     net = Sleeper(*SIZES)
     x, t = batch()
     assert secant.recognise(net, x, t).known
-    net.awake.append(True)
+    wake()
     assert not secant.recognise(net, x, t).known
 
 
@@ -327,20 +497,22 @@ def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
     assert runs[0].train_loss_list == runs[1].train_loss_list
 
 
-def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong():
+def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong(wake):
     x, t = batch(60)
     net = secant.accelerate(filled(Sleeper(*SIZES)))
     good = []
 
-    def wake(net, history):
+    def each_epoch(net, history):
         if len(history.train_loss_list) > 15:
-            net.awake.append(True)
+            wake()
         else:
             good.append(copy.deepcopy(net.params))
 
     history = secant.History()
     with pytest.raises(secant.UnsupportedError, match="loss"):
-        secant.train(net, x, t, iters_num=90, batch_size=10, rng=0, progress=False, history=history, callback=wake)
+        secant.train(
+            net, x, t, iters_num=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
+        )
     assert len(history.train_loss_list) == 19
     assert history.epoch_iterations == [0, 6, 12, 18]
 
@@ -422,10 +594,10 @@ def test_lazily_the_central_difference_of_any_function_is_left_alone():
     assert "one that takes (x, t) is needed" in said[0]
 
 
-def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own():
+def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own(wake):
     said = []
     net = accelerate_lazily(fresh(Sleeper), lambda cls, sentence: said.append(sentence))(*SIZES)
-    net.awake.append(True)
+    wake()
     x, t = batch()
     right = Keyed.numerical_gradient(net, x, t)
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])

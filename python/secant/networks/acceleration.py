@@ -19,7 +19,7 @@ from secant.networks.recognition.engine import unknown_form
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.probes import being_tried, undisturbed
 from secant.networks.recognition.recognise import recognise
-from secant.networks.records import Record
+from secant.networks.records import NoLongerKnownError, Record
 from secant.networks.two_layer import TwoLayerNet
 
 _RECORD = "_secant"
@@ -115,7 +115,12 @@ def accelerate_lazily(cls: type, report: Report) -> type:
         found = record(*given)
         if found is None or unknown_form(found.found, *given[1:]):
             return own(*args, **kwargs)
-        return found.gradient(*given, None)
+        try:
+            return found.gradient(*given, None)
+        except NoLongerKnownError as error:
+            vars(given[0])[_RECORD] = None
+            report(cls, f"{error}. {_outlook(*given)}")
+            return own(*args, **kwargs)
 
     vars(numerical_gradient)[_RECORD] = (None, report, set())
     cast(Any, cls).numerical_gradient = numerical_gradient
@@ -149,22 +154,26 @@ def _replace(cls: Any, n_threads: int | None = None) -> None:
     def numerical_gradient(self: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
         if own is not None and being_tried.get():
             return own(self, x, t)
-        return cast(Record, record(self, x, t)).gradient(self, x, t, n_threads)
+        if not hasattr(self, "__dict__"):
+            raise UnsupportedError(f"{type(self).__name__} is not known: its instances have no __dict__")
+        return cast(Record, record(self, x, t, settings)).gradient(self, x, t, n_threads)
 
+    settings = (n_threads, None, set[str]())
     known = inspect.signature(numerical_gradient)
     if own is not None:
         functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: (n_threads, None, set())})
+    vars(numerical_gradient).update({"__signature__": known, _RECORD: settings})
     cls.numerical_gradient = numerical_gradient
 
 
-def record(net: Any, x: Any, t: Any) -> Record | None:
+def record(net: Any, x: Any, t: Any, settings: Any = None) -> Record | None:
     """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
-    if not is_accelerated(net):
+    settings = settings or getattr(getattr(type(net), "numerical_gradient", None), _RECORD, None)
+    if settings is None:
         return None
     own = vars(net)
     if _RECORD not in own:
-        n_threads, report, said = getattr(type(net).numerical_gradient, _RECORD)
+        n_threads, report, said = settings
         if report is None:
             found = recognise(net)
             if not found.known:

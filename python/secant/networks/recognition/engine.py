@@ -10,7 +10,7 @@ from secant._common.validation import Array
 from secant.errors import UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.layouts import Layout
+from secant.networks.recognition.layouts import Layout, require_apart
 from secant.networks.recognition.probes import AGREE, number, tolerance
 from secant.networks.two_layer import TwoLayerNet
 
@@ -27,7 +27,9 @@ def engine(net: Any, found: Recognition) -> TwoLayerNet:
     shapes = ((inputs, hidden), (hidden,), (hidden, outputs), (outputs,))
     known = TwoLayerNet.__new__(TwoLayerNet)
     known.params = {}
-    arrays = Layout(found.holder, found.keys).arrays(net)
+    layout = Layout(found.holder, found.keys)
+    arrays = layout.arrays(net)
+    require_apart(layout, arrays)
     for name, key, array, shape in zip(PARAM_NAMES, found.keys, arrays, shapes, strict=True):
         if array.shape not in (shape, (1, *shape)) or array.dtype.kind != "f":
             got = f"{array.dtype} {array.shape}"
@@ -49,7 +51,7 @@ def unknown_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> str:
     if np.ndim(x) == 1:
         form = "one label" if np.ndim(t) == 0 else "one sample"
     elif np.ndim(t) == 2:
-        form = "soft" if "soft" in found.targets or not _one_hot(np.asarray(t)) else "one-hot"
+        form = _form_of_rows(np.asarray(t), found)
     return "" if form in found.targets else form
 
 
@@ -62,8 +64,15 @@ def require_known_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> None:
         )
 
 
-def _one_hot(t: Array) -> bool:
-    return bool(((t == 0) | (t == 1)).all() and (t.sum(axis=1) == 1).all())
+def _form_of_rows(t: Array, found: Recognition) -> str:
+    """Of what is known, the form that takes most."""
+    if found.soft_targets == "argmax" or "weights" in found.targets:
+        return "soft" if found.soft_targets == "argmax" else "weights"
+    sums = t.sum(axis=1)
+    if not (np.abs(sums - 1) <= 1e-6).all():
+        return "weights"
+    one_hot = "soft" not in found.targets and bool(((t == 0) | (t == 1)).all())
+    return "one-hot" if one_hot else "soft"
 
 
 def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:

@@ -65,6 +65,24 @@ def layouts(net: Any) -> list[Layout]:
     )
 
 
+def require_apart(layout: Layout, arrays: Sequence[Array]) -> None:
+    """Raise an error if an entry of the parameters is another one, too: a step of h would shift both."""
+    for (a, first), (b, second) in itertools.combinations(zip(layout.keys, arrays, strict=True), 2):
+        if _share(first, second):
+            raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
+    for key, array in zip(layout.keys, arrays, strict=True):
+        extent = array.itemsize + sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True))
+        if extent < array.nbytes:
+            raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
+
+
+def _share(a: Array, b: Array) -> bool:
+    try:
+        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]  # its annotation forgets numbers
+    except np.exceptions.TooHardError:
+        return True
+
+
 def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> Any:
     """Return a deep copy in which other arrays stand in place of some, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}

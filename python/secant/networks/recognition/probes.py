@@ -17,7 +17,7 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.networks.recognition.layouts import Sizes
 
-Form = Literal["one-hot", "soft", "labels", "one sample", "one label"]
+Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
 
 
@@ -63,7 +63,11 @@ _KINDS = [
     )
 ]
 _KINDS += [_Kind(form, 9, 1, 0.5, 1, 0, 10) for form in ("one-hot", "labels")]
-_KINDS += [_Kind("soft", samples, a1, 3, 1) for samples, a1 in ((4, 1), (1, 1), (7, 30), (0, 0.3))]
+_KINDS += [
+    _Kind(form, samples, a1, 3, 1)
+    for form in ("soft", "weights")
+    for samples, a1 in ((4, 1), (1, 1), (7, 30), (0, 0.3))
+]
 _KINDS += [_Kind(form, 1, a1, 3, x) for form in ("one sample", "one label") for a1, x in ((1, 1), (30, 10), (0.1, 0))]
 
 
@@ -112,8 +116,10 @@ def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.
     if form == "one label":
         return x[0], labels[0]
     weights = np.eye(outputs)[labels]
-    if form == "soft":
+    if form in ("soft", "weights"):
         weights = rng.dirichlet(np.ones(outputs), len(x))
+    if form == "weights":  # rows do not sum to 1, and some are 0
+        weights *= np.resize([0.3, 2.0, 0.0, 7.0], (len(x), 1))
     return (x[0], weights[0]) if form == "one sample" else (x, weights)
 
 

@@ -14,7 +14,7 @@ from secant.networks.recognition.candidates import Candidate, candidates
 from secant.networks.recognition.engine import compare, engine
 from secant.networks.recognition.explanations import Trial, described, parting, why_not
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts
+from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts, require_apart
 from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
 from secant.networks.recognition.step import own_gradient
 
@@ -75,6 +75,7 @@ class _Subject:
         arrays = layout.arrays(net)
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
+        require_apart(layout, arrays)
         self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
         self._arrays = [np.zeros(array.shape) for array in arrays]
