@@ -34,10 +34,16 @@ class Outcome:
     details: dict[str, Part] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
     skipped: str = ""
+    allowed: float = 0.0  # the share that may fail, if the promise is a rate
 
     @property
     def failed(self) -> int:
         return sum(part.failed for part in self.details.values())
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise is: no more failed than may."""
+        return self.failed <= self.allowed * sum(part.tried for part in self.details.values())
 
     @property
     def worst(self) -> float | None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 _COLUMNS, _ROWS = 5, 34
-_FIRST_STEP = 0.25
+FIRST_STEP, OTHER_FIRST_STEP = 0.25, 0.21
 _FRESH = (0.71, 1.37)  # times the steps of the chosen column
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
+_VISIBLE, _KINK = 4.0, 32.0  # times the noise: second differences that may be a kink, and that are one
 
 Sample = Callable[[float], tuple[float, float]]
 
@@ -44,23 +45,24 @@ class Line:
         self._value, self._at = sample(0.0)
         self._sides: dict[float, tuple[float, float, float]] = {}
 
-    def slope(self, column: Column | None = None) -> tuple[Slope, Column]:
+    def slope(self, column: Column | None = None, first_step: float = FIRST_STEP) -> tuple[Slope, Column]:
         """Return the slope at 0, and the column that gave it; ``column`` is where to look first."""
         if column is not None:
             (value, noise), (other, _) = (self._estimate(column, factor) for factor in _FRESH)
             if abs(other - value) <= _TRUSTED * noise:
                 return self._measured(column, noise, value, other), column
-        column, (value, error) = self._best()
+        column, (value, error) = self._best(first_step)
         fresh = [self._estimate(column, factor)[0] for factor in _FRESH]
         return self._measured(column, error, value, *fresh), column
 
     def _measured(self, column: Column, error: float, *values: float) -> Slope:
         bar = _COVERAGE * max(error, max(values) - min(values))
-        return Slope(values[0], bar, self._jump(column.step * _FRESH[0]))
+        jump, share = self.jump(column)
+        # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
+        return Slope(values[0], bar, jump) if share > _KINK else Slope(values[0], max(bar, jump), 0.0)
 
-    def _best(self) -> tuple[Column, tuple[float, float]]:
-        best, estimate = Column(_FIRST_STEP, 0), (0.0, inf)
-        step = _FIRST_STEP
+    def _best(self, step: float) -> tuple[Column, tuple[float, float]]:
+        best, estimate = Column(step, 0), (0.0, inf)
         rows: list[list[tuple[float, float]]] = []
         for _ in range(_ROWS):
             first = self._difference(step)
@@ -88,11 +90,13 @@ class Line:
             row = _extrapolated(self._difference(column.step * factor * 2**i), row)
         return row[column.index]
 
-    def _jump(self, step: float) -> float:
-        """How much the slope jumps at 0: where second differences do not shrink with the step; else 0."""
+    def jump(self, column: Column) -> tuple[float, float]:
+        """How much the slope jumps at 0: where second differences do not shrink with the step; and times the noise."""
+        step = column.step * _FRESH[0]
         near, far = self._bend(step), self._bend(2 * step)
-        kink = abs(near) > 32 * self._error(step) / step and abs(far) < 1.5 * abs(near)
-        return abs(2 * near - far) if kink else 0.0
+        noise = self._error(step) / step
+        jumps = abs(near) > _VISIBLE * noise and abs(far) < 1.5 * abs(near)
+        return (abs(2 * near - far), abs(near) / noise if noise else inf) if jumps else (0.0, 0.0)
 
     def _bend(self, step: float) -> float:
         up, down, _ = self._both(step)
