@@ -16,7 +16,7 @@ from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks, leaves
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
-from secant.checking.slope import FIRST_STEP, OTHER_FIRST_STEP, Column, Line, Sample, Slope
+from secant.checking.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
 from secant.errors import ShapeError, ValueRangeError
 
 VERDICT = 3.0
@@ -114,9 +114,9 @@ class Checker:
                 alarm = _measured(everything, slope, 0, rounding).wrong
                 self._suspect = direction if alarm else self._suspect
             slopes.append((slope, rounding))
-            if alarm and not slope.jump:
+            if alarm:
                 break
-        self.kink = self._kinks([slope.jump for slope, _ in slopes])
+        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm)
         probes = [_measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
         groups = []
         count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
@@ -135,8 +135,8 @@ class Checker:
         sample = self._sample(direction, span)
         if self._noise is None:
             self._noise = noise(sample, self._finest)
-        line = Line(sample, self._noise)
-        slope, self._column = line.slope(None, OTHER_FIRST_STEP) if again else line.slope(self._column, FIRST_STEP)
+        line = Line(sample, self._noise, self._value, FRESH_AGAIN if again else FRESH)
+        slope, self._column = line.slope(self._column)
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError("f must have a slope at x, but it is not finite or not continuous around it")
         return slope
@@ -150,20 +150,21 @@ class Checker:
 
         return sample
 
-    def _kinks(self, jumps: list[float]) -> float:
+    def _kinks(self, jumps: list[float], alarm: bool) -> float:
         """What kinks at x may change in a slope; 0 if there is none.
 
         The jumps of several kinks may cancel along a direction. They do not along all directions of which half of the
         entries are left out.
         """
-        if not any(jumps) or self._noise is None or self._column is None:
-            return 0.0
-        for _ in range(_KINK_PROBES):
+        for number in range(_KINK_PROBES):
+            if not any(jumps) and (number >= _KINK_PROBES // 2 or not alarm):
+                return 0.0
             direction = self.direction()
             for part in direction:
                 for chunk in chunks(Span(0, part.size)):
                     part[chunk] *= self._rng.integers(0, 2, chunk.stop - chunk.start, dtype=np.int8)
-            jumps.append(Line(self._sample(direction, self.point.all), self._noise).jump(self._column)[0])
+            line = Line(self._sample(direction, self.point.all), self._noise or 0.0, self._value)
+            jumps.append(line.jump(self._column or Column(0.01, 0))[0])
         return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(jumps))))
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:
