@@ -164,7 +164,8 @@ class Checker:
                 for chunk in chunks(Span(0, part.size)):
                     part[chunk] *= self._rng.integers(0, 2, chunk.stop - chunk.start, dtype=np.int8)
             line = Line(self._sample(direction, self.point.all), self._noise or 0.0, self._value)
-            jumps.append(line.jump(self._column or Column(0.01, 0))[0])
+            jump, sure = line.jump(self._column or Column(0.01, 0))
+            jumps.append(jump if sure or any(jumps) else 0.0)
         return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(jumps))))
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:

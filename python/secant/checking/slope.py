@@ -15,7 +15,7 @@ FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen
 _FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
-_VISIBLE, _KINK = 16.0, 64.0  # times the noise: jumps of the slope that may be some, and that are
+_VISIBLE, _KINK = 30.0, 130.0  # times the noise: jumps of the slope that may be some, and that are
 
 Sample = Callable[[float], tuple[float, float]]
 
@@ -66,12 +66,12 @@ class Line:
             if not abs(finer - value) > max(bar, _COVERAGE * noise):
                 break
             value, bar = finer, _COVERAGE * max(noise, abs(finer - value))
-        jump, share = self.jump(column)
+        jump, sure = self.jump(column)
         # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
-        return Slope(value, bar, jump) if share > _KINK else Slope(value, max(bar, jump), 0.0)
+        return Slope(value, bar, jump) if sure else Slope(value, max(bar, jump), 0.0)
 
-    def jump(self, column: Column) -> tuple[float, float]:
-        """How much the slope jumps at 0, and as a share of the noise: where a kink is.
+    def jump(self, column: Column) -> tuple[float, bool]:
+        """How much the slope jumps at 0, or may; and whether that is sure.
 
         A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
         first one, halving the step leaves an eighth of the others, and all of a jump.
@@ -81,8 +81,8 @@ class Line:
         jump, before = abs(2 * nearest - near), abs(2 * near - far)
         noise = self._error(step / 2) / step
         if not (jump > _VISIBLE * noise and before < 4 * jump):
-            return 0.0, 0.0
-        return jump, jump / noise if noise else inf
+            return 0.0, False
+        return jump, jump > _KINK * noise
 
     def _best(self) -> tuple[Column, tuple[float, float]]:
         best, estimate, step = Column(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
