@@ -16,7 +16,7 @@ from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks, leaves
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
-from secant.checking.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
+from secant.checking.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
 from secant.errors import ShapeError, ValueRangeError
 
 VERDICT = 3.0
@@ -164,8 +164,8 @@ class Checker:
                 for chunk in chunks(Span(0, part.size)):
                     part[chunk] *= self._rng.integers(0, 2, chunk.stop - chunk.start, dtype=np.int8)
             line = Line(self._sample(direction, self.point.all), self._noise or 0.0, self._value)
-            jump, sure = line.jump(self._column or Column(0.01, 0))
-            jumps.append(jump if sure or any(jumps) else 0.0)
+            jump, clear = line.jump(self._column or Column(0.01, 0))
+            jumps.append(jump if any(jumps) or clear > (LIKELY if alarm else SURE) else 0.0)
         return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(jumps))))
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:

@@ -15,7 +15,7 @@ FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen
 _FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
-_VISIBLE, _KINK = 30.0, 130.0  # times the noise: jumps of the slope that may be some, and that are
+_VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
 
 Sample = Callable[[float], tuple[float, float]]
 
@@ -66,23 +66,26 @@ class Line:
             if not abs(finer - value) > max(bar, _COVERAGE * noise):
                 break
             value, bar = finer, _COVERAGE * max(noise, abs(finer - value))
-        jump, sure = self.jump(column)
+        jump, clear = self.jump(column)
         # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
-        return Slope(value, bar, jump) if sure else Slope(value, max(bar, jump), 0.0)
+        return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
 
-    def jump(self, column: Column) -> tuple[float, bool]:
-        """How much the slope jumps at 0, or may; and whether that is sure.
+    def jump(self, column: Column) -> tuple[float, float]:
+        """How much the slope jumps at 0, or may, as at a kink; and how clear that is.
 
         A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
-        first one, halving the step leaves an eighth of the others, and all of a jump.
+        first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
+        difference that does not shrink may be a jump.
         """
         step = column.step * self._fresh[0]
         nearest, near, far = (self._bend(factor * step) for factor in (0.5, 1, 2))
         jump, before = abs(2 * nearest - near), abs(2 * near - far)
         noise = self._error(step / 2) / step
-        if not (jump > _VISIBLE * noise and before < 4 * jump):
-            return 0.0, False
-        return jump, jump > _KINK * noise
+        if jump > 4 * _VISIBLE * noise and before < 4 * jump:
+            return jump, jump / (4 * noise) if noise else inf
+        if abs(near) > 2 * _VISIBLE * noise and abs(far) < 1.5 * abs(near):
+            return before, abs(near) / (2 * noise) if noise else inf
+        return 0.0, 0.0
 
     def _best(self) -> tuple[Column, tuple[float, float]]:
         best, estimate, step = Column(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
