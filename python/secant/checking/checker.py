@@ -13,7 +13,7 @@ import numpy as np
 from secant._common.validation import Array
 from secant.checking.diagnosis import Entry, diagnosed
 from secant.checking.noise import noise
-from secant.checking.point import Direction, Point, Span, chunks, leaves
+from secant.checking.point import Direction, Point, Span, chunks, leaves, listed
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
 from secant.checking.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
@@ -54,7 +54,7 @@ class Checker:
         given = leaves("gradient", gradient)
         shapes = [leaf.array.shape for leaf in given]
         if shapes != (wanted := [array.shape for array in self.point.origin]):
-            raise ShapeError(f"gradient must have the shapes of x, {_listed(wanted)}, got {_listed(shapes)}")
+            raise ShapeError(f"gradient must have the shapes of x, {listed(wanted)}, got {listed(shapes)}")
         self._claim = [leaf.array.reshape(-1) for leaf in given]
 
     def claim_along(self, slope: Callable[[Direction], float]) -> None:
@@ -272,7 +272,3 @@ def _measured(span: Span, slope: Slope, kink: float, rounding: float) -> Measure
 
 def _excess(slope: Slope) -> float:
     return abs(slope.value) - VERDICT * slope.error_bar
-
-
-def _listed(shapes: list[tuple[int, ...]]) -> str:
-    return ", ".join(map(str, shapes))
