@@ -18,7 +18,7 @@ needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax 
 def torch():
     import torch
 
-    import secant.torch
+    import secant.torch  # noqa: F401
 
     torch.manual_seed(0)
     return torch
@@ -138,7 +138,7 @@ def test_what_torch_inputs_may_not_be(torch):
         secant.torch.gradcheck(torch.sin, torch.ones(3))
     with pytest.raises(DTypeError, match=r"inputs\[0\] must be float64, .* got torch.complex64"):
         secant.torch.gradcheck(torch.abs, torch.ones(3, dtype=torch.complex64, requires_grad=True))
-    with pytest.raises(ValueRangeError, match="f must be deterministic, .*dropout"):
+    with pytest.raises(ValueRangeError, match=r"f must be deterministic, .*dropout"):
         secant.torch.gradcheck(lambda x: torch.nn.functional.dropout(x, 0.5), torch.ones(30, requires_grad=True))
     with pytest.raises(DTypeError, match="module must have a parameter that requires a gradient, got none"):
         secant.torch.check_module(torch.nn.ReLU(), lambda module: module(torch.ones(3)).sum())
@@ -177,7 +177,7 @@ def test_a_module_is_what_it_was(torch, name):
 def jax():
     import jax
 
-    import secant.jax
+    import secant.jax  # noqa: F401
 
     return jax
 

@@ -110,7 +110,8 @@ class Checker:
             cost = self.point.evaluations - before
             alarm = _measured(everything, slope, 0, rounding).wrong
             if alarm:  # the best of many estimates may be wrong by bad luck: an alarm has to come twice
-                slope = min(slope, self.slope(direction, everything, again=True), key=_excess)
+                other = self.slope(direction, everything, again=True)
+                slope = slope if abs(other.value - slope.value) <= slope.error_bar else min(slope, other, key=_excess)
                 alarm = _measured(everything, slope, 0, rounding).wrong
                 self._suspect = direction if alarm else self._suspect
             slopes.append((slope, rounding))

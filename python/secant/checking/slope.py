@@ -78,6 +78,16 @@ class Line:
         difference that does not shrink may be a jump.
         """
         step = column.step * self._fresh[0]
+        jump, clear = self._jump(step)
+        for _ in range(_FINER):
+            step /= 8
+            if jump <= 8 * _VISIBLE * self._error(step / 2) / step:  # noise would hide it
+                break
+            if self._jump(step)[0] < jump / 2:  # a kink nearby, but not here
+                return 0.0, 0.0
+        return jump, clear
+
+    def _jump(self, step: float) -> tuple[float, float]:
         nearest, near, far = (self._bend(factor * step) for factor in (0.5, 1, 2))
         jump, before = abs(2 * nearest - near), abs(2 * near - far)
         noise = self._error(step / 2) / step
