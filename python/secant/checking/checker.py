@@ -157,8 +157,9 @@ class Checker:
         The jumps of several kinks may cancel along a direction. They do not along all directions of which half of the
         entries are left out.
         """
+        sizes, likely = list(jumps), 0
         for number in range(_KINK_PROBES):
-            if not any(jumps) and (number >= _KINK_PROBES // 2 or not alarm):
+            if not any(jumps) and (not alarm or (number >= _KINK_PROBES // 2 and likely < 2)):
                 return 0.0
             direction = self.direction()
             for part in direction:
@@ -166,8 +167,11 @@ class Checker:
                     part[chunk] *= self._rng.integers(0, 2, chunk.stop - chunk.start, dtype=np.int8)
             line = Line(self._sample(direction, self.point.all), self._noise or 0.0, self._value)
             jump, clear = line.jump(self._column or Column(0.01, 0))
-            jumps.append(jump if any(jumps) or clear > (LIKELY if alarm else SURE) else 0.0)
-        return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(jumps))))
+            sizes.append(jump)
+            likely += clear > LIKELY
+            if clear > SURE:
+                jumps.append(jump)
+        return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(sizes))))
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:
         """How far what is said is off, along a direction of which only a span is shifted.
@@ -258,7 +262,7 @@ class Checker:
         array, own = self.point.origin[leaf], self.point.spans[leaf]
         smallest = self.point.least_scale(leaf)
         thresholds = [probe.allowed + probe.error_bar for probe in probes]
-        noticed = min(thresholds)
+        noticed = max(thresholds)  # by every probe
         if groups:
             covering = [group for group in groups if group.span.begin < own.end and own.begin < group.span.end]
             noticed = min(noticed, max(group.allowed + group.error_bar for group in covering))
