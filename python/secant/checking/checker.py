@@ -64,7 +64,7 @@ class Checker:
     def report(self, budget: int, confidence: float, findings: int, every_entry: bool) -> GradientReport:
         """Check, and say what was found."""
         given = self._claim
-        bad = [np.flatnonzero(~np.isfinite(claim)) for claim in given or []]
+        bad = [_not_finite(claim) for claim in given or []]
         if given is not None and any(map(len, bad)):
             self._claim = [np.where(np.isfinite(claim), claim, 0) for claim in given]
         probes, groups = self.probes(budget)
@@ -115,6 +115,7 @@ class Checker:
                 alarm = _measured(everything, slope, 0, rounding).wrong
                 self._suspect = direction if alarm else self._suspect
             slopes.append((slope, rounding))
+            del direction  # before there is another one: it is as large as x
             if alarm:
                 break
         self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm)
@@ -171,6 +172,7 @@ class Checker:
             likely += clear > LIKELY
             if clear > SURE:
                 jumps.append(jump)
+            del line, part, direction
         return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(sizes))))
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:
@@ -273,6 +275,12 @@ class Checker:
 
 def _measured(span: Span, slope: Slope, kink: float, rounding: float) -> Measured:
     return Measured(span, slope.value, slope.error_bar, VERDICT * (slope.error_bar + kink) + rounding)
+
+
+def _not_finite(claim: Array) -> Any:
+    """The entries of an array that are not finite."""
+    found = [c.start + np.flatnonzero(~np.isfinite(claim[c])) for c in chunks(Span(0, claim.size))]
+    return np.concatenate(found)
 
 
 def _excess(slope: Slope) -> float:
