@@ -1,7 +1,11 @@
 """The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own checks cannot judge or pass."""
 
 import importlib.util
+import runpy
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,3 +272,40 @@ def test_assert_gradient():
         secant.testing.assert_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     with pytest.raises(ShapeError):
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
+
+
+MEMORY = """
+import resource, torch, secant.torch
+torch.manual_seed(0)
+module = torch.nn.Sequential(torch.nn.Linear(1000, 9900), torch.nn.Tanh(), torch.nn.Linear(9900, 10))
+x, t = torch.randn(4, 1000), torch.randint(10, (4,))
+report = secant.torch.check_module(
+    torch.nn.Sequential(torch.nn.Linear(10, 10)), lambda net: net(x[:, :10]).square().sum()
+)
+before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+report = secant.torch.check_module(module, lambda net: torch.nn.functional.cross_entropy(net(x), t))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(report.passed, report.evaluations, peak - before, 4 * sum(param.numel() for param in module.parameters()))
+"""
+
+
+@needs_torch
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
+def test_ten_million_parameters_in_few_evaluations_and_little_memory():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
+    passed, evaluations, extra, size = done.stdout.split() or [done.stderr] * 4
+    assert passed == "True", passed
+    assert int(evaluations) < 100
+    assert int(size) > 40e6
+    assert int(extra) < 3 * int(size) + 64e6  # x as it was, the gradient, a direction; and what torch takes for itself
+
+
+@pytest.mark.parametrize(
+    "name", ["network", pytest.param("torch", marks=needs_torch), pytest.param("jax", marks=needs_jax)]
+)
+def test_an_example(name, capsys):
+    examples = Path(__file__).parents[2] / "examples"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own check warns of float32
+        runpy.run_path(str(examples / f"check_{name}.py"))
+    assert capsys.readouterr().out
