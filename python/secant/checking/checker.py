@@ -24,7 +24,7 @@ VERDICT = 3.0
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_BUDGET = 4, 5000
-_KINK_PROBES, _KINK_VERDICT = 8, 2.0
+_KINK_PROBES, _KINK_VERDICT, _COST_OF_A_JUMP = 8, 2.0, 6
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
 
 
@@ -118,7 +118,7 @@ class Checker:
             del direction  # before there is another one: it is as large as x
             if alarm:
                 break
-        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm)
+        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm, budget)
         probes = [_measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
         groups = []
         count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
@@ -152,7 +152,7 @@ class Checker:
 
         return sample
 
-    def _kinks(self, jumps: list[float], alarm: bool) -> float:
+    def _kinks(self, jumps: list[float], alarm: bool, budget: int) -> float:
         """What kinks at x may change in a slope; 0 if there is none.
 
         The jumps of several kinks may cancel along a direction. They do not along all directions of which half of the
@@ -160,6 +160,8 @@ class Checker:
         """
         sizes, likely = list(jumps), 0
         for number in range(_KINK_PROBES):
+            if not any(jumps) and self.point.evaluations + _COST_OF_A_JUMP > budget:
+                return 0.0
             if not any(jumps) and (not alarm or (number >= _KINK_PROBES // 2 and likely < 2)):
                 return 0.0
             direction = self.direction()
