@@ -6,7 +6,7 @@ from outcome import Outcome
 
 PROMISE = (
     "Errors just above those that a report says would have been noticed are: errors of one entry, and errors of all in "
-    "terms of their root mean square. Of one entry it may be missed in 0.1 %, as often as an error bar may be too small."
+    "terms of their root mean square. Of one entry 0.1 % may be missed, as error bars may be too small."
 )
 LARGEST = 1000
 ABOVE, TINY = 1.01, 1e-12  # what is said is 0 where f is constant and 0

@@ -24,6 +24,7 @@ VERDICT = 3.0
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_BUDGET = 4, 5000
+_CLEAR = 1000.0
 _KINK_PROBES, _KINK_VERDICT, _COST_OF_A_JUMP = 8, 2.0, 6
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
 
@@ -109,9 +110,13 @@ class Checker:
             slope, rounding = self.slope(direction, everything), self._rounding(direction, everything)
             cost = self.point.evaluations - before
             alarm = _measured(everything, slope, 0, rounding).wrong
-            if alarm:  # the best of many estimates may be wrong by bad luck: an alarm has to come twice
-                other = self.slope(direction, everything, again=True)
-                slope = slope if abs(other.value - slope.value) <= slope.error_bar else min(slope, other, key=_excess)
+            if (
+                alarm
+            ):  # the best of many estimates may be wrong by bad luck: an alarm has to come twice, but for clear ones
+                if not abs(slope.value) > _CLEAR * slope.error_bar:
+                    other = self.slope(direction, everything, again=True)
+                    agree = abs(other.value - slope.value) <= slope.error_bar
+                    slope = slope if agree else min(slope, other, key=_excess)
                 alarm = _measured(everything, slope, 0, rounding).wrong
                 self._suspect = direction if alarm else self._suspect
             slopes.append((slope, rounding))
