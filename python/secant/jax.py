@@ -64,7 +64,7 @@ def check_grads(
         if mode not in _MODES:
             raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
     for mode in modes:
-        _MODES[mode](f, args, options).raise_if_failed()
+        _MODES[mode](f, args, {"names": _names(args)} | options).raise_if_failed()
 
 
 def _reverse(f: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> GradientReport:
@@ -88,6 +88,12 @@ def _forward(f: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]
 
 
 _MODES = {"fwd": _forward, "rev": _reverse}
+
+
+def _names(args: Sequence[Any]) -> list[str]:
+    """Where the arrays are in args, such as ``args[0]['w']``."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(tuple(args))
+    return [f"args{jax.tree_util.keystr(path)}" for path, leaf in paths if np.size(leaf)]
 
 
 def _flattened(

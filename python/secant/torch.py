@@ -148,7 +148,7 @@ def _checked(
                 allow_unused=True,
             )
         return [
-            np.zeros(value.array.shape, value.array.dtype) if grad is None else _array(grad)
+            np.zeros(value.array.shape, value.array.dtype) if grad is None else _lasting(grad, values)
             for grad, value in zip(grads, values, strict=True)
         ]
 
@@ -183,6 +183,15 @@ class _Shared:
     def push(self) -> None:
         if not self._shares:
             self._tensor.copy_(torch.from_numpy(self.array))
+
+
+def _lasting(grad: Any, values: Sequence[_Shared]) -> Array:
+    """A gradient as an array: a copy only if it has to be one, since a backward function may return its inputs."""
+    if grad.device.type == "cpu" and grad.dtype != torch.bfloat16:
+        array: Array = grad.detach().numpy()
+        if not any(np.may_share_memory(array, value.array) for value in values):
+            return array
+    return _array(grad)
 
 
 def _array(tensor: Any) -> Array:

@@ -21,7 +21,7 @@ def measured(case, rng, times=3):
             return value, value - float(case.gradient @ (there - case.x))
 
         level = level or noise(sample, 2.0**-52)
-        slope, column = Line(sample, level).slope(column)
+        slope, column = Line(sample, level, float(case.f(case.x))).slope(column)
         yield abs(slope.value), slope.error_bar, float(np.linalg.norm(case.gradient * v))
 
 
@@ -62,19 +62,19 @@ def test_a_kink_is_seen_as_one(jump):
         value = 1.0 + np.sin(step) + jump * max(step, 0.0)
         return value, value - np.sin(1) * step
 
-    slope, _ = Line(sample, 2.0**-53).slope()
+    slope, _ = Line(sample, 2.0**-53, 1.0).slope()
     assert slope.jump == pytest.approx(jump, rel=1e-3)
     assert slope.value == pytest.approx(1 - np.sin(1) + jump / 2, rel=1e-6)
 
 
 def test_a_smooth_function_has_no_kink():
     for curvature in (0.0, 1.0, 1e6):
-        slope, _ = Line(lambda step, c=curvature: (1.0 + c * step**2,) * 2, 2.0**-53).slope()
+        slope, _ = Line(lambda step, c=curvature: (1.0 + c * step**2,) * 2, 2.0**-53, 1.0).slope()
         assert slope.jump == 0
 
 
 def test_steps_that_leave_the_domain_are_dropped():
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope, _ = Line(lambda step: (float(np.log(0.01 + step)),) * 2, 1e-16).slope()
+        slope, _ = Line(lambda step: (float(np.log(0.01 + step)),) * 2, 1e-16, float(np.log(0.01))).slope()
     assert slope.value == pytest.approx(100, abs=slope.error_bar)
     assert slope.error_bar < 1e-8

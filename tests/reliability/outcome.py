@@ -34,10 +34,20 @@ class Outcome:
     details: dict[str, Part] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
     skipped: str = ""
+    allowed: dict[str, float] = field(default_factory=dict)  # shares that may fail, by how a kind ends
 
     @property
     def failed(self) -> int:
         return sum(part.failed for part in self.details.values())
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise is: no more failed than may, which is none if the promise is no rate."""
+        for end, share in (self.allowed or {"": 0.0}).items():
+            parts = [part for kind, part in self.details.items() if kind.endswith(end)]
+            if sum(part.failed for part in parts) > share * sum(part.tried for part in parts):
+                return False
+        return True
 
     @property
     def worst(self) -> float | None:

@@ -7,13 +7,17 @@ from launching import report
 
 
 class Row(NamedTuple):
-    """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time."""
+    """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time.
+
+    ``run`` is the function of the module that tries it.
+    """
 
     module: str
     full: int
     quick: int
     slice: int
     together: bool = True
+    run: str = "run"
 
 
 ROWS = {
@@ -26,9 +30,14 @@ ROWS = {
     "forks": Row("forks", full=200, quick=5, slice=3),
     "files": Row("files", full=50_000, quick=5000, slice=2000),
     "limits": Row("limits", full=480, quick=48, slice=4),
+    "faults": Row("faults", full=10_000, quick=400, slice=40, run="noticed"),
+    "culprits": Row("faults", full=1200, quick=120, slice=12, run="named"),
+    "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),
+    "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
+    "statement": Row("statement", full=10_000, quick=500, slice=100),
 }
 
 
 def part(name: str, trials: str, seed: str) -> None:
     """In a process of its own: some of the trials of a row."""
-    report(importlib.import_module(ROWS[name].module).run(int(trials), int(seed)))
+    report(getattr(importlib.import_module(ROWS[name].module), ROWS[name].run)(int(trials), int(seed)))

@@ -15,7 +15,7 @@ from secant._common.interrupts import held_interrupts
 from secant.checking.checker import BUDGET, Checker
 from secant.checking.point import Point
 from secant.checking.report import GradientReport
-from secant.errors import ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 
 
 def check_gradient(
@@ -75,7 +75,8 @@ def check_gradient(
     Raises
     ------
     DTypeError, ShapeError
-        If x or the gradient is no such structure, they do not match, or f does not return a single real number.
+        If f is not callable, x or the gradient is no such structure, they do not match, or f does not return a single
+        real number.
     ValueRangeError
         If x is not finite or f(x) is not; f is not deterministic, changes its argument, or has no slope at x.
 
@@ -97,6 +98,8 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
+    if not callable(f):
+        raise DTypeError(f"f must be callable, got {type(f).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
     return checked(
         point,

@@ -47,6 +47,11 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
             yield Leaf(path or title, array)
 
 
+def listed(shapes: list[tuple[int, ...]]) -> str:
+    """Shapes, as messages have them."""
+    return ", ".join(map(str, shapes))
+
+
 def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     """The same structure with other arrays."""
     if isinstance(value, Mapping):

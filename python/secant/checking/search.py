@@ -73,7 +73,7 @@ def _halved(
     queue = [(-abs(whole.error), whole)]
     found = 0
     while queue and found < findings and evaluations_left() > 0:
-        _, (span, error, bar, _) = heapq.heappop(queue)
+        _, (span, error, bar, allowed) = heapq.heappop(queue)
         if span.size == 1:
             entry = measure(span)
             found += entry.wrong
@@ -82,8 +82,7 @@ def _halved(
         middle = (span.begin + span.end) // 2
         left = measure(Span(span.begin, middle))
         rest = Span(middle, span.end)
-        share = left.allowed / left.error_bar
-        right = Measured(rest, error - left.error, bar + left.error_bar, share * (bar + left.error_bar))
+        right = Measured(rest, error - left.error, bar + left.error_bar, allowed + left.allowed)
         if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
             right = measure(rest)
         for half in (left, right):

@@ -11,9 +11,11 @@ from math import inf, isfinite
 
 _COLUMNS, _ROWS = 5, 34
 _FIRST_STEP = 0.25
-_FRESH = (0.71, 1.37)  # times the steps of the chosen column
+FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen column
+_FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
+_VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
 
 Sample = Callable[[float], tuple[float, float]]
 
@@ -36,31 +38,67 @@ class Column:
 
 
 class Line:
-    """A function along a line: f, and f less the linear part that it is said to have."""
+    """A function along a line: f, and f less the linear part that it is said to have; ``value`` is f at 0."""
 
-    def __init__(self, sample: Sample, noise: float) -> None:
+    def __init__(self, sample: Sample, noise: float, value: float, fresh: tuple[float, float] = FRESH) -> None:
         self._sample = sample
         self._noise = noise
-        self._value, self._at = sample(0.0)
+        self._value = value
+        self._fresh = fresh
         self._sides: dict[float, tuple[float, float, float]] = {}
 
     def slope(self, column: Column | None = None) -> tuple[Slope, Column]:
         """Return the slope at 0, and the column that gave it; ``column`` is where to look first."""
         if column is not None:
-            (value, noise), (other, _) = (self._estimate(column, factor) for factor in _FRESH)
+            (value, noise), (other, _) = (self._estimate(column, factor) for factor in self._fresh)
             if abs(other - value) <= _TRUSTED * noise:
                 return self._measured(column, noise, value, other), column
         column, (value, error) = self._best()
-        fresh = [self._estimate(column, factor)[0] for factor in _FRESH]
-        return self._measured(column, error, value, *fresh), column
+        fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
+        return self._measured(column, error, *fresh, value), column
 
     def _measured(self, column: Column, error: float, *values: float) -> Slope:
-        bar = _COVERAGE * max(error, max(values) - min(values))
-        return Slope(values[0], bar, self._jump(column.step * _FRESH[0]))
+        value, bar = values[0], _COVERAGE * max(error, max(values) - min(values))
+        factor = self._fresh[0]
+        for _ in range(_FINER):  # values may agree for a while, and smaller steps not: near kinks
+            factor /= 4
+            finer, noise = self._estimate(column, factor)
+            if not abs(finer - value) > max(bar, _COVERAGE * noise):
+                break
+            value, bar = finer, _COVERAGE * max(noise, abs(finer - value))
+        jump, clear = self.jump(column)
+        # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
+        return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
+
+    def jump(self, column: Column) -> tuple[float, float]:
+        """How much the slope jumps at 0, or may, as at a kink; and how clear that is.
+
+        A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
+        first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
+        difference that does not shrink may be a jump.
+        """
+        step = column.step * self._fresh[0]
+        jump, clear = self._jump(step)
+        for _ in range(_FINER):
+            step /= 8
+            if jump <= 8 * _VISIBLE * self._error(step / 2) / step:  # noise would hide it
+                break
+            if self._jump(step)[0] < jump / 2:  # a kink nearby, but not here
+                return 0.0, 0.0
+        return jump, clear
+
+    def _jump(self, step: float) -> tuple[float, float]:
+        nearest, near, far = (self._bend(factor * step) for factor in (0.5, 1, 2))
+        jump, before = abs(2 * nearest - near), abs(2 * near - far)
+        noise = self._error(step / 2) / step
+        if jump > 4 * _VISIBLE * noise and before < 4 * jump:
+            return jump, jump / (4 * noise) if noise else inf
+        if abs(near) > 2 * _VISIBLE * noise and abs(far) < 1.5 * abs(near):
+            return before, abs(near) / (2 * noise) if noise else inf
+        return 0.0, 0.0
 
     def _best(self) -> tuple[Column, tuple[float, float]]:
-        best, estimate = Column(_FIRST_STEP, 0), (0.0, inf)
-        step = _FIRST_STEP
+        best, estimate, step = Column(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
         rows: list[list[tuple[float, float]]] = []
         for _ in range(_ROWS):
             first = self._difference(step)
@@ -88,15 +126,9 @@ class Line:
             row = _extrapolated(self._difference(column.step * factor * 2**i), row)
         return row[column.index]
 
-    def _jump(self, step: float) -> float:
-        """How much the slope jumps at 0: where second differences do not shrink with the step; else 0."""
-        near, far = self._bend(step), self._bend(2 * step)
-        kink = abs(near) > 32 * self._error(step) / step and abs(far) < 1.5 * abs(near)
-        return abs(2 * near - far) if kink else 0.0
-
     def _bend(self, step: float) -> float:
         up, down, _ = self._both(step)
-        return (up - 2 * self._at + down) / step
+        return (up - 2 * self._value + down) / step
 
     def _difference(self, step: float) -> tuple[float, float]:
         up, down, _ = self._both(step)

@@ -9,7 +9,7 @@ import numpy as np
 
 from secant._common.validation import Array
 from secant.checking.check import checked
-from secant.checking.point import Direction, Point, leaves, rebuilt
+from secant.checking.point import Direction, Point, leaves, listed, rebuilt
 from secant.checking.report import GradientReport
 from secant.errors import ShapeError
 
@@ -108,7 +108,8 @@ def check_jvp(
 
     def slope(direction: Direction) -> float:
         parts = zip(direction, point.origin, strict=True)
-        return _dot(cotangent, jvp(rebuilt(x, (part.reshape(array.shape) for part, array in parts))))
+        tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
+        return _dot(cotangent, jvp(tangent), "jvp must return the shapes of f(x)")
 
     return checked(point, lambda checker: checker.claim_along(slope), rng=rng, **options)
 
@@ -123,11 +124,13 @@ def _weighted(f: Callable[[Any], Any], x: Any, rng: int) -> tuple[Any, Callable[
         return np.asarray(numbers.uniform(0.5, 1.5, array.shape) * signs, array.dtype)
 
     cotangent = rebuilt(value, (random(leaf.array) for leaf in leaves("f(x)", value)))
-    return cotangent, lambda there: _dot(cotangent, f(there))
+    return cotangent, lambda there: _dot(cotangent, f(there), "f must always return the same shapes")
 
 
-def _dot(cotangent: Any, value: Any) -> float:
-    pairs = list(zip(leaves("cotangent", cotangent), leaves("f(x)", value), strict=False))
-    if any(a.array.shape != b.array.shape for a, b in pairs):
-        raise ShapeError("f must always return the same shapes")
+def _dot(cotangent: Any, value: Any, wanted: str) -> float:
+    own, others = leaves("cotangent", cotangent), leaves("f(x)", value)
+    shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
+    pairs = zip(own, others, strict=True)
     return sum(float(a.array.astype(np.float64).ravel() @ b.array.astype(np.float64).ravel()) for a, b in pairs)

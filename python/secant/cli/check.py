@@ -29,8 +29,8 @@ def check(
     The files are run as scripts are, but ``__name__`` is not "__main__".
     """
     files: dict[str, dict[str, Any]] = {}
-    values = [_value(place, files) for place in (f, gradient, x)]
-    report = check_gradient(*values, budget=budget, inplace=inplace)
+    function, claim, where = (_value(place, files) for place in (f, gradient, x))
+    report = check_gradient(function, where, claim, budget=budget, inplace=inplace)
     say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 

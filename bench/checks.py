@@ -1,0 +1,242 @@
+"""Gradient checks compared: what they cost, which seeded faults they notice, and false alarms.
+
+    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/checks.md
+
+A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in float32 it is the same. Faults are
+those of `FAULTS`, in turn. Each check has the defaults of its library, and is told so where float32 needs others.
+"""
+
+import argparse
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import secant
+from tables import markdown
+
+PAGE = Path(__file__).parent.parent / "docs" / "checks.md"
+BEGIN, END = "<!-- bench/checks.py -->\n", "<!-- end -->\n"
+SHAPES = (784, 50), (50,), (50, 10), (10,)
+SIZES = [int(np.prod(shape)) for shape in SHAPES]
+Array = NDArray[Any]
+
+
+class Problem(NamedTuple):
+    """A loss of all weights in one row, and a gradient that is said to be its own."""
+
+    loss: Callable[[Array], Any]
+    w: Array
+    gradient: Array
+    data: Array
+    targets: Array
+
+
+def parts(w: Any) -> list[Any]:
+    ends = np.cumsum([0, *SIZES]).tolist()
+    return [w[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], SHAPES, strict=False)]
+
+
+def problem(rng: np.random.Generator, dtype: str) -> Problem:
+    data, targets = rng.uniform(size=(20, 784)).astype(dtype), rng.integers(0, 10, 20)
+    w = np.concatenate([rng.standard_normal(size) * 0.05 for size in SIZES]).astype(dtype)
+    rows = np.arange(20)
+
+    def forward(w: Array) -> tuple[Array, Array]:
+        w1, b1, w2, b2 = parts(w)
+        z = np.tanh(data @ w1 + b1)
+        a = z @ w2 + b2
+        return z, a - np.logaddexp.reduce(a, axis=1, keepdims=True)
+
+    z, y = forward(w)
+    d2 = np.exp(y)
+    d2[rows, targets] -= 1
+    d2 /= 20
+    d1 = d2 @ parts(w)[2].T * (1 - z * z)
+    gradient = np.concatenate([(data.T @ d1).ravel(), d1.sum(0), (z.T @ d2).ravel(), d2.sum(0)])
+    return Problem(lambda w: -forward(w)[1][rows, targets].mean(), w, gradient, data, targets)
+
+
+def one_weight(g: Array, rng: np.random.Generator) -> None:
+    g[rng.choice(np.flatnonzero(np.abs(g) > 1e-3))] *= 1.5
+
+
+def half(g: Array, rng: np.random.Generator) -> None:
+    g /= 2
+
+
+def transposed(g: Array, rng: np.random.Generator) -> None:
+    parts(g)[0][...] = parts(g)[0].T.reshape(784, 50).copy()
+
+
+def a_bias_of_the_wrong_sign(g: Array, rng: np.random.Generator) -> None:
+    parts(g)[1][...] *= -1
+
+
+def weight_decay(g: Array, rng: np.random.Generator) -> None:
+    g += 1e-3 * rng.standard_normal(g.size).astype(g.dtype)
+
+
+FAULTS = (one_weight, half, transposed, a_bias_of_the_wrong_sign, weight_decay)
+Check = Callable[[Problem], tuple[bool, int]]
+"""Says whether the gradient is right, and how often the loss was evaluated."""
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments)
+
+
+def ours(case: Problem) -> tuple[bool, int]:
+    f = Counted(case.loss)
+    return secant.check_gradient(f, case.w, case.gradient).passed, f.calls
+
+
+def scipy_check(case: Problem) -> tuple[bool, int]:
+    """It returns a norm: right is what is below 1e-5 of that of the gradient, by the usual rule of thumb."""
+    from scipy.optimize import check_grad
+
+    f = Counted(case.loss)
+    error = check_grad(f, lambda _: case.gradient, case.w)
+    return bool(error <= 1e-5 * np.linalg.norm(case.gradient)), f.calls
+
+
+def numdifftools_check(case: Problem) -> tuple[bool, int]:
+    """The whole gradient: right is what agrees in all entries, within 1e-5 and 1e-8."""
+    import numdifftools
+
+    f = Counted(case.loss)
+    found = numdifftools.Gradient(f)(case.w)
+    return bool(np.allclose(found, case.gradient, 1e-5, 1e-8)), f.calls
+
+
+def torch_check(fast: bool, **options: float) -> Check:
+    def check(case: Problem) -> tuple[bool, int]:
+        import torch
+
+        x, t, gradient = map(torch.from_numpy, (case.data, case.targets, case.gradient))
+
+        def loss(w: Any) -> Any:
+            w1, b1, w2, b2 = parts(w)
+            return torch.nn.functional.cross_entropy(torch.tanh(x @ w1 + b1) @ w2 + b2, t)
+
+        class Loss(torch.autograd.Function):  # type: ignore[misc]
+            @staticmethod
+            def forward(ctx: Any, w: Any) -> Any:
+                return loss(w)
+
+            @staticmethod
+            def backward(ctx: Any, cotangent: Any) -> Any:
+                return cotangent * gradient
+
+        f = Counted(Loss.apply)
+        w = torch.from_numpy(case.w.copy()).requires_grad_()
+        right = torch.autograd.gradcheck(f, w, fast_mode=fast, raise_exception=False, **options)
+        return bool(right), f.calls
+
+    return check
+
+
+def jax_check(case: Problem) -> tuple[bool, int]:
+    import jax
+    from jax.test_util import check_grads
+
+    jax.config.update("jax_enable_x64", True)
+
+    @jax.custom_vjp  # type: ignore[untyped-decorator]
+    def loss(w: Any) -> Any:
+        w1, b1, w2, b2 = parts(w)
+        y = jax.nn.log_softmax(jax.numpy.tanh(case.data @ w1 + b1) @ w2 + b2)
+        return -y[np.arange(20), case.targets].mean()
+
+    loss.defvjp(lambda w: (loss(w), None), lambda _, cotangent: (cotangent * case.gradient,))
+    f = Counted(loss)
+    try:
+        check_grads(f, (jax.numpy.asarray(case.w),), order=1, modes=["rev"])
+    except AssertionError:
+        return False, f.calls
+    return True, f.calls
+
+
+CHECKS: dict[
+    str, tuple[Check, bool]
+] = {  # and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
+    "secant.check_gradient": (ours, False),
+    "torch.autograd.gradcheck": (torch_check(False), True),
+    "torch.autograd.gradcheck, fast_mode": (torch_check(True), True),
+    "torch, fast_mode, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
+    "jax.test_util.check_grads": (jax_check, False),
+    "scipy.optimize.check_grad": (scipy_check, True),
+    "numdifftools.Gradient": (numdifftools_check, True),
+}
+
+
+def row(name: str, dtype: str, trials: int) -> list[str] | None:
+    check, every = CHECKS[name]
+    rng, noticed, alarms, evaluations, seconds = np.random.default_rng(0), 0, 0, [], []
+    count = 1 if every else trials
+    with warnings.catch_warnings(), contextlib.suppress(ImportError):
+        warnings.simplefilter("ignore")  # torch warns of float32
+        for number, wrong in cases(rng, dtype, count):
+            start = time.perf_counter()
+            right, calls = check(wrong)
+            seconds.append(time.perf_counter() - start)
+            evaluations.append(calls)
+            if number is None:
+                alarms += not right
+            else:
+                noticed += not right
+        faults = count * len(FAULTS)
+        typical = f"{np.median(evaluations):,.0f}", f"{np.median(seconds):.2g}"
+        return [name, dtype, *typical, f"{noticed} of {faults}", f"{alarms} of {count}"]
+    return None
+
+
+def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[int | None, Problem]]:
+    """Right gradients, which have no number, and each with all faults."""
+    for _ in range(count):
+        case = problem(rng, dtype)
+        yield None, case
+        for number, fault in enumerate(FAULTS):
+            gradient = case.gradient.copy()
+            fault(gradient, rng)
+            yield number, case._replace(gradient=gradient)
+
+
+def table(trials: int) -> list[str]:
+    columns = ["check", "of", "evaluations", "seconds", "faults noticed", "false alarms"]
+    rows = []
+    for dtype in ("float64", "float32"):
+        for name in CHECKS:
+            if found := row(name, dtype, trials):
+                print(*found, sep=", ", file=sys.stderr, flush=True)
+                rows.append(found)
+    return markdown(columns, rows, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=20, help="right gradients, each of which gets all faults")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/checks.md")
+    options = parser.parse_args()
+    lines = "\n".join(table(options.trials)) + "\n"
+    print(lines)
+    if options.write:
+        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+        PAGE.write_text(before + BEGIN + lines + END + rest.split(END)[1], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

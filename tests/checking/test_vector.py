@@ -1,0 +1,105 @@
+"""Checks of functions with many values, and of networks."""
+
+import collections
+
+import numpy as np
+import pytest
+
+import secant
+from secant.errors import DTypeError, ParamsError, ShapeError
+
+A = np.random.default_rng(0).standard_normal((4, 3))
+X = np.linspace(0.5, 1.5, 3)
+Pair = collections.namedtuple("Pair", "first second")
+
+
+def test_a_right_vjp_and_jvp():
+    def f(x):
+        return np.tanh(A @ x)
+
+    slope = 1 - f(X) ** 2
+    assert secant.check_vjp(f, X, lambda cotangent: A.T @ (slope * cotangent)).passed
+    assert secant.check_jvp(f, X, lambda tangent: slope * (A @ tangent)).passed
+
+
+def test_a_wrong_vjp_and_jvp_name_the_entry():
+    wrong = A.copy()
+    wrong[2, 1] += 1e-6
+    for report in (
+        secant.check_vjp(lambda x: A @ x, X, lambda cotangent: wrong.T @ cotangent),
+        secant.check_jvp(lambda x: A @ x, X, lambda tangent: wrong @ tangent),
+    ):
+        assert not report.passed
+        assert [finding.name for finding in report.findings] == ["x[1]"]
+        finding = report.findings[0]
+        assert 0.4e-6 < abs(finding.given - finding.numerical) < 1.6e-6
+
+
+def test_a_vjp_of_structures():
+    x = {"a": X, "b": Pair(np.float32([1, 2]), np.array(0.5))}
+
+    def f(x):
+        return [x["a"] ** 2, Pair(np.float64(x["b"].first) * x["b"].second, np.array(x["a"].sum()))]
+
+    def vjp(cotangent):
+        squares, (products, total) = cotangent
+        first, second = np.float64(x["b"].first), x["b"].second
+        return {"a": 2 * X * squares + total, "b": Pair(products * second, np.array(products @ first))}
+
+    assert secant.check_vjp(f, x, vjp).passed
+
+    def jvp(tangent):
+        a, (b, c) = tangent["a"], tangent["b"]
+        return [2 * X * a, Pair(np.float64(b) * x["b"].second + np.float64(x["b"].first) * c, np.array(a.sum()))]
+
+    report = secant.check_jvp(f, x, jvp)
+    assert report.passed
+    assert [array.name for array in report.arrays] == ["a", "b.first", "b.second"]
+    assert not secant.check_jvp(f, x, lambda tangent: jvp({**tangent, "a": 1.001 * tangent["a"]})).passed
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_low_precision(dtype):
+    x = X.astype(dtype)
+    assert secant.check_vjp(np.sin, x, lambda cotangent: cotangent * np.cos(x)).passed
+    assert secant.check_jvp(np.sin, x, lambda tangent: tangent * np.cos(x)).passed
+    assert not secant.check_vjp(np.sin, x, lambda cotangent: 2 * cotangent * np.cos(x)).passed
+    assert not secant.check_jvp(np.sin, x, lambda tangent: 2 * tangent * np.cos(x)).passed
+
+
+def test_what_vector_functions_may_not_return():
+    with pytest.raises(DTypeError, match=r"f\(x\) must be an array of float64, .* got an array of int"):
+        secant.check_vjp(lambda x: np.arange(3), X, lambda cotangent: cotangent)
+    with pytest.raises(ShapeError, match=r"gradient must have the shapes of x, \(3,\), got \(4,\)"):
+        secant.check_vjp(lambda x: A @ x, X, lambda cotangent: cotangent)
+    with pytest.raises(ShapeError, match="jvp must return the shapes of f"):
+        secant.check_jvp(lambda x: A @ x, X, lambda tangent: tangent)
+    with pytest.raises(ShapeError, match="jvp must return the shapes of f"):
+        secant.check_jvp(lambda x: [A @ x, x], X, lambda tangent: [A @ tangent])
+    sizes = iter([3, 4, 4, 4])
+    with pytest.raises(ShapeError, match="f must always return the same shapes"):
+        secant.check_vjp(lambda x: np.ones(next(sizes)), X, lambda cotangent: cotangent)
+
+
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+def test_a_network(hidden):
+    rng = np.random.default_rng(0)
+    net = secant.TwoLayerNet(7, 5, 3, rng=0, hidden_activation=hidden)
+    for param in net.params.values():
+        param += 0.3 * rng.standard_normal(param.shape)
+    x, t = rng.standard_normal((6, 7)), np.array([0, 1, 2, 0, 1, 2])
+    before = {key: param.tobytes() for key, param in net.params.items()}
+    assert secant.check_network(net, x, t).passed
+    wrong = net.gradient(x, t)
+    wrong["b1"][2] *= -1
+    report = secant.check_network(net, x, t, wrong)
+    assert [finding.name for finding in report.findings] == ["b1[2]"]
+    assert {key: param.tobytes() for key, param in net.params.items()} == before
+
+
+def test_what_is_no_network():
+    with pytest.raises(ParamsError, match=r"net\.params must be a dict of arrays, got NoneType"):
+        secant.check_network(object(), None, None)
+    net = secant.TwoLayerNet(2, 2, 2, rng=0)
+    with pytest.raises(ParamsError, match="gradients must have the keys of params, W1, b1, W2, b2, got list"):
+        secant.check_network(net, np.ones((1, 2)), np.array([1]), [])

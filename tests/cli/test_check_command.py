@@ -1,0 +1,110 @@
+"""``secant check``: what it prints, and its exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from secant.cli.app import app
+
+FILE = """
+import numpy as np
+import beside
+
+X = {"w": np.array([3.0, 4.0]), "b": np.ones(3)}
+RIGHT = {"w": 2 * X["w"], "b": np.full(3, 3.0)}
+WRONG = {"w": 2 * X["w"], "b": np.full(3, 2.0)}
+TEXT = "no gradient"
+
+def f(x):
+    return beside.square_sum(x["w"]) + np.sum(x["b"] ** 3)
+
+def gradient(x):
+    return {"w": 2 * x["w"], "b": 3 * x["b"] ** 2}
+
+def at_home(_):
+    return f(X)
+
+def random(x):
+    return np.random.default_rng().uniform()
+
+assert __name__ != "__main__"
+"""
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(FILE)
+    (tmp_path / "beside.py").write_text("def square_sum(x):\n    return (x**2).sum()\n")
+    monkeypatch.delitem(sys.modules, "beside", raising=False)
+
+    def run(*names, options=()):
+        return CliRunner().invoke(app, ["check", *(f"mine.py:{name}" for name in names), *options])
+
+    return run
+
+
+@pytest.mark.parametrize("gradient", ["gradient", "RIGHT"])
+def test_a_right_gradient_is_0(check, gradient):
+    result = check("f", gradient, "X")
+    assert result.exit_code == 0
+    assert result.output.startswith("gradient in 5 entries: right\n")
+
+
+def test_a_wrong_gradient_is_1(check):
+    result = check("f", "WRONG", "X")
+    assert result.exit_code == 1
+    assert result.output.startswith("gradient in 5 entries: WRONG\n")
+    assert "b (3,)  3 wrong entries found" in result.output
+
+
+def test_json(check):
+    result = check("f", "WRONG", "X", options=["--json"])
+    report = json.loads(result.output)
+    assert result.exit_code == 1
+    assert not report["passed"]
+    assert {finding["array"] for finding in report["findings"]} == {"b"}
+
+
+def test_a_function_that_does_not_use_its_argument(check):
+    assert check("at_home", "RIGHT", "X").exit_code == 1
+    assert check("at_home", "RIGHT", "X", options=["--inplace", "--budget", "300"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("nothing", "RIGHT", "X"), "mine.py defines no nothing"),
+        (("random", "RIGHT", "X"), "f must be deterministic, got "),
+        (("f", "TEXT", "X"), "gradient must be an array of float64, float32 or float16, got str"),
+        (("f", "RIGHT", "TEXT"), "x must be an array of float64, float32 or float16, got str"),
+        (("X", "RIGHT", "X"), "f must be callable, got dict"),
+    ],
+)
+def test_what_cannot_be_checked_is_1_and_an_error_of_one_line(check, names, message):
+    result = check(*names)
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert result.output.startswith(f"error: {message}")
+
+
+def test_a_file_that_does_not_exist(check):
+    result = CliRunner().invoke(app, ["check", "other.py:f", "other.py:g", "other.py:x"])
+    assert (result.exit_code, result.output) == (1, "error: other.py does not exist\n")
+
+
+@pytest.mark.parametrize("arguments", [("mine.py", "mine.py:RIGHT", "mine.py:X"), ("mine.py:f",), ("--budget", "0")])
+def test_what_is_no_command_is_2(check, arguments):
+    assert CliRunner().invoke(app, ["check", *arguments]).exit_code == 2
+
+
+def test_the_command_itself(check):
+    command = [sys.executable, "-m", "secant", "check", "mine.py:f", "mine.py:WRONG", "mine.py:X"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "WRONG" in done.stdout

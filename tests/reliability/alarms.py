@@ -1,0 +1,62 @@
+"""Right gradients: no check raises an alarm, and the error bars of single directions cover the truth."""
+
+from functools import partial
+
+import numpy as np
+from families import FAMILIES, Case, in_float32, on_a_kink, relu_network
+from outcome import Outcome
+
+import secant
+from secant.checking.checker import BUDGET, Checker
+from secant.checking.point import Point
+
+ALARMS = "A right gradient of 2 to 100,000 entries is never said to be wrong: in float64, in float32, on kinks and off."
+COVERAGE = (
+    "The error bar of the slope along a direction covers the true one in at least 99.9 % of the directions, in "
+    "float64, in float32 and near kinks."
+)
+LARGEST = 100_000
+KINKED = {"on_a_kink": on_a_kink, "relu_network": partial(relu_network, kinks=True)}
+SMOOTH = FAMILIES | {"relu_network off kinks": relu_network}
+ALL = SMOOTH | KINKED
+
+
+def cases(trials: int, seed: int, largest: int, families=ALL):
+    """Functions of all families in turn, of random size: every second one is rounded to float32."""
+    rng = np.random.default_rng(seed)
+    for number in range(trials):
+        name = list(families)[number % len(families)]
+        n = int(2 * (largest / 2) ** rng.uniform())
+        low = bool(number // len(families) % 2)
+        case = families[name](rng, n)
+        yield number, f"{name}, float{32 if low else 64}", in_float32(case) if low else case
+
+
+def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.GradientReport:
+    """What is said of a gradient that is off by ``error``."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return secant.check_gradient(case.f, case.x, case.gradient + error, rng=number)
+
+
+def alarms(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
+    outcome = Outcome(ALARMS, "checks")
+    for number, name, case in cases(trials, seed, largest):
+        passed = check(case, number).passed
+        outcome.add(name, not passed, None, f"seed {seed}, {number}, {case.x.size} entries")
+        outcome.tried += 1
+    return outcome
+
+
+def coverage(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
+    outcome = Outcome(COVERAGE, "directions", allowed={"": 0.001})
+    for number, name, case in cases(trials, seed, largest, SMOOTH):
+        if outcome.tried >= trials:
+            break
+        with np.errstate(over="ignore", invalid="ignore"):
+            checker = Checker(Point(case.f, case.x), number)
+            checker.claim(case.gradient)
+            for probe in checker.probes(BUDGET)[0]:
+                share = abs(probe.error) / (probe.error_bar + checker.kink) if probe.error else 0.0
+                outcome.add(name, not share <= 1, share, f"seed {seed}, {number}, {case.x.size} entries")
+                outcome.tried += 1
+    return outcome

@@ -1,0 +1,27 @@
+"""What a report says would have been noticed is: errors planted just above that, in every family."""
+
+import numpy as np
+from alarms import SMOOTH, cases, check
+from outcome import Outcome
+
+PROMISE = (
+    "Errors just above those that a report says would have been noticed are: errors of one entry, and errors of all in "
+    "terms of their root mean square. Of one entry 0.1 % may be missed, as error bars may be too small."
+)
+LARGEST = 1000
+ABOVE, TINY = 1.01, 1e-12  # what is said is 0 where f is constant and 0
+
+
+def run(trials: int, seed: int) -> Outcome:
+    outcome = Outcome(PROMISE, "errors", allowed={"one entry": 0.001, "all entries": 0.0})
+    rng = np.random.default_rng([seed, 1])
+    for number, name, case in cases(-(-trials // 2), seed, LARGEST, SMOOTH):
+        (array,) = check(case, number).arrays
+        one, all_ = np.zeros(case.x.size), rng.standard_normal(case.x.size)
+        one[rng.integers(one.size)] = (ABOVE * array.sensitivity or TINY) * rng.choice([-1, 1])
+        all_ *= (ABOVE * array.spread or TINY) / np.sqrt(np.mean(all_**2))
+        for what, error in (("one entry", one), ("all entries", all_)):
+            missed = check(case, number, error).passed
+            outcome.add(f"{name}, {what}", missed, None, f"seed {seed}, {number}, {case.x.size} entries")
+            outcome.tried += 1
+    return outcome
