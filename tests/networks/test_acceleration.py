@@ -3,7 +3,10 @@
 import copy
 import dataclasses
 import pickle
+import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -414,6 +417,44 @@ def test_weights_that_do_not_sum_to_1_are_a_form_of_their_own():
         net.numerical_gradient(x, t * (np.arange(len(x)) < 5)[:, np.newaxis])
 
 
+def test_gradients_come_in_the_order_of_the_networks_own():
+    class Ordered(Keyed):
+        def numerical_gradient(self, x, t):
+            grads = super().numerical_gradient(x, t)
+            return {key: grads[key] for key in sorted(grads, reverse=True)}
+
+    net = secant.accelerate(Ordered(*SIZES))
+    assert list(net.numerical_gradient(*batch())) == sorted(Keyed.KEYS, reverse=True)
+
+
+def test_a_method_that_does_more_is_refused():
+    class Keeps(Keyed):
+        def numerical_gradient(self, x, t):
+            self.grads = super().numerical_gradient(x, t)
+            return self.grads
+
+    class Returns(Keyed):
+        def numerical_gradient(self, x, t):
+            return {**super().numerical_gradient(x, t), "loss": self.loss(x, t)}
+
+    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.grads"):
+        secant.accelerate(Keeps(*SIZES))
+    with pytest.raises(secant.UnsupportedError, match="its numerical_gradient also returns loss"):
+        secant.accelerate(Returns(*SIZES))
+
+
+def test_threads_that_recognise_at_once_leave_standard_output():
+    before, filters = sys.stdout, warnings.filters[:]
+    threads = [threading.Thread(target=secant.recognise, args=(filled(Keyed(*SIZES)),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
+    assert warnings.filters == filters
+
+
 def test_a_subclass_may_call_the_accelerated_method():
     @secant.accelerate
     class Base(Keyed):
@@ -480,9 +521,10 @@ def test_training_is_that_of_the_network_that_was_recognised(cls):
 
 def test_single_precision_is_trained_by_the_loop():
     x, t = batch(60)
-    net = secant.accelerate(SinglePrecision(*SIZES))
-    history = secant.train(net, x, t, iters_num=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
-    assert history.train_loss_list[-1] < history.train_loss_list[0]
+    net = secant.accelerate(filled(SinglePrecision(*SIZES)))
+    before = net.loss(x, t)
+    secant.train(net, x, t, iters_num=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
+    assert net.loss(x, t) < before
     assert net.params["w1"].dtype == np.float32
 
 

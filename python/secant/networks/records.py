@@ -65,10 +65,12 @@ class Record:
         if self._is_due(x, t):
             self.compare(net, self._known, x, t)
         grads = self._known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
-        return {
+        found = {
             key: grad.reshape(array.shape).astype(array.dtype, copy=False)
             for key, grad, array in zip(self.found.gradient_keys, grads.values(), arrays, strict=True)
         }
+        order = [key for key in self.found.order if key in found]
+        return {key: found[key] for key in order} if len(order) == len(found) else found
 
     def _recognise_anew(self, net: Any) -> None:
         found = recognise(net)

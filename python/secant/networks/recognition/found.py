@@ -36,7 +36,9 @@ class Recognition:
     h : float
         The step of the central difference.
     gradient_keys : tuple
-        The keys that its `numerical_gradient` returns.
+        The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
+    order : tuple
+        The order in which it returns them.
     rebinds : bool
         Whether its loss follows when another array is put in the place of one.
     """
@@ -53,6 +55,7 @@ class Recognition:
     targets: tuple[str, ...] = field(default=(), repr=False)
     h: float = field(default=1e-4)
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
+    order: tuple[Any, ...] = field(default=(), repr=False)
     rebinds: bool = field(default=True, repr=False)
 
     def __str__(self) -> str:

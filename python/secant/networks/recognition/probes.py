@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import random
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -152,6 +153,15 @@ being_tried = ContextVar("being_tried", default=False)
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """Run somebody's code so that nobody notices: no output, no warnings, and random numbers go on as before."""
+    with _ONE_AT_A_TIME, _replaced():  # what is replaced belongs to all threads
+        yield
+
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextlib.contextmanager
+def _replaced() -> Iterator[None]:
     state, state_of_numpy = random.getstate(), np.random.get_state()
     quiet, token = io.StringIO(), being_tried.set(True)
     try:

@@ -212,5 +212,6 @@ def _named(
         right,
         own.h,
         own.keys,
+        own.order,
         subject.rebinds(tried[form][0]),
     )

@@ -26,6 +26,7 @@ class OwnGradient(NamedTuple):
     h: float
     sentence: str
     keys: tuple[Any, ...]
+    order: tuple[Any, ...]  # in which gradients are to be put into a dict
 
 
 class _Small(NamedTuple):
@@ -35,6 +36,7 @@ class _Small(NamedTuple):
     loss: Callable[[], float]
     returned: Any
     changed: float
+    left: list[str]  # attributes that it set, and a loss does not
 
     def losses(self, h: float) -> dict[int, Floats]:
         """The losses with one parameter changed by h, 0 and -h, for each parameter in turn."""
@@ -58,8 +60,9 @@ def own_gradient(net: Any, layout: Layout, candidate: Candidate, form: Form) -> 
         If it takes something else than (x, t), or returns something else than a dict of the four gradients.
     """
     method = inspect.unwrap(getattr(type(net), "numerical_gradient", None) or _missing)
+    order = tuple(layout.mapping(net))
     if method is _missing:
-        return OwnGradient(USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys)
+        return OwnGradient(USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
     sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs)]
@@ -72,11 +75,16 @@ def own_gradient(net: Any, layout: Layout, candidate: Candidate, form: Form) -> 
         except Exception as error:  # whatever somebody's code raises that never met such a network
             failures.append(f"{type(error).__name__}: {error}")
         else:
+            if small.left and isinstance(small.returned, Mapping):
+                raise UnsupportedError(
+                    f"its numerical_gradient also sets {', '.join(small.left)}, which would not happen any more: "
+                    "one that only returns the gradients is needed"
+                )
             return _judged(small, layout)
     if _takes_a_function(net, method, layout):
         raise UnsupportedError("its numerical_gradient takes a function and an array: one that takes (x, t) is needed")
     said = f"does not run on a smaller copy ({failures[0]}), so h = {short(USUAL_STEP)} is assumed"
-    return OwnGradient(USUAL_STEP, f"its numerical_gradient {said}", layout.keys)
+    return OwnGradient(USUAL_STEP, f"its numerical_gradient {said}", layout.keys, order)
 
 
 def _takes_a_function(net: Any, method: Callable[..., Any], layout: Layout) -> bool:
@@ -107,10 +115,24 @@ def _called(
 
     if not candidate.agrees(probe, loss()):
         raise UnsupportedError("its loss is another one there")
+    first, _, second = _held(copy), loss(), _held(copy)
+    caches = {name for name, value in second.items() if first.get(name) is not value}
     returned = method(copy, probe.x.copy(), probe.t.copy())
     changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in zip(own, probe.params, strict=True))
     fill(own, probe.params)
-    return _Small(own, loss, returned, changed)
+    params = {f"self.{'.'.join(filter(None, (layout.holder, str(key))))}" for key in layout.keys}
+    left = [n for n, value in _held(copy).items() if second.get(n) is not value and n not in caches | params]
+    return _Small(own, loss, returned, changed, left)
+
+
+def _held(net: Any) -> dict[str, Any]:
+    """The attributes of an object, and what is in those that are dicts."""
+    found = {}
+    for name, value in vars(net).items():
+        found[f"self.{name}"] = value
+        if isinstance(value, dict):
+            found |= {f"self.{name}.{key}": inner for key, inner in value.items()}
+    return found
 
 
 def _judged(small: _Small, layout: Layout) -> OwnGradient:
@@ -120,6 +142,8 @@ def _judged(small: _Small, layout: Layout) -> OwnGradient:
     losses = {h: small.losses(h) for h in _STEPS}
     right = _difference(losses[USUAL_STEP], USUAL_STEP, *_KINDS["central"])
     keys = _keys(small, layout, right)
+    if more := [str(key) for key in small.returned if key not in keys]:
+        raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is no gradient")
     theirs = np.concatenate([np.asarray(small.returned[key], np.float64).ravel() for key in keys])
     said = "" if small.changed < 1e-9 else f"; it leaves parameters changed by {small.changed:.2g}: not imitated"
     fits = []
@@ -132,10 +156,13 @@ def _judged(small: _Small, layout: Layout) -> OwnGradient:
             USUAL_STEP,
             f"its numerical_gradient {_mistake(theirs, right)}, which is not imitated: h = {short(USUAL_STEP)}{said}",
             keys,
+            tuple(small.returned),
         )
     _, name, h = min(fits)
     instead = "" if name == "central" else f", in place of which comes the central one{said}"
-    return OwnGradient(h, f"its numerical_gradient is a {name} difference at h = {short(h)}{instead}", keys)
+    return OwnGradient(
+        h, f"its numerical_gradient is a {name} difference at h = {short(h)}{instead}", keys, tuple(small.returned)
+    )
 
 
 def _mistake(theirs: Floats, right: Floats) -> str:
