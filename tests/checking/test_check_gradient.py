@@ -279,10 +279,63 @@ def test_a_function_that_is_finite_at_x_only_has_no_slope():
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
 
 
-def test_a_jump_is_noise():
-    report = secant.check_gradient(lambda x: float(np.sum(x > 1) + np.sum(x)), np.ones(3), np.ones(3))
-    assert report.noise > 0.01
-    assert report.sensitivity["x"] > 0.1
+def test_a_discontinuous_function_has_no_slope():
+    with pytest.raises(ValueRangeError, match=r"^f must have a slope at x"):
+        secant.check_gradient(lambda x: float(np.sum(x > 1) + np.sum(x)), np.ones(3), np.ones(3))
+
+
+def test_entries_of_very_different_size():
+    def f(x):
+        return np.exp(-(x[0] ** 2)) + x[1] / 1000
+
+    for large in (200.0, 500.0, 1e3, 1e6):
+        x = np.array([0.5, large])
+        right = np.array([-np.exp(-0.25), 1 / 1000])
+        for rng in range(5):
+            assert secant.check_gradient(f, x, right, rng=rng).passed
+            assert not secant.check_gradient(f, x, right * [0, 1], rng=rng).passed
+
+
+@pytest.mark.parametrize("width", [1e-1, 1e-2, 1e-3, 1e-4])
+def test_narrow_features(width):
+    rng = np.random.default_rng(0)
+    for seed in range(10):
+        u = rng.standard_normal(3)
+        x = 1 + u * width
+
+        def f(x):
+            return float(np.sum(np.exp(-(((x - 1) / width) ** 2))))
+
+        right = -2 * (x - 1) / width**2 * np.exp(-(((x - 1) / width) ** 2))
+        assert secant.check_gradient(f, x, right, rng=seed).passed
+        assert not secant.check_gradient(f, x, 0 * x, rng=seed).passed
+
+
+def test_dicts_are_paired_by_their_keys():
+    x = {"a": np.array([1.0, 2.0]), "b": np.array([5.0, 7.0])}
+
+    def f(x):
+        return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 3)
+
+    right = {"b": 3 * x["b"] ** 2, "a": 2 * x["a"]}
+    assert secant.check_gradient(f, x, right).passed
+    with pytest.raises(ShapeError, match=r"^gradient must have the keys of x, a, b, got c, b$"):
+        secant.check_gradient(f, x, {"c": right["a"], "b": right["b"]})
+
+
+def test_a_gradient_that_changes_its_argument_changes_a_copy():
+    def gradient(x):
+        x *= 2
+        return x
+
+    x = np.ones(3)
+    assert secant.check_gradient(lambda x: np.sum(x**2), x, gradient).passed
+    assert np.array_equal(x, np.ones(3))
+
+
+def test_a_function_that_warns_where_it_is_not_defined():
+    x = np.array([1.0, 0.01])
+    assert secant.check_gradient(lambda x: np.sum(np.sqrt(x)), x, 0.5 / np.sqrt(x)).passed
 
 
 def test_the_report_can_be_read_by_people_and_programs():

@@ -103,3 +103,9 @@ def test_what_is_no_network():
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
     with pytest.raises(ParamsError, match="gradients must have the keys of params, W1, b1, W2, b2, got list"):
         secant.check_network(net, np.ones((1, 2)), np.array([1]), [])
+
+
+def test_a_function_with_a_single_value():
+    x = np.array([1.0, 2.0])
+    assert secant.check_vjp(lambda x: np.sum(x**2), x, lambda cotangent: 2 * x * cotangent).passed
+    assert secant.check_jvp(lambda x: np.sum(x**2), x, lambda tangent: np.sum(2 * x * tangent)).passed

@@ -103,7 +103,7 @@ def check_gradient(
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
     return checked(
         point,
-        lambda check: check.claim(gradient(x, *args) if callable(gradient) else gradient),
+        lambda check: check.claim(gradient(point.copy(), *args) if callable(gradient) else gradient),
         budget=budget,
         confidence=confidence,
         findings=findings,

@@ -13,11 +13,11 @@ import numpy as np
 from secant._common.validation import Array
 from secant.checking.diagnosis import Entry, diagnosed
 from secant.checking.noise import noise
-from secant.checking.point import Direction, Point, Span, chunks, leaves, listed
+from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
 from secant.checking.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
-from secant.errors import ShapeError, ValueRangeError
+from secant.errors import ValueRangeError
 
 VERDICT = 3.0
 """An error is noticed where it is beyond so many error bars."""
@@ -52,11 +52,7 @@ class Checker:
 
     def claim(self, gradient: Any) -> None:
         """Take a gradient in the structure of x as what is said."""
-        given = leaves("gradient", gradient)
-        shapes = [leaf.array.shape for leaf in given]
-        if shapes != (wanted := [array.shape for array in self.point.origin]):
-            raise ShapeError(f"gradient must have the shapes of x, {listed(wanted)}, got {listed(shapes)}")
-        self._claim = [leaf.array.reshape(-1) for leaf in given]
+        self._claim = [array.reshape(-1) for array in self.point.like("gradient", gradient)]
 
     def claim_along(self, slope: Callable[[Direction], float]) -> None:
         """Take slopes along directions as what is said."""
@@ -145,7 +141,9 @@ class Checker:
         line = Line(sample, self._noise, self._value, FRESH_AGAIN if again else FRESH)
         slope, self._column = line.slope(self._column)
         if not math.isfinite(slope.error_bar):
-            raise ValueRangeError("f must have a slope at x, but it is not finite or not continuous around it")
+            raise ValueRangeError(
+                "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
+            )
         return slope
 
     def _sample(self, direction: Direction, span: Span) -> Sample:

@@ -52,6 +52,19 @@ def listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
+def ordered(title: str, like: Any, value: Any) -> Any:
+    """The same structure with the keys of its dicts in the order of another one's."""
+    if isinstance(like, Mapping):
+        if not isinstance(value, Mapping) or set(value) != set(like):
+            got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
+            raise ShapeError(f"{title} must have the keys of x, {', '.join(map(str, like))}, got {got}")
+        return {key: ordered(title, inner, value[key]) for key, inner in like.items()}
+    if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
+        parts = [ordered(title, inner, own) for inner, own in zip(like, value, strict=True)]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
 def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     """The same structure with other arrays."""
     if isinstance(value, Mapping):
@@ -116,7 +129,7 @@ class Point:
         copies = [array.copy() for array in arrays]
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
         self._argument = x if inplace else rebuilt(x, iter(self._work))
-        self._f = f
+        self._f, self._x = f, x
         self._rounded = rounded
         self.evaluations = 0
         ends = np.cumsum([array.size for array in arrays]).tolist()
@@ -124,6 +137,18 @@ class Point:
         self.all = Span(0, ends[-1])
         self._least, self._given = self._scales(scale)
         self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
+
+    def like(self, title: str, value: Any) -> list[Array]:
+        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value))]
+        wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
+        if got != wanted:
+            raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
+        return found
+
+    def copy(self) -> Any:
+        """Return x with arrays of its own."""
+        return rebuilt(self._x, (array.copy() for array in self.origin))
 
     def restore(self) -> None:
         """Put everything back."""
@@ -133,7 +158,8 @@ class Point:
     def value(self) -> float:
         """Return f as its arrays are now."""
         self.evaluations += 1
-        return number(self._f(self._argument))
+        with np.errstate(all="ignore"):  # steps may leave the domain of f, and are then dropped
+            return number(self._f(self._argument))
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
@@ -195,9 +221,7 @@ class Point:
         if isinstance(scale, int | float):
             return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
-            given = [leaf.array for leaf in leaves("scale", scale)]
-            if [array.shape for array in given] != [array.shape for array in self.origin]:
-                raise ShapeError("scale must be a number, or arrays in the shapes of x")
+            given = self.like("scale", scale)
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]

@@ -51,7 +51,7 @@ class Line:
         """Return the slope at 0, and the column that gave it; ``column`` is where to look first."""
         if column is not None:
             (value, noise), (other, _) = (self._estimate(column, factor) for factor in self._fresh)
-            if abs(other - value) <= _TRUSTED * noise:
+            if abs(other - value) <= _TRUSTED * noise and self._settles(column.step * self._fresh[0]):
                 return self._measured(column, noise, value, other), column
         column, (value, error) = self._best()
         fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
@@ -104,6 +104,8 @@ class Line:
             first = self._difference(step)
             if not isfinite(first[0]):
                 rows = []
+            elif not self._settles(step):  # all this is too far away to say anything of f at 0
+                rows, estimate = [], (0.0, inf)
             else:
                 rows.append(_extrapolated(first, rows[-1] if rows else []))
                 for j, (value, noise) in enumerate(rows[-1]):
@@ -125,6 +127,11 @@ class Line:
         for i in range(column.index, -1, -1):
             row = _extrapolated(self._difference(column.step * factor * 2**i), row)
         return row[column.index]
+
+    def _settles(self, step: float) -> bool:
+        """Whether the even part of f shrinks with the step: by half at a kink, by three quarters where f is smooth."""
+        near, far = abs(self._bend(step)), abs(self._bend(2 * step))
+        return near * step <= _VISIBLE * self._error(step) or near <= 1.5 * far
 
     def _bend(self, step: float) -> float:
         up, down, _ = self._both(step)

@@ -116,7 +116,7 @@ def check_jvp(
 
 def _weighted(f: Callable[[Any], Any], x: Any, rng: int) -> tuple[Any, Callable[[Any], float]]:
     """A random cotangent for f(x), and the sum of products of both: a function with a single value."""
-    value = f(x)
+    value = _as_array(f(x))
     numbers = np.random.default_rng([rng, 1])
 
     def random(array: Array) -> Array:
@@ -127,8 +127,12 @@ def _weighted(f: Callable[[Any], Any], x: Any, rng: int) -> tuple[Any, Callable[
     return cotangent, lambda there: _dot(cotangent, f(there), "f must always return the same shapes")
 
 
+def _as_array(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, float | np.floating) else value
+
+
 def _dot(cotangent: Any, value: Any, wanted: str) -> float:
-    own, others = leaves("cotangent", cotangent), leaves("f(x)", value)
+    own, others = leaves("cotangent", cotangent), leaves("f(x)", _as_array(value))
     shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
     if shapes[0] != shapes[1]:
         raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
