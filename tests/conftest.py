@@ -17,6 +17,7 @@ from secant.backends import BACKENDS, backend_module
 
 if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
+    os.environ.setdefault("SECANT_BACKEND", "numpy")  # in other processes too
 
 hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("secant")

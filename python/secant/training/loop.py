@@ -175,7 +175,11 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
-    with display(iters_num, progress) as shown, compilation_noticed(shown.compiling), use_backend(get_backend()):
+    with (
+        display(iters_num, progress) as shown,
+        compilation_noticed(shown.compiling),
+        use_backend(backend or get_backend()),
+    ):
         for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
             with held_interrupts(signal.SIGINT):
                 descend.run(block, record.train_loss_list)
