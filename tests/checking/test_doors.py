@@ -291,6 +291,7 @@ print(report.passed, report.evaluations, peak - before, 4 * sum(param.numel() fo
 
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
+@pytest.mark.slow  # it needs a machine of its own
 def test_ten_million_parameters_in_few_evaluations_and_little_memory():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
     passed, evaluations, extra, size = done.stdout.split() or [done.stderr] * 4
