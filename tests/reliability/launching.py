@@ -22,7 +22,8 @@ def command(function: Callable, *arguments: object) -> list[str]:
 
 def environment(**variables: str) -> dict[str, str]:
     paths = [*map(str, FOLDERS), os.environ.get("PYTHONPATH", "")]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | variables
+    # A fork while OpenBLAS has several threads may leave the child waiting for them: that is not ours to promise.
+    return {"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | variables
 
 
 def launch(
