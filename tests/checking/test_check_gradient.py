@@ -10,7 +10,7 @@ import signal
 
 import numpy as np
 import pytest
-from families import FAMILIES, in_float32, on_a_kink
+from families import FAMILIES, in_float32, on_a_kink, relu_network
 
 import secant
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
@@ -46,6 +46,14 @@ def test_a_gradient_on_a_kink_is_right():
         report = secant.check_gradient(*on_a_kink(rng, n))
         assert report.passed, report
         assert report.kink
+
+
+def test_kinks_that_the_noise_of_float32_all_but_hides():
+    """Jumps cancel along most directions, and the budget is used up when one gives an alarm."""
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        case = in_float32(relu_network(rng, int(2 * 500 ** rng.uniform()), kinks=True))
+        assert secant.check_gradient(*case, rng=seed).passed, seed
 
 
 FAULTS = {
@@ -98,6 +106,29 @@ def test_the_diagnosis(fault, said):
     wrong = {key: grad.copy() for key, grad in right.items()}
     FAULTS[fault](wrong, rng)
     assert said in check(net, x, t, wrong).diagnosis
+
+
+@pytest.mark.parametrize("factor", [100.0, 12345.0, 1 / 60000, 1.2345])
+def test_a_factor_is_found_to_its_last_digit(factor):
+    for seed in range(5):
+        net, x, t, right = network(np.random.default_rng(seed))
+        wrong = {key: factor * grad for key, grad in right.items()}
+        size = f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"
+        assert check(net, x, t, wrong).diagnosis == f"the gradient is {size}"
+
+
+def test_a_tiny_weight_decay_is_found():
+    for seed in range(5):
+        net, x, t, right = network(np.random.default_rng(seed), sizes=(200, 20, 4))
+        wrong = right | {key: right[key] + 1e-8 * net.params[key] for key in ("W1", "W2")}
+        assert check(net, x, t, wrong).diagnosis == (
+            "W1 and W2 has a weight decay that f has not: 1e-08 times the parameters"
+        )
+
+
+def test_a_factor_of_almost_1_has_a_name():
+    report = secant.check_gradient(lambda x: float(x @ x), np.ones(1), np.array([2 + 1e-9]))
+    assert report.diagnosis == "one entry, x[0], is too large by 5e-10 of its size"
 
 
 def test_an_error_just_above_the_sensitivity_is_noticed():

@@ -51,7 +51,7 @@ def test_the_noise_of_a_function_is_found():
     levels = []
     for _ in range(200):
         values = 1.0 + 1e-6 * rng.standard_normal(8)
-        levels.append(noise(lambda step, v=values: (v[round(step / 2e-12)],) * 2, 0.0))
+        levels.append(noise(lambda step, v=values: (v[round(step / 2e-12) - 1],) * 2, 0.0))
     assert 0.7e-6 < np.median(levels) < 2e-6
     assert min(levels) > 0.1e-6
 
@@ -78,3 +78,15 @@ def test_steps_that_leave_the_domain_are_dropped():
         slope, _ = Line(lambda step: (float(np.log(0.01 + step)),) * 2, 1e-16, float(np.log(0.01))).slope()
     assert slope.value == pytest.approx(100, abs=slope.error_bar)
     assert slope.error_bar < 1e-8
+
+
+def test_a_value_at_x_that_is_off_by_much_noise_does_not_hide_the_slope():
+    for seed in range(20):
+        rng, values = np.random.default_rng(seed), {}
+
+        def sample(step, rng=rng, values=values):
+            value = values.setdefault(step, 35 + 8e-14 * rng.standard_normal())
+            return value, value
+
+        slope, _ = Line(sample, 5e-14, 35 + 3e-13).slope()
+        assert abs(slope.value) <= slope.error_bar < np.inf

@@ -130,10 +130,8 @@ def noticed(trials: int, seed: int) -> Outcome:
             checker.claim(wrong)
             caught = not all(np.isfinite(array).all() for array in wrong.values())
             caught = caught or any(probe.wrong for probe in checker.probes(BUDGET)[0])
-            few = point.evaluations <= BUDGET
-            outcome.add(
-                fault.__name__, not (caught and few), point.evaluations / BUDGET, f"seed {seed}, {outcome.tried}"
-            )
+            share = (checker.noticed_after or point.evaluations) / BUDGET
+            outcome.add(fault.__name__, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
             outcome.tried += 1
     return outcome
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from secant._common.validation import Array
+from secant._common.validation import Array, Floats
 from secant.checking.diagnosis import Entry, diagnosed
+from secant.checking.kinks import WIDER, allowance
 from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
-from secant.checking.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
+from secant.checking.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
 from secant.errors import ValueRangeError
 
 VERDICT = 3.0
@@ -25,7 +26,6 @@ BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_BUDGET = 4, 5000
 _CLEAR = 1000.0
-_KINK_PROBES, _KINK_VERDICT, _COST_OF_A_JUMP = 8, 2.0, 6
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
 
 
@@ -47,6 +47,8 @@ class Checker:
         self._claim: list[Array] | None = None
         self._along: Callable[[Direction], float] | None = None
         self.kink = 0.0
+        self.noticed_after = 0
+        """Evaluations of f before it was clear that a probe of all entries is off: then kinks are looked for."""
         self._suspect: Direction | None = None
         self._value = point.require_sane()
 
@@ -114,12 +116,13 @@ class Checker:
                     agree = abs(other.value - slope.value) <= slope.error_bar
                     slope = slope if agree else min(slope, other, key=_excess)
                 alarm = _measured(everything, slope, 0, rounding).wrong
-                self._suspect = direction if alarm else self._suspect
+                if alarm:
+                    self._suspect, self.noticed_after = direction, self.point.evaluations
             slopes.append((slope, rounding))
             del direction  # before there is another one: it is as large as x
             if alarm:
                 break
-        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm, budget)
+        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm)
         probes = [_measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
         groups = []
         count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
@@ -135,11 +138,16 @@ class Checker:
 
     def slope(self, direction: Direction, span: Span, again: bool = False) -> Slope:
         """The slope of f along a direction, less what is said of it; ``again`` at other steps."""
+        return self._slope(self._line(direction, span, FRESH_AGAIN if again else FRESH))
+
+    def _line(self, direction: Direction, span: Span, fresh: tuple[float, float] = FRESH) -> Line:
         sample = self._sample(direction, span)
         if self._noise is None:
             self._noise = noise(sample, self._finest)
-        line = Line(sample, self._noise, self._value, FRESH_AGAIN if again else FRESH)
-        slope, self._column = line.slope(self._column)
+        return Line(sample, self._noise, self._value, fresh)
+
+    def _slope(self, line: Line, rough: bool = False) -> Slope:
+        slope, self._column = line.slope(self._column, rough)
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(
                 "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
@@ -155,40 +163,23 @@ class Checker:
 
         return sample
 
-    def _kinks(self, jumps: list[float], alarm: bool, budget: int) -> float:
-        """What kinks at x may change in a slope; 0 if there is none.
+    def _kinks(self, jumps: list[float], alarm: bool) -> float:
+        def half() -> tuple[float, float]:
+            line = self._line(self.point.direction(self._rng, half=True), self.point.all)
+            return line.jump(self._column or Column(0.01, 0), WIDER if alarm else 0)
 
-        The jumps of several kinks may cancel along a direction. They do not along all directions of which half of the
-        entries are left out.
-        """
-        sizes, likely = list(jumps), 0
-        for number in range(_KINK_PROBES):
-            if not any(jumps) and self.point.evaluations + _COST_OF_A_JUMP > budget:
-                return 0.0
-            if not any(jumps) and (not alarm or (number >= _KINK_PROBES // 2 and likely < 2)):
-                return 0.0
-            direction = self.direction()
-            for part in direction:
-                for chunk in chunks(Span(0, part.size)):
-                    part[chunk] *= self._rng.integers(0, 2, chunk.stop - chunk.start, dtype=np.int8)
-            line = Line(self._sample(direction, self.point.all), self._noise or 0.0, self._value)
-            jump, clear = line.jump(self._column or Column(0.01, 0))
-            sizes.append(jump)
-            likely += clear > LIKELY
-            if clear > SURE:
-                jumps.append(jump)
-            del line, part, direction
-        return _KINK_VERDICT * math.sqrt(float(np.mean(np.square(sizes))))
+        return allowance(jumps, half, alarm)
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:
         """How far what is said is off, along a direction of which only a span is shifted.
 
         ``alone``: it is enough to be beyond the jump of the slope along that direction.
         """
-        slope = self.slope(direction, span)
-        return _measured(
-            span, slope, slope.jump if alone else max(self.kink, slope.jump), self._rounding(direction, span)
-        )
+        line, rounding = self._line(direction, span), self._rounding(direction, span)
+        slope = self._slope(line, rough=True)
+        if _measured(span, slope, 0.0, rounding).wrong:
+            slope = self._slope(line)
+        return _measured(span, slope, slope.jump if alone else max(self.kink, slope.jump), rounding)
 
     def _said(self, direction: Direction, span: Span) -> float:
         """What is said of the slope, where it is not said of entries."""
@@ -246,8 +237,18 @@ class Checker:
             finally:
                 self._claim = before
 
-        found = diagnosed(self.point, given, entries, blamed, confirmed) if given is not None else None
-        return entries, blamed, found
+        if given is None:
+            return entries, blamed, None
+        return entries, blamed, diagnosed(self.point, given, entries, blamed, confirmed, self._missing)
+
+    def _missing(self, pattern: list[Floats]) -> float:
+        """How many times a pattern has to be added to what is said, as far as f along that pattern tells."""
+        squares = sum(float(part @ part) for part in pattern)
+        sizes = [(self.point.least_scale(leaf), float(np.abs(part).max())) for leaf, part in enumerate(pattern)]
+        step = min((scale / size for scale, size in sizes if size), default=0.0)
+        if not step or not math.isfinite(step * squares):
+            return math.nan
+        return self.measure([step * part for part in pattern], self.point.all).error / (step * squares)
 
     def _entry(self, direction: Direction, given: list[Array] | None, found: Measured) -> Entry:
         leaf, index = self.point.entry(found.span.begin)

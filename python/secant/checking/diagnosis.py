@@ -40,9 +40,13 @@ def diagnosed(
     entries: Sequence[Entry],
     blamed: set[int],
     confirmed: Callable[[list[Array]], bool],
+    missing: Callable[[list[Floats]], float],
 ) -> tuple[str, str] | None:
-    """Return what the error looks like, and what speaks for it; None if nothing fits."""
-    case = _Case(point, given, entries, blamed)
+    """Return what the error looks like, and what speaks for it; None if nothing fits.
+
+    ``missing`` tells how many times a pattern is missing in the gradient, by the slope of f along that pattern.
+    """
+    case = _Case(point, given, entries, blamed, missing)
     if said := case.obvious():
         return said
     for correction in case.corrections():
@@ -52,8 +56,15 @@ def diagnosed(
 
 
 class _Case:
-    def __init__(self, point: Point, given: Sequence[Array], entries: Sequence[Entry], blamed: set[int]) -> None:
-        self.names = point.names
+    def __init__(
+        self,
+        point: Point,
+        given: Sequence[Array],
+        entries: Sequence[Entry],
+        blamed: set[int],
+        missing: Callable[[list[Floats]], float],
+    ) -> None:
+        self.names, self.missing = point.names, missing
         self.x = [array.reshape(-1).astype(np.float64) for array in point.origin]
         self.shapes = [array.shape for array in point.origin]
         self.given = [np.asarray(part, np.float64) for part in given]
@@ -112,30 +123,20 @@ class _Case:
         if len(self.wrong) == 1:
             (entry,), gradient = self.wrong, [part.copy() for part in self.given]
             gradient[entry.leaf][entry.flat] = entry.numerical
-            ratio = entry.given / entry.numerical if abs(entry.numerical) > 100 * entry.error_bar else math.nan
-            how = "wrong" if math.isnan(ratio) else _as_factor(_simple(ratio, 1e-4) or ratio)
+            clear = abs(entry.numerical) > 100 * entry.error_bar
+            ratios = _rounded(entry.given / entry.numerical) if clear else []
+            how = next((_as_factor(ratio) for ratio in ratios if ratio != 1), "wrong")
             yield _Correction(f"one entry, {self._name(entry)}, is {how}", gradient)
 
     def _factors(self) -> Iterator[_Correction]:
-        known = [e for e in self.wrong if abs(e.numerical) > 100 * e.error_bar]
-        if not known:
-            return
-        weights = np.array([(e.numerical / e.error_bar) ** 2 if e.error_bar else 1.0 for e in known])
-        ratio = float(np.average([e.given / e.numerical for e in known], weights=weights))
-        for factor in {_simple(ratio, 1e-3), _simple(ratio, 1e-6), ratio} - {None, 0.0, 1.0}:
-            assert factor is not None
-            changes = {leaf: self.given[leaf] / factor for leaf in self.blamed}
-            yield _Correction(f"{self.who} is {_as_factor(factor)}", self._replaced(changes))
+        rest = self._share(self.given)
+        for factor in _rounded(1 / (1 + rest)) if rest != -1 else []:
+            if factor not in (0.0, 1.0):
+                changes = {leaf: self.given[leaf] / factor for leaf in self.blamed}
+                yield _Correction(f"{self.who} is {_as_factor(factor)}", self._replaced(changes))
 
     def _proportional(self) -> Iterator[_Correction]:
-        known = [e for e in self.wrong if self.x[e.leaf][e.flat] != 0]
-        if not known:
-            return
-        weights = np.array([(self.x[e.leaf][e.flat] / (e.error_bar or 1.0)) ** 2 for e in known])
-        rates = [(e.numerical - e.given) / self.x[e.leaf][e.flat] for e in known]
-        rate = float(np.average(rates, weights=weights))
-        for decay in {_simple(rate, 1e-3), rate} - {None, 0.0}:
-            assert decay is not None
+        for decay in _rounded(self._share(self.x)):
             changes = {leaf: self.given[leaf] + decay * self.x[leaf] for leaf in self.blamed}
             text = (
                 f"{self.who} lacks a weight decay: {decay:.6g} times the parameters"
@@ -143,6 +144,10 @@ class _Case:
                 else f"{self.who} has a weight decay that f has not: {-decay:.6g} times the parameters"
             )
             yield _Correction(text, self._replaced(changes))
+
+    def _share(self, pattern: list[Floats]) -> float:
+        """What times a pattern is missing in the arrays that are wrong, if all that is missing is of that pattern."""
+        return self.missing([part if leaf in self.blamed else 0 * part for leaf, part in enumerate(pattern)])
 
     def _reordered(self) -> Iterator[_Correction]:
         for leaf in self.blamed:
@@ -165,10 +170,7 @@ class _Case:
                 yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))
 
     def _constant(self) -> Iterator[_Correction]:
-        weights = [1 / (e.error_bar or 1.0) ** 2 for e in self.wrong]
-        offset = float(np.average([e.given - e.numerical for e in self.wrong], weights=weights)) if self.wrong else 0.0
-        for constant in {_simple(offset, 1e-3), offset} - {None, 0.0}:
-            assert constant is not None
+        for constant in _rounded(-self._share([np.ones_like(part) for part in self.given])):
             changes = {leaf: self.given[leaf] - constant for leaf in self.blamed}
             yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
 
@@ -176,14 +178,21 @@ class _Case:
         return f"{self.names[entry.leaf]}[{', '.join(map(str, entry.place))}]"
 
 
-def _simple(value: float, within: float) -> float | None:
-    """A number of few digits, a whole number, or one over a whole number, if there is one close by."""
+def _rounded(value: float) -> list[float]:
+    """A number, and before it the simple ones close by: with few digits, whole, or one over a whole number."""
     if not math.isfinite(value) or value == 0:
-        return None
+        return []
+    found = [number for within in (1e-3, 1e-6) for number in _simple(value, within)]
+    return list(dict.fromkeys([*found, value]))
+
+
+def _simple(value: float, within: float) -> Iterator[float]:
     near = [float(f"{value:.{digits}g}") for digits in (1, 2, 3)]
-    near += [float(round(value)), 1 / round(1 / value) if round(1 / value) else value]
-    close = [number for number in near if abs(number - value) <= within * abs(value)]
-    return min(close, key=lambda number: abs(number - value)) if close else None
+    if abs(value) * within < 0.25:  # else any number is close to a whole one
+        near.insert(2, float(round(value)))
+    if within < 0.25 * abs(value):
+        near.insert(2, 1 / (round(1 / value) or math.inf))
+    yield from [number for number in near if number and abs(number - value) <= within * abs(value)][:1]
 
 
 def _as_factor(factor: float) -> str:
@@ -193,4 +202,6 @@ def _as_factor(factor: float) -> str:
         return "of the wrong sign"
     if factor < 0:
         return f"of the wrong sign and {_as_factor(-factor)}"
+    if abs(factor - 1) < 1e-4:
+        return f"too {'large' if factor > 1 else 'small'} by {abs(factor - 1):.1g} of its size"
     return f"{factor:.6g} times too large" if factor > 1 else f"{1 / factor:.6g} times too small"

@@ -37,10 +37,10 @@ def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> 
         scale *= _NEXT
     floor = 0.0
     while scale <= _LAST_SCALE:
-        values = np.array([sample(k * scale) for k in range(3)])
+        values = np.array([sample(k * scale) for k in range(1, 4)])
         floor = max(floor, rounding(values[:, 0]))
         if len(set(values[:, 0])) > 1:
-            values = np.array([*values, *(sample(k * scale) for k in range(3, VALUES))])
+            values = np.array([*values, *(sample(k * scale) for k in range(4, VALUES + 1))])
             floor = max(floor, rounding(values[:, 0]))
             if len(set(values[:, 0])) > VALUES // 2:
                 return max(floor, _scatter(values[:, 1]))

@@ -233,10 +233,11 @@ class Point:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
         return self._least[leaf]
 
-    def direction(self, rng: np.random.Generator) -> Direction:
+    def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
         """Random signs, and magnitudes from half to one and a half times the scales.
 
-        The scale of an entry is its size, and at least the root mean square of its array.
+        The scale of an entry is its size, and at least the root mean square of its array. ``half``: a random half of
+        the entries is left out.
         """
         parts = []
         for leaf, array in enumerate(self.origin):
@@ -247,6 +248,8 @@ class Point:
                     magnitudes *= np.maximum(np.abs(flat(array)[chunk].astype(np.float64)), self._least[leaf])
                 else:
                     magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
+                if half:
+                    magnitudes *= rng.integers(0, 2, magnitudes.size, dtype=np.int8)
                 part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
             parts.append(part)
         return parts

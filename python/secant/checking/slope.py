@@ -16,6 +16,7 @@ _FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
 _VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
+_DOUBTS, _DOUBTED = 3, 8.0  # how often, and how many times, noise is taken for larger where nothing can be seen
 
 Sample = Callable[[float], tuple[float, float]]
 
@@ -47,13 +48,23 @@ class Line:
         self._fresh = fresh
         self._sides: dict[float, tuple[float, float, float]] = {}
 
-    def slope(self, column: Column | None = None) -> tuple[Slope, Column]:
-        """Return the slope at 0, and the column that gave it; ``column`` is where to look first."""
+    def slope(self, column: Column | None = None, rough: bool = False) -> tuple[Slope, Column]:
+        """Return the slope at 0, and the column that gave it; ``column`` is where to look first.
+
+        ``rough``: where that column does, kinks are not looked for.
+        """
         if column is not None:
             (value, noise), (other, _) = (self._estimate(column, factor) for factor in self._fresh)
             if abs(other - value) <= _TRUSTED * noise and self._settles(column.step * self._fresh[0]):
+                if rough:
+                    return Slope(value, _COVERAGE * max(noise, abs(other - value)), 0.0), column
                 return self._measured(column, noise, value, other), column
         column, (value, error) = self._best()
+        for _ in range(_DOUBTS):
+            if isfinite(error):
+                break
+            self._noise *= _DOUBTED
+            column, (value, error) = self._best()
         fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
         return self._measured(column, error, *fresh, value), column
 
@@ -70,22 +81,31 @@ class Line:
         # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
         return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
 
-    def jump(self, column: Column) -> tuple[float, float]:
+    def jump(self, column: Column, levels: int = 0) -> tuple[float, float]:
         """How much the slope jumps at 0, or may, as at a kink; and how clear that is.
 
         A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
         first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
         difference that does not shrink may be a jump.
+
+        ``levels``: how many times larger steps, of 8 times, are tried first. A jump is clearer there.
         """
-        step = column.step * self._fresh[0]
-        jump, clear = self._jump(step)
+        for level in range(levels, -1, -1):
+            step = column.step * self._fresh[0] * 8**level
+            jump, clear = self._jump(step)
+            if jump and self._persists(jump, step):
+                return jump, clear
+        return 0.0, 0.0
+
+    def _persists(self, jump: float, step: float) -> bool:
+        """Whether a jump is there at smaller steps too, as far as noise lets it be seen: else it is a kink nearby."""
         for _ in range(_FINER):
             step /= 8
             if jump <= 8 * _VISIBLE * self._error(step / 2) / step:  # noise would hide it
                 break
-            if self._jump(step)[0] < jump / 2:  # a kink nearby, but not here
-                return 0.0, 0.0
-        return jump, clear
+            if self._jump(step)[0] < jump / 2:
+                return False
+        return True
 
     def _jump(self, step: float) -> tuple[float, float]:
         nearest, near, far = (self._bend(factor * step) for factor in (0.5, 1, 2))
