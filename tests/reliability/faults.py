@@ -8,6 +8,7 @@ from outcome import Outcome
 import secant
 from secant.checking.checker import BUDGET, Checker
 from secant.checking.point import Point
+from secant.checking.verdict import noticed as is_noticed
 
 NOTICED = "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss."
 NAMED = (
@@ -129,7 +130,7 @@ def noticed(trials: int, seed: int) -> Outcome:
             checker = Checker(point, outcome.tried)
             checker.claim(wrong)
             caught = not all(np.isfinite(array).all() for array in wrong.values())
-            caught = caught or any(probe.wrong for probe in checker.probes(BUDGET)[0])
+            caught = caught or is_noticed(checker.probes(BUDGET)[0])
             share = (checker.noticed_after or point.evaluations) / BUDGET
             outcome.add(fault.__name__, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
             outcome.tried += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -12,16 +11,15 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.checking.diagnosis import Entry, diagnosed
-from secant.checking.kinks import WIDER, allowance
+from secant.checking.kinks import SMOOTH, WIDER, allowance, jumps
 from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
-from secant.checking.search import Measured, search
+from secant.checking.search import search
 from secant.checking.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
+from secant.checking.verdict import Measured, measured, noticed, seen_for_sure
 from secant.errors import ValueRangeError
 
-VERDICT = 3.0
-"""An error is noticed where it is beyond so many error bars."""
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_BUDGET = 4, 5000
@@ -40,6 +38,7 @@ class Checker:
         self._start = time.perf_counter()
         self.point = point
         self._rng = np.random.default_rng(rng)
+        self._looking = np.random.default_rng([rng, 1])  # the same directions whenever kinks are looked for
         self._say = say
         self._finest = point.resolution
         self._noise: float | None = None
@@ -67,7 +66,7 @@ class Checker:
         if given is not None and any(map(len, bad)):
             self._claim = [np.where(np.isfinite(claim), claim, 0) for claim in given]
         probes, groups = self.probes(budget)
-        wrong = any(map(len, bad)) or any(probe.wrong for probe in (*probes, *groups))
+        wrong = any(map(len, bad)) or noticed(probes) or any(group.wrong for group in groups)
         entries: list[Entry] = []
         every: list[Entry] = []
         diagnosis: tuple[str, str] | None = None
@@ -101,35 +100,42 @@ class Checker:
         """Of all entries, then of groups of them as far as the budget goes."""
         everything, cost = self.point.all, 0
         slopes: list[tuple[Slope, float]] = []
-        while len(slopes) < _PROBES and (len(slopes) < 2 or self.point.evaluations + cost <= budget):
+        found: list[Measured] = []
+        seen: list[float] = []
+        looked = False
+
+        def unclear() -> bool:
+            affordable = self.point.evaluations + cost <= budget or any(probe.wrong for probe in found)
+            return len(found) < 2 or (len(found) < _PROBES and affordable) or found[-1].wrong
+
+        while unclear():
             before = self.point.evaluations
-            self._say(f"probe {len(slopes) + 1} of all entries, {before} evaluations")
+            self._say(f"probe {len(found) + 1} of all entries, {before} evaluations")
             direction = self.direction()
             slope, rounding = self.slope(direction, everything), self._rounding(direction, everything)
             cost = self.point.evaluations - before
-            alarm = _measured(everything, slope, 0, rounding).wrong
-            if (
-                alarm
-            ):  # the best of many estimates may be wrong by bad luck: an alarm has to come twice, but for clear ones
-                if not abs(slope.value) > _CLEAR * slope.error_bar:
-                    other = self.slope(direction, everything, again=True)
-                    agree = abs(other.value - slope.value) <= slope.error_bar
-                    slope = slope if agree else min(slope, other, key=_excess)
-                alarm = _measured(everything, slope, 0, rounding).wrong
-                if alarm:
-                    self._suspect, self.noticed_after = direction, self.point.evaluations
+            if measured(everything, slope, 0, rounding).wrong and not abs(slope.value) > _CLEAR * slope.error_bar:
+                slope = self._confirmed(slope, direction)
             slopes.append((slope, rounding))
+            found.append(measured(everything, slope, 0, rounding))
+            if not looked and (found[-1].wrong or not self._is_smooth()):
+                seen, looked = jumps(self._jump_of_half), True
+            if found[-1].wrong:
+                self._suspect = direction
             del direction  # before there is another one: it is as large as x
-            if alarm:
+            if noticed(found):
+                self.noticed_after = self.point.evaluations
                 break
-        self.kink = self._kinks([slope.jump for slope, _ in slopes], alarm)
-        probes = [_measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
+        self.kink = allowance([*seen, *(slope.jump for slope, _ in slopes)])
+        probes = [measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
         groups = []
         count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
-        if count > 1 and not any(probe.wrong for probe in probes):
-            direction = self.direction()
+        if count > 1 and not noticed(probes):
             ends = np.linspace(0, everything.size, count + 1).astype(int).tolist()
-            groups = [self.measure(direction, Span(a, b)) for a, b in itertools.pairwise(ends)]
+            direction, another = self.direction(), self.direction()
+            for span in map(Span, ends, ends[1:]):
+                group = self.measure(direction, span)
+                groups.append(self.measure(another, span) if group.wrong and not noticed([group]) else group)
         return probes, groups
 
     def direction(self) -> Direction:
@@ -163,12 +169,17 @@ class Checker:
 
         return sample
 
-    def _kinks(self, jumps: list[float], alarm: bool) -> float:
-        def half() -> tuple[float, float]:
-            line = self._line(self.point.direction(self._rng, half=True), self.point.all)
-            return line.jump(self._column or Column(0.01, 0), WIDER if alarm else 0)
+    def _confirmed(self, slope: Slope, direction: Direction) -> Slope:
+        """The slope at other steps, unless it is much the same: the best of many may be so by luck."""
+        other = self.slope(direction, self.point.all, again=True)
+        return slope if abs(other.value - slope.value) < abs(slope.value) / 2 else other
 
-        return allowance(jumps, half, alarm)
+    def _is_smooth(self) -> bool:
+        return self._column is not None and self._column.farthest >= SMOOTH
+
+    def _jump_of_half(self) -> tuple[float, float]:
+        line = self._line(self.point.direction(self._looking, half=True), self.point.all)
+        return line.jump(self._column or Column(SMOOTH, 0), WIDER)
 
     def measure(self, direction: Direction, span: Span, alone: bool = False) -> Measured:
         """How far what is said is off, along a direction of which only a span is shifted.
@@ -177,9 +188,9 @@ class Checker:
         """
         line, rounding = self._line(direction, span), self._rounding(direction, span)
         slope = self._slope(line, rough=True)
-        if _measured(span, slope, 0.0, rounding).wrong:
+        if measured(span, slope, 0.0, rounding).wrong:
             slope = self._slope(line)
-        return _measured(span, slope, slope.jump if alone else max(self.kink, slope.jump), rounding)
+        return measured(span, slope, slope.jump if alone else max(self.kink, slope.jump), rounding)
 
     def _said(self, direction: Direction, span: Span) -> float:
         """What is said of the slope, where it is not said of entries."""
@@ -269,25 +280,17 @@ class Checker:
         """What would have been noticed: see docs/checks.md."""
         array, own = self.point.origin[leaf], self.point.spans[leaf]
         smallest = self.point.least_scale(leaf)
-        thresholds = [probe.allowed + probe.error_bar for probe in probes]
-        noticed = max(thresholds)  # by every probe
+        thresholds = list(map(seen_for_sure, probes))
+        least = max(thresholds)
         if groups:
             covering = [group for group in groups if group.span.begin < own.end and own.begin < group.span.end]
-            noticed = min(noticed, max(group.allowed + group.error_bar for group in covering))
+            least = min(least, max(map(seen_for_sure, covering)))
         mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
         spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
-        return ArrayReport(self.point.names[leaf], array.shape, passed, 2 * noticed / smallest, spread / smallest)
-
-
-def _measured(span: Span, slope: Slope, kink: float, rounding: float) -> Measured:
-    return Measured(span, slope.value, slope.error_bar, VERDICT * (slope.error_bar + kink) + rounding)
+        return ArrayReport(self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest)
 
 
 def _not_finite(claim: Array) -> Any:
     """The entries of an array that are not finite."""
     found = [c.start + np.flatnonzero(~np.isfinite(claim[c])) for c in chunks(Span(0, claim.size))]
     return np.concatenate(found)
-
-
-def _excess(slope: Slope) -> float:
-    return abs(slope.value) - VERDICT * slope.error_bar

@@ -11,29 +11,28 @@ import numpy as np
 
 from secant.checking.slope import LIKELY, SURE
 
+SMOOTH = 2.0**-5
+"""Kinks are looked for unless a slope holds at steps of this size."""
 WIDER = 2
-"""Larger steps at which kinks are looked for after an alarm: 8 and 64 times those of the slope."""
-_PROBES, _ALLOWED = 8, 2.0
+"""Larger steps at which they are looked for: 8 and 64 times those of the slope."""
+_LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a kink
 
 
-def allowance(jumps: Sequence[float], half: Callable[[], tuple[float, float]], alarm: bool) -> float:
-    """What kinks may change in a slope; 0 if there is none.
+def jumps(half: Callable[[], tuple[float, float]]) -> list[float]:
+    """The jumps of a slope along some directions; none, unless it is likely that x lies on kinks.
 
     Parameters
     ----------
-    jumps : sequence of float
-        Those of the slopes along directions of all entries.
     half : callable
         Returns the jump along another direction, of half of the entries, and how clear it is.
-    alarm : bool
-        Whether a slope seems to be wrong: then kinks are looked for also where no jump is seen.
     """
-    found, likely, sure = list(jumps), 0, any(jumps)
-    for number in range(_PROBES):
-        if not sure and (not alarm or (number >= _PROBES // 2 and likely < 2)):
-            return 0.0
-        jump, clear = half()
-        found.append(jump)
-        likely += clear > LIKELY
-        sure = sure or clear > SURE
-    return _ALLOWED * math.sqrt(float(np.mean(np.square(found))))
+    found = [half() for _ in range(_LOOKS)]
+    if sum(clear > LIKELY for _, clear in found) < 2 and not any(clear > SURE for _, clear in found):
+        return []
+    found += [half() for _ in range(_LOOKS)]
+    return [jump for jump, _ in found]
+
+
+def allowance(jumps: Sequence[float]) -> float:
+    """What jumps like these may change in a slope."""
+    return _ALLOWED * math.sqrt(float(np.mean(np.square(jumps)))) if any(jumps) else 0.0

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from secant.checking.point import Span
+from secant.checking.verdict import Measured
 
 SAMPLED = 12  # entries of a wrong array that are looked at before it is halved
-
-
-class Measured(NamedTuple):
-    """The error of a gradient along a direction of which only a span is shifted, and its error bar."""
-
-    span: Span
-    error: float
-    error_bar: float
-    allowed: float  # larger ones are wrong
-
-    @property
-    def wrong(self) -> bool:
-        """Whether something is wrong in the span: also where the error is NaN."""
-        return not abs(self.error) <= self.allowed
 
 
 Measure = Callable[[Span], Measured]

@@ -37,6 +37,11 @@ class Column:
     step: float
     index: int
 
+    @property
+    def farthest(self) -> float:
+        """Its largest step."""
+        return self.step * 2.0**self.index
+
 
 class Line:
     """A function along a line: f, and f less the linear part that it is said to have; ``value`` is f at 0."""
@@ -88,13 +93,16 @@ class Line:
         first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
         difference that does not shrink may be a jump.
 
-        ``levels``: how many times larger steps, of 8 times, are tried first. A jump is clearer there.
+        ``levels``: how many times larger steps, of 8 times, are tried first. A jump is clearer there, but it is likely
+        at most, and has to be seen at the next smaller steps too.
         """
         for level in range(levels, -1, -1):
             step = column.step * self._fresh[0] * 8**level
             jump, clear = self._jump(step)
-            if jump and self._persists(jump, step):
-                return jump, clear
+            if not jump or (level and self._jump(step / 8)[0] < jump / 2):
+                continue
+            if self._persists(jump, step):
+                return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
     def _persists(self, jump: float, step: float) -> bool:
