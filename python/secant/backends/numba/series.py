@@ -80,8 +80,7 @@ def hidden_series(
     for k in range(len(t)):
         if t[k] != 0:
             for m in range(1, len(c)):
-                for j in range(c.shape[1]):
-                    c[m, j] = growth[m, k] * powers[m, k, j]
+                c[m] = growth[m, k] * powers[m, k]
             jets.compose(c, change, power, own)
             add_target(y[k], t[k], log_offset, mean, log_mean, own, phi)
 
@@ -101,16 +100,11 @@ def output_series(y: Floats, t: Floats, log_offset: float, growth: Floats, phi: 
 
 @compiled
 def add_target(y: float, t: float, log_offset: float, mean: Floats, log_mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset). ``own``, e_t, is scratch."""
+    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset) and ``own``, e_t."""
     r, rest = y / (y + log_offset), log_offset / (y + log_offset)
     log_target = np.empty(own.shape)
-    for m in range(1, len(own)):
-        for j in range(own.shape[1]):
-            own[m, j] = rest * mean[m, j] + r * own[m, j]
-    jets.log1p(own, log_target)
-    for m in range(1, len(own)):
-        for j in range(own.shape[1]):
-            phi[m, j] += t * (log_mean[m, j] - log_target[m, j])
+    jets.log1p(rest * mean + r * own, log_target)
+    phi += t * (log_mean - log_target)
 
 
 def contraction(x: Floats, c: Floats, h: float, threads: int) -> Floats:
