@@ -169,10 +169,13 @@ def unit_change(rate: float, a: float, p: float, q: float, u: float) -> float:
 
 @compiled
 def add_target(length: int, y: float, t: float, log_offset: float, mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ), with S in ``mean`` and e_t in ``own``."""
+    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
     r, logs = y / (y + log_offset), np.empty(len(phi))
-    polynomial(_LOG1P[:length], r * ((own - mean) / (1 + mean)), logs)
-    phi -= t * logs
+    for j in range(len(phi)):
+        own[j] = r * ((own[j] - mean[j]) / (1 + mean[j]))
+    polynomial(_LOG1P[:length], own, logs)
+    for j in range(len(phi)):
+        phi[j] -= t * logs[j]
 
 
 @compiled

@@ -100,11 +100,16 @@ def output_series(y: Floats, t: Floats, log_offset: float, growth: Floats, phi: 
 
 @compiled
 def add_target(y: float, t: float, log_offset: float, mean: Floats, log_mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset) and ``own``, e_t."""
+    """Add t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset). ``own``, e_t, is scratch."""
     r, rest = y / (y + log_offset), log_offset / (y + log_offset)
     log_target = np.empty(own.shape)
-    jets.log1p(rest * mean + r * own, log_target)
-    phi += t * (log_mean - log_target)
+    for m in range(1, len(own)):
+        for j in range(own.shape[1]):
+            own[m, j] = rest * mean[m, j] + r * own[m, j]
+    jets.log1p(own, log_target)
+    for m in range(1, len(own)):
+        for j in range(own.shape[1]):
+            phi[m, j] += t * (log_mean[m, j] - log_target[m, j])
 
 
 def contraction(x: Floats, c: Floats, h: float, threads: int) -> Floats:
