@@ -23,12 +23,6 @@ hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("secant")
 
 
-def pytest_collection_modifyitems(items):
-    """What Numba computes runs in one process, which compiles each function once; all else by file."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("numba" if "numba" in item.nodeid else item.nodeid.split("::")[0]))
-
-
 @contextmanager
 def in_use(name):
     try:
