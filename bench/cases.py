@@ -44,8 +44,13 @@ class Data:
 
 def mnist(samples: int = 100, backend: str | None = None) -> Case:
     """Real digits, of which 81 % of the pixels are zero."""
-    (x, t), _ = secant.load_mnist(one_hot_label=True, subset=True)
-    return Case(_network(backend), x[:samples], t[:samples])
+    x, t = _digits()
+    return Case(_network(backend), x[:samples].copy(), t[:samples].copy())
+
+
+@cache
+def _digits() -> tuple[NDArray[Any], NDArray[Any]]:
+    return secant.load_mnist(one_hot_label=True, subset=True)[0]
 
 
 def dense(samples: int = 100, backend: str | None = None) -> Case:

@@ -192,6 +192,7 @@ def test_the_page_is_that_of_the_samples():
     assert report.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_pictures_are_drawn(tmp_path):
     measured = json.loads((DOCS / "benchmarks.json").read_text())
     for title, (name, draw) in report.PICTURES.items():

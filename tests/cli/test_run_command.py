@@ -9,6 +9,7 @@ import time
 import pytest
 
 import secant
+from sweeps import grid
 
 FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
 PLAIN = (sys.executable,)
@@ -133,7 +134,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+USUAL = (
+    "globals", "arguments", "main", "exit code", "exit text", "interrupted", "error", "error in a module", "fork",
+    "hook", "syntax error", "missing module", "recursion", "atexit", "warning", "traceback", "standard input", "guard",
+    "classes",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
 def test_a_script_does_what_it_does_in_python(name, folder):
     if name == "fork" and not hasattr(os, "fork"):
         pytest.skip("this platform does not fork")

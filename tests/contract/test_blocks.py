@@ -5,12 +5,14 @@ import pytest
 from test_central_difference import OUTPUTS, share_of_bound
 
 import secant
+from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
 SAMPLES = 300  # three blocks
 H = 1e-3
 THREADS = (2, 3, 5)
+HIDDEN_UNITS = (7, 70, 130)
 MIXED = {  # the samples without a proven order
     "series": [],
     "mixed": range(0, SAMPLES, 7),
@@ -34,9 +36,10 @@ def same_bits(one, other):
     return all(one[key].tobytes() == other[key].tobytes() for key in one)
 
 
-@pytest.mark.parametrize("large", MIXED)
+@pytest.mark.parametrize(
+    ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
+)
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("hidden", [7, 70, 130])
 def test_gradients(hidden, output, large):
     net, x, t = case(hidden, output, large)
     got, info = net.numerical_gradient(x, t, h=H, n_threads=1, return_info=True)
@@ -51,7 +54,7 @@ def test_gradients(hidden, output, large):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-@pytest.mark.parametrize("hidden", [7, 70, 130])
+@pytest.mark.parametrize("hidden", HIDDEN_UNITS)
 def test_direct_and_the_derivative(hidden, output):
     net, x, t = case(hidden, output)
     direct, derivative = (
@@ -76,16 +79,18 @@ def trained(indices, hidden, large, method, n_threads):
 
 
 @pytest.mark.parametrize(("large", "method"), [("series", "auto"), ("mixed", "auto"), ("series", "direct")])
-@pytest.mark.parametrize("hidden", [7, 70, 130])
-@pytest.mark.parametrize("batch_size", [40, 300])
+@pytest.mark.parametrize(
+    ("hidden", "batch_size"), grid(lambda hidden, size: hidden == 70 or size == 40, HIDDEN_UNITS, [40, 300])
+)
 def test_training(batch_size, hidden, large, method):
     indices = np.random.RandomState(1).randint(SAMPLES, size=(3, batch_size))
     first = trained(indices, hidden, large, method, 1)
     assert all(same_bits(trained(indices, hidden, large, method, n_threads), first) for n_threads in THREADS)
 
 
-@pytest.mark.parametrize("large", MIXED)
-@pytest.mark.parametrize("hidden", [7, 70, 130])
+@pytest.mark.parametrize(
+    ("hidden", "large"), grid(lambda hidden, large: hidden == 70 or large == "mixed", HIDDEN_UNITS, MIXED)
+)
 def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
     net, x, t = case(hidden, large=large)
     got = trained(np.arange(SAMPLES)[np.newaxis], hidden, large, "auto", 2)

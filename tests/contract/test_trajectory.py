@@ -53,10 +53,11 @@ def same(one, other):
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
-def test_the_trajectory_of_the_loop_over_1000_iterations(options, gradient):
-    losses, params = run(cases.mnist(500), 1000, **options)
-    expected, theirs = loop(cases.mnist(500), 1000, gradient)
+def test_the_trajectory_of_the_loop(options, gradient, iterations):
+    losses, params = run(cases.mnist(500), iterations, **options)
+    expected, theirs = loop(cases.mnist(500), iterations, gradient)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     for key in theirs:
         np.testing.assert_allclose(params[key], theirs[key], rtol=0, atol=1e-9)
@@ -238,21 +239,23 @@ def ring(_, frame):
 
 signal.signal(signal.SIGALRM, ring)
 wrong, iterations = 0, 0
+alarms = int(sys.argv[2])
 for kind in (secant.TwoLayerNet, Own):
     train(kind, 3)  # compiled now
     begin = time.perf_counter()
     train(kind, 20)
     first = time.perf_counter() - begin
-    for delay in np.random.RandomState(3).uniform(0.2, 1.5, 100) * first:
+    for delay in np.random.RandomState(3).uniform(0.2, 1.5, alarms) * first:
         alarmed = train(kind, 10**9, delay)
         iterations += len(alarmed[0])
         wrong += bool(alarmed[0]) and train(kind, len(alarmed[0])) != alarmed
         assert signal.getsignal(signal.SIGALRM) is ring
-print(wrong, iterations > 300)
+print(wrong, iterations > 3 * alarms)
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
-def test_an_exception_out_of_any_signals_handler_leaves_the_parameters_of_the_losses(backend):
-    done = subprocess.run([sys.executable, "-c", ALARMS, backend], capture_output=True, text=True, timeout=100)
+@pytest.mark.parametrize("alarms", ["20", pytest.param("100", marks=pytest.mark.slow)])
+def test_an_exception_out_of_any_signals_handler_leaves_the_parameters_of_the_losses(backend, alarms):
+    done = subprocess.run([sys.executable, "-c", ALARMS, backend, alarms], capture_output=True, text=True, timeout=100)
     assert (done.stdout, done.stderr) == ("0 True\n", "")

@@ -1,4 +1,8 @@
-"""One test for each kind of bad input, with every backend: the error and its words, and that nothing was changed."""
+"""One test for each kind of bad input: the error and its words, and that nothing was changed.
+
+What looks at arguments is the same for all backends. So the tables of what is wrong with shapes, types and options are
+gone through with one backend, and as a whole with each of the others; what is not finite, a backend finds itself.
+"""
 
 import sys
 from typing import get_args
@@ -100,7 +104,7 @@ BAD_X = {
 
 @calls(CALLS)
 @cases(BAD_X)
-def test_bad_inputs(backend, call, bad, error, message):
+def test_bad_inputs(call, bad, error, message):
     assert_refused(lambda: call(network(), bad, T), error, message)
 
 
@@ -216,18 +220,18 @@ BAD_WEIGHTS = {
 
 @calls(WITH_TARGETS)
 @cases(BAD_T)
-def test_bad_targets(backend, call, bad, error, message):
+def test_bad_targets(call, bad, error, message):
     assert_refused(lambda: call(network(), X, bad), error, message)
 
 
 @calls(WITH_WEIGHTS)
 @cases(BAD_WEIGHTS)
-def test_bad_weights(backend, call, bad, error, message):
+def test_bad_weights(call, bad, error, message):
     assert_refused(lambda: call(network(), X, bad), error, message)
 
 
 @cases(BAD_WEIGHTS)
-def test_bad_weights_have_no_accuracy(backend, bad, error, message):
+def test_bad_weights_have_no_accuracy(bad, error, message):
     assert_refused(lambda: network().accuracy(X, bad), error, message)
 
 
@@ -242,7 +246,7 @@ BAD_T_OF_ONE = {
 
 @calls(WITH_TARGETS)
 @cases(BAD_T_OF_ONE)
-def test_bad_targets_of_one_sample(backend, call, bad, error, message):
+def test_bad_targets_of_one_sample(call, bad, error, message):
     assert_refused(lambda: call(network(), X[0], bad), error, message)
 
 
@@ -329,7 +333,7 @@ BAD_PARAMS = {
 
 @calls(CALLS)
 @pytest.mark.parametrize(("name", "spoil", "message"), BAD_PARAMS.values(), ids=BAD_PARAMS)
-def test_bad_parameters(backend, call, name, spoil, message):
+def test_bad_parameters(call, name, spoil, message):
     net = network()
     net.params[name] = spoil(net.params[name])
     assert_refused(lambda: call(net, X, T), ParamsError, message)
@@ -338,7 +342,7 @@ def test_bad_parameters(backend, call, name, spoil, message):
 @calls(CALLS)
 @pytest.mark.parametrize("name", ["W1", "b1", "W2", "b2"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=repr)
-def test_parameters_that_are_not_finite(backend, call, name, value):
+def test_parameters_that_are_not_finite(call, name, value):
     net = network()
     index = tuple(n - 1 for n in net.params[name].shape)
     net.params[name][index] = value
@@ -347,7 +351,7 @@ def test_parameters_that_are_not_finite(backend, call, name, value):
 
 @calls(CALLS)
 @pytest.mark.parametrize("name", ["W1", "b1", "W2", "b2"])
-def test_parameters_that_are_missing(backend, call, name):
+def test_parameters_that_are_missing(call, name):
     net = network()
     del net.params[name]
     rest = ", ".join(net.params)
@@ -355,13 +359,13 @@ def test_parameters_that_are_missing(backend, call, name):
 
 
 @calls(CALLS)
-def test_no_parameters_at_all(backend, call):
+def test_no_parameters_at_all(call):
     net = network()
     net.params = {}
     assert_refused(lambda: call(net, X, T), ParamsError, "params must have the keys W1, b1, W2 and b2, got none")
 
 
-def test_masked_parameters(backend):
+def test_masked_parameters():
     net = network()
     net.params["W1"] = np.ma.masked_less(net.params["W1"], 0)
     with pytest.raises(ParamsError, match=r"^params\['W1'\] must be "):
@@ -377,6 +381,31 @@ def test_parameters_that_are_matrices_give_the_gradient_or_an_error(backend):
     except ParamsError:
         return
     np.testing.assert_array_equal(got["W1"], expected["W1"])
+
+
+@calls(CALLS)
+def test_every_backend_refuses_all_of_it(backend, call):
+    for bad, error, message in BAD_X.values():
+        assert_refused(lambda bad=bad: call(network(), bad, T), error, message)
+    for name, spoil, message in BAD_PARAMS.values():
+        net = network()
+        net.params[name] = spoil(net.params[name])
+        assert_refused(lambda net=net: call(net, X, T), ParamsError, message)
+    for name in ("W1", "b1", "W2", "b2"):
+        for value in (np.nan, np.inf, -np.inf):
+            net = network()
+            index = tuple(n - 1 for n in net.params[name].shape)
+            net.params[name][index] = value
+            message = f"params['{name}'] must be finite, got {value} at {index}"
+            assert_refused(lambda net=net: call(net, X, T), ValueRangeError, message)
+
+
+@calls(WITH_TARGETS)
+def test_every_backend_refuses_all_targets(backend, call):
+    for bad, error, message in (BAD_T if call is CALLS["accuracy"] else BAD_T | BAD_WEIGHTS).values():
+        assert_refused(lambda bad=bad: call(network(), X, bad), error, message)
+    for bad, error, message in BAD_T_OF_ONE.values():
+        assert_refused(lambda bad=bad: call(network(), X[0], bad), error, message)
 
 
 # ---- options ---------------------------------------------------------------------------------------------------------
@@ -411,18 +440,18 @@ BAD_THREADS = {
 
 
 @cases(BAD_H)
-def test_bad_steps(backend, bad, error, message):
+def test_bad_steps(bad, error, message):
     assert_refused(lambda: network().numerical_gradient(X, T, h=bad), error, message)
 
 
 @cases(BAD_METHODS)
-def test_bad_methods(backend, bad, error, message):
+def test_bad_methods(bad, error, message):
     assert_refused(lambda: network().numerical_gradient(X, T, method=bad), error, message)
 
 
 @cases(BAD_THREADS)
 @pytest.mark.parametrize("method", ["gradient", "numerical_gradient"])
-def test_bad_numbers_of_threads(backend, method, bad, error, message):
+def test_bad_numbers_of_threads(method, bad, error, message):
     assert_refused(lambda: getattr(network(), method)(X, T, n_threads=bad), error, message)
 
 
@@ -431,7 +460,7 @@ def test_more_threads_than_an_int_can_count(backend, method):
     getattr(network(), method)(X, T, n_threads=2**40)
 
 
-def test_a_method_that_is_an_array(backend):
+def test_a_method_that_is_an_array():
     with pytest.raises(ValueRangeError, match=rf"^method must be one of {METHODS}, got "):
         network().numerical_gradient(X, T, method=np.array(["auto", "direct"]))
 
@@ -530,7 +559,7 @@ def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend, call):
 
 
 @calls(CALLS)
-def test_parameters_that_are_not_a_dict(backend, call, tmp_path):
+def test_parameters_that_are_not_a_dict(call, tmp_path):
     net = network()
     net.params = None
     message = "params must be a dict with the keys W1, b1, W2 and b2, got None"

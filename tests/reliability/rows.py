@@ -9,13 +9,14 @@ from launching import report
 class Row(NamedTuple):
     """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time.
 
-    ``run`` is the function of the module that tries it.
+    ``run`` is the function of the module that tries it. What starts many processes has no ``slice``: `pytest -m slow`
+    takes a quick look, and tests/contract tries a few.
     """
 
     module: str
     full: int
     quick: int
-    slice: int
+    slice: int = 0
     together: bool = True
     run: str = "run"
 
@@ -23,13 +24,13 @@ class Row(NamedTuple):
 ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
     "bound": Row("truncation", full=10_000, quick=250, slice=125),
-    "threads": Row("threads", full=500, quick=10, slice=5),
-    "exits": Row("exits", full=1248, quick=120, slice=3),
-    "signals": Row("signals", full=200, quick=10, slice=5),
-    "latency": Row("latency", full=48, quick=12, slice=3, together=False),
-    "forks": Row("forks", full=200, quick=5, slice=3),
+    "threads": Row("threads", full=500, quick=10),
+    "exits": Row("exits", full=1248, quick=120),
+    "signals": Row("signals", full=200, quick=10),
+    "latency": Row("latency", full=48, quick=12, together=False),
+    "forks": Row("forks", full=200, quick=5),
     "files": Row("files", full=50_000, quick=5000, slice=2000),
-    "limits": Row("limits", full=480, quick=48, slice=4),
+    "limits": Row("limits", full=480, quick=48),
     "faults": Row("faults", full=10_000, quick=400, slice=40, run="noticed"),
     "culprits": Row("faults", full=1200, quick=120, slice=12, run="named"),
     "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),

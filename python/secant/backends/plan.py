@@ -11,6 +11,7 @@ from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 
 _BLOCK_ELEMENTS = 2**17
+"""No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
 
 
 def planned_gradient(
@@ -77,6 +78,11 @@ def largest_z1(net: Parameters, x: Array) -> Floats:
     hidden = ACTIVATIONS[net.hidden_activation]
     if hidden.rate:
         return np.ones(len(x))
-    rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape)
-    blocks = (x[n : n + rows] @ net.W1 + net.b1 for n in range(0, len(x), rows))
-    return np.concatenate([largest_inputs(hidden.function(a1)) for a1 in blocks])
+    a1 = (x[block] @ net.W1 + net.b1 for block in blocks(len(x), max(net.W1.shape)))
+    return np.concatenate([largest_inputs(hidden.function(part)) for part in a1])
+
+
+def blocks(samples: int, cost: int, most: int = _BLOCK_ELEMENTS) -> list[slice]:
+    """Samples of so much ``cost`` each, in blocks that cost no more than ``most`` and a sample."""
+    rows = 1 + most // cost
+    return [slice(first, first + rows) for first in range(0, samples, rows)]

@@ -1,6 +1,5 @@
 """The forward pass: affine, activation, affine, activation, softmax."""
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +11,13 @@ from secant.backends import activations as policy
 from secant.backends.activations import ACTIVATIONS, near_kink
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled
+from secant.backends.plan import blocks
 
 change, kinked_change = compiled(policy.change), compiled(policy.kinked_change)
 rounded_once, series, state = compiled(policy.rounded_once), compiled(policy.series), compiled(policy.state)
 
-_BLOCK_MULTIPLICATIONS = 2**27
-"""In a call of compiled code, which Ctrl-C waits for: some 30 ms."""
+BLOCK_MULTIPLICATIONS = 2**27
+"""Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
 
 
 class Activations(NamedTuple):
@@ -45,10 +45,9 @@ class Activations(NamedTuple):
 
 
 def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
-    multiplications = net.W1.size + net.W2.size
-    threads = choose_threads(n_threads, len(x) * multiplications)
-    rows = 1 + _BLOCK_MULTIPLICATIONS // multiplications
-    return np.concatenate([activations(net, x[n : n + rows], threads).y for n in range(0, len(x), rows)])
+    cost = net.W1.size + net.W2.size
+    threads = choose_threads(n_threads, len(x) * cost)
+    return np.concatenate([activations(net, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)])
 
 
 def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:
@@ -132,10 +131,5 @@ def add_rows(values: Floats, ids: NDArray[np.intp], rows: Floats, out: Floats) -
 @compiled
 def softmax(x: Floats, out: Floats) -> None:
     """exp(x) over its sum."""
-    top = x.max()
-    total = 0.0
-    for k in range(len(x)):
-        out[k] = math.exp(x[k] - top)
-        total += out[k]
-    for k in range(len(x)):
-        out[k] /= total
+    out[:] = np.exp(x - x.max())
+    out /= out.sum()

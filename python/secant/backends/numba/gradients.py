@@ -11,12 +11,9 @@ from secant._common.validation import Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
 from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
-from secant.backends.numba.forward import activations
+from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations
 from secant.backends.numba.series import summed_series
-from secant.backends.plan import planned_gradient, total
-
-_BLOCK_MULTIPLICATIONS = 2**27
-"""Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
+from secant.backends.plan import blocks, planned_gradient, total
 
 _BY_TERMS, _EXACT = 20, 400
 """What the change of the loss is worth in multiplications, for each class."""
@@ -64,10 +61,9 @@ def _mean(
     """The mean over samples of what ``summed(x, t, threads)`` sums, given its cost for each weight and sample."""
     cost = multiplications * (net.W1.size + net.W2.size)
     threads = choose_threads(n_threads, len(x) * cost)
-    rows = 1 + _BLOCK_MULTIPLICATIONS // cost
-    t = np.eye(len(net.b2))[t] if t.ndim == 1 else t
-    blocks = (summed(x[n : n + rows], t[n : n + rows], threads) for n in range(0, len(x), rows))
-    sums = reduce(total, blocks)
+    # A copy, for Numba would compile anew where t is read-only or not aligned.
+    t = np.eye(len(net.b2))[t] if t.ndim == 1 else t.copy()
+    sums = reduce(total, (summed(x[n], t[n], threads) for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)))
     for part in sums:
         part /= len(x)
     return sums

@@ -80,8 +80,7 @@ def hidden_series(
     for k in range(len(t)):
         if t[k] != 0:
             for m in range(1, len(c)):
-                for j in range(c.shape[1]):
-                    c[m, j] = growth[m, k] * powers[m, k, j]
+                c[m] = growth[m, k] * powers[m, k]
             jets.compose(c, change, power, own)
             add_target(y[k], t[k], log_offset, mean, log_mean, own, phi)
 

@@ -7,10 +7,8 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import Parameters
+from secant.backends.plan import blocks
 from secant.datasets.pixels import NormalizedPixels, Rows
-
-_BLOCK_ELEMENTS = 2**17
-"""No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
 
 
 def softmax(x: Floats) -> Floats:
@@ -36,14 +34,13 @@ def prepare(x: Array | Rows) -> Array:
 def predict(net: Parameters, x: Array, n_threads: int = 0) -> Floats:
     y = np.empty((len(x), len(net.b2)))
     hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
-    for block in blocks(net, len(x)):
+    for block in blocks(len(x), largest_row(net)):
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
             z1 = hidden.function(x[block].astype(np.float64) @ net.W1 + net.b1)
             y[block] = softmax(output.function(z1 @ net.W2 + net.b2))
     return y
 
 
-def blocks(net: Parameters, samples: int) -> list[slice]:
-    """The samples in blocks of which no array is larger than `_BLOCK_ELEMENTS`."""
-    rows = 1 + _BLOCK_ELEMENTS // max(net.W1.shape + net.W2.shape)
-    return [slice(first, first + rows) for first in range(0, samples, rows)]
+def largest_row(net: Parameters) -> int:
+    """How many numbers the largest array of a sample has."""
+    return int(max(net.W1.shape + net.W2.shape))

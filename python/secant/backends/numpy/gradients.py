@@ -6,9 +6,9 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters
-from secant.backends.numpy.forward import blocks, cross_entropy, predict
+from secant.backends.numpy.forward import cross_entropy, largest_row, predict
 from secant.backends.numpy.series import summed_series
-from secant.backends.plan import planned_gradient, total
+from secant.backends.plan import blocks, planned_gradient, total
 from secant.differentiation.gradient import central_difference
 
 _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # by the caller, in the result
@@ -39,5 +39,5 @@ def _by_loop(net: Parameters, h: float, x: Array, t: Array) -> Gradients:
 
 
 def _by_series(net: Parameters, h: float, x: Array, t: Array, order: int) -> Gradients:
-    parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(net, len(x)))
+    parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(len(x), largest_row(net)))
     return Gradients(*(part / len(x) for part in reduce(total, parts)))
