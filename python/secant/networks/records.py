@@ -7,6 +7,8 @@ is recognised anew.
 
 import operator
 import time
+import weakref
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,12 @@ from secant.errors import UnsupportedError
 from secant.networks.recognition.engine import compare, engine, in_place, require_known_form
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.recognise import recognise
+from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.state import State
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
+_MOST = 64  # networks that are watched: what is watched refers to a network, if its parts do, and keeps it in memory
 _CLOSELY, _ONE_IN = 100, 8  # so many calls, and then one in so many, have the range of their inputs looked at
 
 
@@ -32,9 +35,11 @@ class NoLongerKnownError(UnsupportedError):
 class Record:
     """What was recognised of an instance, and what has been compared with its loss so far."""
 
-    def __init__(self, found: Recognition, n_threads: int | None) -> None:
+    def __init__(self, found: Recognition, own: Any, n_threads: int | None) -> None:
         self.found = found
         self.n_threads = n_threads
+        self._own = own  # the numerical gradient of its class, as for `recognised`
+        self.has_returned = False  # a gradient
         self._layout = Layout(found.holder, found.keys)
         self._arrays: tuple[Array, ...] = ()
         self._known: TwoLayerNet | None = None  # on these arrays
@@ -45,9 +50,9 @@ class Record:
         self._calls = 0
         self._next = 0.0  # when it is to be compared again
 
-    def __reduce__(self) -> Any:
-        """A copy compares anew."""
-        return Record, (self.found, self.n_threads)
+    def forget(self) -> None:
+        """Watch nothing any more, and compare anew."""
+        self._state, self._forms = State(), set()
 
     def arrays(self, net: Any) -> tuple[Array, ...]:
         """W1, b1, W2 and b2 of an instance, as they lie there."""
@@ -69,11 +74,12 @@ class Record:
             key: grad.reshape(array.shape).astype(array.dtype, copy=False)
             for key, grad, array in zip(self.found.gradient_keys, grads.values(), arrays, strict=True)
         }
+        self.has_returned = True
         order = [key for key in self.found.order if key in found]
         return {key: found[key] for key in order} if len(order) == len(found) else found
 
     def _recognise_anew(self, net: Any) -> None:
-        found = recognise(net)
+        found = recognised(net, self._own)
         if not found.known:
             raise NoLongerKnownError(f"{type(net).__name__} has changed: {found.sentence}")
         self.found, self._layout = found, Layout(found.holder, found.keys)
@@ -85,6 +91,7 @@ class Record:
         parameters, keys = self._layout.mapping(net), self.found.keys
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(x, t)
+            _watch(self)
             self._state.look(net, parameters, keys)
         compare(net, self.found, known, x, t)
         self._state.look(net, parameters, keys, strike=1 if self._forms else 3)
@@ -105,6 +112,17 @@ class Record:
         if inputs.min() < self._least or inputs.max() > self._most:
             return True
         return max(map(_square, self._arrays)) > 2 * self._largest
+
+
+_watching: deque[weakref.ref[Record]] = deque()
+
+
+def _watch(record: Record) -> None:
+    """Let another network be watched, and the first of too many be compared anew."""
+    _watching.append(weakref.ref(record))
+    while len(_watching) > _MOST:
+        if (first := _watching.popleft()()) is not None:
+            first.forget()
 
 
 def _square(array: Array) -> float:

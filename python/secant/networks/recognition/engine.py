@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.errors import UnsupportedError
+from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, require_apart
@@ -88,7 +88,7 @@ def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: A
     rows = np.atleast_2d(np.asarray(x, np.float64))
     allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
     if not abs(theirs - ours) <= allowed:
-        raise UnsupportedError(
+        raise LossDiffersError(
             f"{type(net).__name__}.loss(x, t) is {theirs!r} here, and that of the network that was recognised is "
             f"{ours!r}: no gradient is returned, since it would be that of another network ({found})"
         )

@@ -103,7 +103,7 @@ def _items(container: Any) -> list[tuple[Any, Any]]:
         return list(enumerate(container[:_MOST]))
     held = vars(container) if isinstance(container, type) else container
     items = itertools.islice(held.items(), _MOST)
-    return [(key, value) for key, value in items if not (isinstance(key, str) and key.startswith(("__", "_secant")))]
+    return [(key, value) for key, value in items if not (isinstance(key, str) and key.startswith("__"))]
 
 
 def _same(a: Any, b: Any) -> bool:
