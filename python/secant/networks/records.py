@@ -131,4 +131,4 @@ def _square(array: Array) -> float:
 
 
 def _form(x: Any, t: Any) -> Any:
-    return np.shape(x), getattr(x, "dtype", None), np.shape(t), getattr(t, "dtype", None)
+    return tuple((type(array), np.shape(array), getattr(array, "dtype", None)) for array in (x, t))
