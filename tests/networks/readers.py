@@ -479,7 +479,7 @@ class NoGradient:
         return self.net.accuracy(x, t)
 
 
-@known(hidden="sigmoid", output="identity", sentence="does not run on a smaller copy")
+@known(hidden="sigmoid", output="identity", sentence="its numerical_gradient is a central difference")
 class KnowsItsSizes(Keyed):
     def __init__(self, *sizes):
         self.sizes = sizes

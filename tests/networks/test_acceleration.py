@@ -19,6 +19,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.networks import records
 from secant.networks.acceleration import accelerate_lazily
+from secant.networks.recognition import step
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
 
@@ -116,20 +117,24 @@ def test_nobody_notices_that_a_network_was_tried_out(capsys):
 
 
 def test_a_class_is_accelerated_and_its_instances_recognised_when_they_are_used():
+    called = []
+
     @secant.accelerate
     class Net(Keyed):
         def numerical_gradient(self, x, t):
             """Slow."""
-            raise AssertionError("is replaced")
+            called.append(x)
+            return super().numerical_gradient(x, t)
 
     net = filled(Net(*SIZES))
     x, t = batch()
     assert net.numerical_gradient.__doc__ == "Slow."
     assert type(net) is Net
     assert secant.accelerate(Net) is Net
-    for grad, right in zip(
-        net.numerical_gradient(x, t).values(), Keyed.numerical_gradient(net, x, t).values(), strict=True
-    ):
+    grads = net.numerical_gradient(x, t)
+    assert called
+    assert not any(np.array_equal(some, x) for some in called)  # but on a copy
+    for grad, right in zip(grads.values(), Keyed.numerical_gradient(net, x, t).values(), strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
 
 
@@ -540,6 +545,31 @@ def test_a_gradient_that_is_changed_before_it_is_returned_is_refused(change):
 
     with pytest.raises(secant.UnsupportedError, match="one that returns the central difference alone is needed"):
         secant.accelerate(Changed(*SIZES))
+
+
+class ClippedAtItsSizes(readers.KnowsItsSizes):
+    def numerical_gradient(self, x, t):
+        return {key: np.clip(grad, -50, 50) for key, grad in super().numerical_gradient(x, t).items()}
+
+
+def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
+    with pytest.raises(secant.UnsupportedError, match="where it is large, as for clipping"):
+        secant.accelerate(ClippedAtItsSizes(60, 20, 10))
+    net = readers.KnowsItsSizes(60, 20, 10)
+    assert secant.recognise(net).known
+    monkeypatch.setattr(step, "_LONGEST", 0)
+    with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
+        secant.accelerate(net)
+
+
+@pytest.mark.parametrize("returned", [np.zeros(2), "text", [[1], [1, 2]], None])
+def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
+    class Other(Book):
+        def numerical_gradient(self, x, t):
+            return {**super().numerical_gradient(x, t), "W1": returned}
+
+    with pytest.raises(secant.UnsupportedError, match=r"numerical_gradient (returns an array|cannot be compared)"):
+        secant.accelerate(Other(*SIZES))
 
 
 def test_a_momentum_that_starts_at_0_is_refused():

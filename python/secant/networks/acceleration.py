@@ -31,8 +31,9 @@ Net = TypeVar("Net")
 def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     """Let Secant compute ``numerical_gradient(x, t)`` of a network of your own class.
 
-    What the network is, is found by `recognise`. All else stays yours: ``params``, ``loss``, ``predict``, its type. On the first
-    call, and regularly after it, your ``loss(x, t)`` is compared with that of the engines before anything is returned.
+    What the network is, is found by `recognise`. All else stays yours: ``params``, ``loss``, ``predict``, its type. On
+    the first call, and regularly after it, your ``loss(x, t)`` is compared with that of the engines before anything is
+    returned.
 
     Parameters
     ----------

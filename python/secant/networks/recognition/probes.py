@@ -187,9 +187,9 @@ def small_probe(sizes: Sizes, form: Form, scale: float) -> Probe:
     rng = np.random.default_rng(5)
     inputs, hidden, outputs = sizes
     params = (
-        rng.uniform(0.5, 1.5, (inputs, hidden)) / scale,
+        rng.uniform(0.5, 1.5, (inputs, hidden)) * (np.sqrt(3 / inputs) / scale),
         rng.uniform(0.5, 1.5, hidden),
-        rng.uniform(0.5, 1.5, (hidden, outputs)),
+        rng.uniform(0.5, 1.5, (hidden, outputs)) * np.sqrt(2 / hidden),
         rng.uniform(0.5, 1.5, outputs),
     )
     x = rng.uniform(-4, 4, (4, inputs)) * scale

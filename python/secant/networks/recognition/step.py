@@ -1,4 +1,4 @@
-"""A network's own `numerical_gradient`, held against differences of its own loss on a copy with a few parameters.
+"""A network's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
 
 Design: it is called where gradients are of order 1, and then where they are large, since a gradient that is clipped is
 the difference of the loss elsewhere. What is not the difference of the loss is refused: the engines would
@@ -6,12 +6,13 @@ return another gradient than the one that its author trains with.
 """
 
 import inspect
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from secant._common.validation import Floats
+from secant._common.validation import Array, Floats
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
@@ -20,7 +21,8 @@ from secant.networks.recognition.probes import Form, fill, number, short, small_
 USUAL_STEP = 1e-4
 _STEPS = [float(f"{digit}e-{power}") for power in range(2, 9) for digit in (5, 2, 1)]
 _KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
-_FEW = 500  # parameters of which so many losses are quickly computed
+_MOST = 25  # entries of a parameter that are compared
+_LONGEST = 30.0  # seconds that it may take on a copy of the network's own size, where a smaller one will not do
 _ROUNDING = 8 * np.finfo(np.float64).eps
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
@@ -54,6 +56,8 @@ class _Small:
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
         self._method, self._candidate, self._sizes, self._form = method, candidate, sizes, form
+        rng = np.random.default_rng(11)
+        self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
         self._params = {f"self.{'.'.join(filter(None, (layout.holder, str(key))))}" for key in layout.keys}
         self.call()
 
@@ -63,7 +67,10 @@ class _Small:
         fill(self.arrays, self._probe.params)
         if not self._candidate.agrees(self._probe, self.loss()):
             raise UnsupportedError("its loss is another one there")
-        first, _, second = _held(self._copy), self.loss(), _held(self._copy)
+        start, first, _, second = time.perf_counter(), _held(self._copy), self.loss(), _held(self._copy)
+        seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
+        if seconds > _LONGEST:
+            raise UnsupportedError(f"it would take about {seconds:.0f} s")
         caches = {name for name, value in second.items() if first.get(name) is not value}
         self.returned = bound(self._method, self._copy)(self._probe.x.copy(), self._probe.t.copy())
         parts = zip(self.arrays, self._probe.params, strict=True)
@@ -78,19 +85,47 @@ class _Small:
         return number(self._copy.loss(self._probe.x.copy(), self._probe.t.copy()))
 
     def gradient(self, keys: tuple[Any, ...]) -> Floats:
-        """Return the gradient that was returned, as a vector."""
-        return np.concatenate([np.asarray(self.returned[key], np.float64).ravel() for key in keys])
+        """Return what is compared of the gradient that was returned, as a vector."""
+        parts = zip(keys, self.arrays, self._entries, strict=True)
+        return np.concatenate([self._part(self.returned[key], array, some) for key, array, some in parts])
+
+    def keys(self, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the keys of the gradients: those of the parameters, or else found by their values."""
+        if all(key in self.returned for key in parameters):
+            return parameters
+        ends = np.cumsum([len(entries) for entries in self._entries])[:-1]
+        found = [
+            key
+            for right, array, some in zip(np.split(self.usual(), ends), self.arrays, self._entries, strict=True)
+            for key, value in self.returned.items()
+            if np.size(value) == array.size and np.allclose(self._part(value, array, some), right, rtol=1e-2, atol=1e-4)
+        ]
+        if len(found) != 4 or len(set(found)) != 4:
+            got = ", ".join(map(str, self.returned)) or "nothing"
+            wanted = ", ".join(map(str, parameters))
+            raise UnsupportedError(f"its numerical_gradient returns {got}, not a gradient of each of {wanted}")
+        return tuple(found)
+
+    @staticmethod
+    def _part(value: Any, array: Floats, entries: Array) -> Floats:
+        part = np.asarray(value, np.float64)
+        if part.size != array.size:
+            raise UnsupportedError(
+                f"its numerical_gradient returns an array {part.shape} for a parameter {array.shape}"
+            )
+        return part.ravel()[entries]
 
     def losses(self, h: float) -> dict[int, Floats]:
-        """The losses with one parameter changed by h, 0 and -h, for each parameter in turn."""
+        """The losses with one entry changed by h, 0 and -h, for each in turn."""
         result: dict[int, list[float]] = {1: [], 0: [], -1: []}
-        for array in self.arrays:
-            for i in np.ndindex(array.shape):
-                before = float(array[i])
+        for array, entries in zip(self.arrays, self._entries, strict=True):
+            flat = array.reshape(-1)
+            for i in entries:
+                before = float(flat[i])
                 for sign, found in result.items():
-                    array[i] = before + sign * h
+                    flat[i] = before + sign * h
                     found.append(self.loss())
-                array[i] = before
+                flat[i] = before
         return {sign: np.array(found) for sign, found in result.items()}
 
     def usual(self) -> Floats:
@@ -132,9 +167,7 @@ def own_gradient(net: Any, method: Any, layout: Layout, candidate: Candidate, fo
         return OwnGradient(USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
-    sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs)]
-    if sum(array.size for array in arrays) <= _FEW:
-        sizes.append((inputs, hidden, outputs))
+    sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, hidden, outputs)]
     failures = []
     for some in sizes:
         try:
@@ -147,11 +180,20 @@ def own_gradient(net: Any, method: Any, layout: Layout, candidate: Candidate, fo
                     f"its numerical_gradient also sets {', '.join(small.left)}, which would not happen any more: "
                     "one that only returns the gradients is needed"
                 )
-            return _judged(small, layout)
+            try:
+                return _judged(small, layout)
+            except UnsupportedError:
+                raise
+            except Exception as error:  # whatever somebody's code raises, or returns
+                raise UnsupportedError(
+                    f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
+                ) from error
     if _takes_a_function(net, method, layout):
         raise UnsupportedError("its numerical_gradient takes a function and an array: one that takes (x, t) is needed")
-    said = f"does not run on a smaller copy ({failures[0]}), so h = {short(USUAL_STEP)} is assumed"
-    return OwnGradient(USUAL_STEP, f"its numerical_gradient {said}", layout.keys, order)
+    raise UnsupportedError(
+        "its numerical_gradient cannot be tried on a copy, so what it returns is not known: on a small one, "
+        f"{failures[0]}; on one of its own size, {failures[-1]}"
+    )
 
 
 def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
@@ -179,7 +221,7 @@ def _judged(small: _Small, layout: Layout) -> OwnGradient:
     if not isinstance(small.returned, Mapping):
         got = type(small.returned).__name__
         raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
-    keys = _keys(small, layout)
+    keys = small.keys(layout.keys)
     if more := [str(key) for key in small.returned if key not in keys]:
         raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is no gradient")
     order, changed = tuple(small.returned), small.changed
@@ -187,11 +229,8 @@ def _judged(small: _Small, layout: Layout) -> OwnGradient:
     fits = small.fits(keys)
     if not fits:
         raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
-    try:
-        small.call(_LARGE)
-        large = small.fits(keys)
-    except Exception as error:  # whatever somebody's code raises
-        raise UnsupportedError(f"where its gradient is large, {type(error).__name__}: {error}") from error
+    small.call(_LARGE)
+    large = small.fits(keys)
     both = [(off + large[kind], *kind) for kind, off in fits.items() if kind in large]
     if not both:
         raise UnsupportedError(
@@ -218,21 +257,3 @@ def _mistake(small: _Small, keys: tuple[Any, ...]) -> str:
 
 def _difference(losses: dict[int, Floats], h: float, up: int, down: int) -> Floats:
     return (losses[up] - losses[down]) / ((up - down) * h)
-
-
-def _keys(small: _Small, layout: Layout) -> tuple[Any, ...]:
-    """The keys of the gradients: those of the parameters, or else found by their values."""
-    if all(key in small.returned for key in layout.keys):
-        return layout.keys
-    ends = np.cumsum([array.size for array in small.arrays])[:-1]
-    found = [
-        key
-        for part in np.split(small.usual(), ends)
-        for key, value in small.returned.items()
-        if np.size(value) == part.size and np.allclose(np.ravel(value), part, rtol=1e-2, atol=1e-4)
-    ]
-    if len(found) != 4 or len(set(found)) != 4:
-        got = ", ".join(map(str, small.returned)) or "nothing"
-        wanted = ", ".join(map(str, layout.keys))
-        raise UnsupportedError(f"its numerical_gradient returns {got}, not a gradient of each of {wanted}")
-    return tuple(found)
