@@ -29,6 +29,10 @@ class UnsupportedError(SecantError, ValueError):
     """A network or a backend does not offer what was asked for."""
 
 
+class LossDiffersError(UnsupportedError):
+    """The loss of an accelerated network is not that of the network that was recognised."""
+
+
 class DataError(SecantError, OSError):
     """A data file is missing, damaged or cannot be written. The message says which file and what to do."""
 

@@ -1,10 +1,12 @@
 """``secant run SCRIPT ARGS`` does what ``python SCRIPT ARGS`` does; networks and missing modules are in tests/book."""
 
 import os
+import py_compile
 import signal
 import subprocess
 import sys
 import time
+import zipapp
 
 import pytest
 
@@ -206,11 +208,23 @@ def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
     assert errors.count("File ") == 1
 
 
-@pytest.mark.parametrize("script", ["nothing.py", "."])
-def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(script, tmp_path):
-    code, printed, errors = finish(launch(RUN, script, cwd=tmp_path))
+def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
+    code, printed, errors = finish(launch(RUN, "nothing.py", cwd=tmp_path))
     assert (code, printed, errors.count("\n")) == (2, "", 1)
     assert errors.startswith("error: can't open file ")
+
+
+@pytest.mark.parametrize("script", ["-", ".", "folder", "app.pyz", "compiled.pyc"])
+@pytest.mark.parametrize("command", [RUN, CONSOLE], ids=["module", "console"])
+def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
+    (tmp_path / "folder").mkdir()
+    main = tmp_path / "folder" / "__main__.py"
+    main.write_text("print('never')")
+    zipapp.create_archive(main.parent, tmp_path / "app.pyz", sys.executable)
+    py_compile.compile(str(main), str(tmp_path / "compiled.pyc"))
+    code, printed, errors = finish(launch(command, script, cwd=tmp_path), "print('never')")
+    assert (code, printed, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith("error: secant run takes a file of Python source, such as a __main__.py, got the ")
 
 
 def test_without_a_script_there_is_help():

@@ -446,13 +446,13 @@ class ForwardDifference(Keyed):
         return grads
 
 
-@known(hidden="sigmoid", output="identity", h=1e-4, sentence="2 times")
+@refused("is 2 times the central difference")
 class ForgotTheTwo(Keyed):
     def numerical_gradient(self, x, t):
         return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
 
 
-@known(hidden="sigmoid", output="identity", h=1e-4, sentence="differs from the central difference")
+@refused("differs from the central difference")
 class FirstRowOnly(Keyed):
     def numerical_gradient(self, x, t):
         grads = super().numerical_gradient(x, t)
@@ -479,7 +479,7 @@ class NoGradient:
         return self.net.accuracy(x, t)
 
 
-@known(hidden="sigmoid", output="identity", sentence="does not run on a smaller copy")
+@known(hidden="sigmoid", output="identity", sentence="its numerical_gradient is a central difference")
 class KnowsItsSizes(Keyed):
     def __init__(self, *sizes):
         self.sizes = sizes

@@ -2,11 +2,14 @@
 
 import copy
 import dataclasses
+import functools
+import gc
 import pickle
 import sys
 import threading
 import time
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -16,8 +19,9 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.networks import records
 from secant.networks.acceleration import accelerate_lazily
+from secant.networks.recognition import step
 from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.recognise import recognise
+from secant.networks.recognition.recognise import recognised
 
 KNOWN = [reader for reader in READERS if not reader.reason]
 REFUSED = [reader for reader in READERS if reader.reason]
@@ -113,20 +117,24 @@ def test_nobody_notices_that_a_network_was_tried_out(capsys):
 
 
 def test_a_class_is_accelerated_and_its_instances_recognised_when_they_are_used():
+    called = []
+
     @secant.accelerate
     class Net(Keyed):
         def numerical_gradient(self, x, t):
             """Slow."""
-            raise AssertionError("is replaced")
+            called.append(x)
+            return super().numerical_gradient(x, t)
 
     net = filled(Net(*SIZES))
     x, t = batch()
     assert net.numerical_gradient.__doc__ == "Slow."
     assert type(net) is Net
     assert secant.accelerate(Net) is Net
-    for grad, right in zip(
-        net.numerical_gradient(x, t).values(), Keyed.numerical_gradient(net, x, t).values(), strict=True
-    ):
+    grads = net.numerical_gradient(x, t)
+    assert called
+    assert not any(np.array_equal(some, x) for some in called)  # but on a copy
+    for grad, right in zip(grads.values(), Keyed.numerical_gradient(net, x, t).values(), strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
 
 
@@ -153,6 +161,68 @@ def test_copies_and_pickles_stay_accelerated(cls, copied):
     assert type(other).__qualname__ == cls.__qualname__
     for key, grad in other.numerical_gradient(x, t).items():
         assert np.array_equal(grad, grads[key])
+
+
+def test_an_accelerated_object_is_what_its_author_wrote():
+    class Known(Keyed):
+        def __init_subclass__(cls, *, needed):
+            pass
+
+    own = Known.numerical_gradient
+    net, other = filled(Known(*SIZES)), filled(Known(*SIZES))
+    before = dict(vars(net))
+    x, t = batch()
+    secant.accelerate(net).numerical_gradient(x, t)
+    assert vars(net) == before
+    assert type(net) is Known
+    assert Known.numerical_gradient is own
+    assert net.numerical_gradient.__func__ is not own
+    assert other.numerical_gradient.__func__ is own
+
+
+def test_a_numerical_gradient_appears_only_in_the_object_that_was_accelerated():
+    cls = fresh_without_gradient()
+    net, other = cls(*SIZES), cls(*SIZES)
+    secant.accelerate(net)
+    assert hasattr(net, "numerical_gradient")
+    assert not hasattr(other, "numerical_gradient")
+    assert not hasattr(cls, "numerical_gradient")
+    with pytest.raises(AttributeError, match="'NoGradient' object has no attribute 'numerical_gradient'"):
+        other.numerical_gradient  # noqa: B018
+    secant.accelerate(cls)
+    assert other.numerical_gradient(*batch()).keys() == net.numerical_gradient(*batch()).keys()
+    assert cls.numerical_gradient(other, *batch()).keys() == other.params.keys()
+
+
+def fresh_without_gradient():
+    return type("NoGradient", (readers.NoGradient,), {})
+
+
+def test_networks_that_are_no_longer_used_are_freed(monkeypatch):
+    monkeypatch.setattr(records, "_MOST", 3)
+    x, t = batch()
+    cls, alive = secant.accelerate(fresh(Keyed)), []
+    for i in range(10):
+        net = filled(cls(*SIZES))
+        net.part = Part()
+        net.part.net = net if i % 2 else None  # which what is watched refers to
+        net.numerical_gradient(x, t)
+        alive.append(weakref.ref(net))
+    del net
+    gc.collect()
+    assert sum(net() is not None for net in alive) <= 2
+    assert not any(net() for net in alive[::2])
+
+
+def test_a_network_that_was_forgotten_is_compared_anew(monkeypatch, wake):
+    monkeypatch.setattr(records, "_MOST", 1)
+    x, t = batch()
+    first, second = (secant.accelerate(filled(Sleeper(*SIZES))) for _ in range(2))
+    first.numerical_gradient(x, t)
+    second.numerical_gradient(x, t)
+    wake()
+    with pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+        first.numerical_gradient(x, t)
 
 
 def test_a_frozen_dataclass_is_accelerated():
@@ -350,7 +420,7 @@ def test_a_method_of_the_class_that_changes_is_noticed(monkeypatch):
 
 def test_what_a_loss_changes_itself_is_left_alone(monkeypatch):
     tried = []
-    monkeypatch.setattr(records, "recognise", lambda net: tried.append(net) or recognise(net))
+    monkeypatch.setattr(records, "recognised", lambda net, own: tried.append(net) or recognised(net, own))
     x, t = batch()
     net = secant.accelerate(filled(Switched(*SIZES)))
     for _ in range(20):
@@ -455,6 +525,84 @@ def test_threads_that_recognise_at_once_leave_standard_output():
     assert warnings.filters == filters
 
 
+CHANGES = {
+    "clipped": lambda net, key, grad: np.clip(grad, -5, 5),
+    "clipped by the norm": lambda net, key, grad: grad * min(1.0, 100 / np.linalg.norm(grad)),
+    "a weight decay": lambda net, key, grad: grad + 1e-6 * net.params[key],
+    "half": lambda net, key, grad: grad / 2,
+    "the sign": lambda net, key, grad: np.sign(grad),
+    "rounded": lambda net, key, grad: grad.round(8),
+    "one is left out": lambda net, key, grad: grad * (key != "b2"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_gradient_that_is_changed_before_it_is_returned_is_refused(change):
+    class Changed(Book):
+        def numerical_gradient(self, x, t):
+            grads = super().numerical_gradient(x, t)
+            return {key: CHANGES[change](self, key, grad) for key, grad in grads.items()}
+
+    with pytest.raises(secant.UnsupportedError, match="one that returns the central difference alone is needed"):
+        secant.accelerate(Changed(*SIZES))
+
+
+class ClippedAtItsSizes(readers.KnowsItsSizes):
+    def numerical_gradient(self, x, t):
+        return {key: np.clip(grad, -50, 50) for key, grad in super().numerical_gradient(x, t).items()}
+
+
+def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
+    with pytest.raises(secant.UnsupportedError, match="where it is large, as for clipping"):
+        secant.accelerate(ClippedAtItsSizes(60, 20, 10))
+    net = readers.KnowsItsSizes(60, 20, 10)
+    assert secant.recognise(net).known
+    monkeypatch.setattr(step, "_LONGEST", 0)
+    with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
+        secant.accelerate(net)
+
+
+@pytest.mark.parametrize("returned", [np.zeros(2), "text", [[1], [1, 2]], None])
+def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
+    class Other(Book):
+        def numerical_gradient(self, x, t):
+            return {**super().numerical_gradient(x, t), "W1": returned}
+
+    with pytest.raises(secant.UnsupportedError, match=r"numerical_gradient (returns an array|cannot be compared)"):
+        secant.accelerate(Other(*SIZES))
+
+
+def test_a_momentum_that_starts_at_0_is_refused():
+    class Momentum(Book):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.v = dict.fromkeys(self.params, 0.0)
+
+        def numerical_gradient(self, x, t):
+            v = self.v
+            for key, grad in super().numerical_gradient(x, t).items():
+                v[key] = 0.9 * v[key] + grad
+            return dict(v)
+
+    with pytest.raises(secant.UnsupportedError, match=r"also sets self\.v"):
+        secant.accelerate(Momentum(*SIZES))
+
+
+def test_what_a_decorator_makes_of_a_gradient_counts():
+    def doubled(own):
+        @functools.wraps(own)
+        def gradient(self, x, t):
+            return {key: 2 * grad for key, grad in own(self, x, t).items()}
+
+        return gradient
+
+    class Decorated(Book):
+        numerical_gradient = doubled(Book.numerical_gradient)
+
+    with pytest.raises(secant.UnsupportedError, match="is 2 times the central difference"):
+        secant.accelerate(Decorated(*SIZES))
+
+
 def test_a_subclass_may_call_the_accelerated_method():
     @secant.accelerate
     class Base(Keyed):
@@ -464,7 +612,8 @@ def test_a_subclass_may_call_the_accelerated_method():
         def numerical_gradient(self, x, t):
             return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
 
-    net, x, t = filled(Doubled(*SIZES)), *batch()
+    net, x, t = Doubled(*SIZES), *batch()
+    net.params = filled(Keyed(*SIZES)).params
     own = central_difference(net, Layout("params", Keyed.KEYS), x, t, 1e-4)
     for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, 2 * right, rtol=0, atol=1e-10)
@@ -647,8 +796,10 @@ def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own(wake):
 
 
 def test_lazily_targets_that_are_not_known_run_its_own():
-    net = accelerate_lazily(fresh(Keyed), lambda *_: None)(*SIZES)
+    said = []
+    net = accelerate_lazily(fresh(Keyed), lambda cls, sentence: said.append(sentence))(*SIZES)
     x, t = batch(1, targets="labels")
     right = Keyed.numerical_gradient(net, x, t)  # of labels times logarithms: not a loss, but theirs
     net.numerical_gradient(*batch())
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
+    assert "runs itself for a call (UnsupportedError: t must have a form for which the loss is known" in said[1]

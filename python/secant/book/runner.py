@@ -15,8 +15,10 @@ from typing import Any
 
 from secant.book import modules
 from secant.book.modules import Say
+from secant.networks import acceleration
 from secant.networks.acceleration import accelerate_lazily
 
+_BETWEEN = __file__, modules.__file__, acceleration.__file__
 _MOST_LINES = 3  # of a class, whose instances may differ
 
 
@@ -86,11 +88,14 @@ def _show_as_the_scripts_own(error: BaseException) -> None:
 
 
 def _trimmed(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of the runner, and of the import system, which Python leaves out too."""
+    """Leave out the frames of the runner, of methods that call the script's own, and of the import system.
+
+    Python leaves out the latter, too.
+    """
     entries = []
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
-        if name not in (__file__, modules.__file__) and not name.startswith("<frozen importlib"):
+        if name not in _BETWEEN and not name.startswith("<frozen importlib"):
             entries.append(trace)
         trace = trace.tb_next
     for entry in reversed(entries):

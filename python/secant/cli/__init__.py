@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, and exit."""
     match sys.argv[1:]:
-        case ["run", script, *arguments] if not script.startswith("-"):
+        case ["run", script, *arguments] if script == "-" or not script.startswith("-"):
             from secant.cli.run import run_script
 
             return run_script(script, arguments)

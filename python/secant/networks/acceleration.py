@@ -1,28 +1,29 @@
 """`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognised.
 
-Design: `numerical_gradient` of the class, or of a subclass that an instance moves to, is replaced by one function. What
-was recognised stands in the instance, as `_secant`, so that it goes where copies and pickles of the instance go.
+Design: an attribute of the class, `_Method`, stands in place of its ``numerical_gradient``. It gives the method of the
+engines where a network is known; else the one that the class had, with nothing around it. What was recognised of an
+object is kept here, by its identity and as long as it lives: its attributes and its type stay what they are.
 """
 
-import copy
+import copyreg
 import functools
 import inspect
-import sys
-import time
+import weakref
 from collections.abc import Callable
+from types import MethodType
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
-from secant.errors import UnsupportedError
-from secant.networks.recognition.engine import unknown_form
+from secant.errors import LossDiffersError, UnsupportedError
+from secant.networks.outlook import outlook
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.probes import being_tried, undisturbed
-from secant.networks.recognition.recognise import recognise
+from secant.networks.recognition.probes import being_tried
+from secant.networks.recognition.recognise import recognised
+from secant.networks.recognition.step import Replaced, own_method
 from secant.networks.records import NoLongerKnownError, Record
 from secant.networks.two_layer import TwoLayerNet
 
-_RECORD = "_secant"
+_NAME = "numerical_gradient"
+_ELSE = "numerical_gradient runs itself where it is called with more or less than x and t"
 Report = Callable[[type, str], object]
 Net = TypeVar("Net")
 
@@ -30,8 +31,9 @@ Net = TypeVar("Net")
 def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     """Let Secant compute ``numerical_gradient(x, t)`` of a network of your own class.
 
-    What the network is, is found by `recognise`. All else stays yours: ``params``, ``loss``, ``predict``. On the first
-    call, and regularly after it, your ``loss(x, t)`` is compared with that of the engines before anything is returned.
+    What the network is, is found by `recognise`. All else stays yours: ``params``, ``loss``, ``predict``, its type. On
+    the first call, and regularly after it, your ``loss(x, t)`` is compared with that of the engines before anything is
+    returned.
 
     Parameters
     ----------
@@ -74,177 +76,219 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     (2,)
     """
     if isinstance(net, type):
-        _replace(net, n_threads)
+        if not callable(getattr(net, "loss", None)):
+            raise UnsupportedError(
+                f"net must have loss(x, t) to be accelerated, got the class {net.__name__} without it"
+            )
+        _replaced(net).for_all(n_threads)
         return net
     if isinstance(net, TwoLayerNet) and not net._own_structure():
         return net
-    found = recognise(net)
+    if reason := _not_kept(net):
+        raise UnsupportedError(reason)
+    cls = cast(Any, type(net))
+    if _NAME in vars(net):
+        raise UnsupportedError(f"{cls.__name__} has numerical_gradient as an attribute: define it in the class")
+    found = recognised(net, own_method(cls))
     if not found.known:
         raise UnsupportedError(found.sentence)
-    if "numerical_gradient" in vars(net):
-        raise UnsupportedError(f"{type(net).__name__} has numerical_gradient as an attribute: define it in the class")
-    if not is_accelerated(net):
-        _move(net, _subclass(cast(Any, type(net))))
-    vars(net)[_RECORD] = Record(found, n_threads)
+    _put(net, found, n_threads)
     return net
 
 
 def accelerate_lazily(cls: type, report: Report) -> type:
     """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs, as it would.
 
-    ``report`` is called with the class and a sentence that says which, when an instance is used for the first time.
+    ``report`` is called with the class and a sentence that says which, when an instance is used for the first time, and
+    when its own runs for a call that the engines do not take.
     """
-    own = vars(cls).get("numerical_gradient")
-    if not inspect.isfunction(own) or not callable(getattr(cls, "loss", None)):
-        return cls
-    signature = inspect.signature(own)
-
-    @functools.wraps(own)
-    def numerical_gradient(*args: Any, **kwargs: Any) -> Any:
-        given = _positional(signature, args, kwargs)
-        if being_tried.get():
-            return own(*args, **kwargs)
-        if len(given) != 3:
-            report(
-                cls, f"{cls.__name__}.numerical_gradient runs itself where it is called with more or less than x and t"
-            )
-            return own(*args, **kwargs)
-        if not hasattr(given[0], "__dict__"):
-            report(cls, f"{cls.__name__} is not known: its instances have no __dict__. Its own numerical_gradient runs")
-            return own(*args, **kwargs)
-        found = record(*given)
-        if found is None or unknown_form(found.found, *given[1:]):
-            return own(*args, **kwargs)
-        try:
-            return found.gradient(*given, None)
-        except NoLongerKnownError as error:
-            vars(given[0])[_RECORD] = None
-            report(cls, f"{error}. {_outlook(*given)}")
-            return own(*args, **kwargs)
-
-    vars(numerical_gradient)[_RECORD] = (None, report, set())
-    cast(Any, cls).numerical_gradient = numerical_gradient
+    own = vars(cls).get(_NAME)
+    if inspect.isfunction(own) and callable(getattr(cls, "loss", None)):
+        setattr(cls, _NAME, _LazyMethod(own, report))
     return cls
 
 
-def _positional(signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def record(net: Any) -> Record | None:
+    """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
+    method = inspect.getattr_static(type(net), _NAME, None)
+    return method.record(net) if isinstance(method, _Method) else None
+
+
+class _Records:
+    """What was recognised of objects that live, also where they cannot be compared or hashed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
+
+    def __contains__(self, net: Any) -> bool:
+        return id(net) in self._kept
+
+    def get(self, net: Any) -> Record | None:
+        """Return what was recognised; None if it was not, or nothing was tried yet."""
+        return self._kept.get(id(net), (None, None))[1]
+
+    def put(self, net: Any, found: Record | None) -> None:
+        key = id(net)
+        self._kept[key] = weakref.ref(net, lambda _: self._kept.pop(key, None)), found
+
+
+_records = _Records()
+
+
+def _not_kept(net: Any) -> str:
+    """Say why nothing can be kept of an object, if so."""
+    if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
+        return ""
+    return f"{type(net).__name__} is not known: its instances have no __dict__, or no __weakref__"
+
+
+class _Method(Replaced):
+    """The numerical gradient of a class: of the engines for the networks that were accelerated, else its own."""
+
+    def __init__(self, own: Any) -> None:
+        self.own = own  # as it stands in the class; None if there is none
+        self._all, self._n_threads = False, cast(int | None, None)
+
+        def numerical_gradient(net: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
+            return cast(Record, self.record(net)).gradient(net, x, t, n_threads)
+
+        known = inspect.signature(numerical_gradient)
+        if callable(own):
+            functools.update_wrapper(numerical_gradient, own)
+        numerical_gradient.__signature__ = known  # type: ignore[attr-defined]
+        self._ours: Callable[..., Any] = numerical_gradient
+
+    def for_all(self, n_threads: int | None) -> None:
+        """Accelerate all instances."""
+        self._all, self._n_threads = True, n_threads
+
+    def __get__(self, net: Any, owner: Any = None) -> Any:
+        if net is not None and not being_tried.get() and self.takes(net):
+            return MethodType(self._ours, net)
+        if self.own is not None:
+            return self.own.__get__(net, owner) if hasattr(self.own, "__get__") else self.own
+        if net is None and self._all:
+            return self._ours
+        whose = f"type object {owner.__name__!r}" if net is None else f"{type(net).__name__!r} object"
+        raise AttributeError(f"{whose} has no attribute {_NAME!r}", name=_NAME, obj=net)
+
+    def takes(self, net: Any) -> bool:
+        """Whether the engines are to compute the gradient of an instance."""
+        return self._all or net in _records
+
+    def record(self, net: Any) -> Record | None:
+        """What was recognised of an instance. Raises an error if it is not known."""
+        if net not in _records:
+            if not self._all:
+                return None
+            if reason := _not_kept(net):
+                raise UnsupportedError(reason)
+            found = recognised(net, self.own)
+            if not found.known:
+                raise UnsupportedError(found.sentence)
+            _records.put(net, Record(found, self.own, self._n_threads))
+        return _records.get(net)
+
+
+class _LazyMethod(_Method):
+    """As it is for `secant run`: recognises an instance when its method is looked up, and lets its own run instead."""
+
+    def __init__(self, own: Callable[..., Any], report: Report) -> None:
+        super().__init__(own)
+        self._report, self._said = report, set[str]()
+        signature = self._signature = inspect.signature(own)
+
+        @functools.wraps(own)
+        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
+            xt, name = _positional(signature, net, args, kwargs), type(net).__name__
+            kept = self.record(net)
+            if len(xt) != 2:
+                report(type(net), f"{name}.{_ELSE}")
+            elif kept is not None:
+                try:
+                    return kept.gradient(net, *xt, None)
+                except Exception as error:  # of arguments, or of somebody's code, which its own will raise, too
+                    if isinstance(error, LossDiffersError) and kept.has_returned:
+                        raise
+                    if isinstance(error, LossDiffersError | NoLongerKnownError):
+                        _records.put(net, None)
+                        report(type(net), f"{error}. {outlook(net, [xt])}")
+                    else:
+                        reason = f"{type(error).__name__}: {error}"
+                        report(type(net), f"{name}.{_NAME} runs itself for a call ({reason})")
+            return own(net, *args, **kwargs)
+
+        self._ours = numerical_gradient
+
+    def takes(self, net: Any) -> bool:
+        """Whether it is known."""
+        return self.record(net) is not None
+
+    def record(self, net: Any) -> Record | None:
+        """What was recognised, or None."""
+        if reason := _not_kept(net):
+            found = Recognition(False, reason)
+        elif net in _records:
+            return _records.get(net)
+        else:
+            found = self._tried(net)
+            _records.put(net, Record(found, self.own, None) if found.known else None)
+        if found.sentence not in self._said:
+            self._said.add(found.sentence)
+            self._report(type(net), found.sentence if found.known else f"{found.sentence}. {outlook(net)}")
+        return None if reason else _records.get(net)
+
+    def _tried(self, net: Any) -> Recognition:
+        """Recognise a network that may be anything."""
+        try:
+            self._signature.bind(net, None, None)
+        except TypeError:
+            return Recognition(False, f"{type(net).__name__}.{_ELSE}")
+        try:
+            return recognised(net, self.own)
+        except Exception as error:  # whatever somebody's code raises
+            return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}")
+
+
+def _replaced(cls: Any) -> _Method:
+    """Put a `_Method` into a class that has none. Returns it."""
+    method = inspect.getattr_static(cls, _NAME, None)
+    if not isinstance(method, _Method):
+        method = _Method(method)
+        setattr(cls, _NAME, method)
+    return method
+
+
+def _positional(
+    signature: inspect.Signature, net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     """Return the arguments of a call in their order, or none if some have no place in it."""
     if not kwargs:
         return args
     try:
-        bound = signature.bind(*args, **kwargs)
+        bound = signature.bind(net, *args, **kwargs)
     except TypeError:
         return ()
-    return () if bound.kwargs else bound.args
+    return () if bound.kwargs else bound.args[1:]
 
 
-def is_accelerated(net: Any) -> bool:
-    """Whether the class of a network has its numerical gradient from here."""
-    return hasattr(getattr(type(net), "numerical_gradient", None), _RECORD)
+def _put(net: Any, found: Recognition, n_threads: int | None) -> None:
+    """Accelerate an instance."""
+    cls = type(net)
+    copyreg.dispatch_table.setdefault(cls, _reduced)
+    _records.put(net, Record(found, _replaced(cls).own, n_threads))
 
 
-def _replace(cls: Any, n_threads: int | None = None) -> None:
-    """Put a numerical gradient by the engines into a class."""
-    if not callable(getattr(cls, "loss", None)):
-        raise UnsupportedError(f"net must have loss(x, t) to be accelerated, got the class {cls.__name__} without it")
-    own = getattr(cls, "numerical_gradient", None)
-    if hasattr(own, _RECORD):
-        return
-
-    def numerical_gradient(self: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-        if own is not None and being_tried.get():
-            return own(self, x, t)
-        if not hasattr(self, "__dict__"):
-            raise UnsupportedError(f"{type(self).__name__} is not known: its instances have no __dict__")
-        return cast(Record, record(self, x, t, settings)).gradient(self, x, t, n_threads)
-
-    settings = (n_threads, None, set[str]())
-    known = inspect.signature(numerical_gradient)
-    if own is not None:
-        functools.update_wrapper(numerical_gradient, own)
-    vars(numerical_gradient).update({"__signature__": known, _RECORD: settings})
-    cls.numerical_gradient = numerical_gradient
+def _reduced(net: Any) -> Any:
+    """Let copies and pickles of an accelerated instance be accelerated, too."""
+    reduced, kept = net.__reduce_ex__(4), _records.get(net)
+    if kept is None or isinstance(reduced, str):
+        return reduced
+    rebuild, arguments, *rest = reduced
+    return _rebuilt, (kept.found, kept.n_threads, rebuild, arguments), *rest
 
 
-def record(net: Any, x: Any, t: Any, settings: Any = None) -> Record | None:
-    """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
-    settings = settings or getattr(getattr(type(net), "numerical_gradient", None), _RECORD, None)
-    if settings is None:
-        return None
-    own = vars(net)
-    if _RECORD not in own:
-        n_threads, report, said = settings
-        if report is None:
-            found = recognise(net)
-            if not found.known:
-                raise UnsupportedError(found.sentence)
-        else:
-            found = _tried(net, x, t)
-        if report is not None and found.sentence not in said:
-            said.add(found.sentence)
-            report(type(net), found.sentence if found.known else f"{found.sentence}. {_outlook(net, x, t)}")
-        own[_RECORD] = Record(found, n_threads) if found.known else None
-    kept: Record | None = own[_RECORD]
-    return kept
-
-
-def _tried(net: Any, x: Any, t: Any) -> Recognition:
-    """Recognise a network that may be anything."""
-    try:
-        return recognise(net, x, t)
-    except Exception as error:  # whatever somebody's code raises
-        return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}")
-
-
-def _outlook(net: Any, x: Any, t: Any) -> str:
-    """Say that a network's own numerical gradient runs, and how long it will take if that can be tried on a copy."""
-    said = "Its own numerical_gradient runs"
-    seconds: list[float] = []
-    try:
-        with undisturbed():
-            copied = copy.deepcopy(net)
-            while len(seconds) < 3 and sum(seconds) < 1:  # the first is the slowest
-                start = time.perf_counter()
-                copied.loss(x, t)
-                seconds.append(time.perf_counter() - start)
-    except Exception:  # whatever somebody's code raises
-        return said
-    holders = [value for value in vars(net).values() if isinstance(value, dict)]
-    arrays = [array for held in holders or [vars(net)] for array in held.values() if isinstance(array, np.ndarray)]
-    count = sum(array.size for array in arrays)
-    call = 2 * count * min(seconds)
-    took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
-    said += f": two losses for each of {count:,} parameters, about {took} s a call"
-    checks = hasattr(sys.modules["secant"], "check_gradient")
-    return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
-
-
-@functools.cache
-def _subclass(cls: Any) -> Any:
-    """Return the class that an accelerated instance of another moves to."""
-    names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
-    accelerated = type(cls)(cls.__name__, (cls,), {**names, "__slots__": (), "__reduce_ex__": _reduce_ex})
-    _replace(accelerated)
-    return accelerated
-
-
-def _reduce_ex(self: Any, protocol: Any) -> Any:
-    """Copies and pickles are made by the class that its author wrote, and moved again."""
-    accelerated = type(self)
-    _move(self, accelerated.__base__)
-    try:
-        rebuild, arguments, *rest = self.__reduce_ex__(protocol)
-    finally:
-        _move(self, accelerated)
-    return _rebuilt, (rebuild, arguments), *rest
-
-
-def _rebuilt(rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def _rebuilt(found: Recognition, n_threads: int | None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     net = rebuild(*arguments)
-    _move(net, _subclass(cast(Any, type(net))))
+    _put(net, found, n_threads)
     return net
-
-
-def _move(net: Any, cls: Any) -> None:
-    """Make an object one of another class, also where its own allows no attribute to be set."""
-    object.__setattr__(net, "__class__", cls)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from secant._common.validation import Array, real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
-from secant.networks.acceleration import is_accelerated
+from secant.networks.acceleration import record
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
@@ -51,7 +51,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
     The chapter's own network takes none. That is an error only for an option that was asked for.
     """
     name = _GRADIENT_METHODS[kind]
-    trained_in_place = name == "numerical_gradient" and is_accelerated(net)
+    trained_in_place = name == "numerical_gradient" and record(net) is not None
     for needed in ("loss", "accuracy", name) if trained_in_place else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")

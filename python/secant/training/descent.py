@@ -70,7 +70,7 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    accelerated = record(net, x[:1], t[:1]) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
+    accelerated = record(net) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
     if accelerated and in_place(accelerated.arrays(net)):
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate)
     if accelerated and not hasattr(net, "params"):

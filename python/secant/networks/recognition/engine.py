@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.errors import UnsupportedError
+from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, require_apart
@@ -45,6 +45,11 @@ def in_place(arrays: Iterable[Array]) -> bool:
     return all(array.dtype == np.float64 and array.flags.carray for array in arrays)
 
 
+def is_known_by_shape(found: Recognition) -> bool:
+    """Whether the form of targets does not depend on their values."""
+    return found.soft_targets == "argmax" or "weights" in found.targets
+
+
 def unknown_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> str:
     """Name the form of targets, if it is one for which the loss of a network is not known."""
     form = "labels"
@@ -66,7 +71,7 @@ def require_known_form(found: Recognition, x: ArrayLike, t: ArrayLike) -> None:
 
 def _form_of_rows(t: Array, found: Recognition) -> str:
     """Of what is known, the form that takes most."""
-    if found.soft_targets == "argmax" or "weights" in found.targets:
+    if is_known_by_shape(found):
         return "soft" if found.soft_targets == "argmax" else "weights"
     sums = t.sum(axis=1)
     if not (np.abs(sums - 1) <= 1e-6).all():
@@ -88,7 +93,7 @@ def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: A
     rows = np.atleast_2d(np.asarray(x, np.float64))
     allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
     if not abs(theirs - ours) <= allowed:
-        raise UnsupportedError(
+        raise LossDiffersError(
             f"{type(net).__name__}.loss(x, t) is {theirs!r} here, and that of the network that was recognised is "
             f"{ours!r}: no gradient is returned, since it would be that of another network ({found})"
         )

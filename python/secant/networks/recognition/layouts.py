@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections.abc import Iterator, MutableMapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -25,16 +25,17 @@ class Layout(NamedTuple):
     def mapping(self, net: Any) -> MutableMapping[str, Any]:
         """What the keys are keys of."""
         held = getattr(net, self.holder, None) if self.holder else vars(net)
-        if not isinstance(held, MutableMapping):
+        if type(held) is not dict and not isinstance(held, MutableMapping):  # of which the former is faster
             raise UnsupportedError(f"net.{self.holder} must be a dict of arrays, got {held!r}")
         return held
 
     def arrays(self, net: Any) -> tuple[Array, Array, Array, Array]:
         """W1, b1, W2 and b2 as they lie there."""
         held = self.mapping(net)
-        if missing := [key for key in self.keys if not isinstance(held.get(key), np.ndarray)]:
-            raise UnsupportedError(f"net.{self.holder or missing[0]} must hold the array {missing[0]!r} as before")
-        w1, b1, w2, b2 = (held[key] for key in self.keys)
+        w1, b1, w2, b2 = arrays = [cast(Array, held.get(key)) for key in self.keys]
+        for key, array in zip(self.keys, arrays, strict=True):
+            if not isinstance(array, np.ndarray):
+                raise UnsupportedError(f"net.{self.holder or key} must hold the array {key!r} as before")
         return w1, b1, w2, b2
 
     def __str__(self) -> str:

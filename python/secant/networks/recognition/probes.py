@@ -179,17 +179,20 @@ def _replaced() -> Iterator[None]:
         np.random.set_state(state_of_numpy)
 
 
-def small_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a probe whose loss has large third derivatives, so that a step can be told from another."""
+def small_probe(sizes: Sizes, form: Form, scale: float) -> Probe:
+    """Return a probe whose loss has large third derivatives, so that a step can be told from another.
+
+    Inputs are multiplied by ``scale``, and the weights that they meet divided by it.
+    """
     rng = np.random.default_rng(5)
     inputs, hidden, outputs = sizes
     params = (
-        rng.uniform(0.5, 1.5, (inputs, hidden)),
+        rng.uniform(0.5, 1.5, (inputs, hidden)) * (np.sqrt(3 / inputs) / scale),
         rng.uniform(0.5, 1.5, hidden),
-        rng.uniform(0.5, 1.5, (hidden, outputs)),
+        rng.uniform(0.5, 1.5, (hidden, outputs)) * np.sqrt(2 / hidden),
         rng.uniform(0.5, 1.5, outputs),
     )
-    x = rng.uniform(-4, 4, (4, inputs))
+    x = rng.uniform(-4, 4, (4, inputs)) * scale
     return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
 
 

@@ -16,7 +16,7 @@ from secant.networks.recognition.explanations import Trial, described, parting, 
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts, require_apart
 from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
-from secant.networks.recognition.step import own_gradient
+from secant.networks.recognition.step import own_gradient, own_method
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
@@ -55,12 +55,17 @@ def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be an instance to be recognised, got the class {net.__name__}")
+    return recognised(net, own_method(type(net)), x, t)
+
+
+def recognised(net: Any, own: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+    """As `recognise`, with the numerical gradient of its own, as it stands in a class; None if it has none."""
     name = type(net).__name__
     try:
         if not callable(getattr(net, "loss", None)):
             raise UnsupportedError("it has no method loss(x, t)")
         with undisturbed():
-            found = _recognised(net)
+            found = _recognised(net, own)
             if x is not None and t is not None:
                 compare(net, found, engine(net, found), x, t)
     except SecantError as error:
@@ -128,14 +133,14 @@ class _Subject:
             return False
 
 
-def _recognised(net: Any) -> Recognition:
+def _recognised(net: Any, method: Any) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
         subject = _Subject(net, layout)
         tried, failure = subject.trials()
         form, fitting = _fitting(subject, tried)
         if len(fitting) == 1:
-            return _named(net, subject, tried, form, fitting[0])
+            return _named(net, method, subject, tried, form, fitting[0])
         refusal = refusal or _refusal(subject, tried, failure, form, fitting)
     assert refusal is not None
     raise refusal
@@ -189,12 +194,12 @@ def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tupl
 
 
 def _named(
-    net: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
+    net: Any, method: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
 ) -> Recognition:
     subject.require_repeatable(*tried[form][-1])
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
-    own = own_gradient(net, layout, candidate, form)
+    own = own_gradient(net, method, layout, candidate, form)
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -13,14 +14,14 @@ _DEPTH, _MOST = 4, 400  # containers within containers, and values that are watc
 _SMALL = 1000  # entries of an array that are looked at themselves
 _STRIKES = 3  # changes without an effect, after which a value is left alone
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
-_MISSING, _SIZE = object(), object()
+_SIZE = object()
 
 
 class State:
     """The values in an object, and in what it refers to, as they were when they were looked at last."""
 
     def __init__(self) -> None:
-        self._watched: list[tuple[Any, Any, Any]] = []  # how to get it, key, value
+        self._watched: list[tuple[Any, Any, list[Any]]] = []  # a container, how to get values of it, the values
         self._sizes: list[tuple[Any, int]] = []
         self._entries: list[tuple[Any, bytes]] = []
         self._strikes: dict[tuple[int, Any], int] = {}
@@ -37,7 +38,7 @@ class State:
         self._watched, self._sizes, self._entries, self._kept = [], [], [], []
         for container in _containers(net):
             self._kept.append(container)
-            items = _items(container)
+            items, watched = _items(container), {}
             for key, value in [*items, (_SIZE, len(items))]:
                 where = id(container), key
                 now[where] = value
@@ -48,27 +49,28 @@ class State:
                 if key is _SIZE:
                     self._sizes += [] if isinstance(container, type) else [(container, len(container))]
                     continue
-                self._watched.append((_getter(container), key, value))
+                watched[key] = value
                 small = isinstance(value, np.ndarray) and value.size <= _SMALL
                 if small and not any(np.may_share_memory(value, array) for array in arrays):
                     self._entries.append((value, value.tobytes()))
+            if watched:
+                get = operator.itemgetter(*watched, next(iter(watched)))  # of at least two, so that it is a tuple
+                held = vars(container) if isinstance(container, type) else container
+                self._watched.append((held, get, [*get(held)]))
         self._before = now
 
     def changed(self) -> bool:
         """Whether something is another one."""
-        for get, key, value in self._watched:
-            now = get(key, _MISSING)
-            if now is not value and not _same(value, now):
+        for container, get, values in self._watched:
+            try:
+                now = get(container)
+            except LookupError:
+                return True
+            if not all(map(operator.is_, now, values)) and not all(map(_same, now, values)):
                 return True
         if any(len(container) != size for container, size in self._sizes):
             return True
         return any(array.tobytes() != entries for array, entries in self._entries)
-
-
-def _getter(container: Any) -> Any:
-    if isinstance(container, list):
-        return lambda i, missing: container[i] if i < len(container) else missing
-    return (vars(container) if isinstance(container, type) else container).get
 
 
 def _containers(net: Any) -> Iterator[Any]:
@@ -103,7 +105,7 @@ def _items(container: Any) -> list[tuple[Any, Any]]:
         return list(enumerate(container[:_MOST]))
     held = vars(container) if isinstance(container, type) else container
     items = itertools.islice(held.items(), _MOST)
-    return [(key, value) for key, value in items if not (isinstance(key, str) and key.startswith(("__", "_secant")))]
+    return [(key, value) for key, value in items if not (isinstance(key, str) and key.startswith("__"))]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,0 +1,61 @@
+"""How long a network's own numerical gradient will take."""
+
+import copy
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Array
+from secant.networks.recognition.probes import undisturbed
+
+_SAMPLES = 100  # of the mini-batch that readers of the book train with
+
+
+def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
+    """Say that its own numerical gradient runs, and how long it will take, if a copy's loss takes one of the batches.
+
+    Without ``batches``, random ones are taken.
+    """
+    said = "Its own numerical_gradient runs"
+    held = getattr(net, "__dict__", {})
+    holders = [value for value in held.values() if isinstance(value, dict)]
+    arrays = [array for some in holders or [held] for array in some.values() if isinstance(array, np.ndarray)]
+    count = sum(array.size for array in arrays)
+    for x, t in batches or _usual(arrays):
+        seconds = _seconds(net, x, t)
+        if seconds is not None:
+            call = 2 * count * seconds
+            took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
+            of = "" if batches else f" for {_SAMPLES} samples"
+            said += f": two losses for each of {count:,} parameters, about {took} s a call{of}"
+            checks = hasattr(sys.modules["secant"], "check_gradient")
+            return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
+    return said
+
+
+def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:
+    """Mini-batches that a network of these parameters may take."""
+    matrices = [array for array in arrays if array.ndim == 2 and 1 not in array.shape]
+    if matrices:
+        classes = matrices[-1].shape[1]
+        x, labels = np.random.default_rng(0).random((_SAMPLES, matrices[0].shape[0])), np.arange(_SAMPLES) % classes
+        yield x, np.eye(classes)[labels]
+        yield x, labels
+
+
+def _seconds(net: Any, x: Any, t: Any) -> float | None:
+    """How long a loss takes, if it can be computed."""
+    seconds: list[float] = []
+    try:
+        with undisturbed():
+            copied = copy.deepcopy(net)
+            while len(seconds) < 3 and sum(seconds) < 1:  # the first is the slowest
+                start = time.perf_counter()
+                copied.loss(x, t)
+                seconds.append(time.perf_counter() - start)
+    except Exception:  # whatever somebody's code raises
+        return None
+    return min(seconds)
