@@ -62,7 +62,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast) for f in (right, wrong)] == [False, False]
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
-    with pytest.raises(GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  12 wrong entries found"):
+    with pytest.raises(GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  1[0-2] wrong entries found"):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
 
@@ -274,31 +274,34 @@ def test_assert_gradient():
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
 
 
-MEMORY = """
-import resource, torch, secant.torch
+MEMORY = r"""
+import re, torch, secant.torch
+
+def status(key):  # of this program alone: what getrusage calls a peak may be that of the process before it
+    return 1024 * int(re.search(key + r":\s+(\d+)", open("/proc/self/status").read())[1])
+
 torch.manual_seed(0)
 module = torch.nn.Sequential(torch.nn.Linear(1000, 9900), torch.nn.Tanh(), torch.nn.Linear(9900, 10))
 x, t = torch.randn(4, 1000), torch.randint(10, (4,))
 report = secant.torch.check_module(
     torch.nn.Sequential(torch.nn.Linear(10, 10)), lambda net: net(x[:, :10]).square().sum()
 )
-before = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+before = status("VmRSS")
 report = secant.torch.check_module(module, lambda net: torch.nn.functional.cross_entropy(net(x), t))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(report.passed, report.evaluations, peak - before, 4 * sum(param.numel() for param in module.parameters()))
+extra, size = status("VmHWM") - before, 4 * sum(param.numel() for param in module.parameters())
+print(report.passed, report.evaluations, extra, size)
 """
 
 
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
-@pytest.mark.slow  # it needs a machine of its own
 def test_ten_million_parameters_in_few_evaluations_and_little_memory():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
     passed, evaluations, extra, size = done.stdout.split() or [done.stderr] * 4
     assert passed == "True", passed
     assert int(evaluations) < 100
     assert int(size) > 40e6
-    assert int(extra) < 3 * int(size) + 64e6  # x as it was, the gradient, a direction; and what torch takes for itself
+    assert int(extra) < 3 * int(size) + 32e6  # x as it was, the gradient, a direction; and blocks that are worked on
 
 
 @pytest.mark.parametrize(

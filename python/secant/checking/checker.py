@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -132,10 +133,11 @@ class Checker:
         count = min((budget - self.point.evaluations) // max(cost, 1), everything.size)
         if count > 1 and not noticed(probes):
             ends = np.linspace(0, everything.size, count + 1).astype(int).tolist()
-            direction, another = self.direction(), self.direction()
-            for span in map(Span, ends, ends[1:]):
-                group = self.measure(direction, span)
-                groups.append(self.measure(another, span) if group.wrong and not noticed([group]) else group)
+            direction = self.direction()
+            groups = [self.measure(direction, Span(a, b)) for a, b in itertools.pairwise(ends)]
+            if any(group.wrong for group in groups) and not noticed(groups):
+                direction = self.direction()
+                groups = [self.measure(direction, group.span) if group.wrong else group for group in groups]
         return probes, groups
 
     def direction(self) -> Direction:
