@@ -12,11 +12,11 @@ import numpy as np
 
 from secant._common.validation import Array
 from secant.checking.diagnosis import Entry, diagnosed
-from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import Measured, search
-from secant.checking.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
+from secant.differentiation.noise import noise
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, LIKELY, SURE, Column, Line, Sample, Slope
 from secant.errors import ValueRangeError
 
 VERDICT = 3.0

@@ -1,0 +1,99 @@
+"""f compiled by Numba: the loop over the coordinates is compiled too, and runs on several threads without the GIL.
+
+The threads are Python's, and each has its own copy of x: Numba's own threads abort the process when two threads call
+them, or after a fork.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.differentiation.evaluation import Convert, Evaluator, name_coordinate
+
+_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
+
+
+def is_jitted(f: Any) -> bool:
+    """Whether Numba compiles f so that compiled code can call it; Numba is not imported for that."""
+    dispatcher = sys.modules.get("numba.core.dispatcher")
+    return dispatcher is not None and isinstance(f, dispatcher.Dispatcher) and not f.targetoptions.get("forceobj")
+
+
+class Jitted(Evaluator):
+    """f is called from compiled code, with copies of x."""
+
+    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int | None) -> None:
+        import numba
+
+        self._f, self._convert = f, convert
+        self._x = np.array(x, order="C")
+        self.size = x.size
+        self._threads = threads or numba.get_num_threads()
+        self._seconds = 0.0  # a coordinate
+        self._shape: tuple[int, ...] | None = None  # of what f returns
+
+    def at(self, point: Floats) -> Any:
+        """Return f at a point in the shape of x."""
+        return self._convert(self._f(np.array(point, order="C")))
+
+    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+        """Return f where one coordinate is shifted."""
+        if self._shape is None:
+            value = self.at(self._x)
+            self._shape = np.shape(value)
+        values = np.empty((end - begin, len(shifts), *self._shape))
+        threads = min(self._threads, end - begin) if self._seconds * (end - begin) > _ENOUGH_FOR_THREADS else 1
+        start = time.perf_counter()
+        if threads == 1:
+            self._share(begin, end, shifts, values)
+        else:
+            from concurrent.futures import ThreadPoolExecutor
+
+            ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = [
+                    pool.submit(self._share, a, b, shifts, values[a - begin : b - begin])
+                    for a, b in itertools.pairwise(ends[1:])
+                ]
+                self._share(begin, ends[1], shifts, values[: ends[1] - begin])
+                for other in others:
+                    other.result()
+        if begin > 0 or self._seconds:  # the first call may have compiled
+            self._seconds = (time.perf_counter() - start) * threads / (end - begin)
+        return values
+
+    def _share(self, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
+        x, reached = self._x.copy(), np.zeros(1, np.int64)
+        try:
+            _compiled()(self._f, x, begin, end, np.array(shifts), values, reached)
+        except Exception as error:
+            i = int(reached[0])
+            name_coordinate(error, i, x.shape, x.reshape(-1)[i])
+            raise
+
+
+@cache
+def _compiled() -> Callable[..., None]:
+    """The loop, which Numba compiles for each f."""
+    import numba
+
+    @numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+    def shifted(f: Any, x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> None:
+        flat = x.reshape(-1)
+        for i in range(begin, end):
+            reached[0] = i
+            value = flat[i]
+            for j in range(len(shifts)):
+                flat[i] = value + shifts[j]
+                values[i - begin, j] = f(x)
+            flat[i] = value
+
+    return shifted  # type: ignore[no-any-return]
