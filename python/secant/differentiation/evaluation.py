@@ -17,7 +17,7 @@ from secant._common.validation import Array, Floats
 from secant.differentiation.schemes import Scheme, quotients
 from secant.errors import DTypeError, ShapeError
 
-_LARGEST_BLOCK = 2**14  # coordinates at a time
+_LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
 
 Convert = Callable[[Any], Any]
@@ -56,10 +56,10 @@ class Evaluator(ABC):
 class Plain(Evaluator):
     """f is called with x itself, whose elements are shifted in place: f may look at x without using its argument."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:
+    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
         self._f, self._x, self._convert = f, x, convert
         array = x.view(np.ndarray)
-        self._origin = array.copy(order="C")
+        self._origin = array.copy(order="C") if origin is None else origin
         self._start = self._origin.reshape(-1)
         self._flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
         self.size = x.size
@@ -74,10 +74,14 @@ class Plain(Evaluator):
 
     def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
         """Return f where one coordinate is shifted."""
-        return grouped(self._each(begin, end, shifts), end - begin, len(shifts))
+        lists = self._each(begin, end, shifts)
+        try:
+            return np.array(lists) if lists else np.empty((0, len(shifts)))
+        except ValueError:
+            raise ShapeError("f must always return the same shape") from None
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates: of numbers, Python makes them faster than NumPy."""
+        """Return the difference quotients of a range of coordinates: of few numbers, Python makes them sooner."""
         if self._convert is not number:
             return super().differences(scheme, h, base, begin, end)
         lists, quotient = self._each(begin, end, [shift * h for shift in scheme.shifts]), scheme.quotient
@@ -104,15 +108,6 @@ class Plain(Evaluator):
         finally:
             x[...] = self._origin
         return found
-
-
-def grouped(values: Any, coordinates: int, shifts: int) -> Floats:
-    """Values of f, one after the other, as an array (coordinates, shifts, ...)."""
-    try:
-        array = np.asarray(values, np.float64)
-    except ValueError:
-        raise ShapeError("f must always return the same shape") from None
-    return array.reshape(coordinates, shifts, *array.shape[1:])
 
 
 def name_coordinate(error: BaseException, i: int, shape: tuple[int, ...], value: float) -> None:

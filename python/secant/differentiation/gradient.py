@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.derivatives import DEFAULTS, LOST, Options, derivatives, loses_h
+from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
+from secant.differentiation.derivatives import derivatives
 from secant.differentiation.schemes import SCHEMES, SchemeName
 from secant.errors import DTypeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 def numerical_diff(
@@ -69,6 +73,7 @@ def numerical_gradient(
     scheme: SchemeName = ...,
     vectorized: bool = ...,
     n_jobs: int | None = ...,
+    executor: Executor | None = ...,
     return_error: Literal[False] = ...,
     inplace: bool = ...,
     progress: bool = ...,
@@ -84,6 +89,7 @@ def numerical_gradient(
     scheme: SchemeName = ...,
     vectorized: bool = ...,
     n_jobs: int | None = ...,
+    executor: Executor | None = ...,
     return_error: Literal[True],
     inplace: bool = ...,
     progress: bool = ...,
@@ -98,6 +104,7 @@ def numerical_gradient(
     scheme: SchemeName = "central",
     vectorized: bool = False,
     n_jobs: int | None = None,
+    executor: Executor | None = None,
     return_error: bool = False,
     inplace: bool = False,
     progress: bool = False,
@@ -124,8 +131,12 @@ def numerical_gradient(
         f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
         at most 8 MB, or one coordinate.
     n_jobs : int, optional
-        Threads, for functions in C and those compiled by Numba; -1 means all. By default a C function runs on one
-        thread: more of them say that it is thread-safe.
+        So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
+        Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
+        more are asked for, which says that it is thread-safe. -1 means all. Little work stays in this process.
+    executor : concurrent.futures.Executor, optional
+        The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
+        lost is computed again. f must use its argument.
     return_error : bool
         Return error bars too.
     inplace : bool
@@ -148,6 +159,8 @@ def numerical_gradient(
         return a real number.
     ShapeError
         If f does not return a single number.
+    MissingExtraError
+        If n_jobs needs joblib, and it is not installed.
     UnsupportedError
         If options do not go together.
     ValueRangeError
@@ -171,7 +184,7 @@ def numerical_gradient(
     >>> bool(np.all(np.abs(gradient - np.exp([0, 1])) <= error)), bool(np.all(error < 1e-11))
     (True, True)
     """
-    options = Options(scheme, vectorized, n_jobs, return_error, inplace, progress)
+    options = Options(scheme, vectorized, n_jobs, executor, return_error, inplace, progress)
     values, errors = derivatives(f, x, h, DEFAULTS if options == DEFAULTS else options)
     shape = np.shape(x)
     gradient = values.reshape(shape)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Convert, Evaluator, grouped, number, numbers
+from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
 from secant.errors import ShapeError
 
 _LARGEST_STACK = 2**20  # elements: 8 MB
@@ -21,7 +21,7 @@ class Stacked(Evaluator):
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self._start = np.array(x, order="C").reshape(-1)
         self.size = x.size
-        self.first_block = max(1, _LARGEST_STACK // (4 * max(1, x.size)))
+        self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
@@ -31,7 +31,8 @@ class Stacked(Evaluator):
         """Return f where one coordinate is shifted."""
         count = max(1, _LARGEST_STACK // (len(shifts) * max(1, self.size)))
         blocks = [self._block(i, min(i + count, end), shifts) for i in range(begin, end, count)]
-        return grouped(np.concatenate(blocks) if blocks else [], end - begin, len(shifts))
+        values = np.concatenate(blocks) if blocks else np.empty(0)
+        return values.reshape(end - begin, len(shifts), *values.shape[1:])
 
     def _block(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
         coordinates = np.repeat(np.arange(begin, end), len(shifts))

@@ -26,7 +26,7 @@ from secant.backends.base import (
     Parameters,
 )
 from secant.datasets.pixels import Rows
-from secant.differentiation.derivatives import require_perturbable
+from secant.differentiation.choice import require_perturbable
 from secant.differentiation.gradient import numerical_gradient
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
