@@ -359,7 +359,45 @@ def test_the_default_rate_and_number_of_steps_are_the_chapters():
 
 
 def test_too_large_a_rate_diverges():
-    assert np.abs(secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)).min() > 1e10
+    with pytest.warns(RuntimeWarning, match=r"after step 9 an element of x is -1.3e\+12, .* lr=10 may be too large"):
+        x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
+    assert np.abs(x).min() > 1e10  # the chapter shows such numbers
+
+
+def test_divergence_beyond_all_numbers_names_step_and_value():
+    with pytest.raises(secant.DivergenceError) as caught:
+        secant.gradient_descent(lambda x: x[0] ** 4, [1e3], lr=1.0, h=1e-2, scheme="auto", return_path=True)
+    assert str(caught.value).startswith("gradient descent diverged in step ")
+    assert "is inf at (0,)" in str(caught.value) or "is -inf at (0,)" in str(caught.value) or "nan" in str(caught.value)
+    assert np.isfinite(caught.value.path).all()
+    assert caught.value.path[0] == 1e3
+    with pytest.raises(secant.DivergenceError, match=r"in step 1: the gradient is nan at \(1,\)"):
+        secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])
+
+
+def test_a_callback_sees_each_step_and_may_end_the_walk():
+    seen = []
+
+    def callback(step, x):
+        seen.append((step, x.copy()))
+        x[:] = np.nan
+        return step == 3
+
+    x, path = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True)
+    assert [step for step, _ in seen] == [1, 2, 3]
+    assert same_bits(seen[-1][1], x)
+    assert path.shape == (4, 2)
+    assert same_bits(path[-1], x)
+
+
+def test_options_of_the_gradient_reach_it():
+    plain = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point")
+    stacks = secant.gradient_descent(
+        lambda s: s[:, 0] ** 2 + s[:, 1] ** 2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point", vectorized=True
+    )
+    assert same_bits(plain, stacks)
+    with pytest.raises(ValueRangeError, match="scheme must be one of"):
+        secant.gradient_descent(function_2, [-3.0, 4.0], scheme="backward")
 
 
 def test_too_small_a_rate_hardly_moves():

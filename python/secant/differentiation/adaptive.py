@@ -73,7 +73,7 @@ class Adaptive:
                 there = float(look(step)[k])
                 return there, there
 
-            level = noise(sample, _RESOLUTION)
+            level = float(_quietly(noise, sample, _RESOLUTION))
             starts.append(Start(value, level, Line(sample, level, value).slope()[1]))
         return starts
 

@@ -39,7 +39,9 @@ def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Flo
     if type(f) is not _FUNCTION:
         if native.is_native(f):
             if options.vectorized or options.inplace or convert is not number:
-                raise UnsupportedError("a C function takes one point that it is given, and returns one number")
+                raise UnsupportedError(
+                    "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
+                )
             return native.Native(f, x, threads(options.n_jobs) or 1)
         if not callable(f):
             raise DTypeError(f"f must be callable, got {type(f).__name__}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, closing
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,12 +57,15 @@ def computed(job: Job, options: Options, size: int, seconds: float, tell: Callab
     workers = _number_of_workers(options)
     count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
-    by_executor = partial(_by_executor, options.executor)
-    run = by_executor if options.executor is not None else partial(_by_joblib, options.n_jobs)
+    run = (
+        _by_joblib(options.n_jobs, job, spans, workers)
+        if options.executor is None
+        else _by_executor(options.executor, job, spans, workers)
+    )
     values: Floats | None = None
     errors: Floats | None = None
     done = 0
-    with closing(run(job, spans, workers)) as results:
+    with closing(run) as results:
         for (begin, end), (part, bars) in results:
             if values is None:
                 values = np.empty((size, *part.shape[1:]))
@@ -82,7 +84,7 @@ def _number_of_workers(options: Options) -> int:
         return max(1, int(_joblib().effective_n_jobs(options.n_jobs)))
     client: Any = getattr(options.executor, "_client", None)
     if hasattr(client, "nthreads"):  # Dask's
-        return max(1, sum(client.nthreads().values()))
+        return max(1, int(sum(client.nthreads().values())))
     known = (getattr(options.executor, name, None) for name in ("_max_workers", "num_workers"))
     return next((number for number in known if isinstance(number, int) and number > 0), _UNKNOWN_WORKERS)
 
