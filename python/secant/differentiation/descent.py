@@ -14,7 +14,7 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.schemes import SchemeName
-from secant.errors import DivergenceError
+from secant.errors import DivergenceError, ValueRangeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -129,7 +129,12 @@ def gradient_descent(
     options = Options(scheme, vectorized, n_jobs, executor)
     points, lost = [x.copy()], False
     for step in range(1, count + 1):
-        gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
+        try:
+            gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
+        except ValueRangeError as error:  # f is not finite at x, where error bars need that
+            if step == 1:
+                raise
+            raise _diverged(step, str(error), points, lr) from error
         _require_finite("the gradient", gradient, step, points, lr)
         with np.errstate(over="ignore"):
             there = x - lr * gradient
@@ -149,8 +154,8 @@ def gradient_descent(
 def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
     i = int(np.argmax(np.abs(x)))
     warnings.warn(
-        f"gradient descent diverges: after step {step} an element of x is {x.reshape(-1)[i]:.3g}, where x + h rounds to "
-        f"x and the gradient means nothing; lr={lr:g} may be too large",
+        f"gradient descent diverges: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x and the "
+        f"gradient means nothing; lr={lr:g} may be too large",
         RuntimeWarning,
         stacklevel=3,
     )
@@ -159,9 +164,12 @@ def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
 def _require_finite(name: str, values: Floats, step: int, points: list[Floats], lr: float) -> None:
     if not np.isfinite(values).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        size = float(np.max(np.abs(points[-1])))
-        raise DivergenceError(
-            f"gradient descent diverged in step {step}: {name} is {values[first]} at {first}, after |x| had reached "
-            f"{size:.3g}; lr={lr:g} may be too large",
-            np.array(points),
-        )
+        raise _diverged(step, f"{name} is {values[first]} at {first}", points, lr)
+
+
+def _diverged(step: int, what: str, points: list[Floats], lr: float) -> DivergenceError:
+    size = float(np.max(np.abs(points[-1])))
+    message = (
+        f"gradient descent diverged in step {step}, from an x of up to {size:.3g}: {what}; lr={lr:g} may be too large"
+    )
+    return DivergenceError(message, np.array(points))
