@@ -154,8 +154,8 @@ def gradient_descent(
 def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
     i = int(np.argmax(np.abs(x)))
     warnings.warn(
-        f"gradient descent diverges: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x and the "
-        f"gradient means nothing; lr={lr:g} may be too large",
+        f"gradient descent diverges: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x "
+        f"and the gradient means nothing; lr={lr:g} may be too large",
         RuntimeWarning,
         stacklevel=3,
     )

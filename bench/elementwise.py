@@ -1,6 +1,6 @@
 """Time sigmoid, softmax and the cross entropy against NumPy, on arrays small and large.
 
-    python bench/functions.py [--quick]
+    python bench/elementwise.py [--quick]
 
 NumPy's side is the chapter's formula without any check; ours is the public function with all of them. One
 thread. Answers are compared first.
