@@ -129,7 +129,7 @@ def numerical_gradient(
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
-        at most 8 MB, or one coordinate.
+        at most 256 KB, or one coordinate.
     n_jobs : int, optional
         So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
@@ -184,8 +184,11 @@ def numerical_gradient(
     >>> bool(np.all(np.abs(gradient - np.exp([0, 1])) <= error)), bool(np.all(error < 1e-11))
     (True, True)
     """
-    options = Options(scheme, vectorized, n_jobs, executor, return_error, inplace, progress)
-    values, errors = derivatives(f, x, h, DEFAULTS if options == DEFAULTS else options)
+    given: Any = (scheme, vectorized, n_jobs, executor, return_error, inplace, progress)
+    options = Options(*given) if given != DEFAULTS else DEFAULTS
+    values, errors = derivatives(f, x, h, options)
+    if type(x) is np.ndarray and x.ndim == 1 and errors is None:
+        return values
     shape = np.shape(x)
     gradient = values.reshape(shape)
     return gradient if errors is None else (gradient, errors.reshape(shape))

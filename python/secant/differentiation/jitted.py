@@ -55,20 +55,24 @@ class Jitted(Evaluator):
         if threads == 1:
             self._share(begin, end, shifts, values)
         else:
-            from concurrent.futures import ThreadPoolExecutor
-
-            ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
-            with ThreadPoolExecutor(threads - 1) as pool:
-                others = [
-                    pool.submit(self._share, a, b, shifts, values[a - begin : b - begin])
-                    for a, b in itertools.pairwise(ends[1:])
-                ]
-                self._share(begin, ends[1], shifts, values[: ends[1] - begin])
-                for other in others:
-                    other.result()
+            self._share_with_threads(threads, begin, end, shifts, values)
         if begin > 0 or self._seconds:  # the first call may have compiled
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values
+
+    def _share_with_threads(self, threads: int, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
+        """Compute as many parts of a range: new threads start on cores that are free."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [
+                pool.submit(self._share, first, last, shifts, values[first - begin : last - begin])
+                for first, last in itertools.pairwise(ends[1:])
+            ]
+            self._share(begin, ends[1], shifts, values[: ends[1] - begin])
+        for other in others:
+            other.result()
 
     def _share(self, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
         x, reached = self._x.copy(), np.zeros(1, np.int64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+import time
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -20,6 +21,7 @@ from secant.differentiation.evaluation import Plain, number
 from secant.differentiation.schemes import Scheme
 from secant.errors import DTypeError
 
+_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
 _NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
 _SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
@@ -35,14 +37,12 @@ class Pointer(NamedTuple):
 def is_native(f: Any) -> bool:
     """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
     kind = type(f)
-    return (
-        isinstance(f, ctypes._CFuncPtr)  # type: ignore[attr-defined]
-        or kind.__module__ == "_cffi_backend"
-        or (kind.__name__, kind.__module__) in _CLASSES
-    )
+    if kind.__module__ in _CLASSES:
+        return _CLASSES[kind.__module__] in kind.__name__
+    return isinstance(f, ctypes._CFuncPtr)  # type: ignore[attr-defined]
 
 
-_CLASSES = {("CFunc", "numba.core.ccallback"), ("LowLevelCallable", "scipy._lib._ccallback")}
+_CLASSES = {"_cffi_backend": "CData", "numba.core.ccallback": "CFunc", "scipy._lib._ccallback": "LowLevelCallable"}
 
 
 def pointer(f: Any) -> Pointer:
@@ -129,17 +129,30 @@ def core() -> Any:
     return import_module("secant._core") if find_spec("secant._core") else None
 
 
+def few_differences(f: Any, x: Floats, h: float) -> Floats:
+    """Central differences of few coordinates, which cost less than all that `Native` offers; they need the core."""
+    address, data = pointer(f)
+    if x.ndim != 1 or not x.flags.c_contiguous:
+        x = x.reshape(-1)
+    result: Floats = core().difference(address, data, x, 0, x.size, "central", h, 1)
+    return result
+
+
 class Native(Plain):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
     def __init__(self, f: Any, x: Floats, threads: int) -> None:
         super().__init__(as_function(f), np.array(x, order="C"), number)
         self._pointer, self._threads = pointer(f), threads
+        self._seconds = 0.0  # a coordinate, as far as is known
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
         compiled = core()
         if compiled is None:
             return super().differences(scheme, h, base, begin, end)
-        result: Floats = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, self._threads)
+        count, start = max(end - begin, 1), time.perf_counter()
+        threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
+        result: Floats = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
+        self._seconds = (time.perf_counter() - start) * threads / count
         return result

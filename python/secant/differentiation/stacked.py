@@ -11,7 +11,7 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
 from secant.errors import ShapeError
 
-_LARGEST_STACK = 2**20  # elements: 8 MB
+_LARGEST_STACK = 2**15  # elements, 256 KB: larger ones do not stay in the cache
 
 
 class Stacked(Evaluator):
