@@ -25,7 +25,7 @@ from secant.differentiation.choice import (
 from secant.differentiation.evaluation import Convert, Evaluator, differentiate, number
 from secant.differentiation.schemes import SCHEMES, Scheme
 
-_EVALUATIONS_OF_AUTO = 20  # of an entry, about
+_EVALUATIONS_OF_AUTO = 8  # of an entry, about
 
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
