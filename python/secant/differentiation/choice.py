@@ -60,6 +60,11 @@ def is_shared(f: Any, options: Options) -> bool:
         return False
     if threads(options.n_jobs) and options.executor is not None:
         raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
+    if options.executor is not None:
+        from concurrent.futures import Executor
+
+        if not isinstance(options.executor, Executor):
+            raise DTypeError(f"executor must be a concurrent.futures.Executor, got {type(options.executor).__name__}")
     if options.inplace:
         raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
     if native.is_native(f):

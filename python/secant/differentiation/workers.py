@@ -16,7 +16,7 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert
-from secant.errors import DTypeError, MissingExtraError
+from secant.errors import MissingExtraError
 
 TASKS_A_WORKER = 4
 SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
@@ -52,8 +52,6 @@ def pays(options: Options, seconds: float) -> bool:
 
 def computed(job: Job, options: Options, size: int, seconds: float, tell: Callable[[int], object]) -> Result:
     """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
-    if options.executor is not None and not isinstance(options.executor, Executor):
-        raise DTypeError(f"executor must be a concurrent.futures.Executor, got {type(options.executor).__name__}")
     workers = _number_of_workers(options)
     count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
