@@ -29,12 +29,11 @@ using Clock = std::chrono::steady_clock;
 thread_local Clock::time_point next_look;
 constexpr std::chrono::milliseconds between_looks{10};
 
+// Of the module threading; set once, when this one is imported.
+py::handle main_thread, get_ident;
+
 // Python runs signal handlers on the main thread only.
-bool on_main_thread() {
-    const auto threading = py::module_::import("threading");
-    const py::object main = threading.attr("main_thread")().attr("ident");
-    return main.equal(threading.attr("get_ident")());
-}
+bool on_main_thread() { return py::object(main_thread().attr("ident")).equal(get_ident()); }
 
 // run(block) on so many threads without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
@@ -258,6 +257,9 @@ void choose_kernels() {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The compiled core. Use it through secant, which validates what is passed.";
     choose_kernels();
+    const auto threading = py::module_::import("threading");
+    main_thread = threading.attr("main_thread").cast<py::object>().release();
+    get_ident = threading.attr("get_ident").cast<py::object>().release();
     m.def("all_finite", &all_finite, py::arg("a"), py::arg("threads"));
     m.def("sigmoid", &sigmoid, py::arg("x"));
     m.def("softmax", &softmax, py::arg("x"));
