@@ -240,3 +240,19 @@ def test_progress_is_shown_and_cleared(capsys):
     shown = capsys.readouterr().err.split("\r")
     assert shown[1].startswith("16 of 40 coordinates")
     assert shown[-2:] == [" " * 60, ""]
+
+
+def test_a_jitted_function_without_the_core(monkeypatch, eager):
+    monkeypatch.setattr(native, "core", lambda: None)
+    x = np.random.RandomState(0).normal(size=300)
+    for scheme in SCHEMES:
+        for n_jobs in (1, 3):
+            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, n_jobs=n_jobs)
+            assert gradient.tobytes() == plain(scheme, x).tobytes()
+
+
+def test_an_array_of_one_from_a_jitted_function():
+    numba = pytest.importorskip("numba")
+    gradient = secant.numerical_gradient(numba.njit(lambda x: x[:1] * 3), np.ones(2))
+    np.testing.assert_allclose(gradient, [3, 0], atol=1e-10)
+    assert secant.numerical_gradient(numba.njit(lambda x: int(x[0])), np.array([0.5]), 1.0).tolist() == [0.5]

@@ -9,9 +9,8 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import native
+from secant.differentiation import jitted, native
 from secant.differentiation.evaluation import Convert, Evaluator, Plain, number
-from secant.differentiation.jitted import Jitted, is_jitted
 from secant.differentiation.stacked import Stacked
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
@@ -42,11 +41,11 @@ def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Flo
                 raise UnsupportedError(
                     "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
                 )
-            return native.Native(f, x, threads(options.n_jobs) or 1)
+            return native.Native(native.as_function(f), x, threads(options.n_jobs) or 1, native.pointer(f))
         if not callable(f):
             raise DTypeError(f"f must be callable, got {type(f).__name__}")
-        if is_jitted(f) and not options.vectorized and not options.inplace:
-            return Jitted(f, x, convert, threads(options.n_jobs))
+        if jitted.is_jitted(f) and not options.vectorized and not options.inplace:
+            return jitted.chosen(f, x, convert, threads(options.n_jobs))
     if options.vectorized:
         if options.inplace:
             raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
@@ -71,7 +70,7 @@ def is_shared(f: Any, options: Options) -> bool:
         if options.executor is not None:
             raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
         return False
-    return options.executor is not None or not is_jitted(f) or bool(options.vectorized)
+    return options.executor is not None or not jitted.is_jitted(f) or bool(options.vectorized)
 
 
 def argument(x: Any) -> tuple[Floats, bool]:

@@ -1,7 +1,8 @@
-"""f compiled by Numba: the loop over the coordinates is compiled too, and runs on several threads without the GIL.
+"""f compiled by Numba: called from compiled code, on several threads without the GIL.
 
-The threads are Python's, and each has its own copy of x: Numba's own threads abort the process when two threads call
-them, or after a fork.
+The core calls it like a function in C. Where that is not possible the loop over the coordinates is compiled by Numba.
+Its threads are Python's, each with its own copy of x: Numba's abort the process when two threads call them, or after a
+fork.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Convert, Evaluator, name_coordinate
+from secant.differentiation import native
+from secant.differentiation.evaluation import Convert, Evaluator, Plain, name_coordinate, number
+from secant.differentiation.schemes import Scheme
 
 _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
 
@@ -27,16 +30,61 @@ def is_jitted(f: Any) -> bool:
     return dispatcher is not None and isinstance(f, dispatcher.Dispatcher) and not f.targetoptions.get("forceobj")
 
 
+def chosen(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
+    """The core calls f through a pointer, if f takes a vector and returns a number; else a loop that Numba compiles."""
+    import numba
+
+    if x.ndim == 1 and convert is number and native.core() is not None:
+        try:
+            return InCore(f, x, threads or numba.get_num_threads())
+        except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
+            return Plain(f, np.array(x, order="C"), convert)
+    return Jitted(f, x, convert, threads or numba.get_num_threads())
+
+
+class InCore(native.Native):
+    """f is called by the core, like a function in C."""
+
+    def __init__(self, f: Any, x: Floats, threads: int) -> None:
+        self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f)
+        super().__init__(f, x, threads, native.Pointer(self._compiled.address, self._failed.ctypes.data))
+
+    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates."""
+        result = super().differences(scheme, h, base, begin, end)
+        if self._failed[0]:  # f raised something: Python sees what, and at which coordinate
+            return Plain.differences(self, scheme, h, base, begin, end)
+        return result
+
+
+@lru_cache(maxsize=64)
+def _pointer(f: Any) -> Any:
+    """Compile f as a function of C, whose ``data`` points to a number that is 1 once f has raised something."""
+    import numba
+
+    types = numba.types
+
+    @numba.cfunc(  # type: ignore[untyped-decorator]
+        types.float64(types.CPointer(types.float64), types.intp, types.CPointer(types.int64)), error_model="numpy"
+    )
+    def call(x: Any, n: int, failed: Any) -> float:
+        try:
+            return f(numba.carray(x, (n,)))  # type: ignore[no-any-return]
+        except Exception:
+            failed[0] = 1
+            return np.nan
+
+    return call
+
+
 class Jitted(Evaluator):
     """f is called from compiled code, with copies of x."""
 
-    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int | None) -> None:
-        import numba
-
+    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int) -> None:
         self._f, self._convert = f, convert
         self._x = np.array(x, order="C")
         self.size = x.size
-        self._threads = threads or numba.get_num_threads()
+        self._threads = threads
         self._seconds = 0.0  # a coordinate
         self._shape: tuple[int, ...] | None = None  # of what f returns
 

@@ -141,9 +141,9 @@ def few_differences(f: Any, x: Floats, h: float) -> Floats:
 class Native(Plain):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
-    def __init__(self, f: Any, x: Floats, threads: int) -> None:
-        super().__init__(as_function(f), np.array(x, order="C"), number)
-        self._pointer, self._threads = pointer(f), threads
+    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, where: Pointer) -> None:
+        super().__init__(f, np.array(x, order="C"), number)
+        self._pointer, self._threads = where, threads
         self._seconds = 0.0  # a coordinate, as far as is known
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
