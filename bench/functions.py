@@ -1,109 +1,186 @@
-"""Time sigmoid, softmax and the cross entropy against NumPy, on arrays small and large.
+"""What a gradient of any function costs, by the way in which f is evaluated: Rosenbrock's function, from 10 to 10,000.
 
-    python bench/functions.py [--quick]
+    python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions.md
 
-NumPy's side is the chapter's formula without any check; ours is the public function with all of them. One
-thread. Answers are compared first.
+Contestants take turns, a gradient each; ratios are medians over the rounds. The plain loop is the chapter's, without a
+check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are compared first.
 """
 
+import argparse
+import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import approx_fprime
 
+import charts
 import secant
-from rivals import Step, race
-from tables import markdown
-from timing import Contests, Effort, Samples, alone, ratio
+from tables import markdown, significant
 
-Pair = tuple[Callable[[], Any], Callable[[], Any]]
-SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-CLASSES = 10
-
-
-def numpy_sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (1 + exp(-x))."""
-    z: NDArray[np.float64] = 1 / (1 + np.exp(-x))
-    return z
+DOCS = Path(__file__).parent.parent / "docs"
+BEGIN, END = "<!-- bench/functions.py -->\n", "<!-- end -->\n"
+SIZES = (10, 100, 1_000, 10_000)
+LOOP, SCIPY = "plain loop, f in NumPy", "scipy approx_fprime, f in Numba"
+SECONDS = 0.02  # of a turn
+Floats = NDArray[np.float64]
 
 
-def numpy_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """exp(x) over its sum along the last axis."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    y: NDArray[np.float64] = e / e.sum(axis=-1, keepdims=True)
-    return y
+def of_point(x: Floats) -> Any:
+    """In NumPy."""
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
 
 
-def numpy_cross_entropy(y: NDArray[np.float64], t: NDArray[np.float64]) -> float:
-    """One-hot targets."""
-    return float(-np.sum(t * np.log(y + 1e-7)) / y.shape[0])
+def of_stack(x: Floats) -> Any:
+    """In NumPy, of each row."""
+    return np.sum(100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2, axis=1)
 
 
-def numpy_cross_entropy_labels(y: NDArray[np.float64], t: NDArray[np.int64]) -> float:
-    """Class labels."""
-    return float(-np.sum(np.log(y[np.arange(y.shape[0]), t] + 1e-7)) / y.shape[0])
+def _loop(x: Any) -> Any:
+    total = 0.0
+    for i in range(x.size - 1):
+        a = x[i + 1] - x[i] * x[i]
+        total += 100 * a * a + (1 - x[i]) * (1 - x[i])
+    return total
 
 
-def pairs(size: int) -> dict[str, Pair]:
-    """Ours and NumPy's, on `size` elements."""
-    rng = np.random.RandomState(0)
-    x = rng.normal(0, 3, size)
-    rows = x.reshape(-1, CLASSES)
-    y = numpy_softmax(rows)
-    labels = rng.randint(CLASSES, size=len(rows))
-    one_hot = np.eye(CLASSES)[labels]
+jitted = numba.njit(_loop)
+signature = numba.types.float64(numba.types.CPointer(numba.types.float64), numba.types.intp, numba.types.voidptr)
+pointer = numba.cfunc(signature)(lambda p, n, data: jitted(numba.carray(p, (n,))))
+
+
+def slow(x: Floats) -> float:
+    """Something that takes 10 ms of a core."""
+    end = time.perf_counter() + 0.01
+    while time.perf_counter() < end:
+        pass
+    return float(x.sum())
+
+
+def plain_loop(f: Callable[[Floats], Any], x: Floats, h: float = 1e-4) -> Floats:
+    """As the chapter has it."""
+    gradient = np.zeros_like(x)
+    for i in range(x.size):
+        value = x[i]
+        x[i] = value + h
+        above = f(x)
+        x[i] = value - h
+        below = f(x)
+        gradient[i] = (above - below) / (2 * h)
+        x[i] = value
+    return gradient
+
+
+def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
+    """All ways, by name."""
+    ours = partial(secant.numerical_gradient, x=x)
     return {
-        "sigmoid": (lambda: secant.sigmoid(x), lambda: numpy_sigmoid(x)),
-        "softmax": (lambda: secant.softmax(rows), lambda: numpy_softmax(rows)),
-        "cross entropy, one-hot": (
-            lambda: secant.cross_entropy_error(y, one_hot),
-            lambda: numpy_cross_entropy(y, one_hot),
-        ),
-        "cross entropy, labels": (
-            lambda: secant.cross_entropy_error(y, labels),
-            lambda: numpy_cross_entropy_labels(y, labels),
-        ),
+        LOOP: partial(plain_loop, of_point, x),
+        "f in NumPy": partial(ours, of_point),
+        "f in NumPy, vectorized": partial(ours, of_stack, vectorized=True),
+        SCIPY: partial(approx_fprime, x, jitted),
+        "f in Numba, 1 thread": partial(ours, jitted, n_jobs=1),
+        "f in Numba, 2 threads": partial(ours, jitted, n_jobs=2),
+        "C pointer, 1 thread": partial(ours, pointer),
+        "C pointer, 2 threads": partial(ours, pointer, n_jobs=2),
     }
 
 
-def measure(effort: Effort) -> Contests:
-    """Seconds a call of both sides, for each function and size, on one thread."""
-    sizes = SIZES[1::2] if effort.quick else SIZES
-    names = [f"{name}, {size}" for size in sizes for name in pairs(CLASSES)]
-    measured = race({"both": partial(steps, sizes)}, 1, effort)["samples"]
-    return {
-        name: {
-            "samples": {who: measured[f"{name} | {who}"] for who in ("NumPy", "Secant")},
-            "missing": {},
-            "handovers": [],
-        }
-        for name in names
-    }
+def measure(size: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds a gradient, of each round."""
+    x = np.random.default_rng(0).normal(size=size)
+    every = contestants(x)
+    right = every[LOOP]()
+    for name, call in every.items():
+        found = call()
+        np.testing.assert_allclose(found, right, rtol=1e-2 if name == SCIPY else 1e-6, atol=1e-2 * size, err_msg=name)
+    times: dict[str, list[float]] = {name: [] for name in every}
+    for _ in range(rounds):
+        for name, call in every.items():
+            count, start = 0, time.perf_counter()
+            while count == 0 or time.perf_counter() - start < SECONDS:
+                call()
+                count += 1
+            times[name].append((time.perf_counter() - start) / count)
+    return times
 
 
-def steps(sizes: tuple[int, ...]) -> dict[str, Step]:
-    """Both sides, compared."""
-    result: dict[str, Step] = {}
-    for size in sizes:
-        for name, (ours, numpys) in pairs(size).items():
-            np.testing.assert_allclose(ours(), numpys(), rtol=1e-12, err_msg=name)
-            result |= {f"{name}, {size} | NumPy": Step(numpys), f"{name}, {size} | Secant": Step(ours)}
-    return result
+def ratio(slower: list[float], faster: list[float]) -> float:
+    """The median of the ratios of the rounds."""
+    return float(np.median(np.array(slower) / np.array(faster)))
 
 
-def table(contests: Contests) -> list[str]:
-    """Times faster than NumPy, by function and number of elements."""
-    names = list(pairs(CLASSES))
-    sizes = sorted({int(contest.rsplit(", ", 1)[1]) for contest in contests})
-    rows = [[f"{size:,}", *(_cell(contests[f"{name}, {size}"]["samples"]) for name in names)] for size in sizes]
-    return markdown(["elements", *names], rows, words=0)
+def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
+    """Microseconds a gradient, and how many times faster than the plain loop."""
+    rows = []
+    for name in measured[SIZES[0]]:
+        row = [name]
+        for times in measured.values():
+            faster = ratio(times[LOOP], times[name])
+            row += [significant(1e6 * float(np.median(times[name]))), significant(faster)]
+        rows.append(row)
+    columns = ["µs a gradient; times faster than the loop"]
+    for size in measured:
+        columns += [f"n = {size:,}", "times"]
+    lines = [*markdown(columns, rows), ""]
+    for size in (1_000, 10_000):
+        times = measured[size]
+        for kind in ("f in Numba", "C pointer"):
+            one, two = times[f"{kind}, 1 thread"], times[f"{kind}, 2 threads"]
+            than_scipy = f"{ratio(times[SCIPY], one):.1f} times faster than SciPy on one thread"
+            on_two = f"{ratio(times[SCIPY], two):.1f} on two, which are {ratio(one, two):.2f} times faster than one"
+            lines.append(f"- {kind}, n = {size:,}: {than_scipy}, {on_two}.")
+    return lines
 
 
-def _cell(samples: Samples) -> str:
-    return str(ratio(samples["NumPy"], samples["Secant"]))
+def workers() -> str:
+    """A function of 10 ms in 200 dimensions, alone and on two processes."""
+    x = np.ones(200)
+    with ProcessPoolExecutor(2) as pool:
+        secant.numerical_gradient(slow, x[:20], executor=pool)
+        start = time.perf_counter()
+        alone = secant.numerical_gradient(slow, x)
+        middle = time.perf_counter()
+        shared = secant.numerical_gradient(slow, x, executor=pool)
+        end = time.perf_counter()
+    assert alone.tobytes() == shared.tobytes()
+    return f"f of 10 ms, n = 200: {(middle - start) / (end - middle):.2f} times faster on two processes than on one."
+
+
+def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
+    """Time a gradient against dimension, both axes logarithmic."""
+    figure, axes = charts.canvas(1, width=8, height=4.5)
+    colours = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
+    for name, colour in zip(measured[SIZES[0]], colours, strict=True):
+        middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
+        style = "--" if name.endswith("2 threads") else "-"
+        axes[0].plot(list(measured), middle, style, color=colour, marker="o", markersize=3.5, label=name)
+    axes[0].set(xscale="log", yscale="log", xlabel="dimensions")
+    charts.finish(axes[0], "Rosenbrock: ms a gradient")
+    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    charts.save(figure, path)
+
+
+def main() -> None:
+    """Measure, and print or write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser.add_argument("--write", action="store_true", help="into docs/functions.md")
+    options = parser.parse_args()
+    measured = {size: measure(size, 5 if options.quick else 25) for size in SIZES}
+    lines = [*table(measured), "", workers()]
+    print("\n".join(lines))
+    if options.write:
+        page = DOCS / "functions.md"
+        before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+        page.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        chart(measured, DOCS / "functions.svg")
 
 
 if __name__ == "__main__":
-    alone(__doc__, measure, table)
+    main()

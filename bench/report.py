@@ -20,8 +20,8 @@ from typing import Any
 import cases
 import charts
 import cores
+import elementwise
 import footprint
-import functions
 import gradient
 import growth
 import precision
@@ -76,7 +76,7 @@ and that as a share of Secant's time: at the rates of a layer that is computed s
 cache, and at those of blocks, as Secant does it. bench/roofline.py says what is counted.""",
     ),
     "sigmoid, softmax, cross entropy": (
-        functions,
+        elementwise,
         """Times faster than the formula in NumPy, by the number of elements in rows of ten, on one thread. Ours
 includes all checks of the arguments.""",
     ),

@@ -9,7 +9,7 @@ import pytest
 
 import secant
 
-NEEDS = {"History.plot": "matplotlib"}
+NEEDS = {"History.plot": "matplotlib", "numerical_jacobian": "scipy"}
 
 
 def documented():

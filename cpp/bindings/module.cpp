@@ -29,12 +29,11 @@ using Clock = std::chrono::steady_clock;
 thread_local Clock::time_point next_look;
 constexpr std::chrono::milliseconds between_looks{10};
 
+// Of the module threading; set once, when this one is imported.
+py::handle main_thread, get_ident;
+
 // Python runs signal handlers on the main thread only.
-bool on_main_thread() {
-    const auto threading = py::module_::import("threading");
-    const py::object main = threading.attr("main_thread")().attr("ident");
-    return main.equal(threading.attr("get_ident")());
-}
+bool on_main_thread() { return py::object(main_thread().attr("ident")).equal(get_ident()); }
 
 // run(block) on so many threads without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
@@ -195,6 +194,28 @@ void train(Array<double> w1, Array<double> b1, Array<double> w2, Array<double> b
     throw_if_interrupted();
 }
 
+// Difference quotients of the function of C at that address, of the coordinates begin to end - 1 of x(n,).
+Array<double> difference(std::uintptr_t address, std::uintptr_t data, const Array<double>& x, std::size_t begin,
+                         std::size_t end, const std::string& scheme, double h, int threads) {
+    require(address != 0 && x.ndim() == 1 && begin <= end && end <= length(x, 0), "a range of a vector is needed");
+    constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
+    Array<double> out(static_cast<py::ssize_t>(end - begin));
+    const DifferenceCall call{reinterpret_cast<double (*)(const double*, std::intptr_t, void*)>(address),
+                              reinterpret_cast<void*>(data),
+                              x.data(),
+                              length(x, 0),
+                              begin,
+                              end,
+                              static_cast<DifferenceCall::Scheme>(number_of(scheme, schemes, "scheme")),
+                              h,
+                              out.mutable_data(),
+                              available_threads(threads),
+                              interrupted};
+    run_in_memory(call.threads, [&](void* block) { return kernels->difference(call, block); });
+    throw_if_interrupted();
+    return out;
+}
+
 py::dict build_info() {
     py::list usable;
     for (const Kernels* candidate : usable_kernels()) usable.append(candidate->isa);
@@ -236,6 +257,9 @@ void choose_kernels() {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.doc() = "The compiled core. Use it through secant, which validates what is passed.";
     choose_kernels();
+    const auto threading = py::module_::import("threading");
+    main_thread = threading.attr("main_thread").cast<py::object>().release();
+    get_ident = threading.attr("get_ident").cast<py::object>().release();
     m.def("all_finite", &all_finite, py::arg("a"), py::arg("threads"));
     m.def("sigmoid", &sigmoid, py::arg("x"));
     m.def("softmax", &softmax, py::arg("x"));
@@ -250,6 +274,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
           py::arg("b2").noconvert(), py::arg("hidden_activation"), py::arg("output_activation"), py::arg("log_offset"),
           py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"), py::arg("rate"), py::arg("threads"),
           py::arg("losses"));
+    m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
+          py::arg("scheme"), py::arg("h"), py::arg("threads"));
     py::class_<IndexedInputs>(m, "IndexedInputs")
         .def("__len__", &IndexedInputs::rows)
         .def_property_readonly("shape", [](const IndexedInputs& x) { return py::make_tuple(x.rows(), x.cols()); });
@@ -258,6 +284,9 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("constants", &constants);
     m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
     m.def("end_threads", &end_kept_threads);
+    // A child forked after a parallel region would wait for threads that it does not have.
+    const auto os = py::module_::import("os");
+    if (py::hasattr(os, "register_at_fork")) os.attr("register_at_fork")(py::arg("before") = m.attr("end_threads"));
 }
 
 }  // namespace secant::bindings

@@ -1,6 +1,7 @@
 // The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
 #include <atomic>
 
+#include "secant/differences/pointwise.hpp"
 #include "secant/training/trainer.hpp"
 
 namespace secant::SECANT_ISA {
@@ -49,6 +50,6 @@ void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
 
 extern const Kernels kernels;
 const Kernels kernels{SECANT_TEXT(SECANT_ISA), Activations::names, all_finite, sigmoid_array, softmax_array, cross_entropy, predict,
-                      gradient, train};
+                      gradient, train, difference};
 
 }  // namespace secant::SECANT_ISA

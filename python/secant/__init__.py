@@ -27,6 +27,7 @@ from secant.differentiation.gradient import numerical_gradient as numerical_grad
 from secant.differentiation.gradient import numerical_gradient_1d as numerical_gradient_1d
 from secant.differentiation.gradient import numerical_gradient_2d as numerical_gradient_2d
 from secant.errors import DataError as DataError
+from secant.errors import DivergenceError as DivergenceError
 from secant.errors import DownloadError as DownloadError
 from secant.errors import DTypeError as DTypeError
 from secant.errors import GradientMismatchError as GradientMismatchError
@@ -58,6 +59,7 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "check_network": "checking.network",
     "check_vjp": "checking.vector",
     "epoch_batches": "training.sampling",
+    "numerical_jacobian": "differentiation.jacobian",
     "recognise": "networks.recognition.recognise",
     "sample_with_replacement": "training.sampling",
     "testing": "",
@@ -72,6 +74,7 @@ if _typing.TYPE_CHECKING:
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp
+    from secant.differentiation.jacobian import numerical_jacobian as numerical_jacobian
     from secant.networks.acceleration import accelerate as accelerate
     from secant.networks.recognition.found import Recognition as Recognition
     from secant.networks.recognition.recognise import recognise as recognise

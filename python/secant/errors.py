@@ -4,6 +4,8 @@ Each one is also the built-in exception that NumPy's users expect (``ValueError`
 catches those keeps working. A message names the argument, what was expected and what came.
 """
 
+from typing import Any
+
 
 class SecantError(Exception):
     """Base class: ``except secant.SecantError`` catches whatever Secant raises on purpose."""
@@ -43,6 +45,20 @@ class DownloadError(DataError):
 
 class MissingExtraError(SecantError, ImportError):
     """An optional dependency is not installed. The message names the extra that brings it."""
+
+
+class DivergenceError(SecantError, ArithmeticError):
+    """Gradient descent left the range of numbers. The message names the step, the value and the learning rate.
+
+    Attributes
+    ----------
+    path : ndarray of float64, (points, ...)
+        With ``return_path`` all points before, else the last one.
+    """
+
+    def __init__(self, message: str, path: Any = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class GradientMismatchError(SecantError, AssertionError):

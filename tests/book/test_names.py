@@ -133,8 +133,6 @@ def test_gradients_of_one_dimension():
 @pytest.mark.parametrize(
     "function",
     [
-        book.numerical_gradient,
-        book._numerical_gradient_1d,
         book.numerical_gradient_2d,
         lambda f, x: book.gradient_descent(f, x),
     ],
@@ -142,6 +140,11 @@ def test_gradients_of_one_dimension():
 def test_integers_which_cannot_be_shifted_by_h_are_an_error(function):
     with pytest.raises(secant.DTypeError, match="must be float64, got int64: it cannot hold x \\+ h"):
         function(lambda x: np.sum(x**2), np.array([3, 4]))
+
+
+@pytest.mark.parametrize("function", [book.numerical_gradient, book._numerical_gradient_1d])
+def test_integers_have_a_gradient(function):
+    assert np.allclose(function(lambda x: np.sum(x**2), np.array([3, 4])), [6, 8])
 
 
 def test_gradient_descent_returns_the_history_and_walks_in_place():

@@ -219,9 +219,9 @@ def test_f_may_return_anything_that_is_one_number(result):
 
 
 def test_f_must_return_one_number():
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)$"):
+    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)\n"):
         secant.numerical_gradient(lambda p: p**2, np.array([1.0, 2.0]))
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(0,\)$"):
+    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(0,\)\n"):
         secant.numerical_gradient(lambda p: [], np.array([1.0, 2.0]))
 
 
@@ -270,21 +270,52 @@ def not_called(point):
 @pytest.mark.parametrize(("x", "error", "message"), BAD_X.values(), ids=BAD_X)
 def test_an_x_that_cannot_be_perturbed_is_refused_before_f_is_called(x, error, message):
     with pytest.raises(error) as caught:
-        secant.numerical_gradient(not_called, x)
+        secant.numerical_gradient(not_called, x, inplace=True)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("dtype", [complex, object, "U3", "M8[s]"], ids=str)
 def test_an_x_of_no_real_numbers_is_refused(dtype):
-    with pytest.raises(DTypeError, match=r"^x must be float64, got "):
+    with pytest.raises(DTypeError, match=r"^x must hold real numbers, got an array of "):
         secant.numerical_gradient(not_called, np.zeros(2, dtype))
 
 
 @pytest.mark.parametrize("dtype", [">f8", np.longdouble], ids=["big-endian", "long double"])
 def test_the_reason_why_other_floats_are_refused_is_the_right_one(dtype):
     with pytest.raises(DTypeError, match=r"^x must be float64, got ") as caught:
-        secant.numerical_gradient(not_called, np.ones(2, dtype))
+        secant.numerical_gradient(not_called, np.ones(2, dtype), inplace=True)
     assert "rounding" not in str(caught.value)
+
+
+COPIED = {
+    "list": [3, 4],
+    "nested list": [[1.0, 2.0], [3.0, 4.0]],
+    "number": 3.0,
+    "integers": np.array([3, 4], np.int8),
+    "float32": np.array([[3, 4]], np.float32),
+    "big-endian": np.array([3, 4], ">f8"),
+    "long double": np.array([3, 4], np.longdouble),
+}
+
+
+@pytest.mark.parametrize("x", COPIED.values(), ids=COPIED)
+def test_what_is_not_float64_is_copied(x):
+    before = np.array(x)
+    gradient = secant.numerical_gradient(function_2, x)
+    assert same_bits(gradient, secant.numerical_gradient(function_2, np.array(x, float)))
+    assert gradient.shape == np.shape(x)
+    assert np.array_equal(before, x)
+
+
+def test_a_function_that_ignores_its_argument_does_not_get_the_gradient_of_a_copy():
+    for x in ([3.0, 4.0], np.array([3, 4], np.float32), np.array([[3, 4]])):
+        with pytest.raises(DTypeError, match=r"^f must use its argument, since a copy of x is shifted"):
+            secant.numerical_gradient(lambda _, x=x: function_2(np.array(x)), x)
+
+
+def test_a_copy_may_have_a_gradient_of_zero():
+    assert secant.numerical_gradient(lambda x: np.sum(x > 2), [3, 1]).tolist() == [0, 0]
+    assert secant.numerical_gradient(lambda _: 0.0, np.array([3.0, 1.0])).tolist() == [0, 0]
 
 
 def test_a_masked_array_is_refused():
@@ -328,7 +359,53 @@ def test_the_default_rate_and_number_of_steps_are_the_chapters():
 
 
 def test_too_large_a_rate_diverges():
-    assert np.abs(secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)).min() > 1e10
+    with pytest.warns(RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large"):
+        x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
+    assert np.abs(x).min() > 1e10  # the chapter shows such numbers
+
+
+@pytest.mark.parametrize(("scheme", "what"), [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")])
+def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
+    def f(x):
+        return x[0] ** 2 if abs(x[0]) < 1000 else np.inf
+
+    with pytest.raises(secant.DivergenceError) as caught:
+        secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme, return_path=True)
+    assert str(caught.value).startswith(f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}")
+    assert str(caught.value).endswith("; lr=10 may be too large")
+    np.testing.assert_allclose(caught.value.path, [[3.0], [-57.0], [1083.0]])
+
+
+def test_a_gradient_that_is_not_finite_at_the_start():
+    with pytest.raises(secant.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(1,\)"):
+        secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])
+    with pytest.raises(ValueRangeError, match="f must be finite at x"):
+        secant.gradient_descent(lambda x: np.nan, [3.0], scheme="auto")
+
+
+def test_a_callback_sees_each_step_and_may_end_the_walk():
+    seen = []
+
+    def callback(step, x):
+        seen.append((step, x.copy()))
+        x[:] = np.nan
+        return step == 3
+
+    x, path = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True)
+    assert [step for step, _ in seen] == [1, 2, 3]
+    assert same_bits(seen[-1][1], x)
+    assert path.shape == (4, 2)
+    assert same_bits(path[-1], x)
+
+
+def test_options_of_the_gradient_reach_it():
+    plain = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point")
+    stacks = secant.gradient_descent(
+        lambda s: s[:, 0] ** 2 + s[:, 1] ** 2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point", vectorized=True
+    )
+    assert same_bits(plain, stacks)
+    with pytest.raises(ValueRangeError, match="scheme must be one of"):
+        secant.gradient_descent(function_2, [-3.0, 4.0], scheme="backward")
 
 
 def test_too_small_a_rate_hardly_moves():
@@ -413,7 +490,7 @@ def test_a_bad_descent_is_refused_before_f_is_called(arguments, error, message):
 
 
 def test_f_must_return_one_number_to_descend():
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)$"):
+    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)\n"):
         secant.gradient_descent(lambda p: p, [1.0, 2.0])
 
 

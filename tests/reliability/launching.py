@@ -11,7 +11,8 @@ from pathlib import Path
 from outcome import Outcome, Part
 
 HERE = Path(__file__).resolve().parent
-FOLDERS = [HERE, HERE.parent, HERE.parent / "checking", HERE.parent / "contract", HERE.parent.parent / "bench"]
+ROOMS = ("checking", "contract", "differentiation")
+FOLDERS = [HERE, HERE.parent, *(HERE.parent / room for room in ROOMS), HERE.parent.parent / "bench"]
 
 
 def command(function: Callable, *arguments: object) -> list[str]:

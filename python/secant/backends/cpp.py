@@ -1,6 +1,5 @@
 """The compiled backend: secant._core, with the checks of its results that Python makes."""
 
-import os
 from typing import cast
 
 import numpy as np
@@ -18,10 +17,6 @@ softmax = _core.softmax
 cross_entropy = _core.cross_entropy
 
 Rows.register(_core.IndexedInputs)
-
-# A child forked after a parallel region would wait for threads that it does not have.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_core.end_threads)
 
 
 def all_finite(array: Array) -> bool:

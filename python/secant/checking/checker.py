@@ -13,12 +13,12 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.checking.diagnosis import Entry, diagnosed
 from secant.checking.kinks import SMOOTH, WIDER, allowance, jumps
-from secant.checking.noise import noise
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import search
-from secant.checking.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
 from secant.checking.verdict import Measured, measured, noticed, seen_for_sure
+from secant.differentiation.noise import noise
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
 from secant.errors import ValueRangeError
 
 BUDGET = 100

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from secant.checking.slope import LIKELY, SURE
+from secant.differentiation.slope import LIKELY, SURE
 
 SMOOTH = 2.0**-5
 """Kinks are looked for unless a slope holds at steps of this size."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number
-from secant.differentiation.gradient import number
+from secant.differentiation.evaluation import number
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time

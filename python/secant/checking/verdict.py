@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from secant.checking.point import Span
-from secant.checking.slope import Slope
+from secant.differentiation.slope import Slope
 
 _VERDICT = 3.0
 """A slope is wrong where it is beyond so many error bars."""

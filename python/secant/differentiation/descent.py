@@ -2,43 +2,78 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.gradient import numerical_gradient
+from secant.differentiation.choice import Options
+from secant.differentiation.derivatives import derivatives
+from secant.differentiation.schemes import SchemeName
+from secant.errors import DivergenceError, ValueRangeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @overload
 def gradient_descent(
-    f: Callable[[Floats], Any],
+    f: Any,
     init_x: ArrayLike,
     lr: float = ...,
     step_num: int = ...,
     *,
     return_path: Literal[False] = ...,
+    callback: Callable[[int, Floats], Any] | None = ...,
+    h: float = ...,
+    scheme: SchemeName = ...,
+    vectorized: bool = ...,
+    n_jobs: int | None = ...,
+    executor: Executor | None = ...,
 ) -> Floats: ...
 
 
 @overload
 def gradient_descent(
-    f: Callable[[Floats], Any], init_x: ArrayLike, lr: float = ..., step_num: int = ..., *, return_path: Literal[True]
+    f: Any,
+    init_x: ArrayLike,
+    lr: float = ...,
+    step_num: int = ...,
+    *,
+    return_path: Literal[True],
+    callback: Callable[[int, Floats], Any] | None = ...,
+    h: float = ...,
+    scheme: SchemeName = ...,
+    vectorized: bool = ...,
+    n_jobs: int | None = ...,
+    executor: Executor | None = ...,
 ) -> tuple[Floats, Floats]: ...
 
 
 def gradient_descent(
-    f: Callable[[Floats], Any], init_x: ArrayLike, lr: float = 0.01, step_num: int = 100, *, return_path: bool = False
+    f: Any,
+    init_x: ArrayLike,
+    lr: float = 0.01,
+    step_num: int = 100,
+    *,
+    return_path: bool = False,
+    callback: Callable[[int, Floats], Any] | None = None,
+    h: float = 1e-4,
+    scheme: SchemeName = "central",
+    vectorized: bool = False,
+    n_jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats | tuple[Floats, Floats]:
     """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
 
     Parameters
     ----------
-    f : callable
-        Takes an array in the shape of init_x and returns a number.
+    f : callable, or a pointer to a C function
+        Takes an array in the shape of init_x and returns a number; or as `numerical_gradient` has it.
     init_x : array_like
         Where to start. It is not modified.
     lr : float
@@ -47,20 +82,34 @@ def gradient_descent(
         The number of steps.
     return_path : bool
         Whether to return the path too.
+    callback : callable, optional
+        ``callback(step, x)`` is called after each step, the first of which is 1, with a copy of x. If it returns
+        something true, the walk ends.
+    h, scheme, vectorized, n_jobs, executor
+        As for `numerical_gradient`.
 
     Returns
     -------
     x : ndarray of float64, in the shape of init_x
         Where the walk ended.
-    path : ndarray of float64, (step_num + 1, ...)
+    path : ndarray of float64, (steps + 1, ...)
         Only with ``return_path``: every point, the first and the last included.
+
+    Warns
+    -----
+    RuntimeWarning
+        If x grows so large that x + h is rounded to x. Until then the gradient is that of f.
 
     Raises
     ------
+    DivergenceError
+        If x or the gradient is no longer finite: it names the step and the value. Its ``path`` holds the points before.
     DTypeError
         If init_x does not hold real numbers.
     ShapeError
         If f does not return a single number.
+    UnsupportedError
+        If options do not go together.
     ValueRangeError
         If lr is not finite, or step_num not at least 1.
 
@@ -76,9 +125,51 @@ def gradient_descent(
     """
     x = validation.float_array("init_x", init_x).copy()
     lr = validation.finite_number("lr", lr)
-    path = np.empty((validation.positive_int("step_num", step_num) + 1, *x.shape))
-    path[0] = x
-    for step in range(1, len(path)):
-        x -= lr * numerical_gradient(f, x)
-        path[step] = x
-    return (x, path) if return_path else x
+    count = validation.positive_int("step_num", step_num)
+    options = Options(scheme, vectorized, n_jobs, executor)
+    points, lost = [x.copy()], False
+    for step in range(1, count + 1):
+        try:
+            gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
+        except ValueRangeError as error:  # f is not finite at x, where error bars need that
+            if step == 1:
+                raise
+            raise _diverged(step, str(error), points, lr) from error
+        _require_finite("the gradient", gradient, step, points, lr)
+        with np.errstate(over="ignore"):
+            there = x - lr * gradient
+        _require_finite("x", there, step, points, lr)
+        x = there
+        if not lost and scheme != "auto" and (lost := bool(np.any(x + h == x))):
+            _warn_of_loss(x, h, step, lr)
+        if return_path:
+            points.append(x.copy())
+        else:
+            points = [x.copy()]
+        if callback is not None and callback(step, x.copy()):
+            break
+    return (x, np.array(points)) if return_path else x
+
+
+def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
+    i = int(np.argmax(np.abs(x)))
+    warnings.warn(
+        f"gradient descent diverges: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x "
+        f"and the gradient means nothing; lr={lr:g} may be too large",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+def _require_finite(name: str, values: Floats, step: int, points: list[Floats], lr: float) -> None:
+    if not np.isfinite(values).all():
+        first = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise _diverged(step, f"{name} is {values[first]} at {first}", points, lr)
+
+
+def _diverged(step: int, what: str, points: list[Floats], lr: float) -> DivergenceError:
+    size = float(np.max(np.abs(points[-1])))
+    message = (
+        f"gradient descent diverged in step {step}, from an x of up to {size:.3g}: {what}; lr={lr:g} may be too large"
+    )
+    return DivergenceError(message, np.array(points))

@@ -169,7 +169,7 @@ class SimpleNet:
         >>> net.numerical_gradient([0.6, 0.9], 2)["W"].shape
         (2, 3)
         """
-        return {"W": numerical_gradient(lambda _: self.loss(x, t), self.W, h)}
+        return {"W": numerical_gradient(lambda _: self.loss(x, t), self.W, h, inplace=True)}
 
     def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
         """Return the derivative of the loss in W.

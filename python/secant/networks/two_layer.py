@@ -26,7 +26,8 @@ from secant.backends.base import (
     Parameters,
 )
 from secant.datasets.pixels import Rows
-from secant.differentiation.gradient import numerical_gradient, require_perturbable
+from secant.differentiation.choice import require_perturbable
+from secant.differentiation.gradient import numerical_gradient
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint
@@ -489,7 +490,10 @@ class TwoLayerNet:
             )
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
-        return {key: numerical_gradient(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
+        return {
+            key: numerical_gradient(lambda _: self.loss(x, t), param, h, inplace=True)
+            for key, param in self.params.items()
+        }
 
 
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}

@@ -135,6 +135,22 @@ struct TrainingCall {
     std::size_t* done;  // completed iterations
 };
 
+// Compute out(end - begin,): difference quotients of f at x(size,), of the coordinates begin to end - 1. `interrupted` is polled
+// between coordinates; true means stop: the result is then incomplete.
+struct DifferenceCall {
+    enum class Scheme { central, forward, five_point };
+    double (*f)(const double* x, std::intptr_t n, void* data);
+    void* data;
+    const double* x;
+    std::size_t size;
+    std::size_t begin, end;
+    Scheme scheme;
+    double h;
+    double* out;
+    int threads;
+    bool (*interrupted)();
+};
+
 // The engines of one instruction set. Those that take a block of scratch memory return the bytes they need; if it is null
 // they do nothing else.
 struct Kernels {
@@ -147,6 +163,7 @@ struct Kernels {
     std::size_t (*predict)(const PredictCall& call, void* block) noexcept;
     std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
     std::size_t (*train)(const TrainingCall& call, void* block) noexcept;
+    std::size_t (*difference)(const DifferenceCall& call, void* block) noexcept;
 };
 
 }  // namespace secant

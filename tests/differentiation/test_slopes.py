@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from families import FAMILIES, in_float32
 
-from secant.checking.noise import noise
-from secant.checking.slope import Line
+from secant.differentiation.noise import noise
+from secant.differentiation.slope import Line
 
 
 def measured(case, rng, times=3):

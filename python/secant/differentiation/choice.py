@@ -1,0 +1,131 @@
+"""The arguments of a derivative: the options, x, and which way f is evaluated."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation import jitted, native
+from secant.differentiation.evaluation import Convert, Evaluator, Plain, number
+from secant.differentiation.stacked import Stacked
+from secant.errors import DTypeError, UnsupportedError, ValueRangeError
+
+_FLOAT64 = np.dtype(np.float64)
+_FUNCTION = type(lambda: None)
+
+
+class Options(NamedTuple):
+    """The options of `numerical_gradient`, as they were given."""
+
+    scheme: Any = "central"
+    vectorized: Any = False
+    n_jobs: Any = None
+    executor: Any = None
+    return_error: Any = False
+    inplace: Any = False
+    progress: Any = False
+
+
+DEFAULTS = Options()
+
+
+def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
+    """The way in which f is evaluated by this process; ``origin`` is a copy of x, where there is one."""
+    if type(f) is not _FUNCTION:
+        if native.is_native(f):
+            if options.vectorized or options.inplace or convert is not number:
+                raise UnsupportedError(
+                    "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
+                )
+            return native.Native(native.as_function(f), x, threads(options.n_jobs) or 1, native.pointer(f))
+        if not callable(f):
+            raise DTypeError(f"f must be callable, got {type(f).__name__}")
+        if jitted.is_jitted(f) and not options.vectorized and not options.inplace:
+            return jitted.chosen(f, x, convert, threads(options.n_jobs))
+    if options.vectorized:
+        if options.inplace:
+            raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
+        return Stacked(f, x, convert)
+    return Plain(f, x, convert, origin)
+
+
+def is_shared(f: Any, options: Options) -> bool:
+    """Whether the work is to be shared with workers. Functions in C and Numba's use threads instead of ``n_jobs``."""
+    if options.executor is None and options.n_jobs in (None, 1):
+        return False
+    if threads(options.n_jobs) and options.executor is not None:
+        raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
+    if options.executor is not None:
+        from concurrent.futures import Executor
+
+        if not isinstance(options.executor, Executor):
+            raise DTypeError(f"executor must be a concurrent.futures.Executor, got {type(options.executor).__name__}")
+    if options.inplace:
+        raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
+    if native.is_native(f):
+        if options.executor is not None:
+            raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
+        return False
+    return options.executor is not None or not jitted.is_jitted(f) or bool(options.vectorized)
+
+
+def argument(x: Any) -> tuple[Floats, bool]:
+    """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
+    if isinstance(x, np.ndarray) and x.dtype == _FLOAT64 and not isinstance(x, np.ma.MaskedArray):
+        if not x.flags.writeable:
+            raise ValueRangeError("x must be writeable, got a read-only array: it is perturbed in place")
+        return x, False
+    return np.array(validation.real_array("x", x), np.float64, order="C"), True
+
+
+def require_perturbable(name: str, x: Any) -> None:
+    """Raise the error that says why the elements of x cannot be shifted by h in place."""
+    if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
+        raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
+    if x.dtype != np.float64:
+        why = "it is perturbed in place"
+        if x.dtype.kind in "biu":
+            why = "it cannot hold x + h"
+        elif loses_h(x.dtype):
+            why = LOST
+        raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
+    if not x.flags.writeable:
+        raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")
+
+
+LOST = "h is lost in its rounding"
+
+
+def loses_h(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of that type are too coarse to be shifted by h."""
+    return dtype.kind == "f" and dtype.itemsize < 8
+
+
+def require_dependence(f: Any, derivative: Floats) -> None:
+    """Raise an error if f looks at its variables elsewhere: then it did not see the copy of x that was shifted.
+
+    Where that is so all differences are 0, and f does not mind an argument that is no array.
+    """
+    if not derivative.size or derivative.any() or not callable(f):
+        return
+    try:
+        f(object())
+    except Exception:
+        return
+    raise DTypeError(
+        "f must use its argument, since a copy of x is shifted: where it looks at x elsewhere, x must be an array of "
+        "float64 that can be perturbed in place"
+    )
+
+
+def threads(n_jobs: Any) -> int | None:
+    """How many threads that asks for: all for -1."""
+    if n_jobs is None:
+        return None
+    if n_jobs == -1 and not isinstance(n_jobs, bool):
+        return os.cpu_count() or 1
+    return validation.positive_int("n_jobs", n_jobs)

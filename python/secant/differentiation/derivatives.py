@@ -1,0 +1,108 @@
+"""Derivatives in every coordinate: what gradients and Jacobians share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.output import progress_line
+from secant._common.validation import Floats
+from secant.differentiation import native
+from secant.differentiation.adaptive import Adaptive
+from secant.differentiation.choice import (
+    DEFAULTS,
+    Options,
+    argument,
+    evaluator,
+    is_shared,
+    require_dependence,
+    require_perturbable,
+)
+from secant.differentiation.evaluation import Convert, Evaluator, differentiate, number
+from secant.differentiation.schemes import SCHEMES, Scheme
+
+_EVALUATIONS_OF_AUTO = 8  # of an entry, about
+
+
+def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
+    """Derivatives of f in all coordinates of x, (coordinates, and the shape of f(x)), and their error bars."""
+    h = validation.finite_number("h", h, above=0)
+    point, copied = argument(x)
+    if options is DEFAULTS:  # they need no check, which would take longer than a small f
+        if native.is_native(f) and 0 < point.size <= Evaluator.first_block and native.core() is not None:
+            return native.few_differences(f, point, h), None
+        scheme: Scheme | None = SCHEMES["central"]
+    else:
+        name = validation.one_of("scheme", options.scheme, (*SCHEMES, "auto"))
+        scheme = SCHEMES.get(name)
+        for flag in ("vectorized", "return_error", "inplace", "progress"):
+            validation.flag(flag, getattr(options, flag))
+    if options.inplace:
+        require_perturbable("x", x)
+    own = evaluator(f, point, options, convert)
+    tell = _counter(point.size) if options.progress else _silent
+    shared = False
+    try:
+        method = Method(own, point, scheme, h, bool(options.return_error))
+        if is_shared(f, options) and point.size:
+            from secant.differentiation import workers
+
+            seconds = method.seconds_a_coordinate(own)
+            if shared := workers.pays(options, seconds * point.size):
+                job = workers.Job(f, point, options, convert, method)
+                del own  # it has a copy of x
+                result = workers.computed(job, options, point.size, seconds, tell)
+        if not shared:
+            result = method(own, 0, point.size, tell)
+    finally:
+        if options.progress:
+            progress_line("")
+    if copied or shared:
+        require_dependence(f, result[0])
+    return result
+
+
+class Method:
+    """What is made of the values of f: a difference quotient, or slopes with error bars."""
+
+    def __init__(self, evaluator: Evaluator, x: Floats, scheme: Scheme | None, h: float, errors: bool) -> None:
+        self._scheme, self._h, self._errors = scheme, h, errors
+        self._base = evaluator.at(x) if scheme is not None and scheme.uses_value else None
+        self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
+
+    def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
+        """How long a coordinate takes, measured on as few as make sense."""
+        count = max(1, evaluator.first_block // 16)
+        shifts = [0.0] if self._scheme is None else [self._h * shift for shift in self._scheme.shifts]
+        start = time.perf_counter()
+        evaluator.shifted(0, count, shifts)
+        seconds = (time.perf_counter() - start) / count / len(shifts)
+        return seconds * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
+
+    def __call__(
+        self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
+    ) -> tuple[Floats, Floats | None]:
+        """Return derivatives of a range of coordinates, and their error bars."""
+        values = None
+        if self._scheme is not None:
+            values = differentiate(evaluator, self._scheme, self._h, self._base, (begin, end), tell)
+            if self._adaptive is None:
+                return values, None
+        assert self._adaptive is not None
+        slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
+        if values is None:
+            return slopes, bars if self._errors else None
+        with np.errstate(all="ignore"):
+            return values, np.abs(values - slopes) + bars
+
+
+def _silent(_: int) -> None:
+    pass
+
+
+def _counter(size: int) -> Callable[[int], None]:
+    return lambda done: progress_line(f"{done:,} of {size:,} coordinates")

@@ -1,0 +1,170 @@
+"""Ways of evaluating f at shifted points: what they have in common, and the plain one.
+
+A way of evaluating returns the values of f for a range of coordinates and for all shifts of each. It knows nothing of
+difference quotients, and `differentiate`, which makes them, does not know where f runs.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Array, Floats
+from secant.differentiation.schemes import Scheme, quotients
+from secant.errors import DTypeError, ShapeError
+
+_LARGEST_BLOCK = 2**12  # coordinates at a time
+_SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
+
+Convert = Callable[[Any], Any]
+"""Makes a float, or an array of float64, of what f returned."""
+
+
+class Evaluator(ABC):
+    """A way of evaluating f.
+
+    Attributes
+    ----------
+    size : int
+        The number of coordinates of x.
+    first_block : int
+        How many coordinates are worth a call of ``differences`` of which it is not known how long it takes.
+    """
+
+    size: int
+    first_block = 16
+
+    @abstractmethod
+    def at(self, point: Floats) -> Any:
+        """Return f at a point in the shape of x."""
+
+    @abstractmethod
+    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+        """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns)."""
+
+    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates; ``base`` is f(x), for schemes that use it."""
+        values = self.shifted(begin, end, [shift * h for shift in scheme.shifts])
+        result: Floats = quotients(scheme, values, base, h)
+        return result
+
+
+class Plain(Evaluator):
+    """f is called with x itself, whose elements are shifted in place: f may look at x without using its argument."""
+
+    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
+        self._f, self._x, self._convert = f, x, convert
+        array = x.view(np.ndarray)
+        self._origin = array.copy(order="C") if origin is None else origin
+        self._start = self._origin.reshape(-1)
+        self._flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
+        self.size = x.size
+
+    def at(self, point: Floats) -> Any:
+        """Return f at a point in the shape of x."""
+        try:
+            self._x[...] = point
+            return self._convert(self._f(self._x))
+        finally:
+            self._x[...] = self._origin
+
+    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+        """Return f where one coordinate is shifted."""
+        lists = self._each(begin, end, shifts)
+        try:
+            return np.array(lists) if lists else np.empty((0, len(shifts)))
+        except ValueError:
+            raise ShapeError("f must always return the same shape") from None
+
+    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates: of few numbers, Python makes them sooner."""
+        if self._convert is not number:
+            return super().differences(scheme, h, base, begin, end)
+        lists, quotient = self._each(begin, end, [shift * h for shift in scheme.shifts]), scheme.quotient
+        if scheme.uses_value:
+            return np.array([quotient([*values, base], h) for values in lists])
+        return np.array([quotient(values, h) for values in lists])
+
+    def _each(self, begin: int, end: int, shifts: Sequence[float]) -> list[list[Any]]:
+        """The values of f for each coordinate of a range."""
+        f, x, flat, convert, found = self._f, self._x, self._flat, self._convert, []
+        i = begin
+        try:
+            for i, value in enumerate(self._start[begin:end].tolist(), begin):
+                values: list[Any] = []
+                for shift in shifts:
+                    flat[i] = value + shift
+                    there = f(x)
+                    values.append(there if type(there) is float else convert(there))
+                flat[i] = value
+                found.append(values)
+        except Exception as error:
+            name_coordinate(error, i, x.shape, flat[i])
+            raise
+        finally:
+            x[...] = self._origin
+        return found
+
+
+def name_coordinate(error: BaseException, i: int, shape: tuple[int, ...], value: float) -> None:
+    """Add to an exception of f where it was raised."""
+    index = ", ".join(str(int(k)) for k in np.unravel_index(i, shape)) if shape else "()"
+    error.add_note(f"f was evaluated at x[{index}] = {float(value)!r}")
+
+
+def differentiate(
+    evaluator: Evaluator,
+    scheme: Scheme,
+    h: float,
+    base: Any,
+    span: tuple[int, int],
+    tell: Callable[[int], object] = lambda _: None,
+) -> Floats:
+    """Return the difference quotients of a range of coordinates, block by block; ``tell`` is told how many are done."""
+    begin, end = span
+    block = min(evaluator.first_block, end - begin)
+    first = evaluator.differences(scheme, h, base, begin, begin + block)
+    if block == end - begin:
+        return first
+    result = np.empty((end - begin, *first.shape[1:]))
+    result[:block] = first
+    done = block
+    while done < end - begin:
+        tell(done)
+        start, count = time.perf_counter(), min(block, end - begin - done)
+        result[done : done + count] = evaluator.differences(scheme, h, base, begin + done, begin + done + count)
+        done += count
+        seconds = max(time.perf_counter() - start, 1e-9)
+        block = min(max(1, int(count * min(64.0, _SECONDS_A_BLOCK / seconds))), _LARGEST_BLOCK)
+    return result
+
+
+def number(value: Any) -> float:
+    """Return what f returned as a float, if it is a single real number."""
+    if isinstance(value, float):
+        return float(value)
+    array = _real(value, "a single number", "a real number")
+    if array.size != 1:
+        raise ShapeError(f"f must return a single number, got an array of shape {array.shape}")
+    return float(array.item())
+
+
+def numbers(value: Any) -> Floats:
+    """Return what f returned as an array of float64, if it holds real numbers."""
+    return _real(value, "a regular array", "real numbers").astype(
+        np.float64
+    )  # a copy: f may return the same array again
+
+
+def _real(value: Any, regular: str, real: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"f must return {regular}, got {value!r}") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"f must return {real}, got {value!r}")
+    return array

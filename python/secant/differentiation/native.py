@@ -1,0 +1,158 @@
+"""f in C, ``double f(const double *x, intptr_t n, void *data)``: evaluated by the core, without Python.
+
+Where the core is not built, the pointer is called from Python, with the same bits.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.differentiation.evaluation import Plain, number
+from secant.differentiation.schemes import Scheme
+from secant.errors import DTypeError
+
+_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
+_WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
+_NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
+_SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
+
+
+class Pointer(NamedTuple):
+    """A function of C and the ``data`` that it is called with, as addresses."""
+
+    address: int
+    data: int
+
+
+def is_native(f: Any) -> bool:
+    """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
+    kind = type(f)
+    if kind.__module__ in _CLASSES:
+        return _CLASSES[kind.__module__] in kind.__name__
+    return isinstance(f, ctypes._CFuncPtr)  # type: ignore[attr-defined]
+
+
+_CLASSES = {"_cffi_backend": "CData", "numba.core.ccallback": "CFunc", "scipy._lib._ccallback": "LowLevelCallable"}
+
+
+def pointer(f: Any) -> Pointer:
+    """The address of a function pointer, once its signature is known to be right."""
+    global _last
+    known = _last
+    if known[0] is not f:  # to look into a pointer takes longer than ten evaluations
+        known = _last = f, _looked_into(f)
+    return known[1]
+
+
+_last: tuple[Any, Pointer] = None, Pointer(0, 0)
+
+
+def _looked_into(f: Any) -> Pointer:
+    if type(f).__name__ == "LowLevelCallable":
+        return _of_scipy(f)
+    if type(f).__module__ == "_cffi_backend":
+        return _of_cffi(f)
+    return _of_ctypes(f if isinstance(f, ctypes._CFuncPtr) else f.ctypes)  # type: ignore[attr-defined]
+
+
+def _of_scipy(f: Any) -> Pointer:
+    _require_signature(f.signature)
+    capsule, name = tuple.__getitem__(f, 0), f.signature.encode()
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    address = prototype(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, name)
+    data = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyCapsule_GetContext", ctypes.pythonapi))(capsule)
+    return Pointer(address, data or 0)
+
+
+def _of_cffi(f: Any) -> Pointer:
+    ffi = import_module("cffi").FFI()
+    kind = ffi.typeof(f)
+    if kind.kind != "function":
+        raise DTypeError(f"{_WANTED}, got {kind.cname}")
+    _require_signature(f"{kind.result.cname} ({', '.join(argument.cname for argument in kind.args)})")
+    return Pointer(int(ffi.cast("uintptr_t", f)), 0)
+
+
+def _of_ctypes(f: Any) -> Pointer:
+    arguments = f.argtypes
+    if f.restype is not ctypes.c_double or arguments is None:
+        raise DTypeError(f"{_WANTED}: declare its argtypes and its restype, ctypes.c_double")
+    names = [getattr(argument, "__name__", str(argument)) for argument in arguments]
+    right = (
+        len(arguments) == 3
+        and names[0] in ("LP_c_double", "c_void_p")
+        and names[1].removeprefix("c_") in ("long", "longlong", "ulong", "ulonglong", "ssize_t", "size_t")
+        and ctypes.sizeof(arguments[1]) == ctypes.sizeof(ctypes.c_void_p)
+        and (names[2] == "c_void_p" or names[2].startswith("LP_"))
+    )
+    if not right:
+        raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}")
+    return Pointer(ctypes.cast(f, ctypes.c_void_p).value or 0, 0)
+
+
+def _require_signature(text: str) -> None:
+    """SciPy and cffi write signatures in the same way."""
+    plain = re.sub(r"\bconst\b ?| ?\bconst\b", "", text)
+    match = _SIGNATURE.fullmatch(re.sub(r" ?\*", " *", plain))
+    if not match or (match[3].endswith(("long", "long int")) and "long long" not in match[3] and not _LONG_IS_WIDE):
+        raise DTypeError(f"{_WANTED}, got {text}")
+
+
+_LONG_IS_WIDE = ctypes.sizeof(ctypes.c_long) == ctypes.sizeof(ctypes.c_void_p)
+
+
+def as_function(f: Any) -> Callable[[Floats], float]:
+    """The pointer as a function of an array."""
+    found = pointer(f)
+    call = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_void_p)(found.address)
+
+    def function(x: Floats) -> float:
+        _ = f  # is kept as long as this
+        return float(call(x.ctypes.data, x.size, found.data))
+
+    return function
+
+
+@cache
+def core() -> Any:
+    """The compiled core, or None where it is not built."""
+    return import_module("secant._core") if find_spec("secant._core") else None
+
+
+def few_differences(f: Any, x: Floats, h: float) -> Floats:
+    """Central differences of few coordinates, which cost less than all that `Native` offers; they need the core."""
+    address, data = pointer(f)
+    if x.ndim != 1 or not x.flags.c_contiguous:
+        x = x.reshape(-1)
+    result: Floats = core().difference(address, data, x, 0, x.size, "central", h, 1)
+    return result
+
+
+class Native(Plain):
+    """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
+
+    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, where: Pointer) -> None:
+        super().__init__(f, np.array(x, order="C"), number)
+        self._pointer, self._threads = where, threads
+        self._seconds = 0.0  # a coordinate, as far as is known
+
+    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates."""
+        compiled = core()
+        if compiled is None:
+            return super().differences(scheme, h, base, begin, end)
+        count, start = max(end - begin, 1), time.perf_counter()
+        threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
+        result: Floats = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
+        self._seconds = (time.perf_counter() - start) * threads / count
+        return result

@@ -1,0 +1,141 @@
+"""f on many workers: threads, processes, or the machines of a cluster.
+
+A task is a range of coordinates. Only a few tasks a worker are on their way at a time, so memory grows with the number
+of workers and not with that of coordinates. A task has a copy of x of its own; the bits are those of one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack, closing
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.differentiation.choice import Options, evaluator
+from secant.differentiation.evaluation import Convert
+from secant.errors import MissingExtraError
+
+TASKS_A_WORKER = 4
+SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
+ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: to start processes takes as long
+_UNKNOWN_WORKERS = 64
+ATTEMPTS = 4  # to compute a range whose worker was lost
+
+Result = tuple[Floats, Floats | None]
+Span = tuple[int, int]
+Results = Generator[tuple[Span, Result], None, None]
+Method = Callable[..., Result]
+
+
+class Job:
+    """What workers do; it is sent to them."""
+
+    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, method: Method) -> None:
+        self._f, self._convert, self._method = f, convert, method
+        self._x = np.asarray(x, order="C")
+        self._options = options._replace(n_jobs=1, executor=None)
+
+    def __call__(self, begin: int, end: int) -> Result:
+        """Return the derivatives of a range of coordinates."""
+        origin = self._x.view(np.ndarray)
+        own = evaluator(self._f, origin.copy(), self._options, self._convert, origin)
+        return self._method(own, begin, end, lambda _: None)
+
+
+def pays(options: Options, seconds: float) -> bool:
+    """Whether that much work is done sooner by several workers."""
+    return seconds > (ENOUGH_FOR_EXECUTOR if options.executor is not None else ENOUGH_FOR_JOBS)
+
+
+def computed(job: Job, options: Options, size: int, seconds: float, tell: Callable[[int], object]) -> Result:
+    """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
+    workers = _number_of_workers(options)
+    count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
+    spans = [(i, min(i + count, size)) for i in range(0, size, count)]
+    run = (
+        _by_joblib(options.n_jobs, job, spans, workers)
+        if options.executor is None
+        else _by_executor(options.executor, job, spans, workers)
+    )
+    values: Floats | None = None
+    errors: Floats | None = None
+    done = 0
+    with closing(run) as results:
+        for (begin, end), (part, bars) in results:
+            if values is None:
+                values = np.empty((size, *part.shape[1:]))
+                errors = None if bars is None else np.empty_like(values)
+            values[begin:end] = part
+            if errors is not None:
+                errors[begin:end] = bars
+            done += end - begin
+            tell(done)
+    assert values is not None
+    return values, errors
+
+
+def _number_of_workers(options: Options) -> int:
+    if options.executor is None:
+        return max(1, int(_joblib().effective_n_jobs(options.n_jobs)))
+    client: Any = getattr(options.executor, "_client", None)
+    if hasattr(client, "nthreads"):  # Dask's
+        return max(1, int(sum(client.nthreads().values())))
+    known = (getattr(options.executor, name, None) for name in ("_max_workers", "num_workers"))
+    return next((number for number in known if isinstance(number, int) and number > 0), _UNKNOWN_WORKERS)
+
+
+def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) -> Results:
+    waiting = spans[::-1]
+    pending: dict[Future[Result], Span] = {}
+    with ExitStack() as stack:
+        stack.callback(lambda: [future.cancel() for future in pending])
+        for attempt in range(ATTEMPTS):
+            try:
+                while waiting or pending:
+                    while waiting and len(pending) < workers + 1:
+                        pending[executor.submit(job, *waiting[-1])] = waiting[-1]
+                        waiting.pop()
+                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in sorted(done, key=lambda future: pending[future]):
+                        yield pending[future], future.result()
+                        del pending[future]
+                return
+            except BrokenExecutor:
+                if attempt == ATTEMPTS - 1 or not isinstance(executor, ProcessPoolExecutor):
+                    raise
+                waiting += sorted(pending.values(), reverse=True)
+                pending.clear()
+                executor = stack.enter_context(_like(executor))
+
+
+def _like(broken: Any) -> ProcessPoolExecutor:
+    """Another pool of processes: one that has lost a worker takes no more tasks."""
+    return ProcessPoolExecutor(
+        broken._max_workers, broken._mp_context, initializer=broken._initializer, initargs=broken._initargs
+    )
+
+
+def _by_joblib(n_jobs: int, job: Job, spans: list[Span], workers: int) -> Results:
+    joblib, done = _joblib(), 0
+    for attempt in range(ATTEMPTS):
+        parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch=workers + 1)
+        try:
+            with closing(parallel(joblib.delayed(job)(*span) for span in spans[done:])) as results:
+                for result in results:
+                    yield spans[done], result
+                    done += 1
+            return
+        except BrokenExecutor:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def _joblib() -> Any:
+    try:
+        import joblib
+    except ModuleNotFoundError:
+        raise MissingExtraError("n_jobs needs joblib: pip install 'secant[parallel]'") from None
+    return joblib

@@ -1,0 +1,69 @@
+"""The scheme "auto" and error bars: they cover the truth, and are no larger than they have to be."""
+
+import numpy as np
+import pytest
+import ways
+from families import FAMILIES, in_float32
+
+import secant
+from secant.errors import ValueRangeError
+
+
+@pytest.mark.parametrize("rounded", [lambda case: case, in_float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_error_bars_cover_the_truth(family, rounded):
+    rng, errors, bars = np.random.default_rng(len(family)), [], []
+    for n in (1, 2, 5, 20) * 4:
+        case = rounded(FAMILIES[family](rng, n))
+        gradient, bar = secant.numerical_gradient(case.f, case.x, scheme="auto", return_error=True)
+        errors += list(np.abs(gradient - case.gradient))
+        bars += list(bar)
+    assert np.mean(np.array(errors) > bars) <= 0.01
+    assert np.median(np.array(bars) / np.maximum(errors, 1e-300)) <= 100
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
+@pytest.mark.parametrize("h", [1e-2, 1e-4, 1e-10])
+def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):
+    x = np.array([0.1, 1.0, 2.0])
+    gradient, bar = secant.numerical_gradient(lambda x: np.exp(x).sum(), x, h, scheme=scheme, return_error=True)
+    assert gradient.tobytes() == secant.numerical_gradient(lambda x: np.exp(x).sum(), x, h, scheme=scheme).tobytes()
+    error = np.abs(gradient - np.exp(x))
+    assert (error <= bar).all()
+    assert (bar <= 2 * error + 1e-10).all()
+
+
+@pytest.mark.parametrize("way", ["stacked", "jitted", "ctypes, 2 threads", "cfunc, 1 threads"])
+def test_the_bits_are_the_same_in_every_way(way):
+    f, options = ways.WAYS[way]()
+    x = np.random.RandomState(0).normal(size=(3, 4))
+    before = x.tobytes()
+    for result, plain in zip(
+        secant.numerical_gradient(f, x, scheme="auto", return_error=True, **options),
+        secant.numerical_gradient(ways.rosenbrock, x, scheme="auto", return_error=True),
+        strict=True,
+    ):
+        assert result.tobytes() == plain.tobytes()
+        assert result.shape == (3, 4)
+    assert x.tobytes() == before
+
+
+def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
+    gradient, bar = secant.numerical_gradient(
+        lambda x: abs(x[0]) + x[1], np.array([0.0, 1.0]), scheme="auto", return_error=True
+    )
+    assert bar[0] >= 1 - abs(gradient[0])
+    assert bar[1] < 1e-9
+
+
+def test_without_return_error_the_gradient_is_alone():
+    x = np.array([3.0, 4.0])
+    gradient = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto")
+    np.testing.assert_allclose(gradient, [6, 8], rtol=1e-13)
+    assert secant.numerical_gradient(lambda x: 0.0, np.empty(0), scheme="auto").shape == (0,)
+
+
+def test_what_is_not_finite_has_no_error_bar():
+    for f, x in ((np.sum, np.array([np.nan])), (np.sum, np.array([np.inf])), (lambda _: np.nan, np.ones(2))):
+        with pytest.raises(ValueRangeError, match="must be finite"):
+            secant.numerical_gradient(f, x, scheme="auto")

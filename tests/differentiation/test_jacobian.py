@@ -1,0 +1,162 @@
+"""Jacobians: dense and of a known pattern, however f is evaluated."""
+
+import builtins
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import ways
+
+import secant
+from secant.differentiation import workers
+from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError
+
+X = np.random.RandomState(0).normal(size=7)
+A = np.random.RandomState(1).normal(size=(2, 3, 7))
+
+
+def f(x):
+    return np.sin(A @ x)
+
+
+def f_of_stacks(stack):
+    return np.array([f(x) for x in stack])
+
+
+TRUE = np.cos(A @ X)[..., np.newaxis] * A
+
+
+SCHEMES = [("central", 1e-7), ("forward", 1e-3), ("five-point", 1e-11), ("auto", 1e-12)]
+
+
+@pytest.mark.parametrize(("scheme", "error"), SCHEMES)
+def test_the_jacobian_has_the_shape_of_f_and_of_x(scheme, error):
+    jacobian, bar = secant.numerical_jacobian(f, X.copy(), scheme=scheme, return_error=True)
+    assert jacobian.shape == bar.shape == (2, 3, 7)
+    np.testing.assert_allclose(jacobian, TRUE, atol=error)
+    assert (np.abs(jacobian - TRUE) <= bar).all()
+
+
+def test_x_of_two_dimensions_and_an_f_of_one_number():
+    x = np.arange(6.0).reshape(2, 3)
+    jacobian = secant.numerical_jacobian(lambda x: x @ np.arange(3.0), x)
+    assert jacobian.shape == (2, 2, 3)
+    np.testing.assert_allclose(jacobian, np.einsum("ij,k->ijk", np.eye(2), np.arange(3)), atol=1e-9)
+    gradient = secant.numerical_gradient(ways.rosenbrock, x)
+    assert secant.numerical_jacobian(ways.rosenbrock, x).tobytes() == gradient.tobytes()
+    assert secant.numerical_jacobian(lambda x: x, np.empty(0)).size == 0
+
+
+def test_the_bits_are_the_same_in_every_way(monkeypatch):
+    monkeypatch.setattr(workers, "ENOUGH_FOR_EXECUTOR", 0.0)
+    for scheme in ("central", "forward", "five-point", "auto"):
+        wanted = secant.numerical_jacobian(f, X.copy(), scheme=scheme)
+        stacks = secant.numerical_jacobian(f_of_stacks, X.copy(), scheme=scheme, vectorized=True)
+        with ThreadPoolExecutor(2) as pool:
+            shared = secant.numerical_jacobian(f, X.copy(), scheme=scheme, executor=pool)
+        assert wanted.tobytes() == stacks.tobytes() == shared.tobytes()
+
+
+def test_a_jitted_function_of_many_outputs():
+    numba = pytest.importorskip("numba")
+
+    def squares(x):
+        return np.stack((x * x, x + x))
+
+    jacobian = secant.numerical_jacobian(numba.njit(squares), X.copy())
+    assert jacobian.shape == (2, 7, 7)
+    assert jacobian.tobytes() == secant.numerical_jacobian(squares, X.copy()).tobytes()
+
+
+def test_f_may_return_the_same_array_again():
+    out = np.empty(7)
+    jacobian = secant.numerical_jacobian(lambda x: np.multiply(x, x, out=out), X.copy())
+    np.testing.assert_allclose(jacobian, np.diag(2 * X), atol=1e-9)
+
+
+def test_what_f_returns_is_checked():
+    with pytest.raises(ShapeError, match="f must always return the same shape"):
+        secant.numerical_jacobian(lambda x: np.zeros(2 + (x[0] > 0)), np.zeros(1))
+    with pytest.raises(DTypeError, match="f must return real numbers"):
+        secant.numerical_jacobian(lambda x: x + 1j, np.zeros(1))
+    with pytest.raises(DTypeError, match="f must use its argument"):
+        secant.numerical_jacobian(lambda _: X, list(X))
+    with pytest.raises(UnsupportedError, match="a C function returns one number"):
+        secant.numerical_jacobian(ways.in_c(), X.copy())
+
+
+# ---- with a pattern --------------------------------------------------------------------------------------------------
+
+
+def tridiagonal(x):
+    padded = np.concatenate([np.zeros((*x.shape[:-1], 1)), x, np.zeros((*x.shape[:-1], 1))], axis=-1)
+    return padded[..., :-2] ** 2 - 2 * padded[..., 1:-1] + padded[..., 1:-1] * padded[..., 2:]
+
+
+@pytest.fixture
+def sparse():
+    return pytest.importorskip("scipy.sparse")
+
+
+def pattern(n):
+    return np.abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
+def test_with_a_pattern_the_bits_are_those_without(sparse, scheme):
+    x = np.random.RandomState(2).normal(size=20)
+    dense = secant.numerical_jacobian(tridiagonal, x, scheme=scheme)
+    for options in ({}, {"vectorized": True}):
+        found = secant.numerical_jacobian(tridiagonal, x, scheme=scheme, sparsity=pattern(20), **options)
+        assert isinstance(found, sparse.csr_array)
+        assert found.toarray().tobytes() == dense.tobytes()
+
+
+def test_auto_with_a_pattern(sparse):
+    x = 1e5 * np.random.RandomState(2).normal(size=9)
+    found, bar = secant.numerical_jacobian(
+        tridiagonal, x, scheme="auto", return_error=True, sparsity=sparse.csr_array(pattern(9))
+    )
+    dense, _ = secant.numerical_jacobian(tridiagonal, x, scheme="auto", return_error=True)
+    assert (abs(found.toarray() - dense) <= bar.toarray() + 1e-9 * np.abs(dense)).all()
+
+
+def test_a_large_sparse_jacobian_needs_few_evaluations(sparse):
+    n, calls = 100_000, []
+
+    def counted(x):
+        calls.append(1)
+        return tridiagonal(x)
+
+    ones = np.ones(n)
+    known = sparse.diags_array([ones[1:], ones, ones[1:]], offsets=[-1, 0, 1])
+    x = np.random.RandomState(0).normal(size=n)
+    found = secant.numerical_jacobian(counted, x, sparsity=known)
+    assert len(calls) < 20
+    np.testing.assert_allclose(found.diagonal(), -2 + np.append(x[1:], 0), atol=1e-8)
+    np.testing.assert_allclose(found.diagonal(-1), 2 * x[:-1], atol=1e-8)
+
+
+def test_bad_patterns(sparse):
+    for wrong in (np.ones((7, 6)), np.ones(8)):
+        with pytest.raises(ShapeError, match=r"^sparsity must have 7 columns, a coordinate of x each, got "):
+            secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=wrong)
+    with pytest.raises(ShapeError, match=r"^sparsity must have 7 rows, an output of f each, got \(6, 7\)"):
+        secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=np.ones((6, 7)))
+    with pytest.raises(UnsupportedError, match="inplace=True does not go"):
+        secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=pattern(7), inplace=True)
+    with pytest.raises(DTypeError, match="f must use its argument"):
+        secant.numerical_jacobian(lambda _: tridiagonal(X), X, sparsity=pattern(7))
+
+
+def test_without_scipy_the_error_names_it(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *rest, **options):
+        if name.startswith("scipy"):
+            raise ModuleNotFoundError(name)
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(MissingExtraError, match=r"pip install 'secant\[sparse\]'"):
+        secant.numerical_jacobian(tridiagonal, X.copy(), sparsity=pattern(7))

@@ -1,0 +1,258 @@
+"""However f is evaluated, the bits are those of the plain loop, and x is left alone."""
+
+import ctypes
+import os
+import signal
+import threading
+import time
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import ways
+
+import secant
+from secant.differentiation import jitted, native, stacked
+from secant.differentiation.gradient import central_difference
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+
+SCHEMES = ["central", "forward", "five-point"]
+
+
+def plain(scheme, x, h=1e-4):
+    """The formula, coordinate by coordinate."""
+    f, gradient = ways.rosenbrock, np.empty(x.shape)
+
+    def at(index, shift):
+        there = x.copy()
+        there[index] += shift
+        return f(there)
+
+    for i in np.ndindex(x.shape):
+        if scheme == "central":
+            gradient[i] = (at(i, h) - at(i, -h)) / (2 * h)
+        elif scheme == "forward":
+            gradient[i] = (at(i, h) - f(x)) / h
+        else:
+            gradient[i] = (8 * (at(i, h) - at(i, -h)) - (at(i, 2 * h) - at(i, -2 * h))) / (12 * h)
+    return gradient
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Threads and blocks also where they do not pay."""
+    monkeypatch.setattr(jitted, "_ENOUGH_FOR_THREADS", 0.0)
+    monkeypatch.setattr(native, "_ENOUGH_FOR_THREADS", 0.0)
+    monkeypatch.setattr(stacked, "_LARGEST_STACK", 64)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("way", ways.WAYS)
+def test_the_bits_are_those_of_the_plain_loop(way, scheme, eager):
+    f, options = ways.WAYS[way]()
+    for shape in ((1,), (10,), (7, 11), (300,)):
+        x = np.random.RandomState(0).normal(size=shape)
+        before = x.tobytes()
+        gradient = secant.numerical_gradient(f, x, scheme=scheme, **options)
+        assert gradient.tobytes() == plain(scheme, x).tobytes()
+        assert gradient.shape == shape
+        assert x.tobytes() == before
+        assert secant.numerical_gradient(ways.rosenbrock, x, scheme=scheme).tobytes() == gradient.tobytes()
+        if scheme == "central":
+            assert central_difference(ways.rosenbrock, x, 1e-4).tobytes() == gradient.tobytes()
+
+
+@pytest.mark.parametrize("way", ways.WAYS)
+def test_layouts_lists_and_empty_arrays(way):
+    f, options = ways.WAYS[way]()
+    x = np.random.RandomState(1).normal(size=(4, 3))
+    for same in (x.tolist(), np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        assert secant.numerical_gradient(f, same, **options).tobytes() == plain("central", x).tobytes()
+    assert secant.numerical_gradient(f, np.zeros(0), **options).shape == (0,)
+
+
+def test_without_the_core_a_pointer_is_called_from_python(monkeypatch):
+    x = np.random.RandomState(0).normal(size=40)
+    monkeypatch.setattr(native, "core", lambda: None)
+    for scheme in SCHEMES:
+        assert secant.numerical_gradient(ways.in_c(), x, scheme=scheme).tobytes() == plain(scheme, x).tobytes()
+
+
+@pytest.mark.parametrize(("scheme", "order"), [("forward", 1), ("central", 2), ("five-point", 4)])
+def test_the_order_of_a_scheme_is_the_promised_one(scheme, order):
+    def error(h):
+        return abs(
+            secant.numerical_gradient(lambda x: np.exp(x[0]), np.array([0.3]), h, scheme=scheme)[0] - np.exp(0.3)
+        )
+
+    assert np.log2(error(0.2) / error(0.1)) == pytest.approx(order, abs=0.1)
+    assert np.log2(
+        abs(secant.numerical_diff(np.exp, 0.3, 0.2, scheme=scheme) - np.exp(0.3))
+        / abs(secant.numerical_diff(np.exp, 0.3, 0.1, scheme=scheme) - np.exp(0.3))
+    ) == pytest.approx(order, abs=0.1)
+
+
+def test_the_data_of_a_pointer_is_passed_on():
+    scipy = pytest.importorskip("scipy")
+    constant = ctypes.c_double(1e6)
+    f = scipy.LowLevelCallable(ways.in_c(), ctypes.cast(ctypes.pointer(constant), ctypes.c_void_p))
+    x = np.arange(4.0)
+    gradient = secant.numerical_gradient(f, x)
+    assert gradient.tobytes() == central_difference(lambda x: _after(1e6, x), x, 1e-4).tobytes()
+
+
+def _after(start, x):
+    for here, there in pairwise(x):
+        start += 100.0 * ((there - here * here) * (there - here * here)) + (1.0 - here) * (1.0 - here)
+    return float(start)
+
+
+WRONG = {
+    "no result type": (lambda: ctypes.CDLL(None).cos, "declare its argtypes and its restype"),
+    "another result": (lambda: ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(1), "declare its argtypes"),
+    "another argument": (lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(1), "got the argtypes c_double"),
+    "an int": (
+        lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(1),
+        "got the argtypes c_void_p, c_int, c_void_p",
+    ),
+    "cffi": (
+        lambda: pytest.importorskip("cffi").FFI().cast("double(*)(double)", 1),
+        r"got double \(double\)",
+    ),
+    "no function of cffi": (lambda: pytest.importorskip("cffi").FFI().new("int *"), r"got int \*"),
+    "scipy": (
+        lambda: pytest.importorskip("scipy").LowLevelCallable(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(1)),
+        r"got double \(double\)",
+    ),
+    "no callable": (lambda: 3, "f must be callable, got int"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG.values(), ids=WRONG)
+def test_another_signature_is_refused_before_anything_is_called(make, message):
+    with pytest.raises(DTypeError, match=message):
+        secant.numerical_gradient(make(), np.ones(3))
+
+
+def test_options_that_do_not_go_together():
+    for f, options in (
+        (ways.in_c(), {"vectorized": True}),
+        (ways.in_c(), {"inplace": True}),
+        (ways.rosenbrock_of_stacks, {"vectorized": True, "inplace": True}),
+    ):
+        with pytest.raises(UnsupportedError):
+            secant.numerical_gradient(f, np.ones(3), **options)
+    for options, error in (
+        ({"scheme": "backward"}, ValueRangeError),
+        ({"vectorized": "no"}, DTypeError),
+        ({"progress": None}, DTypeError),
+        ({"n_jobs": 0, "vectorized": True}, ValueRangeError),
+    ):
+        with pytest.raises(error, match=next(iter(options))):
+            secant.numerical_gradient(ways.rosenbrock, np.ones(3), **options)
+
+
+def test_the_result_for_a_stack_is_checked():
+    for wrong in (lambda x: 0.0, lambda x: np.zeros(len(x) + 1), lambda x: np.zeros((len(x), 2))):
+        with pytest.raises(ShapeError, match=r"^f must return a value for each of 6 points, got an array of shape"):
+            secant.numerical_gradient(wrong, np.ones(3), vectorized=True)
+
+
+def test_memory_of_stacks_is_bounded():
+    x = np.ones(3000)
+    tracemalloc.start()
+    secant.numerical_gradient(lambda stack: stack[:, 0], x, vectorized=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 6 * 8 * stacked._LARGEST_STACK  # all points at once would be 140 MB
+
+
+def test_an_exception_names_coordinate_and_value():
+    def f(x):
+        if x[1, 0] > 2:
+            raise ZeroDivisionError("no")
+        return 0.0
+
+    x = np.array([[1.0, 1.0], [2.0, 1.0]])
+    with pytest.raises(ZeroDivisionError) as caught:
+        secant.numerical_gradient(f, x)
+    assert caught.value.__notes__ == ["f was evaluated at x[1, 0] = 2.0001"]
+
+
+def test_an_exception_of_a_jitted_function_names_the_coordinate():
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def f(x):
+        if x[3] > 3:
+            raise ValueError("no")
+        return x[0]
+
+    x = np.arange(8.0)
+    with pytest.raises(ValueError, match="no") as caught:
+        secant.numerical_gradient(f, x)
+    assert caught.value.__notes__ == ["f was evaluated at x[3] = 3.0001"]
+    assert x.tolist() == list(range(8))
+
+
+def test_a_jitted_function_on_threads_after_a_fork(forked, eager):
+    x, f = np.random.RandomState(0).normal(size=300), ways.jitted()
+    wanted = secant.numerical_gradient(f, x, n_jobs=3).tobytes()
+    assert forked(lambda: secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted)
+    assert secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted
+
+
+def test_a_c_function_on_threads_after_a_fork(forked, eager):
+    x, f = np.random.RandomState(0).normal(size=300), ways.in_c()
+    wanted = secant.numerical_gradient(f, x, n_jobs=3).tobytes()
+    assert forked(lambda: secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
+    if native.core() is None:
+        pytest.skip("the core is not built")
+    f, x = ways.in_c("slow"), np.ones(100)  # 30 ms a call
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    start = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        secant.numerical_gradient(f, x, n_jobs=n_jobs)
+    assert time.perf_counter() - start < 2
+    assert x.tolist() == [1.0] * 100
+
+
+def test_a_c_function_releases_the_gil():
+    if native.core() is None:
+        pytest.skip("the core is not built")
+    f, ticks = ways.in_c("slow"), []
+    thread = threading.Thread(target=secant.numerical_gradient, args=(f, np.ones(3)))
+    thread.start()
+    while thread.is_alive():
+        ticks.append(time.perf_counter())
+        time.sleep(0.001)
+    assert len(ticks) > 10
+
+
+def test_progress_is_shown_and_cleared(capsys):
+    secant.numerical_gradient(lambda x: time.sleep(0.001) or 0.0, np.ones(40), progress=True)
+    shown = capsys.readouterr().err.split("\r")
+    assert shown[1].startswith("16 of 40 coordinates")
+    assert shown[-2:] == [" " * 60, ""]
+
+
+def test_a_jitted_function_without_the_core(monkeypatch, eager):
+    monkeypatch.setattr(native, "core", lambda: None)
+    x = np.random.RandomState(0).normal(size=300)
+    for scheme in SCHEMES:
+        for n_jobs in (1, 3):
+            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, n_jobs=n_jobs)
+            assert gradient.tobytes() == plain(scheme, x).tobytes()
+
+
+def test_an_array_of_one_from_a_jitted_function():
+    numba = pytest.importorskip("numba")
+    gradient = secant.numerical_gradient(numba.njit(lambda x: x[:1] * 3), np.ones(2))
+    np.testing.assert_allclose(gradient, [3, 0], atol=1e-10)
+    assert secant.numerical_gradient(numba.njit(lambda x: int(x[0])), np.array([0.5]), 1.0).tolist() == [0.5]

@@ -1,0 +1,150 @@
+"""Gradients of any function: exceptions and Ctrl-C at random moments leave nothing changed, and error bars hold."""
+
+import random
+import signal
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import ways
+from families import FAMILIES, in_float32
+from launching import measured, report
+from outcome import Outcome, joined
+
+import secant
+from secant.differentiation import jitted, native, workers
+
+INTERRUPTS = (
+    "However an exception of f or a signal ends a derivative, x is what it was, bit for bit; nothing hangs, no thread "
+    "or process is left behind, and the next result has the same bits as before."
+)
+ENTRIES = (
+    "The error bar of an entry of `scheme='auto'` covers the truth in at least 99.9 % of the entries, in float64 and "
+    "in float32."
+)
+SECONDS = 0.004  # until a signal comes, at most
+PATIENCE = 60.0
+SIZES = 2, 5, 20, 60
+
+
+class Fault(BaseException):
+    """Raised by f, or by the handler of a signal."""
+
+
+class Faulty:
+    """f that raises at one of its calls, in whatever thread."""
+
+    def __init__(self, f, call):
+        self.f, self.left, self.lock = f, call, threading.Lock()
+
+    def __call__(self, x):
+        with self.lock:
+            self.left -= 1
+            if self.left == 0:
+                raise Fault
+        return self.f(x)
+
+
+def run(trials: int, seed: int) -> Outcome:
+    """In a process of their own, with a watch on it."""
+    parts = [measured(interrupts, str(trials), str(seed), timeout=max(600, trials))]
+    return joined([Outcome(INTERRUPTS, "derivatives"), *parts])
+
+
+def interrupts(trials: str, seed: str) -> None:
+    """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
+    jitted._ENOUGH_FOR_THREADS = native._ENOUGH_FOR_THREADS = workers.ENOUGH_FOR_EXECUTOR = workers.ENOUGH_FOR_JOBS = (
+        0.0
+    )
+    outcome, rng = Outcome(INTERRUPTS, "derivatives"), random.Random(seed)
+    signal.signal(signal.SIGALRM, _ring)
+    start = np.random.RandomState(int(seed)).normal(size=(6, 8))
+    with ThreadPoolExecutor(2) as pool:
+        calls = {
+            "plain": (ways.rosenbrock, {}),
+            "plain, forward": (ways.rosenbrock, {"scheme": "forward"}),
+            "plain, auto": (ways.rosenbrock, {"scheme": "auto"}),
+            "stacks": (ways.rosenbrock_of_stacks, {"vectorized": True}),
+            "executor": (ways.rosenbrock, {"executor": pool}),
+            "joblib": (ways.rosenbrock, {"n_jobs": 2}),
+            "Numba": (ways.jitted(), {"n_jobs": 2}),
+            "C": (ways.in_c(), {"n_jobs": 2}),
+        }
+        expected = {
+            name: secant.numerical_gradient(f, start, **options).tobytes() for name, (f, options) in calls.items()
+        }
+        idle = threading.active_count()
+        for trial in range(int(trials)):
+            name = list(calls)[trial % len(calls)]
+            if name == "joblib" and trial % 200 >= len(calls):  # to start its processes again takes seconds
+                name = "plain"
+            f, options = calls[name]
+            by_signal = name in ("Numba", "C") or rng.random() < 0.5
+            kind = f"{name}, {'signal' if by_signal else 'exception'}"
+            begin, right = time.monotonic(), _unharmed(start, f, options, by_signal, rng)
+            right = right and secant.numerical_gradient(f, start, **options).tobytes() == expected[name]
+            right = right and time.monotonic() - begin < PATIENCE
+            if name != "joblib":
+                right = right and _settled(idle)
+            outcome.add(kind, not right, example=f"seed {seed}, {trial}")
+            outcome.tried += 1
+            idle = threading.active_count() if name == "joblib" else idle
+    report(outcome)
+
+
+def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
+    """Whether x is what it was after a derivative that something ended, if it did."""
+    x = start.copy()
+    with warnings.catch_warnings(), suppress(Fault, ZeroDivisionError):
+        warnings.simplefilter("ignore")  # that workers were ended
+        try:
+            if by_signal:
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-6, SECONDS))
+                while True:
+                    secant.numerical_gradient(f, x, **options)
+            broken = _failing if "n_jobs" in options else Faulty(f, rng.randrange(1, 90))
+            secant.numerical_gradient(broken, x, **options)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return x.tobytes() == start.tobytes()
+
+
+def _failing(x):
+    """For processes, to which a lock cannot be sent."""
+    if x.reshape(-1)[30] != x.reshape(-1)[30].round(9):
+        raise ZeroDivisionError
+    return ways.rosenbrock(x)
+
+
+def _ring(*_: object) -> None:
+    raise Fault
+
+
+def _settled(idle: int) -> bool:
+    """Whether threads that were started have ended."""
+    end = time.monotonic() + 5
+    while threading.active_count() > idle and time.monotonic() < end:
+        time.sleep(0.001)
+    return threading.active_count() <= idle
+
+
+def entries(trials: int, seed: int) -> Outcome:
+    """Entries of functions of all families, every second one rounded to float32."""
+    outcome = Outcome(ENTRIES, "entries", allowed={"": 0.001})
+    rng, number = np.random.default_rng(seed), 0
+    while outcome.tried < trials:
+        name = list(FAMILIES)[number % len(FAMILIES)]
+        low = bool(number // len(FAMILIES) % 2)
+        case = FAMILIES[name](rng, int(rng.choice(SIZES)))
+        case = in_float32(case) if low else case
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient, bars = secant.numerical_gradient(case.f, case.x, scheme="auto", return_error=True)
+        for i, (error, bar) in enumerate(zip(np.abs(gradient - case.gradient), bars, strict=True)):
+            share = float(error / bar) if error else 0.0
+            outcome.add(f"{name}, float{32 if low else 64}", not share <= 1, share, f"seed {seed}, {number}, entry {i}")
+            outcome.tried += 1
+        number += 1
+    return outcome
