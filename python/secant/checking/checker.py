@@ -119,13 +119,14 @@ class Checker:
                 slope = self._confirmed(slope, direction)
             slopes.append((slope, rounding))
             found.append(measured(everything, slope, 0, rounding))
+            if noticed(found):
+                self.noticed_after = self.point.evaluations
             if not looked and (found[-1].wrong or not self._is_smooth()):
                 seen, looked = jumps(self._jump_of_half), True
             if found[-1].wrong:
                 self._suspect = direction
             del direction  # before there is another one: it is as large as x
-            if noticed(found):
-                self.noticed_after = self.point.evaluations
+            if self.noticed_after:
                 break
         self.kink = allowance([*seen, *(slope.jump for slope, _ in slopes)])
         probes = [measured(everything, slope, self.kink, rounding) for slope, rounding in slopes]
