@@ -123,9 +123,13 @@ class Jitted(Evaluator):
             other.result()
 
     def _share(self, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
+        import numba
+
         x, reached = self._x.copy(), np.zeros(1, np.int64)
         try:
             _compiled()(self._f, x, begin, end, np.array(shifts), values, reached)
+        except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
+            values[...] = Plain(self._f, x, self._convert).shifted(begin, end, shifts)
         except Exception as error:
             i = int(reached[0])
             name_coordinate(error, i, x.shape, x.reshape(-1)[i])
