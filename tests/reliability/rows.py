@@ -35,6 +35,7 @@ ROWS = {
     "culprits": Row("faults", full=1200, quick=120, slice=12, run="named"),
     "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),
     "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
+    "restored": Row("restored", full=10_000, quick=400, slice=40),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),
     "entries": Row("derivatives", full=100_000, quick=5000, slice=1000, run="entries"),
     "statement": Row("statement", full=10_000, quick=500, slice=100),
