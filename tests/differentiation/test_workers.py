@@ -258,19 +258,6 @@ def test_dask_gives_the_bits_of_one_process_and_survives_a_killed_worker(tmp_pat
             secant.numerical_gradient(failing, np.arange(40.0), executor=executor)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
-def test_two_workers_are_faster_than_one(processes):
-    """Sleeping takes no core: what is measured is what the distribution costs."""
-    x = np.ones(200)
-    secant.numerical_gradient(slow, x[:20], executor=processes)
-    start = time.perf_counter()
-    secant.numerical_gradient(slow, x)
-    alone = time.perf_counter() - start
-    secant.numerical_gradient(slow, x, executor=processes)
-    assert alone / (time.perf_counter() - start - alone) >= 1.7
-
-
 MEMORY = """
 import tracemalloc, numpy as np, secant
 from concurrent.futures import ThreadPoolExecutor
