@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation import native
 from secant.differentiation.evaluation import Convert, Evaluator, Plain, name_coordinate, number
@@ -100,10 +101,13 @@ class Jitted(Evaluator):
         values = np.empty((end - begin, len(shifts), *self._shape))
         threads = min(self._threads, end - begin) if self._seconds * (end - begin) > _ENOUGH_FOR_THREADS else 1
         start = time.perf_counter()
-        if threads == 1:
-            self._share(begin, end, shifts, values)
-        else:
-            self._share_with_threads(threads, begin, end, shifts, values)
+        # Signals wait for the end of the range: Numba may lose an exception that is raised while it looks at arguments,
+        # and Python may hang at its exit if a thread is interrupted as it starts.
+        with held_interrupts():
+            if threads == 1:
+                self._share(begin, end, shifts, values)
+            else:
+                self._share_with_threads(threads, begin, end, shifts, values)
         if begin > 0 or self._seconds:  # the first call may have compiled
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values

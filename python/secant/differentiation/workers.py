@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert
@@ -96,8 +97,9 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
             try:
                 while waiting or pending:
                     while waiting and len(pending) < workers + 1:
-                        pending[executor.submit(job, *waiting[-1])] = waiting[-1]
-                        waiting.pop()
+                        with held_interrupts():  # that come while a worker starts may make Python hang at its exit
+                            pending[executor.submit(job, *waiting[-1])] = waiting[-1]
+                            waiting.pop()
                     done, _ = wait(pending, return_when=FIRST_COMPLETED)
                     for future in sorted(done, key=lambda future: pending[future]):
                         yield pending[future], future.result()
