@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation import native
 from secant.differentiation.evaluation import Convert, Evaluator, Plain, name_coordinate, number
@@ -113,7 +114,7 @@ class Jitted(Evaluator):
         from concurrent.futures import ThreadPoolExecutor
 
         ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
-        with ThreadPoolExecutor(threads - 1) as pool:
+        with held_interrupts(), ThreadPoolExecutor(threads - 1) as pool:  # a pool may hang if one comes within it
             others = [
                 pool.submit(self._share, first, last, shifts, values[first - begin : last - begin])
                 for first, last in itertools.pairwise(ends[1:])

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert
@@ -95,9 +96,10 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
         for attempt in range(ATTEMPTS):
             try:
                 while waiting or pending:
-                    while waiting and len(pending) < workers + 1:
-                        pending[executor.submit(job, *waiting[-1])] = waiting[-1]
-                        waiting.pop()
+                    with held_interrupts():  # a pool may hang if one comes while it takes a task
+                        while waiting and len(pending) < workers + 1:
+                            pending[executor.submit(job, *waiting[-1])] = waiting[-1]
+                            waiting.pop()
                     done, _ = wait(pending, return_when=FIRST_COMPLETED)
                     for future in sorted(done, key=lambda future: pending[future]):
                         yield pending[future], future.result()
@@ -123,10 +125,15 @@ def _by_joblib(n_jobs: int, job: Job, spans: list[Span], workers: int) -> Result
     for attempt in range(ATTEMPTS):
         parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch=workers + 1)
         try:
-            with closing(parallel(joblib.delayed(job)(*span) for span in spans[done:])) as results:
+            with held_interrupts():  # this starts workers and tasks: a pool may hang if one comes while it does
+                results = parallel(joblib.delayed(job)(*span) for span in spans[done:])
+            try:
                 for result in results:
                     yield spans[done], result
                     done += 1
+            finally:
+                with held_interrupts():
+                    results.close()
             return
         except BrokenExecutor:
             if attempt == ATTEMPTS - 1:
