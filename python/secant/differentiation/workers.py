@@ -96,8 +96,8 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
         for attempt in range(ATTEMPTS):
             try:
                 while waiting or pending:
-                    while waiting and len(pending) < workers + 1:
-                        with held_interrupts():  # that come while a worker starts may make Python hang at its exit
+                    with held_interrupts():  # a pool may hang if one comes while it takes a task
+                        while waiting and len(pending) < workers + 1:
                             pending[executor.submit(job, *waiting[-1])] = waiting[-1]
                             waiting.pop()
                     done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -125,10 +125,15 @@ def _by_joblib(n_jobs: int, job: Job, spans: list[Span], workers: int) -> Result
     for attempt in range(ATTEMPTS):
         parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch=workers + 1)
         try:
-            with closing(parallel(joblib.delayed(job)(*span) for span in spans[done:])) as results:
+            with held_interrupts():  # this starts workers and tasks: a pool may hang if one comes while it does
+                results = parallel(joblib.delayed(job)(*span) for span in spans[done:])
+            try:
                 for result in results:
                     yield spans[done], result
                     done += 1
+            finally:
+                with held_interrupts():
+                    results.close()
             return
         except BrokenExecutor:
             if attempt == ATTEMPTS - 1:
