@@ -185,7 +185,8 @@ def test_x_comes_back_also_when_f_writes_to_it():
         point[...] = np.nan
         return 0.0
 
-    secant.numerical_gradient(f, x)
+    with pytest.raises(ValueRangeError, match="f must leave its argument as it is"):
+        secant.numerical_gradient(f, x)
     assert x.tolist() == [1, 2]
 
 
@@ -502,3 +503,29 @@ def test_a_ragged_result_of_f_is_no_number():
 def test_numerical_diff_knows_small_floats_of_any_byte_order():
     with pytest.raises(secant.DTypeError, match="h is lost in its rounding"):
         secant.numerical_diff(lambda v: v**2, np.array([3], ">f4"))
+
+
+def doubled(v):
+    v *= 2
+    return v
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "forward"}, {"n_jobs": 2}])
+def test_a_function_that_writes_to_its_argument_is_refused(options):
+    x = np.array([1.0, 2.0, 3.0])
+    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
+        secant.numerical_gradient(lambda v: float(np.sum(doubled(v) ** 2)), x, **options)
+    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
+        secant.numerical_jacobian(lambda v: doubled(v) ** 2, x, **options)
+    assert x.tolist() == [1, 2, 3]
+
+
+def test_a_masked_value_is_refused():
+    for value in (np.ma.array(5.0, mask=True), np.ma.masked):
+        with pytest.raises(DTypeError, match="f must return a real number, got a masked array"):
+            secant.numerical_gradient(lambda v, value=value: value, np.ones(3))
+
+
+def test_a_function_that_takes_its_stack_as_one_point_is_refused():
+    with pytest.raises(ValueRangeError, match="f must return the value of each point by itself"):
+        secant.numerical_gradient(lambda v: np.full(len(v), np.sum(v**2)), np.array([1.0, 2.0]), vectorized=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.differentiation.schemes import Scheme, quotients
-from secant.errors import DTypeError, ShapeError
+from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
@@ -102,6 +102,8 @@ class Plain(Evaluator):
                     values.append(there if type(there) is float else convert(there))
                 flat[i] = value
                 found.append(values)
+                if i == begin and (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
+                    raise ValueRangeError("f must leave its argument as it is, but it changes x")
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
             raise
@@ -165,6 +167,8 @@ def _real(value: Any, regular: str, real: str) -> Array:
         array = np.asarray(value)
     except ValueError:
         raise ShapeError(f"f must return {regular}, got {value!r}") from None
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"f must return {real}, got a masked array: its mask would be lost")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"f must return {real}, got {value!r}")
     return array

@@ -9,9 +9,10 @@ import numpy as np
 
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
-from secant.errors import ShapeError
+from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**15  # elements, 256 KB: larger ones do not stay in the cache
+_SAME = 1e-4  # of a value: products of matrices of other sizes are rounded otherwise, in float32 too
 
 
 class Stacked(Evaluator):
@@ -39,11 +40,26 @@ class Stacked(Evaluator):
         stack = np.empty((len(coordinates), self.size))
         stack[...] = self._start
         stack[np.arange(len(stack)), coordinates] += np.tile(shifts, end - begin)
+        stack = stack.reshape(-1, *self._shape)
         try:
-            return self._values(stack.reshape(-1, *self._shape))
+            first = stack[:1].copy()
+            values = self._values(stack)
+            if begin == 0 and len(stack) > 1:
+                self._require_own_values(first, values[0])
+            return values
         except Exception as error:
             error.add_note(f"f was evaluated where x[{begin}] to x[{end - 1}], of x in one row, are shifted")
             raise
+
+    def _require_own_values(self, first: Floats, value: Floats) -> None:
+        """Raise an error if the value of the first point is another one where that point is alone."""
+        alone = self._values(first)[0]
+        size = float(np.abs(alone).max(initial=0))
+        if not np.allclose(alone, value, rtol=_SAME, atol=_SAME * size, equal_nan=True):
+            raise ValueRangeError(
+                f"f must return the value of each point by itself, got {value} for a point among others and {alone} "
+                "for the same one alone: with vectorized=True it takes a stack of points"
+            )
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)
