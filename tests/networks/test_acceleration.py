@@ -427,6 +427,11 @@ def test_what_a_loss_changes_itself_is_left_alone(monkeypatch):
         net.numerical_gradient(x, t)
         net.loss(x, t)  # changes its caches and counts
     assert not tried
+    layers = secant.accelerate(filled(Layers(*SIZES)))
+    for _ in range(3):
+        layers.numerical_gradient(*batch())
+        layers.loss(x[::-1].copy(), t)  # its layers keep other arrays, and another loss
+    assert not tried
     for i in range(20):
         net.decay = -0.0 if i % 2 else 0.0
         net.note = i  # changes nothing: after three times it is left alone
