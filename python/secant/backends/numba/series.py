@@ -128,10 +128,12 @@ def _contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
 @compiled
 def contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
     """The sum over samples of one input. It takes ``x`` (N,) as scratch memory."""
-    lit, square = np.empty(len(x), np.intp), (h * x) ** 2
+    lit, square = np.empty(len(x), np.intp), np.empty(len(x))
     lit = lit[: find_nonzeros(x, lit)]
     out[:] = 0
+    for n in lit:
+        square[n] = (h * x[n]) ** 2
     for m in range(1, len(c), 2):
         add_rows(x, lit, c[m], out)
-        for n in range(len(x)):
+        for n in lit:
             x[n] *= square[n]
