@@ -17,7 +17,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, flag, one_of, positive_int
 from secant.backends.base import HiddenActivation, OutputActivation
-from secant.errors import MissingExtraError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, MissingExtraError, UnsupportedError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import GradientKind
 from secant.training.history import History
@@ -28,16 +28,15 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.exceptions import ConvergenceWarning, InconsistentVersionWarning
     from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import LabelEncoder
     from sklearn.utils import check_random_state, gen_batches
-    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'") from error
 
-_INPUTS: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32)}
 _BATCH_SIZE = 32
 _LOG_OFFSET = 1e-100  # so small that even a very wrong probability has a gradient; products of it are not subnormal
+_LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing
 _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes dense: 32 MB
 
 
@@ -189,7 +188,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         ----------
         X : array_like, sparse matrix or data frame, (N, I)
         y : array_like, (N,)
-            Labels of any type. With ``warm_start`` those of `classes_`.
+            Labels: text, numbers or booleans. With ``warm_start`` those of `classes_`.
 
         Returns
         -------
@@ -199,8 +198,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Warns
         -----
         ConvergenceWarning
-            If training went on until ``max_iter``, or ended with a loss above that of probabilities which are the
-            shares of the classes.
+            If training went on until ``max_iter``, or ended with a loss no better than that of probabilities which are
+            the shares of the classes.
 
         Raises
         ------
@@ -223,8 +222,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             if watch.best_params:
                 self.net_.params = watch.best_params
                 self.best_validation_score_ = watch.best
-        if watch.ended and (guess := _entropy(run.labels)) < self.loss_:
-            fault = f"its loss, {self.loss_:.3g}, is above that of a guess, {guess:.3g}: scale X, as by StandardScaler"
+        if watch.ended and self.loss_ > _LEARNED * (guess := _entropy(run.labels)):
+            fault = f"its loss is {self.loss_:.3g}, that of a guess {guess:.3g}: scale X, as by StandardScaler"
             warnings.warn(f"training has learned nothing: {fault}", ConvergenceWarning, stacklevel=2)
         elif not watch.ended and patience != math.inf:
             remedy = "raise max_iter, learning_rate_init or tol"
@@ -266,7 +265,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def predict_proba(self, X: Any) -> Floats:
         """Return the probabilities of the classes, (N, O), in the order of `classes_`."""
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, **_INPUTS)
+        x = self._samples(X, reset=False)
         rows = len(x) if isinstance(x, np.ndarray) else max(1, _DENSE_AT_ONCE // x.shape[1])
         return np.concatenate([self.net_.predict(_dense(x[block])) for block in gen_batches(x.shape[0], rows)])
 
@@ -319,8 +318,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Check everything, and make the network that is to be trained. If it fails, the estimator is what it was."""
         before = dict(vars(self))
         try:
-            x, y = validate_data(self, X, y, reset=new, **_INPUTS)
-            check_classification_targets(y)
+            x, y = self._samples(X, y, reset=new)
             labels = self._labels(y, classes, new)
             if seeded:
                 self._random_state = check_random_state(self.random_state)
@@ -332,11 +330,13 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 "gradient": one_of("gradient", self.gradient, get_args(GradientKind)),
                 "sampling": "epoch" if flag("shuffle", self.shuffle) else "ordered",
                 "n_threads": _threads(self.n_jobs),
-                "progress": bool(self.verbose),
+                "progress": flag("verbose", self.verbose),
                 "rng": self._random_state,
                 "accuracy_after": "last",
             }
-            if new:
+            if not new:
+                self._require_same_network()
+            else:
                 self.net_ = self._network(x.shape[1])
                 self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
                 self.validation_scores_, self.best_validation_score_ = None, None
@@ -346,16 +346,33 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         sizes = [len(batch) for batch in np.array_split(t, range(options["batch_size"], len(t), options["batch_size"]))]
         return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
 
+    def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
+        """Return X, and y if it is given, checked; and note the features, or compare them with those noted."""
+        if np.ma.isMaskedArray(X):
+            raise DTypeError("X must be a plain array, got a masked one: its mask would be lost")
+        return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
+
     def _labels(self, y: Array, classes: Any, new: bool) -> Array:
         """Return y as indices of `classes_`, which a new network takes from what it is given."""
-        encoder = LabelEncoder()
+        check_classification_targets(y)
+        given = np.unique(y if classes is None else classes)
         if new:
-            self.classes_ = encoder.fit(y if classes is None else classes).classes_
-        elif classes is not None and not np.array_equal(encoder.fit(classes).classes_, self.classes_):
+            self.classes_ = given
+        elif classes is not None and not np.array_equal(given, self.classes_):
             raise ValueRangeError(f"classes must be those of the first call, {self.classes_}, got {classes!r}")
-        encoder.classes_ = self.classes_
-        labels: Array = encoder.transform(y)
-        return labels
+        if unknown := set(unique_labels(self.classes_, y).tolist()) - set(self.classes_.tolist()):
+            raise ValueRangeError(f"y must hold labels of classes_, {self.classes_}, got {sorted(unknown)}")
+        return np.searchsorted(self.classes_, y)
+
+    def _require_same_network(self) -> None:
+        """Raise the error that names a parameter which the network that is there does not have."""
+        own = {"hidden_size": len(self.net_.params["b1"])}
+        own |= {name: getattr(self.net_, name) for name in ("hidden_activation", "output_activation")}
+        for name, value in own.items():
+            if getattr(self, name) != value:
+                raise ValueRangeError(
+                    f"{name} must be {value!r} as long as weights are kept, got {getattr(self, name)!r}"
+                )
 
     def _split(self, x: Any, labels: Array) -> Any:
         """Return samples to train on and to validate by, and the labels of both."""
