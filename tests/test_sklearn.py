@@ -33,6 +33,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 import secant.sklearn  # noqa: E402
 from secant.sklearn import TwoLayerNetClassifier  # noqa: E402
+from secant.training.stopping import Stopping  # noqa: E402
 
 DOCS = Path(__file__).parent.parent / "docs" / "estimator.md"
 X, y = load_iris(return_X_y=True)
@@ -58,7 +59,7 @@ def bits(model):
         TwoLayerNetClassifier(hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1),
     ]
 )
-def test_what_scikit_learn_asks_of_an_estimator(estimator, check):
+def test_what_scikit_learn_asks_of_an_estimator(compiled, estimator, check):
     check(estimator)
 
 
@@ -379,14 +380,14 @@ def test_divergence_leaves_the_last_good_network():
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_ctrl_c_leaves_an_estimator_that_can_be_used(early_stopping, default_handler, monkeypatch):
-    watch = secant.sklearn._Watch.__call__
+    notice = Stopping.__call__
 
     def interrupted(self, net, history):
         if len(history.epoch_iterations) == 3:
             signal.raise_signal(signal.SIGINT)
-        return watch(self, net, history)
+        return notice(self, net, history)
 
-    monkeypatch.setattr(secant.sklearn._Watch, "__call__", interrupted)
+    monkeypatch.setattr(Stopping, "__call__", interrupted)
     model = short(max_iter=1000, early_stopping=early_stopping)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)

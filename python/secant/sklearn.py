@@ -22,6 +22,7 @@ from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import GradientKind
 from secant.training.history import History
 from secant.training.loop import train
+from secant.training.stopping import Stopping, mean_loss
 
 try:
     import joblib
@@ -105,7 +106,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     validation_scores_ : list of float or None
         The accuracy on the held-out samples after each epoch, with ``early_stopping``.
     best_validation_score_ : float or None
-        The best of the last call of `fit`, which is that of the weights.
+        The best of the last call of `fit`, and that of the weights which it kept.
 
     Notes
     -----
@@ -207,6 +208,14 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             X, y or a parameter is not what it must be. The estimator is what it was.
         ValueRangeError
             Training diverged.
+        KeyboardInterrupt
+            Ctrl-C was pressed, and the iteration was completed.
+
+        Examples
+        --------
+        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
+        >>> TwoLayerNetClassifier(random_state=0).fit(X, y).score(X, y)
+        1.0
         """
         early = flag("early_stopping", self.early_stopping)
         new = not (flag("warm_start", self.warm_start) and hasattr(self, "net_"))
@@ -215,17 +224,17 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             patience = positive_int("n_iter_no_change", patience)
         tol = finite_number("tol", self.tol, least=0)
         run = self._begin(X, y, None, new=new, early=early, seeded=True)
-        watch = _Watch(run.sizes, tol, patience)
+        stopping = Stopping(run.sizes, tol, patience)
         try:
-            self._train(run, epochs, watch)
+            self._train(run, epochs, stopping)
         finally:
-            if watch.best_params:
-                self.net_.params = watch.best_params
-                self.best_validation_score_ = watch.best
-        if watch.ended and self.loss_ > _LEARNED * (guess := _entropy(run.labels)):
+            if stopping.best_params:
+                self.net_.params = stopping.best_params
+                self.best_validation_score_ = stopping.best
+        if stopping.ended and self.loss_ > _LEARNED * (guess := _entropy(run.labels)):
             fault = f"its loss is {self.loss_:.3g}, that of a guess {guess:.3g}: scale X, as by StandardScaler"
             warnings.warn(f"training has learned nothing: {fault}", ConvergenceWarning, stacklevel=2)
-        elif not watch.ended and patience != math.inf:
+        elif not stopping.ended and patience != math.inf:
             remedy = "raise max_iter, learning_rate_init or tol"
             warnings.warn(
                 f"training did not converge in max_iter={epochs} epochs: {remedy}", ConvergenceWarning, stacklevel=2
@@ -253,6 +262,14 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             As `fit` does; also if ``classes`` is missing or has changed.
         UnsupportedError
             With ``early_stopping``.
+
+        Examples
+        --------
+        >>> model = TwoLayerNetClassifier(random_state=0)
+        >>> for x in ([-1.0], [-2.0], [1.0], [2.0]):
+        ...     model = model.partial_fit([x], ["left" if x[0] < 0 else "right"], classes=["left", "right"])
+        >>> model.n_iter_
+        4
         """
         if flag("early_stopping", self.early_stopping):
             raise UnsupportedError("partial_fit needs early_stopping=False: it cannot hold out samples, got True")
@@ -263,23 +280,116 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return self
 
     def predict_proba(self, X: Any) -> Floats:
-        """Return the probabilities of the classes, (N, O), in the order of `classes_`."""
+        """Return the probabilities of the classes, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or data frame, (N, I)
+
+        Returns
+        -------
+        ndarray of float64, (N, O)
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit` or `partial_fit`.
+        ValueError, TypeError
+            If X does not hold finite numbers, or has other features than in `fit`.
+
+        Examples
+        --------
+        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
+        >>> model = TwoLayerNetClassifier(random_state=0).fit(X, y)
+        >>> model.predict_proba([[-1.0]]).round(1)
+        array([[1., 0.]])
+        """
         check_is_fitted(self)
         x = self._samples(X, reset=False)
         rows = len(x) if isinstance(x, np.ndarray) else max(1, _DENSE_AT_ONCE // x.shape[1])
         return np.concatenate([self.net_.predict(_dense(x[block])) for block in gen_batches(x.shape[0], rows)])
 
     def predict_log_proba(self, X: Any) -> Floats:
-        """Return the logarithms of the probabilities, (N, O). One that has underflowed to 0 counts as 2e-308."""
+        """Return the logarithms of the probabilities. One that has underflowed to 0 counts as 2e-308.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or data frame, (N, I)
+
+        Returns
+        -------
+        ndarray of float64, (N, O)
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit` or `partial_fit`.
+        ValueError, TypeError
+            If X does not hold finite numbers, or has other features than in `fit`.
+
+        Examples
+        --------
+        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
+        >>> model = TwoLayerNetClassifier(random_state=0).fit(X, y)
+        >>> model.predict_log_proba([[-1.0]]).shape
+        (1, 2)
+        """
         return np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
 
     def decision_function(self, X: Any) -> Floats:
-        """Return the logarithm of p1 / p0 for two classes, (N,); else the logarithms of the probabilities, (N, O)."""
+        """Return what is largest for the most probable class: logarithms of probabilities, or of their ratio.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or data frame, (N, I)
+
+        Returns
+        -------
+        ndarray of float64, (N, O) or (N,)
+            Of two classes log(p1 / p0), else those of `predict_log_proba`.
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit` or `partial_fit`.
+        ValueError, TypeError
+            If X does not hold finite numbers, or has other features than in `fit`.
+
+        Examples
+        --------
+        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
+        >>> model = TwoLayerNetClassifier(random_state=0).fit(X, y)
+        >>> model.decision_function([[-1.0], [1.0]]) > 0
+        array([False,  True])
+        """
         logs = self.predict_log_proba(X)
         return logs[:, 1] - logs[:, 0] if len(self.classes_) == 2 else logs
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable label of each sample, (N,)."""
+        """Return the most probable label of each sample.
+
+        Parameters
+        ----------
+        X : array_like, sparse matrix or data frame, (N, I)
+
+        Returns
+        -------
+        ndarray, (N,)
+
+        Raises
+        ------
+        NotFittedError
+            Before the first `fit` or `partial_fit`.
+        ValueError, TypeError
+            If X does not hold finite numbers, or has other features than in `fit`.
+
+        Examples
+        --------
+        >>> X, y = [[-1.0], [1.0]] * 50, ["left", "right"] * 50
+        >>> model = TwoLayerNetClassifier(random_state=0).fit(X, y)
+        >>> model.predict([[-2.0], [2.0]])
+        array(['left', 'right'], dtype='<U5')
+        """
         probabilities = self.predict_proba(X)
         labels: Array = self.classes_[probabilities.argmax(axis=1)]
         return labels
@@ -340,11 +450,11 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 self.net_ = self._network(x.shape[1])
                 self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0
                 self.validation_scores_, self.best_validation_score_ = None, None
+            sizes = [len(t[batch]) for batch in gen_batches(len(t), options["batch_size"])]
+            return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
         except BaseException:
             self.__dict__ = before
             raise
-        sizes = [len(batch) for batch in np.array_split(t, range(options["batch_size"], len(t), options["batch_size"]))]
-        return _Run(partial(train, self.net_, _dense(x), t, _dense(x_test), t_test, **options), t, sizes)
 
     def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
         """Return X, and y if it is given, checked; and note the features, or compare them with those noted."""
@@ -369,10 +479,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         own = {"hidden_size": len(self.net_.params["b1"])}
         own |= {name: getattr(self.net_, name) for name in ("hidden_activation", "output_activation")}
         for name, value in own.items():
-            if getattr(self, name) != value:
-                raise ValueRangeError(
-                    f"{name} must be {value!r} as long as weights are kept, got {getattr(self, name)!r}"
-                )
+            if (now := getattr(self, name)) != value:
+                raise ValueRangeError(f"{name} must be {value!r} as long as weights are kept, got {now!r}")
 
     def _split(self, x: Any, labels: Array) -> Any:
         """Return samples to train on and to validate by, and the labels of both."""
@@ -400,11 +508,11 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         net.params["W2"] *= math.sqrt(1 / self.hidden_size)
         return net
 
-    def _train(self, run: _Run, epochs: int, watch: _Watch | None = None) -> None:
+    def _train(self, run: _Run, epochs: int, stopping: Stopping | None = None) -> None:
         """Train for some epochs, and note their losses and scores, also if training is interrupted."""
         history, sizes = History(), run.sizes
         try:
-            run.train(iters_num=epochs * len(sizes), history=history, callback=watch)
+            run.train(iters_num=epochs * len(sizes), history=history, callback=stopping)
         except ValueRangeError as error:
             raise ValueRangeError(
                 f"X must be scaled, as by StandardScaler, or learning_rate_init smaller, to be trained on: {error}"
@@ -412,7 +520,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         finally:
             losses = history.train_loss_list
             of_epochs = [losses[first : first + len(sizes)] for first in range(0, len(losses), len(sizes))]
-            self.loss_curve_ = self.loss_curve_ + [_mean(some, sizes) for some in of_epochs]
+            self.loss_curve_ = self.loss_curve_ + [mean_loss(some, sizes) for some in of_epochs]
             self.n_iter_ = len(self.loss_curve_)
             self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
             if history.test_acc_list:
@@ -425,30 +533,6 @@ class _Run(NamedTuple):
     train: partial[History]
     labels: Array
     sizes: list[int]
-
-
-class _Watch:
-    """A callback of `train`: ends it when there is no more progress, and keeps the parameters with the best score."""
-
-    def __init__(self, sizes: list[int], tol: float, patience: float) -> None:
-        self._sizes, self._tol, self._patience = sizes, tol, patience
-        self._idle = 0
-        self.best, self.best_params, self.ended = -math.inf, dict[str, Floats](), False
-
-    def __call__(self, net: TwoLayerNet, history: History) -> bool:
-        scores = history.test_acc_list
-        value = scores[-1] if scores else -_mean(history.train_loss_list[-len(self._sizes) :], self._sizes)
-        self._idle = self._idle + 1 if value < self.best + self._tol else 0
-        if value > self.best:
-            self.best = value
-            self.best_params = {key: param.copy() for key, param in net.params.items()} if scores else {}
-        self.ended = self._idle > self._patience
-        return self.ended
-
-
-def _mean(losses: list[float], sizes: list[int]) -> float:
-    """Return the mean loss of the samples in mini-batches of these sizes, the last of which may be missing."""
-    return float(np.average(losses, weights=sizes[: len(losses)]))
 
 
 def _entropy(labels: Array) -> float:
