@@ -228,8 +228,9 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         try:
             self._train(run, epochs, stopping)
         finally:
-            if stopping.best_params:
+            if stopping.scores:
                 self.net_.params = stopping.best_params
+                self.validation_scores_ = (self.validation_scores_ or []) + stopping.scores
                 self.best_validation_score_ = stopping.best
         if stopping.ended and self.loss_ > _LEARNED * (guess := _entropy(run.labels)):
             fault = f"its loss is {self.loss_:.3g}, that of a guess {guess:.3g}: scale X, as by StandardScaler"
@@ -509,7 +510,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return net
 
     def _train(self, run: _Run, epochs: int, stopping: Stopping | None = None) -> None:
-        """Train for some epochs, and note their losses and scores, also if training is interrupted."""
+        """Train for some epochs, and note their losses, also if training is interrupted."""
         history, sizes = History(), run.sizes
         try:
             run.train(iters_num=epochs * len(sizes), history=history, callback=stopping)
@@ -523,8 +524,6 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self.loss_curve_ = self.loss_curve_ + [mean_loss(some, sizes) for some in of_epochs]
             self.n_iter_ = len(self.loss_curve_)
             self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
-            if history.test_acc_list:
-                self.validation_scores_ = (self.validation_scores_ or []) + history.test_acc_list
 
 
 class _Run(NamedTuple):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.history import History
@@ -25,6 +26,8 @@ class Stopping:
 
     Attributes
     ----------
+    scores : list of float
+        The accuracies on the test set that it has taken notice of.
     best : float
         The best accuracy on the test set, or without one the loss, negated.
     best_params : dict
@@ -36,17 +39,22 @@ class Stopping:
     def __init__(self, sizes: list[int], tol: float, patience: float) -> None:
         self._sizes, self._tol, self._patience = sizes, tol, patience
         self._idle = 0
+        self.scores: list[float] = []
         self.best, self.ended = -math.inf, False
         self.best_params: dict[str, Floats] = {}
 
     def __call__(self, net: TwoLayerNet, history: History) -> bool:
         """Take notice of an epoch, and return whether it was the last."""
-        scores = history.test_acc_list
-        value = scores[-1] if scores else -mean_loss(history.train_loss_list[-len(self._sizes) :], self._sizes)
+        validated = bool(history.test_acc_list)
+        if validated:
+            value, params = history.test_acc_list[-1], {key: param.copy() for key, param in net.params.items()}
+        else:
+            value, params = -mean_loss(history.train_loss_list[-len(self._sizes) :], self._sizes), {}
         self._idle = self._idle + 1 if value < self.best + self._tol else 0
-        if value > self.best:
-            self.best = value
-            self.best_params = {key: param.copy() for key, param in net.params.items()} if scores else {}
+        with held_interrupts():
+            self.scores += [value] if validated else []
+            if value > self.best:
+                self.best, self.best_params = value, params
         self.ended = self._idle > self._patience
         return self.ended
 
