@@ -78,8 +78,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         Source of the validation split, the initial weights and the order of the samples. An int gives the same bits in
         every call of `fit`, whatever state NumPy's global stream is in; None uses that stream.
     n_jobs : int or None
-        The number of threads in `fit`: None is 1, -1 as many as OMP_NUM_THREADS or threadpoolctl allow. The result does
-        not depend on it.
+        The number of threads in `fit`: None is 1, -1 as many as OMP_NUM_THREADS or threadpoolctl allow, -2 one less
+        than there are processors. The result does not depend on it.
     warm_start : bool
         Whether `fit` goes on from the weights that are there.
     verbose : bool
