@@ -19,6 +19,8 @@ if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
     secant.set_backend("numpy")  # chosen, it is used without a warning, which would be an error here
     os.environ.setdefault("SECANT_BACKEND", "numpy")  # in other processes too
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips a check of estimators
+
 hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("secant")
 

@@ -57,6 +57,12 @@ def test_where_a_backend_needs_an_extra_the_error_names_it(run_python):
     assert "secant[numba]" in done.stderr.splitlines()[-1]
 
 
+def test_where_scikit_learn_is_missing_the_error_names_the_extra(run_python):
+    done = run_python(f"{BLOCK}import secant.sklearn")
+    wanted = "secant.errors.MissingExtraError: secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'"
+    assert done.stderr.splitlines()[-1] == wanted
+
+
 def test_what_takes_long_to_import_is_imported_when_used(run_python):
     """Then ``import secant`` takes at most 1.2 times as long as ``import numpy``."""
     heavy = {"hashlib", "importlib.metadata", "importlib.resources", "numpy.random", "tempfile"}

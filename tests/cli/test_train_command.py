@@ -181,7 +181,7 @@ def test_usage_errors(arguments):
 
 
 def test_a_bad_choice_lists_the_good_ones():
-    assert "'all' is not one of 'replacement', 'epoch'." in run_train("--sampling", "all").output
+    assert "'all' is not one of 'replacement', 'epoch', 'ordered'." in run_train("--sampling", "all").output
 
 
 @pytest.mark.parametrize(

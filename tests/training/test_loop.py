@@ -287,6 +287,24 @@ def test_a_callback_ends_a_run_with_all_on_record(data, make):
         assert np.array_equal(param, net.params[key])
 
 
+@pytest.mark.parametrize("make", [lambda: TwoLayerNet(I, H, O, rng=1), Stub], ids=["ours", "own"])
+@pytest.mark.parametrize("batch_size", [10, 12, SIZE])
+def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
+    net, whole, seen = make(), make(), []
+    options = {"batch_size": batch_size, "sampling": "epoch"}
+    per_epoch = math.ceil(SIZE / batch_size)
+
+    def callback(given, record):
+        seen.append((len(record.train_loss_list), given.accuracy(*data[2:])))
+
+    history = quiet(net, data, iters_num=3 * per_epoch, accuracy_after="last", callback=callback, **options)
+    assert history.epoch_iterations == [per_epoch - 1, 2 * per_epoch - 1, 3 * per_epoch - 1]
+    assert [*zip([1 + i for i in history.epoch_iterations], history.test_acc_list, strict=True)] == seen
+    assert quiet(whole, data, iters_num=3 * per_epoch, **options).train_loss_list == history.train_loss_list
+    for key, param in whole.params.items():
+        assert np.array_equal(param, net.params[key])
+
+
 def test_a_callback_cannot_change_the_backend(data):
     net, history = TwoLayerNet(I, H, O, rng=0, backend="numpy"), secant.History()
     with pytest.raises(secant.UnsupportedError, match=r"^net.backend cannot change while net is trained, got 'cpp'"):
@@ -331,13 +349,14 @@ def test_training_learns(data):
         ({"learning_rate": math.inf}, ValueRangeError, "learning_rate must be finite .* got inf"),
         ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
         ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
-        ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', got 'all'"),
+        ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', 'ordered', got 'all'"),
         ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
         ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
+        ({"accuracy_after": "both"}, ValueRangeError, "accuracy_after must be one of 'first', 'last', got 'both'"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
         ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),
     ],

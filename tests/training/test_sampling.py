@@ -87,6 +87,15 @@ def test_epochs_are_shuffled_anew():
     assert not np.array_equal(first, np.arange(100))
 
 
+def test_samples_may_come_in_their_order():
+    np.random.seed(4)
+    expected = np.random.rand()
+    np.random.seed(4)
+    draw = mini_batches("ordered", 10, 4)
+    assert [draw(9).tolist() for _ in range(4)] == 2 * [[[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]]]
+    assert np.random.rand() == expected
+
+
 def test_the_legacy_state_shuffles_epochs_by_default():
     np.random.seed(4)
     expected = np.random.permutation(10)
@@ -121,5 +130,5 @@ def test_an_epoch_has_no_batch_larger_than_the_set():
 
 
 def test_an_unknown_sampling():
-    with pytest.raises(SecantError, match="sampling must be one of 'replacement', 'epoch', got 'random'"):
+    with pytest.raises(SecantError, match="sampling must be one of 'replacement', 'epoch', 'ordered', got 'random'"):
         mini_batches("random", 10, 2)

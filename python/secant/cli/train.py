@@ -49,7 +49,7 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
 
 _Paths = dict[str, Path]  # where the results of a run go, by the option
 
-_SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one."
+_SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one, or through it as it is."
 _DATA = (
     "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
     "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test."

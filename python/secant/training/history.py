@@ -37,7 +37,7 @@ class History:
         The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``. Without a test
         set the latter is empty.
     epoch_iterations : list of int
-        The iterations after which the accuracies were taken: 0, and the first of every further epoch.
+        The iterations after which the accuracies were taken: the first of every epoch, or the last.
     settings : dict
         The hyperparameters of the run: strings, numbers, booleans and None.
 

@@ -12,7 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from numpy.typing import ArrayLike
 
@@ -31,6 +31,8 @@ from secant.training.descent import descent
 from secant.training.history import History
 from secant.training.progress import display
 from secant.training.sampling import Indices, Sampling, mini_batches
+
+AccuracyAfter = Literal["first", "last"]
 
 _BLOCK_SECONDS = 0.05
 _SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
@@ -56,6 +58,7 @@ def train(
     history: History | None = None,
     callback: Callable[[Any, History], object] | None = None,
     normalize: bool = False,
+    accuracy_after: AccuracyAfter = "first",
 ) -> History:
     """Train a network by stochastic gradient descent.
 
@@ -76,8 +79,9 @@ def train(
         What the gradient is multiplied by before it is subtracted.
     gradient : {"numerical", "backprop"}
         ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
-    sampling : {"replacement", "epoch"}
-        Draw each mini-batch from the whole set, as the chapter does, or walk through a shuffled one.
+    sampling : {"replacement", "epoch", "ordered"}
+        Draw each mini-batch from the whole set, as the chapter does, walk through a shuffled one, or through it as it
+        is.
     method : {"auto", "series", "direct"}
         How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
@@ -93,17 +97,19 @@ def train(
     history : History, optional
         An empty `History` to fill. It keeps the results if training is interrupted.
     callback : callable, optional
-        Called as ``callback(net, history)`` whenever accuracies have been taken, after iteration 0 and then once an
-        epoch. Training ends if it returns something true.
+        Called as ``callback(net, history)`` whenever accuracies have been taken, once an epoch. Training ends if it
+        returns something true.
     normalize : bool
         Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
         the same run, in a quarter of the memory.
+    accuracy_after : {"first", "last"}
+        Which iteration of an epoch the accuracies are taken after: the first, as in the chapter, or the last.
 
     Returns
     -------
     History
-        ``history``, or a new one: the loss of each iteration, and the accuracies on both sets after iteration 0
-        and then once an epoch. Shorter than ``iters_num`` if ``callback`` ended it.
+        ``history``, or a new one: the loss of each iteration, and the accuracies on both sets once an epoch. Shorter
+        than ``iters_num`` if ``callback`` ended it.
 
     Raises
     ------
@@ -147,6 +153,7 @@ def train(
     data = checked_data(x_train, t_train, x_test, t_test, normalize)
     if not (callback is None or callable(callback)):
         raise DTypeError(f"callback must be callable, got {callback!r}")
+    one_of("accuracy_after", accuracy_after, get_args(AccuracyAfter))
     settings: dict[str, Any] = {
         "iters_num": positive_int("iters_num", iters_num),
         "batch_size": positive_int("batch_size", batch_size),
@@ -175,17 +182,18 @@ def train(
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
+    evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
     with (
         display(iters_num, progress) as shown,
         compilation_noticed(shown.compiling),
         use_backend(backend or get_backend()),
     ):
-        for block in _blocks(draw, iters_num, iters_per_epoch, descend.ahead):
+        for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, descend.ahead):
             with held_interrupts(signal.SIGINT):
                 descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
             shown.iteration(last + 1, record.train_loss_list[last])
-            if last % iters_per_epoch == 0:
+            if last % iters_per_epoch == evaluated:
                 descend.compare(block[-1], record.train_loss_list)
                 shown.epoch(*_evaluate(net, data, record, last))
                 if callback is not None and callback(net, record):
@@ -197,15 +205,17 @@ def train(
     return record
 
 
-def _blocks(draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, ahead: bool) -> Iterator[Indices]:
+def _blocks(
+    draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, evaluated: int, ahead: bool
+) -> Iterator[Indices]:
     """Yield mini-batches: one, or ``ahead`` as many as take about as long as the display and Ctrl-C may wait.
 
-    A block ends where accuracies are due, with the first iteration of an epoch. What is computed does not depend on
-    the blocks.
+    A block ends where accuracies are due, with the iteration ``evaluated`` of an epoch. What is computed does not
+    depend on the blocks.
     """
     done, most = 0, 1
     while done < iters_num:
-        block = draw(min(most, -done % iters_per_epoch + 1, iters_num - done))
+        block = draw(min(most, (evaluated - done) % iters_per_epoch + 1, iters_num - done))
         start = time.monotonic()
         yield block
         done += len(block)

@@ -15,7 +15,7 @@ from secant._common.validation import in_memory, one_of, positive_int
 from secant.errors import ValueRangeError
 
 Indices = NDArray[np.int_]
-Sampling = Literal["replacement", "epoch"]
+Sampling = Literal["replacement", "epoch", "ordered"]
 
 
 def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource = None) -> Indices:
@@ -92,8 +92,8 @@ def mini_batches(
 
     Parameters
     ----------
-    sampling : {"replacement", "epoch"}
-        One `sample_with_replacement` after another, or `epoch_batches`.
+    sampling : {"replacement", "epoch", "ordered"}
+        One `sample_with_replacement` after another, `epoch_batches`, or the latter without shuffling.
     train_size, batch_size, rng
         As for these two.
 
@@ -117,7 +117,7 @@ def mini_batches(
         raise ValueRangeError(
             f"batch_size must be at most the number of training samples, {train_size}, got {batch_size}"
         )
-    return _Epochs(train_size, batch_size, numbers)
+    return _Epochs(train_size, batch_size, numbers.permutation if sampling == "epoch" else np.arange)
 
 
 def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indices:
@@ -127,16 +127,16 @@ def _drawn(numbers: Any, train_size: int, batch_size: int, wanted: int) -> Indic
 
 
 class _Epochs:
-    """Walks through a shuffled training set, and shuffles it again at its end."""
+    """Walks through a training set in an order of its samples, and takes a new one at its end."""
 
-    def __init__(self, train_size: int, batch_size: int, numbers: Any) -> None:
-        self._train_size, self._batch_size, self._numbers = train_size, batch_size, numbers
+    def __init__(self, train_size: int, batch_size: int, order: Callable[[int], Indices]) -> None:
+        self._train_size, self._batch_size, self._order = train_size, batch_size, order
         self._left: Indices = np.empty(0, dtype=np.int_)
 
     def __call__(self, wanted: int) -> Indices:
         if len(self._left) == 0:
             with in_memory(train_size=self._train_size):
-                self._left = self._numbers.permutation(self._train_size)
+                self._left = self._order(self._train_size)
         batches = max(1, min(wanted, len(self._left) // self._batch_size))
         taken, self._left = np.split(self._left, [batches * self._batch_size])
         return taken.reshape(batches, -1)
