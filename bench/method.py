@@ -93,7 +93,7 @@ def errors(path: Path) -> None:
 def truncations(path: Path) -> None:
     """What series of the orders 3 to 9 leave out at large steps, and the bound."""
     net, x, t = example()
-    params = Parameters(*net.params.values(), log_offset=net.log_offset)
+    params = Parameters(net.params["W1"], net.params["b1"], net.params["W2"], net.params["b2"])
     z1 = float(secant.sigmoid(x @ net.params["W1"] + net.params["b1"]).max())
     tried = discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
     steps = np.logspace(-3, -0.5, 41)

@@ -37,6 +37,8 @@ nitpick_ignore_regex = [("py:.*", r"(numpy|np|torch|jax|scipy|joblib|concurrent|
 
 html_theme = "pydata_sphinx_theme"
 html_title = "Secant"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {

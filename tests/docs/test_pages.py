@@ -1,19 +1,21 @@
 """Every block of code in README and docs/ runs, and prints what the page says.
 
 - python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
-- sh: commands; console: commands after "$ " with what they print. Both run in a folder with a reader's script
+- sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
 - text: what was printed in the past; in pages that are records only
 
 Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
 """
 
 import doctest
+import functools
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -22,9 +24,9 @@ import pytest
 from pages import PAGES, ROOT, blocks, name_of
 
 import secant
-from secant.book import functions, gradient, mnist
+from secant.book import functions, gradient
 
-SCRIPT = Path(__file__).parent / "train_neuralnet.py"
+READER = Path(__file__).parent / "reader"
 RECORDS = ["docs/benchmarks.md", "docs/reliability.md"]  # written by programs
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -55,22 +57,19 @@ def test_every_block_says_what_it_is_and_is_run(page):
 @pytest.fixture
 def names(monkeypatch):
     """What a page need not define: a network of the reader's, and digits to train it on."""
-    modules = {"functions": functions, "gradient": gradient, "mnist": mnist}
-    for name, module in modules.items():
-        folder = "dataset" if name == "mnist" else "common"
-        monkeypatch.setitem(sys.modules, folder, ModuleType(folder))
-        monkeypatch.setitem(sys.modules, f"{folder}.{name}", module)
-    spec = importlib.util.spec_from_file_location("train_neuralnet", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "train_neuralnet", script)
-    spec.loader.exec_module(script)
+    spec = importlib.util.spec_from_file_location("two_layer_net", READER / "two_layer_net.py")
+    own = importlib.util.module_from_spec(spec)
+    modules = {"common": ModuleType("common"), "common.functions": functions, "common.gradient": gradient}
+    for name, module in modules.items() | {("two_layer_net", own)}:
+        monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(own)
     (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True, one_hot_label=True)
     np.random.seed(0)
     return {
         "np": np,
         "secant": secant,
-        "TwoLayerNet": script.TwoLayerNet,
-        "YourNetwork": script.TwoLayerNet,
+        "TwoLayerNet": own.TwoLayerNet,
+        "YourNetwork": own.TwoLayerNet,
         "x_train": x_train,
         "t_train": t_train,
         "x_test": x_test,
@@ -109,33 +108,44 @@ def commands(block):
     return [tuple(part.partition("\n")[::2]) for part in parts]
 
 
+@functools.cache  # most pages have the same few commands
+def outcome(command):
+    """The exit code and output of a command, in a new folder with the files of a reader."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(READER, folder, dirs_exist_ok=True)
+        programs = Path(folder) / "bin"
+        programs.mkdir()
+        for name, module in {"secant": " -m secant", "python": ""}.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+            (programs / name).chmod(0o755)
+        package = str(Path(secant.__file__).parents[1])
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=os.environ
+            | {
+                "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+                "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+    return done.returncode, done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 @by_page
-def test_shell(page, tmp_path):
-    shutil.copy(SCRIPT, tmp_path)
-    (tmp_path / "bin").mkdir()
-    for name, module in {"secant": " -m secant", "python": ""}.items():
-        (tmp_path / "bin" / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
-        (tmp_path / "bin" / name).chmod(0o755)
-    path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
-    package = os.pathsep.join(filter(None, (str(Path(secant.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+def test_shell(page):
     for block in languages(page, "sh", "console"):
         if INSTALL.search(block.text):
             continue  # .ci/run does: see the next test
         for command, printed in commands(block):
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command],
-                cwd=tmp_path,
-                env=os.environ | {"PATH": path, "PYTHONPATH": package},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=600,
-            )
-            assert done.returncode == 0, done.stdout
-            if printed is not None:
-                assert Checker().check_output(printed, done.stdout, FLAGS), done.stdout
+            code, output = outcome(command)
+            assert code == 0, output
+            assert printed is None or Checker().check_output(printed, output, FLAGS), output
 
 
 @by_page

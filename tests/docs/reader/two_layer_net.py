@@ -1,9 +1,8 @@
-"""A script as readers of the chapter write it: their own network, trained by their own numerical gradient."""
+"""A network as readers of the chapter write it."""
 
 import numpy as np
 from common.functions import cross_entropy_error, sigmoid, softmax
 from common.gradient import numerical_gradient
-from dataset.mnist import load_mnist
 
 
 class TwoLayerNet:
@@ -27,17 +26,3 @@ class TwoLayerNet:
 
     def numerical_gradient(self, x, t):
         return {key: numerical_gradient(lambda _: self.loss(x, t), self.params[key]) for key in self.params}
-
-
-if __name__ == "__main__":
-    np.random.seed(0)
-    (x_train, t_train), (x_test, t_test) = load_mnist(normalize=True, one_hot_label=True)
-    network = TwoLayerNet(784, 50, 10)
-    for i in range(10000):
-        batch = np.random.choice(len(x_train), 100)
-        grads = network.numerical_gradient(x_train[batch], t_train[batch])
-        for key in network.params:
-            network.params[key] -= 0.1 * grads[key]
-        if i % 600 == 0:
-            train, test = network.accuracy(x_train, t_train), network.accuracy(x_test, t_test)
-            print(f"train acc {train:.4f}, test acc {test:.4f}")
