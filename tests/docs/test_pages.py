@@ -83,6 +83,7 @@ def names(monkeypatch):
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
+    monkeypatch.setattr(secant, "train", functools.partial(secant.train, iters_num=100))  # where the page does not say
     for block in languages(page, "python"):
         for needle, extra in NEEDS.items():
             if needle in block.text and not importlib.util.find_spec(extra):
