@@ -33,7 +33,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
     r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$", re.MULTILINE
 )
-NEEDS = {"plot(": "matplotlib"}
+NEEDS = {"plot": "matplotlib", "sklearn": "sklearn", "distributed": "distributed"}  # what a block has in it, and needs
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
