@@ -1,4 +1,4 @@
-"""What a contributor runs: `nox` for tests and linters, `nox -s bench` for the figures."""
+"""What a contributor runs: `nox` for tests and linters, `nox -s docs` for the site, `nox -s bench` for the figures."""
 
 import nox
 
@@ -21,6 +21,13 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("stubtest", "secant._core", "--allowlist", "tests/stubtest.txt")
+
+
+@nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/docs. It needs no compiler; a warning is an error."""
+    session.install(".[docs]", env={"SECANT_PURE": "1"})
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "docs", "build/docs", *session.posargs)
 
 
 @nox.session(default=False)

@@ -97,7 +97,7 @@ than they have to in handing over a byte (bench/cores.py) are repeated, for a wh
 count where two others do. Answers are checked before anything is timed. Ratios hold for this machine; absolute times
 are no promise.
 
-```
+```text
 {machine}
 ```
 """

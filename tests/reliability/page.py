@@ -44,7 +44,7 @@ def table(outcome: Outcome) -> list[str]:
 def examples(outcome: Outcome) -> list[str]:
     if not outcome.examples:
         return []
-    return ["", "Some that failed:", "", "```", *outcome.examples, "```"]
+    return ["", "Some that failed:", "", "```text", *outcome.examples, "```"]
 
 
 def line(*cells: str) -> str:

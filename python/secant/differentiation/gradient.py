@@ -169,11 +169,11 @@ def numerical_gradient(
     Notes
     -----
     The truncation error is f''' h**2 / 6 of "central", f'' h / 2 of "forward", f''''' h**4 / 30 of "five-point"; the
-    rounding error is about eps |f| / h. The result has the same bits however f is evaluated, and for any number of
+    rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
     threads. An exception of f carries a note that names the coordinate and its value.
 
     "auto" takes six evaluations of f an entry, more where they disagree, and about 40 before: central differences at
-    three steps, extrapolated, and where those do not settle what `check_gradient` does along random directions.
+    three steps, extrapolated, and where those do not settle what `secant.check_gradient` does along random directions.
 
     Examples
     --------

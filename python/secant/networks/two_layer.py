@@ -166,7 +166,7 @@ class TwoLayerNet:
         ValueRangeError
             If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
         ParamsError
-            If `params` lacks an array or holds one that cannot be used where it lies.
+            If ``params`` lacks an array or holds one that cannot be used where it lies.
 
         Examples
         --------
@@ -197,7 +197,7 @@ class TwoLayerNet:
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `predict` does for x; for t, if it does not match x, a label is out of range, or a weight is negative;
-            if `log_offset` is 0 and the probability of a target has underflowed to 0.
+            if ``log_offset`` is 0 and the probability of a target has underflowed to 0.
 
         See Also
         --------
@@ -293,7 +293,7 @@ class TwoLayerNet:
         Returns
         -------
         grads : dict
-            Arrays of float64 with the keys and shapes of `params`.
+            Arrays of float64 with the keys and shapes of ``params``.
         info : GradientInfo
             Only with ``return_info``: the methods and orders that were used, and the bound of the truncation.
 
@@ -301,7 +301,7 @@ class TwoLayerNet:
         -----
         RuntimeWarning
             Once per network, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
-            `params` has other keys. The gradient is then that of its own `loss`, by the generic
+            ``params`` has other keys. The gradient is then that of its own `loss`, by the generic
             `secant.numerical_gradient`.
 
         Raises
@@ -352,12 +352,12 @@ class TwoLayerNet:
         Returns
         -------
         dict
-            Arrays of float64 with the keys and shapes of `params`.
+            Arrays of float64 with the keys and shapes of ``params``.
 
         Raises
         ------
         UnsupportedError
-            If `predict` or `loss` is overridden, or `params` has other keys.
+            If `predict` or `loss` is overridden, or ``params`` has other keys.
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does.
 
@@ -383,7 +383,7 @@ class TwoLayerNet:
         Raises
         ------
         ParamsError
-            If `params` is not that of a two-layer network.
+            If ``params`` is not that of a two-layer network.
         DataError
             If the file cannot be written.
 
@@ -428,7 +428,7 @@ class TwoLayerNet:
         return backend_module(self.backend)
 
     def _parameters(self, check: Callable[[Array], bool]) -> Parameters:
-        """Return `params`, checked, as backends take them. ``check``: whether an array is finite."""
+        """Return ``params``, checked, as backends take them. ``check``: whether an array is finite."""
         arguments.settings(self.hidden_activation, self.output_activation, self.log_offset, self.soft_targets)
         arrays = arguments.params(self.params, check)
         return Parameters(*arrays, self.hidden_activation, self.output_activation, float(self.log_offset))

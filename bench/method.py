@@ -1,0 +1,118 @@
+"""The figures of docs/method.md: python bench/method.py writes docs/method-*.svg.
+
+The truth is mpmath's, of tests/oracles.py: of a small network, so that all of its parameters are looked at.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import secant
+from charts import GRID, INK, OURS, THEIRS, canvas, finish, save
+from secant.backends.base import Parameters
+from secant.backends.bound import ORDERS, discs, truncation
+from secant.backends.numpy.series import summed_series
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+oracles = importlib.import_module("oracles")
+
+DOCS = Path(__file__).parent.parent / "docs"
+TINY = 1e-15  # a step whose truncation float64 does not see
+Grads = dict[str, np.ndarray]
+
+
+def example() -> tuple[secant.TwoLayerNet, np.ndarray, np.ndarray]:
+    """A network, and one sample with its target."""
+    rng = np.random.RandomState(0)
+    net = secant.TwoLayerNet(6, 4, 3, weight_init_std=1, rng=rng)
+    return net, rng.uniform(size=(1, 6)), np.array([[0.0, 1.0, 0.0]])
+
+
+def furthest(grads: Grads, truth: Grads) -> float:
+    return max(float(np.abs(grads[key] - truth[key]).max()) for key in truth)
+
+
+def response(path: Path) -> None:
+    """phi(s) of one hidden unit, the secant through s = -h and h, and the tangent. h is large, to be seen."""
+    net, x, t = example()
+    unit, h = 2, 3.0
+    shifts = np.linspace(-7, 7, 281)
+    start = net.params["b1"][unit]
+    phi = []
+    for s in [0.0, *shifts]:
+        net.params["b1"][unit] = start + s  # a bias shifts the pre-activation by as much
+        phi.append(net.loss(x, t))
+    change = np.array(phi[1:]) - phi[0]
+    net.params["b1"][unit] = start
+    slope = net.gradient(x, t)["b1"][unit]
+    below, above = np.interp([-h, h], shifts, change)
+    quotient = (above - below) / (2 * h)
+    figure, (panel,) = canvas(1, width=6.4, height=3.6)
+    panel.plot(shifts, change, color=INK, linewidth=2, label="φ(s)")
+    panel.plot(shifts, below + quotient * (shifts + h), color=OURS, linewidth=1.5, label="secant: central difference")
+    panel.plot(shifts, slope * shifts, "--", color=THEIRS, linewidth=1.5, label="tangent: derivative")
+    panel.plot([-h, h], [below, above], "o", color=OURS)
+    panel.set_xticks([-h, 0, h], ["−h", "0", "h"])
+    panel.set_ylim(change.min() - 0.1, change.max() + 0.1)
+    panel.legend(fontsize=9, frameon=False, labelcolor=INK)
+    finish(panel, "Change of the loss when one hidden unit is shifted by s")
+    save(figure, path)
+
+
+def errors(path: Path) -> None:
+    """The largest error in all parameters, of three ways, against the step: as difference and as derivative."""
+    net, x, t = example()
+    steps = np.logspace(-9, -1, 33)
+    ways: dict[str, Callable[[float], Grads]] = {
+        "plain loop": lambda h: {
+            key: secant.numerical_gradient(lambda _: net.loss(x, t), net.params[key], h) for key in net.params
+        },
+        "Secant, direct": lambda h: net.numerical_gradient(x, t, h=h, method="direct"),
+        "Secant, auto": lambda h: net.numerical_gradient(x, t, h=h),
+    }
+    derivative = oracles.gradients(net, x, t, TINY)
+    figure, panels = canvas(2, width=11, height=3.8, sharey=True)
+    for (name, way), style in zip(ways.items(), ("-", "-", ":"), strict=True):
+        colour = THEIRS if name == "plain loop" else OURS
+        got = [way(h) for h in steps]
+        truths = [oracles.gradients(net, x, t, h) for h in steps], [derivative] * len(steps)
+        for panel, truth in zip(panels, truths, strict=True):
+            far = [max(furthest(*pair), 1e-18) for pair in zip(got, truth, strict=True)]
+            panel.loglog(steps, far, style, color=colour, linewidth=2, label=name)
+    for panel, what in zip(panels, ("central difference at the same h", "derivative"), strict=True):
+        panel.axvline(1e-4, color=GRID, linewidth=3, zorder=0)
+        panel.set_xlabel("step h (grey: the chapter's)", fontsize=9, color=INK)
+        finish(panel, f"Error against the exact {what}")
+    panels[0].legend(fontsize=9, frameon=False, labelcolor=INK)
+    save(figure, path)
+
+
+def truncations(path: Path) -> None:
+    """What series of the orders 3 to 9 leave out at large steps, and the bound."""
+    net, x, t = example()
+    params = Parameters(net.params["W1"], net.params["b1"], net.params["W2"], net.params["b2"])
+    z1 = float(secant.sigmoid(x @ net.params["W1"] + net.params["b1"]).max())
+    tried = discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
+    steps = np.logspace(-3, -0.5, 41)
+    truth = [net.numerical_gradient(x, t, h=h, method="direct") for h in steps]
+    figure, (panel,) = canvas(1, width=6.4, height=4)
+    for order, colour in zip(ORDERS, ("#fd8d3c", OURS, "#8c6bb1", THEIRS), strict=True):
+        series = [dict(zip(net.params, summed_series(params, x, t, h, order), strict=True)) for h in steps]
+        cut = np.array([furthest(*pair) for pair in zip(series, truth, strict=True)])
+        bound = [float(truncation(tried, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
+        seen = cut > 1e-16
+        panel.loglog(steps[seen], cut[seen], color=colour, linewidth=2, label=f"order {order}")
+        panel.loglog(steps, bound, "--", color=colour, linewidth=1.2)
+    panel.set_ylim(1e-17, 10)
+    panel.set_xlabel("step h", fontsize=9, color=INK)
+    panel.legend(fontsize=9, frameon=False, labelcolor=INK)
+    finish(panel, "What a series leaves out; dashed: the proven bound")
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    for name, draw in {"response": response, "error": errors, "truncation": truncations}.items():
+        draw(DOCS / f"method-{name}.svg")

@@ -1,0 +1,161 @@
+"""Every block of code in README and docs/ runs, and prints what the page says.
+
+- python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
+- sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
+- text: what was printed in the past; in pages that are records only
+
+Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
+"""
+
+import doctest
+import functools
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from pages import PAGES, ROOT, blocks, name_of
+
+import secant
+from secant.book import functions, gradient
+
+READER = Path(__file__).parent / "reader"
+RECORDS = ["docs/benchmarks.md", "docs/reliability.md"]  # written by programs
+INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+MEASURED = re.compile(
+    r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$", re.MULTILINE
+)
+NEEDS = {"plot": "matplotlib", "sklearn": "sklearn", "distributed": "distributed"}  # what a block has in it, and needs
+
+by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+class Checker(doctest.OutputChecker):
+    def check_output(self, want, got, flags):
+        return super().check_output(MEASURED.sub("#", want), MEASURED.sub("#", got), flags)
+
+
+def languages(page, *wanted):
+    return [block for block in blocks(page) if block.language in wanted]
+
+
+@by_page
+def test_every_block_says_what_it_is_and_is_run(page):
+    for block in blocks(page):
+        known = ("text",) if name_of(page) in RECORDS else ("python", "sh", "console")
+        assert block.language in known, f"{name_of(page)}:{block.line + 1}"
+
+
+@pytest.fixture
+def names(monkeypatch):
+    """What a page need not define: a network of the reader's, and digits to train it on."""
+    spec = importlib.util.spec_from_file_location("two_layer_net", READER / "two_layer_net.py")
+    own = importlib.util.module_from_spec(spec)
+    modules = {"common": ModuleType("common"), "common.functions": functions, "common.gradient": gradient}
+    for name, module in modules.items() | {("two_layer_net", own)}:
+        monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(own)
+    (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True, one_hot_label=True)
+    np.random.seed(0)
+    return {
+        "np": np,
+        "secant": secant,
+        "TwoLayerNet": own.TwoLayerNet,
+        "YourNetwork": own.TwoLayerNet,
+        "x_train": x_train,
+        "t_train": t_train,
+        "x_test": x_test,
+        "t_test": t_test,
+        "x_batch": x_train[:100],
+        "t_batch": t_train[:100],
+    }
+
+
+@by_page
+def test_python(page, names, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
+    monkeypatch.setattr(secant, "train", functools.partial(secant.train, iters_num=100))  # where the page does not say
+    for block in languages(page, "python"):
+        for needle, extra in NEEDS.items():
+            if needle in block.text and not importlib.util.find_spec(extra):
+                pytest.skip(f"{extra} is not installed")
+        if ">>> " not in block.text:
+            exec(compile("\n" * (block.line + 1) + block.text, page, "exec"), names)
+            continue
+        example = doctest.DocTestParser().get_doctest(block.text, names, name_of(page), str(page), block.line + 1)
+        output = []
+        failed, _ = doctest.DocTestRunner(Checker(), optionflags=FLAGS).run(
+            example, out=output.append, clear_globs=False
+        )
+        assert not failed, "".join(output)
+        names |= example.globs
+
+
+def commands(block):
+    """The commands of a block, with what each prints; None where the page does not say."""
+    if block.language == "sh":
+        return [(block.text, None)]
+    first, *parts = re.split(r"^\$ ", block.text, flags=re.MULTILINE)
+    assert not first.strip(), "a console block begins with a command"
+    return [tuple(part.partition("\n")[::2]) for part in parts]
+
+
+@functools.cache  # most pages have the same few commands
+def outcome(command):
+    """The exit code and output of a command, in a new folder with the files of a reader."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(READER, folder, dirs_exist_ok=True)
+        programs = Path(folder) / "bin"
+        programs.mkdir()
+        for name, module in {"secant": " -m secant", "python": ""}.items():
+            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
+            (programs / name).chmod(0o755)
+        package = str(Path(secant.__file__).parents[1])
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=os.environ
+            | {
+                "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+                "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+@by_page
+def test_shell(page):
+    for block in languages(page, "sh", "console"):
+        if INSTALL.search(block.text):
+            continue  # .ci/run does: see the next test
+        for command, printed in commands(block):
+            code, output = outcome(command)
+            assert code == 0, output
+            assert printed is None or Checker().check_output(printed, output, FLAGS), output
+
+
+@by_page
+def test_commands_that_install_are_run_by_the_gate_as_they_stand_in_the_readme(page):
+    gate = (ROOT / ".ci" / "run").read_text()
+    endings = re.findall(r"readme_command '([^']+)'", gate)
+    readme = [block.text for block in blocks(ROOT / "README.md")]
+    for block in languages(page, "sh"):
+        if INSTALL.search(block.text):
+            assert block.text in readme
+            (line,) = block.text.splitlines()
+            assert any(re.search(f"{ending}$", line) for ending in endings), line
