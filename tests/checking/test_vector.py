@@ -97,6 +97,25 @@ def test_a_network(hidden):
     assert {key: param.tobytes() for key, param in net.params.items()} == before
 
 
+def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wrong_with_it():
+    rng = np.random.default_rng(0)
+    net = secant.TwoLayerNet(7, 5, 3, rng=0, output_activation="identity")
+    other = secant.TwoLayerNet(7, 5, 3, rng=0, output_activation="identity", log_offset=0)
+    x, t = rng.standard_normal((6, 7)), np.array([0, 1, 2, 0, 1, 2])
+    textbook = other.gradient(x, t)
+    report = secant.check_network(net, x, t, textbook)
+    assert not report.passed
+    assert report.findings
+    assert (
+        report.diagnosis == "the gradient is that of the loss without the 1e-7 in its logarithm, which y - t leaves out"
+    )
+    report = secant.check_network(net, x, t, textbook | {"b2": textbook["b2"] / 6})
+    assert {finding.array for finding in report.findings} == {"b2"}
+    assert report.diagnosis.endswith("which y - t leaves out: b2 is 6 times too small")
+    report = secant.check_network(net, x, t, {key: 2 * part for key, part in net.gradient(x, t).items()})
+    assert report.diagnosis == "the gradient is 2 times too large"
+
+
 def test_what_is_no_network():
     with pytest.raises(ParamsError, match=r"net\.params must be a dict of arrays, got NoneType"):
         secant.check_network(object(), None, None)
