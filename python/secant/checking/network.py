@@ -90,7 +90,7 @@ def _without_offset(net: Any, x: Any, t: Any, report: GradientReport, check: _Ch
         return report
     offset = f"{found.log_offset:g}".replace("e-0", "e-")
     loss = f"the loss without the {offset} in its logarithm, which y - t leaves out"
-    effort = {"evaluations": report.evaluations + other.evaluations, "seconds": report.seconds + other.seconds}
+    effort: Any = {"evaluations": report.evaluations + other.evaluations, "seconds": report.seconds + other.seconds}
     if other.passed:
         said, evidence = f"the gradient is that of {loss}", "a check of that finds no error"
         return replace(report, diagnosis=said, evidence=evidence, **effort)
