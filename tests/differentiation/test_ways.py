@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import threading
 import time
@@ -235,11 +236,26 @@ def test_a_c_function_releases_the_gil():
     assert len(ticks) > 10
 
 
-def test_progress_is_shown_and_cleared(capsys):
-    secant.numerical_gradient(lambda x: time.sleep(0.001) or 0.0, np.ones(40), progress=True)
-    shown = capsys.readouterr().err.split("\r")
-    assert shown[1].startswith("16 of 40 coordinates")
-    assert shown[-2:] == [" " * 60, ""]
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (secant.numerical_gradient, "coordinates"),
+        (lambda f, x, **options: secant.numerical_jacobian(f, x, scheme="auto", **options), "coordinates"),
+        (lambda f, x, **options: secant.gradient_descent(f, x, step_num=40, **options), "steps"),
+    ],
+    ids=["gradient", "jacobian", "descent"],
+)
+def test_progress_is_a_bar_that_is_cleared(bar_on_stderr, call, said):
+    terminal = bar_on_stderr()
+    call(lambda x: np.sum(x**2), np.ones(40), progress=True)
+    shown = terminal.getvalue().split("\r")
+    assert any(re.match(rf"{said} [█-▏ ]*\d+/40 [\d:?]+ left", line) for line in shown)
+    assert shown[-2].strip() == shown[-1] == ""
+
+
+def test_a_pipe_gets_no_bar(capsys):
+    secant.numerical_gradient(lambda x: 0.0, np.ones(40), progress=True)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_jitted_function_without_the_core(monkeypatch, eager):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from secant._common import validation
-from secant._common.output import progress_line
+from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation import native
 from secant.differentiation.adaptive import Adaptive
@@ -44,9 +44,9 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     if options.inplace:
         require_perturbable("x", x)
     own = evaluator(f, point, options, convert)
-    tell = _counter(point.size) if options.progress else _silent
     shared = False
-    try:
+    with Progress(bool(options.progress)) as shown:
+        tell = _counter(shown, point.size) if options.progress else _silent
         method = Method(own, point, scheme, h, bool(options.return_error))
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
@@ -58,9 +58,6 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
                 result = workers.computed(job, options, point.size, seconds, tell)
         if not shared:
             result = method(own, 0, point.size, tell)
-    finally:
-        if options.progress:
-            progress_line("")
     if copied or shared:
         require_dependence(f, result[0])
     return result
@@ -104,5 +101,5 @@ def _silent(_: int) -> None:
     pass
 
 
-def _counter(size: int) -> Callable[[int], None]:
-    return lambda done: progress_line(f"{done:,} of {size:,} coordinates")
+def _counter(shown: Progress, size: int) -> Callable[[int], None]:
+    return lambda done: shown("coordinates", done, size)
