@@ -29,10 +29,10 @@ from secant.datasets.npz import Arrays, classes, load_npz
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, DownloadError, SecantError
 from secant.networks.two_layer import TwoLayerNet
+from secant.plots.canvas import figure_format
 from secant.training.arguments import GradientKind
 from secant.training.history import History
 from secant.training.loop import train as train_network
-from secant.training.plots import figure_format
 from secant.training.sampling import Sampling
 
 
