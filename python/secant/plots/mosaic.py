@@ -72,4 +72,4 @@ def draw_mosaic(ax: "Axes", images: Array, captions: Sequence[str], colours: str
 def _columns(count: int) -> int:
     """About a square of pictures, rather wide than high, and full if that is possible."""
     least = max(1, math.ceil(math.sqrt(count)))
-    return min(range(least, max(least + 1, int(1.6 * least))), key=lambda columns: (-count % columns, columns))
+    return min(range(least, int(1.6 * least) + 1), key=lambda columns: (-count % columns, columns))
