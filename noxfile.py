@@ -9,7 +9,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 @nox.session
 def tests(session: nox.Session) -> None:
     """Install the package and run the tests, the slow ones too."""
-    session.install(".[test]")
+    session.install(".[docs,test]")
     session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
 
 
@@ -21,6 +21,14 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("stubtest", "secant._core", "--allowlist", "tests/stubtest.txt")
+
+
+@nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks and the gallery again, and keep their outputs and pictures."""
+    session.install(".[docs]")
+    session.run("python", "docs/notebooks.py", *session.posargs)
+    session.run("python", "docs/gallery.py")
 
 
 @nox.session(default=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.errors import DTypeError
+from secant.errors import DTypeError, ValueRangeError
 
 pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
 
@@ -26,6 +26,12 @@ def test_what_the_gradient_says_and_the_slope():
     assert numbers == pytest.approx({"x[1]": 1, "x[2]": -1})
     assert {text.get_text() for text in ax.texts} == {"1.60e+01 for 8.00e+00", "-1.00e+01 for 1.00e+01"}
     assert ax.get_title(loc="left") == "Gradient check: wrong"
+
+
+def test_as_many_as_wanted():
+    assert len(secant.plots.findings(report([1, 2, -1]), count=1).texts) == 1
+    with pytest.raises(ValueRangeError, match="count must be at least 1, got 0"):
+        secant.plots.findings(report([1, 2, -1]), count=0)
 
 
 def test_a_right_gradient():

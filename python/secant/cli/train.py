@@ -148,8 +148,8 @@ def _summarise(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     if settings["gradient"] == "numerical":
         gradient = f"central differences, method {settings['method']}, h {settings['h']:g}"
     threads = max_threads(settings["backend"])
-    if threads is not None and settings["n_threads"] is not None:
-        threads = min(threads, settings["n_threads"])
+    if threads is not None:
+        threads = settings["n_threads"] or threads
     threads_used = f", up to {threads} thread{'s' * (threads > 1)}" if threads is not None else ""
     table(
         ("", "training", "test"),

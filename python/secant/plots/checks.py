@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from secant._common import validation
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError
 from secant.plots.canvas import BLUE, GRID, INK, VERMILION, axes_for, finish, legend
@@ -10,10 +11,8 @@ from secant.plots.canvas import BLUE, GRID, INK, VERMILION, axes_for, finish, le
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST = 20  # entries that are drawn: more have no room for their names
 
-
-def findings(report: GradientReport, *, ax: "Axes | None" = None) -> "Axes":
+def findings(report: GradientReport, *, count: int = 20, ax: "Axes | None" = None) -> "Axes":
     """Draw the wrong entries that a gradient check found: what the gradient says, and the slope with its error bar.
 
     An entry has a scale of its own: both are drawn as shares of the larger one. The numbers stand beside it.
@@ -21,7 +20,8 @@ def findings(report: GradientReport, *, ax: "Axes | None" = None) -> "Axes":
     Parameters
     ----------
     report : GradientReport
-        Of its findings, the first 20 are drawn.
+    count : int
+        At most so many entries, the worst first.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
 
@@ -32,7 +32,9 @@ def findings(report: GradientReport, *, ax: "Axes | None" = None) -> "Axes":
     Raises
     ------
     DTypeError
-        ``report`` is no report, or ``ax`` is no axes.
+        ``report`` is no report, ``count`` no whole number, or ``ax`` no axes.
+    ValueRangeError
+        ``count`` is not at least 1.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -44,7 +46,7 @@ def findings(report: GradientReport, *, ax: "Axes | None" = None) -> "Axes":
     """
     if not isinstance(report, GradientReport):
         raise DTypeError(f"report must be a GradientReport, got {type(report).__name__}")
-    entries = report.findings[:_MOST]
+    entries = report.findings[: validation.positive_int("count", count)]
     ax = axes_for(ax, 6.4, 1.7 + 0.26 * len(entries))
     rows = range(len(entries))
     scales = [_scale(entry.given, entry.numerical, entry.error_bar) for entry in entries]
