@@ -91,6 +91,21 @@ def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
     assert names[2:] == ["gap (0.500)", "best on the test set (0.600, epoch 1)"]
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "names"),
+    [
+        ([0.1, 0.9, 0.8], [0.1, 0.9, 0.8], []),  # both fell: that is no over-fitting
+        ([0.1, 0.8, 0.9], [0.1, 0.8, 0.895], []),
+        ([0.1, 0.8, 0.9], [0.1, 0.8, 0.8], ["gap (0.100)"]),
+        ([0.1, 1.0, 1.0], [0.1, 0.999, 0.992], ["best on the test set (0.999, epoch 1)"]),
+        ([0.1, 0.8, 0.9], [0.1, 0.9, 0.892], ["best on the test set (0.900, epoch 1)"]),
+    ],
+)
+def test_what_is_marked(train, test, names):
+    right = learning_curves(History(LOSSES, train, test, [0, 60, 120]))[1]
+    assert [text.get_text() for text in right.get_legend().get_texts()][2:] == names
+
+
 def test_long_runs_have_no_markers_that_hide_the_line():
     many = [0.5] * 41
     right = learning_curves(History(LOSSES, many, many))[1]

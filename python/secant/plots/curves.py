@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
     from secant.training.history import History
 
+_VISIBLE = 0.01  # a gap; smaller ones are hidden by the lines
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
 def learning_curves(history: "History", *, axes: Any = None, label: str | None = None) -> "list[Axes]":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
-    The gap between the accuracies is shaded. If the accuracy on the test set was better before the end, a star marks
-    where it was best: what was learned since did not help there, which is over-fitting.
+    Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
+    test set has fallen from its best, and that on the training set has not.
 
     Parameters
     ----------
@@ -118,10 +119,12 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]
 
 
 def _draw_gap(axes: "Axes", train: Sequence[float], test: Sequence[float]) -> None:
-    gap = f"gap ({train[-1] - test[-1]:.3f})"
-    axes.fill_between(range(len(test)), train, test, color=VERMILION, alpha=0.15, linewidth=0, label=gap)
+    gap = train[-1] - test[-1]
+    if abs(gap) > _VISIBLE:
+        name = f"gap ({gap:.3f})"
+        axes.fill_between(range(len(test)), train, test, color=VERMILION, alpha=0.15, linewidth=0, label=name)
     best = int(np.argmax(test))
-    if test[best] > test[-1]:
+    if test[-1] < test[best] and train[-1] >= train[best]:
         name = f"best on the test set ({test[best]:.3f}, epoch {best})"
         axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
         axes.scatter([best], [test[best]], marker="*", s=150, color=VERMILION, edgecolors=INK, zorder=3, label=name)

@@ -1,5 +1,7 @@
 """Any function: the paths of gradient descent on it, and how far off its difference quotients are."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +32,8 @@ def descent_paths(
     *,
     levels: int | Sequence[float] = 14,
     region: ArrayLike | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw paths of gradient descent on the contours of a function of two numbers.
 
     Parameters
@@ -101,8 +103,8 @@ def difference_error(
     *,
     schemes: Sequence[str] = ("forward", "central", "five-point"),
     h: Any = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how far difference quotients are off, against h: truncation grows with h, rounding falls.
 
     A dashed line is what the rounding of f makes of it, eps |f(x)| / h. Dotted lines are truncation: a power of h, to
@@ -165,7 +167,7 @@ def difference_error(
     return ax
 
 
-def _draw_truncation(ax: "Axes", steps: Floats, errors: Floats, rounding: Floats, order: int, colour: str) -> None:
+def _draw_truncation(ax: Axes, steps: Floats, errors: Floats, rounding: Floats, order: int, colour: str) -> None:
     """The line C h^order through the smallest steps whose errors are clear of rounding."""
     with np.errstate(invalid="ignore"):
         clear = np.flatnonzero(errors > _CLEAR_OF_ROUNDING * np.maximum(rounding, 1e-300))

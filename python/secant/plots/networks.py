@@ -1,5 +1,7 @@
 """What a network has learned and what it gets wrong: its weights as pictures, its mistakes, its confusion matrix."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,8 @@ _SUM_TOLERANCE = 1e-6  # of probabilities, which may be float32
 
 
 def weights(
-    net: Any, *, units: int | Sequence[int] = 16, shape: tuple[int, int] | None = None, ax: "Axes | None" = None
-) -> "Axes":
+    net: Any, *, units: int | Sequence[int] = 16, shape: tuple[int, int] | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw the weights into hidden units as pictures: what each unit looks for.
 
     Red weights are positive, blue ones negative, white ones 0. A half percent of the largest have the last colours.
@@ -78,8 +80,8 @@ def mistakes(
     *,
     count: int = 12,
     shape: tuple[int, int] | None = None,
-    ax: "Axes | None" = None,
-) -> "Axes":
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the worst mistakes: of the samples that are taken for another class, those with the greatest loss.
 
     Parameters
@@ -132,7 +134,7 @@ def mistakes(
     return ax
 
 
-def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: "Axes | None" = None) -> "Axes":
+def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw how often each class was taken for each class.
 
     A colour is the share of its row, that is of all samples of a class; the number is that of the samples.
