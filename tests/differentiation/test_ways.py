@@ -253,6 +253,19 @@ def test_progress_is_a_bar_that_is_cleared(bar_on_stderr, call, said):
     assert shown[-2].strip() == shown[-1] == ""
 
 
+def test_a_slow_function_is_seen_to_move(bar_on_stderr):
+    seen, terminal = [], bar_on_stderr()
+
+    def slow(x):
+        seen.append(re.findall(r"(\d+)/40", terminal.getvalue())[-1])
+        return float(np.sum(x**2))
+
+    x = np.linspace(-1, 1, 40)
+    gradient = secant.numerical_gradient(slow, x, progress=True)
+    assert seen[:4] == ["0", "0", "1", "1"]
+    assert np.array_equal(gradient, secant.numerical_gradient(lambda x: float(np.sum(x**2)), x))
+
+
 def test_a_pipe_gets_no_bar(capsys):
     secant.numerical_gradient(lambda x: 0.0, np.ones(40), progress=True)
     assert capsys.readouterr() == ("", "")

@@ -46,7 +46,11 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     own = evaluator(f, point, options, convert)
     shared = False
     with Progress(bool(options.progress)) as shown:
-        tell = _counter(shown, point.size) if options.progress else _silent
+        tell = _silent
+        if options.progress:
+            own.first_block = 1  # so that a slow f is seen to move
+            tell = _counter(shown, point.size)
+            tell(0)  # from now on time is counted
         method = Method(own, point, scheme, h, bool(options.return_error))
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
