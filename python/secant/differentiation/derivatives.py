@@ -46,7 +46,7 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     own = evaluator(f, point, options, convert)
     shared = False
     with Progress(bool(options.progress)) as shown:
-        tell = _silent
+        tell: Callable[[int], object] = _silent
         if options.progress:
             own.first_block = 1  # so that a slow f is seen to move
             tell = _counter(shown, point.size)
