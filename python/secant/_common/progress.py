@@ -41,7 +41,8 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        if self._bar is not None:
+            self.close()
 
     def close(self) -> None:
         """Clear the bar."""

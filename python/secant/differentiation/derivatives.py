@@ -26,6 +26,7 @@ from secant.differentiation.evaluation import Convert, Evaluator, differentiate,
 from secant.differentiation.schemes import SCHEMES, Scheme
 
 _EVALUATIONS_OF_AUTO = 8  # of an entry, about
+_QUIET = Progress(False)  # made once, since a small f takes no longer than that
 
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
@@ -45,7 +46,7 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
         require_perturbable("x", x)
     own = evaluator(f, point, options, convert)
     shared = False
-    with Progress(bool(options.progress)) as shown:
+    with Progress(True) if options.progress else _QUIET as shown:
         tell: Callable[[int], object] = _silent
         if options.progress:
             own.first_block = 1  # so that a slow f is seen to move

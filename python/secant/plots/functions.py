@@ -58,9 +58,9 @@ def descent_paths(
     DTypeError
         f is not callable or does not return a number, or ``ax`` is no axes.
     ShapeError
-        A path is not (points, 2), or ``region`` no two pairs.
+        A path is not (points, 2), ``levels`` are no list, or ``region`` no two pairs.
     ValueRangeError
-        A path is not finite, f is finite nowhere in the region, or the region is empty.
+        A path is not finite, f is finite nowhere in the region, the region is empty, or ``levels`` do not rise.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -72,7 +72,7 @@ def descent_paths(
     """
     if not callable(f):
         raise DTypeError(f"f must be callable, got {type(f).__name__}")
-    named = _named_paths(paths)
+    named, levels = _named_paths(paths), _levels(levels)
     ax = axes_for(ax, 6.4, 4.4)
     low, high = _around(list(named.values())) if region is None else _corners(region)
     grid = [np.linspace(low[i], high[i], _RESOLUTION) for i in (0, 1)]
@@ -206,6 +206,17 @@ def _around(paths: list[Floats]) -> tuple[Floats, Floats]:
     room = np.where(room > 0, room, 1.0)
     middle = (low + high) / 2
     return middle - _ROOM * room, middle + _ROOM * room
+
+
+def _levels(levels: Any) -> Any:
+    if isinstance(levels, int | np.integer):
+        return validation.positive_int("levels", levels)
+    array = validation.float_array("levels", levels)
+    if array.ndim != 1 or array.size < 2:
+        raise ShapeError(f"levels must be a number or a list of at least two values, got shape {array.shape}")
+    if not (np.isfinite(array).all() and (np.diff(array) > 0).all()):
+        raise ValueRangeError(f"levels must be finite and rise, got {array.tolist()}")
+    return array
 
 
 def _corners(region: ArrayLike) -> tuple[Floats, Floats]:
