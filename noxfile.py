@@ -9,7 +9,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 @nox.session
 def tests(session: nox.Session) -> None:
     """Install the package and run the tests, the slow ones too."""
-    session.install(".[test]")
+    session.install(".[docs,test]")
     session.run("python", "-m", "pytest", "-m", "slow or not slow", *session.posargs)
 
 
@@ -28,6 +28,14 @@ def docs(session: nox.Session) -> None:
     """Build the documentation in build/docs. It needs no compiler; a warning is an error."""
     session.install(".[docs]", env={"SECANT_PURE": "1"})
     session.run("sphinx-build", "-W", "--keep-going", "-n", "-q", "docs", "build/docs", *session.posargs)
+
+
+@nox.session(default=False)
+def notebooks(session: nox.Session) -> None:
+    """Run the notebooks and the gallery again, and keep their outputs and pictures."""
+    session.install(".[docs]")
+    session.run("python", "docs/notebooks.py", *session.posargs)
+    session.run("python", "docs/gallery.py")
 
 
 @nox.session(default=False)

@@ -33,7 +33,7 @@ autodoc_mock_imports = ["jax", "torch"]
 autosummary_generate = True
 numpydoc_show_class_members = False  # the template of a class lists them
 # Not in this site: types of other projects, and names that a docstring only mentions.
-nitpick_ignore_regex = [("py:.*", r"(numpy|np|torch|jax|scipy|joblib|concurrent|unittest|collections)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(numpy|np|torch|jax|scipy|sklearn|joblib|concurrent|unittest|collections)\..*")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "Secant"
@@ -61,18 +61,7 @@ def language_of_page(app, pagename, templatename, context, doctree):
         context["language"] = found[1]
 
 
-def without_empty_globs(app, docname, source):
-    """Drop the line of a toctree that takes pages by pattern where there are none: Sphinx would warn."""
-    source[0] = re.sub(
-        r"^([\w/]+\*)\n",
-        lambda line: line[0] if any(Path(app.srcdir).glob(line[1])) else "",
-        source[0],
-        flags=re.MULTILINE,
-    )
-
-
 def setup(app):
     """Register what is written above."""
     app.add_html_math_renderer("mathml", inline_renderers=(formula, None), block_renderers=(formula, None))
-    app.connect("source-read", without_empty_globs)
     app.connect("html-page-context", language_of_page)

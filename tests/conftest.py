@@ -1,6 +1,7 @@
 """What all tests share: backends to run with, fresh and forked processes, and NumPy's random state left as it was."""
 
 import importlib.util
+import io
 import os
 import signal
 import subprocess
@@ -111,3 +112,25 @@ def forked():
         return os.waitpid(child, 0)[1] == 0  # an alarm's status is 14
 
     return call
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def bar_on_stderr(monkeypatch):
+    """Return a function that puts a terminal in the place of standard error, on which bars are drawn at once."""
+    pytest.importorskip("tqdm", reason="tqdm is not installed")
+
+    def open_terminal():
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setattr("secant._common.progress._DELAY_SECONDS", 0)
+        monkeypatch.setattr("secant._common.progress._REDRAW_SECONDS", 0)
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        return sys.stderr
+
+    return open_terminal

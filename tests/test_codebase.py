@@ -15,7 +15,7 @@ CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
 LAYERS = [  # by folder; each may import what stands below it
     {"__main__", "cli"},
     {"book", "sklearn"},
-    {"training"},
+    {"plots", "training"},  # a history draws itself
     {"jax", "testing", "torch"},
     {"checking"},
     {"networks"},

@@ -10,10 +10,11 @@ import pytest
 import secant
 
 NEEDS = {"History.plot": "matplotlib", "numerical_jacobian": "scipy"}
+NEEDS |= {f"plots.{name}": "matplotlib" for name in secant.plots.__all__}
 
 
 def documented():
-    """The module, and all that is public in it, by name: functions, classes, and the methods of these."""
+    """The module, and all that is public in it, by name: functions, classes, their methods, and plots."""
     yield "secant", secant
     for name in secant.__all__:
         value = getattr(secant, name)
@@ -22,6 +23,8 @@ def documented():
             for own, member in vars(value).items():
                 if not own.startswith("_") and callable(getattr(value, own)) and (inspect.getdoc(member) or ""):
                     yield f"{name}.{own}", getattr(value, own)
+    for name in secant.plots.__all__:
+        yield f"plots.{name}", getattr(secant.plots, name)
 
 
 DOCUMENTED = dict(documented())

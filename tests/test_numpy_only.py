@@ -30,7 +30,8 @@ assert secant.History.load("h.json").train_loss_list == history.train_loss_list
 net.save("net.npz")
 assert np.array_equal(secant.TwoLayerNet.load("net.npz").predict(x), net.predict(x))
 assert secant.load_mnist(subset=True)[0][0].shape == (10_000, 784)
-for call, extra in ((secant.load_mnist, "mnist"), (history.plot, "plot")):
+calls = {secant.load_mnist: "mnist", history.plot: "plot", (lambda: secant.plots.weights(np.ones((4, 2)))): "plot"}
+for call, extra in calls.items():
     try:
         call()
     except secant.MissingExtraError as error:

@@ -60,6 +60,7 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "check_vjp": "checking.vector",
     "epoch_batches": "training.sampling",
     "numerical_jacobian": "differentiation.jacobian",
+    "plots": "",
     "recognise": "networks.recognition.recognise",
     "sample_with_replacement": "training.sampling",
     "testing": "",
@@ -68,6 +69,7 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
 
 if _typing.TYPE_CHECKING:
     from secant import book as book
+    from secant import plots as plots
     from secant import testing as testing
     from secant.checking.check import check_gradient as check_gradient
     from secant.checking.network import check_network as check_network

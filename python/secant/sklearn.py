@@ -189,7 +189,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         ----------
         X : array_like, sparse matrix or data frame, (N, I)
         y : array_like, (N,)
-            Labels: text, numbers or booleans. With ``warm_start`` those of `classes_`.
+            Labels: text, numbers or booleans. With ``warm_start`` those of ``classes_``.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return self
 
     def predict_proba(self, X: Any) -> Floats:
-        """Return the probabilities of the classes, in the order of `classes_`.
+        """Return the probabilities of the classes, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -464,7 +464,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 
     def _labels(self, y: Array, classes: Any, new: bool) -> Array:
-        """Return y as indices of `classes_`, which a new network takes from what it is given."""
+        """Return y as indices of ``classes_``, which a new network takes from what it is given."""
         check_classification_targets(y)
         given = np.unique(y if classes is None else classes)
         if new:

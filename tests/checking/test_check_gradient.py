@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 
 import numpy as np
@@ -396,10 +397,19 @@ def test_arguments_are_passed_on():
     assert secant.check_gradient(lambda x, a: a * np.sum(x**2), x, lambda x, a: 2 * a * x, args=(3.0,)).passed
 
 
-def test_progress_is_shown_on_standard_error(capsys):
-    x = np.ones(3)
-    secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x, progress=True)
-    assert "probe 1 of all entries" in capsys.readouterr().err
+def test_progress_is_a_bar_for_each_part_of_the_work(bar_on_stderr):
+    x = np.ones(30)
+    wrong = 2 * x
+    wrong[7] += 1
+    terminal = bar_on_stderr()
+    secant.check_gradient(lambda x: np.sum(x**2), x, wrong, entries=True, progress=True)
+    names = re.findall(r"(probing|entries|searching) [█-▏ ]*\d+/(\d+) [\d:?]+ left", terminal.getvalue())
+    assert sorted({*names}) == [("entries", "30"), ("probing", "100"), ("searching", "5000")]
+
+
+def test_progress_is_true_or_false():
+    with pytest.raises(DTypeError, match="progress must be True or False, got 'no'"):
+        secant.check_gradient(np.sum, np.ones(2), np.ones(2), progress="no")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the peak of memory is not known")

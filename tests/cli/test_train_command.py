@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 import secant
 from secant.cli import main
+from secant.cli import train as train_module
 from secant.cli.app import app
 from secant.cli.train import train as train_command
 from secant.errors import DownloadError
@@ -50,17 +51,48 @@ def assert_error(result, message):
     assert re.match(rf"error: {message}", result.output), result.output
 
 
-def test_a_run_ends_with_its_summary():
+RULE = "-" * 60 + "\n"
+TABLE = (
+    RULE
+    + r" +training +test\n"
+    + r"accuracy +0\.\d{4} +0\.\d{4}\n"
+    + r"loss +\d\.\d{4} +\d\.\d{4}\n"
+    + r"samples +10,000 +2,000\n"
+    + r"time +\d+\.\d s for ITERATIONS iterations, [\d.e+,]+ a second\n"
+    + r"gradient +GRADIENT\n"
+    + r"backend +(numpy|(cpp|numba), up to \d+ threads?)\n"
+    + RULE
+)
+
+
+def summary(iterations, gradient="central differences, method auto, h 0.0001"):
+    return TABLE.replace("ITERATIONS", iterations).replace("GRADIENT", gradient)
+
+
+def test_a_run_ends_with_its_summary_in_60_columns():
     result = run_train()
     assert result.exit_code == 0
-    assert re.fullmatch(
-        LINE
-        + r"iterations: 3\n"
-        + r"time: \d+\.\d s \([\d.e+]+ iterations per second\)\n"
-        + r"train accuracy: 0\.\d{4}\n"
-        + r"test accuracy: 0\.\d{4}\n",
-        result.output,
-    )
+    assert re.fullmatch(LINE + summary("3"), result.output)
+    assert max(map(len, result.output.splitlines())) == 60
+
+
+def test_the_summary_says_how_the_gradient_was_computed():
+    assert re.search(summary("3", "backpropagation"), run_train("--gradient", "backprop").output)
+    output = run_train("--method", "direct", "--h", 1e-3, "--threads", 1, "--backend", "numpy").output
+    assert re.search(summary("3", "central differences, method direct, h 0.001"), output)
+    assert "backend     numpy\n" in output
+
+
+def test_threads_that_are_asked_for_are_said(monkeypatch):
+    monkeypatch.setattr("secant.cli.train.max_threads", lambda _: 4)
+    for asked, said in ((1, "1 thread"), (3, "3 threads")):
+        assert f", up to {said}\n" in run_train("--threads", asked).output
+
+
+def test_a_loss_that_is_not_finite_does_not_cost_the_summary():
+    net = TwoLayerNet(3, 2, 2, output_activation="identity", log_offset=0, rng=0)
+    net.params["b2"][0] = 1000
+    assert train_module._loss(net, np.ones((2, 3)), np.array([0, 1])) == "infinite"
 
 
 def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
@@ -216,7 +248,7 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
     monkeypatch.setattr(secant, "load_mnist", offline)
     result = run_train("--data", "auto")
     assert result.exit_code == 0
-    assert result.output.startswith("note: MNIST could not be downloaded: training on the 12,000 samples")
+    assert result.output.startswith("note: MNIST could not be downloaded: using the 12,000 samples")
     assert "--data FOLDER" in result.output.splitlines()[0]
     assert_error(run_train("--data", "full"), "No mirror could be reached.")
 
@@ -290,7 +322,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert "interrupted after 2 of 3 iterations\n" in result.output
     assert f"wrote {tmp_path / 'h.json'}\n" in result.output
-    assert re.search(r"iterations: 2\n(.*\n){2}test accuracy: 0\.\d+\n$", result.output)
+    assert re.search(summary("2") + "$", result.output)
     assert len(History.load(tmp_path / "h.json").train_loss_list) == 2
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
 
@@ -321,7 +353,7 @@ def test_ctrl_c_of_a_process(tmp_path):
     output, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert re.fullmatch(r"interrupted after \d+ of 10000000 iterations\n", errors)
-    assert re.search(r"test accuracy: 0\.\d{4}\n$", output)
+    assert re.search(summary(r"[\d,]+") + "$", output)
     done = int(re.search(r"after (\d+)", errors)[1])
     assert len(json.loads((tmp_path / "h.json").read_text())["train_loss_list"]) == done
 

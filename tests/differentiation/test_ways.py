@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import threading
 import time
@@ -235,11 +236,39 @@ def test_a_c_function_releases_the_gil():
     assert len(ticks) > 10
 
 
-def test_progress_is_shown_and_cleared(capsys):
-    secant.numerical_gradient(lambda x: time.sleep(0.001) or 0.0, np.ones(40), progress=True)
-    shown = capsys.readouterr().err.split("\r")
-    assert shown[1].startswith("16 of 40 coordinates")
-    assert shown[-2:] == [" " * 60, ""]
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (secant.numerical_gradient, "coordinates"),
+        (lambda f, x, **options: secant.numerical_jacobian(f, x, scheme="auto", **options), "coordinates"),
+        (lambda f, x, **options: secant.gradient_descent(f, x, step_num=40, **options), "steps"),
+    ],
+    ids=["gradient", "jacobian", "descent"],
+)
+def test_progress_is_a_bar_that_is_cleared(bar_on_stderr, call, said):
+    terminal = bar_on_stderr()
+    call(lambda x: np.sum(x**2), np.ones(40), progress=True)
+    shown = terminal.getvalue().split("\r")
+    assert any(re.match(rf"{said} [█-▏ ]*\d+/40 [\d:?]+ left", line) for line in shown)
+    assert shown[-2].strip() == shown[-1] == ""
+
+
+def test_a_slow_function_is_seen_to_move(bar_on_stderr):
+    seen, terminal = [], bar_on_stderr()
+
+    def slow(x):
+        seen.append(re.findall(r"(\d+)/40", terminal.getvalue())[-1])
+        return float(np.sum(x**2))
+
+    x = np.linspace(-1, 1, 40)
+    gradient = secant.numerical_gradient(slow, x, progress=True)
+    assert seen[:4] == ["0", "0", "1", "1"]
+    assert np.array_equal(gradient, secant.numerical_gradient(lambda x: float(np.sum(x**2)), x))
+
+
+def test_a_pipe_gets_no_bar(capsys):
+    secant.numerical_gradient(lambda x: 0.0, np.ones(40), progress=True)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_jitted_function_without_the_core(monkeypatch, eager):

@@ -15,12 +15,13 @@ import secant
 API = ROOT / "docs" / "api"
 SITE = ROOT / "build" / "docs"
 REPOSITORY = "https://github.com/secant-developers/secant/blob/main/"
-# In modules that need PyTorch or JAX.
+# In modules that cannot be imported everywhere.
 NEED_MORE = [
     "secant.torch.gradcheck",
     "secant.torch.check_module",
     "secant.jax.check_grads",
-]  # cannot be imported everywhere
+    "secant.sklearn.TwoLayerNetClassifier",
+]
 
 
 def public(module):

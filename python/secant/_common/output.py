@@ -1,6 +1,5 @@
 """A stream that a program may write to although it is closed, full or no longer read."""
 
-import sys
 from typing import Any, TextIO
 
 
@@ -40,9 +39,3 @@ class Output:
     def __getattr__(self, name: str) -> Any:
         """Be the stream otherwise."""
         return getattr(self._stream, name)
-
-
-def progress_line(text: str) -> None:
-    """Show a line on standard error in place of the last one; an empty text clears it."""
-    if sys.stderr is not None:
-        print(f"\r{text:60}", end="\r" if not text else "", file=Output(sys.stderr), flush=True)

@@ -28,6 +28,19 @@ def get_backend() -> str:
     return backend_module().name
 
 
+def max_threads(backend: str) -> int | None:
+    """Return on how many threads a backend computes at most; None where it is not Secant that decides it."""
+    if backend == "cpp":
+        from secant import _core
+
+        return int(_core.max_threads())
+    if backend == "numba":
+        from secant.backends.numba import compilation
+
+        return compilation.max_threads()
+    return None
+
+
 def show_config() -> None:
     """Print versions, what compiled the backend in use and for what, and the number of threads.
 
@@ -64,13 +77,11 @@ def _facts() -> dict[str, str]:
         facts["compiler"] = str(build["compiler"])
         facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
         facts["openmp"] = str(build["openmp"] or "none")
-        facts["threads"] = str(_core.max_threads())
     if backend == "numba":
         import llvmlite
         import numba
 
-        from secant.backends.numba.compilation import max_threads
-
         facts["numba"] = f"{numba.__version__} (llvmlite {llvmlite.__version__})"
-        facts["threads"] = str(max_threads())
+    if (threads := max_threads(backend)) is not None:
+        facts["threads"] = str(threads)
     return facts

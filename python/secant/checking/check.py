@@ -6,12 +6,12 @@ docs/checks.md for what a check that passes proves.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from secant._common import validation
 from secant._common.interrupts import held_interrupts
+from secant._common.progress import Progress
 from secant.checking.checker import BUDGET, Checker
 from secant.checking.point import Point
 from secant.checking.report import GradientReport
@@ -63,7 +63,7 @@ def check_gradient(
     args : tuple
         Further arguments of f and of a gradient that is callable.
     progress : bool
-        Show on standard error what is done.
+        Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
     rng : int
         The seed of the directions: the same check gives the same report.
 
@@ -126,26 +126,21 @@ def checked(
 ) -> GradientReport:
     """Check what ``claim`` says of the gradient at a point, and leave the point as it was."""
     try:
-        checker = Checker(point, rng, _show if progress else lambda _: None)
-        claim(checker)
-        return checker.report(
-            validation.positive_int("budget", budget) if budget is not None else BUDGET,
-            _probability(confidence),
-            validation.positive_int("findings", findings),
-            validation.flag("entries", entries),
-        )
+        with Progress(validation.flag("progress", progress)) as shown:
+            checker = Checker(point, rng, shown)
+            claim(checker)
+            return checker.report(
+                validation.positive_int("budget", budget) if budget is not None else BUDGET,
+                _probability(confidence),
+                validation.positive_int("findings", findings),
+                validation.flag("entries", entries),
+            )
     finally:
-        if progress:
-            _show("")
         try:
             with held_interrupts():
                 point.restore()
         finally:  # also where an interrupt came before it could be held
             point.restore()
-
-
-def _show(text: str) -> None:
-    print(f"\r{text:60}", end="\r" if not text else "", file=sys.stderr, flush=True)
 
 
 def _probability(confidence: float) -> float:

@@ -28,19 +28,16 @@ _CLEAR = 1000.0
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
 
 
-def _silent(_: str) -> None:
-    pass
-
-
 class Checker:
     """A function, a point, and the gradient that is said to be there."""
 
-    def __init__(self, point: Point, rng: int, say: Callable[[str], object] = _silent) -> None:
+    def __init__(self, point: Point, rng: int, tell: Callable[[str, int, int], object] = lambda *_: None) -> None:
         self._start = time.perf_counter()
         self.point = point
         self._rng = np.random.default_rng(rng)
         self._looking = np.random.default_rng([rng, 1])  # the same directions whenever kinks are looked for
-        self._say = say
+        self._tell = tell
+        self._counted: tuple[str, int, int] | None = None  # what is told by evaluation: since when, of how many
         self._finest = point.resolution
         self._noise: float | None = None
         self._column: Column | None = None
@@ -104,6 +101,7 @@ class Checker:
         found: list[Measured] = []
         seen: list[float] = []
         looked = False
+        self._counted = "probing", 0, budget
 
         def unclear() -> bool:
             affordable = self.point.evaluations + cost <= budget or any(probe.wrong for probe in found)
@@ -111,7 +109,6 @@ class Checker:
 
         while unclear():
             before = self.point.evaluations
-            self._say(f"probe {len(found) + 1} of all entries, {before} evaluations")
             direction = self.direction()
             slope, rounding = self.slope(direction, everything), self._rounding(direction, everything)
             cost = self.point.evaluations - before
@@ -167,6 +164,9 @@ class Checker:
         said = self._said(direction, span)
 
         def sample(step: float) -> tuple[float, float]:
+            if self._counted is not None:
+                name, before, total = self._counted
+                self._tell(name, self.point.evaluations - before, total)
             value, rest = self.point.shifted(direction, self._claim, step, span)
             return value, rest - step * said
 
@@ -218,9 +218,9 @@ class Checker:
 
     def _entries(self, given: list[Array] | None) -> list[Entry]:
         """Every entry by itself."""
-        direction, found = self.direction(), []
+        direction, found, self._counted = self.direction(), [], None
         for i in range(self.point.all.size):
-            self._say(f"entry {i:,} of {self.point.all.size:,}")
+            self._tell("entries", i, self.point.all.size)
             found.append(self._entry(direction, given, self.measure(direction, Span(i, i + 1))))
         return found
 
@@ -228,10 +228,10 @@ class Checker:
         self, given: list[Array] | None, bad: list[Any], findings: int
     ) -> tuple[list[Entry], set[int], tuple[str, str] | None]:
         direction = self.direction() if self._suspect is None else self._suspect
+        self._counted = "searching", self.point.evaluations, _SEARCH_BUDGET
         limit = self.point.evaluations + _SEARCH_BUDGET
 
         def measure(span: Span) -> Measured:
-            self._say(f"looking for wrong entries, {self.point.evaluations} evaluations")
             return self.measure(direction, span, alone=span.size == 1 and span not in self.point.spans)
 
         wrong, right, blamed = search(

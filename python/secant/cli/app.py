@@ -12,6 +12,7 @@ from secant.cli.bench import bench
 from secant.cli.check import check
 from secant.cli.console import note, say, steady
 from secant.cli.run import run_script
+from secant.cli.show import show
 from secant.cli.train import train
 from secant.errors import SecantError
 
@@ -92,4 +93,5 @@ def run(
 
 app.command()(bench)
 app.command()(check)
+app.command(no_args_is_help=True)(show)
 app.command()(train)

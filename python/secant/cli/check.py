@@ -30,7 +30,7 @@ def check(
     """
     files: dict[str, dict[str, Any]] = {}
     function, claim, where = (_value(place, files) for place in (f, gradient, x))
-    report = check_gradient(function, where, claim, budget=budget, inplace=inplace)
+    report = check_gradient(function, where, claim, budget=budget, inplace=inplace, progress=True)
     say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 

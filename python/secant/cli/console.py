@@ -24,3 +24,12 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print a line on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def table(*rows: tuple[str, ...]) -> None:
+    """Print rows of a name and one cell, or several that stand in columns: in 60 columns of a terminal."""
+    line = "-" * 60
+    say(line)
+    for name, *cells in rows:
+        say(f"{name:12}" + (cells[0] if len(cells) == 1 else "".join(f"{cell:>12}" for cell in cells)))
+    say(line)

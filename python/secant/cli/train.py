@@ -5,7 +5,6 @@ if one of the files fails, or standard output.
 """
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,23 +15,23 @@ import numpy as np
 import numpy.ma  # imported in the run, it would let a Ctrl-C get lost
 import typer
 
-import secant
 from secant._common.files import may_wait, require_writable
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import LOG_OFFSET, HiddenActivation, Method, OutputActivation
-from secant.cli.console import note, say
-from secant.datasets.idx import load_idx
-from secant.datasets.npz import Arrays, classes, load_npz
+from secant.backends.configuration import max_threads
+from secant.cli.console import note, say, table
+from secant.cli.data import HELP, METAVAR, is_pixels, load
+from secant.datasets.npz import Arrays, classes
 from secant.datasets.pixels import NormalizedPixels
-from secant.errors import DataError, DownloadError, SecantError
+from secant.errors import DataError, SecantError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
+from secant.plots.canvas import figure_format
 from secant.training.arguments import GradientKind
 from secant.training.history import History
 from secant.training.loop import train as train_network
-from secant.training.plots import figure_format
 from secant.training.sampling import Sampling
 
 
@@ -50,10 +49,6 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
 _Paths = dict[str, Path]  # where the results of a run go, by the option
 
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one, or through it as it is."
-_DATA = (
-    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
-    "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test."
-)
 
 
 def train(
@@ -75,7 +70,7 @@ def train(
     log_offset: Annotated[
         float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
     ] = LOG_OFFSET,
-    data: Annotated[str, typer.Option(metavar="auto|full|subset|FOLDER|FILE.npz", help=_DATA)] = "auto",
+    data: Annotated[str, typer.Option(metavar=METAVAR, help=HELP)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Number of threads. By default it is chosen automatically.")
@@ -97,7 +92,7 @@ def train(
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
     outputs = _checked({"save": save, "history": history, "plot": plot}, data)
     rng = np.random.RandomState(seed)
-    arrays = _load(data)
+    arrays = load(data)
     x_train, t_train, _, t_test = arrays
     sizes = x_train.shape[1], hidden, classes(t_train, t_test)
     net = TwoLayerNet(
@@ -130,7 +125,7 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
     try:
-        train_network(net, *data, **hyperparameters, history=record, normalize=_is_pixels(data[0]))
+        train_network(net, *data, **hyperparameters, history=record, normalize=is_pixels(data[0]))
     except KeyboardInterrupt:
         if not record.train_loss_list:
             raise
@@ -140,21 +135,38 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     if interrupted:
         note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
     _keep(net, record, outputs)
-    _summarise(net, data, len(record.train_loss_list), seconds)
+    _summarise(net, data, record, seconds)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _summarise(net: TwoLayerNet, data: Arrays, iterations: int, seconds: float) -> None:
+def _summarise(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
-    say(f"iterations: {iterations}")
-    say(f"time: {seconds:.1f} s ({iterations / seconds:.4g} iterations per second)")
-    for name, x, t in ("train", x_train, t_train), ("test", x_test, t_test):
-        say(f"{name} accuracy: {net.accuracy(NormalizedPixels(x) if _is_pixels(x) else x, t):.4f}")
+    sets = [(NormalizedPixels(x) if is_pixels(x) else x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
+    settings, iterations = record.settings, len(record.train_loss_list)
+    gradient = "backpropagation"
+    if settings["gradient"] == "numerical":
+        gradient = f"central differences, method {settings['method']}, h {settings['h']:g}"
+    threads = max_threads(settings["backend"])
+    if threads is not None:
+        threads = settings["n_threads"] or threads
+    threads_used = f", up to {threads} thread{'s' * (threads > 1)}" if threads is not None else ""
+    table(
+        ("", "training", "test"),
+        ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
+        ("loss", *(_loss(net, x, t) for x, t in sets)),
+        ("samples", *(f"{len(t):,}" for _, t in sets)),
+        ("time", f"{seconds:.1f} s for {iterations:,} iterations, {iterations / seconds:,.4g} a second"),
+        ("gradient", gradient),
+        ("backend", settings["backend"] + threads_used),
+    )
 
 
-def _is_pixels(x: Array) -> bool:
-    return bool(x.dtype == np.uint8)
+def _loss(net: TwoLayerNet, x: Array | NormalizedPixels, t: Array) -> str:
+    try:
+        return f"{net.loss(x, t):.4f}"
+    except ValueRangeError:  # a probability has underflowed to 0, and log_offset is 0
+        return "infinite"
 
 
 def _checked(options: dict[str, Path | None], data: str) -> _Paths:
@@ -190,34 +202,3 @@ def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
         raise DataError(" ".join(failures))
     if interrupted:
         raise KeyboardInterrupt
-
-
-def _load(name: str) -> Arrays:
-    """Load the data that ``--data`` names."""
-    if name not in ("auto", "full", "subset"):
-        return _own(name)
-    try:
-        return _mnist(subset=name == "subset")
-    except DownloadError:
-        if name != "auto":
-            raise
-    note(
-        "note: MNIST could not be downloaded: training on the 12,000 samples that come with Secant. For all 70,000, "
-        "connect to a network, or give a folder with the four files: --data FOLDER."
-    )
-    return _mnist(subset=True)
-
-
-def _mnist(subset: bool) -> Arrays:
-    train_set, test_set = secant.load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
-    return *train_set, *test_set
-
-
-def _own(path: str) -> Arrays:
-    """Load what is not vouched for."""
-    if os.path.isdir(path):
-        train_set, test_set = load_idx(path, normalize=False)
-        return *train_set, *test_set
-    if path.endswith(".npz"):
-        return load_npz(path)
-    raise DataError(f"--data must be auto, full, subset, a folder of four IDX files or an .npz file, got {path!r}.")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from secant._common import validation
-from secant._common.output import progress_line
+from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation import native
 from secant.differentiation.adaptive import Adaptive
@@ -26,6 +26,7 @@ from secant.differentiation.evaluation import Convert, Evaluator, differentiate,
 from secant.differentiation.schemes import SCHEMES, Scheme
 
 _EVALUATIONS_OF_AUTO = 8  # of an entry, about
+_QUIET = Progress(False)  # made once, since a small f takes no longer than that
 
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
@@ -44,9 +45,13 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     if options.inplace:
         require_perturbable("x", x)
     own = evaluator(f, point, options, convert)
-    tell = _counter(point.size) if options.progress else _silent
     shared = False
-    try:
+    with Progress(True) if options.progress else _QUIET as shown:
+        tell: Callable[[int], object] = _silent
+        if options.progress:
+            own.first_block = 1  # so that a slow f is seen to move
+            tell = _counter(shown, point.size)
+            tell(0)  # from now on time is counted
         method = Method(own, point, scheme, h, bool(options.return_error))
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
@@ -58,9 +63,6 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
                 result = workers.computed(job, options, point.size, seconds, tell)
         if not shared:
             result = method(own, 0, point.size, tell)
-    finally:
-        if options.progress:
-            progress_line("")
     if copied or shared:
         require_dependence(f, result[0])
     return result
@@ -104,5 +106,5 @@ def _silent(_: int) -> None:
     pass
 
 
-def _counter(size: int) -> Callable[[int], None]:
-    return lambda done: progress_line(f"{done:,} of {size:,} coordinates")
+def _counter(shown: Progress, size: int) -> Callable[[int], None]:
+    return lambda done: shown("coordinates", done, size)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
+from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options
 from secant.differentiation.derivatives import derivatives
@@ -34,6 +35,7 @@ def gradient_descent(
     vectorized: bool = ...,
     n_jobs: int | None = ...,
     executor: Executor | None = ...,
+    progress: bool = ...,
 ) -> Floats: ...
 
 
@@ -51,6 +53,7 @@ def gradient_descent(
     vectorized: bool = ...,
     n_jobs: int | None = ...,
     executor: Executor | None = ...,
+    progress: bool = ...,
 ) -> tuple[Floats, Floats]: ...
 
 
@@ -67,6 +70,7 @@ def gradient_descent(
     vectorized: bool = False,
     n_jobs: int | None = None,
     executor: Executor | None = None,
+    progress: bool = False,
 ) -> Floats | tuple[Floats, Floats]:
     """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
 
@@ -87,6 +91,8 @@ def gradient_descent(
         something true, the walk ends.
     h, scheme, vectorized, n_jobs, executor
         As for `numerical_gradient`.
+    progress : bool
+        Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
 
     Returns
     -------
@@ -128,26 +134,28 @@ def gradient_descent(
     count = validation.positive_int("step_num", step_num)
     options = Options(scheme, vectorized, n_jobs, executor)
     points, lost = [x.copy()], False
-    for step in range(1, count + 1):
-        try:
-            gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
-        except ValueRangeError as error:  # f is not finite at x, where error bars need that
-            if step == 1:
-                raise
-            raise _diverged(step, str(error), points, lr) from error
-        _require_finite("the gradient", gradient, step, points, lr)
-        with np.errstate(over="ignore"):
-            there = x - lr * gradient
-        _require_finite("x", there, step, points, lr)
-        x = there
-        if not lost and scheme != "auto" and (lost := bool(np.any(x + h == x))):
-            _warn_of_loss(x, h, step, lr)
-        if return_path:
-            points.append(x.copy())
-        else:
-            points = [x.copy()]
-        if callback is not None and callback(step, x.copy()):
-            break
+    with Progress(validation.flag("progress", progress)) as shown:
+        for step in range(1, count + 1):
+            shown("steps", step - 1, count)
+            try:
+                gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
+            except ValueRangeError as error:  # f is not finite at x, where error bars need that
+                if step == 1:
+                    raise
+                raise _diverged(step, str(error), points, lr) from error
+            _require_finite("the gradient", gradient, step, points, lr)
+            with np.errstate(over="ignore"):
+                there = x - lr * gradient
+            _require_finite("x", there, step, points, lr)
+            x = there
+            if not lost and scheme != "auto" and (lost := bool(np.any(x + h == x))):
+                _warn_of_loss(x, h, step, lr)
+            if return_path:
+                points.append(x.copy())
+            else:
+                points = [x.copy()]
+            if callback is not None and callback(step, x.copy()):
+                break
     return (x, np.array(points)) if return_path else x
 
 

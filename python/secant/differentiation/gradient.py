@@ -143,7 +143,7 @@ def numerical_gradient(
         Insist that x itself is perturbed, for a function that does not use its argument: an x that would be copied is
         an error.
     progress : bool
-        Show on standard error how many coordinates are done.
+        Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
 
     Returns
     -------

@@ -62,15 +62,15 @@ class History:
 
     def _repr_html_(self) -> str:
         """Return the curves for a notebook; without Matplotlib, a table of the last values."""
-        from secant.training import plots
+        from secant.plots import canvas, curves
 
         try:
-            figure = plots.learning_curves(self)
+            axes = curves.learning_curves(self, axes=curves.new_axes(shown=False))
         except MissingExtraError:
             rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
             cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
             return f"<table>{cells}</table>"
-        image = base64.b64encode(plots.encoded(figure, "png")).decode()
+        image = base64.b64encode(canvas.encoded(canvas.figure_of(axes[0]), "png")).decode()
         return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
 
     def _last(self) -> dict[str, float]:
@@ -80,7 +80,7 @@ class History:
     def plot(
         self, path: AnyPath | None = None, *, ax: "Axes | Sequence[Axes] | None" = None, label: str | None = None
     ) -> "Figure":
-        """Draw the loss and the accuracies.
+        """Draw the loss and the accuracies: `secant.plots.learning_curves` says what is marked.
 
         Parameters
         ----------
@@ -95,8 +95,8 @@ class History:
         -------
         matplotlib.figure.Figure
             That of ``ax``. A new one is pyplot's, so that ``plt.show()`` shows it, if pyplot has been imported and
-            there is no ``path``; else nothing is shown, and nothing has to be closed. (A notebook shows pyplot's
-            figures by itself: end the line with a semicolon, or it shows this one twice.)
+            there is no ``path``; else nothing is shown, and nothing has to be closed. A notebook shows a new one by
+            itself: end the line with a semicolon, or it shows it twice.
 
         Raises
         ------
@@ -116,13 +116,13 @@ class History:
         >>> figure is long.plot("both.png", ax=figure.axes, label="three iterations")
         True
         """
-        from secant.training import plots
+        from secant.plots import canvas, curves
 
-        file_format = plots.figure_format(path) if path is not None else ""
-        axes = plots.new_axes(shown=path is None) if ax is None else plots.checked_axes(ax)
-        figure = plots.learning_curves(self, axes, label)
+        file_format = canvas.figure_format(path) if path is not None else ""
+        axes = curves.new_axes(shown=path is None) if ax is None else canvas.pair_for(ax)
+        figure = canvas.figure_of(curves.learning_curves(self, axes=axes, label=label)[0])
         if path is not None:
-            write_file(path, plots.encoded(figure, file_format))
+            write_file(path, canvas.encoded(figure, file_format))
         return figure
 
     def save(self, path: AnyPath) -> None:

@@ -1,23 +1,19 @@
-"""What a training run shows on standard output: the chapter's lines and, in a terminal or a notebook, tqdm's bar.
+"""What a training run shows on standard output: the chapter's lines and, in a terminal or a notebook, a bar.
 
-Design: a display may fail and the run goes on: one whose output is closed, full or no longer read falls silent. The bar
-is redrawn by the loop itself and by no thread. tqdm is imported when a bar is drawn; without it there are lines only.
+Design: a display may fail and the run goes on: one whose output is closed, full or no longer read falls silent. Without
+tqdm there are lines only.
 """
 
-import importlib
 import math
-import os
 import sys
-import threading
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 from secant._common.output import Output
+from secant._common.progress import bar, can_redraw
 
-_REDRAW_SECONDS = 0.125  # with the lines, which redraw it too, ten times a second
 _LINE_SECONDS = 0.5
 _FORMAT = "{bar} {n_fmt}/{total_fmt} {remaining} {rate_fmt}{postfix}"  # fits in 60 columns
 _COMPILING = "compiling"
@@ -30,12 +26,12 @@ class Display:
     ----------
     output : Output, optional
         Where the lines go; without it nothing is shown.
-    bar : tqdm, optional
-        Drawn below the lines.
+    below : tqdm, optional
+        A bar, drawn below the lines.
     """
 
-    def __init__(self, output: Output | None, bar: Any = None) -> None:
-        self._output, self._bar = output, bar
+    def __init__(self, output: Output | None, below: Any = None) -> None:
+        self._output, self._bar = output, below
         self._printed, self._waiting = -math.inf, ""
 
     def iteration(self, done: int, loss: float) -> None:
@@ -79,37 +75,8 @@ class Display:
 def display(total: int, wanted: bool) -> Iterator[Display]:
     """Show a run of ``total`` iterations, if that is ``wanted``, and yield what is told of its progress."""
     output = Output(sys.stdout) if wanted and sys.stdout is not None else None
-    shown = Display(output, _bar(total, output) if output and _can_redraw() else None)
+    shown = Display(output, bar(total, output, _FORMAT) if output and can_redraw(sys.stdout) else None)
     try:
         yield shown
     finally:
         shown.close()
-
-
-def _can_redraw() -> bool:
-    """Whether standard output is a notebook, or a terminal whose cursor moves."""
-    if "ipykernel.zmqshell" in sys.modules:  # as tqdm asks
-        return True
-    try:
-        return sys.stdout.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    except ValueError:  # it is closed
-        return False
-
-
-def _bar(total: int, output: Output) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # that ipywidgets is missing
-            tqdm = importlib.import_module("tqdm.auto").tqdm
-        quiet: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # no thread
-        quiet.set_lock(threading.RLock())  # tqdm's own may start a process
-        bar = quiet(
-            total=total,
-            file=output,
-            dynamic_ncols=True,
-            mininterval=_REDRAW_SECONDS,
-            miniters=1,
-            bar_format=_FORMAT,
-        )
-    except (ImportError, OSError, ValueError):
-        return None
-    return None if bar.disable else bar  # TQDM_DISABLE

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from secant.errors import DataError, DTypeError, MissingExtraError, ValueRangeError
+from secant.plots import learning_curves
+from secant.plots.canvas import encoded, figure_format
 from secant.training.history import History
-from secant.training.plots import encoded, figure_format, learning_curves
 
 pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
 
@@ -31,12 +32,16 @@ def test_the_curves_are_those_of_the_history():
     assert means.get_ydata()[0] == pytest.approx(sum(LOSSES[:3]) / 3)
     assert [line.get_ydata().tolist() for line in right.lines] == [[0.1, 0.5, 0.9], [0.1, 0.4, 0.8]]
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["one mini-batch", "mean of 3"]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == ["training set (0.900)", "test set (0.800)"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == [
+        "training set (0.900)",
+        "test set (0.800)",
+        "gap (0.100)",
+    ]
     assert (left.get_xlabel(), right.get_xlabel()) == ("iteration", "epoch")
 
 
 def test_a_loss_that_is_not_finite_is_a_gap():
-    losses, means = learning_curves(History([*LOSSES, math.inf], [0.1], [0.1])).axes[0].lines
+    losses, means = learning_curves(History([*LOSSES, math.inf], [0.1], [0.1]))[0].lines
     assert math.isnan(losses.get_ydata()[-1])
     assert math.isnan(means.get_ydata()[-1])
     assert math.isfinite(means.get_ydata()[-2])
@@ -77,6 +82,41 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
         history().plot()
 
 
+def test_a_star_marks_the_best_of_the_test_set_if_it_is_not_the_last():
+    over = History(LOSSES, [0.1, 0.5, 0.9, 1.0], [0.1, 0.6, 0.6, 0.5], [0, 40, 80, 120])
+    right = learning_curves(over)[1]
+    star = right.collections[-1]
+    assert star.get_offsets().tolist() == [[1, 0.6]]
+    names = [text.get_text() for text in right.get_legend().get_texts()]
+    assert names[2:] == ["gap (0.500)", "best on the test set (0.600, epoch 1)"]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "names"),
+    [
+        ([0.1, 0.9, 0.8], [0.1, 0.9, 0.8], []),  # both fell: that is no over-fitting
+        ([0.1, 0.8, 0.9], [0.1, 0.8, 0.895], []),
+        ([0.1, 0.8, 0.9], [0.1, 0.8, 0.8], ["gap (0.100)"]),
+        ([0.1, 1.0, 1.0], [0.1, 0.999, 0.992], ["best on the test set (0.999, epoch 1)"]),
+        ([0.1, 0.8, 0.9], [0.1, 0.9, 0.892], ["best on the test set (0.900, epoch 1)"]),
+    ],
+)
+def test_what_is_marked(train, test, names):
+    right = learning_curves(History(LOSSES, train, test, [0, 60, 120]))[1]
+    assert [text.get_text() for text in right.get_legend().get_texts()][2:] == names
+
+
+def test_long_runs_have_no_markers_that_hide_the_line():
+    many = [0.5] * 41
+    right = learning_curves(History(LOSSES, many, many))[1]
+    assert [line.get_markersize() for line in right.lines] == [0, 0]
+
+
+def test_what_is_no_history_is_refused():
+    with pytest.raises(DTypeError, match="history must be a History, got list"):
+        learning_curves([0.1])
+
+
 def test_no_test_set_has_no_curve():
     right = History(LOSSES, [0.1, 0.5], [], [0, 60]).plot().axes[1]
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["training set (0.500)"]
@@ -94,6 +134,8 @@ def test_runs_are_drawn_over_each_other():
     a, b = ([line.get_color() for line in (*left.lines[i : i + 2], *right.lines[i : i + 2])] for i in (0, 2))
     assert len(set(a)) == len(set(b)) == 1
     assert a != b
+    assert left.lines[1].get_linestyle() != left.lines[3].get_linestyle()
+    assert right.lines[0].get_marker() != right.lines[2].get_marker()
     short = History([2.0]).plot(label="c").axes[0]
     assert [text.get_text() for text in short.get_legend().get_texts()] == ["c"]
 

@@ -1,0 +1,139 @@
+"""Where and how all plots are drawn: figures, axes, colours, and what a figure is in a file.
+
+Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: what the look depends
+on is said to each artist. Colours are those of Okabe and Ito (2008), which people with any colour vision can tell
+apart; no mark is told by its colour alone.
+"""
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secant._common.files import AnyPath, path_text
+from secant._common.progress import in_notebook
+from secant.errors import DTypeError, MissingExtraError, ValueRangeError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+INK, GRID, PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
+MARKERS = "os^DvP"
+DASHES = ("solid", "dashed", "dashdot", "dotted")
+SEQUENCE = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
+"""The colours of things that are drawn together, one after the other, as `MARKERS` and `DASHES`."""
+DPI = 150
+
+
+def axes_for(ax: Any, width: float, height: float) -> "Axes":
+    """Return ``ax`` if it is given, else the axes of a new figure of that size, in inches, that is to be shown."""
+    figure_class()
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return new_figure((width, height), shown=True).subplots()
+    if not isinstance(ax, Axes):
+        raise DTypeError(f"ax must be Axes of Matplotlib, got {ax!r}")
+    return ax
+
+
+def pair_for(ax: Any, name: str = "ax") -> "list[Axes]":
+    """Return one or two axes as a list.
+
+    Raises
+    ------
+    DTypeError
+        It is something else.
+    """
+    figure_class()
+    from matplotlib.axes import Axes
+
+    axes = [ax] if isinstance(ax, Axes) else list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
+    if not (0 < len(axes) <= 2 and all(isinstance(one, Axes) for one in axes)):
+        raise DTypeError(f"{name} must be Axes of Matplotlib, or a pair of them, got {ax!r}")
+    return axes
+
+
+def new_figure(size: tuple[float, float], shown: bool) -> "Figure":
+    """Return a new figure.
+
+    If it is to be shown, it is pyplot's where that has been imported, and in a notebook, which shows those.
+    """
+    make: Any = figure_class()
+    if shown and in_notebook():
+        import matplotlib.pyplot  # noqa: F401 - it tells the notebook how to show figures
+    if shown and (pyplot := sys.modules.get("matplotlib.pyplot")):
+        make = pyplot.figure
+    figure: Figure = make(figsize=size, dpi=DPI if not in_notebook() else None, layout="constrained", facecolor=PAPER)
+    return figure
+
+
+def figure_of(ax: "Axes") -> "Figure":
+    """Return the figure that axes belong to: of axes in a subfigure, the whole one."""
+    figure: Figure = ax.figure.figure
+    return figure
+
+
+def encoded(figure: "Figure", file_format: str) -> bytes:
+    """Return the figure as the contents of a file of a format that `figure_format` returned."""
+    content = io.BytesIO()
+    figure.savefig(content, format=file_format, dpi=DPI, facecolor=PAPER)
+    return content.getvalue()
+
+
+def figure_format(path: AnyPath) -> str:
+    """Return the format, such as "png", that the suffix of ``path`` stands for.
+
+    Raises
+    ------
+    MissingExtraError
+        Matplotlib is not installed.
+    ValueRangeError
+        Matplotlib has no such format.
+    """
+    name = path_text(path)
+    suffix = Path(name).suffix.removeprefix(".").lower()
+    formats = figure_class()().canvas.get_supported_filetypes()
+    if suffix not in formats:
+        raise ValueRangeError(f"a figure's file name must end in .png, .svg, .pdf or the like, got {name!r}")
+    return suffix
+
+
+def figure_class() -> "type[Figure]":
+    """Return Matplotlib's class of figures.
+
+    Raises
+    ------
+    MissingExtraError
+        Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Plots need Matplotlib: pip install 'secant[plot]'.") from error
+    return Figure
+
+
+def finish(axes: "Axes", title: str, xlabel: str = "", ylabel: str = "", *, picture: bool = False) -> None:
+    """Write the title and the names of the axes, and draw a grid and the line below, if it is no picture."""
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+    axes.set_xlabel(xlabel, fontsize=10, color=INK)
+    axes.set_ylabel(ylabel, fontsize=10, color=INK)
+    axes.tick_params(which="both", labelsize=9, colors=INK, length=0)
+    axes.set_facecolor(PAPER)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if picture:
+        axes.spines["bottom"].set_visible(False)
+    else:
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+
+
+def legend(axes: "Axes", corner: Any = "best", **options: Any) -> None:
+    """Name what is drawn."""
+    options = {"framealpha": 0.85, "facecolor": PAPER, "edgecolor": "none"} | options
+    axes.legend(loc=corner, fontsize=9, labelcolor=INK, **options)

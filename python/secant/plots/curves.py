@@ -1,0 +1,143 @@
+"""The learning curves of a training run."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from secant.errors import DTypeError
+from secant.plots.canvas import (
+    BLUE,
+    DASHES,
+    GREEN,
+    INK,
+    MARKERS,
+    SEQUENCE,
+    VERMILION,
+    finish,
+    legend,
+    new_figure,
+    pair_for,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from secant.training.history import History
+
+_VISIBLE = 0.01  # a gap; smaller ones are hidden by the lines
+_WINDOWS = 50  # the moving average is over a fiftieth of the iterations
+
+
+def learning_curves(history: "History", *, axes: Any = None, label: str | None = None) -> "list[Axes]":
+    """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
+
+    Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
+    test set has fallen from its best, and that on the training set has not.
+
+    Parameters
+    ----------
+    history : History
+        A loss that is not finite is a gap.
+    axes : matplotlib.axes.Axes or a pair of them, optional
+        For the loss and, if there are two, for the accuracies; by default those of a new figure.
+    label : str, optional
+        The name of the run, which then has colours of its own, and neither shade nor star.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+
+    Raises
+    ------
+    DTypeError
+        ``history`` is no `secant.History`, or ``axes`` are no axes.
+    MissingExtraError
+        Matplotlib is not installed.
+
+    Examples
+    --------
+    >>> history = secant.History([2.3, 2.1, 1.9], [0.1, 0.8, 0.9], [0.1, 0.7, 0.6], [0, 1, 2])
+    >>> loss, accuracy = secant.plots.learning_curves(history)
+    >>> loss.figure.savefig("curves.png")
+    """
+    from secant.training.history import History
+
+    if not isinstance(history, History):
+        raise DTypeError(f"history must be a History, got {type(history).__name__}")
+    used = new_axes(shown=True) if axes is None else pair_for(axes, "axes")
+    _draw_losses(used[0], history.train_loss_list, label)
+    if len(used) == 2:
+        _draw_accuracies(used[1], history.train_acc_list, history.test_acc_list, label)
+    return used
+
+
+def new_axes(shown: bool) -> "list[Axes]":
+    """Return the two axes of a new figure."""
+    axes: list[Axes] = list(new_figure((10, 4), shown).subplots(1, 2))
+    return axes
+
+
+def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> None:
+    """Each iteration's loss, light, and their moving average on top."""
+    finite = np.array(losses, dtype=float)
+    finite[~np.isfinite(finite)] = np.nan
+    window = len(losses) // _WINDOWS
+    name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
+    run = 0 if label is None else _runs(axes)
+    colour = BLUE if label is None else SEQUENCE[run % len(SEQUENCE)]
+    axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=colour)
+    if window > 1:
+        centres = np.arange(len(losses) - window + 1) + (window - 1) / 2
+        means = np.convolve(finite, np.full(window, 1 / window), mode="valid")
+        dashes = DASHES[run % len(DASHES)]
+        axes.plot(centres, means, color=colour, linestyle=dashes, linewidth=2, label=_name(label, f"mean of {window}"))
+    finish(axes, "Loss", "iteration")
+    legend(axes, "upper right")
+
+
+def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
+    """Both accuracies, a broad line below a thin one where they lie on each other, and the gap between them."""
+    from matplotlib.ticker import MaxNLocator
+
+    size = 5 if len(train) <= 40 else 0  # of markers, which would hide a longer line
+    run = 0 if label is None else _runs(axes)
+    colours = (GREEN, VERMILION) if label is None else (SEQUENCE[run % len(SEQUENCE)],) * 2
+    marker = MARKERS[run % len(MARKERS)]
+    name = _name(label, _with_last("training set", train))
+    light = 1.0 if label is None else 0.4
+    axes.plot(train, linewidth=4, alpha=light, marker=marker, markersize=size, label=name, color=colours[0])
+    if test:
+        name = _name(label, _with_last("test set", test))
+        axes.plot(test, linewidth=1.5, marker=marker, markersize=0.7 * size, label=name, color=colours[1])
+    if test and label is None and len(train) == len(test):
+        _draw_gap(axes, train, test)
+    axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    finish(axes, "Accuracy", "epoch")
+    legend(axes)
+
+
+def _draw_gap(axes: "Axes", train: Sequence[float], test: Sequence[float]) -> None:
+    gap = train[-1] - test[-1]
+    if abs(gap) > _VISIBLE:
+        name = f"gap ({gap:.3f})"
+        axes.fill_between(range(len(test)), train, test, color=VERMILION, alpha=0.15, linewidth=0, label=name)
+    best = int(np.argmax(test))
+    if test[-1] < test[best] and train[-1] >= train[best]:
+        name = f"best on the test set ({test[best]:.3f}, epoch {best})"
+        axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
+        axes.scatter([best], [test[best]], marker="*", s=150, color=VERMILION, edgecolors=INK, zorder=3, label=name)
+
+
+def _runs(axes: "Axes") -> int:
+    """Return how many runs are drawn already: each has one colour."""
+    return len({line.get_color() for line in axes.lines})
+
+
+def _name(label: str | None, what: str) -> str:
+    return what if label is None else f"{label}: {what}"
+
+
+def _with_last(name: str, values: Sequence[float]) -> str:
+    return f"{name} ({values[-1]:.3f})" if values else name

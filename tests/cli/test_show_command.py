@@ -1,0 +1,137 @@
+"""``secant show``: what it draws and prints, and what it refuses."""
+
+import re
+import struct
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import secant
+from secant.cli.app import app
+
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+
+
+@pytest.fixture(autouse=True)
+def plain_output(monkeypatch):
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "SECANT_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture
+def net(tmp_path):
+    path = tmp_path / "mine.npz"
+    secant.TwoLayerNet(784, 5, 10, rng=0).save(path)
+    return path
+
+
+def show(*arguments, data="subset"):
+    return CliRunner().invoke(app, ["show", *map(str, arguments), "--data", str(data)])
+
+
+def assert_error(result, message):
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert re.match(rf"error: {message}", result.output), result.output
+
+
+def test_a_picture_and_the_accuracy_of_the_test_set(net, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = show(net)
+    _, (x, t) = secant.load_mnist(subset=True)
+    loaded = secant.TwoLayerNet.load(net)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        "wrote net.png",
+        "-" * 60,
+        "network     784-5-10, sigmoid output, 3,985 parameters",
+        f"accuracy    {loaded.accuracy(x, t):.4f} on 2,000 test samples",
+        f"loss        {loaded.loss(x, t):.4f}",
+        "-" * 60,
+    ]
+    assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("name", "magic"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF")])
+def test_the_suffix_is_the_format(net, tmp_path, name, magic):
+    assert show(net, "--output", tmp_path / name, "--units", 3).exit_code == 0
+    assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_what_is_drawn_are_weights_and_confusion_matrix(net, tmp_path, monkeypatch):
+    drawn = []
+    encoded = secant.plots.canvas.encoded
+    monkeypatch.setattr(
+        secant.plots.canvas, "encoded", lambda figure, name: drawn.append(figure) or encoded(figure, name)
+    )
+    show(net, "--output", tmp_path / "a.png", "--units", 3)
+    weights, confusion, bar = drawn[0].axes
+    assert len(weights.images) == 3
+    assert sum(int(text.get_text()) for text in confusion.texts) == 2000
+    assert bar.get_label() == "<colorbar>"
+
+
+def idx(folder, images):
+    folder.mkdir()
+    for part in "train", "t10k":
+        header = struct.pack(">4I", 0x803, *images.shape)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        labels = np.arange(len(images), dtype=np.uint8) % 5
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, len(images)) + labels.tobytes())
+    return folder
+
+
+def test_samples_that_are_no_squares_need_a_shape(tmp_path):
+    data = idx(tmp_path / "data", np.random.RandomState(0).randint(256, size=(20, 3, 2), dtype=np.uint8))
+    path, output = tmp_path / "small.npz", tmp_path / "a.png"
+    secant.TwoLayerNet(6, 4, 5, rng=0).save(path)
+    assert_error(
+        show(path, "--output", output, data=data), rf"{path} takes 6 inputs, which are no square picture: give --sh"
+    )
+    assert_error(
+        show(path, "--output", output, "--shape", "2x2", data=data), r"--shape must have 6 pixels, .*, got 2x2"
+    )
+    for text in ("3", "0x6", "axb"):
+        result = show(path, "--output", output, "--shape", text, data=data)
+        assert result.exit_code == 2
+        assert f"--shape must be HEIGHTxWIDTH, such as 28x28, got '{text}'." in result.output
+    assert not output.exists()
+    assert show(path, "--output", output, "--shape", "3x2", data=data).exit_code == 0
+
+
+def test_data_that_do_not_fit_the_network(tmp_path):
+    path, output = tmp_path / "small.npz", tmp_path / "a.png"
+    secant.TwoLayerNet(4, 4, 5, rng=0).save(path)
+    message = rf"{path} takes 4 inputs and knows 5 classes, but --data subset has 784 inputs and 10 classes\."
+    assert_error(show(path, "--output", output), message)
+    secant.TwoLayerNet(784, 4, 9, rng=0).save(path)
+    assert_error(show(path, "--output", output), rf"{path} takes 784 inputs and knows 9 classes, but")
+
+
+def test_files_that_cannot_be_used(net, tmp_path, monkeypatch):
+    assert_error(show(tmp_path / "none.npz"), r".*none\.npz could not be read: No such file")
+    (tmp_path / "text.npz").write_text("hello")
+    assert_error(show(tmp_path / "text.npz", "--output", tmp_path / "a.png"), ".*text.npz does not hold a network")
+    assert_error(show(net, "--output", tmp_path / "a.docx"), r"a figure's file name must end in \.png")
+    assert_error(show(net, "--output", tmp_path / "no" / "a.png"), ".*a.png could not be written: No such file")
+    assert_error(show(net, "--output", tmp_path / "a.png", data="mine"), "--data must be auto, full, subset")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert_error(show(net), r"Plots need Matplotlib: pip install 'secant\[plot\]'")
+
+
+def test_the_network_and_the_data_are_not_replaced(tmp_path):
+    path = tmp_path / "net.png"  # a network under the name of a picture
+    (tmp_path / "net.npz").touch()
+    secant.TwoLayerNet(784, 4, 10, rng=0).save(path)
+    before = path.read_bytes()
+    result = show(path, "--output", path)
+    assert result.exit_code == 2
+    assert "--output needs another file than NET.npz and --data." in result.output
+    assert path.read_bytes() == before
+
+
+def test_without_a_network_there_is_help():
+    assert "NET.npz" in CliRunner().invoke(app, ["show"]).output

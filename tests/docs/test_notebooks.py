@@ -1,0 +1,82 @@
+"""The notebooks and the gallery: they run, and what is stored is what they make."""
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+pytest.importorskip("nbclient", reason="nbclient is not installed")
+pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+
+import gallery
+import nbformat
+import notebooks
+from PIL import Image
+
+NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
+ENTRIES = gallery.entries(gallery.PAGE.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_without_an_error_or_a_warning(path, monkeypatch, tmp_path):
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))  # it must need no data but the bundled ones
+    monkeypatch.setenv("PYTHONPATH", str(Path(importlib.util.find_spec("secant").origin).parents[1]))
+    stored, made = nbformat.read(path, as_version=4), notebooks.cleaned(notebooks.executed(path))
+    for before, after in zip(stored.cells, made.cells, strict=True):
+        kinds = [[sorted(output.get("data", output)) for output in cell.get("outputs", [])] for cell in (before, after)]
+        assert kinds[0] == kinds[1], before.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_is_stored_is_small_and_does_not_vary(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert path.stat().st_size < 250_000
+    assert nbformat.writes(notebooks.cleaned(notebook)) + "\n" == path.read_text()
+    assert all(cell.execution_count is None for cell in notebook.cells if cell.cell_type == "code")
+    assert any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_cells_are_short(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= 10, cell.source
+
+
+def test_every_picture_of_the_gallery_has_its_five_lines():
+    pictures = re.findall(r"\]\((gallery/[^)]+)\)", gallery.PAGE.read_text())
+    assert [picture for picture, _ in ENTRIES] == pictures
+    assert {path.name for path in (gallery.PAGE.parent / "gallery").iterdir()} == {Path(name).name for name in pictures}
+    for picture, code in ENTRIES:
+        assert len([line for line in code.splitlines() if line]) <= 5, picture
+
+
+def test_every_plot_is_in_the_gallery():
+    import secant
+
+    page = gallery.PAGE.read_text()
+    assert [name for name in secant.plots.__all__ if f"secant.plots.{name}(" not in page] == []
+
+
+def test_the_last_line_of_a_block_is_what_is_drawn():
+    figure = gallery.figure_of("from matplotlib.figure import Figure\nfigure = Figure()\nfigure.subplots(1, 2)", {})
+    assert len(figure.axes) == 2
+    with pytest.raises(AssertionError, match="the last line must return axes: x = 1"):
+        gallery.figure_of("x = 1", {})
+
+
+@pytest.mark.slow
+def test_the_gallery_is_what_its_code_draws(tmp_path):
+    gallery.main(tmp_path)
+    for picture, _ in ENTRIES:
+        with Image.open(tmp_path / picture) as made, Image.open(gallery.PAGE.parent / picture) as stored:
+            assert made.size == stored.size, picture
+
+
+def test_the_code_of_the_gallery_is_python():
+    for _, code in ENTRIES:
+        ast.parse(code)

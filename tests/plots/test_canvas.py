@@ -1,0 +1,73 @@
+"""What all plots share: figures, errors, and what they leave alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+import secant
+from secant.errors import MissingExtraError
+
+DRAW = """
+x = np.arange(4.0)
+report = secant.check_gradient(lambda x: np.sum(x**2), x, 2.5 * x)
+images, labels, y = np.ones((3, 4)), np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.9, 0.1], [0.2, 0.8]])
+draw = {
+    "confusion_matrix": lambda: secant.plots.confusion_matrix(y, images, labels),
+    "descent_paths": lambda: secant.plots.descent_paths(lambda x: x @ x, {"a": [[1.0, 2.0], [0.0, 0.0]]}),
+    "difference_error": lambda: secant.plots.difference_error(np.exp, 1.0, np.e),
+    "findings": lambda: secant.plots.findings(report),
+    "learning_curves": lambda: secant.plots.learning_curves(secant.History([1.0], [0.5], [0.4])),
+    "mistakes": lambda: secant.plots.mistakes(y, images, labels),
+    "weights": lambda: secant.plots.weights(np.ones((4, 2))),
+}
+assert sorted(draw) == sorted(secant.plots.__all__)
+"""
+
+
+def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    names = {"np": pytest.importorskip("numpy"), "secant": secant}
+    exec(DRAW, names)
+    for draw in names["draw"].values():
+        with pytest.raises(MissingExtraError, match=r"^Plots need Matplotlib: pip install 'secant\[plot\]'\.$"):
+            draw()
+
+
+def test_neither_pyplot_nor_settings_are_touched():
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    program = (
+        f"import sys, matplotlib, numpy as np, secant; settings = matplotlib.rcParams.copy()\n{DRAW}"
+        "for call in draw.values(): np.ravel(call())[0].figure.canvas.draw()\n"
+        "print(matplotlib.rcParams.copy() == settings, 'matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True False\n", "")
+
+
+def test_figures_are_pyplots_where_that_has_been_imported(run_python):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    program = (
+        f"import matplotlib.pyplot as plt, numpy as np, secant\n{DRAW}"
+        "for call in draw.values(): assert np.ravel(call())[0].figure is plt.gcf()\n"
+        "print(len(plt.get_fignums()))"
+    )
+    assert run_python(program, "-W", "error", MPLBACKEND="agg").stdout == "7\n"
+
+
+def test_plots_are_imported_when_they_are_used(run_python):
+    program = (
+        "import sys, secant; print('secant.plots' in sys.modules); secant.plots.weights;"
+        "print('matplotlib' in sys.modules)"
+    )
+    assert run_python(program).stdout == "False\nFalse\n"
+
+
+def test_a_notebook_shows_figures_without_an_import_of_pyplot(run_python):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    program = (
+        "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
+        "import numpy as np, secant; ax = secant.plots.weights(np.ones((4, 2)))\n"
+        "import matplotlib.pyplot as plt; print(ax.figure is plt.gcf(), ax.figure.dpi == plt.rcParams['figure.dpi'])"
+    )
+    assert run_python(program, MPLBACKEND="agg").stdout == "True True\n"

@@ -1,0 +1,174 @@
+"""Weights, mistakes and the confusion matrix: what is drawn is what the network has and says."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import secant
+from secant.errors import DTypeError, ShapeError, ValueRangeError
+
+pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+
+from matplotlib.figure import Figure
+
+plots = secant.plots
+
+
+class Oracle:
+    """A network that says what it is told."""
+
+    def __init__(self, y):
+        self.y = np.array(y, dtype=float)
+
+    def predict(self, x):
+        return self.y
+
+
+X = np.arange(16.0).reshape(4, 4)
+T = np.array([0, 1, 1, 0])
+Y = [[0.9, 0.1], [0.8, 0.2], [0.95, 0.05], [0.3, 0.7]]  # the second, third and fourth are wrong
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def captions(ax):
+    return [text.get_text() for text in ax.texts]
+
+
+def pictures(ax):
+    return [image.get_array().data.tolist() for image in ax.images]
+
+
+def test_weights_are_those_of_the_units_with_the_largest_ones():
+    net = secant.TwoLayerNet(4, 3, 2, rng=0)
+    net.params["W1"] *= [1, 30, 10]
+    ax = plots.weights(net, units=2)
+    assert captions(ax) == ["unit 1", "unit 2"]
+    assert pictures(ax) == [net.params["W1"][:, unit].reshape(2, 2).tolist() for unit in (1, 2)]
+    assert len({image.get_clim() for image in ax.images}) == 1
+    low, high = ax.images[0].get_clim()
+    assert low == -high < 0
+
+
+def test_weights_of_chosen_units_and_shape():
+    matrix = np.arange(18.0).reshape(6, 3)
+    ax = plots.weights(matrix, units=[2, 0], shape=(2, 3))
+    assert captions(ax) == ["unit 2", "unit 0"]
+    assert pictures(ax)[1] == [[0, 3, 6], [9, 12, 15]]
+    assert len(plots.weights(matrix, units=100, shape=(1, 6)).images) == 3
+    assert plots.weights(np.zeros((4, 1))).images[0].get_clim() == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((None,), DTypeError, r'net must have params\["W1"\], or be the array itself, got NoneType'),
+        ((secant.SimpleNet(rng=0),), DTypeError, r'net must have params\["W1"\]'),
+        ((np.ones(4),), ShapeError, r"net must have a matrix of weights, \(I, H\), got shape \(4,\)"),
+        ((np.full((4, 1), np.nan),), ValueRangeError, "net must be finite"),
+        ((np.ones((4, 2)), 0), ValueRangeError, "units must be at least 1, got 0"),
+        ((np.ones((4, 2)), [2]), ValueRangeError, r"units must be from 0 to 1, got \[2\]"),
+        ((np.ones((4, 2)), [-1]), ValueRangeError, "units must be from 0 to 1"),
+        ((np.ones((4, 2)), [0.5]), DTypeError, "units must be whole numbers, got float64"),
+        ((np.ones((4, 2)), []), ShapeError, "units must be a number or a list of units"),
+        ((np.ones((6, 2)),), ShapeError, "shape must be given, .* where a sample is no square, got 6 pixels"),
+        ((np.ones((6, 2)), 1, (2, 2)), ShapeError, "shape must have 6 pixels as a sample has, got 2 x 2"),
+        ((np.ones((6, 2)), 1, 6), ShapeError, r"shape must be \(height, width\), got 6"),
+        ((np.ones((6, 2)), 1, (2.0, 3)), DTypeError, "shape must be a whole number, got 2.0"),
+        ((np.ones((4, 2)), 1, None, "ax"), DTypeError, "ax must be Axes of Matplotlib, got 'ax'"),
+    ],
+)
+def test_weights_that_cannot_be_drawn(arguments, error, message):
+    names = ("units", "shape", "ax")
+    with pytest.raises(error, match=message):
+        plots.weights(arguments[0], **dict(zip(names, arguments[1:], strict=False)))
+
+
+@pytest.mark.parametrize("t", [T, np.eye(2)[T]], ids=["labels", "one-hot"])
+@pytest.mark.parametrize("net", [Oracle(Y), np.array(Y)], ids=["network", "predictions"])
+def test_mistakes_are_in_the_order_of_their_loss(net, t):
+    ax = plots.mistakes(net, X, t)
+    assert captions(ax) == [
+        "is 1, taken for 0\np = 0.95", "is 1, taken for 0\np = 0.80", "is 0, taken for 1\np = 0.70"
+    ]  # fmt: skip
+    assert pictures(ax) == [X[i].reshape(2, 2).tolist() for i in (2, 1, 3)]
+    assert ax.get_title(loc="left") == "The worst of 3 mistakes in 4 samples"
+    assert len(plots.mistakes(net, X, t, count=2).images) == 2
+
+
+def test_a_network_without_mistakes():
+    ax = plots.mistakes(np.eye(2)[T], X, T)
+    assert (len(ax.images), ax.get_title(loc="left")) == (0, "The worst of 0 mistakes in 4 samples")
+
+
+def test_samples_may_be_pictures():
+    ax = plots.mistakes(np.array(Y), np.zeros((4, 3, 2)), T)
+    assert ax.images[0].get_array().shape == (3, 2)
+
+
+def test_the_confusion_matrix_counts():
+    ax = plots.confusion_matrix(Oracle(Y), X, T)
+    cells = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
+    assert cells == {(0, 0): "1", (0, 1): "1", (1, 0): "2"}
+    assert ax.images[0].get_array().data.tolist() == [[0.5, 0.5], [1, 0]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("taken for", "is")
+    assert ax.get_title(loc="left") == "Confusion matrix: 1 of 4 are right"
+
+
+def test_many_classes_have_no_numbers():
+    ax = plots.confusion_matrix(np.eye(21), np.zeros((21, 4)), np.arange(21))
+    assert len(ax.texts) == 0
+
+
+def test_numbers_can_be_told_from_their_cells():
+    ax = plots.confusion_matrix(np.array(Y), X, T)
+    image = ax.images[0]
+    for text in ax.texts:
+        column, row = map(int, text.get_position())
+        cell = np.dot(image.cmap(image.norm(image.get_array()[row, column]))[:3], [0.2126, 0.7152, 0.0722])
+        from matplotlib.colors import to_rgb
+
+        assert abs(np.dot(to_rgb(text.get_color()), [0.2126, 0.7152, 0.0722]) - cell) > 0.4
+
+
+@pytest.mark.parametrize("draw", [plots.mistakes, plots.confusion_matrix])
+@pytest.mark.parametrize(
+    ("net", "x", "t", "error", "message"),
+    [
+        (None, X, T, DTypeError, "net must have a method predict, or be what it returned, got NoneType"),
+        (np.array(Y), X[0], T, ShapeError, r"x must hold samples, \(N, ...\), got shape \(4,\)"),
+        (np.array(Y)[:3], X, T, ShapeError, r"net must predict \(4, number of classes\), got shape \(3, 2\)"),
+        (np.array(Y), X, T[:3], ShapeError, "t must have 4 rows like x, got 3"),
+        (np.array(Y), X, T + 1, ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
+        (np.array(Y) * np.nan, X, T, ValueRangeError, r"net.predict\(x\) must be finite"),
+    ],
+)
+def test_what_cannot_be_judged(draw, net, x, t, error, message):
+    with pytest.raises(error, match=message):
+        draw(net, x, t)
+
+
+@pytest.mark.parametrize("y", [np.array(Y) * 2, np.array(Y) - [[0.4, -0.4]]], ids=["sum", "negative"])
+def test_scores_are_no_probabilities(y):
+    with pytest.raises(ValueRangeError, match="net must predict probabilities, which sum to 1: give softmax"):
+        plots.mistakes(y, X, T)
+
+
+def test_given_axes_are_drawn_on_and_returned():
+    axes = Figure().subplots(1, 3)
+    assert plots.weights(np.ones((4, 2)), ax=axes[0]) is axes[0]
+    assert plots.mistakes(np.array(Y), X, T, ax=axes[1]) is axes[1]
+    assert plots.confusion_matrix(np.array(Y), X, T, ax=axes[2]) is axes[2]
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 2), (7, 4), (10, 5), (12, 4), (16, 4), (50, 10)])
+def test_a_mosaic_is_full_if_it_can_be(count, columns):
+    ax = plots.weights(np.ones((4, count)), units=count)
+    lefts = {image.get_extent()[0] for image in ax.images}
+    assert len(lefts) == columns
