@@ -91,7 +91,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         The labels, in order.
     n_features_in_ : int
         The number of features.
-    feature_names_in_ : ndarray of str, (n_features_in_,)
+    feature_names_in_ : ndarray of str, (I,)
         Their names, if X was a data frame with columns named by strings.
     net_ : TwoLayerNet
         The network.
