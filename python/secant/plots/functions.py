@@ -107,7 +107,7 @@ def difference_error(
 ) -> Axes:
     """Draw how far difference quotients are off, against h: truncation grows with h, rounding falls.
 
-    A dashed line is what the rounding of f makes of it, eps |f(x)| / h. Dotted lines are truncation: a power of h, to
+    A dashed line is what the rounding of f makes of it, eps abs(f(x)) / h. Dotted lines are truncation: a power of h, to
     which the measured errors are fitted where rounding does not count.
 
     Parameters
