@@ -7,8 +7,9 @@ of workers and not with that of coordinates. A task has a copy of x of its own; 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -89,21 +90,26 @@ def _number_of_workers(options: Options) -> int:
 
 
 def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) -> Results:
+    """Results as they come. A future has a lock, which an exception of a signal's handler would leave locked: so signals
+    are held wherever one is touched, and `concurrent.futures.wait` is not for this.
+    """
     waiting = spans[::-1]
     pending: dict[Future[Result], Span] = {}
     with ExitStack() as stack:
-        stack.callback(lambda: [future.cancel() for future in pending])
+        stack.callback(_cancel, pending)
         for attempt in range(ATTEMPTS):
+            ended: SimpleQueue[Future[Result]] = SimpleQueue()
             try:
                 while waiting or pending:
-                    with held_interrupts():  # a pool may hang if one comes while it takes a task
+                    with held_interrupts():
                         while waiting and len(pending) < workers + 1:
-                            pending[executor.submit(job, *waiting[-1])] = waiting[-1]
-                            waiting.pop()
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in sorted(done, key=lambda future: pending[future]):
-                        yield pending[future], future.result()
-                        del pending[future]
+                            future = executor.submit(job, *waiting[-1])
+                            pending[future] = waiting.pop()
+                            future.add_done_callback(ended.put)
+                    future = ended.get()
+                    with held_interrupts():
+                        result = future.result()
+                    yield pending.pop(future), result
                 return
             except BrokenExecutor:
                 if attempt == ATTEMPTS - 1 or not isinstance(executor, ProcessPoolExecutor):
@@ -111,6 +117,12 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
                 waiting += sorted(pending.values(), reverse=True)
                 pending.clear()
                 executor = stack.enter_context(_like(executor))
+
+
+def _cancel(pending: dict[Future[Result], Span]) -> None:
+    with held_interrupts():
+        for future in pending:
+            future.cancel()
 
 
 def _like(broken: Any) -> ProcessPoolExecutor:
