@@ -28,7 +28,7 @@ _RESOLUTION = float(np.finfo(np.float64).eps)
 _FIRST_STEP, _HALVINGS = 0.25, 25
 _MEASURED = 3  # coordinates that are searched for the steps to begin with, each from the step of the one before
 _ASKEW = 0.9  # so that not all steps are multiples of a period of f
-_GROUP = 8  # entries that are looked at together
+_GROUP = 16  # entries that are looked at together
 _WORTH = 60.0  # times the error bar of a close look: where noise / step is smaller, that is not worth its evaluations
 _LOOKS, _SHRINK = 3, 4.0  # how often the steps are shrunk, and by what
 _MORE_NOISE = 1, 8, 64  # than along the first direction, where nothing settles
@@ -89,9 +89,10 @@ class Adaptive:
                 for look in group.looks:
                     found.append(_first_step(start, k, look, step))
                     step = _ASKEW * min(_FIRST_STEP, 4 * found[-1][0])
-                start = start._replace(step=float(np.median([step for step, _ in found])))
                 bar = float(np.median(self._scales[chosen] * [bar for _, bar in found]))
-                start = start._replace(together=group.step(start, k, _WORTH * bar))
+                start = start._replace(step=float(np.median([step for step, _ in found])))
+                if isfinite(bar):
+                    start = start._replace(together=group.step(start, k, _WORTH * bar))
             starts.append(start)
         return starts
 
@@ -151,7 +152,7 @@ def _first_step(start: Start, k: int, look: Look, step: float) -> tuple[float, f
         if found is not None and before is not None and abs(found[0] - before[0]) <= found[1] + before[1]:
             return step, min(found[1], before[1])
         step, before = step / 2, found
-    return step, inf
+    return _FIRST_STEP, inf
 
 
 def _rough(look: Look, k: int, step: float) -> float:

@@ -21,7 +21,7 @@ Along = Callable[[float], tuple[list[float], Floats, Floats]]
 class Start(NamedTuple):
     """What is known of one output of f before its entries are looked at.
 
-    Steps are in units of scales: of ``step`` a close look is to begin, and at ``together`` groups are looked at, if not 0.
+    Steps are in units of scales. A close look begins at ``step``; ``together`` is that of groups, 0 if there are none.
     """
 
     value: float
@@ -68,14 +68,15 @@ def close_look(start: Start, k: int, look: Look, step: float) -> tuple[float, fl
 
 
 class Group:
-    """Entries that are looked at together: a central difference each, and one along a direction at larger steps.
+    """Entries that are looked at together: a central difference each, and two along a direction at larger steps.
 
     Truncation of order 3, or a kink, makes the difference along the direction another one than those of the entries
     foretell. With the noise e of f, steps h, and ``factors`` u of them along the direction, it is off by
 
         sum of 2 (u^3 - u) h times the truncation error of an entry, +- e sqrt(2 + 2 sum of u^2)
 
-    and by terms of several coordinates, which are there in vain.
+    and by terms of several coordinates, which are there in vain. A kink at x itself is even and does not show in that,
+    but second differences along the direction shrink less there when steps are halved.
     """
 
     def __init__(self, looks: list[Look], along: Along, factors: list[float]) -> None:
@@ -112,10 +113,10 @@ class Group:
     def _measured(self, start: Start, k: int, step: float) -> tuple[list[float], list[float], float, float]:
         """The slopes of the entries, half the distances of their points, how far they are off, and the noise of f."""
         shifts, above, below = self._along(step)
-        difference, largest = (
-            float(above[k] - below[k]),
-            max(abs(start.value), abs(float(above[k])), abs(float(below[k]))),
-        )
+        _, *halfway = self._along(step / 2)
+        far, near = ([float(values[k]) for values in pair] for pair in ((above, below), halfway))
+        difference, largest = far[0] - far[1], max(abs(start.value), *map(abs, far))
+        kink = 4 * sum(near) - sum(far) - 6 * start.value
         slopes, widths = [], []
         for look, shift in zip(self.looks, shifts, strict=True):
             (above, up), (below, down) = look(step), look(-step)
@@ -124,4 +125,4 @@ class Group:
             widths.append((up - down) / 2)
             largest = max(largest, abs(high), abs(low))
             difference -= slopes[-1] * shift
-        return slopes, widths, abs(difference), start.error(largest)
+        return slopes, widths, max(abs(difference), abs(kink)), start.error(largest)

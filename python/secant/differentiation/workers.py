@@ -90,8 +90,10 @@ def _number_of_workers(options: Options) -> int:
 
 
 def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) -> Results:
-    """Results as they come. A future has a lock, which an exception of a signal's handler would leave locked: so signals
-    are held wherever one is touched, and `concurrent.futures.wait` is not for this.
+    """Results as they come.
+
+    A future has a lock, and what the handler of a signal raises may leave it locked: then its executor hangs. So
+    signals are held wherever a future is touched, and `concurrent.futures.wait` is not for this.
     """
     waiting = spans[::-1]
     pending: dict[Future[Result], Span] = {}
