@@ -219,6 +219,33 @@ def test_f_may_return_anything_that_is_one_number(result):
     assert secant.numerical_gradient(lambda p: result(4 * p[0]), np.zeros(1), h=0.25).tolist() == [4]
 
 
+def test_whole_numbers_are_differentiated_with_a_warning():
+    for kind in (np.int64, np.uint8, np.bool_):
+        with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)}: differences of whole numbers") as caught:
+            gradient = secant.numerical_gradient(lambda p, kind=kind: kind(p[0] > 0), np.array([3.0]))
+        assert gradient.tolist() == [0]
+        assert [warning.filename for warning in caught] == [__file__]
+    with pytest.warns(RuntimeWarning, match="^f returns int64"):
+        secant.numerical_jacobian(lambda p: (p > 0).astype(np.int64), np.ones(2))
+    with pytest.warns(RuntimeWarning, match="^f returns int64"):
+        secant.numerical_gradient(lambda s: np.sum(s > 0, axis=1), np.ones(2), vectorized=True)
+    assert secant.numerical_diff(lambda x: (x > 0).astype(np.int64), np.array([-1.0, 2.0])).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("scheme", "step"), [("central", "5e-02"), ("forward", "3e-03"), ("five-point", "4e-01")])
+def test_float32_is_differentiated_with_a_warning_that_names_a_step(scheme, step):
+    def f(x):
+        return np.sum(np.exp(x / 10).astype(np.float32))
+
+    x = np.array([10.0, -10.0])
+    with pytest.warns(RuntimeWarning, match=f"^f returns float32, .* at h = 0.0001: take h = {step}, scheme='auto'"):
+        before = secant.numerical_gradient(f, x, scheme=scheme)
+    after = secant.numerical_gradient(f, x, float(step), scheme=scheme)
+    right = np.exp(x / 10) / 10
+    assert np.abs(after - right).max() < np.abs(before - right).max() / 4
+    secant.numerical_gradient(f, x, scheme="auto")
+
+
 def test_f_must_return_one_number():
     with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)\n"):
         secant.numerical_gradient(lambda p: p**2, np.array([1.0, 2.0]))
@@ -315,7 +342,7 @@ def test_a_function_that_ignores_its_argument_does_not_get_the_gradient_of_a_cop
 
 
 def test_a_copy_may_have_a_gradient_of_zero():
-    assert secant.numerical_gradient(lambda x: np.sum(x > 2), [3, 1]).tolist() == [0, 0]
+    assert secant.numerical_gradient(lambda x: float(np.sum(x > 2)), [3, 1]).tolist() == [0, 0]
     assert secant.numerical_gradient(lambda _: 0.0, np.array([3.0, 1.0])).tolist() == [0, 0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -51,19 +52,39 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
 
-            seconds = method.seconds_a_coordinate(own)
+            seconds, returned = method.seconds_a_coordinate(own), own.returned
             if shared := workers.pays(options, seconds * point.size):
                 job = workers.Job(f, point, options, convert, method)
                 del own  # it has a copy of x
                 result = workers.computed(job, options, point.size, seconds, tell)
         if not shared:
-            result = method(own, 0, point.size, tell)
+            result, returned = method(own, 0, point.size, tell), own.returned
     finally:
         if options.progress:
             progress_line("")
     if copied or shared:
         require_dependence(f, result[0])
+    if returned != np.float64:
+        _warn_of_rounding(returned, scheme, h, point)
     return result
+
+
+def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats) -> None:
+    """Warn if f returns numbers that are too coarse for a step of that size; "auto" sees it by itself."""
+    if returned.kind in "biu":
+        message = f"f returns {returned}: differences of whole numbers are 0 or jumps; return a float"
+    elif returned.kind == "f" and returned.itemsize < 8 and scheme is not None:
+        size = float(np.sqrt(np.mean(x**2))) or 1.0
+        right = size * float(np.finfo(returned).eps) ** (1 / (scheme.order + 1))
+        if h > right / 8:
+            return
+        message = (
+            f"f returns {returned}, whose rounding is large beside its differences at h = {h:g}: "
+            f"take h = {right:.0e}, scheme='auto', or an f that computes in float64"
+        )
+    else:
+        return
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 class Method:

@@ -33,10 +33,13 @@ class Evaluator(ABC):
         The number of coordinates of x.
     first_block : int
         How many coordinates are worth a call of ``differences`` of which it is not known how long it takes.
+    returned : dtype
+        Of what f returned, if it was NumPy's.
     """
 
     size: int
     first_block = 16
+    returned = np.dtype(np.float64)
 
     @abstractmethod
     def at(self, point: Floats) -> Any:
@@ -102,7 +105,10 @@ class Plain(Evaluator):
                     values.append(there if type(there) is float else convert(there))
                 flat[i] = value
                 found.append(values)
-                if i == begin and (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
+                if i > begin:
+                    continue
+                self.returned = getattr(there, "dtype", self.returned)
+                if (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
                     raise ValueRangeError("f must leave its argument as it is, but it changes x")
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])

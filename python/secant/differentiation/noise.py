@@ -19,7 +19,7 @@ _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
 def rounding(values: Floats) -> float:
     """The least noise of values: their own rounding; that of float32, if all of them are float32 numbers."""
     unit = _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
-    return unit * float(np.abs(values).max())
+    return unit * float(np.abs(values).max(initial=0))
 
 
 def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> float:

@@ -16,11 +16,12 @@ SchemeName = Literal["central", "forward", "five-point", "auto"]
 class Scheme(NamedTuple):
     """A difference quotient.
 
-    ``name`` is what users call it. ``shifts`` are in units of h. ``quotient`` takes the values there, one after the
-    other, and h; with ``uses_value``, f(x) follows the others.
+    ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
+    ``quotient`` takes the values there, one after the other, and h; with ``uses_value``, f(x) follows the others.
     """
 
     name: str
+    order: int
     shifts: tuple[float, ...]
     uses_value: bool
     quotient: Callable[[Sequence[Any], float], Any]
@@ -41,9 +42,9 @@ def _five_point(f: Sequence[Any], h: float) -> Any:
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
-        Scheme("central", (1, -1), False, _central),
-        Scheme("forward", (1,), True, _forward),
-        Scheme("five-point", (2, 1, -1, -2), False, _five_point),
+        Scheme("central", 2, (1, -1), False, _central),
+        Scheme("forward", 1, (1,), True, _forward),
+        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
     )
 }
 

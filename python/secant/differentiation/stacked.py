@@ -76,7 +76,9 @@ class Stacked(Evaluator):
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)
-        values = numbers(self._f(stack))
+        returned = self._f(stack)
+        values = numbers(returned)
+        self.returned = getattr(returned, "dtype", self.returned)
         if values.shape != (points,) if self._one_number else values.shape[:1] != (points,):
             raise ShapeError(
                 f"f must return a value for each of {points} points, got an array of shape {values.shape}: with "
