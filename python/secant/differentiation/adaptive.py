@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Evaluator
 from secant.differentiation.looks import Group, Look, Start, close_look
-from secant.differentiation.noise import noise
-from secant.differentiation.slope import Line
+from secant.differentiation.slope import Line, noise
 from secant.errors import ValueRangeError
 
 _SEED = 0

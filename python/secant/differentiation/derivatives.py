@@ -23,8 +23,7 @@ from secant.differentiation.choice import (
     require_dependence,
     require_perturbable,
 )
-from secant.differentiation.evaluation import Convert, Evaluator, differentiate, number
-from secant.differentiation.schemes import SCHEMES, Scheme
+from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
 
 _EVALUATIONS_OF_AUTO = 8  # of an entry, about
 

@@ -12,7 +12,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.schemes import SCHEMES, SchemeName
+from secant.differentiation.evaluation import SCHEMES, SchemeName
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:

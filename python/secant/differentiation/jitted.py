@@ -19,8 +19,7 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation import native
-from secant.differentiation.evaluation import Convert, Evaluator, Plain, name_coordinate, number
-from secant.differentiation.schemes import Scheme
+from secant.differentiation.evaluation import Convert, Evaluator, Plain, Scheme, name_coordinate, number
 
 _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
 
