@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -227,6 +227,42 @@ def test_ctrl_c_ends_it(kind, default_handler, threads):
             secant.numerical_gradient(slow, x, **options)
     assert time.perf_counter() - start < 8
     assert x.tolist() == [1.0] * 1000
+
+
+class Locked(Future):
+    """A signal comes while its lock is held."""
+
+    finished = 0
+
+    def signalled(self, method, *arguments):
+        with self._condition:
+            signal.raise_signal(signal.SIGINT)
+            Locked.finished += 1
+        return method(*arguments)
+
+    def add_done_callback(self, fn):
+        self.signalled(super().add_done_callback, fn)
+
+    def result(self, timeout=None):
+        return self.signalled(super().result, timeout)
+
+
+class AtOnce(Executor):
+    def submit(self, fn, *arguments):
+        future = Locked()
+        future.set_result(fn(*arguments))
+        return future
+
+
+@pytest.mark.parametrize("method", ["add_done_callback", "result"])
+def test_a_signal_leaves_no_future_locked(method, default_handler, monkeypatch):
+    """What its handler raises comes once the lock is free: `concurrent.futures` may hang otherwise."""
+    monkeypatch.setattr(Locked, "finished", 0)
+    other = {"add_done_callback": "result", "result": "add_done_callback"}[method]
+    monkeypatch.setattr(Locked, other, getattr(Future, other))
+    with pytest.raises(KeyboardInterrupt):
+        secant.numerical_gradient(ways.rosenbrock, X.copy(), executor=AtOnce())
+    assert Locked.finished > 0
 
 
 @contextmanager
