@@ -310,3 +310,25 @@ print(tracemalloc.get_traced_memory()[1] / x.nbytes)
 def test_memory_does_not_grow_with_the_number_of_coordinates():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=240, check=True)
     assert float(done.stdout) <= 4  # of each worker, the gradient, and what is on its way
+
+
+class Calls:
+    """A function that counts its calls, from whatever thread."""
+
+    def __init__(self, f):
+        self.f, self.count, self.lock = f, 0, threading.Lock()
+
+    def __call__(self, x):
+        with self.lock:
+            self.count += 1
+        return self.f(x)
+
+
+def test_workers_look_at_the_groups_of_one_process(threads):
+    def f(x):
+        return float(np.sum(x**2))
+
+    alone, shared, x = Calls(f), Calls(f), np.random.RandomState(0).normal(size=100)
+    secant.numerical_gradient(alone, x, scheme="auto")
+    secant.numerical_gradient(shared, x, scheme="auto", executor=threads)
+    assert shared.count <= alone.count + 1  # which tells how long it takes

@@ -27,14 +27,20 @@ _RESOLUTION = float(np.finfo(np.float64).eps)
 _FIRST_STEP, _HALVINGS = 0.25, 25
 _MEASURED = 3  # coordinates that are searched for the steps to begin with, each from the step of the one before
 _ASKEW = 0.9  # so that not all steps are multiples of a period of f
-_GROUP = 16  # entries that are looked at together
+_GROUP = 16  # entries that are looked at together, or a quarter of all: then workers can share them
 _WORTH = 60.0  # times the error bar of a close look: where noise / step is smaller, that is not worth its evaluations
 _LOOKS, _SHRINK = 3, 4.0  # how often the steps are shrunk, and by what
 _MORE_NOISE = 1, 8, 64  # than along the first direction, where nothing settles
 
 
 class Adaptive:
-    """Slopes of all coordinates, each with its error bar."""
+    """Slopes of all coordinates, each with its error bar.
+
+    Attributes
+    ----------
+    group : int
+        A range of coordinates takes the fewest evaluations if it starts and ends at multiples of that.
+    """
 
     def __init__(self, evaluator: Evaluator, x: Floats) -> None:
         size = np.abs(np.array(x, order="C").reshape(-1))
@@ -43,6 +49,7 @@ class Adaptive:
             raise ValueRangeError("x must be finite for the scheme 'auto' and for error bars, and its squares too")
         self._x = np.array(x, order="C")
         self._scales = np.maximum(size, typical or 1.0)
+        self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
         self._starts = self._learned(evaluator)
@@ -50,16 +57,16 @@ class Adaptive:
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
         """Return slopes and error bars of a range of coordinates, (end - begin, 2, and the shape of what f returns)."""
         results = np.empty((end - begin, 2, len(self._starts)))
-        for first in range(begin - begin % _GROUP, end, _GROUP):
-            coordinates = np.arange(first, min(first + _GROUP, self._x.size))
+        for first in range(begin - begin % self.group, end, self.group):
+            coordinates = np.arange(first, min(first + self.group, self._x.size))
             group = self._group(evaluator, coordinates)
             for k, start in enumerate(self._starts):
                 found = group.slopes(start, k) if start.together else None
-                for i in range(max(first, begin), min(first + _GROUP, end)):
+                for i in range(max(first, begin), min(first + self.group, end)):
                     results[i - begin, :, k] = (
                         found[i - first] if found else _slope(start, k, group.looks[i - first], self._scales[i])
                     )
-            tell(min(first + _GROUP, end) - begin)
+            tell(min(first + self.group, end) - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
     def _learned(self, evaluator: Evaluator) -> list[Start]:

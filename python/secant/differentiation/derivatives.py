@@ -25,7 +25,7 @@ from secant.differentiation.choice import (
 )
 from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
 
-_EVALUATIONS_OF_AUTO = 8  # of an entry, about
+_EVALUATIONS_OF_AUTO = 6  # of an entry, about
 
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
@@ -87,12 +87,19 @@ def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, 
 
 
 class Method:
-    """What is made of the values of f: a difference quotient, or slopes with error bars."""
+    """What is made of the values of f: a difference quotient, or slopes with error bars.
+
+    Attributes
+    ----------
+    group : int
+        As of `Adaptive`.
+    """
 
     def __init__(self, evaluator: Evaluator, x: Floats, scheme: Scheme | None, h: float, errors: bool) -> None:
         self._scheme, self._h, self._errors = scheme, h, errors
         self._base = evaluator.at(x) if scheme is not None and scheme.uses_value else None
         self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
+        self.group = self._adaptive.group if self._adaptive else 1
 
     def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
         """How long a coordinate takes, measured on as few as make sense."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert
 from secant.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from secant.differentiation.derivatives import Method
 
 TASKS_A_WORKER = 4
 SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
@@ -29,7 +32,6 @@ ATTEMPTS = 4  # to compute a range whose worker was lost
 Result = tuple[Floats, Floats | None]
 Span = tuple[int, int]
 Results = Generator[tuple[Span, Result], None, None]
-Method = Callable[..., Result]
 
 
 class Job:
@@ -37,6 +39,7 @@ class Job:
 
     def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, method: Method) -> None:
         self._f, self._convert, self._method = f, convert, method
+        self.group = method.group
         self._x = np.asarray(x, order="C")
         self._options = options._replace(n_jobs=1, executor=None)
 
@@ -56,6 +59,7 @@ def computed(job: Job, options: Options, size: int, seconds: float, tell: Callab
     """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
     workers = _number_of_workers(options)
     count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
+    count = -(-count // job.group) * job.group
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     run = (
         _by_joblib(options.n_jobs, job, spans, workers)
