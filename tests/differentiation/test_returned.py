@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import secant
+from secant.differentiation import native
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 RESULTS = {
@@ -46,6 +47,18 @@ def test_float32_is_differentiated_with_a_warning_that_names_a_step(scheme, step
     right = np.exp(x / 10) / 10
     assert np.abs(after - right).max() < np.abs(before - right).max() / 4
     secant.numerical_gradient(f, x, scheme="auto")
+
+
+@pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
+def test_what_a_jitted_function_returns_is_known_too(core, monkeypatch):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(native, "core", native.core if core else lambda: None)
+    for kind in (np.float32, np.int64):
+        with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)}"):
+            secant.numerical_gradient(numba.njit(lambda x, kind=kind: kind(x[0])), np.ones(2))
+    with pytest.warns(RuntimeWarning, match="^f returns float32"):
+        secant.numerical_jacobian(numba.njit(lambda x: x.astype(np.float32)), np.ones(2))
+    assert secant.numerical_gradient(numba.njit(lambda x: (x[0],)[0]), np.ones(1)).round(6).tolist() == [1]
 
 
 def test_f_must_return_one_number():

@@ -58,6 +58,11 @@ def numerical_jacobian(
     error : the same
         Only with ``return_error``: how far an entry may be from the derivative.
 
+    Warns
+    -----
+    RuntimeWarning
+        If f returns float32 or whole numbers, as for `numerical_gradient`.
+
     Raises
     ------
     DTypeError
