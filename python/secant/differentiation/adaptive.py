@@ -1,7 +1,7 @@
 """Steps and orders chosen for each entry, with error bars.
 
 The noise of f, and the steps to begin with, are measured once. Where noise leaves little for extrapolation to win, a
-group of entries is looked at together, in two evaluations for each and two for all. Otherwise, and where truncation or
+group of entries is looked at together, in two evaluations for each and four for all. Otherwise, and where truncation or
 a kink shows, an entry is looked at closely: central differences at three steps and their extrapolations, in six. If the
 estimates do not settle, at smaller steps; and if they do not settle there, with all that `slope.py` can do. Groups are
 the same whoever computes them, and know nothing of each other: so is the result.
@@ -90,16 +90,7 @@ class Adaptive:
         for k, value in enumerate(memory[0.0].tolist()):
             level = float(_quietly(noise, lambda step, k=k: (float(along(step)[k]),) * 2, _RESOLUTION))
             start = Start(value, level, _FIRST_STEP)
-            if self._x.size:
-                found, step = [], _FIRST_STEP
-                for look in group.looks:
-                    found.append(_first_step(start, k, look, step))
-                    step = _ASKEW * min(_FIRST_STEP, 4 * found[-1][0])
-                bar = float(np.median(self._scales[chosen] * [bar for _, bar in found]))
-                start = start._replace(step=float(np.median([step for step, _ in found])))
-                if isfinite(bar):
-                    start = start._replace(together=group.step(start, k, _WORTH * bar))
-            starts.append(start)
+            starts.append(_with_steps(start, k, group, self._scales[chosen]) if self._x.size else start)
         return starts
 
     def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_]) -> Group:
@@ -130,6 +121,19 @@ class Adaptive:
             return memory[step]
 
         return look
+
+
+def _with_steps(start: Start, k: int, group: Group, scales: Floats) -> Start:
+    """The steps to begin with, found for some coordinates."""
+    steps, bars, step = [], [], _FIRST_STEP
+    for look, scale in zip(group.looks, scales, strict=True):
+        step, bar = _first_step(start, k, look, step)
+        steps.append(step)
+        bars.append(bar * scale)
+        step = _ASKEW * min(_FIRST_STEP, 4 * step)
+    start = start._replace(step=float(np.median(steps)))
+    bar = float(np.median(bars))
+    return start._replace(together=group.step(start, k, _WORTH * bar)) if isfinite(bar) else start
 
 
 def _slope(start: Start, k: int, look: Look, scale: float) -> tuple[float, float]:
