@@ -49,7 +49,7 @@ class InCore(native.Native):
     def __init__(self, f: Any, x: Floats, threads: int) -> None:
         self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f)
         super().__init__(f, x, threads, native.Pointer(self._compiled.address, self._failed.ctypes.data))
-        self.returned = _returned(f, self._x)
+        self.returned = _returned(f, 1)
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
@@ -59,12 +59,13 @@ class InCore(native.Native):
         return result
 
 
-def _returned(f: Any, x: Floats) -> np.dtype[Any]:
-    """The type of the numbers that f returns, as it is compiled; float64 where that is none of NumPy's."""
+@lru_cache(maxsize=64)
+def _returned(f: Any, dimensions: int) -> np.dtype[Any]:
+    """The type of the numbers that f, which is compiled, returns; float64 where that is none of NumPy's."""
     import numba
 
     for arguments, compiled in f.overloads.items():
-        if arguments[0] == numba.typeof(x):
+        if arguments[0] == numba.types.Array(numba.types.float64, dimensions, "C"):
             kind = compiled.signature.return_type
             with suppress(numba.core.errors.NumbaNotImplementedError):
                 return numba.np.numpy_support.as_dtype(getattr(kind, "dtype", kind))  # type: ignore[no-any-return]
@@ -121,7 +122,7 @@ class Jitted(Evaluator):
                 self._share(begin, end, shifts, values)
             else:
                 self._share_with_threads(threads, begin, end, shifts, values)
-        self.returned = _returned(self._f, self._x)
+        self.returned = _returned(self._f, self._x.ndim)
         if begin > 0 or self._seconds:  # the first call may have compiled
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values
