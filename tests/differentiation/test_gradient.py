@@ -285,7 +285,7 @@ def test_a_function_that_ignores_its_argument_does_not_get_the_gradient_of_a_cop
 
 
 def test_a_copy_may_have_a_gradient_of_zero():
-    assert secant.numerical_gradient(lambda x: float(np.sum(x > 2)), [3, 1]).tolist() == [0, 0]
+    assert secant.numerical_gradient(lambda x: np.sum(x > 2), [3, 1]).tolist() == [0, 0]
     assert secant.numerical_gradient(lambda _: 0.0, np.array([3.0, 1.0])).tolist() == [0, 0]
 
 

@@ -22,17 +22,23 @@ def test_f_may_return_anything_that_is_one_number(result):
     assert secant.numerical_gradient(lambda p: result(4 * p[0]), np.zeros(1), h=0.25).tolist() == [4]
 
 
-def test_whole_numbers_are_differentiated_with_a_warning():
+def test_whole_numbers_that_jump_are_differentiated_with_a_warning():
     for kind in (np.int64, np.uint8, np.bool_):
-        with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)}: differences of whole numbers") as caught:
-            gradient = secant.numerical_gradient(lambda p, kind=kind: kind(p[0] > 0), np.array([3.0]))
-        assert gradient.tolist() == [0]
+        with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)} and jumps near x") as caught:
+            gradient = secant.numerical_gradient(lambda p, kind=kind: kind(p[0] > 3), np.array([3.0]), 0.25)
+        assert gradient.tolist() == [2]
         assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(RuntimeWarning, match="^f returns int64"):
-        secant.numerical_jacobian(lambda p: (p > 0).astype(np.int64), np.ones(2))
+        secant.numerical_jacobian(lambda p: (p > 1).astype(np.int64), np.ones(2))
     with pytest.warns(RuntimeWarning, match="^f returns int64"):
-        secant.numerical_gradient(lambda s: np.sum(s > 0, axis=1), np.ones(2), vectorized=True)
-    assert secant.numerical_diff(lambda x: (x > 0).astype(np.int64), np.array([-1.0, 2.0])).tolist() == [0, 0]
+        secant.numerical_gradient(lambda s: np.sum(s > 1, axis=1), np.ones(2), vectorized=True)
+
+
+def test_a_step_function_is_differentiated_without_one():
+    x = np.array([-1.0, 2.0])
+    for scheme in ("central", "forward", "five-point", "auto"):
+        assert secant.numerical_gradient(lambda p: np.sum(p > 0), x, scheme=scheme).tolist() == [0, 0]
+    assert secant.numerical_diff(lambda p: (p > 0).astype(np.int64), x).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("scheme", "step"), [("central", "5e-02"), ("forward", "3e-03"), ("five-point", "4e-01")])

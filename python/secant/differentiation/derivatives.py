@@ -64,14 +64,17 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     if copied or shared:
         require_dependence(f, result[0])
     if returned != np.float64:
-        _warn_of_rounding(returned, scheme, h, point)
+        _warn_of_rounding(returned, scheme, h, point, jumps=bool(result[0].any()))
     return result
 
 
-def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats) -> None:
-    """Warn if f returns numbers that are too coarse for a step of that size; "auto" sees it by itself."""
-    if returned.kind in "biu":
-        message = f"f returns {returned}: differences of whole numbers are 0 or jumps; return a float"
+def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats, *, jumps: bool) -> None:
+    """Warn if f returns numbers that are too coarse for a step of that size.
+
+    That whole numbers have the slope 0, like a step function, is right. Rounding in float32 is seen by "auto" itself.
+    """
+    if returned.kind in "biu" and jumps:
+        message = f"f returns {returned} and jumps near x: a difference of whole numbers is no slope; return a float"
     elif returned.kind == "f" and returned.itemsize < 8 and scheme is not None:
         size = float(np.sqrt(np.mean(x**2))) or 1.0
         right = size * float(np.finfo(returned).eps) ** (1 / (scheme.order + 1))

@@ -61,7 +61,7 @@ def numerical_jacobian(
     Warns
     -----
     RuntimeWarning
-        If f returns float32 or whole numbers, as for `numerical_gradient`.
+        If f returns float32, or whole numbers that jump, as for `numerical_gradient`.
 
     Raises
     ------
