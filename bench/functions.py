@@ -27,6 +27,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- bench/functions.py -->\n", "<!-- end -->\n"
 SIZES = (10, 100, 1_000, 10_000)
 LOOP, SCIPY = "plain loop, f in NumPy", "scipy approx_fprime, f in Numba"
+ALONE = "f in Numba alone, as often"
 SECONDS = 0.02  # of a turn
 Floats = NDArray[np.float64]
 
@@ -50,6 +51,20 @@ def _loop(x: Any) -> Any:
 
 
 jitted = numba.njit(_loop)
+
+
+@numba.njit  # type: ignore[untyped-decorator]
+def alone(x: Any) -> Any:
+    """As many evaluations as central differences take, and nothing else: no gradient on one thread takes less."""
+    total = 0.0
+    for i in range(x.size):
+        for shift in (1e-4, -1e-4):
+            x[i] += shift
+            total += jitted(x)
+            x[i] -= shift
+    return total
+
+
 signature = numba.types.float64(numba.types.CPointer(numba.types.float64), numba.types.intp, numba.types.voidptr)
 pointer = numba.cfunc(signature)(lambda p, n, data: jitted(numba.carray(p, (n,))))
 
@@ -84,6 +99,7 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
         "f in NumPy": partial(ours, of_point),
         "f in NumPy, vectorized": partial(ours, of_stack, vectorized=True),
         SCIPY: partial(approx_fprime, x, jitted),
+        ALONE: partial(alone, x.copy()),
         "f in Numba, 1 thread": partial(ours, jitted, n_jobs=1),
         "f in Numba, 2 threads": partial(ours, jitted, n_jobs=2),
         "C pointer, 1 thread": partial(ours, pointer),
@@ -98,6 +114,8 @@ def measure(size: int, rounds: int) -> dict[str, list[float]]:
     right = every[LOOP]()
     for name, call in every.items():
         found = call()
+        if name == ALONE:
+            continue
         np.testing.assert_allclose(found, right, rtol=1e-2 if name == SCIPY else 1e-6, atol=1e-2 * size, err_msg=name)
     times: dict[str, list[float]] = {name: [] for name in every}
     for _ in range(rounds):
@@ -134,7 +152,8 @@ def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
             one, two = times[f"{kind}, 1 thread"], times[f"{kind}, 2 threads"]
             than_scipy = f"{ratio(times[SCIPY], one):.1f} times faster than SciPy on one thread"
             on_two = f"{ratio(times[SCIPY], two):.1f} on two, which are {ratio(one, two):.2f} times faster than one"
-            lines.append(f"- {kind}, n = {size:,}: {than_scipy}, {on_two}.")
+            share = f"f alone takes {100 * ratio(times[ALONE], one):.0f} % of the time on one"
+            lines.append(f"- {kind}, n = {size:,}: {than_scipy}, {on_two}; {share}.")
     return lines
 
 
@@ -156,7 +175,8 @@ def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
     figure, axes = charts.canvas(1, width=8, height=4.5)
     colours = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
-    for name, colour in zip(measured[SIZES[0]], colours, strict=True):
+    names = [name for name in measured[SIZES[0]] if name != ALONE]
+    for name, colour in zip(names, colours, strict=True):
         middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
         style = "--" if name.endswith("2 threads") else "-"
         axes[0].plot(list(measured), middle, style, color=colour, marker="o", markersize=3.5, label=name)

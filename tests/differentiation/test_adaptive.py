@@ -56,6 +56,54 @@ def test_an_entry_on_a_kink_has_a_bar_as_large_as_the_jump():
     assert bar[1] < 1e-9
 
 
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, f):
+        self.f, self.calls = f, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.f(x)
+
+
+FEW = {"quadratic": (False, 2.3), "rosenbrock": (False, 6.3), "exponentials": (True, 2.3)}
+"""Whether f is rounded to float32; and evaluations an entry, without those that are for all."""
+
+
+@pytest.mark.parametrize(("family", "rounded", "most"), [(family, *few) for family, few in FEW.items()])
+def test_entries_are_looked_at_in_groups_where_noise_leaves_little_to_win(family, rounded, most):
+    n, case = 800, FAMILIES[family](np.random.default_rng(0), 800)
+    f = Counted((in_float32(case) if rounded else case).f)
+    gradient, bar = secant.numerical_gradient(f, case.x, scheme="auto", return_error=True)
+    assert f.calls <= most * n + 80
+    assert np.mean(np.abs(gradient - case.gradient) > bar) <= 0.001
+
+
+@pytest.mark.parametrize("at", [0.0, 1e-6, 1e-3])
+def test_a_kink_in_a_group_does_not_hide(at):
+    x = np.linspace(1, 2, 160)
+    x[77] = at
+
+    def f(x):
+        return float(np.abs(x[77]) + np.sum(x**2))
+
+    gradient, bar = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
+    right = 2 * x + np.where(np.arange(160) == 77, np.sign(x), 0)
+    assert (np.abs(gradient - right) <= bar).all()
+    assert bar[77] > 0.999 if at == 0 else bar[77] < 1e-6
+    assert np.delete(bar, 77).max() < 1e-9
+
+
+def test_a_step_that_is_a_multiple_of_a_period_is_noticed():
+    def f(x):
+        return np.float32(np.sin(64 * np.pi * x + 1).sum())
+
+    gradient, bar = secant.numerical_gradient(f, np.ones(40), scheme="auto", return_error=True)
+    assert (np.abs(gradient - 64 * np.pi * np.cos(1)) <= bar).all()
+    assert bar.max() < 5
+
+
 def test_without_return_error_the_gradient_is_alone():
     x = np.array([3.0, 4.0])
     gradient = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto")

@@ -1,12 +1,10 @@
-"""Numerical differentiation and gradient descent: values, what f is shown, and that x comes back bit for bit."""
-
-from itertools import pairwise
+"""Numerical differentiation: values, what f is shown, and that x comes back bit for bit."""
 
 import numpy as np
 import pytest
 
 import secant
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, ValueRangeError
 
 BAD_STEPS = {
     "zero": (0, ValueRangeError, "must be finite and greater than 0, got 0"),
@@ -204,34 +202,6 @@ def test_the_bits_of_a_signalling_nan_come_back():
     assert x.view(np.uint64).tolist() == [0x7FF0000000000001]
 
 
-RESULTS = {
-    "int": int,
-    "numpy float": np.float64,
-    "zero-dimensional array": np.array,
-    "array of one": lambda v: np.array([v]),
-    "matrix of one": lambda v: np.array([[v]]),
-    "list of one": lambda v: [v],
-}
-
-
-@pytest.mark.parametrize("result", RESULTS.values(), ids=RESULTS)
-def test_f_may_return_anything_that_is_one_number(result):
-    assert secant.numerical_gradient(lambda p: result(4 * p[0]), np.zeros(1), h=0.25).tolist() == [4]
-
-
-def test_f_must_return_one_number():
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)\n"):
-        secant.numerical_gradient(lambda p: p**2, np.array([1.0, 2.0]))
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(0,\)\n"):
-        secant.numerical_gradient(lambda p: [], np.array([1.0, 2.0]))
-
-
-@pytest.mark.parametrize("value", [None, "3", 1j, np.complex128(1j), [None]], ids=repr)
-def test_what_f_returns_must_be_real(value):
-    with pytest.raises(DTypeError, match=r"^f must return a real number, got "):
-        secant.numerical_gradient(lambda p: value, np.ones(2))
-
-
 BAD_X = {
     "list": ([1.0, 2.0], DTypeError, "x must be a plain NumPy array, got list: it is perturbed in place"),
     "float": (3.0, DTypeError, "x must be a plain NumPy array, got float: it is perturbed in place"),
@@ -346,186 +316,6 @@ def test_the_chapters_two_names_are_the_same_function():
     assert secant.numerical_gradient_2d is secant.numerical_gradient
 
 
-# ---- gradient_descent ------------------------------------------------------------------------------------------------
-
-
-def test_gradient_descent_finds_the_minimum():
-    x = secant.gradient_descent(function_2, np.array([-3.0, 4.0]), lr=0.1, step_num=100)
-    np.testing.assert_allclose(x, [-3 * 0.8**100, 4 * 0.8**100], atol=1e-10)
-
-
-def test_the_default_rate_and_number_of_steps_are_the_chapters():
-    x = secant.gradient_descent(function_2, [-3.0, 4.0])
-    np.testing.assert_allclose(x, [-3 * 0.98**100, 4 * 0.98**100], rtol=1e-9)
-
-
-def test_too_large_a_rate_diverges():
-    with pytest.warns(RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large"):
-        x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
-    assert np.abs(x).min() > 1e10  # the chapter shows such numbers
-
-
-@pytest.mark.parametrize(("scheme", "what"), [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")])
-def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
-    def f(x):
-        return x[0] ** 2 if abs(x[0]) < 1000 else np.inf
-
-    with pytest.raises(secant.DivergenceError) as caught:
-        secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme, return_path=True)
-    assert str(caught.value).startswith(f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}")
-    assert str(caught.value).endswith("; lr=10 may be too large")
-    np.testing.assert_allclose(caught.value.path, [[3.0], [-57.0], [1083.0]])
-
-
-def test_a_gradient_that_is_not_finite_at_the_start():
-    with pytest.raises(secant.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(1,\)"):
-        secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])
-    with pytest.raises(ValueRangeError, match="f must be finite at x"):
-        secant.gradient_descent(lambda x: np.nan, [3.0], scheme="auto")
-
-
-def test_a_callback_sees_each_step_and_may_end_the_walk():
-    seen = []
-
-    def callback(step, x):
-        seen.append((step, x.copy()))
-        x[:] = np.nan
-        return step == 3
-
-    x, path = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, callback=callback, return_path=True)
-    assert [step for step, _ in seen] == [1, 2, 3]
-    assert same_bits(seen[-1][1], x)
-    assert path.shape == (4, 2)
-    assert same_bits(path[-1], x)
-
-
-def test_options_of_the_gradient_reach_it():
-    plain = secant.gradient_descent(function_2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point")
-    stacks = secant.gradient_descent(
-        lambda s: s[:, 0] ** 2 + s[:, 1] ** 2, [-3.0, 4.0], lr=0.1, h=1e-3, scheme="five-point", vectorized=True
-    )
-    assert same_bits(plain, stacks)
-    with pytest.raises(ValueRangeError, match="scheme must be one of"):
-        secant.gradient_descent(function_2, [-3.0, 4.0], scheme="backward")
-
-
-def test_too_small_a_rate_hardly_moves():
-    x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=1e-10)
-    np.testing.assert_allclose(x, [-3.0, 4.0], atol=1e-6)
-    assert np.abs(x - [-3.0, 4.0]).min() > 0
-
-
-START = {
-    "float64": np.array([-3.0, 4.0]),
-    "integers": np.array([-3, 4]),
-    "float32": np.array([-3, 4], np.float32),
-    "big-endian": np.array([-3, 4], ">f8"),
-    "read-only": np.broadcast_to(np.array(2.0), (3,)),
-    "fortran": np.asfortranarray([[1.0, 2.0], [3.0, 4.0]]),
-    "empty": np.empty(0),
-}
-
-
-@pytest.mark.parametrize("init_x", START.values(), ids=START)
-def test_the_start_is_left_alone(init_x):
-    before = init_x.tobytes()
-    x = secant.gradient_descent(function_2, init_x, lr=0.1, step_num=3)
-    assert init_x.tobytes() == before
-    assert not np.shares_memory(x, init_x)
-    assert x.dtype == np.float64
-    np.testing.assert_allclose(x, init_x.astype(float) * 0.8**3, rtol=1e-9)
-
-
-def test_the_start_is_left_alone_when_f_raises():
-    init_x = np.array([-3.0, 4.0])
-    with pytest.raises(AssertionError, match="f was called"):
-        secant.gradient_descent(not_called, init_x)
-    assert init_x.tolist() == [-3, 4]
-
-
-def test_a_list_is_a_start():
-    assert secant.gradient_descent(function_2, [[1, 2], [3, 4]], step_num=1).shape == (2, 2)
-
-
-@pytest.mark.parametrize("shape", [(2,), (2, 3)], ids=str)
-def test_the_path_holds_every_point(shape):
-    init_x = np.random.RandomState(2).normal(size=shape)
-    x, path = secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20, return_path=True)
-    assert path.shape == (21, *shape)
-    assert same_bits(path[0], init_x)
-    assert same_bits(path[-1], x)
-    assert not np.shares_memory(path, x)
-    for here, there in pairwise(path):
-        assert same_bits(there, here - 0.1 * secant.numerical_gradient(function_2, here))
-    assert same_bits(secant.gradient_descent(function_2, init_x, lr=0.1, step_num=20), x)
-
-
-def test_a_number_is_a_start():
-    x, path = secant.gradient_descent(lambda p: (p - 1) ** 2, 3.0, lr=0.5, step_num=2, return_path=True)
-    assert x == pytest.approx(1)
-    assert path.shape == (3,)
-
-
-BAD_DESCENTS = {
-    "lr nan": ({"lr": np.nan}, ValueRangeError, "lr must be finite, got nan"),
-    "lr infinite": ({"lr": -np.inf}, ValueRangeError, "lr must be finite, got -inf"),
-    "lr text": ({"lr": "0.1"}, DTypeError, "lr must be a real number, got '0.1'"),
-    "lr nothing": ({"lr": None}, DTypeError, "lr must be a real number, got None"),
-    "no step": ({"step_num": 0}, ValueRangeError, "step_num must be at least 1, got 0"),
-    "a negative number of steps": ({"step_num": -5}, ValueRangeError, "step_num must be at least 1, got -5"),
-    "half a step": ({"step_num": 0.5}, DTypeError, "step_num must be a whole number, got 0.5"),
-    "complex start": ({"init_x": [1j]}, DTypeError, "init_x must hold real numbers, got an array of complex128"),
-    "ragged start": (
-        {"init_x": [[1], [1, 2]]},
-        ShapeError,
-        "init_x must be a regular array, got rows of different lengths",
-    ),
-}
-
-
-@pytest.mark.parametrize(("arguments", "error", "message"), BAD_DESCENTS.values(), ids=BAD_DESCENTS)
-def test_a_bad_descent_is_refused_before_f_is_called(arguments, error, message):
-    with pytest.raises(error) as caught:
-        secant.gradient_descent(not_called, **{"init_x": [1.0]} | arguments)
-    assert str(caught.value) == message
-
-
-def test_f_must_return_one_number_to_descend():
-    with pytest.raises(ShapeError, match=r"^f must return a single number, got an array of shape \(2,\)\n"):
-        secant.gradient_descent(lambda p: p, [1.0, 2.0])
-
-
-def test_a_ragged_result_of_f_is_no_number():
-    with pytest.raises(secant.ShapeError, match="f must return a single number"):
-        secant.numerical_gradient(lambda _: [[1], [1, 2]], np.zeros(2))
-
-
 def test_numerical_diff_knows_small_floats_of_any_byte_order():
     with pytest.raises(secant.DTypeError, match="h is lost in its rounding"):
         secant.numerical_diff(lambda v: v**2, np.array([3], ">f4"))
-
-
-def doubled(v):
-    v *= 2
-    return v
-
-
-@pytest.mark.parametrize("options", [{}, {"scheme": "forward"}, {"n_jobs": 2}])
-def test_a_function_that_writes_to_its_argument_is_refused(options):
-    x = np.array([1.0, 2.0, 3.0])
-    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
-        secant.numerical_gradient(lambda v: float(np.sum(doubled(v) ** 2)), x, **options)
-    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
-        secant.numerical_jacobian(lambda v: doubled(v) ** 2, x, **options)
-    assert x.tolist() == [1, 2, 3]
-
-
-def test_a_masked_value_is_refused():
-    for value in (np.ma.array(5.0, mask=True), np.ma.masked):
-        with pytest.raises(DTypeError, match="f must return a real number, got a masked array"):
-            secant.numerical_gradient(lambda v, value=value: value, np.ones(3))
-
-
-def test_a_function_that_takes_its_stack_as_one_point_is_refused():
-    with pytest.raises(ValueRangeError, match="f must return the value of each point by itself"):
-        secant.numerical_gradient(lambda v: np.full(len(v), np.sum(v**2)), np.array([1.0, 2.0]), vectorized=True)

@@ -9,7 +9,7 @@ import ways
 
 import secant
 from secant.differentiation import workers
-from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError
+from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 X = np.random.RandomState(0).normal(size=7)
 A = np.random.RandomState(1).normal(size=(2, 3, 7))
@@ -135,6 +135,38 @@ def test_a_large_sparse_jacobian_needs_few_evaluations(sparse):
     assert len(calls) < 20
     np.testing.assert_allclose(found.diagonal(), -2 + np.append(x[1:], 0), atol=1e-8)
     np.testing.assert_allclose(found.diagonal(-1), 2 * x[:-1], atol=1e-8)
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_pattern_that_leaves_out_an_entry_is_an_error_that_names_the_row(sparse, scheme):
+    x = np.random.RandomState(2).normal(size=20)
+    for row, column in ((0, 1), (7, 6), (19, 19)):
+        wrong = pattern(20)
+        wrong[row, column] = False
+        with pytest.raises(
+            ValueRangeError, match=f"sparsity must not have 0 where the Jacobian has not: in row {row} "
+        ):
+            secant.numerical_jacobian(tridiagonal, x, scheme=scheme, sparsity=wrong)
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_right_pattern_is_accepted_however_rough_f_is(sparse, scheme):
+    rough = {
+        "large": lambda x: 1e9 + tridiagonal(x),
+        "noisy": lambda x: tridiagonal(x) * (1 + 1e-9 * np.cos(1e12 * x)),
+        "kinks": lambda x: np.maximum(tridiagonal(x), 0),
+        "fast": lambda x: np.sin(1e3 * tridiagonal(x)),
+        "float32": lambda x: tridiagonal(x).astype(np.float32).astype(float),
+        "constant": lambda x: 0 * x + 1,
+        "not finite": lambda x: np.where(x > 0, np.inf, tridiagonal(x)),
+    }
+    if scheme == "auto":
+        del rough["not finite"]
+    for n in (1, 2, 30):
+        x = np.random.RandomState(n).normal(size=n)
+        for f in rough.values():
+            with np.errstate(invalid="ignore"):
+                secant.numerical_jacobian(f, x, scheme=scheme, sparsity=pattern(n))
 
 
 def test_bad_patterns(sparse):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from families import FAMILIES, in_float32
 
-from secant.differentiation.noise import noise
-from secant.differentiation.slope import Line
+from secant.differentiation.slope import Line, noise
 
 
 def measured(case, rng, times=3):

@@ -286,4 +286,5 @@ def test_an_array_of_one_from_a_jitted_function():
     np.testing.assert_allclose(gradient, [3, 0], atol=1e-10)
     gradient = secant.numerical_gradient(numba.njit(lambda x: x[0, :1] * 3), np.ones((1, 2)))
     np.testing.assert_allclose(gradient, [[3, 0]], atol=1e-10)
-    assert secant.numerical_gradient(numba.njit(lambda x: int(x[0])), np.array([0.5]), 1.0).tolist() == [0.5]
+    with pytest.warns(RuntimeWarning, match="f returns int64"):
+        assert secant.numerical_gradient(numba.njit(lambda x: int(x[0])), np.array([0.5]), 1.0).tolist() == [0.5]

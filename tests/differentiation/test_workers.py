@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -229,6 +229,42 @@ def test_ctrl_c_ends_it(kind, default_handler, threads):
     assert x.tolist() == [1.0] * 1000
 
 
+class Locked(Future):
+    """A signal comes while its lock is held."""
+
+    finished = 0
+
+    def signalled(self, method, *arguments):
+        with self._condition:
+            signal.raise_signal(signal.SIGINT)
+            Locked.finished += 1
+        return method(*arguments)
+
+    def add_done_callback(self, fn):
+        self.signalled(super().add_done_callback, fn)
+
+    def result(self, timeout=None):
+        return self.signalled(super().result, timeout)
+
+
+class AtOnce(Executor):
+    def submit(self, fn, *arguments):
+        future = Locked()
+        future.set_result(fn(*arguments))
+        return future
+
+
+@pytest.mark.parametrize("method", ["add_done_callback", "result"])
+def test_a_signal_leaves_no_future_locked(method, default_handler, monkeypatch):
+    """What its handler raises comes once the lock is free: `concurrent.futures` may hang otherwise."""
+    monkeypatch.setattr(Locked, "finished", 0)
+    other = {"add_done_callback": "result", "result": "add_done_callback"}[method]
+    monkeypatch.setattr(Locked, other, getattr(Future, other))
+    with pytest.raises(KeyboardInterrupt):
+        secant.numerical_gradient(ways.rosenbrock, X.copy(), executor=AtOnce())
+    assert Locked.finished > 0
+
+
 @contextmanager
 def cluster():
     """Two processes of Dask's, which can import this module."""
@@ -274,3 +310,25 @@ print(tracemalloc.get_traced_memory()[1] / x.nbytes)
 def test_memory_does_not_grow_with_the_number_of_coordinates():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, timeout=240, check=True)
     assert float(done.stdout) <= 4  # of each worker, the gradient, and what is on its way
+
+
+class Calls:
+    """A function that counts its calls, from whatever thread."""
+
+    def __init__(self, f):
+        self.f, self.count, self.lock = f, 0, threading.Lock()
+
+    def __call__(self, x):
+        with self.lock:
+            self.count += 1
+        return self.f(x)
+
+
+def test_workers_look_at_the_groups_of_one_process(threads):
+    def f(x):
+        return float(np.sum(x**2))
+
+    alone, shared, x = Calls(f), Calls(f), np.random.RandomState(0).normal(size=100)
+    secant.numerical_gradient(alone, x, scheme="auto")
+    secant.numerical_gradient(shared, x, scheme="auto", executor=threads)
+    assert shared.count <= alone.count + 1  # which tells how long it takes

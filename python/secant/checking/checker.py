@@ -17,8 +17,7 @@ from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.report import ArrayReport, Finding, GradientReport
 from secant.checking.search import search
 from secant.checking.verdict import Measured, measured, noticed, seen_for_sure
-from secant.differentiation.noise import noise
-from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope, noise
 from secant.errors import ValueRangeError
 
 BUDGET = 100

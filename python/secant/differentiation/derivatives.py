@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +23,9 @@ from secant.differentiation.choice import (
     require_dependence,
     require_perturbable,
 )
-from secant.differentiation.evaluation import Convert, Evaluator, differentiate, number
-from secant.differentiation.schemes import SCHEMES, Scheme
+from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
 
-_EVALUATIONS_OF_AUTO = 8  # of an entry, about
+_EVALUATIONS_OF_AUTO = 6  # of an entry, about
 _QUIET = Progress(False)  # made once, since a small f takes no longer than that
 
 
@@ -56,25 +56,55 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
 
-            seconds = method.seconds_a_coordinate(own)
+            seconds, returned = method.seconds_a_coordinate(own), own.returned
             if shared := workers.pays(options, seconds * point.size):
                 job = workers.Job(f, point, options, convert, method)
                 del own  # it has a copy of x
                 result = workers.computed(job, options, point.size, seconds, tell)
         if not shared:
-            result = method(own, 0, point.size, tell)
+            result, returned = method(own, 0, point.size, tell), own.returned
     if copied or shared:
         require_dependence(f, result[0])
+    if returned != np.float64:
+        _warn_of_rounding(returned, scheme, h, point, jumps=bool(result[0].any()))
     return result
 
 
+def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats, *, jumps: bool) -> None:
+    """Warn if f returns numbers that are too coarse for a step of that size.
+
+    That whole numbers have the slope 0, like a step function, is right. Rounding in float32 is seen by "auto" itself.
+    """
+    if returned.kind in "biu" and jumps:
+        message = f"f returns {returned} and jumps near x: a difference of whole numbers is no slope; return a float"
+    elif returned.kind == "f" and returned.itemsize < 8 and scheme is not None:
+        size = float(np.sqrt(np.mean(x**2))) or 1.0
+        right = size * float(np.finfo(returned).eps) ** (1 / (scheme.order + 1))
+        if h > right / 8:
+            return
+        message = (
+            f"f returns {returned}, whose rounding is large beside its differences at h = {h:g}: "
+            f"take h = {right:.0e}, scheme='auto', or an f that computes in float64"
+        )
+    else:
+        return
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
 class Method:
-    """What is made of the values of f: a difference quotient, or slopes with error bars."""
+    """What is made of the values of f: a difference quotient, or slopes with error bars.
+
+    Attributes
+    ----------
+    group : int
+        As of `Adaptive`.
+    """
 
     def __init__(self, evaluator: Evaluator, x: Floats, scheme: Scheme | None, h: float, errors: bool) -> None:
         self._scheme, self._h, self._errors = scheme, h, errors
         self._base = evaluator.at(x) if scheme is not None and scheme.uses_value else None
         self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
+        self.group = self._adaptive.group if self._adaptive else 1
 
     def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
         """How long a coordinate takes, measured on as few as make sense."""

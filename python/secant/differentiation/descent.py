@@ -14,7 +14,7 @@ from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.schemes import SchemeName
+from secant.differentiation.evaluation import SchemeName
 from secant.errors import DivergenceError, ValueRangeError
 
 if TYPE_CHECKING:

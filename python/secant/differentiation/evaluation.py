@@ -1,7 +1,8 @@
 """Ways of evaluating f at shifted points: what they have in common, and the plain one.
 
 A way of evaluating returns the values of f for a range of coordinates and for all shifts of each. It knows nothing of
-difference quotients, and `differentiate`, which makes them, does not know where f runs.
+difference quotients, and `differentiate`, which makes them, does not know where f runs. Their arithmetic stands here
+once, so that the bits do not depend on how f is evaluated.
 """
 
 from __future__ import annotations
@@ -9,16 +10,61 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.differentiation.schemes import Scheme, quotients
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
+
+SchemeName = Literal["central", "forward", "five-point", "auto"]
+
+
+class Scheme(NamedTuple):
+    """A difference quotient.
+
+    ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
+    ``quotient`` takes the values there, one after the other, and h; with ``uses_value``, f(x) follows the others.
+    """
+
+    name: str
+    order: int
+    shifts: tuple[float, ...]
+    uses_value: bool
+    quotient: Callable[[Sequence[Any], float], Any]
+
+
+def _central(f: Sequence[Any], h: float) -> Any:
+    return (f[0] - f[1]) / (2 * h)
+
+
+def _forward(f: Sequence[Any], h: float) -> Any:
+    return (f[0] - f[1]) / h
+
+
+def _five_point(f: Sequence[Any], h: float) -> Any:
+    return (8 * (f[1] - f[2]) - (f[0] - f[3])) / (12 * h)
+
+
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("central", 2, (1, -1), False, _central),
+        Scheme("forward", 1, (1,), True, _forward),
+        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
+    )
+}
+
+
+def quotients(scheme: Scheme, values: Any, base: Any, h: float) -> Any:
+    """The difference quotients of values (coordinates, shifts, ...) of f; ``base`` is f(x), for schemes that use it."""
+    parts = [values[:, j] for j in range(len(scheme.shifts))]
+    with np.errstate(all="ignore"):  # where values are not finite, quotients are not
+        return scheme.quotient([*parts, base] if scheme.uses_value else parts, h)
+
 
 Convert = Callable[[Any], Any]
 """Makes a float, or an array of float64, of what f returned."""
@@ -33,10 +79,13 @@ class Evaluator(ABC):
         The number of coordinates of x.
     first_block : int
         How many coordinates are worth a call of ``differences`` of which it is not known how long it takes.
+    returned : dtype
+        Of what f returned, if it was NumPy's.
     """
 
     size: int
     first_block = 16
+    returned = np.dtype(np.float64)
 
     @abstractmethod
     def at(self, point: Floats) -> Any:
@@ -102,7 +151,10 @@ class Plain(Evaluator):
                     values.append(there if type(there) is float else convert(there))
                 flat[i] = value
                 found.append(values)
-                if i == begin and (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
+                if i > begin:
+                    continue
+                self.returned = getattr(there, "dtype", self.returned)
+                if (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
                     raise ValueRangeError("f must leave its argument as it is, but it changes x")
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])

@@ -12,7 +12,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.schemes import SCHEMES, SchemeName
+from secant.differentiation.evaluation import SCHEMES, SchemeName
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def numerical_gradient(
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
-        at most 256 KB, or one coordinate.
+        at most 256 KB, or one point.
     n_jobs : int, optional
         So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
@@ -152,6 +152,12 @@ def numerical_gradient(
         Only with ``return_error``: how far an entry may be from the derivative of f. It is the error bar of "auto",
         and for the other schemes also what they differ from "auto" by.
 
+    Warns
+    -----
+    RuntimeWarning
+        If f returns float32, and h is too small for its rounding; or if it returns whole numbers, of NumPy's, that jump
+        near x.
+
     Raises
     ------
     DTypeError
@@ -172,8 +178,9 @@ def numerical_gradient(
     rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
     threads. An exception of f carries a note that names the coordinate and its value.
 
-    "auto" takes six evaluations of f an entry, more where they disagree, and about 40 before: central differences at
-    three steps, extrapolated, and where those do not settle what `secant.check_gradient` does along random directions.
+    "auto" takes about 60 evaluations of f before, then two to three an entry where noise leaves extrapolation little to
+    win, six where f is smooth, and more where they disagree: central differences of groups of entries, or of an entry
+    at three steps, extrapolated; and where those do not settle what `secant.check_gradient` does in random directions.
 
     Examples
     --------

@@ -9,14 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, argument, require_dependence
+from secant.differentiation.choice import Options, argument, evaluator, require_dependence
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import numbers
-from secant.differentiation.schemes import SchemeName
-from secant.errors import MissingExtraError, ShapeError, UnsupportedError
+from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
+from secant.differentiation.slope import rounding
+from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+_SEED = 0
+_DIRECTIONS = 2  # in all of which a row differs, where the pattern is wrong
+_TRUSTED = 30.0  # times the error that is seen, that the derivative along a direction may be off
 
 
 def numerical_jacobian(
@@ -44,8 +48,8 @@ def numerical_jacobian(
         As for `numerical_gradient`.
     sparsity : array_like or sparse array, (outputs, coordinates), optional
         Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
-        evaluations of f. A derivative where the pattern has 0 is not seen, and makes others wrong. f must use its
-        argument. It needs SciPy.
+        evaluations of f. A derivative where the pattern has 0 would make others wrong: so the result is compared with
+        the derivative along a random direction, in a few evaluations more. f must use its argument. It needs SciPy.
 
     Returns
     -------
@@ -53,6 +57,11 @@ def numerical_jacobian(
         With ``sparsity``: a `scipy.sparse.csr_array`, (outputs, coordinates).
     error : the same
         Only with ``return_error``: how far an entry may be from the derivative.
+
+    Warns
+    -----
+    RuntimeWarning
+        If f returns float32, or whole numbers that jump, as for `numerical_gradient`.
 
     Raises
     ------
@@ -66,7 +75,8 @@ def numerical_jacobian(
     UnsupportedError
         If options do not go together, or f is a C function.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, or f or x is not finite for "auto".
+        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", or the pattern has 0
+        where the Jacobian has not.
 
     Examples
     --------
@@ -106,9 +116,11 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
         raise ShapeError(f"sparsity must have {point.size} columns, a coordinate of x each, got {pattern.shape}")
     groups = group_columns(pattern) if point.size else np.zeros(0, np.int64)
     scales = np.ones(point.shape)
-    if options.scheme == "auto":  # it starts from the size of x
+    auto = options.scheme == "auto"
+    if auto:  # it starts from the size of x
         scales = np.maximum(np.abs(point), np.sqrt(np.mean(point**2)) or 1.0)
     together = Together(f, point, groups, scales)
+    return_error, options = options.return_error, options._replace(return_error=options.return_error or auto)
     values, errors = derivatives(together, np.zeros(groups.max(initial=-1) + 1), h, options, numbers)
     require_dependence(f, values)
     if groups.size and values[0].size != pattern.shape[0]:
@@ -120,7 +132,49 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
         entries = compressed.reshape(len(compressed), -1)[groups[columns], rows] / flat
         return csr_array((entries, columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
 
-    return spread(values) if errors is None else (spread(values), spread(errors))
+    jacobian, bars = spread(values), None if errors is None else spread(errors)
+    if point.size:
+        _require_pattern(f, point, h, options, scales, jacobian, bars)
+    return (jacobian, bars) if return_error else jacobian
+
+
+def _require_pattern(f: Any, x: Floats, h: float, options: Options, scales: Floats, jacobian: Any, bars: Any) -> None:
+    """Raise an error if derivatives along random directions are not those that the Jacobian has."""
+    rng, wrong = np.random.default_rng(_SEED), np.ones(jacobian.shape[0], bool)
+    for _ in range(_DIRECTIONS):
+        direction = scales * rng.uniform(1, 2, x.shape)
+        line = Together(f, x, np.zeros(x.size, np.int64), direction)
+        found, expected, error = _along(line, h, options, direction.reshape(-1), jacobian, bars)
+        with np.errstate(invalid="ignore"):
+            wrong &= np.abs(found - expected) > _TRUSTED * error
+        if not wrong.any():
+            return
+    row = int(np.argmax(wrong))
+    raise ValueRangeError(
+        f"sparsity must not have 0 where the Jacobian has not: in row {row} the derivative along a random direction is "
+        f"{found[row]:.6g}, by the pattern {expected[row]:.6g}"
+    )
+
+
+def _along(
+    line: Together, h: float, options: Options, direction: Floats, jacobian: Any, bars: Any
+) -> tuple[Floats, Floats, Floats]:
+    """The derivative along a direction, what the Jacobian says of it, and how far they may be off."""
+    alone, start = Options(options.scheme, options.vectorized, return_error=True), np.zeros(1)
+    expected = jacobian @ direction
+    if options.scheme == "auto":
+        values, errors = derivatives(line, start, h, alone, numbers)
+        assert errors is not None
+        return values.reshape(-1), expected, errors.reshape(-1) + bars @ direction
+    scheme = SCHEMES[options.scheme]
+    shifts = h * np.array(scheme.shifts + (0,) * scheme.uses_value)
+    points = evaluator(line, start, alone, numbers).shifted(0, 1, [*shifts, *(2 * shifts)])[0]
+    near, far = points.reshape(2, len(shifts), -1)
+    with np.errstate(all="ignore"):
+        found, other = scheme.quotient(near, h), scheme.quotient(far, 2 * h)  # truncation and noise make them differ
+        sizes = abs(jacobian) @ direction + np.abs(found)
+        share = np.nanmax(np.abs(found - other) / sizes, initial=0.0, where=sizes > 0)
+        return found, expected, share * sizes + 2 * rounding(points[np.isfinite(points)]) / h
 
 
 class Together:

@@ -11,6 +11,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any
 
@@ -19,8 +20,7 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation import native
-from secant.differentiation.evaluation import Convert, Evaluator, Plain, name_coordinate, number
-from secant.differentiation.schemes import Scheme
+from secant.differentiation.evaluation import Convert, Evaluator, Plain, Scheme, name_coordinate, number
 
 _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
 
@@ -49,6 +49,7 @@ class InCore(native.Native):
     def __init__(self, f: Any, x: Floats, threads: int) -> None:
         self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f)
         super().__init__(f, x, threads, native.Pointer(self._compiled.address, self._failed.ctypes.data))
+        self.returned = _returned(f, 1)
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
@@ -56,6 +57,19 @@ class InCore(native.Native):
         if self._failed[0]:  # f raised something: Python sees what, and at which coordinate
             return Plain.differences(self, scheme, h, base, begin, end)
         return result
+
+
+@lru_cache(maxsize=64)
+def _returned(f: Any, dimensions: int) -> np.dtype[Any]:
+    """The type of the numbers that f, which is compiled, returns; float64 where that is none of NumPy's."""
+    import numba
+
+    for arguments, compiled in f.overloads.items():
+        if arguments[0] == numba.types.Array(numba.types.float64, dimensions, "C"):
+            kind = compiled.signature.return_type
+            with suppress(numba.core.errors.NumbaNotImplementedError):
+                return numba.np.numpy_support.as_dtype(getattr(kind, "dtype", kind))  # type: ignore[no-any-return]
+    return np.dtype(np.float64)
 
 
 @lru_cache(maxsize=64)
@@ -108,6 +122,7 @@ class Jitted(Evaluator):
                 self._share(begin, end, shifts, values)
             else:
                 self._share_with_threads(threads, begin, end, shifts, values)
+        self.returned = _returned(self._f, self._x.ndim)
         if begin > 0 or self._seconds:  # the first call may have compiled
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Plain, number
-from secant.differentiation.schemes import Scheme
+from secant.differentiation.evaluation import Plain, Scheme, number
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long

@@ -1,14 +1,25 @@
-"""The slope of a function along a line, with its error bar.
+"""The slope of a function along a line, with its error bar; and the noise of the function.
 
 Central differences at halving steps, extrapolated (Richardson): column j of the table removes the terms of order 2, 4,
 ..., 2j of the truncation error. Of some dozen candidates the one with the least sum of truncation and noise is taken;
 and since the best of many is now and then best by luck, its column is evaluated again at other steps.
+
+The noise is how much values scatter where they should be smooth. It is found by the difference table of Moré and Wild,
+"Estimating Computational Noise", SIAM J. Sci. Comput. 33 (2011): in values at equal, tiny steps along a line, what is
+smooth vanishes in high differences, and what scatters grows by a known factor.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import comb, inf, isfinite, sqrt
 
+import numpy as np
+
+from secant._common.validation import Floats
+
+VALUES = 8
+_FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
+_HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
 _COLUMNS, _ROWS = 5, 34
 _FIRST_STEP = 0.25
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen column
@@ -191,3 +202,45 @@ def _extrapolated(first: tuple[float, float], above: list[tuple[float, float]]) 
         last, own = row[-1]
         row.append((last + (last - value) / (factor - 1), (factor * own + noise) / (factor - 1)))
     return row
+
+
+def rounding(values: Floats) -> float:
+    """The least noise of values: their own rounding; that of float32, if all of them are float32 numbers."""
+    unit = _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
+    return unit * float(np.abs(values).max(initial=0))
+
+
+def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> float:
+    """Estimate the absolute noise of a function along a direction.
+
+    Parameters
+    ----------
+    sample : callable
+        Takes a step; returns the value of f there, and what is to be smooth: f less its linear part.
+    resolution : float
+        The relative rounding of the arguments of f.
+    """
+    scale = _FIRST_SCALE
+    while scale < 4 * resolution:
+        scale *= _NEXT
+    floor = 0.0
+    while scale <= _LAST_SCALE:
+        values = np.array([sample(k * scale) for k in range(1, 4)])
+        floor = max(floor, rounding(values[:, 0]))
+        if len(set(values[:, 0])) > 1:
+            values = np.array([*values, *(sample(k * scale) for k in range(4, VALUES + 1))])
+            floor = max(floor, rounding(values[:, 0]))
+            if len(set(values[:, 0])) > VALUES // 2:
+                return max(floor, _scatter(values[:, 1]))
+        scale *= _NEXT
+    return floor
+
+
+def _scatter(values: Floats) -> float:
+    """The standard deviation of what is not smooth, by the second to the last differences but one."""
+    levels = []
+    for order in range(1, len(values) - 1):
+        values = np.diff(values)
+        if order >= 2:
+            levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
+    return max(levels)

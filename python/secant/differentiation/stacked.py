@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
@@ -21,6 +22,8 @@ class Stacked(Evaluator):
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self._start = np.array(x, order="C").reshape(-1)
+        self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
+        self._tried = False
         self.size = x.size
         self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
 
@@ -30,30 +33,40 @@ class Stacked(Evaluator):
 
     def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
         """Return f where one coordinate is shifted."""
-        count = max(1, _LARGEST_STACK // (len(shifts) * max(1, self.size)))
-        blocks = [self._block(i, min(i + count, end), shifts) for i in range(begin, end, count)]
+        rows = max(1, _LARGEST_STACK // max(1, self.size))
+        coordinates, steps = np.repeat(np.arange(begin, end), len(shifts)), np.tile(shifts, end - begin)
+        blocks = [self._block(coordinates[k : k + rows], steps[k : k + rows]) for k in range(0, len(steps), rows)]
         values = np.concatenate(blocks) if blocks else np.empty(0)
         return values.reshape(end - begin, len(shifts), *values.shape[1:])
 
-    def _block(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
-        coordinates = np.repeat(np.arange(begin, end), len(shifts))
-        stack = np.empty((len(coordinates), self.size))
-        stack[...] = self._start
-        stack[np.arange(len(stack)), coordinates] += np.tile(shifts, end - begin)
+    def _block(self, coordinates: NDArray[np.int_], steps: Floats) -> Floats:
+        count = len(steps)
+        if count > len(self._points):
+            self._points = np.tile(self._start, (count, 1))
+        changed = np.arange(count), coordinates
+        stack = self._points[:count]
+        stack[changed] += steps
         stack = stack.reshape(-1, *self._shape)
         try:
-            first = stack[:1].copy()
+            if self._tried:
+                return self._values(stack)
+            before = stack.copy()
             values = self._values(stack)
-            if begin == 0 and len(stack) > 1:
-                self._require_own_values(first, values[0])
+            self._require_right_use(before, stack, values[0])
+            self._tried = True
             return values
         except Exception as error:
-            error.add_note(f"f was evaluated where x[{begin}] to x[{end - 1}], of x in one row, are shifted")
+            where = f"x[{coordinates[0]}] to x[{coordinates[-1]}]"
+            error.add_note(f"f was evaluated where {where}, of x in one row, are shifted")
             raise
+        finally:
+            self._points[changed] = self._start[coordinates]
 
-    def _require_own_values(self, first: Floats, value: Floats) -> None:
-        """Raise an error if the value of the first point is another one where that point is alone."""
-        alone = self._values(first)[0]
+    def _require_right_use(self, before: Floats, stack: Floats, value: Floats) -> None:
+        """Raise an error if f changes its argument, or if the first point has another value where it is alone."""
+        if not np.array_equal(stack, before, equal_nan=True):
+            raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
+        alone = self._values(before[:1])[0] if len(before) > 1 else value
         size = float(np.abs(alone).max(initial=0))
         if not np.allclose(alone, value, rtol=_SAME, atol=_SAME * size, equal_nan=True):
             raise ValueRangeError(
@@ -63,7 +76,9 @@ class Stacked(Evaluator):
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)
-        values = numbers(self._f(stack))
+        returned = self._f(stack)
+        values = numbers(returned)
+        self.returned = getattr(returned, "dtype", self.returned)
         if values.shape != (points,) if self._one_number else values.shape[:1] != (points,):
             raise ShapeError(
                 f"f must return a value for each of {points} points, got an array of shape {values.shape}: with "

@@ -7,9 +7,10 @@ of workers and not with that of coordinates. A task has a copy of x of its own; 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert
 from secant.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from secant.differentiation.derivatives import Method
 
 TASKS_A_WORKER = 4
 SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
@@ -28,7 +32,6 @@ ATTEMPTS = 4  # to compute a range whose worker was lost
 Result = tuple[Floats, Floats | None]
 Span = tuple[int, int]
 Results = Generator[tuple[Span, Result], None, None]
-Method = Callable[..., Result]
 
 
 class Job:
@@ -36,6 +39,7 @@ class Job:
 
     def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, method: Method) -> None:
         self._f, self._convert, self._method = f, convert, method
+        self.group = method.group
         self._x = np.asarray(x, order="C")
         self._options = options._replace(n_jobs=1, executor=None)
 
@@ -55,6 +59,7 @@ def computed(job: Job, options: Options, size: int, seconds: float, tell: Callab
     """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
     workers = _number_of_workers(options)
     count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
+    count = -(-count // job.group) * job.group
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     run = (
         _by_joblib(options.n_jobs, job, spans, workers)
@@ -89,21 +94,28 @@ def _number_of_workers(options: Options) -> int:
 
 
 def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) -> Results:
+    """Results as they come.
+
+    A future has a lock, and what the handler of a signal raises may leave it locked: then its executor hangs. So
+    signals are held wherever a future is touched, and `concurrent.futures.wait` is not for this.
+    """
     waiting = spans[::-1]
     pending: dict[Future[Result], Span] = {}
     with ExitStack() as stack:
-        stack.callback(lambda: [future.cancel() for future in pending])
+        stack.callback(_cancel, pending)
         for attempt in range(ATTEMPTS):
+            ended: SimpleQueue[Future[Result]] = SimpleQueue()
             try:
                 while waiting or pending:
-                    with held_interrupts():  # a pool may hang if one comes while it takes a task
+                    with held_interrupts():
                         while waiting and len(pending) < workers + 1:
-                            pending[executor.submit(job, *waiting[-1])] = waiting[-1]
-                            waiting.pop()
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in sorted(done, key=lambda future: pending[future]):
-                        yield pending[future], future.result()
-                        del pending[future]
+                            future = executor.submit(job, *waiting[-1])
+                            pending[future] = waiting.pop()
+                            future.add_done_callback(ended.put)
+                    future = ended.get()
+                    with held_interrupts():
+                        result = future.result()
+                    yield pending.pop(future), result
                 return
             except BrokenExecutor:
                 if attempt == ATTEMPTS - 1 or not isinstance(executor, ProcessPoolExecutor):
@@ -111,6 +123,12 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
                 waiting += sorted(pending.values(), reverse=True)
                 pending.clear()
                 executor = stack.enter_context(_like(executor))
+
+
+def _cancel(pending: dict[Future[Result], Span]) -> None:
+    with held_interrupts():
+        for future in pending:
+            future.cancel()
 
 
 def _like(broken: Any) -> ProcessPoolExecutor:

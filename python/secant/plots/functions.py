@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
+from secant.differentiation.evaluation import SCHEMES
 from secant.differentiation.gradient import numerical_diff
-from secant.differentiation.schemes import SCHEMES
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 from secant.plots.canvas import INK, MARKERS, SEQUENCE, axes_for, finish, legend
 
@@ -107,8 +107,8 @@ def difference_error(
 ) -> Axes:
     """Draw how far difference quotients are off, against h: truncation grows with h, rounding falls.
 
-    A dashed line is what the rounding of f makes of it, eps abs(f(x)) / h. Dotted lines are truncation: a power of h, to
-    which the measured errors are fitted where rounding does not count.
+    A dashed line is what the rounding of f makes of it, eps abs(f(x)) / h. Dotted lines are truncation: a power of h,
+    to which the measured errors are fitted where rounding does not count.
 
     Parameters
     ----------
