@@ -20,7 +20,7 @@ from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
-from secant.networks.arguments import extremes
+from secant.networks.arguments import extremes, require_step
 from secant.networks.recognition.engine import engine, in_place, require_known_form
 from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
@@ -81,7 +81,8 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
         return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
     backend = net._backend_in_use()
-    _, x, t = net._checked(backend, x, t)
+    checked, x, t = net._checked(backend, x, t)
+    require_step(options.get("h", 1.0), checked)
     x = backend.prepare(x)
     if method == "auto":
         method = options["method"]

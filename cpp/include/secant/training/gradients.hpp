@@ -37,12 +37,12 @@ public:
           capacity_(capacity),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? 0.0 : call.h),
+          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? Real{0} : h()),
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
-          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, call.h),
-          direct_(work, net_, samples_, targets_, capacity, call.threads, call.h),
+          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h()),
+          direct_(work, net_, samples_, targets_, capacity, call.threads, h()),
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)),
           stopped_(work.take<bool>(1)),
@@ -69,7 +69,7 @@ public:
 
     // False if it was stopped.
     bool run(const Team& team, const Batch& batch) {
-        const double scale = step_ / static_cast<double>(batch.size);
+        const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
@@ -117,6 +117,7 @@ public:
     }
 
 private:
+    Real h() const { return static_cast<Real>(call_.h); }
     bool differentiates() const { return call_.method == GradientCall::Method::derivative; }
     bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
@@ -126,6 +127,7 @@ private:
             team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
         team.share_and_wait(count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
+            if (samples_.kinks.exist) samples_.kinks.measure_row(n);
             masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
@@ -161,7 +163,7 @@ private:
         team.wait();
     }
 
-    void add_directly(const Team& team, std::size_t count, double scale) {
+    void add_directly(const Team& team, std::size_t count, Real scale) {
         team.wait();  // series_.add writes the same sums, shared in another way
         const std::size_t packs = net_.panels.packs_in(0);
         team.share(net_.panels.count * packs, [&](std::size_t task) {
@@ -169,7 +171,7 @@ private:
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
                 if (!(directly(n) || kinks) || given_up(team)) continue;
-                const Incoming<double> to = sums_.incoming(panel);
+                const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
                 if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
             }
@@ -213,7 +215,7 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
             engine.pack(team);
             engine.run(team, call.batch);
             if (team.rank > 0 || engine.finite_gradient()) return;
-            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
+            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<Real>::quiet_NaN());
             *call.report = {};
         });
     return work.bytes();
