@@ -151,12 +151,9 @@ def test_a_step_across_a_kink(backend):
 def test_pre_activations_that_cancel(backend, h):
     """Rounded in float32 they are off by 1e-7, which is 1e-3 of h: they are summed in twice the digits."""
     net, x, t = single_case(7, sizes=(300, 9, 3), samples=1, weights=0.5, hidden="relu")
-    net.params["b1"] = (np.linspace(-2, 2, 9) * h - x[0].astype(float) @ net.params["W1"].astype(float)).astype(
-        np.float32
-    )
-    terms, true = bounds.absolute_terms(net, x, t), oracles.gradients(net, x, t, h)
-    for method in METHODS:
-        assert share_of_terms(net.numerical_gradient(x, t, h=h, method=method), true, terms) <= 1
+    sums = x[0].astype(float) @ net.params["W1"].astype(float)
+    net.params["b1"] = (np.linspace(-2, 2, 9) * h - sums).astype(np.float32)
+    assert share_of_bound(net, x, t, h) <= 1
 
 
 @pytest.mark.parametrize("name", ["MNIST", "dense"])
