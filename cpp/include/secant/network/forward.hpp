@@ -119,7 +119,7 @@ private:
         }
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
-            if (keep) kinks.find(panel, n, a1, state);
+            if (keep) kinks.find<Activation>(panel, n, a1, state);
     }
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }

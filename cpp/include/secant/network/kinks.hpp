@@ -49,17 +49,26 @@ public:
         inputs_[n] = std::min(sum, std::numeric_limits<Real>::max());  // a weight of 0 leaves nothing of it
     }
 
-    // Looks at the units of sample n in a panel. If one is close, a1 becomes infinite for all that are not, and exact to the last
-    // digit for those that are; they have the slope 0.
+    // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. If one is
+    // close, a1 becomes infinite for all that are not, and exact to the last digit for those that are; they have the slope 0.
+    template <class Activation>
     void find(std::size_t panel, std::size_t n, Real* a1, Real* slope) {
         const std::size_t size = net_.panels.packs_in(panel) * lanes;
-        Pack most = broadcast(-1);
-        for (std::size_t j = 0; j < size; j += lanes) most = maximum(most, excess(panel, n, j, load(a1 + j)));
-        const bool any = found_[panel * capacity_ + n] = largest_lane(most) >= 0;
+        found_[panel * capacity_ + n] = false;
+        if (!any_near(size, [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n]); })) return;
+        // What twice the digits lose is the square of what the digits lose.
+        const auto exactly = [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n] * terms_[n]); };
+        for (std::size_t j = 0; j < size; j += lanes) {
+            const Pack doubt = excess(panel, n, j, load(a1 + j), terms_[n]);
+            if (!(largest_lane(doubt) >= 0)) continue;
+            const Pack exact = pre_activations(panel, n, j);
+            store(a1 + j, select(doubt >= 0, exact, load(a1 + j)));
+            store(slope + j, select(doubt >= 0, Activation::evaluate(exact).state + zero_or_nan(exact), load(slope + j)));
+        }
+        const bool any = found_[panel * capacity_ + n] = any_near(size, exactly);
         for (std::size_t j = 0; any && j < size; j += lanes) {
-            const Pack by = excess(panel, n, j, load(a1 + j));
-            const Pack exact = largest_lane(by) >= 0 ? pre_activations(panel, n, j) : Pack{};
-            store(a1 + j, select(by >= 0, exact, broadcast(std::numeric_limits<Real>::infinity())));
+            const Pack by = exactly(j);
+            store(a1 + j, select(by >= 0, load(a1 + j), broadcast(std::numeric_limits<Real>::infinity())));
             store(slope + j, select(by >= 0, Pack{}, load(slope + j)));
         }
     }
@@ -74,11 +83,19 @@ public:
     const bool exist;  // whether anything is looked for
 
 private:
-    // By how much a shift may reach beyond 0, for a pack of units.
-    Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1) const {
+    // Whether by(j) is at least 0 for a unit of any pack.
+    template <class By>
+    static bool any_near(std::size_t size, const By& by) {
+        Pack most = broadcast(-1);
+        for (std::size_t j = 0; j < size; j += lanes) most = maximum(most, by(j));
+        return largest_lane(most) >= 0;
+    }
+
+    // By how much a shift may reach beyond 0, for a pack of units whose a1 has lost that share of its terms.
+    Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1, Real lost) const {
         const Real *weights = units_ + 2 * panel * net_.panels.width() + j, *biases = weights + net_.panels.width();
         const Real reach = h_ * std::max(Real{1}, rows_.largest(n)) * (1 + 4 * std::numeric_limits<Real>::epsilon());
-        return reach + terms_[n] * (inputs_[n] * load(weights) + load(biases)) - absolute(a1);
+        return reach + lost * (inputs_[n] * load(weights) + load(biases)) - absolute(a1);
     }
 
     // a1 of a pack of units, as if summed with twice as many digits and then rounded (Ogita, Rump, Oishi: Dot2).
