@@ -4,6 +4,8 @@
 #include <chrono>
 #include <type_traits>
 
+#include <pybind11/pybind11.h>
+
 #include "arrays.hpp"
 #include "secant/platform/multiversion.hpp"
 #include "threads.hpp"

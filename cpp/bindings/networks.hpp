@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <pybind11/pybind11.h>
+
 #include "arrays.hpp"
 #include "calls.hpp"
 #include "threads.hpp"

@@ -148,7 +148,7 @@ def require_finite(
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         given = array if given is None else given
         wanted = f"within the range of {array.dtype}" if np.isfinite(given[first]) else "finite"
-        raise ValueRangeError(f"{name} must be {wanted}, got {given[first]} at {first}")
+        raise ValueRangeError(f"{name} must be {wanted}, got {given[first]!s} at {first}")
 
 
 def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:

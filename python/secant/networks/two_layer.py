@@ -141,7 +141,7 @@ class TwoLayerNet:
             f"{self.output_activation} output": True,
             f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
-            "float32": arguments.is_single(self.params),
+            "float32": arguments.is_single(getattr(self, "params", None)),
         }
         return arguments.described(self, *(fact for fact, said in facts.items() if said))
 
