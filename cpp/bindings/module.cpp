@@ -141,7 +141,7 @@ void define_networks(py::module_& m) {
           arg("method"), arg("h"), arg("threads"));
     m.def("train", &train<Real>, arg("w1").noconvert(), arg("b1").noconvert(), arg("w2").noconvert(), arg("b2").noconvert(),
           arg("hidden_activation"), arg("output_activation"), arg("log_offset"), arg("x"), arg("t"), arg("indices"),
-          arg("method"), arg("h"), arg("rate"), arg("threads"), arg("losses"));
+          arg("method"), arg("h"), arg("rate"), arg("threads"), arg("losses"), arg("before"));
 }
 
 }  // namespace

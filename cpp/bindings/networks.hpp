@@ -93,7 +93,8 @@ py::tuple gradient(const Array<Real>& w1, const Array<Real>& b1, const Array<Rea
 template <class Real>
 void train(Array<Real> w1, Array<Real> b1, Array<Real> w2, Array<Real> b2, const std::string& hidden,
            const std::string& output, double log_offset, const py::object& x, const py::array& t,
-           const Array<std::int64_t>& indices, const std::string& method, double h, double rate, int threads, py::list losses) {
+           const Array<std::int64_t>& indices, const std::string& method, double h, double rate, int threads, py::list losses,
+           bool before) {
     const NetworkOf<Real> net = network(w1, b1, w2, b2, hidden, output, log_offset, compiled.kernels->activations);
     Batch batch = samples(net, x, t);
     require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
@@ -105,7 +106,7 @@ void train(Array<Real> w1, Array<Real> b1, Array<Real> w2, Array<Real> b2, const
     call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
     std::vector<double> values(length(indices, 0));
     std::size_t done = 0;
-    const TrainingCallOf<Real> training{call, indices.data(), values.size(), values.data(), &done};
+    const TrainingCallOf<Real> training{call, indices.data(), values.size(), values.data(), before, &done};
     run_in_memory(call.threads, [&](void* block) { return engines<Real>().train(training, block); });
     {
         const py::error_scope pending;

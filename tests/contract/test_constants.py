@@ -35,7 +35,9 @@ def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend,
         weights = mass * t / t.sum(axis=1, keepdims=True)
         _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
         discs = bound.discs(hidden, output, float(np.abs(net.params["W2"]).max()))
-        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32)  # |z1| is below 1
+        order, expected = bound.proven_order(
+            discs, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32
+        )  # |z1| is below 1
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
         found.append(info.truncation_bound)

@@ -93,7 +93,7 @@ Numbers trained(const Case& c, int threads) {
     call.step = -0.1;
     call.batch.size = batch;
     run_in_memory([&](void* block) {
-        return secant::SECANT_ISA::train({call, own.indices.data(), iterations, losses.data(), &done}, block);
+        return secant::SECANT_ISA::train({call, own.indices.data(), iterations, losses.data(), false, &done}, block);
     });
     return own.w1;
 }

@@ -133,9 +133,11 @@ class Backend(Protocol):
         learning_rate: float,
         n_threads: int,
         losses: list[float],
+        before: bool = False,
     ) -> None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
-        call has appended those of the iterations that it completed, and leaves the parameters as the last did.
+        Each is that of its mini-batch after the update, or ``before`` it. The first that is not finite is the last. An
+        interrupted call has appended those of the iterations that it completed, and leaves the parameters as the last
+        did.
         """

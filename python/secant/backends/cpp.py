@@ -58,5 +58,6 @@ def train(
     learning_rate: float,
     n_threads: int,
     losses: list[float],
+    before: bool = False,
 ) -> None:
-    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses)
+    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses, before)

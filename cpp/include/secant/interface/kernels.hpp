@@ -142,13 +142,14 @@ struct GradientCallOf {
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, after its update. Stops early if a loss is not finite.
+// losses(iterations,): of each batch, before or after its update. Stops early if a loss is not finite.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;
     const std::int64_t* indices;
     std::size_t iterations;
     double* losses;
+    bool before;
     std::size_t* done;  // completed iterations
 };
 

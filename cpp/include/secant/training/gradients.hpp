@@ -67,8 +67,9 @@ public:
     // Whether the gradient is finite, too.
     bool finite_gradient() const { return finite() && sums_.finite(); }
 
-    // False if it was stopped.
-    bool run(const Team& team, const Batch& batch) {
+    // False if it was stopped. On request also the loss of the batch, before the update. The rows of the `next` batch are brought
+    // to the cache.
+    bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
@@ -84,13 +85,16 @@ public:
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
             if (bounded) activate_hidden(team, count, evaluates());
-            activate_output(team, batch, first, count);
+            activate_output(team, batch, first, count, loss);
+            for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
+            prefetch(team, next, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
             if (evaluates()) add_directly(team, count, scale);
             team.wait();
             if (*given_up_) return false;
         }
+        if (loss) *loss /= static_cast<double>(batch.size);
         sums_.finish(team, scale);
         return true;
     }
@@ -102,13 +106,12 @@ public:
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
-            if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
+            prefetch(team, next, first, count);
             activate_hidden(team, count, false);
             share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
             share_groups(team, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
-                log_sums(samples_.y(n), call_.batch.t, call_.net,
-                         [&](std::size_t l) { return batch.sample(first + n + l); }, end - n, losses_ + n);
+                find_losses(batch, first, n, end);
             });
             team.wait();
             for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
@@ -148,10 +151,11 @@ private:
     }
 
     // The output layer, and what the methods prepare for a block.
-    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
+    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
         share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
+            if (losses) find_losses(batch, first, n, end);
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
@@ -161,6 +165,16 @@ private:
                 if (directly(i) || (samples_.kinks.exist && samples_.kinks.found(i))) direct_.prepare(i, team.rank);
         });
         team.wait();
+    }
+
+    // The losses of a group of samples [n, end), with the sign of a logarithm.
+    void find_losses(const Batch& batch, std::size_t first, std::size_t n, std::size_t end) {
+        log_sums(samples_.y(n), call_.batch.t, call_.net, [&](std::size_t l) { return batch.sample(first + n + l); }, end - n,
+                 losses_ + n);
+    }
+
+    void prefetch(const Team& team, const Batch* next, std::size_t first, std::size_t count) {
+        if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
     }
 
     void add_directly(const Team& team, std::size_t count, Real scale) {
