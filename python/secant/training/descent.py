@@ -94,7 +94,7 @@ def descent(
 
     def run(indices: Array, losses: list[float], n_threads: int) -> None:
         params = net._parameters(backend.all_finite)
-        before, first = [param.copy() for param in params[:4]], len(losses)
+        kept, first = [param.copy() for param in params[:4]], len(losses)
         try:
             h = options.get("h", 1.0)
             backend.train(params, x, t, indices, method, h, learning_rate, n_threads, losses, before)
@@ -103,7 +103,7 @@ def descent(
                 diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
                 if diverged:
                     diverged = UNDERFLOW if params.log_offset == 0 and diverged == "the loss is inf" else diverged
-                    _put_back(params[:4], before)
+                    _put_back(params[:4], kept)
                     del losses[first:]
         if diverged and len(indices) == 1:
             raise _divergence(learning_rate, losses, diverged)
