@@ -161,7 +161,7 @@ def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     assert losses[1] < losses[0]
 
 
-@pytest.mark.usefixtures("fast")
+@pytest.mark.usefixtures("compiled")
 def test_losses_before_the_update_end_where_a_training_diverges():
     net, x, t = small(None, "identity")
     history = secant.History()

@@ -66,7 +66,8 @@ def train(
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
     x_train, x_test : array_like, (N, ...) and (M, ...)
         Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
-        float64 where they lie, and makes a float64 copy of others.
+        float64 where they lie, and makes a float64 copy of others; with float32 parameters, a float32 copy of others
+        than uint8 and float32.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes. Without x_test and t_test no test accuracy is taken.
     iters_num : int

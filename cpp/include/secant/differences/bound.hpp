@@ -78,7 +78,8 @@ public:
     // an input above 1e13 would overflow it.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
-        return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= Limits<double>::truncation;
+        const double error = rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r;
+        return largest_input <= 1e6 && error <= Limits<double>::truncation;
     }
 
 private:

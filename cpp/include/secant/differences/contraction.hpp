@@ -50,8 +50,8 @@ auto fill_power_table(const FullRows& full, Value* table, const Power& power) {
     return [table](std::size_t i) { return table + i * block_columns; };
 }
 
-// sums += x^T c for C columns of x from `column` on. x(i): row i of x; c has a row for each. Sums of floats are summed apart and then
-// added: they lose less.
+// sums += x^T c for C columns of x from `column` on. x(i): row i of x; c has a row for each. Floats are summed apart, and then added:
+// that loses less.
 template <class PanelRow, int C, class X>
 void add_products_of_columns(const X& x, std::size_t count, Tile<const typename PanelRow::Value> c, std::size_t column,
                              Tile<Real> sums) {

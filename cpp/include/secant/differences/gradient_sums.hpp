@@ -51,8 +51,8 @@ public:
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Panels& panels = net_.panels;
             for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-                put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), Tile<const Real>(outgoing(panel).from(0, j)), scale);
-            if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, Tile<const double>{b2_, 1}, scale);
+                put<Real>(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
+            if (panel == 0) put<double>(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
             if (!training_) {
                 finite_[panel] = all_finite(panel);
                 return;

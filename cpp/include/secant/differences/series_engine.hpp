@@ -129,8 +129,8 @@ private:
                 if (!plan_.directly()[n]) sums_.output_biases()[k] += output_bias_term<K>(n, k);
     }
 
-    // The sums of C classes from k on += the series of a pack of hidden units, whose z1 has a row for each sample. In float those of
-    // a block are summed apart, and lose less.
+    // The sums of C classes from k on += the series of a pack of hidden units, whose z1 has a row for each sample. Floats of a
+    // block are summed apart, and then added: that loses less.
     template <int K, int C>
     void add_outgoing_pack(std::size_t k, Tile<const Real> z1, std::size_t count, Tile<Real> sums) {
         const bool* skip = plan_.directly();

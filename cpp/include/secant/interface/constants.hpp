@@ -11,9 +11,9 @@ constexpr double small_shift_limit = 1.0;
 
 constexpr int highest_order = 9;  // of any series
 
-// What depends on the type of the parameters: the orders that a series may have; its truncation error, 9 epsilon, which stays below
-// this share of the rounding error of a plain loop too; the shifts up to which so many terms are enough; and the change of an
-// exponent beyond which the softmax is computed again.
+// What depends on the type of the parameters: the orders that a series may have; its truncation error, 9 epsilon, which stays
+// below this share of the rounding error of a plain loop too; the shifts up to which so many terms are enough; and the change of
+// an exponent beyond which the softmax is computed again.
 constexpr double rounding_share = 0.01;
 template <class Real>
 struct Limits {

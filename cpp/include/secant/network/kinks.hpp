@@ -41,7 +41,7 @@ public:
         std::size_t inputs = 0;
         Real sum = 0;
         for (std::size_t b = 0; b < rows_.blocks(); ++b) {
-            const RowBlock row = rows_.block(n, b);
+            const RowBlock row = rows_.block_alone(n, b);
             inputs += static_cast<std::size_t>(row.end - row.begin);
             for (const Entry* e = row.begin; e < row.end; ++e) sum += std::abs(row.values[e->value]);
         }

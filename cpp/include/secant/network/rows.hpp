@@ -70,10 +70,15 @@ public:
         all(x_.indexed.entries + start[0], (start[1] - start[0]) * sizeof(Entry));
     }
 
+    // For rows that are read one after the other, when all of them are gathered.
     RowBlock block(std::size_t n, std::size_t b) const {
+        prefetch(spans_[b * capacity_ + n + 2].begin);
+        return block_alone(n, b);
+    }
+
+    RowBlock block_alone(std::size_t n, std::size_t b) const {
         const std::size_t at = b * capacity_ + n;
         const auto [begin, end] = spans_[at];
-        prefetch(spans_[at + 2].begin);  // rows are read one after the other
         const bool full = begin == every_column_;
         return {begin, end, indexed() && !full ? x_.indexed.table<Real>() : tables_[at], full};
     }

@@ -16,7 +16,8 @@ constexpr Real to_integer = 0x1.8p23f;
 constexpr Real splitter = 4097.0f;  // its product with a number leaves the upper 12 bits
 // exp is 0 below the first, infinite above the second, and its reciprocal is a normal number up to the third.
 constexpr Real lowest_exponent = -104.0f, highest_exponent = 89.0f, reversible_exponent = 87.0f;
-// (exp(r) - 1 - r) / r^2 for |r| <= ln2 / 2: minimax, fitted again after each coefficient was rounded. Times r^2 it errs by 2^-33.
+// (exp(r) - 1 - r) / r^2 for |r| <= ln2 / 2: minimax, fitted again after each coefficient was rounded. Times r^2 it errs by less
+// than 2^-33.
 constexpr Real exp_tail[] = {0x1.0000000000000p-1f, 0x1.5555560000000p-3f,  0x1.5554e40000000p-5f,
                              0x1.1110020000000p-7f, 0x1.6d52860000000p-10f, 0x1.a247ac0000000p-13f};
 // For log, as in fdlibm's e_logf.c: the bits of sqrt(1/2), and R in powers of s^4, the even ones and the odd ones.

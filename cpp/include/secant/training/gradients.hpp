@@ -6,12 +6,13 @@
 //
 //     phase              shared by            reads                         writes                     barrier after it
 //     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
-//     gather             samples              inputs, targets               rows, masses               yes
+//     gather             samples              inputs, targets               rows, masses; of kinks     yes
 //     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
 //     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
 //                                                                                                      |z1| it precedes the plan
 //     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
-//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists   no: ... also reads it
+//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists,  no: ... also reads it
+//                                                                           losses, if asked
 //     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
 //       Direct::prepare                       rows                            input values
 //     sums_.clear        panels               -                             sums                       yes; only without series
@@ -67,8 +68,8 @@ public:
     // Whether the gradient is finite, too.
     bool finite_gradient() const { return finite() && sums_.finite(); }
 
-    // False if it was stopped. On request also the loss of the batch, before the update. The rows of the `next` batch are brought
-    // to the cache.
+    // False if it was stopped. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
+    // brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
