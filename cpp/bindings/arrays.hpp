@@ -29,12 +29,16 @@ inline void require(bool condition, const char* what) {
 
 inline std::size_t length(const py::array& a, int axis) { return static_cast<std::size_t>(a.shape(axis)); }
 
-inline ConstMatrix matrix(const Array<double>& a) {
+template <class T>
+View<const T> matrix(const Array<T>& a) {
     require(a.ndim() == 2, "a matrix is needed");
     return {a.data(), length(a, 0), length(a, 1)};
 }
 
-inline Matrix matrix(Array<double>& a) { return {a.mutable_data(), length(a, 0), length(a, 1)}; }
+template <class T>
+View<T> matrix(Array<T>& a) {
+    return {a.mutable_data(), length(a, 0), length(a, 1)};
+}
 
 inline Inputs inputs(const py::object& object) {
     if (py::isinstance<IndexedInputs>(object)) return object.cast<const IndexedInputs&>().inputs();
@@ -80,17 +84,18 @@ inline std::size_t number_of(const std::string& name, const char* const* names, 
 }
 
 // hidden: the names of activations.
-inline Network network(const Array<double>& w1, const Array<double>& b1, const Array<double>& w2, const Array<double>& b2,
-                       const std::string& hidden_activation, const std::string& output_activation, double log_offset,
-                       const char* const* hidden) {
+template <class Real>
+NetworkOf<Real> network(const Array<Real>& w1, const Array<Real>& b1, const Array<Real>& w2, const Array<Real>& b2,
+                        const std::string& hidden_activation, const std::string& output_activation, double log_offset,
+                        const char* const* hidden) {
     constexpr const char* output[] = {"identity", "sigmoid", nullptr};
-    const Network net{matrix(w1),
-                      b1.data(),
-                      matrix(w2),
-                      b2.data(),
-                      number_of(hidden_activation, hidden, "hidden_activation"),
-                      number_of(output_activation, output, "output_activation") == 1,
-                      log_offset};
+    const NetworkOf<Real> net{matrix(w1),
+                              b1.data(),
+                              matrix(w2),
+                              b2.data(),
+                              number_of(hidden_activation, hidden, "hidden_activation"),
+                              number_of(output_activation, output, "output_activation") == 1,
+                              log_offset};
     require(log_offset >= 0 && std::isfinite(log_offset), "log_offset must be at least 0");
     require(b1.ndim() == 1 && length(b1, 0) == net.hidden(), "b1 must be as long as w1 is wide");
     require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");

@@ -1,10 +1,19 @@
-// The engines of one instruction set: compiled once for each, with SECANT_ISA naming its namespace.
+// The engines of one instruction set: compiled for each, once for networks of double and, with SECANT_SINGLE, once for networks of
+// float. SECANT_ISA names the namespace.
 #include <atomic>
 
 #include "secant/differences/pointwise.hpp"
 #include "secant/training/trainer.hpp"
 
 namespace secant::SECANT_ISA {
+
+#ifdef SECANT_SINGLE
+
+extern const EnginesOf<float> engines;
+const EnginesOf<float> engines{predict, gradient, train};
+
+#else
+
 namespace {
 
 constexpr std::size_t chunk = 8192;  // elements a task: 64 KB
@@ -49,7 +58,9 @@ void softmax_array(ConstMatrix x, Matrix out, int threads) noexcept {
 #define SECANT_TEXT(name) SECANT_TEXT_(name)
 
 extern const Kernels kernels;
-const Kernels kernels{SECANT_TEXT(SECANT_ISA), Activations::names, all_finite, sigmoid_array, softmax_array, cross_entropy, predict,
-                      gradient, train, difference};
+const Kernels kernels{SECANT_TEXT(SECANT_ISA), Activations::names, all_finite, sigmoid_array, softmax_array, cross_entropy,
+                      difference, {predict, gradient, train}};
+
+#endif
 
 }  // namespace secant::SECANT_ISA

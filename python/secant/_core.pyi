@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Floats = NDArray[np.float64]
+_Reals = NDArray[Any]  # all float64, or all float32
 
 class _BuildInfo(TypedDict):
     compiler: str
@@ -23,10 +24,10 @@ def build_info() -> _BuildInfo: ...
 def cross_entropy(y: _Floats, t: NDArray[Any], log_offset: float) -> float: ...
 def end_threads() -> None: ...
 def gradient(
-    w1: _Floats,
-    b1: _Floats,
-    w2: _Floats,
-    b2: _Floats,
+    w1: _Reals,
+    b1: _Reals,
+    w2: _Reals,
+    b2: _Reals,
     hidden_activation: str,
     output_activation: str,
     log_offset: float,
@@ -35,7 +36,7 @@ def gradient(
     method: str,
     h: float,
     threads: int,
-) -> tuple[tuple[_Floats, _Floats, _Floats, _Floats], dict[int, int], float]: ...
+) -> tuple[tuple[_Reals, _Reals, _Reals, _Reals], dict[int, int], float]: ...
 def difference(
     address: int, data: int, x: _Floats, begin: int, end: int, scheme: str, h: float, threads: int
 ) -> _Floats: ...
@@ -43,21 +44,21 @@ def constants() -> dict[str, float]: ...
 def index_inputs(x: NDArray[Any], values: _Floats | None = None) -> IndexedInputs | None: ...
 def max_threads() -> int: ...
 def predict(
-    w1: _Floats,
-    b1: _Floats,
-    w2: _Floats,
-    b2: _Floats,
+    w1: _Reals,
+    b1: _Reals,
+    w2: _Reals,
+    b2: _Reals,
     hidden_activation: str,
     output_activation: str,
     log_offset: float,
     x: _Inputs,
     threads: int,
-) -> _Floats: ...
+) -> _Reals: ...
 def train(
-    w1: _Floats,
-    b1: _Floats,
-    w2: _Floats,
-    b2: _Floats,
+    w1: _Reals,
+    b1: _Reals,
+    w2: _Reals,
+    b2: _Reals,
     hidden_activation: str,
     output_activation: str,
     log_offset: float,
@@ -69,6 +70,7 @@ def train(
     rate: float,
     threads: int,
     losses: list[float],
+    before: bool,
 ) -> None: ...
 def sigmoid(x: _Floats) -> _Floats: ...
 def softmax(x: _Floats) -> _Floats: ...

@@ -208,6 +208,7 @@ def arguments():
         "learning_rate": 0.1,
         "log_offset": 1e-3,
         "losses": [],
+        "before": True,
     }
 
 

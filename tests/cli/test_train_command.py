@@ -119,7 +119,7 @@ def test_every_option_reaches_the_run(tmp_path):
         "iters_num": 3, "hidden_size": 4, "batch_size": 5, "learning_rate": 0.5, "seed": 3, "gradient": "backprop",
         "sampling": "epoch", "n_threads": 1, "output_activation": "identity", "backend": "numpy", "data": "subset",
         "hidden_activation": "relu", "log_offset": 1e-6, "soft_targets": "weights",
-        "train_size": 10_000, "test_size": 2_000,
+        "train_size": 10_000, "test_size": 2_000, "loss": "after",
     }  # fmt: skip
 
 

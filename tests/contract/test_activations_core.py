@@ -104,7 +104,7 @@ def test_the_same_bits_on_any_number_of_threads(hidden, method):
         params, losses = [param.copy() for param in net.params.values()], []
         arguments = (hidden, "sigmoid", 1e-7, x, t)
         grads, *info = core.gradient(*params, *arguments, method, h, threads)
-        core.train(*params, *arguments, indices, method, h, 0.5, threads, losses)
+        core.train(*params, *arguments, indices, method, h, 0.5, threads, losses, False)
         results.append((*(array.tobytes() for array in (*grads, *params)), info, losses))
     assert all(result == results[0] for result in results[1:])
 
@@ -118,7 +118,7 @@ def test_a_step_of_training_is_that_of_the_gradient(hidden):
     params = [param.copy() for param in net.params.values()]
     grads = net.numerical_gradient(x, t)
     losses = []
-    core.train(*params, hidden, "sigmoid", 1e-7, x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses)
+    core.train(*params, hidden, "sigmoid", 1e-7, x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses, False)
     for key, param in zip(grads, params, strict=True):
         assert param == pytest.approx(net.params[key] - 0.5 * grads[key], abs=1e-15)
 

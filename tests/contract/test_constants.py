@@ -22,19 +22,22 @@ def test_so_many_terms_err_by_1e_15_up_to_their_limit(terms, limit):
     assert (2 * 1.03 * limit) ** terms / (terms + 1) > 1e-15  # and it is no smaller than it has to be
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("output", ["sigmoid", "identity"])
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
-def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, hidden, output):
-    net = secant.TwoLayerNet(5, 4, 3, hidden_activation=hidden, output_activation=output, rng=0)
+def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, hidden, output, dtype):
+    net = secant.TwoLayerNet(5, 4, 3, hidden_activation=hidden, output_activation=output, rng=0, dtype=dtype)
     net.params["W2"] *= 30
     rng = np.random.RandomState(1)
-    x, t = rng.uniform(0, 2, (6, 5)), rng.uniform(0, 1, (6, 3))
+    x, t = rng.uniform(0, 2, (6, 5)).astype(dtype), rng.uniform(0, 1, (6, 3))
     found = []
     for mass in (1.0, 7.0):
         weights = mass * t / t.sum(axis=1, keepdims=True)
         _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
         discs = bound.discs(hidden, output, float(np.abs(net.params["W2"]).max()))
-        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), 1.0, mass)  # |z1| is below 1
+        order, expected = bound.proven_order(
+            discs, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32
+        )  # |z1| is below 1
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
         found.append(info.truncation_bound)

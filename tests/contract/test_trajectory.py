@@ -39,6 +39,20 @@ def loop(case, iters_num, gradient="numerical_gradient", **options):
     return np.array(losses), net.params
 
 
+def losses_before(case, iters_num, gradient="numerical_gradient", **options):
+    """The losses of the mini-batches before their updates."""
+    net, x, t = case
+    np.random.seed(3)
+    losses = []
+    for _ in range(iters_num):
+        batch = np.random.choice(len(x), 20)
+        losses.append(net.loss(x[batch], t[batch]))
+        grads = getattr(net, gradient)(x[batch], t[batch], **options)
+        for key in net.params:
+            net.params[key] -= LEARNING_RATE * grads[key]
+    return losses
+
+
 def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
     """Descend in one call of the backend."""
     options = {"method": "auto", "h": 1e-4, "n_threads": None}
@@ -108,6 +122,54 @@ def small(backend, output="sigmoid"):
     net = secant.TwoLayerNet(12, 5, 3, weight_init_std=0.5, output_activation=output, rng=0, backend=backend)
     rng = np.random.RandomState(1)
     return net, rng.uniform(size=(50, 12)), rng.randint(3, size=50)
+
+
+@pytest.mark.parametrize(
+    ("options", "gradient", "taken"),
+    [
+        ({}, "numerical_gradient", {}),
+        ({"gradient": "backprop"}, "gradient", {}),
+        ({"method": "direct"}, "numerical_gradient", {"method": "direct"}),
+        ({"method": "series"}, "numerical_gradient", {"method": "series"}),
+    ],
+    ids=["auto", "backprop", "direct", "series"],
+)
+def test_losses_before_the_update(backend, options, gradient, taken):
+    _, params = run(small(backend), 20, **options)
+    losses, theirs = run(small(backend), 20, loss="before", **options)
+    assert all(np.array_equal(params[key], theirs[key]) for key in params)
+    np.testing.assert_allclose(losses, losses_before(small(backend), 20, gradient, **taken), rtol=0, atol=1e-12)
+    assert losses[0] == pytest.approx(small(backend)[0].loss(*first_batch(small(backend))), rel=1e-14)
+
+
+def first_batch(case):
+    np.random.seed(3)
+    batch = np.random.choice(len(case[1]), 20)
+    return case[1][batch], case[2][batch]
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
+    net, x, t = cases.mnist(400)
+    expected = net.loss(x[:300], t[:300])
+    take_gradient = arguments.gradient_of(net, "numerical", {"method": "auto", "h": 1e-4, "n_threads": threads})
+    losses = []
+    rows = np.tile(np.arange(300), (2, 1))
+    descent.descent(net, x, t, take_gradient, LEARNING_RATE, before=True).run(rows, losses)
+    assert losses[0] == pytest.approx(expected, rel=1e-13)
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.usefixtures("compiled")
+def test_losses_before_the_update_end_where_a_training_diverges():
+    net, x, t = small(None, "identity")
+    history = secant.History()
+    options = {"learning_rate": 1e308, "loss": "before", "history": history, "progress": False, "rng": 0}
+    with pytest.raises(secant.ValueRangeError, match="learning_rate must be small enough"):
+        secant.train(net, 1e3 * x, t, iters_num=50, batch_size=20, **options)
+    assert np.isfinite(history.train_loss_list).all()
+    assert all(np.isfinite(param).all() for param in net.params.values())
 
 
 def test_a_small_network_against_the_numpy_loop(backend):

@@ -1,5 +1,6 @@
 """C++ programs in tests/cpp/ that need nothing but a compiler."""
 
+import importlib.util
 import shlex
 import shutil
 import subprocess
@@ -18,11 +19,25 @@ def command_in(source: Path) -> list[str]:
     return words[1 : words.index("-o")]
 
 
+def usable_isas() -> tuple[str, ...]:
+    if not importlib.util.find_spec("secant._core"):
+        return ()
+    from secant import _core
+
+    return _core.build_info()["usable_isas"]
+
+
 @pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
-def test_simd_functions_stand_alone_and_are_right(tmp_path):
+@pytest.mark.parametrize("isa", ["", "x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=["double", "float"])
+def test_simd_functions_stand_alone_and_are_right(tmp_path, options, isa):
+    if isa and isa.replace("-", "_") not in usable_isas():
+        pytest.skip(f"this processor, or the core, has no {isa}")
     source = ROOT / "tests" / "cpp" / "simd.cpp"
     program = tmp_path / "simd"
-    built = subprocess.run([COMPILER, *command_in(source), "-o", program], cwd=ROOT, capture_output=True, text=True)
+    options = [*options, *([f"-march={isa}", "-Wno-psabi"] if isa else [])]
+    command = [COMPILER, *command_in(source), *options, "-o", program]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout

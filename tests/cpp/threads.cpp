@@ -1,4 +1,5 @@
-// The kernels on several threads, for ThreadSanitizer, and their results against those of one thread. From the root:
+// The kernels on several threads, for ThreadSanitizer, and their results against those of one thread. With -DSECANT_SINGLE they are
+// those of float. From the root:
 //
 //     g++ -std=c++20 -O1 -g -fsanitize=thread -ffp-contract=off -DSECANT_ISA=baseline -DSECANT_STD_THREADS -Icpp/include
 //         tests/cpp/threads.cpp -o threads && ./threads
@@ -14,14 +15,14 @@
 namespace {
 
 using namespace secant;
-using Numbers = std::vector<double>;
-using secant::SECANT_ISA::kernels;
+using namespace secant::SECANT_ISA;
+using Numbers = std::vector<Real>;
 
 constexpr std::size_t I = 130, H = 37, O = 5, N = 300, iterations = 3, batch = 50;
 
 std::size_t number_of(std::string_view activation) {
     std::size_t number = 0;
-    while (kernels.activations[number] != activation) ++number;
+    while (Activations::names[number] != activation) ++number;
     return number;
 }
 
@@ -34,11 +35,11 @@ struct Case {
 
     explicit Case(std::string_view hidden = "sigmoid") : activation(number_of(hidden)) {
         std::mt19937_64 random(1);
-        std::uniform_real_distribution<double> uniform(-1.0, 1.0);
+        std::uniform_real_distribution<Real> uniform(-1, 1);
         for (Numbers* array : {&w1, &b1, &w2, &b2})
-            for (double& value : *array) value = uniform(random);
-        for (double& value : x) value = uniform(random) > 0.5 ? static_cast<double>(random() % 200) / 200.0 : 0.0;
-        for (std::size_t j = 0; j < H; j += 2) b1[j] = 1e-5;  // near a kink, where all inputs are zero
+            for (Real& value : *array) value = uniform(random);
+        for (Real& value : x) value = uniform(random) > 0.5 ? static_cast<Real>(random() % 200) / 200 : 0;
+        for (std::size_t j = 0; j < H; j += 2) b1[j] = Real(1e-5);  // near a kink, where all inputs are zero
         std::fill_n(x.begin(), N / 5 * I, 0.0);
         for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random() % O);
         for (std::int64_t& index : indices) index = static_cast<std::int64_t>(random() % N);
@@ -47,7 +48,7 @@ struct Case {
     Network net(bool sigmoid_output) const {
         return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data(), activation, sigmoid_output, 1e-7};
     }
-    Inputs inputs() const { return {Inputs::Type::float64, x.data(), N, I, {}}; }
+    Inputs inputs() const { return {is_single ? Inputs::Type::float32 : Inputs::Type::float64, x.data(), N, I, {}}; }
     Gradient parameters() { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data()}; }
 };
 
@@ -64,7 +65,7 @@ void run_in_memory(const Run& run) {
 Numbers predicted(const Case& c, const Inputs& x, int threads) {
     Numbers y(N * O);
     const PredictCall call{c.net(true), x, {y.data(), N, O}, threads, never};
-    run_in_memory([&](void* block) { return kernels.predict(call, block); });
+    run_in_memory([&](void* block) { return secant::SECANT_ISA::predict(call, block); });
     return y;
 }
 
@@ -78,7 +79,7 @@ Numbers gradient(const Case& c, GradientCall::Method method, double h, int threa
     Case out;
     GradientReport report{};
     const GradientCall call = gradient_call(c, method, h, out.parameters(), report, threads);
-    run_in_memory([&](void* block) { return kernels.gradient(call, block); });
+    run_in_memory([&](void* block) { return secant::SECANT_ISA::gradient(call, block); });
     out.w1.insert(out.w1.end(), out.w2.begin(), out.w2.end());
     return out.w1;
 }
@@ -86,13 +87,13 @@ Numbers gradient(const Case& c, GradientCall::Method method, double h, int threa
 Numbers trained(const Case& c, int threads) {
     Case own = c;
     GradientReport report{};
-    Numbers losses(iterations);
+    std::vector<double> losses(iterations);
     std::size_t done = 0;
     GradientCall call = gradient_call(own, GradientCall::Method::automatic, 1e-4, own.parameters(), report, threads);
     call.step = -0.1;
     call.batch.size = batch;
     run_in_memory([&](void* block) {
-        return kernels.train({call, own.indices.data(), iterations, losses.data(), &done}, block);
+        return secant::SECANT_ISA::train({call, own.indices.data(), iterations, losses.data(), false, &done}, block);
     });
     return own.w1;
 }

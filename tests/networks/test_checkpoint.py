@@ -333,7 +333,11 @@ BAD_FILES = {
         npz(entries(W1=np.zeros((3, 0)), b1=np.zeros(0), W2=np.zeros((0, 2)))),
         "params['W1'] must be 2-dimensional and not empty, got shape (3, 0)",
     ),
-    "float32": (npz(entries(W1=np.zeros((3, 4), np.float32))), "params['W1'] must be float64, got float32"),
+    "float16": (npz(entries(W1=np.zeros((3, 4), np.float16))), "params['W1'] must be float64 or float32, got float16"),
+    "mixed types": (
+        npz(entries(W1=np.zeros((3, 4), np.float32))),
+        "params['b1'] must be float32 like params['W1'], got float64",
+    ),
     "nan": (npz(entries(b2=np.array([0, np.nan]))), "params['b2'] must be finite, got nan at (1,)"),
     "W1 that is text": (with_entry("W1.npy", b"hello"), "params['W1'] must be a plain NumPy array, got bytes"),
     "W1 without its numbers": (

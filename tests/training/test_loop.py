@@ -123,6 +123,22 @@ def test_a_network_of_ones_own_is_trained_with_its_own_gradient(net, data):
     assert "h" not in history.settings
 
 
+def test_losses_before_the_update_of_a_network_of_ones_own(net, data):
+    """Each is that of the parameters that the iterations before it have left."""
+    seen = []
+
+    class Watched(ByHand):
+        def numerical_gradient(self, x, t):
+            seen.append(ByHand(self.params).loss(x, t))
+            return super().numerical_gradient(x, t)
+
+    history = quiet(Watched(net.params), data, loss="before")
+    assert history.train_loss_list == seen
+    accelerated = quiet(secant.accelerate(ByHand(net.params)), data, loss="before")
+    assert accelerated.train_loss_list == pytest.approx(seen, rel=0, abs=1e-9)
+    assert history.settings["loss"] == "before"
+
+
 class Dropout(ByHand):
     """Drops half of the hidden units of each mini-batch, drawn from the stream that the mini-batches come from."""
 
@@ -207,6 +223,7 @@ def test_the_settings_are_recorded(net, data):
         "learning_rate": 0.2,
         "gradient": "numerical",
         "sampling": "replacement",
+        "loss": "after",
         "train_size": SIZE,
         "test_size": 20,
         "method": "auto",
@@ -350,6 +367,7 @@ def test_training_learns(data):
         ({"learning_rate": "0.1"}, DTypeError, "learning_rate must be a real number, got '0.1'"),
         ({"gradient": "exact"}, ValueRangeError, "gradient must be one of 'numerical', 'backprop', got 'exact'"),
         ({"sampling": "all"}, ValueRangeError, "sampling must be one of 'replacement', 'epoch', 'ordered', got 'all'"),
+        ({"loss": "during"}, ValueRangeError, "loss must be one of 'after', 'before', got 'during'"),
         ({"method": "fast"}, ValueRangeError, "method must be one of 'auto', 'series', 'direct'.* got 'fast'"),
         ({"h": -1e-4}, ValueRangeError, "h must be finite and greater than 0, got -0.0001"),
         ({"h": 1e-151}, ValueRangeError, "h must be at least 1e-150, got 1e-151"),

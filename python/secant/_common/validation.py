@@ -17,6 +17,7 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+REALS = (np.float64, np.float32)
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
 
@@ -109,8 +110,24 @@ def float_array(name: str, value: ArrayLike) -> Floats:
 
 def as_float64(array: Array) -> Floats:
     """The array as C-contiguous float64; what is beyond its range becomes infinite."""
-    with np.errstate(over="ignore") if array.dtype.itemsize > 8 else nullcontext():
-        return in_order(np.asarray(array, dtype=np.float64))
+    return as_float(array, np.float64)
+
+
+def as_float(array: Array, dtype: Any) -> Array:
+    """The array as C-contiguous float64 or float32, rounded; what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore") if array.dtype.itemsize > np.dtype(dtype).itemsize else nullcontext():
+        return in_order(np.asarray(array, dtype=dtype))
+
+
+def real_dtype(name: str, value: Any) -> np.dtype[Any]:
+    """float64 or float32, as a dtype."""
+    try:
+        dtype: np.dtype[Any] = np.dtype(value)
+    except TypeError:
+        dtype = np.dtype(object)
+    if value is None or dtype not in REALS:
+        raise DTypeError(f"{name} must be float64 or float32, got {value!r}")
+    return dtype
 
 
 def in_order(array: Array) -> Array:
@@ -123,11 +140,15 @@ def all_finite(array: Array) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def require_finite(name: str, array: Array, check: Callable[[Array], bool] = all_finite) -> None:
-    """Raise the error that names the first element which is NaN or infinite."""
+def require_finite(
+    name: str, array: Array, check: Callable[[Array], bool] = all_finite, given: Array | None = None
+) -> None:
+    """Raise the error that names the first element which is NaN or infinite, as it was before it was converted."""
     if not check(array):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueRangeError(f"{name} must be finite, got {array[first]} at {first}")
+        given = array if given is None else given
+        wanted = f"within the range of {array.dtype}" if np.isfinite(given[first]) else "finite"
+        raise ValueRangeError(f"{name} must be {wanted}, got {given[first]!s} at {first}")
 
 
 def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:

@@ -19,24 +19,27 @@ LOG_OFFSET = 1e-7
 
 
 class Parameters(NamedTuple):
-    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and what it makes of them."""
+    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and what it makes of them.
 
-    W1: Floats
-    b1: Floats
-    W2: Floats
-    b2: Floats
+    The arrays are all float64 or all float32.
+    """
+
+    W1: Array
+    b1: Array
+    W2: Array
+    b2: Array
     hidden_activation: HiddenActivation = "sigmoid"
     output_activation: OutputActivation = "sigmoid"
     log_offset: float = LOG_OFFSET
 
 
 class Gradients(NamedTuple):
-    """Gradients, in the shapes of the parameters."""
+    """Gradients, in the shapes and the type of the parameters."""
 
-    W1: Floats
-    b1: Floats
-    W2: Floats
-    b2: Floats
+    W1: Array
+    b1: Array
+    W2: Array
+    b2: Array
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,8 @@ def require_proven(info: GradientInfo, h: float) -> None:
 class Backend(Protocol):
     """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
 
-    ``x`` is (N, I), C-contiguous, uint8, float32 or float64. ``t`` is either labels (N,) of int64 or weights (N, O) of
-    float64. ``n_threads`` of 0 leaves the choice to the backend.
+    ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64. ``t`` is either labels (N,) of
+    int64 or weights (N, O) of float64. ``n_threads`` of 0 leaves the choice to the backend.
     """
 
     name: str
@@ -108,8 +111,8 @@ class Backend(Protocol):
     def prepare(self, x: Array | Rows) -> Array | Rows:
         """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
 
-    def predict(self, net: Parameters, x: Array, n_threads: int) -> Floats:
-        """The network's output y (N, O)."""
+    def predict(self, net: Parameters, x: Array, n_threads: int) -> Array:
+        """The network's output y (N, O), in the type of the parameters, as are gradients."""
 
     def gradient(self, net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
         """The derivative of the loss, by backpropagation; not finite where the loss is not, as in all gradients."""
@@ -130,9 +133,11 @@ class Backend(Protocol):
         learning_rate: float,
         n_threads: int,
         losses: list[float],
+        before: bool = False,
     ) -> None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each is that of its mini-batch after the update. The first that is not finite is the last. An interrupted
-        call has appended those of the iterations that it completed, and leaves the parameters as the last did.
+        Each is that of its mini-batch after the update, or ``before`` it. The first that is not finite is the last. An
+        interrupted call has appended those of the iterations that it completed, and leaves the parameters as the last
+        did.
         """

@@ -14,9 +14,11 @@ from secant._common.validation import Floats
 from secant.backends.activations import ACTIVATIONS, widest
 from secant.backends.base import HiddenActivation, OutputActivation
 
-ORDERS = (3, 5, 7, 9)
-TRUNCATION_LIMIT, ROUNDING_SHARE = 2e-15, 0.01
-"""What is cut from a series stays below this, and below this share of the rounding of a plain loop."""
+ORDERS, SINGLE_ORDERS = (3, 5, 7, 9), (1, 3, 5)
+"""Those of float64, and of float32 parameters."""
+
+TRUNCATION_LIMIT, SINGLE_TRUNCATION_LIMIT, ROUNDING_SHARE = 2e-15, 2.0**29 * 2e-15, 0.01
+"""What is cut from a series stays below this, and below this share of the rounding of a plain loop in that type."""
 
 DISCS, LARGEST_RADIUS, RADIUS_RATIO = 16, 3.0, 0.6
 LOG_BOUND_LIMIT = 0.69
@@ -60,16 +62,22 @@ def _loss_change(v: float, output: float) -> float:
     return -math.log1p(-math.expm1(log_y)) if log_y < LOG_BOUND_LIMIT else math.inf
 
 
-def tolerance(h: float) -> float:
-    """The most that may be cut: 1 % of the rounding of a plain loop, and a fifth of what is promised."""
-    return min(ROUNDING_SHARE * 2.0**-52 / h, TRUNCATION_LIMIT)
+def tolerance(h: float, single: bool = False) -> float:
+    """The most that may be cut: 1 % of the rounding of a plain loop, and a fifth of what is promised.
+
+    ``single``: of float32 parameters.
+    """
+    limit, epsilon = (SINGLE_TRUNCATION_LIMIT, 2.0**-23) if single else (TRUNCATION_LIMIT, 2.0**-52)
+    return min(ROUNDING_SHARE * epsilon / h, limit)
 
 
-def proven_order(tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float) -> tuple[int, float]:
+def proven_order(
+    tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float, single: bool = False
+) -> tuple[int, float]:
     """The smallest order that suffices, 0 where none is proven; and the bound of what it cuts."""
-    for order in ORDERS:
+    for order in SINGLE_ORDERS if single else ORDERS:
         worst = float(truncation(tried, h, largest_input, largest_z1, mass, order))
-        if worst <= tolerance(h):
+        if worst <= tolerance(h, single):
             return order, worst
     return 0, 0.0
 

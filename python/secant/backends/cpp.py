@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant import _core
-from secant._common.validation import Array, Floats
+from secant._common.validation import Array
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 
@@ -29,7 +29,7 @@ def prepare(x: Array | Rows) -> Array | Rows:
     return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
-def predict(net: Parameters, x: Array, n_threads: int) -> Floats:
+def predict(net: Parameters, x: Array, n_threads: int) -> Array:
     return _core.predict(*net, x, n_threads)
 
 
@@ -58,5 +58,6 @@ def train(
     learning_rate: float,
     n_threads: int,
     losses: list[float],
+    before: bool = False,
 ) -> None:
-    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses)
+    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses, before)

@@ -1,6 +1,11 @@
-"""Which samples have a proven order, and the gradient of a mini-batch in which they differ."""
+"""Which samples have a proven order, and the gradient of a mini-batch in which they differ.
+
+NumPy and Numba compute in float64 for float32 parameters too, and round what they return: there is one code, and it is
+as exact as float32 can be. Only the order is that of float32.
+"""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +15,7 @@ from secant.backends import bound
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
 
+_NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
 """No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
 
@@ -20,13 +26,47 @@ def planned_gradient(
     t: Array,
     h: float,
     method: Method,
+    by_series: Callable[[Parameters, Array, Array, int], Gradients],
+    directly: Callable[[Parameters, Array, Array], Gradients],
+) -> tuple[Gradients, GradientInfo]:
+    """The mean over samples: ``by_series(net, x, t, order)`` where an order is proven, else ``directly(net, x, t)``.
+
+    They are given the parameters in float64.
+    """
+    own = in_double(net)
+    grads, info = _planned(own, x, t, h, method, partial(by_series, own), partial(directly, own), is_single(net))
+    return rounded(grads, net), info
+
+
+def is_single(net: Parameters) -> bool:
+    """Whether the parameters are float32."""
+    return bool(net.W1.dtype == np.float32)
+
+
+def in_double(net: Parameters) -> Parameters:
+    """The network with its parameters in float64."""
+    return net._replace(**{name: getattr(net, name).astype(np.float64) for name in _NAMES}) if is_single(net) else net
+
+
+def rounded(grads: Gradients, net: Parameters) -> Gradients:
+    """The gradients in the type of the parameters; what is beyond its range becomes infinite, which the caller sees."""
+    with np.errstate(over="ignore"):
+        return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_single(net) else grads
+
+
+def _planned(
+    net: Parameters,
+    x: Array,
+    t: Array,
+    h: float,
+    method: Method,
     by_series: Callable[[Array, Array, int], Gradients],
     directly: Callable[[Array, Array], Gradients],
+    single: bool,
 ) -> tuple[Gradients, GradientInfo]:
-    """The mean over samples: ``by_series(x, t, order)`` where an order is proven, ``directly(x, t)`` elsewhere."""
     if method == "direct":
         return directly(x, t), GradientInfo({0: len(x)}, 0.0)
-    proven, order, cut = plan(net, x, t, h)
+    proven, order, cut = plan(net, x, t, h, single)
     expanded = int(proven.sum())
     counts = {0: len(x) - expanded, order: expanded} if order else {0: len(x)}
     info = GradientInfo({key: count for key, count in counts.items() if count}, cut)
@@ -51,18 +91,19 @@ def scaled(factor: float, a: Gradients) -> Gradients:
     return Gradients(*(factor * part for part in a))
 
 
-def plan(net: Parameters, x: Array, t: Array, h: float) -> tuple[NDArray[np.bool_], int, float]:
+def plan(net: Parameters, x: Array, t: Array, h: float, single: bool = False) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the one that suffices for all of them, and the bound of what it cuts."""
     discs = bound.discs(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
     with np.errstate(over="ignore"):
         mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x), largest_z1(net, x)
-    order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass)
+    order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass, single)
     if order:
         return np.ones(len(x), np.bool_), order, cut
-    proven = bound.truncation(discs, h, inputs, z1, mass, bound.ORDERS[-1]) <= bound.tolerance(h)
+    highest = (bound.SINGLE_ORDERS if single else bound.ORDERS)[-1]
+    proven = bound.truncation(discs, h, inputs, z1, mass, highest) <= bound.tolerance(h, single)
     if proven.any():
-        order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass)
+        order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass, single)
     return proven, order, cut
 
 

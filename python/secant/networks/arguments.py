@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
-from secant.backends.base import HiddenActivation, OutputActivation
+from secant.backends.base import HiddenActivation, OutputActivation, Parameters
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
+_SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
@@ -28,12 +29,17 @@ def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, so
 
 
 def inputs(
-    x: ArrayLike, columns: int, check: Callable[[Array], bool], prepare: Callable[[Any], Any] = np.asarray
+    x: ArrayLike,
+    columns: int,
+    check: Callable[[Array], bool],
+    prepare: Callable[[Any], Any] = np.asarray,
+    dtype: Any = np.float64,
 ) -> tuple[Array, bool]:
-    """Check inputs of a network: returns them as (N, I) and whether they were one sample.
+    """Check inputs of a network with parameters of ``dtype``: returns (N, I) and whether they were one sample.
 
     uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
-    float64. `Rows`, which are finite, are prepared for the backend.
+    float64. For float32 parameters all but uint8 become float32. `Rows`, which are finite, are prepared for the
+    backend.
     """
     if isinstance(x, Rows):
         if x.shape[1:] != (columns,):
@@ -47,9 +53,9 @@ def inputs(
         raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
     if array.shape[0] == 0:
         raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
-    kept = array.dtype in (np.uint8, np.float32, np.float64)
-    array = validation.in_order(array) if kept else validation.as_float64(array)
-    validation.require_finite("x", array, check)
+    kept = array.dtype in (np.uint8, np.float32, dtype)
+    given, array = array, validation.in_order(array) if kept else validation.as_float(array, dtype)
+    validation.require_finite("x", array, check, given)
     return (array[np.newaxis] if single else array), single
 
 
@@ -97,6 +103,12 @@ def described(net: Any, *more: str) -> str:
     return f"<{', '.join(facts)}>"
 
 
+def is_single(params: Any) -> bool:
+    """Whether parameters are float32, also where they are not what they must be."""
+    arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
+    return bool(arrays) and all(array.dtype == np.float32 for array in arrays)
+
+
 def mapping(values: Any) -> Mapping[str, Any]:
     """What can be asked for its keys."""
     if not isinstance(values, Mapping):
@@ -104,12 +116,15 @@ def mapping(values: Any) -> Mapping[str, Any]:
     return values
 
 
-def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[Floats, Floats, Floats, Floats]:
-    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,).
+def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[Array, Array, Array, Array]:
+    """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,): float64 or float32.
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
+    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
+        if array.dtype != w1.dtype:
+            raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
     for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
         if len(array) != weights.shape[1]:
             shape = (weights.shape[1], *array.shape[1:])
@@ -120,20 +135,32 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[F
     return w1, b1, w2, b2
 
 
+def require_step(h: float, net: Parameters) -> None:
+    """Raise the error that says so, if h is too small for the type of the parameters."""
+    if net.W1.dtype == np.float32 and h < _SMALLEST_SINGLE_STEP:
+        raise ValueRangeError(f"h must be at least {_SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
+
+
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
     """Check the only parameter of a network, a matrix."""
-    array = _param(values, name, 2, (name,))
+    array = _param(values, name, 2, (name,), (np.float64,))
     validation.require_finite(f"params[{name!r}]", array)
     return array
 
 
-def require_result(check: Callable[[Array], bool], *arrays: Floats) -> None:
+def require_result(check: Callable[[Array], bool], *arrays: Array) -> None:
     """Raise an error if a result of finite arguments is not finite."""
     if not all(map(check, arrays)):
         raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")
 
 
-def _param(values: Mapping[str, Any], name: str, ndim: int, names: tuple[str, ...] = PARAM_NAMES) -> Floats:
+def _param(
+    values: Mapping[str, Any],
+    name: str,
+    ndim: int,
+    names: tuple[str, ...] = PARAM_NAMES,
+    dtypes: tuple[type[Any], ...] = validation.REALS,
+) -> Array:
     if name not in mapping(values):
         got = ", ".join(map(str, values)) or "none"
         raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
@@ -142,12 +169,12 @@ def _param(values: Mapping[str, Any], name: str, ndim: int, names: tuple[str, ..
     plain = type(array) is np.ndarray
     if not plain and (not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)):
         raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
-    if array.dtype != np.float64:
-        raise ParamsError(f"{title} must be float64, got {array.dtype}")
+    if array.dtype not in dtypes:
+        raise ParamsError(f"{title} must be {' or '.join(kind.__name__ for kind in dtypes)}, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
     if plain and array.flags.carray:
-        return cast(Floats, array)
+        return cast(Array, array)
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.aligned:

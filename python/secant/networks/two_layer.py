@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
-from secant._common.validation import Array, Floats
+from secant._common.validation import Array
 from secant.backends import backend_module
 from secant.backends.base import (
     LOG_OFFSET,
@@ -57,14 +57,17 @@ class TwoLayerNet:
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
         Random generator of the initial weights; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same weights. An int seeds a stream of its own.
+    dtype : {numpy.float64, numpy.float32}
+        The type of the parameters, and so of what is computed from them. Initial weights are drawn in float64, and
+        rounded.
     backend : {"cpp", "numba", "numpy"}, optional
         What computes; by default the backend in use at each call.
 
     Attributes
     ----------
     params : dict
-        "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous float64. Update them in place, or replace them: the
-        next call sees it.
+        "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous, all float64 or all float32. Update them in place,
+        or replace them: the next call sees it.
     hidden_activation, output_activation, log_offset, soft_targets, backend
         The arguments. They may be changed, too.
 
@@ -105,6 +108,7 @@ class TwoLayerNet:
         log_offset: float = LOG_OFFSET,
         soft_targets: SoftTargets = "weights",
         rng: RandomSource = None,
+        dtype: DTypeLike = np.float64,
         backend: str | None = None,
     ) -> None:
         inputs = validation.positive_int("input_size", input_size)
@@ -112,6 +116,7 @@ class TwoLayerNet:
         outputs = validation.positive_int("output_size", output_size)
         std = validation.finite_number("weight_init_std", weight_init_std)
         arguments.settings(hidden_activation, output_activation, log_offset, soft_targets)
+        kind = validation.real_dtype("dtype", dtype)
         if backend is not None:
             backend_module(backend)
         numbers = stream(rng)
@@ -121,12 +126,13 @@ class TwoLayerNet:
         self.soft_targets = soft_targets
         self.backend = backend
         with validation.in_memory(input_size=inputs, hidden_size=hidden, output_size=outputs):
-            self.params: dict[str, Floats] = {
+            drawn = {
                 "W1": std * numbers.standard_normal((inputs, hidden)),
                 "b1": np.zeros(hidden),
                 "W2": std * numbers.standard_normal((hidden, outputs)),
                 "b2": np.zeros(outputs),
             }
+            self.params: dict[str, Array] = {name: array.astype(kind, copy=False) for name, array in drawn.items()}
 
     def __repr__(self) -> str:
         """Return the class, the sizes, the output activation, what else is not the default, and the parameters."""
@@ -135,20 +141,23 @@ class TwoLayerNet:
             f"{self.output_activation} output": True,
             f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
+            "float32": arguments.is_single(getattr(self, "params", None)),
         }
         return arguments.described(self, *(fact for fact, said in facts.items() if said))
 
-    def predict(self, x: ArrayLike) -> Floats:
+    def predict(self, x: ArrayLike) -> Array:
         """Return the class probabilities y.
 
         Parameters
         ----------
         x : array_like, (N, I) or (I,)
-            Samples, or one sample, of any real dtype. uint8 and float32 are converted row by row, exactly.
+            Samples, or one sample, of any real dtype. uint8 and float32 are converted row by row, exactly. For float32
+            parameters others are rounded to float32.
 
         Returns
         -------
-        ndarray of float64, (N, O) or (O,)
+        ndarray, (N, O) or (O,)
+            Of the type of ``params``.
 
         Warns
         -----
@@ -164,7 +173,8 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite, or so large that an overflow leaves NaN or infinity in what is returned.
+            If x is not finite in the type of ``params``, or so large that an overflow leaves NaN or infinity in what is
+            returned.
         ParamsError
             If ``params`` lacks an array or holds one that cannot be used where it lies.
 
@@ -177,7 +187,7 @@ class TwoLayerNet:
         """
         backend = self._backend_in_use()
         net = self._parameters(backend.all_finite)
-        x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare)
+        x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare, net.W1.dtype)
         self._notice_scale(x)
         y = backend.predict(net, x, 0)
         arguments.require_result(backend.all_finite, y)
@@ -248,7 +258,7 @@ class TwoLayerNet:
         method: Method = ...,
         n_threads: int | None = ...,
         return_info: Literal[False] = ...,
-    ) -> dict[str, Floats]: ...
+    ) -> dict[str, Array]: ...
 
     @overload
     def numerical_gradient(
@@ -260,7 +270,7 @@ class TwoLayerNet:
         method: Method = ...,
         n_threads: int | None = ...,
         return_info: Literal[True],
-    ) -> tuple[dict[str, Floats], GradientInfo]: ...
+    ) -> tuple[dict[str, Array], GradientInfo]: ...
 
     def numerical_gradient(
         self,
@@ -271,7 +281,7 @@ class TwoLayerNet:
         method: Method = "auto",
         n_threads: int | None = None,
         return_info: bool = False,
-    ) -> dict[str, Floats] | tuple[dict[str, Floats], GradientInfo]:
+    ) -> dict[str, Array] | tuple[dict[str, Array], GradientInfo]:
         """Return the central difference of the loss in every parameter.
 
         Parameters
@@ -293,7 +303,7 @@ class TwoLayerNet:
         Returns
         -------
         grads : dict
-            Arrays of float64 with the keys and shapes of ``params``.
+            Arrays with the keys, shapes and type of ``params``.
         info : GradientInfo
             Only with ``return_info``: the methods and orders that were used, and the bound of the truncation.
 
@@ -307,7 +317,7 @@ class TwoLayerNet:
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
-            As `loss` does; also if h is not finite and at least 1e-150.
+            As `loss` does; also if h is not finite and at least 1e-150, or 1e-18 for float32 parameters.
         UnsupportedError
             If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
             know, or the backend has no series.
@@ -315,7 +325,9 @@ class TwoLayerNet:
         Notes
         -----
         The loss change is computed as such and never as a difference of two losses, so the result is closer to the
-        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds.
+        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds. So it
+        works in float32, too, where the rounding of a plain loop is as large as the gradient. With h = 1e-4 a float32
+        gradient usually needs one term only, and then costs exactly what backpropagation costs.
 
         Examples
         --------
@@ -337,11 +349,12 @@ class TwoLayerNet:
         else:
             backend = self._backend_in_use()
             net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
+            arguments.require_step(h, net)
             named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
             grads = self._result(backend, named, x, t)
         return (grads, info) if return_info else grads
 
-    def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Floats]:
+    def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.
 
         Parameters
@@ -352,7 +365,7 @@ class TwoLayerNet:
         Returns
         -------
         dict
-            Arrays of float64 with the keys and shapes of ``params``.
+            Arrays with the keys, shapes and type of ``params``.
 
         Raises
         ------
@@ -438,12 +451,12 @@ class TwoLayerNet:
     ) -> tuple[Parameters, Array, Array]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
         net = self._parameters(_unchecked)
-        samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare)
+        samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare, net.W1.dtype)
         t = arguments.targets(t, len(samples), len(net.b2), single=single, soft_targets=self.soft_targets)
         if finite:
             self._parameters(backend.all_finite)
             if isinstance(samples, np.ndarray):
-                validation.require_finite("x", samples[0] if single else samples, backend.all_finite)
+                validation.require_finite("x", samples[0] if single else samples, backend.all_finite, np.asarray(x))
         return net, samples, t
 
     def _notice_scale(self, x: Array | Rows) -> None:
@@ -471,7 +484,7 @@ class TwoLayerNet:
                 return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
-    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Floats]:
+    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
         looked_at = (grads.b2,) if backend.finds_non_finite else grads
         if not all(map(backend.all_finite, looked_at)):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
@@ -480,7 +493,7 @@ class TwoLayerNet:
             arguments.require_result(backend.all_finite, *looked_at)
         return grads._asdict()
 
-    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Floats]:
+    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Array]:
         if not self.__dict__.get("_warned"):
             self._warned = True
             warnings.warn(

@@ -17,6 +17,7 @@ from secant.networks.acceleration import record
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
+LossTime = Literal["after", "before"]
 
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
 _DEFAULTS = {"h": 1e-4, "method": "auto", "n_threads": None}

@@ -20,7 +20,7 @@ from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
-from secant.networks.arguments import extremes
+from secant.networks.arguments import extremes, require_step
 from secant.networks.recognition.engine import engine, in_place, require_known_form
 from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
@@ -32,7 +32,7 @@ class Descent(NamedTuple):
     Attributes
     ----------
     run : callable
-        Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each after its update.
+        Takes the indices of mini-batches, (K, B), and a list, to which it appends the loss of each.
         However it ends, the losses are finite, and the parameters are those that the losses belong to.
     x : ndarray or Rows
         The inputs, in the form that they are read in.
@@ -53,7 +53,9 @@ _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
 
 
-def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float) -> Descent:
+def descent(
+    net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float, before: bool = False
+) -> Descent:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
     Parameters
@@ -64,6 +66,8 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
     take_gradient : partial
         A method of ``net`` with its options.
     learning_rate : float
+    before : bool
+        Whether losses are those before the update, and not after it.
 
     Raises
     ------
@@ -72,16 +76,17 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
     """
     accelerated = record(net) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
     if accelerated and in_place(accelerated.arrays(net)):
-        return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate)
+        return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
         raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
-        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate), x, ahead=False)
+        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate, before), x, ahead=False)
     backend = net._backend_in_use()
-    _, x, t = net._checked(backend, x, t)
+    checked, x, t = net._checked(backend, x, t)
+    require_step(options.get("h", 1.0), checked)
     x = backend.prepare(x)
     if method == "auto":
         method = options["method"]
@@ -89,15 +94,16 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
 
     def run(indices: Array, losses: list[float], n_threads: int) -> None:
         params = net._parameters(backend.all_finite)
-        before, first = [param.copy() for param in params[:4]], len(losses)
+        kept, first = [param.copy() for param in params[:4]], len(losses)
         try:
-            backend.train(params, x, t, indices, method, options.get("h", 1.0), learning_rate, n_threads, losses)
+            h = options.get("h", 1.0)
+            backend.train(params, x, t, indices, method, h, learning_rate, n_threads, losses, before)
         finally:
             with held_interrupts():
                 diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
                 if diverged:
                     diverged = UNDERFLOW if params.log_offset == 0 and diverged == "the loss is inf" else diverged
-                    _put_back(params[:4], before)
+                    _put_back(params[:4], kept)
                     del losses[first:]
         if diverged and len(indices) == 1:
             raise _divergence(learning_rate, losses, diverged)
@@ -110,7 +116,7 @@ def descent(net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_ra
 
 
 def _accelerated(
-    net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], learning_rate: float
+    net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], learning_rate: float, before: bool
 ) -> Descent:
     """Return what updates a network of another class where its parameters lie, and watches its own loss."""
     require_known_form(accelerated.found, x[:1], t)
@@ -118,7 +124,7 @@ def _accelerated(
     own = [*known.params.values()]
     threads = options.get("n_threads") or accelerated.n_threads
     options = {"method": "auto", "h": accelerated.found.h, "n_threads": threads}
-    inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate)
+    inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate, before)
     good, sure = [param.copy() for param in own], 0
 
     def compare(batch: Array, losses: list[float]) -> None:
@@ -174,15 +180,23 @@ class _FasterThreads:
 
 
 def _by_loop(
-    net: Any, x: Any, t: Any, take_gradient: Any, learning_rate: float, indices: Array, losses: list[float]
+    net: Any,
+    x: Any,
+    t: Any,
+    take_gradient: Any,
+    learning_rate: float,
+    before: bool,
+    indices: Array,
+    losses: list[float],
 ) -> None:
     for batch in indices:
+        first = _loss(net, x[batch], t[batch], learning_rate, losses) if before else math.nan
         grads = take_gradient(x[batch], t[batch])
         with held_interrupts(), _undone_by_errors(net.params, grads):
             for key in grads:
                 net.params[key] -= learning_rate * grads[key]
             diverged = _not_finite({key: net.params[key] for key in grads}, [])
-            loss = math.nan if diverged else _loss(net, x[batch], t[batch], learning_rate, losses)
+            loss = first if before or diverged else _loss(net, x[batch], t[batch], learning_rate, losses)
             if diverged := diverged or _not_finite({}, [loss]):
                 raise _divergence(learning_rate, losses, diverged)
             losses.append(loss)

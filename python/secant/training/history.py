@@ -32,7 +32,7 @@ class History:
     Attributes
     ----------
     train_loss_list : list of float
-        The loss of each iteration's mini-batch, after the update.
+        The loss of each iteration's mini-batch, after the update; or before it, if the settings say so.
     train_acc_list, test_acc_list : list of float
         The accuracy on the whole training and test set, from 0 to 1, at each of ``epoch_iterations``. Without a test
         set the latter is empty.

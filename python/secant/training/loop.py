@@ -26,7 +26,7 @@ from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
 from secant.networks.arguments import largest
 from secant.networks.two_layer import TwoLayerNet
-from secant.training.arguments import Data, GradientKind, Network, checked_data, empty, gradient_of
+from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.descent import descent
 from secant.training.history import History
 from secant.training.progress import display
@@ -52,6 +52,7 @@ def train(
     sampling: Sampling = "replacement",
     method: Method = "auto",
     h: float = 1e-4,
+    loss: LossTime = "after",
     rng: RandomSource = None,
     progress: bool = True,
     n_threads: int | None = None,
@@ -68,7 +69,8 @@ def train(
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
     x_train, x_test : array_like, (N, ...) and (M, ...)
         Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
-        float64 where they lie, and makes a float64 copy of others.
+        float64 where they lie, and makes a float64 copy of others; with float32 parameters, a float32 copy of others
+        than uint8 and float32.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes. Without x_test and t_test no test accuracy is taken.
     iters_num : int
@@ -86,6 +88,9 @@ def train(
         How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
         The shift of a parameter, for numerical gradients.
+    loss : {"after", "before"}
+        Record the loss of each mini-batch after its update, as the chapter does, or before it, which needs no forward
+        pass of its own. The parameters are the same.
     rng : numpy.random.Generator, numpy.random.RandomState or int, optional
         Where the mini-batches come from; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same ones. An int seeds a stream of its own.
@@ -160,6 +165,7 @@ def train(
         "learning_rate": finite_number("learning_rate", learning_rate, above=0),
         "gradient": one_of("gradient", gradient, get_args(GradientKind)),
         "sampling": one_of("sampling", sampling, get_args(Sampling)),
+        "loss": one_of("loss", loss, get_args(LossTime)),
         "train_size": len(data.x_train),
         "test_size": 0 if data.x_test is None else len(data.x_test),
     }
@@ -176,7 +182,7 @@ def train(
     record = empty(history)
     record.settings = settings | take_gradient.keywords
     backend = getattr(net, "backend", None)
-    descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"])
+    descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before")
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, largest(cast(Any, data.x_train)))
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:

@@ -55,15 +55,15 @@ public:
     // and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the rounding error of a
     // plain loop, and below a fifth of the promised bound; with the rounding of float32, two fifths.
     Orders orders(Largest largest, double mass) const {
-        const double tolerance = std::min(rounding_share * std::numeric_limits<double>::epsilon() / h_, truncation_limit);
+        const double tolerance = std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h_, Limits<Real>::truncation);
         const auto smallest = [&](const Disc(&disc)[discs], double input) {
-            int order = 3;
-            while (order <= highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
+            int order = Limits<Real>::lowest_order;
+            while (order <= Limits<Real>::highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
             return order;
         };
         const int hidden = smallest(hidden_, largest.input);
         const int highest = std::max(hidden, smallest(output_, largest.hidden));
-        if (highest > highest_order) return {};
+        if (highest > Limits<Real>::highest_order) return {};
         const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
         return {bounded ? highest : hidden, highest};
     }
@@ -78,7 +78,8 @@ public:
     // an input above 1e13 would overflow it.
     bool third_in_single(double largest_input, double mass, std::size_t samples) const {
         const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
-        return largest_input <= 1e6 && rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r <= truncation_limit;
+        const double error = rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r;
+        return largest_input <= 1e6 && error <= Limits<double>::truncation;
     }
 
 private:

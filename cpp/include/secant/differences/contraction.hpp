@@ -13,12 +13,12 @@ namespace secant::SECANT_ISA {
 
 // sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each.
 template <int K, class PanelRow>
-void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<double> sums) {
+void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums) {
     const auto coefficients = [&]<std::size_t... M>(std::index_sequence<M...>) {
         return std::array{PanelRow(odd.power(M).row(n))...};
     }(std::make_index_sequence<odd_powers<K>>());
     const auto [begin, end, values, full] = row;  // copies: the sums that are stored might be these, to the compiler
-    const double h = odd.h;
+    const Real h = odd.h;
     for (const Entry* e = begin; e < end; ++e) {
         const OddPowers<K> x(broadcast(values[e->value]), h);
         PanelRow::add_terms(sums.row(e->column), x.of, coefficients);
@@ -34,10 +34,10 @@ struct FullRows {
 // A thread's memory for powers of the inputs of full rows; and for these and their coefficients in float32.
 struct PowerTables {
     PowerTables(Workspace& work, std::size_t width)
-        : powers(work.take<double>(full_rows_at_once * block_columns)),
+        : powers(work.take<Real>(full_rows_at_once * block_columns)),
           single_powers(work.take<float>(full_rows_at_once * block_columns)),
           single_coefficients(work.take<float>(full_rows_at_once * width)) {}
-    double* powers;
+    Real* powers;
     float *single_powers, *single_coefficients;
 };
 
@@ -50,15 +50,16 @@ auto fill_power_table(const FullRows& full, Value* table, const Power& power) {
     return [table](std::size_t i) { return table + i * block_columns; };
 }
 
-// sums += x^T c for C columns of x from `column` on. x(i): row i of x; c has a row for each.
+// sums += x^T c for C columns of x from `column` on. x(i): row i of x; c has a row for each. Floats are summed apart, and then added:
+// that loses less.
 template <class PanelRow, int C, class X>
 void add_products_of_columns(const X& x, std::size_t count, Tile<const typename PanelRow::Value> c, std::size_t column,
-                             Tile<double> sums) {
-    constexpr bool widened = !std::is_same_v<typename PanelRow::Value, double>;
+                             Tile<Real> sums) {
+    constexpr bool apart = std::is_same_v<typename PanelRow::Value, float>;
     PanelRow sum[C];
-    double* to[C];
+    Real* to[C];
     for (int k = 0; k < C; ++k) to[k] = sums.row(column + k);
-    if constexpr (!widened)
+    if constexpr (!apart)
         for (int k = 0; k < C; ++k) sum[k] = PanelRow(to[k]);
     for (std::size_t i = 0; i < count; ++i) {
         const auto* x_i = x(i) + column;
@@ -67,9 +68,9 @@ void add_products_of_columns(const X& x, std::size_t count, Tile<const typename 
             for (int k = 0; k < C; ++k) *part[k] = fma(broadcast<P>(x_i[k]), c_i, *part[k]);
         });
     }
-    if constexpr (widened)
+    if constexpr (apart)
         PanelRow::each(sum, [&]<class P>(P* const(&part)[C], std::size_t at) {
-            for (int k = 0; k < C; ++k) add_widened(to[k] + at, *part[k]);
+            for (int k = 0; k < C; ++k) add_to(to[k] + at, *part[k]);
         });
     else
         for (int k = 0; k < C; ++k) sum[k].store_to(to[k]);
@@ -77,7 +78,7 @@ void add_products_of_columns(const X& x, std::size_t count, Tile<const typename 
 
 // The same for all columns: as many at once as there are registers for.
 template <class PanelRow, class X>
-void add_products(const X& x, std::size_t count, Tile<const typename PanelRow::Value> c, std::size_t columns, Tile<double> sums) {
+void add_products(const X& x, std::size_t count, Tile<const typename PanelRow::Value> c, std::size_t columns, Tile<Real> sums) {
     constexpr int sums_in_registers = most_packs * 5 / 2;
     constexpr int together = PanelRow::packs * 8 <= sums_in_registers ? 8 : PanelRow::packs * 4 <= sums_in_registers ? 4 : 2;
     std::size_t column = 0;
@@ -86,10 +87,10 @@ void add_products(const X& x, std::size_t count, Tile<const typename PanelRow::V
     for (; column < columns; ++column) add_products_of_columns<PanelRow, 1>(x, count, c, column, sums);
 }
 
-#ifdef SECANT_HALF_PACKS
+#ifdef SECANT_NARROW_PACKS
 // The third-order terms of the series for full rows, in float32.
 template <class PanelRow>
-void add_third_in_single(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<double> sums) {
+void add_third_in_single(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums) {
     using Last = std::conditional_t<PanelRow::packs % 2 == 0, FloatPack, HalfFloatPack>;
     const auto cubes = fill_power_table(full, tables.single_powers, [](Pack x) { return narrow(x * x * x); });
     const Tile<float> third{tables.single_coefficients, odd.first.stride};
@@ -103,9 +104,9 @@ void add_third_in_single(const FullRows& full, const Coefficients& odd, const Po
 // The series for full rows, with the coefficients `odd` of their samples: a product for each power, the highest first.
 template <int K, class PanelRow>
 void add_series_of_full(const FullRows& full, const Coefficients& odd, [[maybe_unused]] bool third_in_single,
-                        const PowerTables& tables, Tile<double> sums) {
+                        const PowerTables& tables, Tile<Real> sums) {
     const auto add_powers_above_1 = [&] {
-#ifdef SECANT_HALF_PACKS
+#ifdef SECANT_NARROW_PACKS
         if constexpr (K == 3)
             if (third_in_single) return add_third_in_single<PanelRow>(full, odd, tables, sums);
 #endif
@@ -121,7 +122,7 @@ void add_series_of_full(const FullRows& full, const Coefficients& odd, [[maybe_u
 // The series for block b of the rows [0, count), without those that `skip` names.
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         bool third_in_single, const PowerTables& tables, Tile<double> sums) {
+                         bool third_in_single, const PowerTables& tables, Tile<Real> sums) {
     RowBlock row[full_rows_at_once];
     std::size_t n = 0;
     while (n < count) {

@@ -16,10 +16,10 @@ public:
         : bits_(bits_for(inputs + 1)), slots_(work.take<std::uint32_t>(std::size_t{1} << bits_)) {}
 
     // ids(size,): the number of the value of each entry; distinct(count,): the values, the bias's 1 first. Returns count.
-    std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, double* distinct) {
+    std::size_t number(const Rows& rows, std::size_t n, std::uint32_t* ids, Real* distinct) {
         std::fill_n(slots_, std::size_t{1} << bits_, empty);
         std::uint32_t count = 0;
-        find(1.0, distinct, count);
+        find(1, distinct, count);
         for (std::size_t b = 0; b < rows.blocks(); ++b) {
             const RowBlock row = rows.block(n, b);
             for (const Entry* e = row.begin; e < row.end; ++e) *ids++ = find(row.values[e->value], distinct, count);
@@ -31,7 +31,7 @@ private:
     static constexpr std::uint32_t empty = 0xffffffff;
     static int bits_for(std::size_t size) { return static_cast<int>(std::bit_width(2 * size)); }  // at most half full
 
-    std::uint32_t find(double value, double* distinct, std::uint32_t& count) {
+    std::uint32_t find(Real value, Real* distinct, std::uint32_t& count) {
         const std::size_t slot = slot_of(value, distinct, slots_, bits_, empty);
         if (slots_[slot] == empty) {
             distinct[count] = value;
@@ -47,7 +47,7 @@ private:
 class Direct {
 public:
     Direct(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t capacity,
-           int threads, double h)
+           int threads, Real h)
         : net_(net),
           samples_(samples),
           targets_(targets),
@@ -55,17 +55,17 @@ public:
           stride_(net.inputs() + 1),
           ids_(work.take<std::uint32_t>(capacity * stride_)),
           counts_(work.take<std::size_t>(capacity)),
-          values_(work.take<double>(capacity * stride_)),
-          shifts_(work.take<double>(capacity * stride_)),
+          values_(work.take<Real>(capacity * stride_)),
+          shifts_(work.take<Real>(capacity * stride_)),
           terms_(work.take<int>(capacity)),
-          coefficients_(work.take<double>(capacity * net.outputs() * most_terms)),
+          coefficients_(work.take<Real>(capacity * net.outputs() * most_terms)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
-          differences_(work.take<double>(static_cast<std::size_t>(threads) * stride_ * lanes)),
-          outgoing_(work.take<double>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
+          differences_(work.take<Real>(static_cast<std::size_t>(threads) * stride_ * lanes)),
+          outgoing_(work.take<Real>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
 
     // The shifts h |v| by the different input values v, as the activation wants them, and the series of the outputs.
     void prepare(std::size_t n, std::size_t thread) {
-        double* values = values_ + n * stride_;
+        Real* values = values_ + n * stride_;
         const std::size_t count = distinct_[thread].number(samples_.rows, n, ids_ + n * stride_, values);
         terms_[n] = terms_needed(n);
         with_activation(net_.hidden_activation(), [&]<class A>() {
@@ -77,27 +77,27 @@ public:
     }
 
     // Adds what sample n contributes to the gradient of pack p's weights: to `incoming` times `scale`, to `outgoing` as it is.
-    void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
-                  double scale, Tile<double> outgoing) {
+    void add_pack(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<Real>& incoming,
+                  Real scale, Tile<Real> outgoing) {
         with_method(n, [&](const auto& method) {
             with_activation(net_.hidden_activation(), [&]<class A>() {
                 add_incoming<A>(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
             });
             const Pack shift = h_ * load(samples_.z1(panel, n) + p * lanes);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                double* to = outgoing.row(k) + p * lanes;
-                store(to, fma(broadcast(0.5 / h_), output_difference(method, k, shift), load(to)));
+                Real* to = outgoing.row(k) + p * lanes;
+                store(to, fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), load(to)));
             }
         });
     }
 
     // Adds what the units of pack p that sample n brings near a kink contribute to the gradient of their weights.
-    void add_near_kinks(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<double>& incoming,
-                        double scale) {
+    void add_near_kinks(std::size_t panel, std::size_t p, std::size_t n, std::size_t thread, const Incoming<Real>& incoming,
+                        Real scale) {
         with_activation(net_.hidden_activation(), [&]<class A>() {
             if constexpr (A::kink)
                 for (std::size_t j = p * lanes; j < (p + 1) * lanes; ++j)
-                    if (const double a = samples_.a1(panel, n)[j]; std::isfinite(a))
+                    if (const Real a = samples_.a1(panel, n)[j]; std::isfinite(a))
                         with_method(n, [&](const auto& method) {
                             add_near_kink<A>(panel, j, n, a, method, incoming, scale, thread);
                         });
@@ -108,21 +108,21 @@ public:
     void add_output_biases(std::size_t n, double* b2) const {
         with_method(n, [&](const auto& method) {
             for (std::size_t k = 0; k < net_.outputs(); ++k)
-                b2[k] += 0.5 / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
+                b2[k] += Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
         });
     }
 
 private:
-    double* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
+    Real* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
     OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
     // The terms that a sample needs, 0 for the full functions. No a2 is shifted by more than
     // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15.
     int terms_needed(std::size_t n) const {
-        const double steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
-        const double by_hidden = std::max(1.0, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
-        const double u = h_ * std::max(samples_.largest_hidden(n), by_hidden);
-        return u <= few_terms_limit ? few_terms : u <= most_terms_limit ? most_terms : 0;
+        const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
+        const double by_hidden = std::max(Real{1}, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
+        const double u = h_ * std::max<double>(samples_.largest_hidden(n), by_hidden);
+        return u <= Limits<Real>::few_terms ? few_terms : u <= Limits<Real>::most_terms ? most_terms : 0;
     }
 
     template <class What>
@@ -137,7 +137,7 @@ private:
 
     // The changes of a pack of hidden units that are shifted by s > 0 and by -s.
     template <class Activation>
-    static Sides changes(const Unshifted& before, double s, double prepared) {
+    static Sides changes(const Unshifted& before, Real s, Real prepared) {
         if (s <= small_shift_limit) return Activation::small_changes(before, broadcast(prepared));
         return {Activation::large_change(before, broadcast(s)), Activation::large_change(before, broadcast(-s))};
     }
@@ -145,42 +145,42 @@ private:
     // Evaluates each distinct input of the sample once, then adds the result to the weights of all inputs that equal it.
     template <class Activation, class Method>
     void add_incoming(std::size_t panel, std::size_t p, std::size_t n, const Method& method,
-                      const Incoming<double>& incoming, double scale, double* differences) const {
+                      const Incoming<Real>& incoming, Real scale, Real* differences) const {
         const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
                                load(samples_.state1(panel, n) + p * lanes)};
         const typename Method::Unit unit(method, net_.transposed(panel).from(0, p * lanes));
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const double shift = h_ * values_[n * stride_ + v];
+            const Real shift = h_ * values_[n * stride_ + v];
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
-            store(differences + v * lanes, std::copysign(0.5 / h_, shift) * scale * hidden_difference(unit, f));
+            store(differences + v * lanes, std::copysign(Real{0.5} / h_, shift) * scale * hidden_difference(unit, f));
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
-        for_each_input(n, incoming, p * lanes, [&](double* to, std::size_t v) {
+        for_each_input(n, incoming, p * lanes, [&](Real* to, std::size_t v) {
             store_part(to, load_part(to, columns) + load(differences + v * lanes), columns);
         });
     }
 
     // The same for one unit near a kink, with the pre-activation a.
     template <class Activation, class Method>
-    void add_near_kink(std::size_t panel, std::size_t j, std::size_t n, double a, const Method& method,
-                       const Incoming<double>& incoming, double scale, std::size_t thread) const {
-        double *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
+    void add_near_kink(std::size_t panel, std::size_t j, std::size_t n, Real a, const Method& method,
+                       const Incoming<Real>& incoming, Real scale, std::size_t thread) const {
+        Real *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
         for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
         const typename Method::Unit unit(method, {w2, lanes});
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
-            const Pack shift = h_ * v, quotient = select(shift < 0.0, broadcast(-0.5 / h_), broadcast(0.5 / h_));
+            const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
             return quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
         });
-        for_each_input(n, incoming, j, [&](double* to, std::size_t v) { *to += differences[v]; });
+        for_each_input(n, incoming, j, [&](Real* to, std::size_t v) { *to += differences[v]; });
     }
 
     // add(the weights from unit j on, the number of the value) for each input of sample n that is not zero, and the bias.
     template <class Add>
-    void for_each_input(std::size_t n, const Incoming<double>& incoming, std::size_t j, const Add& add) const {
+    void for_each_input(std::size_t n, const Incoming<Real>& incoming, std::size_t j, const Add& add) const {
         const std::uint32_t* id = ids_ + n * stride_;
         for (std::size_t b = 0; b < samples_.rows.blocks(); ++b) {
             const RowBlock row = samples_.rows.block(n, b);
-            const Tile<double> weights = incoming.weights.from(b * block_columns, j);
+            const Tile<Real> weights = incoming.weights.from(b * block_columns, j);
             for (const Entry* e = row.begin; e < row.end; ++e) add(weights.row(e->column), *id++);
         }
         add(incoming.bias + j, 0);
@@ -189,15 +189,15 @@ private:
     const Parameters& net_;
     const Samples& samples_;
     const TargetLists& targets_;
-    double h_;
+    Real h_;
     std::size_t stride_;
     std::uint32_t* ids_;
     std::size_t* counts_;
-    double *values_, *shifts_;
+    Real *values_, *shifts_;
     int* terms_;
-    double* coefficients_;
+    Real* coefficients_;
     DistinctValues* distinct_;
-    double *differences_, *outgoing_;
+    Real *differences_, *outgoing_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -10,7 +10,7 @@ class Exact {
 public:
     class Unit {
     public:
-        Unit(const Exact& method, Tile<const double> w2) : method_(method), w2_(w2) {}
+        Unit(const Exact& method, Tile<const Real> w2) : method_(method), w2_(w2) {}
 
         Sides loss_change(Sides f) const {
             return method_.loss_change([&](std::size_t k) { return load(w2_.row(k)) * f; });
@@ -18,10 +18,10 @@ public:
 
     private:
         const Exact& method_;
-        Tile<const double> w2_;
+        Tile<const Real> w2_;
     };
 
-    Exact(const OutputState& out, const double*) : out_(out), top_(out.most_probable()) {}
+    Exact(const OutputState& out, const Real*) : out_(out), top_(out.most_probable()) {}
 
     // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>
@@ -34,7 +34,7 @@ public:
             mean = mean + broadcast(out_.y(k)) * expm1(q);
             farthest = larger(farthest, q);
         }
-        const Sides change = loss_change(1.0 + mean, [&](std::size_t k) {
+        const Sides change = loss_change(1 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
             return Growth{q, expm1(q) - mean};
         });
@@ -44,8 +44,8 @@ public:
     // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
     // e_k - S = (1 - y_k) (e^q - 1).
     Sides loss_change(std::size_t k, Sides u) const {
-        double others = 0.0;  // 1 - y_k would cancel
-        for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0.0 : out_.y(l);
+        Real others = 0;  // 1 - y_k would cancel
+        for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0 : out_.y(l);
         const Sides q = exponent(k, u), down = not_above_0(q), up = not_above_0(-q);
         const Sides own = exp(down), other = exp(up);
         const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
@@ -69,7 +69,7 @@ private:
         return {change<activations::Sigmoid>(unit, u.plus), change<activations::Sigmoid>(unit, u.minus)};
     }
 
-    static Sides not_above_0(Sides q) { return {select(q.plus < 0.0, q.plus, Pack{}), select(q.minus < 0.0, q.minus, Pack{})}; }
+    static Sides not_above_0(Sides q) { return {select(q.plus < 0, q.plus, Pack{}), select(q.minus < 0, q.minus, Pack{})}; }
     static Sides larger(Sides a, Sides b) { return {maximum(absolute(b.plus), a.plus), maximum(absolute(b.minus), a.minus)}; }
 
     // Given 1 + S.
@@ -79,14 +79,14 @@ private:
         Sides change{};
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
-            const double y = out_.y(t.k);
+            const Real y = out_.y(t.k);
             const Growth growth = growth_of(t.k);
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
             const Sides near = log1p(w);
             const Sides far = log_ratio(y, y, growth.exponent, scale);
-            change = change - broadcast(t.weight) * Sides{select(w.plus < -0.5, far.plus, near.plus),
-                                                          select(w.minus < -0.5, far.minus, near.minus)};
+            change = change - broadcast(t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
+                                                          select(w.minus < -Real{0.5}, far.minus, near.minus)};
         }
         return change;
     }
@@ -95,7 +95,8 @@ private:
     // softmax is computed again.
     template <class ExponentOf>
     Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
-        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > exponent_limit)) return change;
+        constexpr Real limit = Limits<Real>::exponent;
+        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > limit)) return change;
         const auto logit = [&](std::size_t k) {
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
         };
@@ -106,17 +107,17 @@ private:
         const Sides scale = reciprocal(sum);
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
-            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), 1.0, logit(t.k) - top, scale);
+            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), 1, logit(t.k) - top, scale);
         }
-        return {select(farthest.plus > exponent_limit, anew.plus, change.plus),
-                select(farthest.minus > exponent_limit, anew.minus, change.minus)};
+        return {select(farthest.plus > limit, anew.plus, change.plus),
+                select(farthest.minus > limit, anew.minus, change.minus)};
     }
 
     // log((shifted + log_offset) / (y + log_offset)), where shifted = from exp(exponent) scale. It may underflow, with an offset.
-    Sides log_ratio(double y, double from, Sides exponent, Sides scale) const {
-        const double offset = out_.log_offset;
-        if (offset == 0.0) return exponent + log(scale) + log(both(from / y));
-        return log(broadcast(1.0 / (y + offset)) * (offset + broadcast(from) * (exp(exponent) * scale)));
+    Sides log_ratio(Real y, Real from, Sides exponent, Sides scale) const {
+        const Real offset = out_.log_offset;
+        if (offset == 0) return exponent + log(scale) + log(both(from / y));
+        return log(broadcast(1 / (y + offset)) * (offset + broadcast(from) * (exp(exponent) * scale)));
     }
 
     const OutputState& out_;

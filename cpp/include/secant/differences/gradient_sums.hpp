@@ -15,44 +15,44 @@ public:
           call_(call),
           net_(net),
           training_(training),
-          w2_(work.take<double>(net.outputs() * net.panels.total_width())),
+          w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(net.outputs())),
           finite_(work.take<bool>(net.panels.count)),
           w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
         if (!work.counting()) std::fill_n(finite_, net.panels.count, true);
     }
 
-    Incoming<double> incoming(std::size_t panel) {
+    Incoming<Real> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
         return in_place ? net_.packed(panel) : w1_step_.panel(panel);
     }
 
     // A row for each class.
-    Tile<double> outgoing(std::size_t panel) { return {w2_ + panel * net_.panels.width(), net_.panels.total_width()}; }
+    Tile<Real> outgoing(std::size_t panel) { return {w2_ + panel * net_.panels.width(), net_.panels.total_width()}; }
     double* output_biases() { return b2_; }
 
     void clear(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
-            const Incoming<double> to = incoming(panel);
-            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, 0.0);
-            if (!in_place) std::fill_n(to.bias, to.columns, 0.0);
+            const Incoming<Real> to = incoming(panel);
+            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, Real{0});
+            if (!in_place) std::fill_n(to.bias, to.columns, Real{0});
             clear_outgoing(panel);
         });
     }
 
     void clear_outgoing(std::size_t panel) {
-        for (std::size_t k = 0; k < net_.outputs(); ++k) std::fill_n(outgoing(panel).row(k), net_.panels.width(), 0.0);
+        for (std::size_t k = 0; k < net_.outputs(); ++k) std::fill_n(outgoing(panel).row(k), net_.panels.width(), Real{0});
         if (panel == 0) std::fill_n(b2_, net_.outputs(), 0.0);
     }
 
     // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
     // step of a training in several blocks.
-    void finish(const Team& team, double scale) {
+    void finish(const Team& team, Real scale) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Panels& panels = net_.panels;
             for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-                put(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
-            if (panel == 0) put(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
+                put<Real>(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
+            if (panel == 0) put<double>(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
             if (!training_) {
                 finite_[panel] = all_finite(panel);
                 return;
@@ -71,22 +71,24 @@ public:
     const bool in_place;
 
 private:
-    void put(double* to, Tile<const double> sums, double scale) const {
-        for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = (training_ ? to[k] : 0.0) + scale * *sums.row(k);
+    template <class Sum>
+    void put(Real* to, Tile<const Sum> sums, Real scale) const {
+        for (std::size_t k = 0; k < net_.outputs(); ++k)
+            to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * *sums.row(k));
     }
 
     bool all_finite(std::size_t panel) {
-        const Incoming<double> w1 = incoming(panel);
+        const Incoming<Real> w1 = incoming(panel);
         Pack finite = zero_or_nan(w1.bias, w1.columns);
         for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
         for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
             finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
         if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
-        return lane_sum(finite) == 0.0;
+        return lane_sum(finite) == 0;
     }
 
     void add_step(std::size_t panel) {
-        const Incoming<double> from = w1_step_.panel(panel), to = net_.packed(panel);
+        const Incoming<Real> from = w1_step_.panel(panel), to = net_.packed(panel);
         for (std::size_t i = 0; i <= net_.inputs(); ++i)  // the bias is the last row
             for (std::size_t j = 0; j < to.columns; ++j) to.weights.row(i)[j] += from.weights.row(i)[j];
     }
@@ -94,7 +96,8 @@ private:
     const GradientCall& call_;
     Parameters& net_;
     bool training_;
-    double *w2_, *b2_;
+    Real* w2_;
+    double* b2_;
     bool* finite_;
     PackedWeights w1_step_;
 };

@@ -41,12 +41,12 @@ public:
             }
             if (direct < count) orders = bound_->orders(largest, mass);
         }
-        const bool single = float_packs && orders.hidden == 3 && bound_->third_in_single(largest.input, mass, full_rows_at_once);
+        const bool single = narrow_packs && orders.hidden == 3 && bound_->third_in_single(largest.input, mass, full_rows_at_once);
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (orders.hidden > 1) worst = std::max(worst, bound_->at(orders, largest, mass));
+        if (bounded && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
     }
 
     // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
@@ -68,16 +68,10 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    template <class What>
+    template <int K = 1, class What>
     static void with(int order, const What& what) {
-        switch (order) {
-            case 1: return what.template operator()<1>();
-            case 3: return what.template operator()<3>();
-            case 5: return what.template operator()<5>();
-            case 7: return what.template operator()<7>();
-            case 9: return what.template operator()<9>();
-            default: return;
-        }
+        if (order == K) what.template operator()<K>();
+        if constexpr (K < Limits<Real>::highest_order) with<K + 2>(order, what);
     }
 
     struct Decided {

@@ -15,7 +15,7 @@ template <class Activation>
 Pack change(const Unshifted& unit, Pack u) {
     const Pack size = absolute(u);
     const Sides small = Activation::small_changes(unit, Activation::prepare(size));
-    const Pack near = select(u > 0.0, small.plus, small.minus);
+    const Pack near = select(u > 0, small.plus, small.minus);
     if (!(largest_lane(size) > small_shift_limit)) return near;
     return select(size > small_shift_limit, Activation::large_change(unit, u), near);
 }
@@ -25,7 +25,7 @@ class OutputState {
 public:
     OutputState(const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t n)
         : sigmoid_output(net.sigmoid_output()),
-          log_offset(net.log_offset()),
+          log_offset(static_cast<Real>(net.log_offset())),
           outputs(net.outputs()),
           target_count(targets.count(n)),
           targets_(targets),
@@ -35,10 +35,10 @@ public:
           zc2_(samples.zc2(n)),
           y_(samples.y(n)) {}
 
-    double a2(std::size_t k) const { return a2_[k * lanes]; }
-    double z2(std::size_t k) const { return z2_[k * lanes]; }
-    double zc2(std::size_t k) const { return zc2_[k * lanes]; }
-    double y(std::size_t k) const { return y_[k * lanes]; }
+    Real a2(std::size_t k) const { return a2_[k * lanes]; }
+    Real z2(std::size_t k) const { return z2_[k * lanes]; }
+    Real zc2(std::size_t k) const { return zc2_[k * lanes]; }
+    Real y(std::size_t k) const { return y_[k * lanes]; }
     Target target(std::size_t i) const { return targets_.target(n_, i); }
 
     std::size_t most_probable() const {
@@ -48,14 +48,14 @@ public:
     }
 
     const bool sigmoid_output;
-    const double log_offset;
+    const Real log_offset;
     const std::size_t outputs;
     const std::size_t target_count;
 
 private:
     const TargetLists& targets_;
     std::size_t n_;
-    const double *a2_, *z2_, *zc2_, *y_;
+    const Real *a2_, *z2_, *zc2_, *y_;
 };
 
 // A method (taylor.hpp, exact.hpp) computes the loss change when one a2_k is shifted by u. Its Unit computes that for a pack of

@@ -17,7 +17,7 @@ constexpr int odd_powers = (K + 1) / 2;
 // x, h^2 x^3, h^4 x^5, ...
 template <int K>
 struct OddPowers {
-    OddPowers(Pack x, double h) : of{x} {
+    OddPowers(Pack x, Real h) : of{x} {
         for (int m = 1; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
     }
     Pack of[odd_powers<K>];
@@ -25,16 +25,16 @@ struct OddPowers {
 
 // A pack of a panel's hidden units, from some sample on: z1 and its state have a row for each sample, w2 has one for each class.
 struct PanelPack {
-    Tile<const double> z1, state1, w2;
+    Tile<const Real> z1, state1, w2;
 };
 
 // The odd coefficients of hidden units: those of c1 in a row for each sample, those of each next power `next` further.
 struct Coefficients {
-    Tile<double> first;
+    Tile<Real> first;
     std::size_t next;
-    double h;
+    Real h;
 
-    Tile<double> power(int m) const { return {first.at + m * next, first.stride}; }
+    Tile<Real> power(int m) const { return {first.at + m * next, first.stride}; }
     Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h}; }
 };
 
@@ -53,7 +53,7 @@ public:
     // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
     static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers<highest_order>)*outputs * lanes; }
 
-    Series(std::size_t outputs, double* memory)
+    Series(std::size_t outputs, Real* memory)
         : outputs_(outputs),
           growth_(memory),
           mean_(growth_ + highest_order * outputs * lanes),
@@ -78,7 +78,7 @@ public:
             Pack odd[odd_powers<K>] = {};
             for (std::size_t i = 0; i < target_count; ++i) {
                 const TargetPacks t = targets.packs(n, i);
-                const Pack own = select(t.k == static_cast<double>(k), t.ratio, Pack{});
+                const Pack own = select(t.k == static_cast<Real>(k), t.ratio, Pack{});
                 const Jet<K> log_target = log1p(scaled(fma(t.rest, y, own), growth));
                 for (int m = 1; m <= K; m += 2) odd[m / 2] = fma(t.weight, log_mean.c[m] - log_target.c[m], odd[m / 2]);
             }
@@ -90,7 +90,7 @@ public:
     // A growth is a polynomial in w f, where w is the outgoing weight and f the change of the unit's output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m.
     template <class Activation, std::size_t S>
-    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const PanelPack& units, double scale,
+    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const PanelPack& units, Real scale,
                        const Coefficients& odd) const {
         Jet<K> means[S];
         for (int m = 1; m <= K; ++m)
@@ -109,12 +109,12 @@ public:
     }
 
     // The coefficient of the odd power m of output k: a lane for each sample.
-    const double* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
+    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
 
 private:
     // z1: the series of the unit's output.
-    void expand_unit(std::size_t n, const TargetLists& targets, const auto& z1, Tile<const double> w2, const Jet<K>& mean,
-                     double scale, const Coefficients& odd) const {
+    void expand_unit(std::size_t n, const TargetLists& targets, const auto& z1, Tile<const Real> w2, const Jet<K>& mean,
+                     Real scale, const Coefficients& odd) const {
         const Jet<K> log_mean = log1p(mean);
         Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
@@ -132,7 +132,7 @@ private:
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
-    double* at(double* array, int m, std::size_t k) const {
+    Real* at(Real* array, int m, std::size_t k) const {
         return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
     }
 
@@ -143,7 +143,7 @@ private:
     }
 
     std::size_t outputs_;
-    double *growth_, *mean_, *odd_;
+    Real *growth_, *mean_, *odd_;
 };
 
 }  // namespace secant::SECANT_ISA

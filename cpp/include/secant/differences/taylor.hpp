@@ -16,7 +16,7 @@ class Taylor {
 public:
     class Unit {
     public:
-        Unit(const Taylor& method, Tile<const double> w2) : method_(method), w2_(w2) {
+        Unit(const Taylor& method, Tile<const Real> w2) : method_(method), w2_(w2) {
             for (std::size_t k = 0; k < method.out_.outputs; ++k) {
                 const Pack w = load(w2.row(k));
                 Pack power = method.out_.y(k) * w;
@@ -33,19 +33,19 @@ public:
 
     private:
         const Taylor& method_;
-        Tile<const double> w2_;
+        Tile<const Real> w2_;
         Pack mean_[D] = {};
     };
 
-    static void expand(const OutputState& out, double* coefficients) {
+    static void expand(const OutputState& out, Real* coefficients) {
         for (std::size_t k = 0; k < out.outputs; ++k) {
             const auto growth = out.sigmoid_output ? expm1(sigmoid_series<D>(out.z2(k), out.zc2(k)))
-                                                   : expm1_series<D, double>();
+                                                   : expm1_series<D, Real>();
             std::copy_n(growth.c + 1, D, coefficients + k * D);
         }
     }
 
-    Taylor(const OutputState& out, const double* coefficients) : out_(out), coefficients_(coefficients) {}
+    Taylor(const OutputState& out, const Real* coefficients) : out_(out), coefficients_(coefficients) {}
 
     Sides loss_change(std::size_t k, Sides u) const {
         const Sides own = growth(k, u);
@@ -55,7 +55,7 @@ public:
 private:
     Sides growth(std::size_t k, Sides u) const { return polynomial(coefficients_ + k * D, u); }
 
-    // c[0] x + c[1] x^2 + ... + c[D - 1] x^D; coefficients are doubles or packs.
+    // c[0] x + c[1] x^2 + ... + c[D - 1] x^D; coefficients are numbers or packs.
     static Sides polynomial(const auto* c, Sides x) {
         Sides sum = both(c[D - 1]);
         for (int m = D - 2; m >= 0; --m) sum = fma(sum, x, both(c[m]));
@@ -64,7 +64,7 @@ private:
 
     template <class Growth>
     Sides loss_change(Sides mean, const Growth& growth_of) const {
-        const Sides scale = reciprocal(1.0 + mean);
+        const Sides scale = reciprocal(1 + mean);
         Sides change{};
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
@@ -75,13 +75,13 @@ private:
     }
 
     static Sides short_log1p(Sides w) {
-        double c[D];
-        for (int m = 1; m <= D; ++m) c[m - 1] = (m % 2 == 0 ? -1.0 : 1.0) / m;
+        Real c[D];
+        for (int m = 1; m <= D; ++m) c[m - 1] = fraction<Real>(m % 2 == 0 ? -m : m);
         return polynomial(c, w);
     }
 
     const OutputState& out_;
-    const double* coefficients_;
+    const Real* coefficients_;
 };
 
 }  // namespace secant::SECANT_ISA

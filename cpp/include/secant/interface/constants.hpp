@@ -4,14 +4,27 @@
 
 namespace secant {
 
-// Direct takes this many terms of a growth for shifts of a2 up to a limit; above the last limit, the full functions.
+// Direct takes this many terms of a growth for shifts of a2 up to a limit of each; above the last limit, the full functions.
 constexpr int few_terms = 4, most_terms = 8;
-constexpr double few_terms_limit = 1.3e-4, most_terms_limit = 8.77e-3;
-// For a larger shift of a pre-activation its sigmoid is computed again; for a larger change of an exponent, the softmax.
-constexpr double small_shift_limit = 1.0, exponent_limit = 600.0;
+// For a larger shift of a pre-activation its sigmoid is computed again.
+constexpr double small_shift_limit = 1.0;
 
-// The truncation error of a series stays below this limit, and below this share of the rounding error of a plain loop.
-constexpr double truncation_limit = 2e-15, rounding_share = 0.01;
+constexpr int highest_order = 9;  // of any series
+
+// What depends on the type of the parameters: the orders that a series may have; its truncation error, 9 epsilon, which stays
+// below this share of the rounding error of a plain loop too; the shifts up to which so many terms are enough; and the change of
+// an exponent beyond which the softmax is computed again.
+constexpr double rounding_share = 0.01;
+template <class Real>
+struct Limits {
+    static constexpr int lowest_order = 3, highest_order = secant::highest_order;
+    static constexpr double truncation = 2e-15, few_terms = 1.3e-4, most_terms = 8.77e-3, exponent = 600.0;
+};
+template <>
+struct Limits<float> {
+    static constexpr int lowest_order = 1, highest_order = 5;
+    static constexpr double truncation = 0x1p29 * 2e-15, few_terms = 0.02, most_terms = 0.1, exponent = 70.0;
+};
 // The bound is computed on this many discs, each smaller than the last by the same ratio. A bound of a logarithm needs an
 // argument below log 2; the limit leaves a margin for rounding.
 constexpr int discs = 16;

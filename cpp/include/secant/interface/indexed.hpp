@@ -34,7 +34,7 @@ public:
 
     Inputs inputs() const {
         return {Inputs::Type::indexed, nullptr, rows_, cols_,
-                {entries_.data(), starts_.data(), ends_.data(), values_.data(), largest_.data()}};
+                {entries_.data(), starts_.data(), ends_.data(), values_.data(), single_values_.data(), largest_.data()}};
     }
 
     std::size_t rows() const { return rows_; }
@@ -69,6 +69,7 @@ private:
         if (slots_[slot] == empty) {
             if (count_ == values_.size()) return -1;
             values_[count_] = value;
+            single_values_[count_] = static_cast<float>(value);
             slots_[slot] = static_cast<std::uint16_t>(count_++);
         }
         return slots_[slot];
@@ -80,6 +81,7 @@ private:
     std::size_t rows_, cols_, count_ = 0;
     std::array<std::uint16_t, 1 << slot_bits> slots_;
     std::array<double, 256> values_{};
+    std::array<float, 256> single_values_{};
     std::vector<Entry> entries_;
     std::vector<std::size_t> starts_;
     std::vector<std::uint32_t> ends_;

@@ -3,8 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "secant/interface/constants.hpp"
 #include "secant/simd/inline.hpp"
+#ifdef SECANT_ISA
+#include "secant/simd/real.hpp"
+#endif
 
 namespace secant {
 
@@ -17,8 +22,6 @@ struct View {
     SECANT_INLINE T* row(std::size_t n) const { return data + n * cols; }
 };
 
-using ConstMatrix = View<const double>;
-using Matrix = View<double>;
 
 // An input that is not zero: its column within its block, and the index of its value in a table.
 struct Entry {
@@ -36,10 +39,19 @@ struct IndexedRows {
     const std::size_t* starts;  // (N+1,) where each row begins in `entries`
     const std::uint32_t* ends;  // (N, blocks) where each block ends, counted from the start of its row
     const double* values;       // (256,)
+    const float* single_values; // (256,) the same, rounded
     const double* largest;      // (N,) max |x| of each row
+
+    template <class Real>
+    SECANT_INLINE const Real* table() const {
+        if constexpr (std::is_same_v<Real, float>)
+            return single_values;
+        else
+            return values;
+    }
 };
 
-// The inputs x(N,I), in the caller's type. They are converted exactly, one row at a time.
+// The inputs x(N,I), in the caller's type. They are converted exactly, one row at a time: engines for float take no float64.
 struct Inputs {
     enum class Type { uint8, float32, float64, indexed };
     Type type;
@@ -60,11 +72,12 @@ struct Targets {
 };
 
 // The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the logarithm of y + log_offset.
-struct Network {
-    ConstMatrix w1;
-    const double* b1;
-    ConstMatrix w2;
-    const double* b2;
+template <class Real>
+struct NetworkOf {
+    View<const Real> w1;
+    const Real* b1;
+    View<const Real> w2;
+    const Real* b2;
     std::size_t hidden_activation;  // the number of a name in Kernels::activations
     bool sigmoid_output;
     double log_offset;
@@ -85,23 +98,23 @@ struct Batch {
 };
 
 // Arrays in the shapes of the parameters: a gradient, or the parameters to be updated.
-struct Gradient {
-    Matrix w1;
-    double* b1;
-    Matrix w2;
-    double* b2;
+template <class Real>
+struct GradientOf {
+    View<Real> w1;
+    Real* b1;
+    View<Real> w2;
+    Real* b2;
 };
 
 // Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete.
-struct PredictCall {
-    Network net;
+template <class Real>
+struct PredictCallOf {
+    NetworkOf<Real> net;
     Inputs x;
-    Matrix y;
+    View<Real> y;
     int threads;
     bool (*interrupted)();
 };
-
-constexpr int highest_order = 9;  // of a series
 
 // How a gradient was computed.
 struct GradientReport {
@@ -109,16 +122,19 @@ struct GradientReport {
     double truncation_bound;                 // the largest of any sample; 0 for the derivative (order 1)
 };
 
+enum class GradientMethod { derivative, series, automatic, direct };
+
 // Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
 // of the method `series` if the report counts a sample at order 0. If x, a parameter or a component of the gradient is not
 // finite, the gradient of b2 is NaN.
-struct GradientCall {
-    enum class Method { derivative, series, automatic, direct };
-    Network net;
+template <class Real>
+struct GradientCallOf {
+    using Method = GradientMethod;
+    NetworkOf<Real> net;
     Batch batch;
     Method method;
     double h;
-    Gradient out;
+    GradientOf<Real> out;
     double step;  // in training: the gradient times this is added to `out`
     GradientReport* report;
     int threads;
@@ -126,12 +142,14 @@ struct GradientCall {
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, after its update. Stops early if a loss is not finite.
-struct TrainingCall {
-    GradientCall gradient;
+// losses(iterations,): of each batch, before or after its update. Stops early if a loss is not finite.
+template <class Real>
+struct TrainingCallOf {
+    GradientCallOf<Real> gradient;
     const std::int64_t* indices;
     std::size_t iterations;
     double* losses;
+    bool before;
     std::size_t* done;  // completed iterations
 };
 
@@ -151,19 +169,40 @@ struct DifferenceCall {
     bool (*interrupted)();
 };
 
-// The engines of one instruction set. Those that take a block of scratch memory return the bytes they need; if it is null
-// they do nothing else.
+// The engines of one instruction set, for networks of float or double. They take a block of scratch memory and return the bytes
+// they need; if it is null they do nothing else.
+template <class Real>
+struct EnginesOf {
+    std::size_t (*predict)(const PredictCallOf<Real>& call, void* block) noexcept;
+    std::size_t (*gradient)(const GradientCallOf<Real>& call, void* block) noexcept;
+    std::size_t (*train)(const TrainingCallOf<Real>& call, void* block) noexcept;
+};
+
+// What else an instruction set has, in double only, and its engines for double.
 struct Kernels {
     const char* isa;
     const char* const* activations;  // names; null at the end
     bool (*all_finite)(const Inputs& x, int threads) noexcept;
     void (*sigmoid)(const double* x, double* out, std::size_t size, int threads) noexcept;
-    void (*softmax)(ConstMatrix x, Matrix out, int threads) noexcept;
-    double (*cross_entropy)(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept;
-    std::size_t (*predict)(const PredictCall& call, void* block) noexcept;
-    std::size_t (*gradient)(const GradientCall& call, void* block) noexcept;
-    std::size_t (*train)(const TrainingCall& call, void* block) noexcept;
+    void (*softmax)(View<const double> x, View<double> out, int threads) noexcept;
+    double (*cross_entropy)(View<const double> y, const Targets& t, double log_offset, int threads) noexcept;
     std::size_t (*difference)(const DifferenceCall& call, void* block) noexcept;
+    EnginesOf<double> engines;
 };
+
+#ifdef SECANT_ISA
+namespace SECANT_ISA {
+
+// The same for the type that is compiled for.
+using ConstMatrix = View<const Real>;
+using Matrix = View<Real>;
+using Network = NetworkOf<Real>;
+using Gradient = GradientOf<Real>;
+using PredictCall = PredictCallOf<Real>;
+using GradientCall = GradientCallOf<Real>;
+using TrainingCall = TrainingCallOf<Real>;
+
+}  // namespace SECANT_ISA
+#endif
 
 }  // namespace secant

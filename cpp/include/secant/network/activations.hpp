@@ -61,7 +61,7 @@ struct Sigmoid {
     // - z zc m / (1 + zc m), does not.
     static Sides small_changes(const Unshifted& unit, Pack m) {
         const auto [a, z, zc] = unit;
-        return {(z * zc) * m / fma(z, m, broadcast(1.0)), -((z * zc) * m / fma(zc, m, broadcast(1.0)))};
+        return {(z * zc) * m / fma(z, m, broadcast(1)), -((z * zc) * m / fma(zc, m, broadcast(1)))};
     }
 
     // Two sigmoids are then so far apart that their difference does not cancel. It is computed from a, which is exact also where
@@ -69,7 +69,7 @@ struct Sigmoid {
     static Pack large_change(const Unshifted& unit, Pack u) {
         const Pack shifted = unit.a + u;
         const auto [z, zc] = sigmoid(shifted);
-        return select(unit.a + shifted > 0.0, unit.state - zc, z - unit.z);
+        return select(unit.a + shifted > 0, unit.state - zc, z - unit.z);
     }
 };
 
@@ -82,26 +82,26 @@ struct Tanh {
     static double largest_change(double rho) { return 2 * Sigmoid::largest_change(2 * rho); }
 
     static Activated evaluate(Pack a) {
-        const auto [z, zc] = sigmoid(2.0 * a);
-        const Pack m = expm1(-2.0 * absolute(a)), size = -m / (2.0 + m);  // z - zc would cancel near 0
-        return {select(a < 0.0, -size, size), 4.0 * z * zc};
+        const auto [z, zc] = sigmoid(2 * a);
+        const Pack m = expm1(-2 * absolute(a)), size = -m / (2 + m);  // z - zc would cancel near 0
+        return {select(a < 0, -size, size), 4 * z * zc};
     }
 
     template <int K>
     static Jet<K> series(Pack z, Pack slope) {
-        return logistic_series<K>(slope, -2.0 * z);
+        return logistic_series<K>(slope, -2 * z);
     }
 
-    static Pack prepare(Pack u) { return expm1(2.0 * u); }
+    static Pack prepare(Pack u) { return expm1(2 * u); }
 
     static Sides small_changes(const Unshifted& unit, Pack m) {
-        const Pack top = 0.5 * unit.state * m, up = 0.5 + 0.5 * unit.z, down = 0.5 - 0.5 * unit.z;
-        return {top / fma(up, m, broadcast(1.0)), -(top / fma(down, m, broadcast(1.0)))};
+        const Pack top = Real{0.5} * unit.state * m, up = Real{0.5} + Real{0.5} * unit.z, down = Real{0.5} - Real{0.5} * unit.z;
+        return {top / fma(up, m, broadcast(1)), -(top / fma(down, m, broadcast(1)))};
     }
 
     static Pack large_change(const Unshifted& unit, Pack u) {
-        const auto [z, zc] = Sigmoid::evaluate(2.0 * unit.a);
-        return 2.0 * Sigmoid::large_change({2.0 * unit.a, z, zc}, 2.0 * u);
+        const auto [z, zc] = Sigmoid::evaluate(2 * unit.a);
+        return 2 * Sigmoid::large_change({2 * unit.a, z, zc}, 2 * u);
     }
 };
 
@@ -124,18 +124,18 @@ struct Identity : Linear {
     static constexpr const char* name = "identity";
     static constexpr bool kink = false;
 
-    static Activated evaluate(Pack a) { return {a, broadcast(1.0)}; }
+    static Activated evaluate(Pack a) { return {a, broadcast(1)}; }
 };
 
 struct Relu : Linear {
     static constexpr const char* name = "relu";
     static constexpr bool kink = true;
 
-    static Activated evaluate(Pack a) { return {select(a > 0.0, a, Pack{}), select(a > 0.0, broadcast(1.0), Pack{})}; }
+    static Activated evaluate(Pack a) { return {select(a > 0, a, Pack{}), select(a > 0, broadcast(1), Pack{})}; }
 
     static Sides changes_near_kink(Pack a, Pack s) {
         const Pack up = a + s;
-        return {select(a > 0.0, s, select(up > 0.0, up, Pack{})), select(a > 0.0, -select(a < s, a, s), Pack{})};
+        return {select(a > 0, s, select(up > 0, up, Pack{})), select(a > 0, -select(a < s, a, s), Pack{})};
     }
 };
 

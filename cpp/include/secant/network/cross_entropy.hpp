@@ -11,15 +11,17 @@
 namespace secant::SECANT_ISA {
 
 // t log(y + log_offset); NaN where t or y is negative or NaN. 0 where t is 0, also if y and log_offset are.
-inline Pack log_terms(Pack t, Pack y, double log_offset) {
-    constexpr double smallest = std::numeric_limits<double>::min();  // for which `log` is right
-    const Pack nan = broadcast(std::numeric_limits<double>::quiet_NaN());
-    const Pack weight = select(t >= 0.0, t, nan), sum = select(y >= 0.0, y, nan) + log_offset;
+inline Pack log_terms(Pack t, Pack y, Real log_offset) {
+    constexpr Real smallest = std::numeric_limits<Real>::min();  // for which `log` is right
+    const Pack nan = broadcast(std::numeric_limits<Real>::quiet_NaN());
+    const Pack weight = select(t >= 0, t, nan), sum = select(y >= 0, y, nan) + log_offset;
     if (log_offset >= smallest) return weight * log(sum);
-    const Pack none = broadcast(-std::numeric_limits<double>::infinity());
-    const Pack some = select(sum < smallest, log(sum * 0x1p60) - 60 * std::numbers::ln2, log(sum));
-    return select(t == 0.0, zero_or_nan(sum), weight * select(sum == 0.0, none, some));
+    const Pack none = broadcast(-std::numeric_limits<Real>::infinity());
+    const Pack some = select(sum < smallest, log(sum * Real{0x1p60}) - static_cast<Real>(60 * std::numbers::ln2), log(sum));
+    return select(t == 0, zero_or_nan(sum), weight * select(sum == 0, none, some));
 }
+
+#ifndef SECANT_SINGLE  // those that come from outside are double
 
 // sum over n and k of t log(y + log_offset), for the samples from `first` on.
 inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::size_t first, std::size_t samples) {
@@ -42,19 +44,21 @@ inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::s
     return lane_sum(sum);
 }
 
+#endif
+
 // sums(count,) = sum over k of t log(y + log_offset), for a group of samples: sample l has class k at y[k * lanes + l], and the
 // targets number(l).
 template <class NumberOf>
-void log_sums(const double* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
+void log_sums(const Real* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
     Pack sum{};
     const auto add = [&](const auto& weight_and_class) {
-        double weights[lanes] = {}, outputs_named[lanes] = {};
+        Real weights[lanes] = {}, outputs_named[lanes] = {};
         for (std::size_t l = 0; l < count; ++l) {
             const auto [weight, k] = weight_and_class(number(l));
-            weights[l] = weight;
+            weights[l] = static_cast<Real>(weight);
             outputs_named[l] = y[k * lanes + l];
         }
-        sum += log_terms(load(weights), load(outputs_named), net.log_offset);
+        sum += log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset));
     };
     struct Named {
         double weight;
@@ -63,8 +67,10 @@ void log_sums(const double* y, const Targets& t, const Network& net, const Numbe
     if (t.labels) add([&](std::size_t n) { return Named{1.0, static_cast<std::size_t>(t.labels[n])}; });
     for (std::size_t k = 0; k < net.outputs() && !t.labels; ++k)
         add([&](std::size_t n) { return Named{t.weights[n * net.outputs() + k], k}; });
-    store_part(sums, sum, count);
+    for (std::size_t l = 0; l < count; ++l) sums[l] = lane(sum, l);
 }
+
+#ifndef SECANT_SINGLE
 
 // -sum over n and k of t log(y + log_offset) / N, for y(N,O). NaN if a t or y is negative or NaN.
 inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, int threads) noexcept {
@@ -82,5 +88,7 @@ inline double cross_entropy(ConstMatrix y, const Targets& t, double log_offset, 
     }
     return -total / static_cast<double>(y.rows);
 }
+
+#endif
 
 }  // namespace secant::SECANT_ISA

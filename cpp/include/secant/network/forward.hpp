@@ -20,23 +20,23 @@ namespace secant::SECANT_ISA {
 class Samples {
 public:
     // With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take across a kink are found.
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations, double h)
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations, Real h)
         : rows(work, x, capacity),
           kinks(work, net, rows, capacity, h),
           net_(net),
           capacity_(capacity),
-          a1_(work.take<double>(keep_pre_activations ? capacity * net.panels.total_width() : 0)),
-          z1_(work.take<double>(capacity * net.panels.total_width())),
-          state1_(work.take<double>(capacity * net.panels.total_width())),
-          largest1_(work.take<double>(capacity * net.panels.count)),
-          a2_(work.take<double>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
-          z2_(work.take<double>(pad(capacity) * net.outputs())),
-          zc2_(work.take<double>(pad(capacity) * net.outputs())),
-          y_(work.take<double>(pad(capacity) * net.outputs())) {}
+          a1_(work.take<Real>(keep_pre_activations ? capacity * net.panels.total_width() : 0)),
+          z1_(work.take<Real>(capacity * net.panels.total_width())),
+          state1_(work.take<Real>(capacity * net.panels.total_width())),
+          largest1_(work.take<Real>(capacity * net.panels.count)),
+          a2_(work.take<Real>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
+          z2_(work.take<Real>(pad(capacity) * net.outputs())),
+          zc2_(work.take<Real>(pad(capacity) * net.outputs())),
+          y_(work.take<Real>(pad(capacity) * net.outputs())) {}
 
     // z1 and its state of a panel's units for the samples [begin, end); with `keep` a1 too, and kinks are found.
     void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) {
-        const Incoming<const double> w = net_.incoming(panel);
+        const Incoming<const Real> w = net_.incoming(panel);
         const std::size_t packs = net_.panels.packs_in(panel), last = w.columns - (packs - 1) * lanes;
         for (std::size_t n = begin; n < end; ++n)
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
@@ -44,7 +44,7 @@ public:
         with_units(net_.panels, panel, [&]<int P, class Last>() {
             using PanelRow = Units<P, Last>;
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
-                const Tile<const double> w_b = w.weights.from(b * block_columns, 0);
+                const Tile<const Real> w_b = w.weights.from(b * block_columns, 0);
                 std::size_t n = begin;
                 while (n < end) {
                     const RowBlock row = rows.block(n, b);
@@ -71,28 +71,28 @@ public:
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
     void activate_output(std::size_t begin, bool keep) {
-        double* a2 = z2_ + in_group(begin);
+        Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
         softmax_lanes(a2, y_ + in_group(begin), net_.outputs());
     }
 
-    const double* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
-    const double* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
-    const double* state1(std::size_t panel, std::size_t n) const { return at(state1_, panel, n); }
+    const Real* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
+    const Real* z1(std::size_t panel, std::size_t n) const { return at(z1_, panel, n); }
+    const Real* state1(std::size_t panel, std::size_t n) const { return at(state1_, panel, n); }
     // max|z1|, or 1 if that is larger.
-    double largest_hidden(std::size_t n) const {
-        double largest = 1.0;
+    Real largest_hidden(std::size_t n) const {
+        Real largest = 1;
         for (std::size_t panel = 0; panel < net_.panels.count && !net_.bounded(); ++panel)
             largest = std::max(largest, largest1_[panel * capacity_ + n]);
         return largest;
     }
 
     // Of sample n: class k is at [k * lanes].
-    const double* a2(std::size_t n) const { return a2_ + in_group(n); }
-    const double* z2(std::size_t n) const { return z2_ + in_group(n); }
-    const double* zc2(std::size_t n) const { return zc2_ + in_group(n); }
-    const double* y(std::size_t n) const { return y_ + in_group(n); }
+    const Real* a2(std::size_t n) const { return a2_ + in_group(n); }
+    const Real* z2(std::size_t n) const { return z2_ + in_group(n); }
+    const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }
+    const Real* y(std::size_t n) const { return y_ + in_group(n); }
 
     Rows rows;
     Kinks kinks;
@@ -101,14 +101,14 @@ private:
     static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
     static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks: as many as there are registers for
 
-    double* at(double* hidden, std::size_t panel, std::size_t n) const {
+    Real* at(Real* hidden, std::size_t panel, std::size_t n) const {
         return hidden + (panel * capacity_ + n) * net_.panels.width();
     }
 
     // z1 of a sample in a panel holds a1 before.
     template <class Activation>
     void activate(std::size_t panel, std::size_t n, std::size_t size, bool keep) {
-        double *z1 = at(z1_, panel, n), *state = at(state1_, panel, n), *a1 = at(a1_, panel, n);
+        Real *z1 = at(z1_, panel, n), *state = at(state1_, panel, n), *a1 = at(a1_, panel, n);
         if (keep) std::copy_n(z1, size, a1);
         Pack largest{};
         for (std::size_t j = 0; j < size; j += lanes) {
@@ -119,7 +119,7 @@ private:
         }
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
-            if (keep) kinks.find(panel, n, a1, state);
+            if (keep) kinks.find<Activation>(panel, n, a1, state);
     }
 
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
@@ -127,7 +127,7 @@ private:
     // a += x w, of one block of a row. w: the weights of that block, whose last pack has `last` columns.
     // |error| <= (I + 1) eps (|x_n| |w| + |b|)
     template <class PanelRow>
-    static void add_affine(const RowBlock& row, Tile<const double> w, std::size_t last, double* a) {
+    static void add_affine(const RowBlock& row, Tile<const Real> w, std::size_t last, Real* a) {
         PanelRow sum(a);
         if (last == lanes)
             for (const Entry* e = row.begin; e < row.end; ++e)
@@ -146,10 +146,10 @@ private:
 
     // The same for `together` samples from n on whose blocks are full: each weight is loaded once for all of them.
     template <class PanelRow>
-    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, Tile<const double> w) {
+    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, Tile<const Real> w) {
         [&]<std::size_t... S>(std::index_sequence<S...>) {
             PanelRow sum[] = {PanelRow(z1(panel, n + S))...};
-            const double* x[] = {rows.block(n + S, b).values...};
+            const Real* x[] = {rows.block(n + S, b).values...};
             for (std::size_t i = 0; i < rows.columns(b); ++i)
                 PanelRow::each(sum, [&]<class P>(P* const(&part)[together], std::size_t at) {
                     const P w_i = load_once<P>(w.row(i) + at);
@@ -160,7 +160,7 @@ private:
     }
 
     // a2 of a few samples from n on and two packs of classes from k on. In place of samples past the end the last is repeated.
-    void affine_output(std::size_t n, std::size_t end, std::size_t k, double* a2) const {
+    void affine_output(std::size_t n, std::size_t end, std::size_t k, Real* a2) const {
         constexpr std::size_t packs = 2;
         const std::size_t wide = std::min(packs, pad(net_.outputs() - k) / lanes);
         std::size_t sample[samples_at_once];
@@ -170,10 +170,10 @@ private:
             for (std::size_t p = 0; p < packs; ++p) sum[s][p] = load(net_.b2() + k + std::min(p, wide - 1) * lanes);
         }
         for (std::size_t panel = 0; panel < net_.panels.count; ++panel) {
-            const double* z[samples_at_once];
+            const Real* z[samples_at_once];
             for (std::size_t s = 0; s < samples_at_once; ++s) z[s] = z1(panel, sample[s]);
             for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j) {
-                const double* w = net_.w2(panel, j) + k;
+                const Real* w = net_.w2(panel, j) + k;
                 const Pack w_0 = load(w), w_1 = load(w + (wide - 1) * lanes);
                 for (std::size_t s = 0; s < samples_at_once; ++s) {
                     sum[s][0] = fma(broadcast(z[s][j]), w_0, sum[s][0]);
@@ -188,7 +188,7 @@ private:
 
     const Parameters& net_;
     std::size_t capacity_;
-    double *a1_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
+    Real *a1_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
 };
 
 // For this many samples or more it pays to copy the weights first.
@@ -206,7 +206,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     const std::size_t capacity = block_capacity(call.net, x.rows, 1), tasks = ceil_of(x.rows, capacity);
     Workspace work(memory);
     Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
-    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false, 0.0);
+    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false, Real{0});
     if (work.counting()) return work.bytes();
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     parallel(call.threads, [&](const Team& team) {

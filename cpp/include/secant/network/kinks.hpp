@@ -10,46 +10,66 @@ namespace secant::SECANT_ISA {
 class Kinks {
 public:
     // For shifts up to `h` times an input. Without h nothing is found.
-    Kinks(Workspace& work, const Parameters& net, const Rows& rows, std::size_t capacity, double h)
-        : exist(h > 0.0 && with_activation(net.hidden_activation(), []<class A>() { return A::kink; })),
+    Kinks(Workspace& work, const Parameters& net, const Rows& rows, std::size_t capacity, Real h)
+        : exist(h > 0 && with_activation(net.hidden_activation(), []<class A>() { return A::kink; })),
           net_(net),
           rows_(rows),
           capacity_(capacity),
           h_(h),
           found_(work.take<bool>(exist ? capacity * net.panels.count : 0)),
-          rounding_(work.take<double>(exist ? 2 * net.panels.total_width() : 0)) {}
+          units_(work.take<Real>(exist ? 2 * net.panels.total_width() : 0)),
+          terms_(work.take<Real>(exist ? capacity : 0)),
+          inputs_(work.take<Real>(exist ? capacity : 0)) {}
 
-    // For each unit of a panel, how far rounding moves its a1: by at most eps (I + 2) (I max|x_n| max_i|w_ij| + |b_j|). That does
-    // not depend on the panel, so neither does what is found.
+    // Rounding moves a1 of a unit by at most eps (m + 2) (sum|x_n| max_i|w_ij| + |b_j|), for m inputs that are not zero. That does not
+    // depend on the panel, so neither does what is found. First what it needs of the units of a panel, then of a row.
     void measure(std::size_t panel) {
-        const Incoming<const double> w = net_.incoming(panel);
-        const auto inputs = static_cast<double>(net_.inputs());
-        const double eps = std::numeric_limits<double>::epsilon() * (inputs + 2.0);
-        double *of_inputs = rounding_ + 2 * panel * net_.panels.width(), *of_bias = of_inputs + net_.panels.width();
+        const Incoming<const Real> w = net_.incoming(panel);
+        Real *weights = units_ + 2 * panel * net_.panels.width(), *biases = weights + net_.panels.width();
         for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes) {
             const std::size_t columns = std::min(lanes, w.columns - j), units = std::min(lanes, net_.panels.units_in(panel) - j);
             Pack largest{};
             for (std::size_t i = 0; i < net_.inputs(); ++i)
                 largest = maximum(largest, absolute(load_part(w.weights.row(i) + j, columns)));
-            store(of_inputs + j, eps * inputs * largest);
+            store(weights + j, largest);
             // Padding is never near.
-            constexpr double nowhere = -std::numeric_limits<double>::infinity();
-            for (std::size_t l = 0; l < lanes; ++l) of_bias[j + l] = l < units ? eps * std::abs(w.bias[j + l]) : nowhere;
+            constexpr Real nowhere = -std::numeric_limits<Real>::infinity();
+            for (std::size_t l = 0; l < lanes; ++l) biases[j + l] = l < units ? std::abs(w.bias[j + l]) : nowhere;
         }
     }
+    void measure_row(std::size_t n) {
+        std::size_t inputs = 0;
+        Real sum = 0;
+        for (std::size_t b = 0; b < rows_.blocks(); ++b) {
+            const RowBlock row = rows_.block_alone(n, b);
+            inputs += static_cast<std::size_t>(row.end - row.begin);
+            for (const Entry* e = row.begin; e < row.end; ++e) sum += std::abs(row.values[e->value]);
+        }
+        terms_[n] = std::numeric_limits<Real>::epsilon() * static_cast<Real>(inputs + 2);
+        inputs_[n] = std::min(sum, std::numeric_limits<Real>::max());  // a weight of 0 leaves nothing of it
+    }
 
-    // Looks at the units of sample n in a panel. If one is close, a1 becomes infinite for all that are not, and exact to the last
-    // digit for those that are; they have the slope 0.
-    void find(std::size_t panel, std::size_t n, double* a1, double* slope) {
+    // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. If one is
+    // close, a1 becomes infinite for all that are not, and exact to the last digit for those that are; they have the slope 0.
+    template <class Activation>
+    void find(std::size_t panel, std::size_t n, Real* a1, Real* slope) {
         const std::size_t size = net_.panels.packs_in(panel) * lanes;
-        Pack most = broadcast(-1.0);
-        for (std::size_t j = 0; j < size; j += lanes) most = maximum(most, excess(panel, n, j, load(a1 + j)));
-        const bool any = found_[panel * capacity_ + n] = largest_lane(most) >= 0.0;
+        found_[panel * capacity_ + n] = false;
+        if (!any_near(size, [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n]); })) return;
+        // What twice the digits lose is the square of what the digits lose.
+        const auto exactly = [&](std::size_t j) { return excess(panel, n, j, load(a1 + j), terms_[n] * terms_[n]); };
+        for (std::size_t j = 0; j < size; j += lanes) {
+            const Pack doubt = excess(panel, n, j, load(a1 + j), terms_[n]);
+            if (!(largest_lane(doubt) >= 0)) continue;
+            const Pack exact = pre_activations(panel, n, j);
+            store(a1 + j, select(doubt >= 0, exact, load(a1 + j)));
+            store(slope + j, select(doubt >= 0, Activation::evaluate(exact).state + zero_or_nan(exact), load(slope + j)));
+        }
+        const bool any = found_[panel * capacity_ + n] = any_near(size, exactly);
         for (std::size_t j = 0; any && j < size; j += lanes) {
-            const Pack by = excess(panel, n, j, load(a1 + j));
-            const Pack exact = largest_lane(by) >= 0.0 ? pre_activations(panel, n, j) : Pack{};
-            store(a1 + j, select(by >= 0.0, exact, broadcast(std::numeric_limits<double>::infinity())));
-            store(slope + j, select(by >= 0.0, Pack{}, load(slope + j)));
+            const Pack by = exactly(j);
+            store(a1 + j, select(by >= 0, load(a1 + j), broadcast(std::numeric_limits<Real>::infinity())));
+            store(slope + j, select(by >= 0, Pack{}, load(slope + j)));
         }
     }
 
@@ -63,16 +83,24 @@ public:
     const bool exist;  // whether anything is looked for
 
 private:
-    // By how much a shift may reach beyond 0, for a pack of units.
-    Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1) const {
-        const double x = rows_.largest(n), *of_inputs = rounding_ + 2 * panel * net_.panels.width() + j;
-        const double reach = h_ * std::max(1.0, x) * (1.0 + 4.0 * std::numeric_limits<double>::epsilon());
-        return reach + x * load(of_inputs) + load(of_inputs + net_.panels.width()) - absolute(a1);
+    // Whether by(j) is at least 0 for a unit of any pack.
+    template <class By>
+    static bool any_near(std::size_t size, const By& by) {
+        Pack most = broadcast(-1);
+        for (std::size_t j = 0; j < size; j += lanes) most = maximum(most, by(j));
+        return largest_lane(most) >= 0;
+    }
+
+    // By how much a shift may reach beyond 0, for a pack of units whose a1 has lost that share of its terms.
+    Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1, Real lost) const {
+        const Real *weights = units_ + 2 * panel * net_.panels.width() + j, *biases = weights + net_.panels.width();
+        const Real reach = h_ * std::max(Real{1}, rows_.largest(n)) * (1 + 4 * std::numeric_limits<Real>::epsilon());
+        return reach + lost * (inputs_[n] * load(weights) + load(biases)) - absolute(a1);
     }
 
     // a1 of a pack of units, as if summed with twice as many digits and then rounded (Ogita, Rump, Oishi: Dot2).
     Pack pre_activations(std::size_t panel, std::size_t n, std::size_t j) const {
-        const Incoming<const double> w = net_.incoming(panel);
+        const Incoming<const Real> w = net_.incoming(panel);
         const std::size_t columns = std::min(lanes, w.columns - j);
         Pack sum = load_part(w.bias + j, columns), lost{};
         for (std::size_t b = 0; b < rows_.blocks(); ++b) {
@@ -85,15 +113,16 @@ private:
                 lost += next.lost + product.lost;
             }
         }
-        return sum + select(zero_or_nan(lost) == 0.0, lost, Pack{});  // halves of a number above 1e300 overflow
+        return sum + select(zero_or_nan(lost) == 0, lost, Pack{});  // halves of a number above 1e300 overflow
     }
 
     const Parameters& net_;
     const Rows& rows_;
     std::size_t capacity_;
-    double h_;
-    bool* found_;       // (panels, capacity)
-    double* rounding_;  // of a panel: what inputs of 1 do to each of its units, then what the bias does
+    Real h_;
+    bool* found_;             // (panels, capacity)
+    Real* units_;             // of a panel: the largest |w| of each of its units, then |b|
+    Real *terms_, *inputs_;   // (capacity,) of a row: eps (m + 2), and the sum of |x|
 };
 
 }  // namespace secant::SECANT_ISA

@@ -25,7 +25,7 @@ struct Panels {
     // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
     // panel: in the caller's arrays panels lie side by side, and threads that write to neighbours slow each other down.
     Panels(std::size_t hidden_units, int threads, bool apart) : hidden(hidden_units) {
-        constexpr std::size_t step = sizeof(HalfPack) / sizeof(double);  // the size of a panel is a multiple of this
+        constexpr std::size_t step = sizeof(HalfPack) / sizeof(Real);  // the size of a panel is a multiple of this
         const std::size_t steps = ceil_of(hidden, step);
         const auto useful = apart ? std::min(static_cast<std::size_t>(threads), steps) : 1;
         const std::size_t wanted = std::max(ceil_of(steps, most_packs * lanes / step), useful);
@@ -105,10 +105,10 @@ struct Incoming {
 class PackedWeights {
 public:
     PackedWeights(Workspace& work, const Panels& panels, std::size_t inputs)
-        : panels_(panels), inputs_(inputs), data_(work.take<double>(panels.total_width() * (inputs + 1))) {}
+        : panels_(panels), inputs_(inputs), data_(work.take<Real>(panels.total_width() * (inputs + 1))) {}
 
-    Incoming<double> panel(std::size_t panel) { return panel_of<double>(panel); }
-    Incoming<const double> panel(std::size_t panel) const { return panel_of<const double>(panel); }
+    Incoming<Real> panel(std::size_t panel) { return panel_of<Real>(panel); }
+    Incoming<const Real> panel(std::size_t panel) const { return panel_of<const Real>(panel); }
 
 private:
     template <class T>
@@ -120,7 +120,7 @@ private:
 
     const Panels& panels_;
     std::size_t inputs_;
-    double* data_;
+    Real* data_;
 };
 
 // For many samples the parameters are copied once, to rows that are aligned and padded with zeros. For a few samples the
@@ -132,20 +132,20 @@ public:
           net_(net),
           packed_(packed),
           w1_(work, panels, packed ? net.inputs() : 0),
-          outgoing_{work.take<double>(panels.total_width() * pad(net.outputs())), pad(net.outputs())},
-          b2_(work.take<double>(pad(net.outputs()))),
-          transposed_(work.take<double>(panels.total_width() * net.outputs())),
-          largest_(work.take<double>(panels.count)),
+          outgoing_{work.take<Real>(panels.total_width() * pad(net.outputs())), pad(net.outputs())},
+          b2_(work.take<Real>(pad(net.outputs()))),
+          transposed_(work.take<Real>(panels.total_width() * net.outputs())),
+          largest_(work.take<Real>(panels.count)),
           finite_(work.take<bool>(panels.count)) {
-        if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, 0.0);
+        if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, Real{0});
     }
 
     // Called for each panel before anything is read. `look`: whether finite() will be asked.
     void pack(std::size_t panel, bool look) {
-        const Incoming<const double> from = user_panel(net_.w1.data, net_.b1, panel);
-        const Incoming<double> to = packed(panel);
+        const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
+        const Incoming<Real> to = packed(panel);
         Pack finite{};
-        const auto take = [&](const double* weights, std::size_t count, double* copy) {
+        const auto take = [&](const Real* weights, std::size_t count, Real* copy) {
             for (std::size_t j = 0; j < count; j += lanes) {
                 const Pack w = load_part(weights + j, std::min(lanes, count - j));
                 finite += zero_or_nan(w);
@@ -159,13 +159,13 @@ public:
             take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         if (panel == 0) take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
-        finite_[panel] = lane_sum(finite) == 0.0;
+        finite_[panel] = lane_sum(finite) == 0;
     }
 
     // Back to the caller's arrays.
     void unpack(std::size_t panel, const Gradient& out) const {
-        const Incoming<const double> from = w1_.panel(panel);
-        const Incoming<double> to = user_panel(out.w1.data, out.b1, panel);
+        const Incoming<const Real> from = w1_.panel(panel);
+        const Incoming<Real> to = user_panel(out.w1.data, out.b1, panel);
         for (std::size_t i = 0; i < net_.inputs(); ++i) std::copy_n(from.weights.row(i), to.columns, to.weights.row(i));
         std::copy_n(from.bias, to.columns, to.bias);
         for (std::size_t j = 0; j < panels.units_in(panel); ++j)
@@ -178,7 +178,7 @@ public:
         Pack largest{};
         for (std::size_t j = 0; j < panels.width(); j += lanes)
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                double* to = transposed_ + panel * panels.width() + k * panels.total_width() + j;
+                Real* to = transposed_ + panel * panels.width() + k * panels.total_width() + j;
                 for (std::size_t l = 0; l < lanes; ++l) to[l] = w2(panel, j + l)[k];
                 largest = maximum(largest, absolute(load(to)));
             }
@@ -191,19 +191,19 @@ public:
         return {{w1 + panels.first(panel), net_.hidden()}, b1 + panels.first(panel), panels.units_in(panel)};
     }
 
-    Incoming<const double> incoming(std::size_t panel) const {
+    Incoming<const Real> incoming(std::size_t panel) const {
         return packed_ ? w1_.panel(panel) : user_panel(net_.w1.data, net_.b1, panel);
     }
-    Incoming<double> packed(std::size_t panel) { return w1_.panel(panel); }
+    Incoming<Real> packed(std::size_t panel) { return w1_.panel(panel); }
 
     // The weights out of unit j of a panel. Padded with zeros, also past the last unit; so is b2.
-    double* w2(std::size_t panel, std::size_t j) { return outgoing_.row(panel * panels.width() + j); }
-    const double* w2(std::size_t panel, std::size_t j) const { return outgoing_.row(panel * panels.width() + j); }
-    double* b2() { return b2_; }
-    const double* b2() const { return b2_; }
+    Real* w2(std::size_t panel, std::size_t j) { return outgoing_.row(panel * panels.width() + j); }
+    const Real* w2(std::size_t panel, std::size_t j) const { return outgoing_.row(panel * panels.width() + j); }
+    Real* b2() { return b2_; }
+    const Real* b2() const { return b2_; }
     // The weights out of the units of a panel: a row for each class.
-    Tile<const double> transposed(std::size_t panel) const { return {transposed_ + panel * panels.width(), panels.total_width()}; }
-    double largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
+    Tile<const Real> transposed(std::size_t panel) const { return {transposed_ + panel * panels.width(), panels.total_width()}; }
+    Real largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
     // Whether they were finite when they were packed.
     bool finite() const { return std::all_of(finite_, finite_ + panels.count, [](bool finite) { return finite; }); }
@@ -224,8 +224,8 @@ private:
     const Network& net_;
     bool packed_;
     PackedWeights w1_;
-    Tile<double> outgoing_;
-    double *b2_, *transposed_, *largest_;
+    Tile<Real> outgoing_;
+    Real *b2_, *transposed_, *largest_;
     bool* finite_;
 };
 

@@ -13,7 +13,7 @@ namespace secant::SECANT_ISA {
 struct RowBlock {
     const Entry* begin;
     const Entry* end;
-    const double* values;
+    const Real* values;
     bool full;  // whether each column has an entry: then values[i] is that of column i
 };
 
@@ -28,10 +28,10 @@ public:
           blocks_(blocks_of(x.cols)),
           stride_(x.cols + nonzeros_room),
           spans_(work.take<Span>(capacity * blocks_ + 2)),
-          tables_(work.take<const double*>(capacity * blocks_)),
-          values_(work.take<double>(capacity * stride_)),
+          tables_(work.take<const Real*>(capacity * blocks_)),
+          values_(work.take<Real>(capacity * stride_)),
           every_column_(work.take<Entry>(block_columns)),
-          largest_(work.take<double>(capacity)) {
+          largest_(work.take<Real>(capacity)) {
         if (!work.counting()) std::fill_n(spans_, capacity * blocks_ + 2, Span{});
         if (!indexed()) entries_ = work.take<Entry>(capacity * stride_);
         for (std::size_t i = 0; i < block_columns && !work.counting(); ++i)
@@ -43,7 +43,9 @@ public:
         switch (x_.type) {
             case Inputs::Type::uint8: return find_entries(n, static_cast<const std::uint8_t*>(x_.data) + from * x_.cols);
             case Inputs::Type::float32: return find_entries(n, static_cast<const float*>(x_.data) + from * x_.cols);
+#ifndef SECANT_SINGLE  // whose caller converts them
             case Inputs::Type::float64: return find_entries(n, static_cast<const double*>(x_.data) + from * x_.cols);
+#endif
             default: break;
         }
         const Entry *row = x_.indexed.entries + x_.indexed.starts[from], *begin = row, *end;
@@ -53,7 +55,7 @@ public:
             span(n, b) = {begin, end};
             if (is_full(static_cast<std::size_t>(end - begin), b)) make_full(n, b);
         }
-        largest_[n] = x_.indexed.largest[from];
+        largest_[n] = static_cast<Real>(x_.indexed.largest[from]);
     }
 
     // Brings sample `from` to the cache, for a later gather.
@@ -68,17 +70,22 @@ public:
         all(x_.indexed.entries + start[0], (start[1] - start[0]) * sizeof(Entry));
     }
 
+    // For rows that are read one after the other, when all of them are gathered.
     RowBlock block(std::size_t n, std::size_t b) const {
+        prefetch(spans_[b * capacity_ + n + 2].begin);
+        return block_alone(n, b);
+    }
+
+    RowBlock block_alone(std::size_t n, std::size_t b) const {
         const std::size_t at = b * capacity_ + n;
         const auto [begin, end] = spans_[at];
-        prefetch(spans_[at + 2].begin);  // rows are read one after the other
         const bool full = begin == every_column_;
-        return {begin, end, indexed() && !full ? x_.indexed.values : tables_[at], full};
+        return {begin, end, indexed() && !full ? x_.indexed.table<Real>() : tables_[at], full};
     }
 
     std::size_t blocks() const { return blocks_; }
     std::size_t columns(std::size_t b) const { return std::min(block_columns, x_.cols - b * block_columns); }
-    double largest(std::size_t n) const { return largest_[n]; }  // max |x|, NaN if one is not finite
+    Real largest(std::size_t n) const { return largest_[n]; }  // max |x|, NaN if one is not finite
 
 private:
     struct Span {
@@ -89,7 +96,7 @@ private:
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
-    static double largest_of(const double* x, std::size_t size) {
+    static Real largest_of(const Real* x, std::size_t size) {
         Pack largest{}, finite{};
         for (std::size_t i = 0; i < size; i += lanes) {
             const Pack x_i = load_part(x + i, std::min(lanes, size - i));
@@ -102,7 +109,7 @@ private:
     template <class X>
     void find_entries(std::size_t n, const X* x) {
         Entry* entries = entries_ + n * stride_;
-        double* values = values_ + n * stride_;
+        Real* values = values_ + n * stride_;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
@@ -127,9 +134,9 @@ private:
 
     // Block b of row n, of indexed inputs.
     void make_full(std::size_t n, std::size_t b) {
-        double* values = values_ + n * stride_ + b * block_columns;
-        std::fill_n(values, columns(b), 0.0);
-        for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.values[e->value];
+        Real* values = values_ + n * stride_ + b * block_columns;
+        std::fill_n(values, columns(b), Real{0});
+        for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.table<Real>()[e->value];
         span(n, b) = {every_column_, every_column_ + columns(b)};
         tables_[b * capacity_ + n] = values;
     }
@@ -141,10 +148,10 @@ private:
 
     // values(size,) = x(size,). Returns how many are not zero.
     template <class X>
-    static std::size_t widen(const X* x, std::size_t size, double* values) {
+    static std::size_t widen(const X* x, std::size_t size, Real* values) {
         std::size_t count = 0;
         for (std::size_t i = 0; i < size; ++i) {
-            values[i] = static_cast<double>(x[i]);
+            values[i] = static_cast<Real>(x[i]);
             count += values[i] != 0;
         }
         return count;
@@ -153,10 +160,10 @@ private:
     const Inputs& x_;
     std::size_t capacity_, blocks_, stride_;
     Span* spans_;            // (blocks, capacity), and two more to prefetch
-    const double** tables_;  // (blocks, capacity), what they index; not used for indexed inputs, unless full
-    double* values_;
+    const Real** tables_;  // (blocks, capacity), what they index; not used for indexed inputs, unless full
+    Real* values_;
     Entry* every_column_;  // the entries of a block that is full
-    double* largest_;
+    Real* largest_;
     Entry* entries_ = nullptr;
 };
 

@@ -11,7 +11,7 @@ namespace secant::SECANT_ISA {
 // sum + lost, as a divisor.
 class Total {
 public:
-    Total(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1.0 / sum_) {}
+    Total(Pack sum, Pack lost) : sum_(sum + lost), lost_(lost - (sum_ - sum)), inverse_(1 / sum_) {}
 
     // x divided by it, rounded as if only once.
     Pack divide(Pack x) const {
@@ -41,7 +41,7 @@ public:
     // Of each lane; of all lanes.
     Total lane_totals() const { return Total(sum_, lost_); }
     Total total() const {
-        double sum = 0.0, lost = 0.0;
+        Real sum = 0, lost = 0;
         for (std::size_t i = 0; i < lanes; ++i) {
             const auto next = two_sum(sum, lane(sum_, i));
             sum = next.sum;
@@ -61,8 +61,8 @@ inline Pack exp_difference(Pack v, Pack top) {
 }
 
 // out_k = exp(x_k - max x) / sum, of one row: lanes run along it.
-inline void softmax_row(const double* x, double* out, std::size_t size) {
-    const double top = *std::max_element(x, x + size);
+inline void softmax_row(const Real* x, Real* out, std::size_t size) {
+    const Real top = *std::max_element(x, x + size);
     CompensatedSum sum;
     for (std::size_t k = 0; k < size; k += lanes) {
         const std::size_t count = std::min(lanes, size - k);
@@ -74,7 +74,7 @@ inline void softmax_row(const double* x, double* out, std::size_t size) {
 }
 
 // The same for as many rows as a pack has lanes, one lane each: x_k of all rows is at x + k * lanes.
-inline void softmax_lanes(const double* x, double* out, std::size_t size) {
+inline void softmax_lanes(const Real* x, Real* out, std::size_t size) {
     Pack top = load(x);
     for (std::size_t k = 1; k < size; ++k) top = maximum(top, load(x + k * lanes));
     CompensatedSum sum;
@@ -92,7 +92,7 @@ inline void softmax(ConstMatrix x, Matrix out) {
     constexpr std::size_t few = 4 * lanes;  // too few to fill packs along a row
     std::size_t n = 0;
     for (; x.cols < few && n + lanes <= x.rows; n += lanes) {
-        double turned[few * lanes];
+        Real turned[few * lanes];
         for (std::size_t k = 0; k < x.cols; ++k)
             for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
         softmax_lanes(turned, turned, x.cols);

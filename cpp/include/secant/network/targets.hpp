@@ -13,9 +13,9 @@ namespace secant::SECANT_ISA {
 // NaN for 0 / 0.
 struct Target {
     std::size_t k;
-    double weight;
-    double ratio;
-    double rest;
+    Real weight;
+    Real ratio;
+    Real rest;
 };
 
 // The i-th target of each sample of a group, as one pack for each field. All are zero for a sample that has no i-th target.
@@ -27,11 +27,11 @@ class TargetLists {
 public:
     TargetLists(Workspace& work, const Targets& t, const Parameters& net, std::size_t capacity)
         : t_(t),
-          log_offset_(net.log_offset()),
+          log_offset_(static_cast<Real>(net.log_offset())),
           outputs_(net.outputs()),
           longest_(t.labels ? 1 : net.outputs()),
           counts_(work.take<std::size_t>(pad(capacity))),
-          fields_(work.take<double>(pad(capacity) * longest_ * fields)) {}
+          fields_(work.take<Real>(pad(capacity) * longest_ * fields)) {}
 
     // The sum of the weights of sample `from`.
     double mass(std::size_t from) const {
@@ -41,27 +41,27 @@ public:
     }
 
     // The targets of sample n are those of the caller's sample `from`; its class k has the probability y[k * lanes].
-    void fill(std::size_t n, std::size_t from, const double* y) {
+    void fill(std::size_t n, std::size_t from, const Real* y) {
         counts_[n] = 0;
-        const auto add = [&](std::size_t k, double weight) {
-            const double sum = y[k * lanes] + log_offset_;
-            double* to = field(n, counts_[n]++);
-            to[0] = static_cast<double>(k);
+        const auto add = [&](std::size_t k, Real weight) {
+            const Real sum = y[k * lanes] + log_offset_;
+            Real* to = field(n, counts_[n]++);
+            to[0] = static_cast<Real>(k);
             to[lanes] = weight;
             to[2 * lanes] = y[k * lanes] / sum;
             to[3 * lanes] = log_offset_ / sum;
         };
-        if (t_.labels) return add(static_cast<std::size_t>(t_.labels[from]), 1.0);
+        if (t_.labels) return add(static_cast<std::size_t>(t_.labels[from]), 1);
         const double* weights = t_.weights + from * outputs_;
         for (std::size_t k = 0; k < outputs_; ++k)
-            if (weights[k] != 0.0) add(k, weights[k]);
+            if (weights[k] != 0.0) add(k, static_cast<Real>(weights[k]));
     }
 
     // Pads a group to a rectangle, when its samples [begin, end) have been filled.
     void complete(std::size_t begin, std::size_t end) {
         for (std::size_t n = begin; n < begin + lanes; ++n)
             for (std::size_t i = n < end ? counts_[n] : 0; i < largest_count(begin, end); ++i)
-                for (std::size_t f = 0; f < fields; ++f) field(n, i)[f * lanes] = 0.0;
+                for (std::size_t f = 0; f < fields; ++f) field(n, i)[f * lanes] = 0;
     }
 
     // The largest number of targets of one sample.
@@ -71,26 +71,26 @@ public:
 
     std::size_t count(std::size_t n) const { return counts_[n]; }
     Target target(std::size_t n, std::size_t i) const {
-        const double* from = field(n, i);
+        const Real* from = field(n, i);
         return {static_cast<std::size_t>(from[0]), from[lanes], from[2 * lanes], from[3 * lanes]};
     }
     TargetPacks packs(std::size_t begin, std::size_t i) const {
-        const double* from = field(begin, i);
+        const Real* from = field(begin, i);
         return {load(from), load(from + lanes), load(from + 2 * lanes), load(from + 3 * lanes)};
     }
 
 private:
     static constexpr std::size_t fields = 4;
 
-    double* field(std::size_t n, std::size_t i) const {
+    Real* field(std::size_t n, std::size_t i) const {
         return fields_ + (n / lanes * longest_ + i) * fields * lanes + n % lanes;
     }
 
     const Targets& t_;
-    double log_offset_;
+    Real log_offset_;
     std::size_t outputs_, longest_;
     std::size_t* counts_;
-    double* fields_;
+    Real* fields_;
 };
 
 }  // namespace secant::SECANT_ISA

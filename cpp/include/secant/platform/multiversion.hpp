@@ -13,10 +13,19 @@
 namespace secant {
 
 namespace baseline { extern const Kernels kernels; }
+namespace baseline_single { extern const EnginesOf<float> engines; }
 #ifdef SECANT_X86_64
 namespace x86_64_v3 { extern const Kernels kernels; }
+namespace x86_64_v3_single { extern const EnginesOf<float> engines; }
 namespace x86_64_v4 { extern const Kernels kernels; }
+namespace x86_64_v4_single { extern const EnginesOf<float> engines; }
 #endif
+
+// What was compiled for one instruction set.
+struct Compiled {
+    const Kernels* kernels;
+    const EnginesOf<float>* single;
+};
 
 #ifdef SECANT_X86_64
 // Whether the processor and the system support x86-64-v3. clang's __builtin_cpu_supports does not know all its features.
@@ -36,21 +45,21 @@ inline bool has_v4() {
 #endif
 
 // The kernels that this processor can run, the best first.
-inline std::vector<const Kernels*> usable_kernels() {
-    std::vector<const Kernels*> usable;
+inline std::vector<Compiled> usable_kernels() {
+    std::vector<Compiled> usable;
 #ifdef SECANT_X86_64
-    if (has_v4()) usable.push_back(&x86_64_v4::kernels);
-    if (has_v3()) usable.push_back(&x86_64_v3::kernels);
+    if (has_v4()) usable.push_back({&x86_64_v4::kernels, &x86_64_v4_single::engines});
+    if (has_v3()) usable.push_back({&x86_64_v3::kernels, &x86_64_v3_single::engines});
 #endif
-    usable.push_back(&baseline::kernels);
+    usable.push_back({&baseline::kernels, &baseline_single::engines});
     return usable;
 }
 
 // The kernels of that name, or the best if it is empty; null if this processor cannot run them.
-inline const Kernels* find_kernels(const std::string& name) {
-    for (const Kernels* candidate : usable_kernels())
-        if (name.empty() || name == candidate->isa) return candidate;
-    return nullptr;
+inline Compiled find_kernels(const std::string& name) {
+    for (const Compiled& candidate : usable_kernels())
+        if (name.empty() || name == candidate.kernels->isa) return candidate;
+    return {};
 }
 
 }  // namespace secant

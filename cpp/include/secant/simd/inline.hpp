@@ -19,10 +19,10 @@ SECANT_INLINE constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { retu
 
 // The slot of a value in a hash table with 2^bits slots, not all in use: the one that has its number, or a free one. A slot
 // that is not `free` has the number of a value, which is an index into `values`.
-template <class Number>
-SECANT_INLINE std::size_t slot_of(double value, const double* values, const Number* slots, int bits, Number free) {
+template <class Value, class Number>
+SECANT_INLINE std::size_t slot_of(Value value, const Value* values, const Number* slots, int bits, Number free) {
     const std::size_t mask = (std::size_t{1} << bits) - 1;
-    std::size_t slot = (std::bit_cast<std::uint64_t>(value) * 0x9e3779b97f4a7c15u) >> (64 - bits);  // Fibonacci hashing
+    std::size_t slot = (std::bit_cast<std::uint64_t>(static_cast<double>(value)) * 0x9e3779b97f4a7c15u) >> (64 - bits);  // Fibonacci hashing
     while (slots[slot] != free && values[slots[slot]] != value) slot = (slot + 1) & mask;
     return slot;
 }

@@ -1,4 +1,4 @@
-// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Coefficients are doubles or packs.
+// Jet<K>: a Taylor series in one variable s without constant term, cut after the power K. Coefficients are numbers or packs.
 // Each function solves a differential equation for its result, power by power.
 #pragma once
 
@@ -10,6 +10,12 @@ template <int K, class T = Pack>
 struct Jet {
     T c[K + 1];  // sum over m of c[m] s^m; c[0] is not used
 };
+
+// 1 / m
+template <class T>
+constexpr Element<T> fraction(int m) {
+    return static_cast<Element<T>>(1.0 / m);
+}
 
 template <int K, class T>
 Jet<K, T> operator-(Jet<K, T> a) {
@@ -29,8 +35,8 @@ Jet<K, T> operator*(const Jet<K, T>& a, const Jet<K, T>& b) {
 template <int K, class T = Pack>
 Jet<K, T> expm1_series() {
     Jet<K, T> out{};
-    out.c[1] = T{} + 1.0;
-    for (int m = 2; m <= K; ++m) out.c[m] = out.c[m - 1] * (1.0 / m);
+    out.c[1] = T{} + fraction<T>(1);
+    for (int m = 2; m <= K; ++m) out.c[m] = out.c[m - 1] * fraction<T>(m);
     return out;
 }
 
@@ -42,7 +48,7 @@ Jet<K, T> logistic_series(T slope, T tilt) {
     for (int m = 1; m < K; ++m) {
         T next = tilt * p.c[m];
         for (int i = 1; i < m; ++i) next = fma(-p.c[i], p.c[m - i], next);
-        p.c[m + 1] = next * (1.0 / (m + 1));
+        p.c[m + 1] = next * fraction<T>(m + 1);
     }
     return p;
 }
@@ -59,8 +65,8 @@ Jet<K, T> expm1(const Jet<K, T>& a) {
     Jet<K, T> out{};
     for (int m = 1; m <= K; ++m) {
         T sum = T{};
-        for (int i = 1; i < m; ++i) sum = fma(static_cast<double>(i) * a.c[i], out.c[m - i], sum);
-        out.c[m] = fma(sum, T{} + 1.0 / m, a.c[m]);
+        for (int i = 1; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * a.c[i], out.c[m - i], sum);
+        out.c[m] = fma(sum, T{} + fraction<T>(m), a.c[m]);
     }
     return out;
 }
@@ -71,8 +77,8 @@ Jet<K, T> log1p(const Jet<K, T>& a) {
     Jet<K, T> out{};
     for (int m = 1; m <= K; ++m) {
         T sum = T{};
-        for (int i = 1; i < m; ++i) sum = fma(static_cast<double>(i) * out.c[i], a.c[m - i], sum);
-        out.c[m] = fma(sum, T{} - 1.0 / m, a.c[m]);
+        for (int i = 1; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * out.c[i], a.c[m - i], sum);
+        out.c[m] = fma(sum, T{} - fraction<T>(m), a.c[m]);
     }
     return out;
 }

@@ -1,5 +1,5 @@
-// A pack of doubles, one per SIMD lane. It is a GNU vector, which stays in registers where an array under `omp simd` would
-// not. Without GNU vectors a pack is one double.
+// A pack of numbers, one per SIMD lane. It is a GNU vector, which stays in registers where an array under `omp simd` would
+// not. Without GNU vectors a pack is one number.
 #pragma once
 
 #include <bit>
@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "secant/simd/inline.hpp"
+#include "secant/simd/real.hpp"
 
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
     defined(__RECIPROCAL_MATH__)
@@ -32,38 +34,53 @@ namespace secant::SECANT_ISA {
 
 #if !SECANT_VECTORS
 constexpr std::size_t lanes = 1;
-using Pack = double;
-using Bits = std::uint64_t;
-inline double lane(Pack p, std::size_t) { return p; }
+using Pack = Real;
+using Bits = RealBits;
+inline Real lane(Pack p, std::size_t) { return p; }
 #else
 #if defined(__AVX512F__)
-constexpr std::size_t lanes = 8;
+constexpr std::size_t pack_bytes = 64;
 #elif defined(__AVX__)
-constexpr std::size_t lanes = 4;
+constexpr std::size_t pack_bytes = 32;
 #else
-constexpr std::size_t lanes = 2;
+constexpr std::size_t pack_bytes = 16;
 #endif
-using Pack __attribute__((vector_size(8 * lanes))) = double;
-using Bits __attribute__((vector_size(8 * lanes))) = std::uint64_t;
-inline double lane(const Pack& p, std::size_t i) { return p[i]; }
+constexpr std::size_t lanes = pack_bytes / sizeof(Real);
+using Pack __attribute__((vector_size(pack_bytes))) = Real;
+using Bits __attribute__((vector_size(pack_bytes))) = RealBits;
+inline Real lane(const Pack& p, std::size_t i) { return p[i]; }
 #if defined(__AVX__)
 #define SECANT_HALF_PACKS 1
-using HalfPack __attribute__((vector_size(4 * lanes))) = double;
-using FloatPack __attribute__((vector_size(8 * lanes))) = float;  // twice as many lanes
-using HalfFloatPack __attribute__((vector_size(4 * lanes))) = float;
+using HalfPack __attribute__((vector_size(pack_bytes / 2))) = Real;
+#ifndef SECANT_SINGLE
+#define SECANT_NARROW_PACKS 1
+using FloatPack __attribute__((vector_size(pack_bytes))) = float;  // twice as many lanes
+using HalfFloatPack __attribute__((vector_size(pack_bytes / 2))) = float;
+#endif
 #endif
 #endif
 
-#ifdef SECANT_HALF_PACKS
-constexpr bool float_packs = true;
-template <class P>
-using Element = std::conditional_t<std::is_same_v<P, FloatPack> || std::is_same_v<P, HalfFloatPack>, float, double>;
-#else
-constexpr bool float_packs = false;
+#ifndef SECANT_HALF_PACKS
 using HalfPack = Pack;
-template <class P>
-using Element = double;
 #endif
+#ifdef SECANT_NARROW_PACKS
+constexpr bool narrow_packs = true;  // of float beside packs of double
+#else
+constexpr bool narrow_packs = false;
+#endif
+
+// The type of a pack's lanes, or of a number.
+template <class P>
+struct ElementOf {
+    using Type = std::remove_cvref_t<decltype(std::declval<P&>()[0])>;
+};
+template <class P>
+    requires std::is_arithmetic_v<P>
+struct ElementOf<P> {
+    using Type = P;
+};
+template <class P>
+using Element = typename ElementOf<P>::Type;
 
 // a * b + c, rounded once if the processor can. The compiler must not fuse by itself (-ffp-contract=off): it might do so in
 // one inlined copy of a function and not in another, and results would depend on which one ran.
@@ -74,6 +91,7 @@ constexpr bool fused = false;
 #endif
 
 inline double fma(double a, double b, double c) { return fused ? std::fma(a, b, c) : a * b + c; }
+inline float fma(float a, float b, float c) { return fused ? std::fma(a, b, c) : a * b + c; }
 
 #if SECANT_VECTORS
 template <class P>
@@ -91,7 +109,8 @@ P fma(P a, P b, P c) {
         else return _mm_fmadd_pd(a, b, c);
     }
 #elif defined(__aarch64__)
-    return vfmaq_f64(c, a, b);
+    if constexpr (single) return vfmaq_f32(c, a, b);
+    else return vfmaq_f64(c, a, b);
 #else
     return a * b + c;
 #endif
@@ -138,12 +157,13 @@ void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);
 }
 
-#ifdef SECANT_HALF_PACKS
+#ifdef SECANT_NARROW_PACKS
 inline HalfFloatPack narrow(Pack p) { return __builtin_convertvector(p, HalfFloatPack); }
 
 // to += sums
 template <class P>
-void add_widened(double* to, P sums) {
+    requires std::is_same_v<Element<P>, float>
+void add_to(double* to, P sums) {
     for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack); ++part, to += lanes) {
         HalfFloatPack half;
         std::memcpy(&half, reinterpret_cast<const std::byte*>(&sums) + part * sizeof half, sizeof half);
@@ -152,11 +172,22 @@ void add_widened(double* to, P sums) {
 }
 #endif
 
+template <class P>
+void add_to(Element<P>* to, P sums) {
+    store(to, load<P>(to) + sums);
+}
+
 // The first `count` lanes from memory, and no more; the others are `rest`.
 template <class P = Pack>
-P load_part(const double* from, std::size_t count, double rest = 0.0) {
-    if (count == sizeof(P) / sizeof(double)) return load<P>(from);
-#if defined(__AVX512F__) && SECANT_VECTORS
+P load_part(const Real* from, std::size_t count, Real rest = 0) {
+    if (count == sizeof(P) / sizeof(Real)) return load<P>(from);
+#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
+    const auto some = static_cast<__mmask16>((1u << count) - 1);
+    if constexpr (sizeof(P) == 64)
+        return _mm512_mask_loadu_ps(broadcast(rest), some, from);
+    else
+        return _mm256_mask_loadu_ps(broadcast<P>(rest), static_cast<__mmask8>(some), from);
+#elif defined(__AVX512F__) && SECANT_VECTORS
     const auto some = static_cast<__mmask8>((1u << count) - 1);
     if constexpr (sizeof(P) == 64)
         return _mm512_mask_loadu_pd(broadcast(rest), some, from);
@@ -164,17 +195,19 @@ P load_part(const double* from, std::size_t count, double rest = 0.0) {
         return _mm256_mask_loadu_pd(broadcast<P>(rest), some, from);
 #else
     P p = broadcast<P>(rest);
-    std::memcpy(&p, from, count * sizeof(double));
+    std::memcpy(&p, from, count * sizeof(Real));
     return p;
 #endif
 }
 
-inline void store_part(double* to, Pack p, std::size_t count) {
+inline void store_part(Real* to, Pack p, std::size_t count) {
     if (count == lanes) return store(to, p);
-#if defined(__AVX512F__) && SECANT_VECTORS
+#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), p);
+#elif defined(__AVX512F__) && SECANT_VECTORS
     _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1), p);
 #else
-    std::memcpy(to, &p, count * sizeof(double));
+    std::memcpy(to, &p, count * sizeof(Real));
 #endif
 }
 
@@ -188,7 +221,7 @@ constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
 // out[i] = function(x[i]), a pack at a time.
 template <class Function>
-void map(const double* x, double* out, std::size_t size, Function function) {
+void map(const Real* x, Real* out, std::size_t size, Function function) {
     std::size_t i = 0;
     for (; i + lanes <= size; i += lanes) store(out + i, function(load(x + i)));
     if (i < size) store_part(out + i, function(load_part(x + i, size - i)), size - i);

@@ -14,13 +14,13 @@ inline Sides operator*(Sides a, Sides b) { return {a.plus * b.plus, a.minus * b.
 inline Sides operator+(Sides a, Sides b) { return {a.plus + b.plus, a.minus + b.minus}; }
 inline Sides operator-(Sides a) { return {-a.plus, -a.minus}; }
 inline Sides operator-(Sides a, Sides b) { return {a.plus - b.plus, a.minus - b.minus}; }
-inline Sides operator+(double a, Sides b) { return {a + b.plus, a + b.minus}; }
+inline Sides operator+(Real a, Sides b) { return {a + b.plus, a + b.minus}; }
 inline Sides fma(Sides a, Sides b, Sides c) { return {fma(a.plus, b.plus, c.plus), fma(a.minus, b.minus, c.minus)}; }
-inline Sides both(double a) { return {broadcast(a), broadcast(a)}; }
+inline Sides both(Real a) { return {broadcast(a), broadcast(a)}; }
 #if SECANT_VECTORS
 inline Sides both(Pack a) { return {a, a}; }
 #endif
-inline Sides reciprocal(Sides a) { return {1.0 / a.plus, 1.0 / a.minus}; }
+inline Sides reciprocal(Sides a) { return {1 / a.plus, 1 / a.minus}; }
 inline Sides exp(Sides a) { return {exp(a.plus), exp(a.minus)}; }
 inline Sides expm1(Sides a) { return {expm1(a.plus), expm1(a.minus)}; }
 inline Sides log(Sides a) { return {log(a.plus), log(a.minus)}; }

@@ -6,12 +6,13 @@
 //
 //     phase              shared by            reads                         writes                     barrier after it
 //     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
-//     gather             samples              inputs, targets               rows, masses               yes
+//     gather             samples              inputs, targets               rows, masses; of kinks     yes
 //     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
 //     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
 //                                                                                                      |z1| it precedes the plan
 //     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
-//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists   no: ... also reads it
+//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists,  no: ... also reads it
+//                                                                           losses, if asked
 //     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
 //       Direct::prepare                       rows                            input values
 //     sums_.clear        panels               -                             sums                       yes; only without series
@@ -37,12 +38,12 @@ public:
           capacity_(capacity),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? 0.0 : call.h),
+          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? Real{0} : h()),
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
-          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, call.h),
-          direct_(work, net_, samples_, targets_, capacity, call.threads, call.h),
+          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h()),
+          direct_(work, net_, samples_, targets_, capacity, call.threads, h()),
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)),
           stopped_(work.take<bool>(1)),
@@ -67,9 +68,10 @@ public:
     // Whether the gradient is finite, too.
     bool finite_gradient() const { return finite() && sums_.finite(); }
 
-    // False if it was stopped.
-    bool run(const Team& team, const Batch& batch) {
-        const double scale = step_ / static_cast<double>(batch.size);
+    // False if it was stopped. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
+    // brought to the cache.
+    bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
+        const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
@@ -84,13 +86,16 @@ public:
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
             if (bounded) activate_hidden(team, count, evaluates());
-            activate_output(team, batch, first, count);
+            activate_output(team, batch, first, count, loss);
+            for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
+            prefetch(team, next, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
             if (evaluates()) add_directly(team, count, scale);
             team.wait();
             if (*given_up_) return false;
         }
+        if (loss) *loss /= static_cast<double>(batch.size);
         sums_.finish(team, scale);
         return true;
     }
@@ -102,13 +107,12 @@ public:
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
-            if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
+            prefetch(team, next, first, count);
             activate_hidden(team, count, false);
             share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
             share_groups(team, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
-                log_sums(samples_.y(n), call_.batch.t, call_.net,
-                         [&](std::size_t l) { return batch.sample(first + n + l); }, end - n, losses_ + n);
+                find_losses(batch, first, n, end);
             });
             team.wait();
             for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
@@ -117,6 +121,7 @@ public:
     }
 
 private:
+    Real h() const { return static_cast<Real>(call_.h); }
     bool differentiates() const { return call_.method == GradientCall::Method::derivative; }
     bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
@@ -126,6 +131,7 @@ private:
             team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
         team.share_and_wait(count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
+            if (samples_.kinks.exist) samples_.kinks.measure_row(n);
             masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
@@ -146,10 +152,11 @@ private:
     }
 
     // The output layer, and what the methods prepare for a block.
-    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
+    void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
         share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
+            if (losses) find_losses(batch, first, n, end);
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
@@ -161,7 +168,17 @@ private:
         team.wait();
     }
 
-    void add_directly(const Team& team, std::size_t count, double scale) {
+    // The losses of a group of samples [n, end), with the sign of a logarithm.
+    void find_losses(const Batch& batch, std::size_t first, std::size_t n, std::size_t end) {
+        log_sums(samples_.y(n), call_.batch.t, call_.net, [&](std::size_t l) { return batch.sample(first + n + l); }, end - n,
+                 losses_ + n);
+    }
+
+    void prefetch(const Team& team, const Batch* next, std::size_t first, std::size_t count) {
+        if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
+    }
+
+    void add_directly(const Team& team, std::size_t count, Real scale) {
         team.wait();  // series_.add writes the same sums, shared in another way
         const std::size_t packs = net_.panels.packs_in(0);
         team.share(net_.panels.count * packs, [&](std::size_t task) {
@@ -169,7 +186,7 @@ private:
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
                 if (!(directly(n) || kinks) || given_up(team)) continue;
-                const Incoming<double> to = sums_.incoming(panel);
+                const Incoming<Real> to = sums_.incoming(panel);
                 if (directly(n)) direct_.add_pack(panel, p, n, team.rank, to, scale, sums_.outgoing(panel));
                 if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
             }
@@ -213,7 +230,7 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
             engine.pack(team);
             engine.run(team, call.batch);
             if (team.rank > 0 || engine.finite_gradient()) return;
-            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<double>::quiet_NaN());
+            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<Real>::quiet_NaN());
             *call.report = {};
         });
     return work.bytes();

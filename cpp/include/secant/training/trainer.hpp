@@ -18,8 +18,10 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
         for (std::size_t i = 0; i < call.iterations; ++i) {
             batch.indices = call.indices + i * batch.size;
             next.indices = batch.indices + batch.size;
-            if (!engine.run(team, batch)) break;
-            const double loss = engine.loss(team, batch, i + 1 < call.iterations ? &next : nullptr);
+            const Batch* prefetched = i + 1 < call.iterations ? &next : nullptr;
+            double loss = 0.0;
+            if (!(call.before ? engine.run(team, batch, &loss, prefetched) : engine.run(team, batch))) break;
+            if (!call.before) loss = engine.loss(team, batch, prefetched);
             if (team.rank == 0) {
                 call.losses[i] = loss;
                 *call.done = i + 1;

@@ -11,7 +11,7 @@ from secant.backends import activations as policy
 from secant.backends.activations import ACTIVATIONS, near_kink
 from secant.backends.base import Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled
-from secant.backends.plan import blocks
+from secant.backends.plan import blocks, in_double
 
 change, kinked_change = compiled(policy.change), compiled(policy.kinked_change)
 rounded_once, series, state = compiled(policy.rounded_once), compiled(policy.series), compiled(policy.state)
@@ -44,10 +44,11 @@ class Activations(NamedTuple):
     y: Floats  # (N, O)
 
 
-def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> Floats:
-    cost = net.W1.size + net.W2.size
+def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
+    cost, own = net.W1.size + net.W2.size, in_double(net)
     threads = choose_threads(n_threads, len(x) * cost)
-    return np.concatenate([activations(net, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)])
+    y = [activations(own, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)]
+    return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 
 def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:

@@ -13,7 +13,7 @@ from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
 from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations
 from secant.backends.numba.series import summed_series
-from secant.backends.plan import blocks, planned_gradient, total
+from secant.backends.plan import blocks, in_double, planned_gradient, rounded, total
 
 _BY_TERMS, _EXACT = 20, 400
 """What the change of the loss is worth in multiplications, for each class."""
@@ -22,10 +22,10 @@ _BY_TERMS, _EXACT = 20, 400
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    def by_series(x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
+    def by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
         return _by_series(net, x, t, h, order, n_threads)
 
-    def directly(x: NDArray[Any], t: NDArray[Any]) -> Gradients:
+    def directly(net: Parameters, x: NDArray[Any], t: NDArray[Any]) -> Gradients:
         def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
             return summed_differences(net, activations(net, x, threads, h), t, h, terms_of(net, x, h), threads)
 
@@ -36,7 +36,7 @@ def numerical_gradient(
 
 
 def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
-    return _by_series(net, x, t, 0.0, 1, n_threads)
+    return rounded(_by_series(in_double(net), x, t, 0.0, 1, n_threads), net)
 
 
 def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int, n_threads: int) -> Gradients:

@@ -7,7 +7,7 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import Parameters
-from secant.backends.plan import blocks
+from secant.backends.plan import blocks, in_double
 from secant.datasets.pixels import NormalizedPixels, Rows
 
 
@@ -31,8 +31,9 @@ def prepare(x: Array | Rows) -> Array:
     return x[:] if isinstance(x, NormalizedPixels) else cast("Array", x)
 
 
-def predict(net: Parameters, x: Array, n_threads: int = 0) -> Floats:
-    y = np.empty((len(x), len(net.b2)))
+def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array:
+    y = np.empty((len(x), len(net.b2)), net.W1.dtype)
+    net = in_double(net)
     hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     for block in blocks(len(x), largest_row(net)):
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed

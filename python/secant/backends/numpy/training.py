@@ -28,19 +28,26 @@ def iterate(
     learning_rate: float,
     n_threads: int,
     losses: list[float],
+    before: bool = False,
 ) -> None:
     """`Backend.train`, by three other functions of the backend."""
+
+    def loss(x: Array, t: Array) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+            return cross_entropy(predict(net, x, n_threads), t, net.log_offset)
+
     for batch in indices:
         own_x, own_t = x[batch], t[batch]
+        first = loss(own_x, own_t) if before else math.nan
         if method == "derivative":
             grads = gradient(net, own_x, own_t, n_threads)
         else:
             grads, _ = numerical_gradient(net, own_x, own_t, h, method, n_threads)
-        with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+        with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             for param, grad in zip(net[:4], grads, strict=True):
                 grad *= learning_rate
                 param -= grad
-            losses.append(cross_entropy(predict(net, own_x, n_threads), own_t, net.log_offset))
+            losses.append(first if before else loss(own_x, own_t))
         if not math.isfinite(losses[-1]):
             break
 

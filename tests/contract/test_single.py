@@ -1,0 +1,248 @@
+"""Networks of float32: their results against 50 digits, the same bits for any threads, and training."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_central_difference import HIDDEN, KINDS, OUTPUTS, random_case
+
+import bounds
+import cases
+import oracles
+import secant
+
+METHODS = ("auto", "direct")
+
+
+def single_case(*args, **options):
+    """`random_case` in float32: parameters and inputs are rounded, and the truth is that of what they then are."""
+    net, x, t = random_case(*args, **options)
+    net.params = {key: param.astype(np.float32) for key, param in net.params.items()}
+    return net, x.astype(np.float32), t
+
+
+def share_of_terms(got, true, terms):
+    """The largest error of a component, as a share of what is promised."""
+    return max((np.abs(got[key] - true[key]) / np.maximum(bounds.single(terms[key]), 1e-40)).max() for key in true)
+
+
+def share_of_bound(net, x, t, h):
+    """The largest error of any method, as a share of what float64 promises, times 2^29."""
+    true, shares = oracles.gradients(net, x, t, h), []
+    for method in METHODS:
+        got = net.numerical_gradient(x, t, h=h, method=method)
+        for key, exact in true.items():
+            assert got[key].dtype == np.float32
+            shares.append((np.abs(got[key] - exact) / bounds.central_difference(x, exact)).max() / bounds.SINGLE)
+    return max(shares)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_gradients_are_within_a_few_ulps_of_their_terms(backend, hidden, output, kind):
+    net, x, t = single_case(1, sizes=(9, 18, 5), samples=6, weights=0.5, output=output, kind=kind, hidden=hidden)
+    hard = t.argmax(axis=1) if kind == "argmax" and t.ndim == 2 else t
+    terms = bounds.absolute_terms(net, x, hard)
+    limit, difference = oracles.gradients(net, x, t, 1e-15), oracles.gradients(net, x, t, 1e-4)
+    assert share_of_terms(net.gradient(x, t), limit, terms) <= 1
+    for method in METHODS:
+        assert share_of_terms(net.numerical_gradient(x, t, method=method), difference, terms) <= 1, method
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_predict_and_loss(backend, hidden, output):
+    net, x, t = single_case(2, sizes=(9, 18, 5), samples=6, weights=0.5, output=output, hidden=hidden)
+    truth = oracles.of(net, x, t)
+    y = net.predict(x)
+    assert y.dtype == np.float32
+    assert (np.abs(y - np.array(truth.predict(), float)) <= bounds.single(y)).all()
+    assert abs(net.loss(x, t) - float(truth.loss())) <= bounds.single(max(1, net.loss(x, t)))
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-2, 1e-1])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("weights", [0.02, 1.0, 10.0])
+def test_any_step(backend, weights, hidden, output, h):
+    net, x, t = single_case(3, weights=weights, output=output, kind="soft", hidden=hidden)
+    assert share_of_bound(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-1])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("layer", ["b1", "b2"])
+def test_saturated_units(backend, layer, hidden, output, h):
+    net, x, t = single_case(4, output=output, hidden=hidden)
+    net.params[layer][...] = [40, -40, 39, 0][: len(net.params[layer])]
+    assert share_of_bound(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("h", [1.0, 40.0])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_step_that_moves_a_probability_from_1_to_0(backend, hidden, output, h):
+    net, x, t = single_case(9, weights=10.0, output=output, kind="soft", hidden=hidden)
+    assert share_of_bound(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 16, 2), (2, 33, 5), (9, 8, 17), (130, 140, 3)], ids=str)
+def test_sizes_that_do_and_do_not_fill_packs(fast, sizes):
+    net, x, t = single_case(5, sizes=sizes, samples=17, weights=0.1)
+    terms = bounds.absolute_terms(net, x, t)
+    exact = in_double(net)
+    assert share_of_terms(net.numerical_gradient(x, t), exact.numerical_gradient(x, t), terms) <= 1
+    assert share_of_terms(net.numerical_gradient(x, t, method="direct"), exact.numerical_gradient(x, t), terms) <= 1
+
+
+def in_double(net):
+    """The same network, whose errors are 2^29 times smaller."""
+    other = secant.TwoLayerNet(1, 1, 1, hidden_activation=net.hidden_activation, rng=0, backend=net.backend)
+    other.output_activation, other.soft_targets = net.output_activation, net.soft_targets
+    other.params = {key: param.astype(np.float64) for key, param in net.params.items()}
+    return other
+
+
+@pytest.mark.usefixtures("fast")
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    sizes=st.tuples(st.integers(1, 20), st.integers(1, 40), st.integers(1, 12)),
+    samples=st.integers(1, 40),
+    weights=st.sampled_from([0.01, 0.3, 1.0, 10.0]),
+    inputs=st.sampled_from([1e-3, 1.0, 255.0]),
+    exponent=st.floats(-6, -1),
+    output=st.sampled_from(OUTPUTS),
+    hidden=st.sampled_from(HIDDEN),
+    kind=st.sampled_from(KINDS),
+)
+def test_some_networks(seed, sizes, samples, weights, inputs, exponent, output, hidden, kind):
+    net, x, t = single_case(seed, sizes, samples, weights, inputs, output, kind, hidden)
+    h, exact = 10**exponent, in_double(net)
+    # What the rounding of pre-activations does, a relu whose sign it changes included, is not counted here.
+    reach = bounds.EPS32 * (sizes[0] + 2) * (np.abs(x) @ np.abs(net.params["W1"]) + np.abs(net.params["b1"])).max()
+    if hidden == "relu" or reach > 1e-5:
+        return
+    largest = max(1.0, 1.0 if hidden != "identity" else np.abs(x @ net.params["W1"] + net.params["b1"]).max())
+    for method in METHODS:
+        got, true = net.numerical_gradient(x, t, h=h, method=method), exact.numerical_gradient(x, t, h=h)
+        for key, value in true.items():
+            allowed = largest * bounds.SINGLE * bounds.central_difference(x, value)
+            assert (np.abs(got[key] - value) <= allowed).all(), (method, key)
+
+
+def test_a_step_across_a_kink(backend):
+    """Numbers of few binary digits, so that the pre-activations of float32 are exact."""
+    h, inputs = 2.0**-10, np.array([0.25, -0.5, 1.0, 0.0, 1.5], np.float32)
+    a1 = h * np.array([1, 0.75, 0.25, 0.0, -0.25, -0.75, -1.0, 1.25, -2.0, 3.0])
+    net, _, _ = single_case(6, sizes=(5, len(a1), 3), hidden="relu")
+    net.params["W1"] = np.round(net.params["W1"] * 64) / 64
+    net.params["b1"] = (a1 - inputs @ net.params["W1"]).astype(np.float32)
+    x, t = inputs[np.newaxis], np.array([1])
+    assert (inputs @ net.params["W1"].astype(float) + net.params["b1"] == a1).all()
+    terms, true = bounds.absolute_terms(net, x, t), oracles.gradients(net, x, t, h)
+    for method in METHODS:
+        assert share_of_terms(net.numerical_gradient(x, t, h=h, method=method), true, terms) <= 1
+
+
+@pytest.mark.parametrize("h", [1e-4, 1e-2])
+def test_pre_activations_that_cancel(backend, h):
+    """Rounded in float32 they are off by 1e-7, which is 1e-3 of h: they are summed in twice the digits."""
+    net, x, t = single_case(7, sizes=(300, 9, 3), samples=1, weights=0.5, hidden="relu")
+    sums = x[0].astype(float) @ net.params["W1"].astype(float)
+    net.params["b1"] = (np.linspace(-2, 2, 9) * h - sums).astype(np.float32)
+    assert share_of_bound(net, x, t, h) <= 1
+
+
+@pytest.mark.parametrize("name", ["MNIST", "dense"])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_many_samples_lose_no_more_than_few(fast, output, name):
+    """Sums have one level for the samples of a block, and another for blocks."""
+    _, x, t = cases.mnist(6_000) if name == "MNIST" else cases.dense(6_000)
+    net = secant.TwoLayerNet(784, 20, 10, output_activation=output, rng=0, dtype=np.float32)
+    x = x.astype(np.float32)
+    terms, exact = bounds.absolute_terms(net, x, t), in_double(net)
+    assert share_of_terms(net.gradient(x, t), exact.gradient(x, t), terms) <= 1
+    assert share_of_terms(net.numerical_gradient(x, t), exact.numerical_gradient(x, t), terms) <= 1
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpropagation(backend, hidden, output):
+    net, x, t = cases.mnist(20)
+    net = secant.TwoLayerNet(
+        784, 50, 10, hidden_activation=hidden, output_activation=output, rng=0, dtype=np.float32, backend=backend
+    )
+    grads, info = net.numerical_gradient(x, t, return_info=True)
+    assert info.samples == {1: 20}
+    assert 0 < info.truncation_bound <= 2e-15 * bounds.SINGLE
+    if hidden != "relu":  # whose kinks are differences
+        for key, grad in net.gradient(x, t).items():
+            np.testing.assert_array_equal(grads[key], grad)
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
+@pytest.mark.parametrize("case", [cases.mnist, cases.dense], ids=["MNIST", "dense"])
+def test_the_same_bits_for_any_number_of_threads(case, hidden):
+    _, x, t = case(150)
+    net = secant.TwoLayerNet(784, 50, 10, hidden_activation=hidden, rng=0, dtype=np.float32)
+    x = x.astype(np.float32)
+
+    def results(threads):
+        yield net.gradient(x, t, n_threads=threads)
+        yield net.numerical_gradient(x, t, n_threads=threads)
+        yield net.numerical_gradient(x, t, h=1e-2, n_threads=threads)
+        yield net.numerical_gradient(x[:20], t[:20], method="direct", n_threads=threads)
+
+    first = list(results(1))
+    for threads in (1, 2, 3, 7):
+        for one, other in zip(first, results(threads), strict=True):
+            assert all(np.array_equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("gradient", ["numerical", "backprop"])
+def test_training_is_the_same_for_any_number_of_threads_and_close_to_that_of_float64(gradient):
+    def run(dtype, n_threads=None):
+        net = secant.TwoLayerNet(784, 30, 10, output_activation="identity", rng=0, dtype=dtype)
+        _, x, t = cases.mnist(500)
+        options = {"gradient": gradient, "rng": 3, "progress": False, "n_threads": n_threads}
+        history = secant.train(net, x, t, x[:10], t[:10], iters_num=100, batch_size=20, **options)
+        return np.array(history.train_loss_list), net.params
+
+    losses, params = run(np.float32, 1)
+    for threads in (2, 3):
+        others, theirs = run(np.float32, threads)
+        np.testing.assert_array_equal(losses, others)
+        assert all(np.array_equal(params[key], theirs[key]) for key in params)
+    exact, _ = run(np.float64)
+    assert all(param.dtype == np.float32 for param in params.values())
+    np.testing.assert_allclose(losses, exact, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_a_whole_training_ends_as_that_of_float64_does(output, seed):
+    (x, t), (x_test, t_test) = cases.mnist_or_subset()
+
+    def accuracy(dtype):
+        net = secant.TwoLayerNet(784, 50, 10, output_activation=output, rng=seed, dtype=dtype)
+        secant.train(net, x, t, rng=seed, progress=False)
+        return net.accuracy(x_test, t_test)
+
+    assert abs(accuracy(np.float32) - accuracy(np.float64)) <= 0.003
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_inputs_of_any_type(backend, dtype):
+    net, x, t = single_case(8, inputs=5.0)
+    x = np.round(x).astype(dtype)
+    expected = net.numerical_gradient(x.astype(np.float32), t)
+    for key, grad in net.numerical_gradient(x, t).items():
+        assert grad.dtype == np.float32
+        np.testing.assert_array_equal(grad, expected[key])

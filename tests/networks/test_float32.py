@@ -1,0 +1,179 @@
+"""`TwoLayerNet` with parameters of float32: what it takes, returns and keeps."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import secant
+from secant.errors import DTypeError, ParamsError, ValueRangeError
+
+RNG = np.random.RandomState(0)
+X, T = RNG.uniform(size=(6, 4)).astype(np.float32), np.array([0, 1, 1, 0, 1, 0])
+
+
+def network(**options):
+    return secant.TwoLayerNet(4, 5, 2, weight_init_std=0.5, rng=0, **{"dtype": np.float32, **options})
+
+
+def test_the_initial_weights_are_those_of_float64_rounded():
+    double = network(dtype=np.float64)
+    for name, param in network().params.items():
+        np.testing.assert_array_equal(param, double.params[name].astype(np.float32), strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "f4", np.dtype(np.float32), np.float32], ids=str)
+def test_names_of_the_type(dtype):
+    assert {param.dtype for param in network(dtype=dtype).params.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ">f4", int, None, "number", np.longdouble, 32, complex], ids=repr)
+def test_other_types_are_refused(dtype):
+    with pytest.raises(DTypeError) as caught:
+        network(dtype=dtype)
+    assert str(caught.value) == f"dtype must be float64 or float32, got {dtype!r}"
+
+
+def test_results_are_float32(backend):
+    net = network()
+    assert net.predict(X).dtype == net.predict(X[0]).dtype == np.float32
+    for grads in (net.gradient(X, T), net.numerical_gradient(X, T), net.numerical_gradient(X, T, method="direct")):
+        assert {grad.dtype for grad in grads.values()} == {np.dtype(np.float32)}
+    assert type(net.loss(X, T)) is type(net.accuracy(X, T)) is float
+
+
+def test_parameters_that_are_replaced_decide(backend):
+    net = network(dtype=np.float64)
+    double = net.numerical_gradient(X, T)
+    net.params = {name: param.astype(np.float32) for name, param in net.params.items()}
+    for name, grad in net.numerical_gradient(X, T).items():
+        assert grad.dtype == np.float32
+        np.testing.assert_allclose(grad, double[name], rtol=1e-5, atol=1e-7)
+
+
+def test_an_update_in_place_is_seen(backend):
+    net = network()
+    before = net.loss(X, T)
+    grads = net.numerical_gradient(X, T)
+    for key in net.params:
+        net.params[key] -= 0.1 * grads[key]
+        assert net.params[key].dtype == np.float32
+    assert net.loss(X, T) < before
+
+
+def test_it_says_so():
+    assert repr(network()) == "<TwoLayerNet 4-5-2, sigmoid output, float32, 37 parameters>"
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))], ids=["copy", "pickle"])
+def test_copies_and_pickles_stay_float32(again):
+    net = network()
+    for name, param in again(net).params.items():
+        np.testing.assert_array_equal(param, net.params[name], strict=True)
+
+
+def test_a_file_keeps_the_type(tmp_path, backend):
+    net = network(hidden_activation="relu")
+    net.save(tmp_path / "net.npz")
+    loaded = secant.TwoLayerNet.load(tmp_path / "net.npz")
+    for name, param in loaded.params.items():
+        np.testing.assert_array_equal(param, net.params[name], strict=True)
+    np.testing.assert_array_equal(loaded.predict(X), net.predict(X), strict=True)
+
+
+@pytest.mark.parametrize("call", [lambda net, x: net.predict(x), lambda net, x: net.gradient(x, T)], ids=["y", "grads"])
+def test_an_input_beyond_the_range_of_float32(backend, call):
+    x = X.astype(np.float64)
+    x[2, 1] = -1e39
+    with pytest.raises(ValueRangeError) as caught:
+        call(network(), x)
+    assert str(caught.value) == "x must be within the range of float32, got -1e+39 at (2, 1)"
+
+
+def test_an_overflow_of_float32_is_an_error(backend):
+    net = network(hidden_activation="identity", output_activation="identity")
+    net.params["W1"][...], net.params["W2"][...] = 1e30, 0
+    with pytest.raises(ValueRangeError, match="small enough for a finite result"):
+        net.gradient(X * 1e10, T)
+
+
+def test_a_step_that_is_too_small_for_float32(backend):
+    net = network()
+    for method in ("auto", "direct"):
+        with pytest.raises(ValueRangeError) as caught:
+            net.numerical_gradient(X, T, h=1e-19, method=method)
+        assert str(caught.value) == "h must be at least 1e-18 for float32 parameters, got 1e-19"
+        assert net.numerical_gradient(X, T, h=1e-18, method=method)["b2"].dtype == np.float32
+    with pytest.raises(ValueRangeError, match="h must be at least 1e-18 for float32 parameters"):
+        secant.train(net, X, T, h=1e-19, iters_num=2, batch_size=3, progress=False)
+
+
+def test_the_smallest_step_is_right(fast):
+    net = network()
+    for name, grad in net.numerical_gradient(X, T, h=1e-18, method="direct").items():
+        np.testing.assert_allclose(grad, net.gradient(X, T)[name], rtol=1e-5, atol=1e-8)
+
+
+def test_training_keeps_the_type_and_learns(backend):
+    net = network()
+    history = secant.train(net, X, T, X, T, iters_num=200, batch_size=6, learning_rate=1.0, rng=0, progress=False)
+    assert {param.dtype for param in net.params.values()} == {np.dtype(np.float32)}
+    assert history.train_loss_list[-1] < history.train_loss_list[0]
+    assert all(isinstance(loss, float) for loss in history.train_loss_list)
+
+
+@pytest.mark.parametrize("x", [X, X.astype(np.float64), (255 * X).astype(np.uint8)], ids=lambda x: str(x.dtype))
+def test_training_on_inputs_of_any_type(fast, x):
+    options = {"iters_num": 5, "batch_size": 3, "rng": 0, "progress": False}
+    one, other = network(), network()
+    first = secant.train(one, x, T, **options)
+    second = secant.train(other, x.astype(np.float32), T, **options)
+    assert first.train_loss_list == second.train_loss_list
+
+
+def test_normalized_pixels(fast):
+    pixels = (255 * X * (X > 0.5)).astype(np.uint8)
+    options = {"iters_num": 5, "batch_size": 3, "rng": 0, "progress": False}
+    one, other = network(), network()
+    first = secant.train(one, pixels, T, normalize=True, **options)
+    second = secant.train(other, np.divide(pixels, 255, dtype=np.float32), T, **options)
+    assert first.train_loss_list == second.train_loss_list
+
+
+def test_a_training_that_diverges_is_undone(compiled):
+    net = network(hidden_activation="identity", output_activation="identity")
+    with pytest.raises(ValueRangeError, match="learning_rate must be small enough"):
+        secant.train(net, np.ones_like(X), T, learning_rate=1e38, iters_num=50, batch_size=3, rng=0, progress=False)
+    assert all(np.isfinite(param).all() and param.dtype == np.float32 for param in net.params.values())
+
+
+class OwnLoss(secant.TwoLayerNet):
+    def loss(self, x, t):
+        return super().loss(x, t) + 1.0
+
+
+def test_another_loss_has_no_plain_loop_in_float32():
+    """There the rounding is as large as the gradient: it is an error."""
+    net = OwnLoss(4, 5, 2, dtype=np.float32)
+    with (
+        pytest.warns(RuntimeWarning, match="falls back"),
+        pytest.raises(DTypeError, match=r"^params\['W1'\] must be float64, got float32: h is lost in its rounding"),
+    ):
+        net.numerical_gradient(X, T)
+
+
+def test_a_simple_net_stays_float64():
+    net = secant.SimpleNet(rng=0)
+    net.W = net.W.astype(np.float32)
+    with pytest.raises(ParamsError, match=r"^params\['W'\] must be float64, got float32$"):
+        net.predict([1, 2])
+
+
+def test_the_network_of_the_book():
+    net = secant.book.TwoLayerNet(4, 5, 2, dtype=np.float32)
+    assert net.numerical_gradient(X, T)["W1"].dtype == np.float32
+
+
+def test_its_gradient_passes_the_check():
+    assert secant.check_network(network(), X, T).passed
