@@ -105,15 +105,17 @@ def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wro
     textbook = other.gradient(x, t)
     report = secant.check_network(net, x, t, textbook)
     assert not report.passed
-    assert report.findings
-    assert (
-        report.diagnosis == "the gradient is that of the loss without the 1e-7 in its logarithm, which y - t leaves out"
-    )
+    assert report.compared_with == "the loss without the 1e-7 in its logarithm"
+    assert not report.findings
+    assert "entries: WRONG\n  but right for the loss without the 1e-7 in its logarithm\n" in str(report)
+    assert report.diagnosis.startswith("y - t, which leaves out the 1e-7")
     report = secant.check_network(net, x, t, textbook | {"b2": textbook["b2"] / 6})
     assert {finding.array for finding in report.findings} == {"b2"}
-    assert report.diagnosis.endswith("which y - t leaves out: b2 is 6 times too small")
+    assert "entries: WRONG\n  compared here with the loss without the 1e-7 in its logarithm\n" in str(report)
+    assert report.diagnosis == "b2 is 6 times too small"
     report = secant.check_network(net, x, t, {key: 2 * part for key, part in net.gradient(x, t).items()})
     assert report.diagnosis == "the gradient is 2 times too large"
+    assert not report.compared_with
 
 
 def test_what_is_no_network():

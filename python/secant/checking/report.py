@@ -84,6 +84,8 @@ class GradientReport:
         Whether x lies on a kink of f: then what lies between the slopes of its sides is right.
     entries : tuple of Finding
         Every entry, right or wrong, if that was asked for.
+    compared_with : str
+        What the gradient was compared with, if that is not f: see `check_network`.
     """
 
     passed: bool
@@ -97,6 +99,7 @@ class GradientReport:
     seconds: float
     kink: bool = False
     entries: tuple[Finding, ...] = ()
+    compared_with: str = ""
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -139,6 +142,9 @@ class GradientReport:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
         lines = [f"gradient in {count:,} {'entry' if count == 1 else 'entries'}: {'right' if self.passed else 'WRONG'}"]
+        if self.compared_with:
+            right = all(array.passed for array in self.arrays)
+            lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
         width = max(len(_title(array)) for array in self.arrays)
         for array in self.arrays:
             if array.passed:
