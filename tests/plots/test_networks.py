@@ -117,7 +117,7 @@ def test_the_confusion_matrix_counts():
     cells = {(int(text.get_position()[1]), int(text.get_position()[0])): text.get_text() for text in ax.texts}
     assert cells == {(0, 0): "1", (0, 1): "1", (1, 0): "2"}
     assert ax.images[0].get_array().data.tolist() == [[0.5, 0.5], [1, 0]]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("taken for", "is")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
     assert ax.get_title(loc="left") == "Confusion matrix: 1 of 4 are right"
 
 

@@ -186,7 +186,7 @@ def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = 
         ax.set_xticks(range(classes))
         ax.set_yticks(range(classes))
     right = f"{np.trace(counts):,} of {counts.sum():,} are right"
-    finish(ax, f"Confusion matrix: {right}", "taken for", "is", picture=True)
+    finish(ax, f"Confusion matrix: {right}", "predicted class", "true class", picture=True)
     ax.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
     ax.grid(which="minor", color=GRID, linewidth=0.5)
