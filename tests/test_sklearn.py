@@ -7,7 +7,6 @@ import re
 import signal
 import warnings
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,7 +34,6 @@ import secant.sklearn  # noqa: E402
 from secant.sklearn import TwoLayerNetClassifier  # noqa: E402
 from secant.training.stopping import Stopping  # noqa: E402
 
-DOCS = Path(__file__).parent.parent / "docs" / "estimator.md"
 X, y = load_iris(return_X_y=True)
 X = scale(X)
 NAMES = load_iris().target_names[y]
@@ -501,15 +499,6 @@ def test_the_examples_in_its_docstrings_give_what_they_say():
         failed, tried = failed + results.failed, tried + results.attempted
     assert tried
     assert not failed, "".join(output)
-
-
-def test_the_page_gives_what_it_says(compiled):
-    output = []
-    page = doctest.DocTestParser().get_doctest(DOCS.read_text(), {}, DOCS.name, None, 0)
-    failed, tried = doctest.DocTestRunner().run(page, out=output.append)
-    assert tried
-    assert not failed, "".join(output)
-    assert DOCS.read_text().count("```python\n>>> ") == DOCS.read_text().count("```python")
 
 
 def test_losses_fall():

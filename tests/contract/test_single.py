@@ -187,7 +187,7 @@ def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpro
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
 @pytest.mark.parametrize("case", [cases.mnist, cases.dense], ids=["MNIST", "dense"])
 def test_the_same_bits_for_any_number_of_threads(case, hidden):
-    _, x, t = case(150)
+    _, x, t = case(40)
     net = secant.TwoLayerNet(784, 50, 10, hidden_activation=hidden, rng=0, dtype=np.float32)
     x = x.astype(np.float32)
 

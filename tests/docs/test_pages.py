@@ -35,6 +35,8 @@ MEASURED = re.compile(
 )
 NEEDS = {"plot": "matplotlib", "sklearn": "sklearn", "distributed": "distributed"}  # what a block has in it, and needs
 
+LONG = ["docs/estimator.md", "docs/gallery.md"]  # seconds of training
+
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
@@ -79,7 +81,9 @@ def names(monkeypatch):
     }
 
 
-@by_page
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (name_of(page) in LONG)) for page in PAGES], ids=name_of
+)
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
