@@ -19,11 +19,10 @@ from numdifftools import Gradient
 from numpy.typing import NDArray
 
 import secant
-from tables import markdown, significant
+from tables import markdown, put, significant
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "functions.md"
-BEGIN, END = "<!-- bench/automatic_steps.py -->\n", "<!-- end -->\n"
 SIZE = 200
 Floats = NDArray[np.float64]
 
@@ -88,11 +87,10 @@ def main() -> None:
             every += outcomes
             rows.append(row(name.replace("_", " ") + (", in float32" if rounded else ""), outcomes))
     columns = ["", "evaluations an entry", "numdifftools", "share", "error, times", "bar / error", "covered"]
-    lines = "\n".join(markdown(columns, [*rows, row("all, in the median", every)])) + "\n"
-    print(lines)
+    lines = markdown(columns, [*rows, row("all, in the median", every)])
+    print("\n".join(lines))
     if options.write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + lines + END + rest.split(END, 1)[1], encoding="utf-8")
+        put(PAGE, "automatic_steps.py", lines)
 
 
 if __name__ == "__main__":

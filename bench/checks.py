@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import secant
-from tables import markdown
+from tables import markdown, put
 
 PAGE = Path(__file__).parent.parent / "docs" / "checks.md"
-BEGIN, END = "<!-- bench/checks.py -->\n", "<!-- end -->\n"
 SHAPES = (784, 50), (50,), (50, 10), (10,)
 SIZES = [int(np.prod(shape)) for shape in SHAPES]
 Array = NDArray[Any]
@@ -236,11 +235,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=20, help="right gradients, each of which gets all faults")
     parser.add_argument("--write", action="store_true", help="put the table into docs/checks.md")
     options = parser.parse_args()
-    lines = "\n".join(table(options.trials)) + "\n"
-    print(lines)
+    lines = table(options.trials)
+    print("\n".join(lines))
     if options.write:
-        before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-        PAGE.write_text(before + BEGIN + lines + END + rest.split(END)[1], encoding="utf-8")
+        put(PAGE, "checks.py", lines)
 
 
 if __name__ == "__main__":

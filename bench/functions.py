@@ -21,10 +21,9 @@ from scipy.optimize import approx_fprime
 
 import charts
 import secant
-from tables import markdown, significant
+from tables import markdown, put, significant
 
 DOCS = Path(__file__).parent.parent / "docs"
-BEGIN, END = "<!-- bench/functions.py -->\n", "<!-- end -->\n"
 SIZES = (10, 100, 1_000, 10_000)
 LOOP, SCIPY = "plain loop, f in NumPy", "scipy approx_fprime, f in Numba"
 ALONE = "f in Numba alone, as often"
@@ -196,9 +195,7 @@ def main() -> None:
     lines = [*table(measured), "", workers()]
     print("\n".join(lines))
     if options.write:
-        page = DOCS / "functions.md"
-        before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-        page.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1], encoding="utf-8")
+        put(DOCS / "functions.md", "functions.py", lines)
         chart(measured, DOCS / "functions.svg")
 
 

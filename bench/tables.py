@@ -1,6 +1,7 @@
 """Tables in Markdown."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from timing import Contest, quartiles, ratio
 
@@ -41,3 +42,10 @@ def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str]
 def significant(value: float) -> str:
     """Three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def put(page: Path, program: str, lines: Sequence[str]) -> None:
+    """Put what a program found into a page, between the comments with its name and the next ``<!-- end -->``."""
+    begin, end = f"<!-- bench/{program} -->\n", "<!-- end -->\n"
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + rest.split(end, 1)[1], encoding="utf-8")

@@ -41,6 +41,14 @@ def test_the_interval_of_a_ratio_is_students_over_the_launches():
     assert all(low <= middle <= high for middle, low, high in intervals)
 
 
+def test_a_table_is_put_in_its_place_and_the_rest_of_a_page_is_kept(tmp_path):
+    page = tmp_path / "page.md"
+    text = "top\n<!-- bench/a.py -->\n{}\n<!-- end -->\nmiddle\n<!-- bench/b.py -->\nb\n<!-- end -->\nbottom\n"
+    page.write_text(text.format("old\nlines"))
+    tables.put(page, "a.py", ["new"])
+    assert page.read_text() == text.format("new")
+
+
 def test_one_turn_has_no_interval():
     assert timing.ratio([[2.0]], [[1.0]]) == (2.0, 0.0, np.inf)
 

