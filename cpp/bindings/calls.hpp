@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <type_traits>
 
 #include <pybind11/pybind11.h>
@@ -32,8 +33,17 @@ constexpr std::chrono::milliseconds between_looks{10};
 // Of the module threading; set once, when this one is imported.
 inline py::handle main_thread, get_ident;
 
-// Python runs signal handlers on the main thread only.
-inline bool on_main_thread() { return py::object(main_thread().attr("ident")).equal(get_ident()); }
+// Python runs signal handlers on the main thread only; a fork makes the thread that called it the main one. To ask takes as long
+// as a small call.
+inline bool on_main_thread() {
+    struct Answer {
+        unsigned forks;
+        bool main;
+    };
+    thread_local std::optional<Answer> known;
+    if (!known || known->forks != generation) known = {generation, py::object(main_thread().attr("ident")).equal(get_ident())};
+    return known->main;
+}
 
 // run(block) on so many threads without the GIL; run(nullptr) tells how much memory the block must have.
 template <class Run>
