@@ -16,7 +16,7 @@ from secant.backends.activations import ACTIVATIONS, steepest
 from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
-from secant.backends.numba.forward import Activations, change, find_nonzeros, kinked_change, softmax, state
+from secant.backends.numba.forward import Activations, change, kinked_change, softmax, state
 from secant.backends.numba.series import growths, moments, powers_of
 from secant.backends.plan import largest_inputs, largest_z1
 
@@ -80,11 +80,10 @@ def add_hidden(
     powers: Floats, t: Floats, h: float, layers: Activations, only_near: bool, n: int, growth: Floats, sums: Floats
 ) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
-    hidden, x, w2 = layers.a1.shape[1], layers.x[n], powers[1]
+    hidden, x, w2 = layers.a1.shape[1], np.append(layers.x[n], 1.0), powers[1]
     sides, mean_terms = 2 * hidden, np.empty((len(growth), 2 * hidden))
     moments(powers, layers.y[n], growth, mean_terms)
-    lit = np.empty(len(x), np.intp)
-    lit = lit[: find_nonzeros(x, lit)]
+    lit = np.flatnonzero(x)
     change, phi, mean, own = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
     q, before = np.empty(len(t)), 0.0
     for i in lit[np.argsort(x[lit])]:

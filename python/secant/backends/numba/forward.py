@@ -23,8 +23,8 @@ BLOCK_MULTIPLICATIONS = 2**27
 class Activations(NamedTuple):
     """Both layers after the forward pass, with the p and q of `activations.state`.
 
-    The input that is always 1 and belongs to a bias stands behind the others, in x and in z1. Where a shift may take a1
-    across a kink, as ``near`` says, it is rounded only once, and its slope p1 is 0.
+    The output that is always 1 and belongs to a bias stands behind the others in z1. Where a shift may take a1 across a
+    kink, as ``near`` says, it is rounded only once, and its slope p1 is 0.
     """
 
     rate1: float
@@ -32,7 +32,7 @@ class Activations(NamedTuple):
     rate2: float
     log_offset: float
     near: NDArray[np.bool_]  # (N, H)
-    x: Floats  # (N, I+1)
+    x: Floats  # (N, I)
     a1: Floats  # (N, H)
     z1: Floats  # (N, H+1)
     p1: Floats  # (N, H)
@@ -51,26 +51,27 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
     return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
 def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) -> Activations:
     """The forward pass of all samples, for shifts of parameters by ``h``."""
-    samples, (inputs, hidden), outputs = len(x), net.W1.shape, len(net.b2)
+    x = x.astype(np.float64)
+    samples, hidden, outputs = len(x), *net.W2.shape
     f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
-    columns = (inputs + 1, hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
+    columns = (hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
     arrays = (np.empty((samples, size)) for size in columns)
-    out = Activations(f.rate, f.kinked, g.rate, net.log_offset, np.zeros((samples, hidden), np.bool_), *arrays)
-    out.x[:, :-1] = x
-    out.x[:, -1] = 1
-    _activate(threads, *net[:4], out)
+    out = Activations(f.rate, f.kinked, g.rate, net.log_offset, np.zeros((samples, hidden), np.bool_), x, *arrays)
+    out.a1[:] = x @ net.W1 + net.b1
+    _activate(threads, net.W2, net.b2, out)
     if out.kinked and h:
-        out.near[:] = near_kink(net.W1, net.b1, out.x[:, :-1], out.a1, h)
+        out.near[:] = near_kink(net.W1, net.b1, x, out.a1, h)
         _refine(threads, net.W1, net.b1, out)
     return out
 
 
 @Kernel
-def _activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations) -> None:
+def _activate(w2: Floats, b2: Floats, out: Activations) -> None:
     for n in prange(len(out.x)):
-        activate(w1, b1, w2, b2, out, n)
+        activate(w2, b2, out, n)
 
 
 @Kernel
@@ -83,50 +84,36 @@ def _refine(w1: Floats, b1: Floats, out: Activations) -> None:
 def refine(w1: Floats, b1: Floats, out: Activations, n: int) -> None:
     """Prepare what is near a kink of sample n to be evaluated."""
     for j in np.flatnonzero(out.near[n]):
-        out.a1[n, j] = rounded_once(out.x[n, :-1], w1[:, j], b1[j])
+        out.a1[n, j] = rounded_once(out.x[n], w1[:, j], b1[j])
         out.p1[n, j] = 0
 
 
 @compiled
-def activate(w1: Floats, b1: Floats, w2: Floats, b2: Floats, out: Activations, n: int) -> None:
-    """The forward pass of sample n."""
-    lit = np.empty(len(w1), np.intp)
-    count = find_nonzeros(out.x[n, :-1], lit)
-    out.a1[n] = b1
-    add_rows(out.x[n], lit[:count], w1, out.a1[n])
-    for j in range(len(b1)):
-        out.z1[n, j], out.p1[n, j], out.q1[n, j] = state(out.rate1, out.kinked, out.a1[n, j])
-    out.z1[n, -1] = 1
-    out.a2[n] = b2
-    add_rows(out.z1[n], np.arange(len(w2)), w2, out.a2[n])
+def activate(w2: Floats, b2: Floats, out: Activations, n: int) -> None:
+    """The forward pass of sample n, given a1."""
+    a1, z1, p1, q1 = out.a1[n], out.z1[n], out.p1[n], out.q1[n]
+    a2, z2, p2, q2 = out.a2[n], out.z2[n], out.p2[n], out.q2[n]
+    for j in range(len(a1)):
+        z1[j], p1[j], q1[j] = state(out.rate1, out.kinked, a1[j])
+    z1[-1] = 1
+    a2[:] = b2
+    add_products(z1, w2, a2)
     for k in range(len(b2)):
-        out.z2[n, k], out.p2[n, k], out.q2[n, k] = state(out.rate2, False, out.a2[n, k])
-    softmax(out.z2[n], out.y[n])
+        z2[k], p2[k], q2[k] = state(out.rate2, False, a2[k])
+    softmax(z2, out.y[n])
 
 
 @compiled
-def find_nonzeros(values: Floats, ids: NDArray[np.intp]) -> int:
-    """Where values are not zero: the first of ``ids``. Returns how many."""
-    count = 0
-    for i in range(len(values)):
-        ids[count] = i  # written first and decided upon later: no branch to mispredict
-        count += values[i] != 0
-    return count
-
-
-@compiled
-def add_rows(values: Floats, ids: NDArray[np.intp], rows: Floats, out: Floats) -> None:
-    """Add the sum over i in ids of values[i] * rows[i]: a row of a matrix product. Four at a time are faster."""
-    full = len(ids) - len(ids) % 4
-    for e in range(0, full, 4):
-        i0, i1, i2, i3 = ids[e], ids[e + 1], ids[e + 2], ids[e + 3]
-        x0, x1, x2, x3 = values[i0], values[i1], values[i2], values[i3]
+def add_products(values: Floats, rows: Floats, out: Floats) -> None:
+    """Add the sum over i of values[i] * rows[i]: a row of a matrix product. Four at a time are faster."""
+    full = len(rows) - len(rows) % 4
+    for i in range(0, full, 4):
+        x0, x1, x2, x3 = values[i], values[i + 1], values[i + 2], values[i + 3]
         for j in range(len(out)):
-            out[j] += x0 * rows[i0, j] + x1 * rows[i1, j] + x2 * rows[i2, j] + x3 * rows[i3, j]
-    for i in ids[full:]:
-        x = values[i]
+            out[j] += x0 * rows[i, j] + x1 * rows[i + 1, j] + x2 * rows[i + 2, j] + x3 * rows[i + 3, j]
+    for i in range(full, len(rows)):
         for j in range(len(out)):
-            out[j] += x * rows[i, j]
+            out[j] += values[i] * rows[i, j]
 
 
 @compiled

@@ -15,7 +15,7 @@ from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations
 from secant.backends.numba.series import summed_series
 from secant.backends.plan import blocks, in_double, planned_gradient, rounded, total
 
-_BY_TERMS, _EXACT = 20, 400
+_BY_TERMS, _EXACT = 3, 400
 """What the change of the loss is worth in multiplications, for each class."""
 
 

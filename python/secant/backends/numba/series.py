@@ -11,16 +11,19 @@ from secant._common.validation import Floats
 from secant.backends.base import Gradients, Parameters
 from secant.backends.numba import jets
 from secant.backends.numba.compilation import Kernel, compiled
-from secant.backends.numba.forward import Activations, add_rows, find_nonzeros, series
+from secant.backends.numba.forward import Activations, add_products, series
+from secant.backends.numpy.series import contraction
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
 def summed_series(net: Parameters, layers: Activations, t: Floats, h: float, order: int, threads: int) -> Gradients:
     """The sum over samples, with targets t (N, O), each by a series of one odd order; without what is near a kink."""
     samples, (hidden, outputs) = len(t), net.W2.shape
     hidden_phi, output_phi = (np.empty((order + 1, samples, units)) for units in (hidden, outputs))
     _expand(threads, powers_of(net.W2.T, order), t, layers, hidden_phi, output_phi)
-    w1, w2 = contraction(layers.x, hidden_phi, h, threads), contraction(layers.z1, output_phi, h, threads)
-    return Gradients(w1[:-1], w1[-1], w2[:-1], w2[-1])
+    w1, b1 = contraction(layers.x, hidden_phi, h), contraction(np.ones((samples, 1)), hidden_phi, h)[0]
+    w2 = contraction(layers.z1, output_phi, h)
+    return Gradients(w1, b1, w2[:-1], w2[-1])
 
 
 def powers_of(w2: Floats, order: int) -> Floats:
@@ -60,10 +63,10 @@ def growths(layers: Activations, n: int, out: Floats) -> None:
 @compiled
 def moments(powers: Floats, y: Floats, growth: Floats, out: Floats) -> None:
     """M_m = sum over k of y_k g_k,m w_k^m: their mean S is the sum over m of M_m f^m."""
-    classes, weights = np.arange(len(y)), y * growth
+    weights = y * growth
     for m in range(1, len(growth)):
         out[m] = 0
-        add_rows(weights[m], classes, powers[m], out[m])
+        add_products(weights[m], powers[m], out[m])
 
 
 @compiled
@@ -110,30 +113,3 @@ def add_target(y: float, t: float, log_offset: float, mean: Floats, log_mean: Fl
     for m in range(1, len(own)):
         for j in range(own.shape[1]):
             phi[m, j] += t * (log_mean[m, j] - log_target[m, j])
-
-
-def contraction(x: Floats, c: Floats, h: float, threads: int) -> Floats:
-    """The sum over samples n and odd m of h^(m-1) x[n,i]^m c_m[n,j], (I, J), of x (N, I) and c (K+1, N, J)."""
-    out = np.empty((x.shape[1], c.shape[2]))
-    _contract(threads, x, c, h, out)
-    return out
-
-
-@Kernel
-def _contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
-    for i in prange(x.shape[1]):
-        contract(x[:, i].copy(), c, h, out[i])
-
-
-@compiled
-def contract(x: Floats, c: Floats, h: float, out: Floats) -> None:
-    """The sum over samples of one input. It takes ``x`` (N,) as scratch memory."""
-    lit, square = np.empty(len(x), np.intp), np.empty(len(x))
-    lit = lit[: find_nonzeros(x, lit)]
-    out[:] = 0
-    for n in lit:
-        square[n] = (h * x[n]) ** 2
-    for m in range(1, len(c), 2):
-        add_rows(x, lit, c[m], out)
-        for n in lit:
-            x[n] *= square[n]

@@ -120,7 +120,8 @@ def loss_change(
 def contraction(x: Floats, c: Floats, h: float) -> Floats:
     """The sum over samples n and odd m of h^(m-1) x[n,i]^m c_m[n,j], (I, J), of x (N, I) and c (K+1, N, J)."""
     total: Floats = x.T @ c[1]
-    square = (h * x) ** 2
+    square = h * x
+    square *= square
     for c_m in c[3::2]:
         x = x * square
         total += x.T @ c_m
