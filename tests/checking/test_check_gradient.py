@@ -373,7 +373,7 @@ def test_a_function_that_warns_where_it_is_not_defined():
 def test_the_report_can_be_read_by_people_and_programs():
     x = np.array([3.0, 4.0])
     report = secant.check_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
-    assert str(report).startswith("gradient in 2 entries: WRONG\n  x (2,)  1 wrong entry found\n")
+    assert str(report).startswith("gradient in 2 entries: WRONG\n  x (2,)  wrong in at least 1 entry\n")
     assert "x[1]" in report._repr_html_()
     again = json.loads(report.to_json())
     assert again["findings"][0]["index"] == [1]

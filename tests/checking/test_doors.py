@@ -62,7 +62,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast) for f in (right, wrong)] == [False, False]
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
-    with pytest.raises(GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  1[0-2] wrong entries found"):
+    with pytest.raises(GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  wrong in at least 1[0-2] entries"):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
 
@@ -130,9 +130,9 @@ def test_several_inputs_and_outputs(torch):
 
     assert secant.torch.gradcheck(right, (a, count, b, 2.0))
     sine = scaled_sine(torch, 1.01)
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  inputs\[1\] \(4,\) +4 wrong entries found"):
+    with pytest.raises(GradientMismatchError, match=r"(?m)^  inputs\[1\] \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b))
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  bias \(4,\) +4 wrong entries found"):
+    with pytest.raises(GradientMismatchError, match=r"(?m)^  bias \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b), names=["weight", "bias"])
 
 

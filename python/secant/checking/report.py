@@ -150,8 +150,7 @@ class GradientReport:
             if array.passed:
                 said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
             else:
-                entries = sum(finding.array == array.name for finding in self.findings)
-                said = f"{entries} wrong {'entry' if entries == 1 else 'entries'} found" if entries else "wrong"
+                said = _wrong(sum(finding.array == array.name for finding in self.findings), math.prod(array.shape))
             lines.append(f"  {_title(array):{width}}  {said}")
         if self.findings:
             names = max(5, *(len(finding.name) for finding in self.findings))
@@ -178,6 +177,13 @@ class GradientReport:
         """Return the page with the verdict in colour, for `rich`."""
         verdict, colour = ("right", "green") if self.passed else ("WRONG", "bold red")
         return str(self).replace("[", r"\[").replace(f": {verdict}", f": [{colour}]{verdict}[/]", 1)
+
+
+def _wrong(found: int, size: int) -> str:
+    """What is known of a wrong array: a search ends when it has found some of many."""
+    if not found:
+        return "wrong"
+    return f"wrong in {'all' if found == size else 'at least'} {found} {'entry' if found == 1 else 'entries'}"
 
 
 def _title(array: ArrayReport) -> str:
