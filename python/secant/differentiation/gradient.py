@@ -129,7 +129,7 @@ def numerical_gradient(
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
-        at most 256 KB, or one point.
+        at most 128 KB, or one point.
     n_jobs : int, optional
         So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless

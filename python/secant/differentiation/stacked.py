@@ -12,7 +12,7 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
 from secant.errors import ShapeError, ValueRangeError
 
-_LARGEST_STACK = 2**15  # elements, 256 KB: larger ones do not stay in the cache
+_LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
 _SAME = 1e-4  # of a value: products of matrices of other sizes are rounded otherwise, in float32 too
 
 
@@ -23,6 +23,7 @@ class Stacked(Evaluator):
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self._start = np.array(x, order="C").reshape(-1)
         self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
+        self._flat = self._points.reshape(-1)
         self._tried = False
         self.size = x.size
         self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
@@ -35,32 +36,35 @@ class Stacked(Evaluator):
         """Return f where one coordinate is shifted."""
         rows = max(1, _LARGEST_STACK // max(1, self.size))
         coordinates, steps = np.repeat(np.arange(begin, end), len(shifts)), np.tile(shifts, end - begin)
-        blocks = [self._block(coordinates[k : k + rows], steps[k : k + rows]) for k in range(0, len(steps), rows)]
+        where = coordinates + self.size * (np.arange(len(steps)) % rows)  # in a stack of so many rows
+        before = self._start[coordinates]
+        after = before + steps
+        each = [slice(k, k + rows) for k in range(0, len(steps), rows)]
+        blocks = [self._block(where[k], before[k], after[k]) for k in each]
         values = np.concatenate(blocks) if blocks else np.empty(0)
         return values.reshape(end - begin, len(shifts), *values.shape[1:])
 
-    def _block(self, coordinates: NDArray[np.int_], steps: Floats) -> Floats:
-        count = len(steps)
+    def _block(self, where: NDArray[np.int_], before: Floats, after: Floats) -> Floats:
+        count = len(where)
         if count > len(self._points):
             self._points = np.tile(self._start, (count, 1))
-        changed = np.arange(count), coordinates
-        stack = self._points[:count]
-        stack[changed] += steps
-        stack = stack.reshape(-1, *self._shape)
+            self._flat = self._points.reshape(-1)
+        self._flat[where] = after
+        stack = self._points[:count].reshape(-1, *self._shape)
         try:
             if self._tried:
                 return self._values(stack)
-            before = stack.copy()
+            given = stack.copy()
             values = self._values(stack)
-            self._require_right_use(before, stack, values[0])
+            self._require_right_use(given, stack, values[0])
             self._tried = True
             return values
         except Exception as error:
-            where = f"x[{coordinates[0]}] to x[{coordinates[-1]}]"
-            error.add_note(f"f was evaluated where {where}, of x in one row, are shifted")
+            first, last = where[0] % self.size, where[-1] % self.size
+            error.add_note(f"f was evaluated where x[{first}] to x[{last}], of x in one row, are shifted")
             raise
         finally:
-            self._points[changed] = self._start[coordinates]
+            self._flat[where] = before
 
     def _require_right_use(self, before: Floats, stack: Floats, value: Floats) -> None:
         """Raise an error if f changes its argument, or if the first point has another value where it is alone."""
