@@ -4,6 +4,7 @@
 
 #include "secant/network/parameters.hpp"
 #include "secant/network/rows.hpp"
+#include "secant/simd/twice_the_digits.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -21,32 +22,36 @@ public:
           terms_(work.take<Real>(exist ? capacity : 0)),
           inputs_(work.take<Real>(exist ? capacity : 0)) {}
 
-    // Rounding moves a1 of a unit by at most eps (m + 2) (sum|x_n| max_i|w_ij| + |b_j|), for m inputs that are not zero. That does not
+    // Rounding moves a1 of a unit by at most eps (m + 2) (|x_n|_2 |w_j|_2 + |b_j|), for m inputs that are not zero. That does not
     // depend on the panel, so neither does what is found. First what it needs of the units of a panel, then of a row.
     void measure(std::size_t panel) {
         const Incoming<const Real> w = net_.incoming(panel);
-        Real *weights = units_ + 2 * panel * net_.panels.width(), *biases = weights + net_.panels.width();
+        Real *norms = units_ + 2 * panel * net_.panels.width(), *biases = norms + net_.panels.width();
         for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes) {
             const std::size_t columns = std::min(lanes, w.columns - j), units = std::min(lanes, net_.panels.units_in(panel) - j);
-            Pack largest{};
-            for (std::size_t i = 0; i < net_.inputs(); ++i)
-                largest = maximum(largest, absolute(load_part(w.weights.row(i) + j, columns)));
-            store(weights + j, largest);
+            Pack squares{};
+            for (std::size_t i = 0; i < net_.inputs(); ++i) {
+                const Pack w_i = load_part(w.weights.row(i) + j, columns);
+                squares = fma(w_i, w_i, squares);
+            }
             // Padding is never near.
             constexpr Real nowhere = -std::numeric_limits<Real>::infinity();
-            for (std::size_t l = 0; l < lanes; ++l) biases[j + l] = l < units ? std::abs(w.bias[j + l]) : nowhere;
+            for (std::size_t l = 0; l < lanes; ++l) {
+                norms[j + l] = norm(lane(squares, l), net_.inputs());
+                biases[j + l] = l < units ? std::abs(w.bias[j + l]) : nowhere;
+            }
         }
     }
     void measure_row(std::size_t n) {
         std::size_t inputs = 0;
-        Real sum = 0;
+        Real squares = 0;
         for (std::size_t b = 0; b < rows_.blocks(); ++b) {
             const RowBlock row = rows_.block_alone(n, b);
             inputs += static_cast<std::size_t>(row.end - row.begin);
-            for (const Entry* e = row.begin; e < row.end; ++e) sum += std::abs(row.values[e->value]);
+            squares += row.full ? squares_of_full(row) : squares_of(row);
         }
         terms_[n] = std::numeric_limits<Real>::epsilon() * static_cast<Real>(inputs + 2);
-        inputs_[n] = std::min(sum, std::numeric_limits<Real>::max());  // a weight of 0 leaves nothing of it
+        inputs_[n] = norm(squares, inputs);
     }
 
     // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. If one is
@@ -83,6 +88,32 @@ public:
     const bool exist;  // whether anything is looked for
 
 private:
+    // The sum of x^2. Several sums at once are faster: each addition waits for the one before.
+    static Real squares_of(const RowBlock& row) {
+        Real sums[4] = {};
+        const auto add = [&](Real& sum, const Entry& e) { sum += row.values[e.value] * row.values[e.value]; };
+        const Entry* e = row.begin;
+        for (; row.end - e >= 4; e += 4)
+            for (int k = 0; k < 4; ++k) add(sums[k], e[k]);
+        for (; e < row.end; ++e) add(sums[0], *e);
+        return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+    static Real squares_of_full(const RowBlock& row) {
+        const auto size = static_cast<std::size_t>(row.end - row.begin);
+        Pack sums{};
+        for (std::size_t i = 0; i < size; i += lanes) {
+            const Pack x = load_part(row.values + i, std::min(lanes, size - i));
+            sums = fma(x, x, sums);
+        }
+        return lane_sum(sums);
+    }
+
+    // At least the norm: of `count` squares some may have underflowed. It is finite, for a weight of 0 leaves nothing of it.
+    static Real norm(Real squares, std::size_t count) {
+        const Real most = squares + static_cast<Real>(count) * std::numeric_limits<Real>::min();
+        return std::min(std::sqrt(most), std::numeric_limits<Real>::max());
+    }
+
     // Whether by(j) is at least 0 for a unit of any pack.
     template <class By>
     static bool any_near(std::size_t size, const By& by) {
@@ -93,27 +124,22 @@ private:
 
     // By how much a shift may reach beyond 0, for a pack of units whose a1 has lost that share of its terms.
     Pack excess(std::size_t panel, std::size_t n, std::size_t j, Pack a1, Real lost) const {
-        const Real *weights = units_ + 2 * panel * net_.panels.width() + j, *biases = weights + net_.panels.width();
+        const Real *norms = units_ + 2 * panel * net_.panels.width() + j, *biases = norms + net_.panels.width();
         const Real reach = h_ * std::max(Real{1}, rows_.largest(n)) * (1 + 4 * std::numeric_limits<Real>::epsilon());
-        return reach + lost * (inputs_[n] * load(weights) + load(biases)) - absolute(a1);
+        return reach + lost * (inputs_[n] * load(norms) + load(biases)) - absolute(a1);
     }
 
-    // a1 of a pack of units, as if summed with twice as many digits and then rounded (Ogita, Rump, Oishi: Dot2).
+    // a1 of a pack of units, as if summed with twice as many digits and then rounded.
     Pack pre_activations(std::size_t panel, std::size_t n, std::size_t j) const {
         const Incoming<const Real> w = net_.incoming(panel);
         const std::size_t columns = std::min(lanes, w.columns - j);
-        Pack sum = load_part(w.bias + j, columns), lost{};
+        TwiceTheDigits sum(load_part(w.bias + j, columns));
         for (std::size_t b = 0; b < rows_.blocks(); ++b) {
             const RowBlock row = rows_.block(n, b);
-            for (const Entry* e = row.begin; e < row.end; ++e) {
-                const Pack weight = load_part(w.weights.row(b * block_columns + e->column) + j, columns);
-                const auto product = two_product(broadcast(row.values[e->value]), weight);
-                const auto next = two_sum(sum, product.value);
-                sum = next.sum;
-                lost += next.lost + product.lost;
-            }
+            for (const Entry* e = row.begin; e < row.end; ++e)
+                sum.add_product(row.values[e->value], load_part(w.weights.row(b * block_columns + e->column) + j, columns));
         }
-        return sum + select(zero_or_nan(lost) == 0, lost, Pack{});  // halves of a number above 1e300 overflow
+        return sum.rounded();
     }
 
     const Parameters& net_;
@@ -121,8 +147,8 @@ private:
     std::size_t capacity_;
     Real h_;
     bool* found_;             // (panels, capacity)
-    Real* units_;             // of a panel: the largest |w| of each of its units, then |b|
-    Real *terms_, *inputs_;   // (capacity,) of a row: eps (m + 2), and the sum of |x|
+    Real* units_;             // of a panel: the norm of each of its units' weights, then |b|
+    Real *terms_, *inputs_;   // (capacity,) of a row: eps (m + 2), and the norm of x
 };
 
 }  // namespace secant::SECANT_ISA

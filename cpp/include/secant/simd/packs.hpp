@@ -157,6 +157,37 @@ void store(Element<P>* to, P p) {
     std::memcpy(to, &p, sizeof p);
 }
 
+#ifdef SECANT_SINGLE
+// A pack in double, in two halves: compilers keep a vector of twice the size in memory.
+struct WidePack {
+#if SECANT_VECTORS
+    using Half __attribute__((vector_size(pack_bytes))) = double;
+#else
+    using Half = double;  // the second one is not used
+#endif
+    Half low, high;
+};
+
+#if SECANT_VECTORS
+inline WidePack widen(Pack p) {
+    using Part __attribute__((vector_size(pack_bytes / 2))) = float;
+    Part parts[2];
+    std::memcpy(parts, &p, sizeof p);
+    return {__builtin_convertvector(parts[0], WidePack::Half), __builtin_convertvector(parts[1], WidePack::Half)};
+}
+inline Pack narrow(const WidePack& p) {
+    using Part __attribute__((vector_size(pack_bytes / 2))) = float;
+    const Part parts[] = {__builtin_convertvector(p.low, Part), __builtin_convertvector(p.high, Part)};
+    Pack both;
+    std::memcpy(&both, parts, sizeof both);
+    return both;
+}
+#else
+inline WidePack widen(Pack p) { return {p, 0}; }
+inline Pack narrow(const WidePack& p) { return static_cast<Pack>(p.low); }
+#endif
+#endif
+
 #ifdef SECANT_NARROW_PACKS
 inline HalfFloatPack narrow(Pack p) { return __builtin_convertvector(p, HalfFloatPack); }
 
