@@ -120,16 +120,28 @@ class TorchByHand(Torch):
     def by_hand(self, batch: Any) -> Any:
         w1, b1, w2, b2 = self.p
         xb, tb = self.x.index_select(0, batch), self.t.index_select(0, batch)[:, None]
-        z1, z2, y, p = self.forward(xb, tb)
+        z1, d1, d2, p = self.deltas(xb, tb, RATE)
         loss = None if self.after else self.mean(p)
-        d2 = y.scatter_add_(1, tb, p.new_full((), -1).expand_as(p))
-        d2.mul_(p / (p + EPSILON) * (RATE / len(tb))).mul_(z2).mul_(z2.neg_().add_(1))
-        d1 = (d2 @ w2.T).mul_(z1).mul_(1 - z1)
         w1.addmm_(xb.T, d1, alpha=-1)
         w2.addmm_(z1.T, d2, alpha=-1)
         b1.sub_(d1.sum(0))
         b2.sub_(d2.sum(0))
         return self.mean(self.forward(xb, tb)[-1]) if self.after else loss
+
+    def gradient(self, x: Any, t: Any) -> tuple[Any, ...]:
+        import torch
+
+        with torch.no_grad():
+            z1, d1, d2, _ = self.deltas(x, t[:, None], 1.0)
+            return x.T @ d1, d1.sum(0), z1.T @ d2, d2.sum(0)
+
+    def deltas(self, x: Any, t: Any, rate: float) -> tuple[Any, ...]:
+        """The hidden units, ``rate`` times the gradients in the pre-activations, and the probabilities of t."""
+        z1, z2, y, p = self.forward(x, t)
+        d2 = y.scatter_add_(1, t, p.new_full((), -1).expand_as(p))
+        d2.mul_(p / (p + EPSILON) * (rate / len(t))).mul_(z2).mul_(z2.neg_().add_(1))
+        d1 = (d2 @ self.p[2].T).mul_(z1).mul_(1 - z1)
+        return z1, d1, d2, p
 
     def forward(self, x: Any, t: Any) -> Any:
         w1, b1, w2, b2 = self.p

@@ -42,10 +42,10 @@ class Data:
         return self.x.astype(dtype, copy=False)
 
 
-def mnist(samples: int = 100, backend: str | None = None) -> Case:
+def mnist(samples: int = 100, backend: str | None = None, dtype: str = "float64") -> Case:
     """Real digits, of which 81 % of the pixels are zero."""
     x, t = _digits()
-    return Case(_network(backend), x[:samples].copy(), t[:samples].copy())
+    return Case(_network(backend, dtype), x[:samples].copy(), t[:samples].copy())
 
 
 @cache
@@ -53,10 +53,10 @@ def _digits() -> tuple[NDArray[Any], NDArray[Any]]:
     return secant.load_mnist(one_hot_label=True, subset=True)[0]
 
 
-def dense(samples: int = 100, backend: str | None = None) -> Case:
+def dense(samples: int = 100, backend: str | None = None, dtype: str = "float64") -> Case:
     """Random inputs, all different and none zero, in the place of the digits."""
     x = np.random.RandomState(1).uniform(0.01, 1.0, (samples, 784))
-    return Case(_network(backend), x, mnist(samples).t)
+    return Case(_network(backend, dtype), x, mnist(samples).t)
 
 
 def training_set(name: str) -> Data:
@@ -64,7 +64,7 @@ def training_set(name: str) -> Data:
     (x, t), _ = mnist_or_subset()
     if name == "dense":
         x = np.random.default_rng(1).uniform(0.01, 1.0, x.shape).astype(np.float32)
-    return Data(x, t.astype(np.int64), _network(None).params)
+    return Data(x, t.astype(np.int64), _network(None, "float64").params)
 
 
 def backends(quick: bool) -> dict[str, str]:
@@ -94,5 +94,5 @@ def mnist_or_subset() -> Any:
         return secant.load_mnist(subset=True)
 
 
-def _network(backend: str | None) -> secant.TwoLayerNet:
-    return secant.TwoLayerNet(784, 50, 10, rng=0, backend=backend)
+def _network(backend: str | None, dtype: str) -> secant.TwoLayerNet:
+    return secant.TwoLayerNet(784, 50, 10, rng=0, dtype=dtype, backend=backend)

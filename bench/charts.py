@@ -17,7 +17,7 @@ LIGHT = 0.45  # how opaque the second number of threads is
 def training_bars(contests: Contests, path: Path) -> None:
     """A bar a peer and number of threads, with its quartiles: all that give the loss after the update."""
     inputs = [name for name in cases.INPUTS if any(key.startswith(name) for key in contests)]
-    figure, axes = canvas(len(inputs), width=5.2 * len(inputs), height=5)
+    figure, axes = canvas(len(inputs), width=5.2 * len(inputs), height=8)
     for panel, name in zip(axes, inputs, strict=True):
         columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
         draw_bars(panel, columns, " | after", 1e6)
@@ -27,7 +27,7 @@ def training_bars(contests: Contests, path: Path) -> None:
 
 def gradient_bars(contests: Contests, path: Path) -> None:
     """A bar a way to compute the gradient of MNIST, on one thread, on a logarithmic scale."""
-    figure, axes = canvas(1, width=7.5, height=4.5)
+    figure, axes = canvas(1, width=7.5, height=7)
     draw_bars(axes[0], {"one thread": contests["MNIST, 1 thread"]}, "", 1e3)
     axes[0].set_xscale("log")
     finish(axes[0], "MNIST: ms a gradient, one thread")

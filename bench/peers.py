@@ -2,10 +2,10 @@
 
 An iteration gathers the mini-batch from the training set, runs it forward, takes the gradient and updates the
 parameters. The loss that it gives is either that of the updated network (`after`), which takes a second forward pass
-and is what the chapter and Secant give, or that of the forward pass which the gradient needs anyway.
+and is what the chapter gives, or that of the forward pass which the gradient needs anyway.
 
 Each peer is written as its users would write it for speed, and is given the training set in the type it computes with.
-Secant takes float32 as `load_mnist` returns it, and widens what it reads.
+Secant takes float32 as `load_mnist` returns it, and in a network of float64 widens what it reads.
 """
 
 import warnings
@@ -149,12 +149,13 @@ class ScikitLearn:
     a shuffled set is walked through; each call of its loop, of one epoch, checks the shape of the data.
     """
 
-    def __init__(self, data: Data, dtype: str, epochs: int = 1) -> None:
+    def __init__(self, data: Data, dtype: str, epochs: int = 1, shuffle: bool = True) -> None:
         from sklearn.neural_network import MLPClassifier
 
         self.x, self.t, self.iterations = data.typed(dtype), data.t, epochs * len(data.x) // 100
         options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.0, "learning_rate_init": RATE, "batch_size": 100}
-        self.net = MLPClassifier(50, activation="logistic", max_iter=epochs, warm_start=True, **options)
+        loop = {"max_iter": epochs, "warm_start": True, "shuffle": shuffle}
+        self.net = MLPClassifier(50, activation="logistic", **options, **loop)
 
     def fit(self) -> None:
         from sklearn import config_context
@@ -163,19 +164,25 @@ class ScikitLearn:
             warnings.simplefilter("ignore")  # it has not converged
             self.net.fit(self.x, self.t)
 
+    def params(self) -> Params:
+        (w1, w2), (b1, b2) = self.net.coefs_, self.net.intercepts_
+        return dict(zip(KEYS, (w1, b1, w2, b2), strict=True))
+
 
 class Secant:
     """One call of the core, which `secant.train` makes, for each block of mini-batches."""
 
-    def __init__(self, data: Data, backend: str, numerical: bool, threads: int) -> None:
+    def __init__(
+        self, data: Data, backend: str, numerical: bool, threads: int, dtype: str = "float64", after: bool = True
+    ) -> None:
         self.net = secant.TwoLayerNet(784, 50, 10, rng=0, backend=backend)
-        self.net.params = {key: param.copy() for key, param in data.params.items()}
+        self.net.params = {key: param.astype(dtype) for key, param in data.params.items()}
         take = (
             partial(self.net.numerical_gradient, h=H, method="auto", n_threads=threads)
             if numerical
             else partial(self.net.gradient, n_threads=threads)
         )
-        self.run = descent(self.net, data.x, data.t, take, RATE).run
+        self.run = descent(self.net, data.x, data.t, take, RATE, before=not after).run
 
     def descend(self, indices: NDArray[np.int64]) -> list[float]:
         losses: list[float] = []

@@ -1,9 +1,10 @@
-"""How right each numerical gradient is: 30 parameters of 784-50-10, a batch of 100, against 50 digits.
+"""How right each gradient is: 30 parameters of 784-50-10, a batch of 100, against 50 digits.
 
     python bench/precision.py [--quick]
 
 The truth is mpmath's, of tests/oracles.py: the exact central difference at h = 1e-4, and the derivative, which is the
-central difference at a step so small that 50 digits do not see what it leaves out.
+central difference at a step so small that 50 digits do not see what it leaves out. That of float32 is the truth of
+parameters and inputs that float32 can hold.
 """
 
 import contextlib
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+import backpropagation
 import cases
 import differences
 import secant
 from differences import CHOSEN, Derivatives, H
+from gradient import TOLERANCE, make
 from tables import markdown
 from timing import Effort, alone
 
@@ -30,50 +33,65 @@ Errors = dict[str, dict[str, list[float]]]
 
 def measure(effort: Effort) -> Errors:
     """The largest errors, against the central difference and against the derivative, by input and way."""
-    return {name: errors(make()) for name, make in (("MNIST", cases.mnist), ("dense", cases.dense))[: 2 - effort.quick]}
+    names = cases.INPUTS[: 2 - effort.quick]
+    return {name: {way: e for dtype in TOLERANCE for way, e in errors(name, dtype).items()} for name in names}
 
 
-def errors(case: cases.Case) -> dict[str, list[float]]:
+def errors(name: str, dtype: str) -> dict[str, list[float]]:
+    case = in_type(name, dtype)
     truth = oracles.Network(case.net.params, case.x, case.t)
     index = {key: np.arange(param.size).reshape(param.shape) for key, param in case.net.params.items()}
     where = [
         (key, np.unravel_index(i, index[key].shape)) for key, some in CHOSEN.items() for i in index[key][some].ravel()
     ]
     exact = [[truth.central_difference(key, i, step) for key, i in where] for step in (H, TINY)]
-    found = {name: derivatives() for name, derivatives in ways(case).items()}
+    found = {f"{way} | {dtype}": derivatives() for way, derivatives in ways(name, dtype).items()}
     return {
-        name: [
-            float(max(abs(oracles.mp.mpf(g) - e) for g, e in zip(got.tolist(), column, strict=True)))
-            for column in exact
-        ]
-        for name, got in found.items()
+        way: [float(max(abs(oracles.mp.mpf(g) - e) for g, e in zip(got.tolist(), true, strict=True))) for true in exact]
+        for way, got in found.items()
     }
 
 
-def ways(case: cases.Case) -> dict[str, Derivatives]:
+def in_type(name: str, dtype: str, backend: str | None = None) -> cases.Case:
+    """The case with parameters and inputs of a type."""
+    net, x, t = make(name, backend=backend, dtype=dtype)
+    return cases.Case(net, x.astype(dtype), t)
+
+
+def ways(name: str, dtype: str) -> dict[str, Derivatives]:
     """Everything that computes these derivatives; what is not installed is left out."""
-    result = {"NumPy loop": differences.numpy_loop(case)}
-    for name, way in differences.LIBRARIES.items():
-        with contextlib.suppress(ImportError):
-            result[name] = way(case)
-    for backend, name in cases.backends(quick=False).items():
+    case, result = in_type(name, dtype), {}
+    if dtype == "float64":
+        result["NumPy loop"] = differences.numpy_loop(case)
+        for library, way in differences.LIBRARIES.items():
+            with contextlib.suppress(ImportError):
+                result[library] = way(case)
+    for backend, ours in cases.backends(quick=False).items():
         with contextlib.suppress(ImportError, secant.UnsupportedError):
             cases.require_series(backend)
-            net = cases.mnist(backend=backend).net
+            net = in_type(name, dtype, backend).net
             for method in cases.methods(backend):
-                result[f"{name}, {method}"] = partial(
+                result[f"{ours}, {method}"] = partial(
                     differences.whole, net.numerical_gradient, case, h=H, method=method
                 )
-            result[f"{name}, backpropagation"] = partial(differences.whole, net.gradient, case)
+            result[f"{ours}, backpropagation"] = partial(differences.whole, net.gradient, case)
+    data = cases.Data(case.x, case.t.argmax(axis=1), case.net.params)
+    for of in backpropagation.WAYS.values():
+        for peer, take in of.items():
+            with contextlib.suppress(ImportError):
+                result[f"{peer}, backpropagation"] = partial(backpropagation.derivatives, take(data, dtype))
     return result
 
 
 def table(measured: Errors) -> list[str]:
     """The largest errors."""
-    columns = ["", *(f"{name}: error as {what}" for name in measured for what in ("central difference", "derivative"))]
+    what = "central difference", "derivative"
+    columns = ["", "type", *(f"{name}: error as {kind}" for name in measured for kind in what)]
     first = next(iter(measured.values()))
-    rows = [[way, *(f"{error:.1e}" for errors in measured.values() for error in errors[way])] for way in first]
-    return markdown(columns, rows)
+    rows = [
+        [*way.split(" | "), *(f"{error:.1e}" for errors in measured.values() for error in errors[way])] for way in first
+    ]
+    return markdown(columns, rows, words=2)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import training
 from timing import Ratio, ratio
 
 MARGIN = 1.1
+LIKE = {"A gradient": gradient.like, "A training iteration": training.like}
 
 
 class Change(NamedTuple):
@@ -41,10 +42,10 @@ class Change(NamedTuple):
 
 
 def printed(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
-    """The ratios that both pages have: to Secant's central differences where they take part."""
+    """The ratios that both pages have, to Secant's central differences where they take part."""
 
-    def yardstick(names: list[str]) -> str:
-        return next((name for name in names if name in (gradient.SERIES, training.YARDSTICK)), names[0])
+    def yardstick(question: str, name: str, names: list[str]) -> str:
+        return LIKE[question](name) if question in LIKE else names[0]
 
     return _ratios(before, now, yardstick)
 
@@ -52,27 +53,26 @@ def printed(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[Change]:
     """What changed of Secant's times, as ratios to the first other library of each contest."""
 
-    def yardstick(names: list[str]) -> str | None:
+    def yardstick(_question: str, _name: str, names: list[str]) -> str | None:
         return next((name for name in names if not name.startswith("Secant")), None)
 
     ours = [ratio for ratio in _ratios(before, now, yardstick) if ratio.what.startswith("Secant")]
     return [change for change in ours if change.slower or change.faster]
 
 
-def _ratios(before: dict[str, Any], now: dict[str, Any], yardstick: Callable[[list[str]], str | None]) -> list[Change]:
+def _ratios(
+    before: dict[str, Any], now: dict[str, Any], yardstick: Callable[[str, str, list[str]], str | None]
+) -> list[Change]:
     found = []
     for question in before.keys() & now.keys():
         for contest in _contests_of(before[question]) & _contests_of(now[question]):
             old, new = (run[question][contest]["samples"] for run in (before, now))
             names = [name for name in new if name in old]
-            chosen = yardstick(names)
-            found += [
-                Change(
-                    f"{name} ({question}, {contest})", chosen, *(ratio(run[name], run[chosen]) for run in (old, new))
-                )
-                for name in names
-                if chosen and name != chosen
-            ]
+            for name in names:
+                chosen = yardstick(question, name, names)
+                if chosen is not None and chosen in names and chosen != name:
+                    ratios = [ratio(run[name], run[chosen]) for run in (old, new)]
+                    found.append(Change(f"{name} ({question}, {contest})", chosen, *ratios))
     return sorted(found)
 
 

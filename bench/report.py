@@ -37,24 +37,28 @@ README = DOCS.parent / "README.md"
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
-        """All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4, float64. The NumPy loop computes every
-loss as a whole, so zeros in the input do not help it; it has one BLAS thread, with which it is fastest. Of what
-evaluates the loss for each parameter, 30 parameters were timed and the rest extrapolated (sampled).""",
+        """All 39,760 parameters of 784-50-10, a mini-batch of 100, h = 1e-4; the first table is of float64. The NumPy
+loop computes every loss as a whole, so zeros in the input do not help it; it has one BLAS thread, with which it is
+fastest. Of what evaluates the loss for each parameter, 30 parameters were timed and the rest extrapolated (sampled).
+*Times Secant* compares with its central differences, by the series, in the same type; the last table of each input has
+others in float32 against Secant in float64.""",
     ),
     "Precision": (
         precision,
         """The largest error in 30 parameters, against 50 digits. A central difference and a derivative are two things:
-a multiple of h² is between them. numdifftools extrapolates to the derivative, all others compute the difference at
-h = 1e-4.""",
+a multiple of h² is between them. Backpropagation is the derivative, and numdifftools extrapolates to it; all others
+compute the difference at h = 1e-4. In float32, parameters and inputs are what float32 can hold.""",
     ),
     "A training iteration": (
         training,
         """784-50-10, mini-batches of 100 from {samples:,} samples: draw and gather the mini-batch, gradient, update,
-loss. Secant and the chapter take the loss after the update, with a second forward pass; peers that take that of the
-first, before it, do less work. All peers use backpropagation. All hold the training set as they read it fastest: in
-their type, or as its non-zero pixels (Secant, SciPy); making that is counted in the whole run, below. All were given
-the same mini-batches, and their losses agreed; but for scikit-learn, whose network has no second sigmoid and whose loop
-is its own.""",
+loss. The loss is that after the update, which takes a second forward pass and is what the chapter takes, or that of the
+first, before it. *Times Secant* compares with training by its numerical gradient, in the same type and with the same
+loss; the last table of each input has others in float32 against Secant in float64. All peers use backpropagation. All
+hold the training set as they read it fastest: in their type, or as its non-zero pixels (Secant, SciPy); making that is
+counted in the whole run, below. All were given the same mini-batches, and their losses and parameters agreed with those
+of the plain loop. scikit-learn's network has no second sigmoid and its loop is its own: an epoch of it, not shuffled,
+agreed with the plain loop of such a network.""",
     ),
     "The whole run": (
         whole_run,

@@ -1,9 +1,9 @@
 """Tables in Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from timing import Contest, quartiles, ratio
+from timing import Contest, Samples, quartiles, ratio
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> list[str]:
@@ -12,11 +12,13 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int =
     return [f"| {' | '.join(cells)} |" for cells in (columns, align, *rows)]
 
 
-def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str], unit: str, scale: float) -> list[str]:
+def standings(
+    contests: dict[str, Contest], yardstick: Callable[[str], str], words: Sequence[str], unit: str, scale: float
+) -> list[str]:
     """All contestants of contests that differ in one respect, which heads their columns.
 
-    Times are medians, the least and the quartiles, in ``unit`` of ``scale`` to the second. Ratios are to the
-    ``yardstick``, and what beats it by more than the interval is in bold.
+    Times are medians, the least and the quartiles, in ``unit`` of ``scale`` to the second. Ratios are to what
+    ``yardstick`` names for a contestant, and what beats it by more than the interval is in bold.
     """
     columns = list(words)
     for name in contests:
@@ -31,12 +33,29 @@ def standings(contests: dict[str, Contest], yardstick: str, words: Sequence[str]
                 continue
             turns = (min(map(min, samples[name])), *quartiles(samples[name]))
             least, low, middle, high = (significant(scale * seconds) for seconds in turns)
-            times = ratio(samples[name], samples[yardstick])
-            row += [middle, f"{least}; {low}–{high}", f"**{times}**" if times.high < 1 else str(times)]
+            row += [middle, f"{least}; {low}–{high}", _times(samples, name, yardstick(name))]
         rows.append(row)
     lines = markdown(columns, rows, len(words))
     missing = {name: reason for contest in contests.values() for name, reason in contest["missing"].items()}
     return [*lines, "", *(f"Missing: {name} ({reason})." for name, reason in missing.items())]
+
+
+def across_types(contests: dict[str, Contest], yardstick: Callable[[str], str], words: Sequence[str]) -> list[str]:
+    """What others do in float32, against Secant in float64: the ratios that `standings` does not have."""
+    rows = []
+    for name in next(iter(contests.values()))["samples"]:
+        if "| float32 |" in name and not name.startswith("Secant"):
+            double = yardstick(name.replace("| float32 |", "| float64 |"))
+            found = [_times(contest["samples"], name, double) for contest in contests.values()]
+            rows.append([*name.split(" | "), *found])
+    return markdown([*words, *(f"{name}, times Secant in float64" for name in contests)], rows, len(words))
+
+
+def _times(samples: Samples, name: str, yardstick: str) -> str:
+    if name not in samples:
+        return "–"
+    times = ratio(samples[name], samples[yardstick])
+    return f"**{times}**" if times.high < 1 else str(times)
 
 
 def significant(value: float) -> str:

@@ -2,14 +2,16 @@
 
     python bench/training.py [--quick]
 
-Same parameters to start with, same mini-batches: that the losses agree is checked before anything is timed. Secant
-gives the loss after the update, with a second forward pass; the peers are timed with it and, doing less, with the loss
-of the forward pass that the gradient needs. Drawing the mini-batch is counted for all.
+Same parameters to start with, same mini-batches: that losses and parameters agree is checked before anything is timed.
+All are timed with the loss after the update, which takes a second forward pass, and with that of the forward pass which
+the gradient needs anyway; each is compared with Secant in its type and with its loss. Drawing the mini-batch is counted
+for all.
 """
 
 from collections.abc import Callable
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ import cases
 import peers
 import secant
 from rivals import Family, Step, race
-from tables import standings
+from tables import across_types, standings
 from timing import Contests, Effort, alone
 
 Ways = dict[str, Callable[..., peers.Peer]]
@@ -35,7 +37,7 @@ WAYS: dict[str, Ways] = {
 }
 COMPILED: Ways = {"PyTorch, torch.compile": partial(automatic.Torch, compiled=True)}
 KINDS = {"numerical": True, "backpropagation": False}
-YARDSTICK = "Secant, numerical | float64 | after"
+WORDS = "", "type", "loss"
 
 
 def measure(effort: Effort) -> Contests:
@@ -53,31 +55,42 @@ def table(contests: Contests) -> list[str]:
     for inputs in cases.INPUTS:
         columns = {name.split(", ")[1]: contest for name, contest in contests.items() if name.startswith(inputs)}
         if columns:
-            lines += [f"### {inputs}", "", *standings(columns, YARDSTICK, ("", "type", "loss"), "µs", 1e6), ""]
+            lines += [f"### {inputs}", "", *standings(columns, like, WORDS, "µs", 1e6), ""]
+            lines += [*across_types(columns, like, WORDS), ""]
     return lines
 
 
+def like(name: str) -> str:
+    """Secant by its numerical gradient, in the type and with the loss of a contestant."""
+    _, dtype, loss = name.split(" | ")
+    return f"Secant, numerical | {dtype} | {loss}"
+
+
 def families(inputs: str, threads: int, quick: bool) -> dict[str, Family]:
-    """What is timed, by library. What takes long to compile is left out if it has to be quick, and on dense input."""
+    """What is timed, by library. What takes long to compile is left out if it has to be quick."""
     jax = {name: way for name, way in WAYS["JAX"].items() if "scan" in name or not quick}
     return {
         **{name: partial(secant_steps, inputs, threads, backend) for backend, name in cases.backends(quick).items()},
         "NumPy": partial(library, inputs, WAYS["NumPy"]),
         **({"SciPy": partial(library, inputs, WAYS["SciPy"])} if inputs == "MNIST" else {}),
         "JAX": partial(library, inputs, jax),
-        "PyTorch": partial(torch_steps, inputs, threads, quick or inputs != "MNIST"),
+        "PyTorch": partial(torch_steps, inputs, threads, quick),
         "scikit-learn": partial(scikit_learn_steps, inputs),
     }
 
 
 def secant_steps(inputs: str, threads: int, backend: str) -> dict[str, Step]:
+    """The core in all that peers do; other backends with the loss after the update."""
     data = cases.training_set(inputs)
     cases.require_series(backend)
     return checked(
         data,
         {
-            f"{cases.BACKENDS[backend]}, {kind} | float64 | after": peers.Secant(data, backend, numerical, threads)
-            for kind, numerical in KINDS.items()
+            f"{cases.BACKENDS[backend]}, {kind} | {dtype} | {LOSSES[after]}": peers.Secant(
+                data, backend, numerical, threads, dtype, after
+            )
+            for after, dtype, (kind, numerical) in product(LOSSES, TOLERANCE, KINDS.items())
+            if after or backend == "cpp"
         },
     )
 
@@ -87,38 +100,66 @@ def torch_steps(inputs: str, threads: int, quick: bool) -> dict[str, Step]:
 
     torch.set_num_threads(threads)
     steps = library(inputs, WAYS["PyTorch"])
-    return steps if quick else steps | library(inputs, COMPILED, losses=(True,))
+    return steps if quick else steps | library(inputs, COMPILED)
 
 
-def library(inputs: str, ways: Ways, losses: tuple[bool, ...] = (True, False)) -> dict[str, Step]:
+def library(inputs: str, ways: Ways) -> dict[str, Step]:
     """Each way to train, in both types and with both losses."""
     data = cases.training_set(inputs)
     return checked(
         data,
         {
             f"{name} | {dtype} | {LOSSES[after]}": make(data, dtype, after)
-            for (name, make), dtype, after in product(ways.items(), TOLERANCE, losses)
+            for (name, make), dtype, after in product(ways.items(), TOLERANCE, LOSSES)
         },
     )
 
 
 def scikit_learn_steps(inputs: str) -> dict[str, Step]:
-    data = cases.training_set(inputs)
-    nets = {f"scikit-learn MLPClassifier | {dtype} | before": peers.ScikitLearn(data, dtype) for dtype in TOLERANCE}
-    return {name: Step(net.fit, net.iterations) for name, net in nets.items()}
+    data, steps = cases.training_set(inputs), {}
+    few = cases.Data(data.x[: STEPS * BATCH], data.t[: STEPS * BATCH], data.params)
+    for dtype, bound in TOLERANCE.items():
+        name = f"scikit-learn MLPClassifier | {dtype} | before"
+        require_an_epoch(name, peers.ScikitLearn(few, dtype, shuffle=False), few, bound)
+        net = peers.ScikitLearn(data, dtype)
+        steps[name] = Step(net.fit, net.iterations)
+    return steps
+
+
+def require_an_epoch(name: str, peer: peers.ScikitLearn, data: cases.Data, bound: float) -> None:
+    """Refuse a network without a second sigmoid whose epoch, unshuffled, is not that of the plain loop."""
+    peer.fit()  # from parameters of its own
+    net = secant.TwoLayerNet(784, 50, 10, output_activation="identity", log_offset=0, backend="numpy")
+    net.params = {key: np.array(param, dtype=np.float64) for key, param in peer.params().items()}
+    peer.fit()
+    before, _ = plain_loop(net, data, np.arange(len(data.x)).reshape(-1, BATCH))
+    require(name, [peer.net.loss_curve_[-1]], before.mean(), bound)
+    require_params(name, peer, net, bound)
 
 
 def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, Step]:
-    """Train each on the first mini-batches, and refuse one whose losses are not those of the plain loop."""
+    """Train each on the first mini-batches, and refuse one whose losses or parameters are not the plain loop's."""
     stream = np.random.RandomState(0)
     first = batches(data, stream)
-    before, after = expected(data, first)
+    net = secant.TwoLayerNet(784, 50, 10, rng=0, backend="numpy")
+    net.params = {key: param.copy() for key, param in data.params.items()}
+    before, after = plain_loop(net, data, first)
     for name, peer in contestants.items():
         _, dtype, loss = name.split(" | ")
-        error = np.abs(np.array(peer.descend(first)) - (after if loss == "after" else before)).max()
-        if not error < TOLERANCE[dtype]:
-            raise ValueError(f"{name}: losses differ by {error:.1e}, more than {TOLERANCE[dtype]}: nothing to time")
+        require(name, peer.descend(first), after if loss == "after" else before, TOLERANCE[dtype])
+        require_params(name, peer, net, TOLERANCE[dtype])
     return {name: Step(partial(descend, peer, data, stream), STEPS) for name, peer in contestants.items()}
+
+
+def require(name: str, got: Any, expected: Any, bound: float, what: str = "losses") -> None:
+    error = np.abs(np.asarray(got) - expected).max()
+    if not error < bound:
+        raise ValueError(f"{name}: {what} differ by {error:.1e}, more than {bound}: nothing to time")
+
+
+def require_params(name: str, peer: peers.Peer | peers.ScikitLearn, net: secant.TwoLayerNet, bound: float) -> None:
+    for key, param in peer.params().items():
+        require(name, param, net.params[key], bound, key)
 
 
 def descend(peer: peers.Peer, data: cases.Data, stream: np.random.RandomState) -> None:
@@ -130,10 +171,10 @@ def batches(data: cases.Data, stream: np.random.RandomState) -> NDArray[np.int64
     return stream.choice(len(data.x), (STEPS, BATCH)).astype(np.int64)
 
 
-def expected(data: cases.Data, indices: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The losses before and after each update, by the reference backend and the chapter's own loop."""
-    net = secant.TwoLayerNet(784, 50, 10, rng=0, backend="numpy")
-    net.params = {key: param.copy() for key, param in data.params.items()}
+def plain_loop(
+    net: secant.TwoLayerNet, data: cases.Data, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Train a network by the reference's backpropagation, and return the losses before and after each update."""
     losses = []
     for batch in indices:
         x, t = data.x[batch], data.t[batch]

@@ -37,8 +37,9 @@ def measure(effort: Effort) -> Runs:
     """Iterations, seconds, final accuracy and megabytes of each run; of the NumPy loop, extrapolated, only seconds."""
     wanted, dtypes = (QUICK_ITERATIONS, ("float32",)) if effort.quick else (ITERATIONS, tuple(training.TOLERANCE))
     calls: dict[str, Callable[[], dict[str, float]]] = {}
-    for (backend, name), kind in product(cases.backends(effort.quick).items(), training.KINDS):
-        calls[f"{name}, {kind} | float64"] = partial(run_secant, backend, kind, wanted)
+    ours = product(cases.backends(effort.quick).items(), training.KINDS, training.TOLERANCE)
+    for (backend, name), kind, dtype in ours:
+        calls[f"{name}, {kind} | {dtype}"] = partial(run_secant, backend, kind, dtype, wanted)
     ways = {name: way for library in training.WAYS.values() for name, way in library.items()}
     ways = {name: ways[name] for name in QUICK_WAYS} if effort.quick else ways | training.COMPILED
     for (name, way), dtype in product(ways.items(), dtypes):
@@ -50,9 +51,10 @@ def measure(effort: Effort) -> Runs:
     return side_by_side(calls, absent=(ImportError, secant.UnsupportedError))
 
 
-def run_secant(backend: str, kind: str, wanted: int) -> dict[str, float]:
+def run_secant(backend: str, kind: str, dtype: str, wanted: int) -> dict[str, float]:
     cases.require_series(backend)
-    return run(partial(peers.Secant, backend=backend, numerical=training.KINDS[kind], threads=1), wanted)
+    make = partial(peers.Secant, backend=backend, numerical=training.KINDS[kind], threads=1, dtype=dtype)
+    return run(make, wanted)
 
 
 def run(make: Callable[[cases.Data], peers.Peer], wanted: int) -> dict[str, float]:

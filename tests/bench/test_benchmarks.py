@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import backpropagation
 import cases
 import cores
+import gradient
 import peers
 import regressions
 import report
@@ -157,9 +159,48 @@ def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
 
 
 @pytest.mark.parametrize("kind", training.KINDS)
-def test_secant_trains_as_the_reference_does(data, compiled, kind):
-    peer = peers.Secant(data, compiled, training.KINDS[kind], 1)
-    assert training.checked(data, {"Secant | float64 | after": peer})
+@pytest.mark.parametrize("dtype", training.TOLERANCE)
+@pytest.mark.parametrize("after", [True, False])
+def test_secant_trains_as_the_reference_does(data, compiled, kind, dtype, after):
+    peer = peers.Secant(data, compiled, training.KINDS[kind], 1, dtype, after)
+    assert peer.params()["W1"].dtype == dtype
+    assert training.checked(data, {f"Secant | {dtype} | {training.LOSSES[after]}": peer})
+
+
+@pytest.fixture
+def scikit_learn():
+    pytest.importorskip("sklearn")
+    _, x, t = cases.mnist(300)
+    data = cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
+    return peers.ScikitLearn(data, "float64", shuffle=False), data
+
+
+def test_an_epoch_of_scikit_learn_is_that_of_the_plain_loop(scikit_learn):
+    training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
+
+
+def test_an_epoch_that_is_another_is_not_timed(scikit_learn, monkeypatch):
+    monkeypatch.setattr(training, "BATCH", 50)
+    with pytest.raises(ValueError, match="losses differ by"):
+        training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
+
+
+def test_a_peer_whose_parameters_are_others_is_not_timed(data, monkeypatch):
+    monkeypatch.setattr(peers.NumPy, "params", lambda peer: {"b2": peer.b2 + 1e-6})
+    with pytest.raises(ValueError, match="b2 differ by"):
+        training.checked(data, {"NumPy | float64 | before": peers.NumPy(data, "float64", False)})
+
+
+@pytest.mark.parametrize("inputs", cases.INPUTS)
+@pytest.mark.parametrize("library", ["NumPy", "SciPy"])
+def test_a_gradient_is_timed_in_both_types_if_it_is_right(inputs, library, monkeypatch):
+    pytest.importorskip("scipy" if library == "SciPy" else "numpy")
+    ways = backpropagation.WAYS[library]
+    steps = gradient.backpropagation_steps(inputs, 1, library, ways)
+    assert [name.split(" | ")[1] for name in steps] == ["float64", "float32"]
+    monkeypatch.setattr(peers, "EPSILON", 1e-3)
+    with pytest.raises(ValueError, match="no timing is worth anything"):
+        gradient.backpropagation_steps(inputs, 1, library, ways)
 
 
 def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
@@ -170,13 +211,29 @@ def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
 
 def test_a_table_says_where_a_peer_wins_and_what_is_missing():
     one = contest(Secant=[2.0, 2.0], peer=[1.0, 1.0]) | {"missing": {"JAX": "not installed"}}
-    lines = tables.standings({"1 thread": one}, "Secant", [""], "s", 1)
+    lines = tables.standings({"1 thread": one}, lambda _: "Secant", [""], "s", 1)
     assert lines[2:] == [
         "| Secant | 2 | 2; 2–2 | 1.00 [1.00, 1.00] |",
         "| peer | 1 | 1; 1–1 | **0.500 [0.500, 0.500]** |",
         "",
         "Missing: JAX (not installed).",
     ]
+
+
+def test_types_are_compared_with_their_like_and_then_float32_with_float64():
+    seconds = {"Secant, series": {"float64": 4.0, "float32": 2.0}, "peer": {"float64": 8.0, "float32": 6.0}}
+    samples = {
+        f"{who} | {dtype} | differences": [[time] * 2] for who, of in seconds.items() for dtype, time in of.items()
+    }
+    columns = {"1 thread": {"samples": samples, "missing": {}}}
+    ratios = [line.split(" | ")[-1] for line in tables.standings(columns, gradient.like, gradient.WORDS, "s", 1)]
+    assert [ratio[:4] for ratio in ratios[2:6]] == ["1.00", "1.00", "2.00", "3.00"]
+    (row,) = tables.across_types(columns, gradient.like, gradient.WORDS)[2:]
+    assert row == "| peer | float32 | differences | 1.50 [1.50, 1.50] |"
+
+
+def test_an_iteration_is_compared_with_one_of_its_type_and_loss():
+    assert training.like("NumPy by hand | float32 | before") == "Secant, numerical | float32 | before"
 
 
 @pytest.mark.parametrize(
