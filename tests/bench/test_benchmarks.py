@@ -94,6 +94,7 @@ def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
         assert cores.Best.seconds < 1e-3
 
 
+@pytest.mark.slow
 def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkeypatch):
     handovers = iter([1.0, 4.0, 4.0, 1.0])
     monkeypatch.setattr(rivals, "_round", lambda *_: (next(handovers), {"whole": 1.0, "half": 1.0}))
@@ -107,6 +108,7 @@ def test_a_round_with_disturbed_cores_is_repeated_while_there_is_patience(monkey
     assert cores.Best.patience <= 0
 
 
+@pytest.mark.slow
 def test_what_is_run_side_by_side_is_in_processes_of_its_own_and_may_be_missing():
     calls = {"one": os.getpid, "other": os.getpid, "absent": not_installed}
     found = rivals.side_by_side(calls, absent=(ImportError,))

@@ -10,6 +10,7 @@ import bounds
 import cases
 import oracles
 import secant
+from sweeps import backends
 
 METHODS = ("auto", "direct")
 
@@ -156,6 +157,7 @@ def test_pre_activations_that_cancel(backend, h):
     assert share_of_bound(net, x, t, h) <= 1
 
 
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("name", ["MNIST", "dense"])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_many_samples_lose_no_more_than_few(fast, output, name):
@@ -184,6 +186,7 @@ def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpro
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
 @pytest.mark.parametrize("case", [cases.mnist, cases.dense], ids=["MNIST", "dense"])
 def test_the_same_bits_for_any_number_of_threads(case, hidden):
