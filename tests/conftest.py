@@ -9,6 +9,8 @@ import sys
 import warnings
 from contextlib import contextmanager
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several processes share the cores: a thread that waits lets go
+
 import hypothesis
 import numpy as np
 import pytest

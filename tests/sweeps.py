@@ -20,5 +20,5 @@ def parts(count: int) -> list[Any]:
 
 
 def backends(*, fast: bool = False) -> list[Any]:
-    """The backends for a test of much work, or ``fast`` ones: Numba compiles its code for several threads for 30 s."""
+    """The backends, or the ``fast`` ones, of which Numba's is slow: for much work it compiles anew, for threads."""
     return grid(lambda name: name != "numba", BACKENDS[:-1] if fast else BACKENDS)

@@ -20,6 +20,7 @@ import tables
 import timing
 import training
 from secant.cli.app import app
+from sweeps import grid
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -151,14 +152,15 @@ def data():
     return cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
 
 
-@pytest.mark.parametrize("dtype", training.TOLERANCE)
-@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize(
+    ("after", "dtype"), grid(lambda after, dtype: after and dtype == "float64", [True, False], training.TOLERANCE)
+)
 def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
     name = f"NumPy | {dtype} | {training.LOSSES[after]}"
     assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
 
 
-@pytest.mark.parametrize("kind", training.KINDS)
+@pytest.mark.parametrize("kind", grid(lambda kind: kind == next(iter(training.KINDS)), training.KINDS))
 def test_secant_trains_as_the_reference_does(data, compiled, kind):
     peer = peers.Secant(data, compiled, training.KINDS[kind], 1)
     assert training.checked(data, {"Secant | float64 | after": peer})

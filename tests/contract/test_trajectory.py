@@ -183,8 +183,8 @@ def test_a_small_network_against_the_numpy_loop(backend):
 
 
 @pytest.mark.parametrize("options", [{}, {"gradient": "backprop"}], ids=["numerical", "backprop"])
-def test_all_backends_train_alike(backend, options):
-    losses, params = run(cases.mnist(200, backend), 100, **options)
+def test_all_backends_train_alike(fast, options):
+    losses, params = run(cases.mnist(200, fast), 100, **options)
     expected, theirs = run(cases.mnist(200, "numpy"), 100, **options)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     for key in theirs:
