@@ -9,9 +9,12 @@ import sys
 import warnings
 from contextlib import contextmanager
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # several processes share the cores: a thread that waits lets go
+
 import hypothesis
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 import secant
 from secant.backends import BACKENDS, backend_module
@@ -24,6 +27,17 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips a
 
 hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("secant")
+
+
+class Scheduling(LoadScopeScheduling):
+    """A file on one process, but all that Numba compiles on one: it would be compiled on each."""
+
+    def _split_scope(self, nodeid):
+        return "numba" if "numba" in nodeid or "jitted" in nodeid else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @contextmanager

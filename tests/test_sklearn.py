@@ -51,13 +51,17 @@ def bits(model):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(
-    [
-        TwoLayerNetClassifier(),
-        TwoLayerNetClassifier(hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1),
-    ]
-)
+@parametrize_with_checks([TwoLayerNetClassifier()])
 def test_what_scikit_learn_asks_of_an_estimator(compiled, estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [TwoLayerNetClassifier(hidden_activation="tanh", gradient="backprop", shuffle=False, n_jobs=-1)]
+)
+def test_what_it_asks_of_one_with_other_settings(compiled, estimator, check):
     check(estimator)
 
 
@@ -469,6 +473,7 @@ def search():
     return GridSearchCV(short(max_iter=10), grid, cv=3)
 
 
+@pytest.mark.slow
 def test_a_grid_search_over_dask_gives_the_results_of_a_serial_one():
     distributed = pytest.importorskip("distributed")
     serial = search().fit(X, NAMES)

@@ -97,6 +97,7 @@ def test_work_for_several_threads_is_taken_by_them_and_the_bits_are_the_same(mon
         assert all(np.array_equal(by_one[key], grads[key]) for key in grads)
 
 
+@pytest.mark.slow
 def test_a_forked_child_computes_on_one_thread(forked):
     expected, *_ = work()
 
@@ -120,6 +121,7 @@ print(compilation.max_threads() <= 64)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) > 64, reason="this machine has more processors than that")
 def test_more_threads_than_a_system_has_are_not_started(run_python):
     done = run_python(THREADS, NUMBA_NUM_THREADS="100000")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import secant
+from sweeps import grid
 
 FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
 BASE = """
@@ -185,7 +186,10 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", CASES)
+USUAL = "relu", "arguments of its own", "nothing", "dropout", "what the decorator sees", "copies and pickles"
+
+
+@pytest.mark.parametrize("name", grid(lambda name: name in USUAL, CASES))
 def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
     source, said = CASES[name]
     (tmp_path / "script.py").write_text(source)
@@ -314,13 +318,22 @@ try:
 except Exception as error:
     print(type(error), error)
 print({key: v.sum() for key, v in n.w.items()}, flush=True)
-n.numerical_gradient(CASE)
 """
+UNCAUGHT = f"{CALL}n.numerical_gradient(CASE)\n"
 
 
-@pytest.mark.parametrize("name", INPUTS)
+def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
+    """One script for all of them: tried one by one, below, most take long."""
+    calls = (f"print({name!r})\n{CALL.replace('CASE', given)}" for name, given in INPUTS.items())
+    (tmp_path / "script.py").write_text(program(OWN + LABELS, "".join(calls)))
+    expected = run("script.py")
+    assert run("script.py", "-m", "secant", "run")[:2] == expected[:2]
+    assert expected[0] == 0
+
+
+@pytest.mark.parametrize("name", grid(lambda name: name in ("labels below 0", "lists", "one sample"), INPUTS))
 def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
-    (tmp_path / "script.py").write_text(program(OWN + LABELS, CALL.replace("CASE", INPUTS[name])))
+    (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS[name])))
     expected = run("script.py")
     code, output, lines = run("script.py", "-m", "secant", "run")
     assert (code, output) == expected[:2]
@@ -329,7 +342,7 @@ def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
 
 
 def test_where_its_own_loop_runs_for_a_call_a_line_says_why(run, tmp_path):
-    (tmp_path / "script.py").write_text(program(OWN + LABELS, CALL.replace("CASE", INPUTS["labels below 0"])))
+    (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS["labels below 0"])))
     _, _, lines = run("script.py", "-m", "secant", "run")
     (said,) = (line for line in lines if "runs itself for a call" in line)
     assert "ValueRangeError: t must hold class labels from 0 to 2, got -1" in said

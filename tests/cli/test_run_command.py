@@ -136,11 +136,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-USUAL = (
-    "globals", "arguments", "main", "exit code", "exit text", "interrupted", "error", "error in a module", "fork",
-    "hook", "syntax error", "missing module", "recursion", "atexit", "warning", "traceback", "standard input", "guard",
-    "classes",
-)  # fmt: skip
+USUAL = "globals", "arguments", "exit text", "interrupted", "error in a module", "hook", "warning", "standard input"
 
 
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
@@ -151,14 +147,22 @@ def test_a_script_does_what_it_does_in_python(name, folder):
     assert_same(RUN, "script.py", cwd=folder, stdin="one\ntwo\n")
 
 
-@pytest.mark.parametrize("name", ["arguments", "error", "interrupted", "interrupt of its own", "exit text"])
+CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit text"
+
+
+@pytest.mark.parametrize("name", grid(lambda name: name in ("arguments", "interrupted"), CONSOLES))
 def test_the_console_script_does_the_same(name, folder):
     (folder / "script.py").write_text(SCRIPTS[name])
     assert_same(CONSOLE, "script.py", "--help", cwd=folder)
 
 
-@pytest.mark.parametrize("name", ["arguments", "argparse"])
-@pytest.mark.parametrize("arguments", [("a", "--b", "-c=1", "", " "), ("--help",), ("--version",), ("--", "run", "x")])
+ARGUMENTS = ("a", "--b", "-c=1", "", " "), ("--help",), ("--version",), ("--", "run", "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    grid(lambda name, given: len(given) > 1 and name == "arguments", ["arguments", "argparse"], ARGUMENTS),
+)
 def test_arguments_are_the_scripts(name, arguments, tmp_path):
     (tmp_path / "script.py").write_text(SCRIPTS[name])
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
@@ -177,7 +181,10 @@ def test_paths_are_those_of_the_script(tmp_path):
         assert assert_same(RUN, script, cwd=tmp_path)[0] == 0
 
 
-@pytest.mark.parametrize("options", [["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]], ids=str)
+OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
+
+
+@pytest.mark.parametrize("options", grid(lambda options: options in (["-O"], ["-I"]), OPTIONS), ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
     (folder / "script.py").write_text(program)
@@ -214,8 +221,14 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
     assert errors.startswith("error: can't open file ")
 
 
-@pytest.mark.parametrize("script", ["-", ".", "folder", "app.pyz", "compiled.pyc"])
-@pytest.mark.parametrize("command", [RUN, CONSOLE], ids=["module", "console"])
+NO_SOURCE = "-", ".", "folder", "app.pyz", "compiled.pyc"
+
+
+@pytest.mark.parametrize(
+    ("script", "command"),
+    grid(lambda script, command: script in ("-", "app.pyz") and command is RUN, NO_SOURCE, [RUN, CONSOLE]),
+    ids=str,
+)
 def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
     (tmp_path / "folder").mkdir()
     main = tmp_path / "folder" / "__main__.py"

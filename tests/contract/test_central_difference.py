@@ -13,7 +13,7 @@ import cases
 import oracles
 import secant
 from secant.backends.base import HiddenActivation
-from sweeps import grid
+from sweeps import backends, grid
 
 OUTPUTS = ("sigmoid", "identity")
 HIDDEN = get_args(HiddenActivation)
@@ -163,6 +163,7 @@ def sampled_parameters_of_a_real_batch():
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("method", ["direct", "series"])
 def test_sampled_parameters_of_a_real_batch(method):
     net, x, t = cases.mnist(100)
@@ -171,23 +172,27 @@ def test_sampled_parameters_of_a_real_batch(method):
         assert abs(got[name][index] - exact) <= bounds.central_difference(x, exact), (name, index)
 
 
-@cache
-def loop_over_a_real_batch():
-    """The chapter's gradient, and what it is good for. It takes a while."""
-    net, x, t = cases.mnist(100, backend="numpy")
-    return net.numerical_gradient(x, t, method="direct"), bounds.numpy_loop(net.loss(x, t), 1e-4)
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
+    net, x, t = cases.mnist(100)
+    loop = cases.mnist(100, backend="numpy").net.numerical_gradient(x, t, method="direct")  # it takes a while
+    assert sum(grad.size for grad in loop.values()) == 39_760
+    for method in ("direct", "series"):
+        got = net.numerical_gradient(x, t, method=method)
+        for name, grad in loop.items():
+            assert np.abs(got[name] - grad).max() <= bounds.numpy_loop(net.loss(x, t), 1e-4), (method, name)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("fast")
-def test_the_whole_gradient_of_a_real_batch_is_that_of_the_loop():
+@pytest.mark.usefixtures("compiled")
+def test_the_whole_gradient_of_a_real_batch_by_numba_is_that_of_the_core():
+    pytest.importorskip("numba")
     net, x, t = cases.mnist(100)
-    slow, bound = loop_over_a_real_batch()
-    assert sum(grad.size for grad in slow.values()) == 39_760
     for method in ("direct", "series"):
-        got = net.numerical_gradient(x, t, method=method)
-        for name, grad in slow.items():
-            assert np.abs(got[name] - grad).max() <= bound, (method, name)
+        with secant.use_backend("numba"):
+            by_numba = net.numerical_gradient(x, t, method=method)
+        assert share_of_bound(by_numba, net.numerical_gradient(x, t, method=method), x) <= 2
 
 
 @pytest.mark.usefixtures("fast")

@@ -12,8 +12,10 @@ import pytest
 import bounds
 import cases
 import secant
+from secant.backends import BACKENDS
 from secant.training import arguments, descent
 from secant.training import loop as training
+from sweeps import backends, grid
 
 LEARNING_RATE = 0.1
 
@@ -107,6 +109,7 @@ def test_pixels_of_any_type_train_alike():
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 def test_a_mini_batch_larger_than_a_block_of_samples():
     net, x, t = cases.mnist(400)
     rows = np.arange(300)[np.newaxis]
@@ -149,6 +152,7 @@ def first_batch(case):
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     net, x, t = cases.mnist(400)
@@ -179,8 +183,8 @@ def test_a_small_network_against_the_numpy_loop(backend):
 
 
 @pytest.mark.parametrize("options", [{}, {"gradient": "backprop"}], ids=["numerical", "backprop"])
-def test_all_backends_train_alike(backend, options):
-    losses, params = run(cases.mnist(200, backend), 100, **options)
+def test_all_backends_train_alike(fast, options):
+    losses, params = run(cases.mnist(200, fast), 100, **options)
     expected, theirs = run(cases.mnist(200, "numpy"), 100, **options)
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-10)
     for key in theirs:
@@ -317,7 +321,11 @@ print(wrong, iterations > 3 * alarms)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
-@pytest.mark.parametrize("alarms", ["20", pytest.param("100", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("backend", "alarms"),
+    grid(lambda name, alarms: name == "cpp" and alarms == "20", BACKENDS, ["20", "100"]),
+    indirect=["backend"],
+)
 def test_an_exception_out_of_any_signals_handler_leaves_the_parameters_of_the_losses(backend, alarms):
     done = subprocess.run([sys.executable, "-c", ALARMS, backend, alarms], capture_output=True, text=True, timeout=100)
     assert (done.stdout, done.stderr) == ("0 True\n", "")

@@ -22,6 +22,7 @@ from secant._common import files
 from secant.errors import DataError, DTypeError, ParamsError, ValueRangeError
 from secant.networks import checkpoint
 from secant.training.history import History
+from sweeps import grid
 
 NAMES = ["W1", "b1", "W2", "b2"]
 SIZES = (3, 4, 2)
@@ -415,7 +416,10 @@ def damaged(content, per_byte):
             yield bytes(copy)
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
+COMPRESSIONS = grid(lambda compression: compression == zipfile.ZIP_STORED, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS, ids=["stored", "deflated"])
 def test_no_damage_to_a_file_leads_to_another_error(tmp_path, compression):
     content, path = io.BytesIO(), tmp_path / "damaged"
     with zipfile.ZipFile(io.BytesIO(GOOD)) as good, zipfile.ZipFile(content, "w", compression) as archive:

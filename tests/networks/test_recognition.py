@@ -6,6 +6,7 @@ import readers
 from readers import READERS, Keyed, relu, softmax
 
 import secant
+from sweeps import grid
 
 KNOWN = [reader for reader in READERS if not reader.reason]
 REFUSED = [reader for reader in READERS if reader.reason]
@@ -98,9 +99,15 @@ def test_one_class_says_nothing():
     assert "cannot tell apart" in secant.recognise(Keyed(5, 4, 1)).sentence
 
 
-@pytest.mark.parametrize("sizes", [(784, 50, 10), (2, 3, 40), (300, 2, 2)])
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
-@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+@pytest.mark.parametrize(
+    ("output", "hidden", "sizes"),
+    grid(
+        lambda output, hidden, sizes: sizes == (2, 3, 40) or (output, hidden) == ("identity", "relu"),
+        ["sigmoid", "identity"],
+        ["sigmoid", "relu", "tanh", "identity"],
+        [(784, 50, 10), (2, 3, 40), (300, 2, 2)],
+    ),
+)
 def test_networks_of_secant_are_recognised(sizes, hidden, output):
     net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
     with secant.use_backend("numpy"):
@@ -151,9 +158,15 @@ def stepping(kind, h, hidden):
     return Net
 
 
-@pytest.mark.parametrize("hidden", [readers.sigmoid, relu, np.tanh, lambda a: a], ids=["sigmoid", "relu", "tanh", "id"])
-@pytest.mark.parametrize("h", [1e-2, 5e-4, 1e-4, 1e-6])
-@pytest.mark.parametrize("kind", ["central", "central, in steps", "forward", "backward"])
+@pytest.mark.parametrize(
+    ("kind", "h", "hidden"),
+    grid(
+        lambda kind, h, hidden: (h == 1e-4) == (hidden is relu) and (kind == "central" or h == 1e-4),
+        ["central", "central, in steps", "forward", "backward"],
+        [1e-2, 5e-4, 1e-4, 1e-6],
+        [readers.sigmoid, relu, np.tanh, lambda a: a],
+    ),
+)
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     found = secant.recognise(stepping(kind, h, hidden)(9, 8, 7))
     close = (

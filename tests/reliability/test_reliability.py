@@ -31,6 +31,7 @@ def hold(name, trials):
         assert outcome.kept, outcome.examples
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.slice])
 def test_a_slice(name):
     hold(name, ROWS[name].slice)
