@@ -80,6 +80,7 @@ def test_the_trajectory_of_the_loop(options, gradient, iterations):
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 def test_direct_and_series_train_alike():
     series, _ = run(cases.mnist(200), 100)
     direct, _ = run(cases.mnist(200), 100, method="direct")
@@ -87,6 +88,7 @@ def test_direct_and_series_train_alike():
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("method", ["auto", "direct"])
 def test_the_same_bits_for_any_number_of_threads(method):
     first = run(cases.mnist(200), 30, method=method, n_threads=1)
