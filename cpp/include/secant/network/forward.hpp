@@ -178,7 +178,7 @@ private:
 };
 
 // For this many samples or more it pays to copy the weights first.
-constexpr std::size_t enough_to_pack = 16;
+constexpr std::size_t enough_to_pack = 8;
 
 // How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
 // between blocks, need not wait. A sample costs as much as `passes` forward passes.
