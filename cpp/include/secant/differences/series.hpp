@@ -94,7 +94,6 @@ public:
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each sample of
     // the group, then M_2, ... `power` has rows for classes_at_once.
     void find_means(Tile<const Real> w2, Width width, Tile<Real> power, Tile<Real> means) const {
-        std::fill_n(means.at, K * lanes * means.stride, Real{0});
         for (std::size_t k = 0; k < outputs_; k += classes_at_once) {
             const std::size_t count = std::min(classes_at_once, outputs_ - k);
             const Tile<const Real> w = w2.from(k, 0);
@@ -140,13 +139,13 @@ private:
         return means.row(static_cast<std::size_t>(m - 1) * lanes + lane);
     }
 
-    // M_m += the terms of so many classes from k on, given the powers of their weights.
+    // M_m += the terms of so many classes from k on, given the powers of their weights; the first make it begin.
     void add_means(int m, std::size_t k, std::size_t count, Tile<const Real> power, Width width, Tile<Real> means) const {
         for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
             for (std::size_t l = 0; l < lanes; l += tile_lanes) {
                 Real* to[tile_lanes];
                 for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
-                add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, k) + l}, count, power.from(0, j), to);
+                add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, k) + l}, count, power.from(0, j), to, k == 0);
             }
         });
     }

@@ -224,11 +224,13 @@ private:
 
     void pack_rows(std::size_t task) {
         Pack finite{};
-        for (std::size_t i = task * rows_a_task; i < std::min(net_.inputs(), (task + 1) * rows_a_task); ++i)
-            for (std::size_t panel = 0; panel < panels.count; ++panel) {
-                Real* copy = packed_ ? packed(panel).weights.row(i) : nullptr;
-                finite += take(net_.w1.row(i) + panels.first(panel), panels.units_in(panel), copy);
-            }
+        const std::size_t end = std::min(net_.inputs(), (task + 1) * rows_a_task);
+        for (std::size_t panel = 0; panel < panels.count; ++panel) {
+            const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
+            const Tile<Real> to = packed(panel).weights;
+            for (std::size_t i = task * rows_a_task; i < end; ++i)
+                finite += take(from.weights.row(i), from.columns, packed_ ? to.row(i) : nullptr);
+        }
         finite_[panels.count + task] = lane_sum(finite) == 0;
     }
 
