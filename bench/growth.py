@@ -5,22 +5,31 @@
 Inputs are random, as many of them zero as in MNIST. Central differences by the series, and backpropagation, on one
 thread; that the series is right is checked for each size, against backpropagation, from which it may differ by what a
 step of 1e-4 does.
+
+Then both against backpropagation in NumPy by hand, in the same type: for each size again, with inputs that are all not
+zero, and for some more sizes. That the gradients are equal is checked, too.
 """
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 import secant
+from cases import Data
 from differences import H as STEP
+from peers import NumPy
 from rivals import Step, race
 from tables import markdown, significant
 from timing import Contests, Effort, Samples, alone, median, ratio
 
 KINDS = ("series", "backpropagation")
+NUMPY, DTYPES = "NumPy", ("float64", "float32")
 TRUNCATION = 1e-7  # more than h^2 / 6 times a third derivative
+ROUNDING = {"float64": 1e-12, "float32": 1e-4}  # of the largest component
 
 
 class Size(NamedTuple):
@@ -33,7 +42,7 @@ class Size(NamedTuple):
     density: float = 0.19
 
 
-SWEEPS: dict[str, tuple[float, ...]] = {
+SWEEPS: dict[str, tuple[Any, ...]] = {
     "N": (1, 10, 100, 1_000, 10_000),
     "I": (10, 100, 784, 3_000, 10_000),
     "H": (8, 50, 128, 512, 2_048),
@@ -41,6 +50,13 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "density": (0.02, 0.05, 0.1, 0.19, 0.5, 1.0),
 }
 THREADS = {"784-50-10 x 100": Size(), "784-512-10 x 1,000": Size(N=1_000, H=512)}
+SIZES = [
+    Size(100, 784, 50, 10, 1.0),
+    Size(1_000, 784, 512, 10, 1.0),
+    Size(256, 1_024, 2_048, 100, 1.0),
+    Size(64, 100, 32, 10, 1.0),
+]
+"""For which we are compared with NumPy, before those of the sweeps."""
 
 
 def measure(effort: Effort) -> Contests:
@@ -50,6 +66,7 @@ def measure(effort: Effort) -> Contests:
         chosen = values[1:4] if effort.quick else values
         contests[quantity] = race({"Secant": partial(steps, quantity, chosen)}, 1, effort)
     contests["threads"] = race({"Secant": thread_steps}, 2, effort)
+    contests[NUMPY] = race({"Secant": partial(steps_against_numpy, compared(effort.quick))}, 1, effort)
     return contests
 
 
@@ -69,12 +86,52 @@ def thread_steps() -> dict[str, Step]:
     }
 
 
-def gradients(size: Size) -> dict[str, Callable[..., Any]]:
-    """Both gradients of a network and a mini-batch of this size, one thread, checked."""
+def compared(quick: bool) -> dict[str, Size]:
+    """The sizes for which we are compared with NumPy, by name."""
+    dense = Size(density=1.0)
+    swept = [dense._replace(**{quantity: value}) for quantity, values in SWEEPS.items() for value in values]
+    return {
+        f"{size.I}-{size.H}-{size.O} x {size.N:,}, {size.density:.0%}": size for size in SIZES + swept * (not quick)
+    }
+
+
+def steps_against_numpy(sizes: dict[str, Size]) -> dict[str, Step]:
+    return {
+        f"{name} | {dtype} | {kind}": Step(call)
+        for name, size in sizes.items()
+        for dtype in DTYPES
+        for kind, call in (gradients(size, dtype) | {NUMPY: by_hand(size, dtype)}).items()
+    }
+
+
+def by_hand(size: Size, dtype: str) -> Callable[[], object]:
+    """Backpropagation in NumPy, checked: as a step of training does it, without the batch that this gathers."""
+    net, x, t = problem(size, dtype)
+    peer = NumPy(Data(x, t, net.params), dtype, after=False)
+    peer.allocate(size.N)
+    peer.xb = x
+
+    def gradient() -> None:
+        peer.gradient(t, peer.forward(t), 1.0)
+
+    gradient()
+    for got, (key, grad) in zip(peer.grads, net.gradient(x, t).items(), strict=True):
+        atol = ROUNDING[dtype] * float(np.abs(grad).max())
+        np.testing.assert_allclose(got, grad, rtol=0, atol=atol, err_msg=key)
+    return gradient
+
+
+def problem(size: Size, dtype: str) -> tuple[secant.TwoLayerNet, NDArray[Any], NDArray[np.int64]]:
+    """A network of this size, and a mini-batch."""
     rng = np.random.RandomState(0)
     x = rng.uniform(0.01, 1, (size.N, size.I)) * (rng.uniform(size=(size.N, size.I)) < size.density)
-    t = rng.randint(size.O, size=size.N)
-    net = secant.TwoLayerNet(size.I, size.H, size.O, rng=0)
+    net = secant.TwoLayerNet(size.I, size.H, size.O, rng=0, dtype=np.dtype(dtype))
+    return net, x.astype(dtype), rng.randint(size.O, size=size.N)
+
+
+def gradients(size: Size, dtype: str = DTYPES[0]) -> dict[str, Callable[..., Any]]:
+    """Both gradients of a network and a mini-batch of this size, one thread, checked."""
+    net, x, t = problem(size, dtype)
     series = partial(net.numerical_gradient, x, t, h=STEP, method="series", n_threads=1)
     backward = partial(net.gradient, x, t, n_threads=1)
     for key, grad in backward().items():
@@ -100,7 +157,21 @@ def table(contests: Contests) -> list[str]:
     lines = [*markdown(columns, rows), ""]
     samples = contests["threads"]["samples"]
     faster = [[name, str(ratio(samples[f"{name} | 1"], samples[f"{name} | 2"]))] for name in THREADS]
-    return [*lines, *markdown(["two threads against one", "times faster"], faster)]
+    lines += markdown(["two threads against one", "times faster"], faster)
+    return [*lines, "", *against_numpy(contests[NUMPY]["samples"])] if NUMPY in contests else lines
+
+
+def against_numpy(samples: Samples) -> list[str]:
+    """For each size and type, how many times as long as NumPy we take."""
+    rows = []
+    for name in dict.fromkeys(sample.split(" | ")[0] for sample in samples):
+        row = [name]
+        for dtype, kind in product(DTYPES, reversed(KINDS)):
+            times = (samples[f"{name} | {dtype} | {contestant}"] for contestant in (kind, NUMPY))
+            row.append(str(ratio(*times)))
+        rows.append(row)
+    columns = [f"{dtype}, {kind}" for dtype, kind in product(DTYPES, reversed(KINDS))]
+    return markdown(["net x samples, not zero; NumPy = 1", *columns], rows)
 
 
 def exponent(quantity: str, samples: Samples, kind: str) -> float:

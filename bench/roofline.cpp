@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::size_t H = 50;
 
-template <int Bytes>
+template <int Bytes, class Value = double>
 struct Pack {
-    typedef double type __attribute__((vector_size(Bytes), aligned(Bytes)));
-    static constexpr std::size_t lanes = Bytes / sizeof(double);
+    typedef Value type __attribute__((vector_size(Bytes), aligned(Bytes)));
+    static constexpr std::size_t lanes = Bytes / sizeof(Value);
     static constexpr std::size_t row = (H + lanes - 1) / lanes;  // packs
 };
 
@@ -32,9 +32,9 @@ struct Sparse {  // the inputs of N samples, of one block after the other
 };
 
 // 12 chains of a b + c, `count` times. Flops: 2 * 12 * lanes * count.
-template <int Bytes>
+template <int Bytes, class Value>
 void fma(std::size_t count) {
-    typename Pack<Bytes>::type chain[12] = {}, a = {}, c = {};
+    typename Pack<Bytes, Value>::type chain[12] = {}, a = {}, c = {};
     keep(a), keep(c);
     for (std::size_t i = 0; i < count; ++i) {
 #pragma GCC unroll 12
@@ -125,7 +125,8 @@ void elementary(std::size_t count, double* array, std::size_t size) {
     std::size_t n, std::size_t blocks, const std::int64_t *starts, const std::int32_t *columns,                \
         const double *values, double *w, double *c
 #define DEFINE(BYTES)                                                                                          \
-    void fma_##BYTES(std::size_t count) { fma<BYTES>(count); }                                                 \
+    void fma_##BYTES(std::size_t count) { fma<BYTES, double>(count); }                                         \
+    void fma_single_##BYTES(std::size_t count) { fma<BYTES, float>(count); }                                   \
     void read_##BYTES(std::size_t count, const double* a, std::size_t size) { read<BYTES>(count, a, size); }   \
     void gather_##BYTES(SPARSE) { gather<BYTES>({n, blocks, starts, columns, values, w, c}); }                         \
     void modify1_##BYTES(SPARSE) { modify<BYTES, 1>({n, blocks, starts, columns, values, w, c}); }                     \

@@ -11,6 +11,9 @@ is what those take that it cannot do without, one after the other and with nothi
 - the small layer's products: one for each forward pass, one for the gradient of W2, one for each order of the series;
 - exp or a sigmoid: one a hidden unit, two an output, and one for the logarithm of a sample;
 - writing the gradient of W1, where it is returned.
+
+Then the products of dense inputs, in both types, as a share of the multiply-adds that the core does in registers: the
+forward pass, and what a gradient takes beyond it.
 """
 
 import ctypes
@@ -28,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cases
+import secant
 import training
 from differences import H as STEP
 from peers import Secant
@@ -52,8 +56,11 @@ class Job(NamedTuple):
     returns: bool  # whether the gradient is written out
 
 
+DENSE = {"784-50-10 x 100": (50, 100), "784-512-10 x 1,000": (512, 1_000)}  # hidden units and samples
+FLOPS = {"float64": "flop", "float32": "flop of float32"}
 OPERATIONS: dict[str, tuple[str, str, Callable[[float, float], float]]] = {  # from seconds, and those of a cycle
     "flop": ("multiply-add in registers", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
+    "flop of float32": ("the same in float32", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
     "byte of L1": ("read, 16 kB", " GB/s", lambda seconds, _: 1e-9 / seconds),
     "byte of L2": ("read, 256 kB", " GB/s", lambda seconds, _: 1e-9 / seconds),
     "gather of rows": ("gather and accumulate a row of 50, weights in L2", " cycles a non-zero", truediv),
@@ -78,7 +85,7 @@ def jobs() -> dict[str, Job]:
 
 def measure(effort: Effort) -> Contests:
     """Seconds a flop, a byte, a non-zero and an element of the machine, and seconds a call of Secant."""
-    return {CONTEST: race({"the machine": machine_steps, "Secant": secant_steps}, 1, effort)}
+    return {CONTEST: race({"the machine": machine_steps, "Secant": secant_steps, "dense": dense_steps}, 1, effort)}
 
 
 def machine_steps() -> dict[str, Step]:
@@ -95,6 +102,7 @@ def machine_steps() -> dict[str, Step]:
     steps = {"cycle": step("cycles", 160_000, 10_000)}
     for width in WIDTHS:
         steps[f"flop | {width}"] = step(f"fma_{width}", 20_000 * 24 * width // 8, 20_000)
+        steps[f"flop of float32 | {width}"] = step(f"fma_single_{width}", 20_000 * 24 * width // 4, 20_000)
         for cache, size in (("L1", 2_048), ("L2", 32_768)):
             steps[f"byte of {cache} | {width}"] = step(f"read_{width}", 50 * 8 * size, 50, aligned(size), size)
         steps[f"element | {width}"] = step(f"elementary_{width}", 20_480, 10, aligned(2_048), 2_048)
@@ -145,18 +153,34 @@ def secant_steps() -> dict[str, Step]:
     return steps
 
 
+def dense_steps() -> dict[str, Step]:
+    """Forward passes, and gradients by backpropagation: an iteration is a floating-point operation of one product."""
+    steps: dict[str, Step] = {}
+    rng = np.random.RandomState(0)
+    for (name, (hidden, samples)), dtype in product(DENSE.items(), FLOPS):
+        net = secant.TwoLayerNet(INPUTS, hidden, OUTPUTS, rng=0, dtype=np.dtype(dtype))
+        x = rng.uniform(0.01, 1, (samples, INPUTS)).astype(dtype)
+        flops = 2 * samples * INPUTS * hidden
+        steps[f"forward | {name} | {dtype}"] = Step(partial(net.predict, x), flops)
+        backward = partial(net.gradient, x, rng.randint(OUTPUTS, size=samples), n_threads=1)
+        steps[f"gradient | {name} | {dtype}"] = Step(backward, flops)
+    return steps
+
+
 def table(contests: Contests) -> list[str]:
     """What the machine does, and the share of it that Secant reaches."""
     contest = contests[CONTEST]
     if contest["missing"]:
         return [f"Not measured: {reason}." for reason in contest["missing"].values()]
     samples = contest["samples"]
-    cycle, best = median(samples["cycle"]), {name: fastest(samples, name) for name in OPERATIONS}
+    cycle = median(samples["cycle"])
+    best = {name: fastest(samples, name) for name in OPERATIONS if f"{name} | {WIDTHS[0]}" in samples}
     lines = markdown(
         ["operation, float64", "rate"],
         [
             [text, significant(convert(median(best[name]), cycle)) + unit]
             for name, (text, unit, convert) in OPERATIONS.items()
+            if name in best
         ],
     )
     rows = []
@@ -168,7 +192,19 @@ def table(contests: Contests) -> list[str]:
             row += [f"{median(limit) * 1e6:.0f}", f"{share.median:.0%} [{share.low:.0%}, {share.high:.0%}]"]
         rows.append(row)
     columns = ["job", "Secant, µs", "sample by sample, µs", "share", "in blocks, µs", "share"]
-    return [*lines, "", *markdown(columns, rows)]
+    lines += ["", *markdown(columns, rows)]
+    return [*lines, "", *dense_products(samples)] if any(name.startswith("forward") for name in samples) else lines
+
+
+def dense_products(samples: Samples) -> list[str]:
+    """The share of multiply-adds in registers that the products with dense inputs reach."""
+    rows = []
+    for name, (dtype, flop) in product(DENSE, FLOPS.items()):
+        forward, gradient = (samples[f"{job} | {name} | {dtype}"] for job in ("forward", "gradient"))
+        beyond = np.subtract(gradient, forward).tolist()
+        limit = fastest(samples, flop)
+        rows.append([f"{name}, {dtype}", *(f"{ratio(limit, seconds).median:.0%}" for seconds in (forward, beyond))])
+    return markdown(["dense", "forward pass", "gradient beyond it"], rows)
 
 
 def fastest(samples: Samples, name: str) -> list[list[float]]:

@@ -11,6 +11,10 @@
 #include <string>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -105,6 +109,15 @@ NetworkOf<Real> network(const Array<Real>& w1, const Array<Real>& b1, const Arra
     return net;
 }
 
+// With small pages much of the time of wide networks goes into finding them. NumPy asks the same for its arrays of this size.
+inline void ask_for_huge_pages([[maybe_unused]] void* start, [[maybe_unused]] std::size_t bytes) {
+#ifdef MADV_HUGEPAGE
+    constexpr std::size_t page = 4096, enough = 4 << 20;
+    const std::size_t before = reinterpret_cast<std::uintptr_t>(start) % page;  // madvise takes whole pages
+    if (bytes >= enough) madvise(static_cast<std::byte*>(start) - before, bytes + before, MADV_HUGEPAGE);
+#endif
+}
+
 // A block of memory that starts at a cache line. A thread keeps it for its next call, unless it is large: fresh pages from the
 // system can cost as much as the work that is done in them.
 class Memory {
@@ -113,6 +126,7 @@ public:
         if (bytes <= own_.bytes) return;
         own_.start.reset();
         own_ = {Start(::operator new(bytes, alignment)), bytes};
+        ask_for_huge_pages(own_.start.get(), bytes);
     }
     ~Memory() {  // a signal handler may have called, and kept its block
         if (own_.bytes <= most_kept && own_.bytes > kept.bytes) kept = std::move(own_);

@@ -147,3 +147,32 @@ def test_training(size, density):
     np.testing.assert_allclose(losses, expected, rtol=0, atol=1e-13)
     for key, param in other.params.items():
         np.testing.assert_allclose(net.params[key], param, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("samples", [1, 7, 26, 60])
+@pytest.mark.parametrize("classes", [1, 2, 9, 40])
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_any_number_of_classes_and_of_samples(output, classes, samples):
+    rng = np.random.RandomState(2)
+    x, t = rng.uniform(0.01, 1, (samples, 30)), rng.randint(classes, size=samples)
+    net, reference = (
+        secant.TwoLayerNet(30, 13, classes, weight_init_std=0.1, output_activation=output, rng=0, backend=backend)
+        for backend in ("cpp", "numpy")
+    )
+    got = net.numerical_gradient(x, t, method="series")
+    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2
+    assert share_of_bound(net.gradient(x, t), reference.gradient(x, t), x) <= 2
+    for n_threads in (2, 3):
+        again = net.numerical_gradient(x, t, method="series", n_threads=n_threads)
+        assert all(np.array_equal(again[key], grad) for key, grad in got.items())
+
+
+@pytest.mark.parametrize("every", [2, 9, 40])
+def test_samples_without_a_series_among_others(every):
+    rng = np.random.RandomState(3)
+    x, t = rng.uniform(0.01, 1, (60, 30)), rng.randint(9, size=60)
+    x[every - 1 :: every] *= 1e4
+    net = secant.TwoLayerNet(30, 13, 9, weight_init_std=1e-3, rng=0, backend="cpp")
+    got, info = net.numerical_gradient(x, t, return_info=True)
+    assert info.samples[0] == 60 // every
+    assert share_of_bound(got, net.numerical_gradient(x, t, method="direct"), x) <= 2

@@ -7,6 +7,7 @@
 
 #include "secant/network/forward.hpp"
 #include "secant/simd/jet.hpp"
+#include "secant/simd/products.hpp"
 #include "secant/network/targets.hpp"
 
 namespace secant::SECANT_ISA {
@@ -23,9 +24,10 @@ struct OddPowers {
     Pack of[odd_powers<K>];
 };
 
-// A pack of a panel's hidden units, from some sample on: z1 and its state have a row for each sample, w2 has one for each class.
+// A pack of a panel's hidden units, for some sample; w2 has a row for each class.
 struct PanelPack {
-    Tile<const Real> z1, state1, w2;
+    const Real *z1, *state1;
+    Tile<const Real> w2;
 };
 
 // The odd coefficients of hidden units: those of c1 in a row for each sample, those of each next power `next` further.
@@ -44,6 +46,8 @@ Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_power
     for (int m = odd_powers<K> - 1; m >= 0; --m) to = fma(x.of[m], odd[m], to);
     return to;
 }
+
+constexpr std::size_t classes_at_once = 16;  // whose powers of weights stay in the L1 cache
 
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
@@ -86,40 +90,34 @@ public:
         }
     }
 
-    // odd = `scale` times the odd coefficients of a pack of hidden units, for S samples of a group from n on, those before `end`.
-    // A growth is a polynomial in w f, where w is the outgoing weight and f the change of the unit's output, so
-    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m.
-    template <class Activation, std::size_t S>
-    void expand_hidden(std::size_t n, std::size_t end, const TargetLists& targets, const PanelPack& units, Real scale,
-                       const Coefficients& odd) const {
-        Jet<K> means[S];
-        for (int m = 1; m <= K; ++m)
-            for (std::size_t s = 0; s < S; ++s) means[s].c[m] = Pack{};
-        for (std::size_t k = 0; k < outputs_; ++k) {
-            Pack power[K + 1];
-            power[1] = load(units.w2.row(k));
-            for (int m = 2; m <= K; ++m) power[m] = power[m - 1] * power[1];
-            for (int m = 1; m <= K; ++m)
-                for (std::size_t s = 0; s < S; ++s)
-                    means[s].c[m] = fma(broadcast(at(mean_, m, k)[n % lanes + s]), power[m], means[s].c[m]);
+    // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
+    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each sample of
+    // the group, then M_2, ... `power` has rows for classes_at_once.
+    void find_means(Tile<const Real> w2, Width width, Tile<Real> power, Tile<Real> means) const {
+        for (std::size_t k = 0; k < outputs_; k += classes_at_once) {
+            const std::size_t count = std::min(classes_at_once, outputs_ - k);
+            const Tile<const Real> w = w2.from(k, 0);
+            add_means(1, k, count, w, width, means);
+            for (int m = 2; m <= K; ++m) {
+                for (std::size_t c = 0; c < count; ++c)
+                    for (std::size_t j = 0; j < width.packs * lanes; j += lanes)
+                        store(power.row(c) + j, load((m == 2 ? w : power).row(c) + j) * load(w.row(c) + j));
+                add_means(m, k, count, power, width, means);
+            }
         }
-        for (std::size_t s = 0; s < S && n + s < end; ++s)
-            expand_unit(n + s, targets, Activation::template series<K>(load(units.z1.row(s)), load(units.state1.row(s))), units.w2,
-                        means[s], scale, odd.from(s, 0));
     }
 
-    // The coefficient of the odd power m of output k: a lane for each sample.
-    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
-
-private:
-    // z1: the series of the unit's output.
-    void expand_unit(std::size_t n, const TargetLists& targets, const auto& z1, Tile<const Real> w2, const Jet<K>& mean,
-                     Real scale, const Coefficients& odd) const {
+    // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n.
+    template <class Activation>
+    void expand_hidden(std::size_t n, const TargetLists& targets, const PanelPack& units, Tile<const Real> means, Real scale,
+                       const Coefficients& odd) const {
+        Jet<K> mean{};
+        for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m, n % lanes));
         const Jet<K> log_mean = log1p(mean);
         Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target target = targets.target(n, i);
-            const Pack w = load(w2.row(target.k));
+            const Pack w = load(units.w2.row(target.k));
             Jet<K> own;
             Pack power = target.ratio * w;
             for (int m = 1; m <= K; ++m, power *= w)
@@ -128,8 +126,28 @@ private:
             for (int m = 1; m <= K; ++m)
                 loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
         }
-        const Jet<K> phi = compose(loss, z1);
+        const Jet<K> phi = compose(loss, Activation::template series<K>(load(units.z1), load(units.state1)));
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
+    }
+
+    // The coefficient of the odd power m of output k: a lane for each sample.
+    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
+
+private:
+    template <class T>
+    static T* mean_row(Tile<T> means, int m, std::size_t lane) {
+        return means.row(static_cast<std::size_t>(m - 1) * lanes + lane);
+    }
+
+    // M_m += the terms of so many classes from k on, given the powers of their weights; the first make it begin.
+    void add_means(int m, std::size_t k, std::size_t count, Tile<const Real> power, Width width, Tile<Real> means) const {
+        for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
+            for (std::size_t l = 0; l < lanes; l += tile_lanes) {
+                Real* to[tile_lanes];
+                for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
+                add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, k) + l}, count, power.from(0, j), to, k == 0);
+            }
+        });
     }
 
     Real* at(Real* array, int m, std::size_t k) const {

@@ -7,6 +7,17 @@
 
 namespace secant::SECANT_ISA {
 
+// A thread's memory, for one panel.
+struct Scratch {
+    Scratch(Workspace& work, std::size_t width)
+        : sums{work.take<Real>(block_columns * width), width},
+          means{work.take<Real>(highest_order * lanes * width), width},
+          powers{work.take<Real>(std::max(full_rows_at_once, classes_at_once) * width), width},
+          tables(work, width) {}
+    Tile<Real> sums, means, powers;
+    PowerTables tables;
+};
+
 class SeriesEngine {
 public:
     SeriesEngine(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets,
@@ -21,8 +32,7 @@ public:
           group_size_(Series<highest_order>::size(net.outputs())),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
-          scratch_(work.take<Real>(static_cast<std::size_t>(threads) * block_columns * net.panels.width())),
-          tables_(one_a_thread<PowerTables>(work, threads, net.panels.width())) {}
+          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width())) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
@@ -45,51 +55,57 @@ private:
     void add(const Team& team, std::size_t count, Real scale, bool again) {
         const Panels& panels = net_.panels;
         const std::size_t width = panels.width(), blocks = samples_.rows.blocks(), groups = pad(count) / lanes;
-        const Tile<Real> scratch{scratch_ + team.rank * block_columns * width, width};
+        const Scratch& scratch = scratch_[team.rank];
         const auto coefficients = [&](std::size_t panel) {
             return Coefficients{{odd_ + panel * capacity_ * width, width}, capacity_ * panels.total_width(), h_};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             for (std::size_t n = panels.begin(part, groups) * lanes; n < panels.begin(part + 1, groups) * lanes; n += lanes)
-                expand_hidden<K>(panel, n, std::min(count, n + lanes), scale, coefficients(panel));
+                expand_hidden<K>(panel, n, std::min(count, n + lanes), scale, coefficients(panel), scratch);
         });
-        panels.share(team, [&](std::size_t panel, std::size_t part) {
-            with_units(panels, panel, [&]<int P, class Last>() {
-                for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b)
-                    add_block<K, Units<P, Last>>(panel, b, count, again, coefficients(panel), tables_[team.rank], scratch);
-                if (part == 0) add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch);
-            });
-            if (part == 0) plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again); });
+        panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
+            // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
+            for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b)
+                for (std::size_t panel = begin; panel < end; ++panel)
+                    with_units(panels, panel, [&]<int P, class Last>() {
+                        add_block<K, Units<P, Last>>(panel, b, count, again, coefficients(panel), scratch);
+                    });
+            for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
+                with_units(panels, panel, [&]<int P, class Last>() {
+                    add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch.sums);
+                });
+                plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again, scratch.powers); });
+            }
         });
     }
 
     // For the group of samples [begin, end). Those that are evaluated directly are expanded too, but not read.
     template <int K>
-    void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd) {
-        constexpr std::size_t together = std::min<std::size_t>(lanes, K > 3 ? 2 : 4);
-        static_assert(lanes % together == 0);
-        const std::size_t width = net_.panels.width();
+    void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd,
+                       const Scratch& scratch) {
+        const Series<K> own = series<K>(begin);
+        const Tile<const Real> w2 = net_.transposed(panel);
+        own.find_means(w2, net_.panels.width_of(panel), scratch.powers, scratch.means);
         with_activation(net_.hidden_activation(), [&]<class A>() {
             for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
-                for (std::size_t n = begin; n < end; n += together) {
-                    const PanelPack units{{samples_.z1(panel, n) + j, width}, {samples_.state1(panel, n) + j, width},
-                                          net_.transposed(panel).from(0, j)};
-                    series<K>(n).template expand_hidden<A, together>(n, end, targets_, units, scale, odd.from(n, j));
+                for (std::size_t n = begin; n < end; ++n) {
+                    const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
+                    own.template expand_hidden<A>(n, targets_, units, scratch.means.from(0, j), scale, odd.from(n, j));
                 }
         });
     }
 
-    // In place, sums are the weights themselves; else they are cleared first, and then written or added.
+    // In place, sums are the weights themselves; else they begin with zero, and are then written or added.
     template <int K, class PanelRow>
     void add_block(std::size_t panel, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
-                   const PowerTables& tables, Tile<Real> scratch) {
+                   const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
-        if (!sums_.in_place) std::fill_n(scratch.at, columns * scratch.stride, Real{0});
-        add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, plan_.third_in_single(), tables,
-                                         {sums_.in_place ? to.at : scratch.at, scratch.stride});
-        for (std::size_t i = 0; i < columns && !sums_.in_place; ++i) write(scratch.row(i), again, to.row(i), incoming.columns);
+        const Tile<Real> sums = scratch.sums;
+        add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, plan_.third_in_single(), scratch.tables,
+                                         {sums_.in_place ? to.at : sums.at, sums.stride}, !sums_.in_place);
+        for (std::size_t i = 0; i < columns && !sums_.in_place; ++i) write(sums.row(i), again, to.row(i), incoming.columns);
     }
 
     // A bias is the weight of an input that is always 1.
@@ -113,40 +129,37 @@ private:
         }
     }
 
+    // The sums of the outgoing weights of a panel, a row for each class.
     template <int K>
-    void add_outgoing(std::size_t panel, std::size_t count, bool again) {
-        const std::size_t outputs = net_.outputs();
+    void add_outgoing(std::size_t panel, std::size_t count, bool again, Tile<Real> powers) {
         if (!again) sums_.clear_outgoing(panel);
-        for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes) {
-            const Tile<const Real> z1{samples_.z1(panel, 0) + j, net_.panels.width()};
-            const Tile<Real> sums = sums_.outgoing(panel).from(0, j);
-            std::size_t k = 0;
-            for (; k + 5 <= outputs; k += 5) add_outgoing_pack<K, 5>(k, z1, count, sums);
-            for (; k < outputs; ++k) add_outgoing_pack<K, 1>(k, z1, count, sums);
+        const bool* skip = plan_.directly();
+        std::size_t n = 0;
+        while (n < count) {
+            std::size_t end = n;
+            while (end < std::min(count, n + full_rows_at_once) && !skip[end]) ++end;
+            add_outgoing_of<K>(panel, n, end, powers);
+            for (std::size_t i = n; i < end && panel == 0; ++i)
+                for (std::size_t k = 0; k < net_.outputs(); ++k) sums_.output_biases()[k] += output_bias_term<K>(i, k);
+            n = std::max(end, n + 1);
         }
-        for (std::size_t k = 0; k < outputs && panel == 0; ++k)
-            for (std::size_t n = 0; n < count; ++n)
-                if (!plan_.directly()[n]) sums_.output_biases()[k] += output_bias_term<K>(n, k);
     }
 
-    // The sums of C classes from k on += the series of a pack of hidden units, whose z1 has a row for each sample. Floats of a
-    // block are summed apart, and then added: that loses less.
-    template <int K, int C>
-    void add_outgoing_pack(std::size_t k, Tile<const Real> z1, std::size_t count, Tile<Real> sums) {
-        const bool* skip = plan_.directly();
-        Pack sum[C];
-        for (std::size_t c = 0; c < C; ++c) sum[c] = is_single ? Pack{} : load(sums.row(k + c));
-        for (std::size_t n = 0; n < count; ++n) {
-            if (skip[n]) continue;
-            const OddPowers<K> powers(load(z1.row(n)), h_);
-            const Series<K> own = series<K>(n);
-            for (std::size_t c = 0; c < C; ++c) {
-                Pack odd[odd_powers<K>];
-                for (int m = 1; m <= K; m += 2) odd[m / 2] = broadcast(own.output(m, k + c)[n % lanes]);
-                sum[c] = add_series_term<K>(sum[c], powers, odd);
+    // += the series of the samples [begin, end): a product for each power of z1, the highest first.
+    template <int K>
+    void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers) {
+        const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
+        const Width width = net_.panels.width_of(panel);
+        for (int m = odd_powers<K> - 1; m >= 0; --m) {
+            const Real* odd[full_rows_at_once];
+            for (std::size_t n = begin; n < end; ++n) {
+                odd[n - begin] = series<K>(n).output(2 * m + 1, 0) + n % lanes;
+                for (std::size_t j = 0; m > 0 && j < width.packs * lanes; j += lanes)
+                    store(powers.row(n - begin) + j, OddPowers<K>(load(z1.row(n - begin) + j), h_).of[m]);
             }
+            const Tile<const Real> units = m > 0 ? powers : z1;
+            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(), sums_.outgoing(panel), width, false);
         }
-        for (std::size_t c = 0; c < C; ++c) is_single ? add_to(sums.row(k + c), sum[c]) : store(sums.row(k + c), sum[c]);
     }
 
     template <int K>
@@ -164,8 +177,8 @@ private:
     std::size_t capacity_;
     Real h_;
     std::size_t group_size_;  // doubles
-    Real *groups_, *odd_, *scratch_;
-    const PowerTables* tables_;
+    Real *groups_, *odd_;
+    const Scratch* scratch_;
 };
 
 }  // namespace secant::SECANT_ISA

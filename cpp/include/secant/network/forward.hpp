@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <utility>
 
 #include "secant/network/cross_entropy.hpp"
 #include "secant/platform/parallel.hpp"
@@ -13,7 +12,7 @@
 #include "secant/network/parameters.hpp"
 #include "secant/network/rows.hpp"
 #include "secant/network/softmax.hpp"
-#include "secant/simd/units.hpp"
+#include "secant/simd/products.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -32,7 +31,7 @@ public:
           a2_(work.take<Real>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
           z2_(work.take<Real>(pad(capacity) * net.outputs())),
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
-          y_(work.take<Real>(pad(capacity) * net.outputs())) {}
+          y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
 
     // z1 and its state of a panel's units for the samples [begin, end); with `keep` a1 too, and kinks are found.
     void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) {
@@ -42,18 +41,17 @@ public:
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
                 store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
         with_units(net_.panels, panel, [&]<int P, class Last>() {
-            using PanelRow = Units<P, Last>;
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
                 const Tile<const Real> w_b = w.weights.from(b * block_columns, 0);
                 std::size_t n = begin;
                 while (n < end) {
                     const RowBlock row = rows.block(n, b);
-                    const bool several = row.full && last == lanes && n + together <= end && full(n + 1, n + together, b);
-                    if (several)
-                        add_affine_full<PanelRow>(panel, n, b, w_b);
+                    const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
+                    if (several > 0)
+                        add_affine_full(panel, n, n + several, b, w_b);
                     else
-                        add_affine<PanelRow>(row, w_b, last, at(z1_, panel, n));
-                    n += several ? together : 1;
+                        add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
+                    n += std::max<std::size_t>(several, 1);
                 }
             }
         });
@@ -64,9 +62,24 @@ public:
 
     // a2 of a group, of which the samples [begin, end) exist. It is stored as z2.
     void affine_output(std::size_t begin, std::size_t end) {
-        for (std::size_t first = 0; first < lanes; first += samples_at_once)
-            for (std::size_t k = 0; k < net_.outputs(); k += 2 * lanes)
-                affine_output(begin + first, end, k, z2_ + in_group(begin + first));
+        const Tile<Real> sums{y_ + y_group(begin), pad(net_.outputs())};  // a row for each sample, where y will be
+        for (std::size_t l = 0; l < lanes; ++l) std::copy_n(net_.b2(), sums.stride, sums.row(l));
+        for (std::size_t panel = 0; panel < net_.panels.count; ++panel)
+            for_tiles<Pack, HalfPack>({sums.stride / lanes, false}, [&]<class Row>(std::size_t k) {
+                for (std::size_t l = 0; l < lanes; l += tile_lanes) {
+                    const Real* z[tile_lanes];
+                    Real* to[tile_lanes];
+                    for (std::size_t r = 0; r < tile_lanes; ++r) {
+                        z[r] = z1(panel, std::min(begin + l + r, end - 1));  // past the end the last sample is repeated
+                        to[r] = sums.row(l + r) + k;
+                    }
+                    const Tile<const Real> w2{net_.w2(panel, 0) + k, sums.stride};
+                    add_tile<Row, tile_lanes, false>(AlongRows<Real>{z}, net_.panels.units_in(panel), w2, to);
+                }
+            });
+        Real* a2 = z2_ + in_group(begin);
+        for (std::size_t k = 0; k < net_.outputs(); ++k)
+            for (std::size_t l = 0; l < lanes; ++l) a2[k * lanes + l] = sums.row(l)[k];
     }
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
@@ -74,7 +87,7 @@ public:
         Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
-        softmax_lanes(a2, y_ + in_group(begin), net_.outputs());
+        softmax_lanes(a2, y_ + y_group(begin), net_.outputs());
     }
 
     const Real* a1(std::size_t panel, std::size_t n) const { return at(a1_, panel, n); }
@@ -92,14 +105,12 @@ public:
     const Real* a2(std::size_t n) const { return a2_ + in_group(n); }
     const Real* z2(std::size_t n) const { return z2_ + in_group(n); }
     const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }
-    const Real* y(std::size_t n) const { return y_ + in_group(n); }
+    const Real* y(std::size_t n) const { return y_ + y_group(n) + n % lanes; }
 
     Rows rows;
     Kinks kinks;
 
 private:
-    static constexpr std::size_t samples_at_once = std::min<std::size_t>(4, lanes);
-    static constexpr std::size_t together = most_packs / 2 - 1;  // full blocks: as many as there are registers for
 
     Real* at(Real* hidden, std::size_t panel, std::size_t n) const {
         return hidden + (panel * capacity_ + n) * net_.panels.width();
@@ -122,6 +133,7 @@ private:
             if (keep) kinks.find<Activation>(panel, n, a1, state);
     }
 
+    std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
     // a += x w, of one block of a row. w: the weights of that block, whose last pack has `last` columns.
@@ -138,52 +150,26 @@ private:
         sum.store_to(a);
     }
 
-    bool full(std::size_t begin, std::size_t end, std::size_t b) const {
-        for (std::size_t n = begin; n < end; ++n)
-            if (!rows.block(n, b).full) return false;
-        return true;
+    // How many rows from n on, before `end`, are full in block b: those that tiles have room for.
+    std::size_t full_rows(std::size_t n, std::size_t end, std::size_t b) const {
+        std::size_t count = 0;
+        while (n + count < end && rows.block_alone(n + count, b).full) ++count;
+        return count / tile_rows * tile_rows;
     }
 
-    // The same for `together` samples from n on whose blocks are full: each weight is loaded once for all of them.
-    template <class PanelRow>
-    void add_affine_full(std::size_t panel, std::size_t n, std::size_t b, Tile<const Real> w) {
-        [&]<std::size_t... S>(std::index_sequence<S...>) {
-            PanelRow sum[] = {PanelRow(z1(panel, n + S))...};
-            const Real* x[] = {rows.block(n + S, b).values...};
-            for (std::size_t i = 0; i < rows.columns(b); ++i)
-                PanelRow::each(sum, [&]<class P>(P* const(&part)[together], std::size_t at) {
-                    const P w_i = load_once<P>(w.row(i) + at);
-                    ((*part[S] = fma(broadcast<P>(x[S][i]), w_i, *part[S])), ...);
-                });
-            (sum[S].store_to(at(z1_, panel, n + S)), ...);
-        }(std::make_index_sequence<together>());
-    }
-
-    // a2 of a few samples from n on and two packs of classes from k on. In place of samples past the end the last is repeated.
-    void affine_output(std::size_t n, std::size_t end, std::size_t k, Real* a2) const {
-        constexpr std::size_t packs = 2;
-        const std::size_t wide = std::min(packs, pad(net_.outputs() - k) / lanes);
-        std::size_t sample[samples_at_once];
-        Pack sum[samples_at_once][packs];
-        for (std::size_t s = 0; s < samples_at_once; ++s) {
-            sample[s] = std::min(n + s, end - 1);
-            for (std::size_t p = 0; p < packs; ++p) sum[s][p] = load(net_.b2() + k + std::min(p, wide - 1) * lanes);
-        }
-        for (std::size_t panel = 0; panel < net_.panels.count; ++panel) {
-            const Real* z[samples_at_once];
-            for (std::size_t s = 0; s < samples_at_once; ++s) z[s] = z1(panel, sample[s]);
-            for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j) {
-                const Real* w = net_.w2(panel, j) + k;
-                const Pack w_0 = load(w), w_1 = load(w + (wide - 1) * lanes);
-                for (std::size_t s = 0; s < samples_at_once; ++s) {
-                    sum[s][0] = fma(broadcast(z[s][j]), w_0, sum[s][0]);
-                    sum[s][1] = fma(broadcast(z[s][j]), w_1, sum[s][1]);
+    // The same for full rows [begin, end), which fill tiles.
+    void add_affine_full(std::size_t panel, std::size_t begin, std::size_t end, std::size_t b, Tile<const Real> w) {
+        for_tiles<Pack, HalfPack>(net_.panels.width_of(panel), [&]<class Row>(std::size_t j) {
+            for (std::size_t n = begin; n < end; n += tile_rows) {
+                const Real* x[tile_rows];
+                Real* sums[tile_rows];
+                for (std::size_t r = 0; r < tile_rows; ++r) {
+                    x[r] = rows.block_alone(n + r, b).values;
+                    sums[r] = at(z1_, panel, n + r) + j;
                 }
+                add_tile<Row, tile_rows, false>(AlongRows<Real>{x}, rows.columns(b), w.from(0, j), sums);
             }
-        }
-        for (std::size_t s = 0; s < samples_at_once; ++s)
-            for (std::size_t c = k; c < std::min(net_.outputs(), k + packs * lanes); ++c)
-                a2[c * lanes + s] = lane(sum[s][(c - k) / lanes], (c - k) % lanes);
+        });
     }
 
     const Parameters& net_;
@@ -192,7 +178,7 @@ private:
 };
 
 // For this many samples or more it pays to copy the weights first.
-constexpr std::size_t enough_to_pack = 16;
+constexpr std::size_t enough_to_pack = 8;
 
 // How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
 // between blocks, need not wait. A sample costs as much as `passes` forward passes.
@@ -210,7 +196,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     if (work.counting()) return work.bytes();
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     parallel(call.threads, [&](const Team& team) {
-        team.share_and_wait(net.panels.count, [&](std::size_t panel) { net.pack(panel, false); });
+        net.pack(team, false);
         Samples& own = pieces[team.rank];
         for (std::size_t task; (task = next++) < tasks;) {
             const std::size_t first = task * capacity, size = std::min(capacity, x.rows - first);

@@ -11,6 +11,7 @@
 #include "secant/platform/parallel.hpp"
 #include "secant/platform/workspace.hpp"
 #include "secant/simd/elementary.hpp"
+#include "secant/simd/products.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -47,6 +48,8 @@ struct Panels {
         return sizeof(HalfPack) < sizeof(Pack) && pad(units_in(panel)) - units_in(panel) >= lanes / 2;
     }
 
+    Width width_of(std::size_t panel) const { return {packs_in(panel), ends_in_half(panel)}; }
+
     // In arrays each panel is padded to whole packs.
     std::size_t width() const { return pad(size); }
     std::size_t total_width() const { return count * width(); }
@@ -57,8 +60,17 @@ struct Panels {
     // body(panel, part), and a barrier if there are several parts. With one, nobody else uses what a thread computes of a panel.
     template <class Body>
     void share(const Team& team, const Body& body) const {
-        team.share(count * parts, [&](std::size_t task) { body(task / parts, task % parts); });
-        if (parts > 1) team.wait();
+        share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
+            for (std::size_t panel = begin; panel < end; ++panel) body(panel, part);
+        });
+    }
+
+    // The same, as body(begin, end, part) for panels [begin, end).
+    template <class Body>
+    void share_ranges(const Team& team, const Body& body) const {
+        if (parts == 1) return body(team.rank * count / team.size, (team.rank + 1) * count / team.size, 0);
+        team.share(count * parts, [&](std::size_t task) { body(task / parts, task / parts + 1, task % parts); });
+        team.wait();
     }
 };
 
@@ -81,17 +93,6 @@ void with_units(const Panels& panels, std::size_t panel, const What& what) {
         default: return call.template operator()<8>();
     }
 }
-
-// Rows of an array, `stride` apart.
-template <class T>
-struct Tile {
-    T* at;
-    std::size_t stride;
-
-    T* row(std::size_t n) const { return at + n * stride; }
-    Tile from(std::size_t n, std::size_t j) const { return {row(n) + j, stride}; }  // from row n and column j on
-    operator Tile<const T>() const { return {at, stride}; }
-};
 
 // The weights into the units of a panel, or their gradient: a row for each input, and the bias. `columns` of them exist.
 template <class T>
@@ -136,30 +137,16 @@ public:
           b2_(work.take<Real>(pad(net.outputs()))),
           transposed_(work.take<Real>(panels.total_width() * net.outputs())),
           largest_(work.take<Real>(panels.count)),
-          finite_(work.take<bool>(panels.count)) {
+          finite_(work.take<bool>(panels.count + row_tasks())) {
+        if (!work.counting()) std::fill_n(finite_, panels.count + row_tasks(), true);
         if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, Real{0});
     }
 
-    // Called for each panel before anything is read. `look`: whether finite() will be asked.
-    void pack(std::size_t panel, bool look) {
-        const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
-        const Incoming<Real> to = packed(panel);
-        Pack finite{};
-        const auto take = [&](const Real* weights, std::size_t count, Real* copy) {
-            for (std::size_t j = 0; j < count; j += lanes) {
-                const Pack w = load_part(weights + j, std::min(lanes, count - j));
-                finite += zero_or_nan(w);
-                if (copy) store(copy + j, w);
-            }
-        };
-        for (std::size_t i = 0; i < net_.inputs() && (packed_ || look); ++i)
-            take(from.weights.row(i), from.columns, packed_ ? to.weights.row(i) : nullptr);
-        take(from.bias, from.columns, packed_ ? to.bias : nullptr);
-        for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-            take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
-        if (panel == 0) take(net_.b2, net_.outputs(), b2_);
-        transpose(panel);
-        finite_[panel] = lane_sum(finite) == 0;
+    // Called before anything is read. `look`: whether finite() will be asked.
+    void pack(const Team& team, bool look) {
+        // A row of the weights lies in one piece, that of a panel in many.
+        team.share(packed_ || look ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
+        team.share_and_wait(panels.count, [&](std::size_t panel) { pack_rest(panel); });
     }
 
     // Back to the caller's arrays.
@@ -206,7 +193,7 @@ public:
     Real largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
     // Whether they were finite when they were packed.
-    bool finite() const { return std::all_of(finite_, finite_ + panels.count, [](bool finite) { return finite; }); }
+    bool finite() const { return std::all_of(finite_, finite_ + panels.count + row_tasks(), [](bool finite) { return finite; }); }
 
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t hidden() const { return net_.hidden(); }
@@ -221,6 +208,42 @@ public:
     const Panels panels;
 
 private:
+    static constexpr std::size_t rows_a_task = 32;
+    std::size_t row_tasks() const { return ceil_of(net_.inputs(), rows_a_task); }
+
+    // Looks at weights, and copies them, if wanted, to whole packs. Returns 0, or NaN where one is not finite.
+    static Pack take(const Real* weights, std::size_t count, Real* copy) {
+        Pack finite{};
+        for (std::size_t j = 0; j < count; j += lanes) {
+            const Pack w = load_part(weights + j, std::min(lanes, count - j));
+            finite += zero_or_nan(w);
+            if (copy) store(copy + j, w);
+        }
+        return finite;
+    }
+
+    void pack_rows(std::size_t task) {
+        Pack finite{};
+        const std::size_t end = std::min(net_.inputs(), (task + 1) * rows_a_task);
+        for (std::size_t panel = 0; panel < panels.count; ++panel) {
+            const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
+            const Tile<Real> to = packed(panel).weights;
+            for (std::size_t i = task * rows_a_task; i < end; ++i)
+                finite += take(from.weights.row(i), from.columns, packed_ ? to.row(i) : nullptr);
+        }
+        finite_[panels.count + task] = lane_sum(finite) == 0;
+    }
+
+    void pack_rest(std::size_t panel) {
+        const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
+        Pack finite = take(from.bias, from.columns, packed_ ? packed(panel).bias : nullptr);
+        for (std::size_t j = 0; j < panels.units_in(panel); ++j)
+            finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
+        if (panel == 0) finite += take(net_.b2, net_.outputs(), b2_);
+        transpose(panel);
+        finite_[panel] = lane_sum(finite) == 0;
+    }
+
     const Network& net_;
     bool packed_;
     PackedWeights w1_;

@@ -96,37 +96,55 @@ private:
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
-    static Real largest_of(const Real* x, std::size_t size) {
-        Pack largest{}, finite{};
-        for (std::size_t i = 0; i < size; i += lanes) {
-            const Pack x_i = load_part(x + i, std::min(lanes, size - i));
-            largest = maximum(largest, absolute(x_i));
-            finite += zero_or_nan(x_i);
+    // The largest |x| of a row, of which it is shown a part at a time.
+    class Look {
+    public:
+        // Returns, lane by lane, how many of these are zero; with those that fill the last pack.
+        Pack at(const Real* x, std::size_t size) {
+            Pack zeros{};
+            for (std::size_t i = 0; i < size; i += lanes) {
+                const Pack x_i = load_part(x + i, std::min(lanes, size - i));
+                largest_ = maximum(largest_, absolute(x_i));
+                finite_ += zero_or_nan(x_i);
+                zeros += select(x_i == 0, broadcast(Real{1}), Pack{});
+            }
+            return zeros;
         }
-        return largest_lane(largest) + lane_sum(finite);
-    }
+        Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }
+
+    private:
+        Pack largest_{}, finite_{};
+    };
 
     template <class X>
     void find_entries(std::size_t n, const X* x) {
         Entry* entries = entries_ + n * stride_;
-        Real* values = values_ + n * stride_;
+        Real *first = values_ + n * stride_, *values = first;
+        Look look;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            // The first inputs tell what to try first.
-            const auto find = [&] { return find_nonzeros(x_b, size, entries, values); };
-            const bool likely = begins_without_zero(x_b, size);
-            const std::size_t nonzeros = likely ? widen(x_b, size, values) : find();
-            const bool full = is_full(nonzeros, b);
-            if (full != likely) full ? widen(x_b, size, values) : find();
-            const std::size_t count = full ? size : nonzeros;
-            const Entry* begin = full ? every_column_ : entries;
-            span(n, b) = {begin, begin + count};
-            tables_[b * capacity_ + n] = values;
-            entries += count;
-            values += count;
+            const auto nonzeros_of = [&](const Real* all) {
+                return pad(size) - static_cast<std::size_t>(lane_sum(look.at(all, size)));
+            };
+            const bool likely = begins_without_zero(x_b, size);  // the first inputs tell what to try first
+            const Real* all = likely ? converted(x_b, size, values) : nullptr;
+            const std::size_t nonzeros = likely ? nonzeros_of(all) : find_nonzeros(x_b, size, entries, values);
+            if (is_full(nonzeros, b)) {
+                if (!likely) look.at(all = converted(x_b, size, values), size);
+                span(n, b) = {every_column_, every_column_ + size};
+                tables_[b * capacity_ + n] = all;
+                values += all == values ? size : 0;
+            } else {
+                if (likely) find_nonzeros(x_b, size, entries, values);
+                span(n, b) = {entries, entries + nonzeros};
+                tables_[b * capacity_ + n] = values;
+                entries += nonzeros;
+                values += nonzeros;
+            }
         }
-        largest_[n] = largest_of(values_ + n * stride_, static_cast<std::size_t>(values - (values_ + n * stride_)));
+        look.at(first, static_cast<std::size_t>(values - first));
+        largest_[n] = look.largest();
     }
 
     // A block with few zeros keeps them: full blocks are faster.
@@ -146,15 +164,15 @@ private:
         return std::none_of(x, x + std::min<std::size_t>(size, 4), [](X x_i) { return x_i == 0; });
     }
 
-    // values(size,) = x(size,). Returns how many are not zero.
+    // x(size,) as it is if its type is right, else copied to `values`.
     template <class X>
-    static std::size_t widen(const X* x, std::size_t size, Real* values) {
-        std::size_t count = 0;
-        for (std::size_t i = 0; i < size; ++i) {
-            values[i] = static_cast<Real>(x[i]);
-            count += values[i] != 0;
+    static const Real* converted(const X* x, std::size_t size, [[maybe_unused]] Real* values) {
+        if constexpr (std::is_same_v<X, Real>) {
+            return x;
+        } else {
+            for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<Real>(x[i]);
+            return values;
         }
-        return count;
     }
 
     const Inputs& x_;

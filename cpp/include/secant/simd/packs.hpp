@@ -143,13 +143,17 @@ P low(Full p) {
 }
 
 // For a pack that is used more than once: GCC would load it again for each use, and loads are the bottleneck.
-template <class P = Pack>
-P load_once(const Element<P>* from) {
-    P p = load<P>(from);
+template <class P>
+P in_register(P p) {
 #if SECANT_VECTORS && defined(__x86_64__)
     asm("" : "+v"(p));
 #endif
     return p;
+}
+
+template <class P = Pack>
+P load_once(const Element<P>* from) {
+    return in_register(load<P>(from));
 }
 
 template <class P>
@@ -195,6 +199,7 @@ inline HalfFloatPack narrow(Pack p) { return __builtin_convertvector(p, HalfFloa
 template <class P>
     requires std::is_same_v<Element<P>, float>
 void add_to(double* to, P sums) {
+    sums = in_register(sums);  // its halves are taken from memory: else it would be there all the time
     for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack); ++part, to += lanes) {
         HalfFloatPack half;
         std::memcpy(&half, reinterpret_cast<const std::byte*>(&sums) + part * sizeof half, sizeof half);

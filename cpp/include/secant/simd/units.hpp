@@ -7,21 +7,54 @@
 
 namespace secant::SECANT_ISA {
 
+// Rows of an array, `stride` apart.
+template <class T>
+struct Tile {
+    T* at;
+    std::size_t stride;
+
+    T* row(std::size_t n) const { return at + n * stride; }
+    Tile from(std::size_t n, std::size_t j) const { return {row(n) + j, stride}; }  // from row n and column j on
+    operator Tile<const T>() const { return {at, stride}; }
+};
+
 // `Full` is a pack of doubles, or of floats.
 template <int P, class Last, class Full = Pack>
 class Units {
 public:
     using Value = Element<Full>;
     static constexpr int packs = P;
+    static constexpr bool half = sizeof(Last) < sizeof(Full);
 
     Units() : packs_{}, last_{} {}
     explicit Units(const Value* from) : last_(load<Last>(from + (P - 1) * step)) {
         for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = load<Full>(from + p * step);
     }
 
+    // For units that are used more than once: see load_once.
+    static Units once(const Value* from) {
+        Units units;
+        for (std::size_t p = 0; p + 1 < P; ++p) units.packs_[p] = load_once<Full>(from + p * step);
+        units.last_ = load_once<Last>(from + (P - 1) * step);
+        return units;
+    }
+
     void store_to(Value* to) const {
         for (std::size_t p = 0; p + 1 < P; ++p) store(to + p * step, packs_[p]);
         store(to + (P - 1) * step, last_);
+    }
+
+    template <class To>
+    void add_to(To* to) const {
+        for (std::size_t p = 0; p + 1 < P; ++p) SECANT_ISA::add_to(to + p * step, packs_[p]);
+        SECANT_ISA::add_to(to + (P - 1) * step, last_);
+    }
+
+    // += x * units
+    void add(Value x, const Units& units) {
+        const Full factor = in_register(broadcast<Full>(x));
+        for (std::size_t p = 0; p + 1 < P; ++p) packs_[p] = fma(factor, units.packs_[p], packs_[p]);
+        last_ = fma(low<Last>(factor), units.last_, last_);
     }
 
     // += x * the units at `from`
@@ -47,19 +80,6 @@ public:
         Last sum = load<Last>(to);
         for (std::size_t m = M; m-- > 0;) sum = fma(low<Last>(x[m]), terms[m].last_, sum);
         store(to, sum);
-    }
-
-    // what(that pack of each of R rows, its position) for each pack.
-    template <std::size_t R, class What>
-    static void each(Units (&rows)[R], const What& what) {
-        for (std::size_t p = 0; p + 1 < P; ++p) {
-            Full* of[R];
-            for (std::size_t r = 0; r < R; ++r) of[r] = &rows[r].packs_[p];
-            what(of, p * step);
-        }
-        Last* of[R];
-        for (std::size_t r = 0; r < R; ++r) of[r] = &rows[r].last_;
-        what(of, (P - 1) * step);
     }
 
 private:

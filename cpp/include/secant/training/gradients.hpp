@@ -55,9 +55,7 @@ public:
     }
 
     // Before the first run; after the last one in training.
-    void pack(const Team& team) {
-        team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.pack(panel, true); });
-    }
+    void pack(const Team& team) { net_.pack(team, true); }
     void unpack(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
