@@ -480,7 +480,10 @@ class TwoLayerNet:
         if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
             return f"params has the extra key {min(map(str, extra))!r}"
         for (one, a), (other, b) in itertools.combinations(self.params.items(), 2):
-            if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b):
+            if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+                continue
+            views = a is b or a.base is not None or b.base is not None  # others have memory of their own
+            if views and np.may_share_memory(a, b):
                 return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
