@@ -47,8 +47,6 @@ Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_power
     return to;
 }
 
-constexpr std::size_t classes_at_once = 16;  // whose powers of weights stay in the L1 cache
-
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
 template <int K>
@@ -90,20 +88,32 @@ public:
         }
     }
 
+    // The powers 2 to K of a panel's outgoing weights, each in a row for each class.
+    void find_powers(Tile<const Real> w2, Width width, Tile<Real> powers) const {
+        for (std::size_t k = 0; k < outputs_; ++k)
+            for (std::size_t j = 0; j < width.packs * lanes; j += lanes) {
+                const Pack w = load(w2.row(k) + j);
+                Pack power = w;
+                for (int m = 2; m <= K; ++m) {
+                    power *= w;
+                    store(power_row(powers, m, k) + j, power);
+                }
+            }
+    }
+
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each sample of
-    // the group, then M_2, ... `power` has rows for classes_at_once.
-    void find_means(Tile<const Real> w2, Width width, Tile<Real> power, Tile<Real> means) const {
-        for (std::size_t k = 0; k < outputs_; k += classes_at_once) {
-            const std::size_t count = std::min(classes_at_once, outputs_ - k);
-            const Tile<const Real> w = w2.from(k, 0);
-            add_means(1, k, count, w, width, means);
-            for (int m = 2; m <= K; ++m) {
-                for (std::size_t c = 0; c < count; ++c)
-                    for (std::size_t j = 0; j < width.packs * lanes; j += lanes)
-                        store(power.row(c) + j, load((m == 2 ? w : power).row(c) + j) * load(w.row(c) + j));
-                add_means(m, k, count, power, width, means);
-            }
+    // the group, then M_2, ...
+    void find_means(Tile<const Real> w2, Tile<const Real> powers, Width width, Tile<Real> means) const {
+        for (int m = 1; m <= K; ++m) {
+            const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>{power_row(powers, m, 0), powers.stride};
+            for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
+                for (std::size_t l = 0; l < lanes; l += tile_lanes) {
+                    Real* to[tile_lanes];
+                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
+                    add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, 0) + l}, outputs_, power.from(0, j), to, true);
+                }
+            });
         }
     }
 
@@ -139,15 +149,9 @@ private:
         return means.row(static_cast<std::size_t>(m - 1) * lanes + lane);
     }
 
-    // M_m += the terms of so many classes from k on, given the powers of their weights; the first make it begin.
-    void add_means(int m, std::size_t k, std::size_t count, Tile<const Real> power, Width width, Tile<Real> means) const {
-        for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
-            for (std::size_t l = 0; l < lanes; l += tile_lanes) {
-                Real* to[tile_lanes];
-                for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
-                add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, k) + l}, count, power.from(0, j), to, k == 0);
-            }
-        });
+    template <class T>
+    T* power_row(Tile<T> powers, int m, std::size_t k) const {
+        return powers.row(static_cast<std::size_t>(m - 2) * outputs_ + k);
     }
 
     Real* at(Real* array, int m, std::size_t k) const {

@@ -9,10 +9,10 @@ namespace secant::SECANT_ISA {
 
 // A thread's memory, for one panel.
 struct Scratch {
-    Scratch(Workspace& work, std::size_t width)
+    Scratch(Workspace& work, std::size_t width, std::size_t outputs)
         : sums{work.take<Real>(block_columns * width), width},
           means{work.take<Real>(highest_order * lanes * width), width},
-          powers{work.take<Real>(std::max(full_rows_at_once, classes_at_once) * width), width},
+          powers{work.take<Real>(std::max(full_rows_at_once, (highest_order - 1) * outputs) * width), width},
           tables(work, width) {}
     Tile<Real> sums, means, powers;
     PowerTables tables;
@@ -32,7 +32,7 @@ public:
           group_size_(Series<highest_order>::size(net.outputs())),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
-          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width())) {}
+          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs())) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
@@ -60,6 +60,7 @@ private:
             return Coefficients{{odd_ + panel * capacity_ * width, width}, capacity_ * panels.total_width(), h_};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
+            series<K>(0).find_powers(net_.transposed(panel), panels.width_of(panel), scratch.powers);
             for (std::size_t n = panels.begin(part, groups) * lanes; n < panels.begin(part + 1, groups) * lanes; n += lanes)
                 expand_hidden<K>(panel, n, std::min(count, n + lanes), scale, coefficients(panel), scratch);
         });
@@ -85,7 +86,7 @@ private:
                        const Scratch& scratch) {
         const Series<K> own = series<K>(begin);
         const Tile<const Real> w2 = net_.transposed(panel);
-        own.find_means(w2, net_.panels.width_of(panel), scratch.powers, scratch.means);
+        own.find_means(w2, scratch.powers, net_.panels.width_of(panel), scratch.means);
         with_activation(net_.hidden_activation(), [&]<class A>() {
             for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
                 for (std::size_t n = begin; n < end; ++n) {
