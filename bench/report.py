@@ -95,11 +95,11 @@ HEAD = """# Benchmarks
 
 Written by `secant bench`. On one thread, times are CPU time of the process, else what passes; medians of turns of
 50 ms, in rounds in which every contestant has a turn, in fresh processes for each of some launches that are spread
-over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches;
-what was faster than Secant beyond the noise is in bold. On more than one thread, rounds in which the cores took longer
-than they have to in handing over a byte (bench/cores.py) are repeated, for a while; launches with such a round do not
-count where two others do. Answers are checked before anything is timed. Ratios hold for this machine; absolute times
-are no promise.
+over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
+where there are three or more; what was faster than Secant beyond the noise is in bold. On more than one thread, rounds
+in which the cores took longer than they have to in handing over a byte (bench/cores.py) are repeated, for a while;
+launches with such a round do not count where two others do. Answers are checked before anything is timed. Ratios hold
+for this machine; absolute times are no promise.
 
 ```text
 {machine}

@@ -189,7 +189,7 @@ def table(contests: Contests) -> list[str]:
         for layout in LAYOUTS:
             limit = ceiling(job, best, layout)
             share = ratio(limit, samples[name])
-            row += [f"{median(limit) * 1e6:.0f}", f"{share.median:.0%} [{share.low:.0%}, {share.high:.0%}]"]
+            row += [f"{median(limit) * 1e6:.0f}", share.written(".0%")]
         rows.append(row)
     columns = ["job", "Secant, µs", "sample by sample, µs", "share", "in blocks, µs", "share"]
     lines += ["", *markdown(columns, rows)]

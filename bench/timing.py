@@ -112,16 +112,23 @@ class Ratio(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        digits = max(0, 2 - math.floor(math.log10(self.median)))
-        return f"{self.median:,.{digits}f} [{self.low:,.{digits}f}, {self.high:,.{digits}f}]"
+        return self.written(f",.{max(0, 2 - math.floor(math.log10(self.median)))}f")
+
+    def written(self, kind: str) -> str:
+        """In a format of numbers, with the interval where there is one."""
+        median, low, high = (format(number, kind) for number in self)
+        return f"{median} [{low}, {high}]" if math.isfinite(self.high) else median
 
 
 def ratio(slower: list[list[float]], faster: list[list[float]]) -> Ratio:
-    """The ratio of two contestants that took their turns in the same rounds."""
+    """The ratio of two contestants that took their turns in the same rounds.
+
+    Two launches say too little for an interval.
+    """
     paired = np.log(np.array(slower) / np.array(faster))
     launches = np.median(paired, axis=1) if len(paired) > 1 else paired[0]  # of one, each of its rounds
     half = math.inf
-    if len(launches) > 1:
+    if len(launches) > 1 and len(paired) != 2:
         half = QUANTILES[min(len(launches) - 2, len(QUANTILES) - 1)] * launches.std(ddof=1) / math.sqrt(len(launches))
     middle = launches.mean()
     return Ratio(*(math.exp(log) for log in (float(np.median(paired)), middle - half, middle + half)))

@@ -32,7 +32,7 @@ def contest(**seconds):
 
 
 def test_a_ratio_is_paired_by_round_so_that_a_slow_machine_does_not_change_it():
-    fast = [[1.0, 5.0, 2.0], [1.0, 1.0, 3.0]]
+    fast = [[1.0, 5.0, 2.0], [1.0, 1.0, 3.0], [2.0, 3.0, 7.0]]
     assert timing.ratio([[2 * t for t in turns] for turns in fast], fast) == pytest.approx((2.0, 2.0, 2.0))
 
 
@@ -52,8 +52,12 @@ def test_a_table_is_put_in_its_place_and_the_rest_of_a_page_is_kept(tmp_path):
     assert page.read_text() == text.format("new")
 
 
-def test_one_turn_has_no_interval():
-    assert timing.ratio([[2.0]], [[1.0]]) == (2.0, 0.0, np.inf)
+@pytest.mark.parametrize("slower", [[[2.0]], [[2.0, 2.1], [1.9, 2.0]]])
+def test_one_turn_and_two_launches_have_no_interval(slower):
+    ratio = timing.ratio(slower, np.ones_like(slower).tolist())
+    assert ratio.low == 0
+    assert ratio.high == np.inf
+    assert str(ratio) == "2.00"
 
 
 def one_launch(**seconds):
