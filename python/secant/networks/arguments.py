@@ -121,17 +121,19 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[A
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
-    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
-    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
-        if array.dtype != w1.dtype:
+    values = mapping(values)
+    arrays = w1, b1, w2, b2 = [_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True)]
+    for name, array in zip(PARAM_NAMES, arrays, strict=True):
+        if array.dtype is not w1.dtype and array.dtype != w1.dtype:
             raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
     for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
         if len(array) != weights.shape[1]:
             shape = (weights.shape[1], *array.shape[1:])
             fit = f"to fit params[{beside!r}] {weights.shape}"
             raise ParamsError(f"params[{name!r}] must have shape {shape} {fit}, got {array.shape}")
-    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
-        validation.require_finite(f"params[{name!r}]", array, check)
+    for name, array in zip(PARAM_NAMES, arrays, strict=True):
+        if not check(array):
+            validation.require_finite(f"params[{name!r}]", array)
     return w1, b1, w2, b2
 
 
@@ -143,7 +145,7 @@ def require_step(h: float, net: Parameters) -> None:
 
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
     """Check the only parameter of a network, a matrix."""
-    array = _param(values, name, 2, (name,), (np.float64,))
+    array = _param(mapping(values), name, 2, (name,), (np.float64,))
     validation.require_finite(f"params[{name!r}]", array)
     return array
 
@@ -161,7 +163,7 @@ def _param(
     names: tuple[str, ...] = PARAM_NAMES,
     dtypes: tuple[type[Any], ...] = validation.REALS,
 ) -> Array:
-    if name not in mapping(values):
+    if name not in values:
         got = ", ".join(map(str, values)) or "none"
         raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
     array = values[name]
