@@ -75,7 +75,8 @@ def is_shared(f: Any, options: Options) -> bool:
 
 def argument(x: Any) -> tuple[Floats, bool]:
     """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
-    if isinstance(x, np.ndarray) and x.dtype == _FLOAT64 and not isinstance(x, np.ma.MaskedArray):
+    plain = type(x) is np.ndarray or (isinstance(x, np.ndarray) and not isinstance(x, np.ma.MaskedArray))
+    if plain and x.dtype == _FLOAT64:
         if not x.flags.writeable:
             raise ValueRangeError("x must be writeable, got a read-only array: it is perturbed in place")
         return x, False

@@ -35,6 +35,8 @@ class Pointer(NamedTuple):
 
 def is_native(f: Any) -> bool:
     """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
+    if f is _last[0]:
+        return True
     kind = type(f)
     if kind.__module__ in _CLASSES:
         return _CLASSES[kind.__module__] in kind.__name__
@@ -53,7 +55,7 @@ def pointer(f: Any) -> Pointer:
     return known[1]
 
 
-_last: tuple[Any, Pointer] = None, Pointer(0, 0)
+_last: tuple[Any, Pointer] = object(), Pointer(0, 0)
 
 
 def _looked_into(f: Any) -> Pointer:
