@@ -39,7 +39,7 @@ class Stacked(Evaluator):
         where = coordinates + self.size * (np.arange(len(steps)) % rows)  # in a stack of so many rows
         before = self._start[coordinates]
         after = before + steps
-        each = [slice(k, k + rows) for k in range(0, len(steps), rows)]
+        each = (slice(k, k + rows) for k in range(0, len(steps), rows))
         blocks = [self._block(where[k], before[k], after[k]) for k in each]
         values = np.concatenate(blocks) if blocks else np.empty(0)
         return values.reshape(end - begin, len(shifts), *values.shape[1:])
