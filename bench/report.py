@@ -30,10 +30,10 @@ import roofline
 import secant
 import training
 import whole_run
-from timing import FULL, LEVEL, QUICK, Contests, Effort, launched
+from timing import FULL, LEVEL, QUICK, Effort, launched
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-README = DOCS.parent / "README.md"
+READMES = {"README.md": "dense", "README.zh-CN.md": "稠密"}  # what dense inputs are called in each
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
@@ -123,8 +123,8 @@ def main() -> None:
     else:
         write(measured, folder)
         if folder.resolve() == DOCS:
-            text = README.read_text(encoding="utf-8")
-            README.write_text(with_measured_rows(text, measured["A gradient"]), encoding="utf-8")
+            for readme, text in readmes(measured).items():
+                readme.write_text(text, encoding="utf-8")
     if before is not None:
         ratios = regressions.printed(before, measured)
         apart = [change for change in ratios if not change.agree]
@@ -156,10 +156,14 @@ def write(measured: dict[str, Any], folder: Path) -> None:
     (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
 
 
-def with_measured_rows(text: str, contests: Contests) -> str:
-    """The text, with those rows of the first table that are in it as they were measured now."""
-    rows = {_key(row): row for row in gradient.against_the_loop(contests)}
-    return "\n".join(rows.get(_key(line), line) for line in text.split("\n"))
+def readmes(measured: dict[str, Any]) -> dict[Path, str]:
+    """The READMEs, with those rows of the first table that are in them as they were measured now."""
+    texts = {}
+    for name, dense in READMES.items():
+        rows = {_key(row): row for row in gradient.against_the_loop(measured["A gradient"], dense)}
+        path = DOCS.parent / name
+        texts[path] = "\n".join(rows.get(_key(line), line) for line in path.read_text(encoding="utf-8").split("\n"))
+    return texts
 
 
 def page(measured: dict[str, Any]) -> str:
