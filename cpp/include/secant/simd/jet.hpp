@@ -26,8 +26,10 @@ Jet<K, T> operator-(Jet<K, T> a) {
 template <int K, class T>
 Jet<K, T> operator*(const Jet<K, T>& a, const Jet<K, T>& b) {
     Jet<K, T> out{};
-    for (int m = 2; m <= K; ++m)
-        for (int i = 1; i < m; ++i) out.c[m] = fma(a.c[i], b.c[m - i], out.c[m]);
+    for (int m = 2; m <= K; ++m) {
+        out.c[m] = a.c[1] * b.c[m - 1];
+        for (int i = 2; i < m; ++i) out.c[m] = fma(a.c[i], b.c[m - i], out.c[m]);
+    }
     return out;
 }
 
@@ -63,9 +65,10 @@ Jet<K, T> sigmoid_series(T z, T zc) {
 template <int K, class T>
 Jet<K, T> expm1(const Jet<K, T>& a) {
     Jet<K, T> out{};
-    for (int m = 1; m <= K; ++m) {
-        T sum = T{};
-        for (int i = 1; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * a.c[i], out.c[m - i], sum);
+    out.c[1] = a.c[1];
+    for (int m = 2; m <= K; ++m) {
+        T sum = a.c[1] * out.c[m - 1];
+        for (int i = 2; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * a.c[i], out.c[m - i], sum);
         out.c[m] = fma(sum, T{} + fraction<T>(m), a.c[m]);
     }
     return out;
@@ -75,9 +78,10 @@ Jet<K, T> expm1(const Jet<K, T>& a) {
 template <int K, class T>
 Jet<K, T> log1p(const Jet<K, T>& a) {
     Jet<K, T> out{};
-    for (int m = 1; m <= K; ++m) {
-        T sum = T{};
-        for (int i = 1; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * out.c[i], a.c[m - i], sum);
+    out.c[1] = a.c[1];
+    for (int m = 2; m <= K; ++m) {
+        T sum = out.c[1] * a.c[m - 1];
+        for (int i = 2; i < m; ++i) sum = fma(static_cast<Element<T>>(i) * out.c[i], a.c[m - i], sum);
         out.c[m] = fma(sum, T{} - fraction<T>(m), a.c[m]);
     }
     return out;
@@ -87,9 +91,10 @@ Jet<K, T> log1p(const Jet<K, T>& a) {
 template <int K, class T>
 SECANT_INLINE Jet<K, T> compose(const Jet<K, T>& a, const Jet<K, T>& f) {
     Jet<K, T> sum{}, power = f;
-    for (int m = 1; m <= K; ++m) {
+    for (int i = 1; i <= K; ++i) sum.c[i] = a.c[1] * f.c[i];
+    for (int m = 2; m <= K; ++m) {
+        power = power * f;
         for (int i = m; i <= K; ++i) sum.c[i] = fma(a.c[m], power.c[i], sum.c[i]);
-        if (m < K) power = power * f;
     }
     return sum;
 }
