@@ -29,11 +29,27 @@ hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine 
 hypothesis.settings.load_profile("secant")
 
 
+def by_numba(nodeid):
+    return "numba" in nodeid or "jitted" in nodeid
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Where there is the core, the other backends take long: they are tested in CI."""
+    if not importlib.util.find_spec("secant._core"):
+        return
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        by_numpy = any(value == "numpy" for value in values if isinstance(value, str))
+        if by_numba(item.nodeid) or (by_numpy and "tests/backends/" not in item.nodeid):
+            item.add_marker(pytest.mark.slow)
+
+
 class Scheduling(LoadScopeScheduling):
     """A file on one process, but all that Numba compiles on one: it would be compiled on each."""
 
     def _split_scope(self, nodeid):
-        return "numba" if "numba" in nodeid or "jitted" in nodeid else nodeid.partition("::")[0]
+        return "numba" if by_numba(nodeid) else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config, log):

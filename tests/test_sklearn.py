@@ -70,6 +70,7 @@ def scaled_digits():
     return train_test_split(scale(images), digits, test_size=0.25, random_state=0, stratify=digits)
 
 
+@pytest.mark.slow
 def test_the_defaults_learn_at_once_and_converge(compiled):
     assert TwoLayerNetClassifier(random_state=0).fit(X, y).score(X, y) > 0.97
     images, others, digits, theirs = scaled_digits()
@@ -450,6 +451,7 @@ def test_it_shows_itself_in_a_notebook():
     assert "0.25" in page
 
 
+@pytest.mark.slow
 def test_it_works_in_what_scikit_learn_builds_of_estimators():
     model = make_pipeline(StandardScaler(), short(max_iter=50))
     assert cross_val_score(model, X, NAMES).min() > 0.8

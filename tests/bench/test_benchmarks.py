@@ -140,6 +140,7 @@ def wrong_answer():
     raise ValueError("the answers differ")
 
 
+@pytest.mark.slow
 def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
     result = rivals.race({"ours": two_steps, "Fast": not_installed}, 1, timing.Effort(rounds=2, launches=9))
     assert result["missing"] == {"Fast": "No module named 'fast'"}
@@ -158,6 +159,7 @@ def data():
     return cases.Data(x, t.argmax(axis=1), cases.mnist().net.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "dtype"), grid(lambda after, dtype: after and dtype == "float64", [True, False], training.TOLERANCE)
 )
@@ -166,6 +168,7 @@ def test_the_peer_in_numpy_trains_as_the_reference_does(data, dtype, after):
     assert list(training.checked(data, {name: peers.NumPy(data, dtype, after)})) == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", grid(lambda kind: kind == next(iter(training.KINDS)), training.KINDS))
 @pytest.mark.parametrize("dtype", training.TOLERANCE)
 @pytest.mark.parametrize("after", [True, False])
@@ -193,6 +196,7 @@ def test_an_epoch_that_is_another_is_not_timed(scikit_learn, monkeypatch):
         training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
 
 
+@pytest.mark.slow
 def test_a_peer_whose_parameters_are_others_is_not_timed(data, monkeypatch):
     monkeypatch.setattr(peers.NumPy, "params", lambda peer: {"b2": peer.b2 + 1e-6})
     with pytest.raises(ValueError, match="b2 differ by"):
@@ -211,6 +215,7 @@ def test_a_gradient_is_timed_in_both_types_if_it_is_right(inputs, library, monke
         gradient.backpropagation_steps(inputs, 1, library, ways)
 
 
+@pytest.mark.slow
 def test_a_peer_that_trains_otherwise_is_not_timed(data, monkeypatch):
     monkeypatch.setattr(peers, "EPSILON", 1e-3)
     with pytest.raises(ValueError, match="losses differ by"):

@@ -189,6 +189,7 @@ def run(tmp_path):
 USUAL = "relu", "arguments of its own", "nothing", "dropout", "what the decorator sees", "copies and pickles"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, CASES))
 def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
     source, said = CASES[name]
@@ -322,6 +323,7 @@ print({key: v.sum() for key, v in n.w.items()}, flush=True)
 UNCAUGHT = f"{CALL}n.numerical_gradient(CASE)\n"
 
 
+@pytest.mark.slow
 def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
     """One script for all of them: tried one by one, below, most take long."""
     calls = (f"print({name!r})\n{CALL.replace('CASE', given)}" for name, given in INPUTS.items())
@@ -331,6 +333,7 @@ def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
     assert expected[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in ("labels below 0", "lists", "one sample"), INPUTS))
 def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS[name])))

@@ -77,6 +77,7 @@ def test_a_run_ends_with_its_summary_in_60_columns():
     assert max(map(len, result.output.splitlines())) == 60
 
 
+@pytest.mark.slow
 def test_the_summary_says_how_the_gradient_was_computed():
     assert re.search(summary("3", "backpropagation"), run_train("--gradient", "backprop").output)
     output = run_train("--method", "direct", "--h", 1e-3, "--threads", 1, "--backend", "numpy").output
@@ -337,6 +338,7 @@ def test_ctrl_c_before_the_first_iteration(monkeypatch):
     assert (result.exit_code, result.output) == (130, "interrupted\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
 def test_ctrl_c_of_a_process(tmp_path):
     # A shell may have set SIGINT to be ignored, which a child inherits.
@@ -369,7 +371,8 @@ def script(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGINT is sent as POSIX does")
-@pytest.mark.parametrize("start", grid(lambda start: start == "script", ["script", "module"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["script", "module"])
 def test_ctrl_c_is_one_line_from_the_start(script, start):
     """As soon as Secant's first module runs. Until then it is Python that starts, and answers."""
     command = [sys.executable, "-X", "importtime", *([script] if start == "script" else ["-m", "secant"])]
@@ -435,6 +438,7 @@ def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
     assert TwoLayerNet.load(tmp_path / "net.npz").params["W1"].shape == (784, 4)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     "arguments",
@@ -456,6 +460,7 @@ def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments)
     assert stat.S_ISCHR(full.stat().st_mode)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("shell", grid(lambda shell: "<" in shell, [">&-", "2>&-", ">&- 2>&- <&-"]))
 def test_a_closed_stream_costs_nothing(script, tmp_path, shell):

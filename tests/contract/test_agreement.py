@@ -62,6 +62,7 @@ def picks(rng, grads, name):
     return {np.unravel_index(i, direct.shape) for i in (furthest, *rng.randint(direct.size, size=4))}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(network=networks, exponent=st.floats(-7, -1))
 def test_some_networks(network, exponent):

@@ -406,6 +406,7 @@ def test_a_name_server_that_never_answers(tiny, cache, monkeypatch, probes_end):
     assert elapsed < 5
 
 
+@pytest.mark.slow
 def test_a_slow_download_is_left_to_end(tiny, cache, mirrors, monkeypatch):
     (mirror,) = mirrors(TINY)
     mirror.pause = lambda: time.sleep(1.6 if len(mirror.requests) == 1 else 0)

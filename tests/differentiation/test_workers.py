@@ -215,7 +215,7 @@ def slow(x):
     return float(x.sum())
 
 
-@pytest.mark.parametrize("kind", ["threads", "loky"])
+@pytest.mark.parametrize("kind", grid(lambda kind: kind == "threads", ["threads", "loky"]))
 def test_ctrl_c_ends_it(kind, default_handler, threads):
     options = {"executor": threads} if kind == "threads" else {"n_jobs": 2}
     x = np.ones(1000)

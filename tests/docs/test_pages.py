@@ -88,6 +88,7 @@ def names(monkeypatch):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", grid(in_default, PAGES), ids=name_of)
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

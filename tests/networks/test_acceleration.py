@@ -22,8 +22,10 @@ from secant.networks.acceleration import accelerate_lazily
 from secant.networks.recognition import step
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
+from sweeps import grid
 
 KNOWN = [reader for reader in READERS if not reader.reason]
+SOME = grid(lambda reader: KNOWN.index(reader) % 3 == 0, KNOWN)
 REFUSED = [reader for reader in READERS if reader.reason]
 SIZES = 6, 5, 4
 
@@ -69,7 +71,7 @@ def test_every_backend_takes_networks_of_others(cls, backend):
     test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader)
 
 
-@pytest.mark.parametrize("reader", KNOWN, ids=lambda reader: reader.cls.__name__)
+@pytest.mark.parametrize("reader", SOME, ids=lambda reader: reader.cls.__name__)
 def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader):
     net = filled(reader.cls(*SIZES))
     found = secant.recognise(net)

@@ -45,6 +45,7 @@ def test_neither_pyplot_nor_settings_are_touched():
     assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
+@pytest.mark.slow
 def test_figures_are_pyplots_where_that_has_been_imported(run_python):
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     program = (
@@ -63,6 +64,7 @@ def test_plots_are_imported_when_they_are_used(run_python):
     assert run_python(program).stdout == "False\nFalse\n"
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_figures_without_an_import_of_pyplot(run_python):
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     program = (

@@ -167,6 +167,7 @@ def test_a_notebook_shows_the_curves():
     assert 'alt="&lt;History of 150 iterations, ' in shown
 
 
+@pytest.mark.slow
 def test_a_figure_is_pyplots_where_that_has_been_imported(tmp_path, run_python):
     program = (
         "import matplotlib.pyplot as plt, secant; settings = dict(plt.rcParams); history = secant.History([1.0]);"
