@@ -7,7 +7,7 @@ import numbers
 import operator
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-REALS = (np.float64, np.float32)
+REALS = (np.dtype(np.float64), np.dtype(np.float32))
 _REAL = float, numbers.Real  # float first, which is found fast
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
@@ -116,8 +116,10 @@ def as_float64(array: Array) -> Floats:
 
 def as_float(array: Array, dtype: Any) -> Array:
     """The array as C-contiguous float64 or float32, rounded; what is beyond its range becomes infinite."""
-    with np.errstate(over="ignore") if array.dtype.itemsize > np.dtype(dtype).itemsize else nullcontext():
-        return in_order(np.asarray(array, dtype=dtype))
+    if array.dtype == dtype:
+        return in_order(array)
+    with np.errstate(over="ignore"):
+        return in_order(array.astype(dtype))
 
 
 def real_dtype(name: str, value: Any) -> np.dtype[Any]:
@@ -183,6 +185,7 @@ def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int
 
 def require_weights(name: str, array: Array) -> None:
     """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
+    if array.min() >= 0 and array.max() < math.inf:  # not so if one is NaN
+        return
     require_finite(name, array)
-    if array.min() < 0:
-        raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")
+    raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")

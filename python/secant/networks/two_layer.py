@@ -477,15 +477,15 @@ class TwoLayerNet:
         for name, known in _KNOWN_METHODS.items():
             if name in self.__dict__ or getattr(type(self), name) is not known:
                 return f"{type(self).__name__}.{name} is not the one that Secant defines"
-        if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
+        params = arguments.mapping(self.params)
+        if extra := params.keys() - PARAM_NAMES:
             return f"params has the extra key {min(map(str, extra))!r}"
-        for (one, a), (other, b) in itertools.combinations(self.params.items(), 2):
-            if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
-                continue
-            views = a is b or a.base is not None or b.base is not None  # others have memory of their own
-            if views and np.may_share_memory(a, b):
-                return f"params[{one!r}] and params[{other!r}] share memory"
-        return None
+        arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
+        if any(array.base is not None for array in arrays.values()) or len(set(map(id, arrays.values()))) < len(arrays):
+            for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
+                if np.may_share_memory(a, b):
+                    return f"params[{one!r}] and params[{other!r}] share memory"
+        return None  # arrays that are no views have memory of their own
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
         looked_at = (grads.b2,) if backend.finds_non_finite else grads
