@@ -158,6 +158,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
     define_networks<double>(m);
     define_networks<float>(m);
+    m.def("takes", &takes, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("hidden_activation"),
+          py::arg("output_activation"), py::arg("log_offset"), py::arg("x"), py::arg("t"));
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
           py::arg("scheme"), py::arg("h"), py::arg("threads"));
     py::class_<IndexedInputs>(m, "IndexedInputs")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,45 @@ Batch samples(const NetworkOf<Real>& net, const py::object& x, const py::array& 
     const Inputs from = inputs_of<Real>(x);
     require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
     return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
+}
+
+// Whether an array is no subclass, in order and aligned, and writeable if it is a parameter.
+inline bool plain(const py::object& object, bool parameter) {
+    using Api = py::detail::npy_api;
+    if (Py_TYPE(object.ptr()) != Api::get().PyArray_Type_) return false;
+    const int needed = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | (parameter ? Api::NPY_ARRAY_WRITEABLE_ : 0);
+    return (py::reinterpret_borrow<py::array>(object).flags() & needed) == needed;
+}
+
+template <class Real>
+bool fit(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const std::string& hidden,
+         const std::string& output, double log_offset, const py::object& x, const py::object& t) {
+    const auto real = [](const py::object& a) { return py::isinstance<Array<Real>>(a); };
+    const auto as_real = [](const py::object& a) { return py::reinterpret_borrow<Array<Real>>(a); };
+    if (!(real(w1) && real(b1) && real(w2) && real(b2))) return false;
+    const Batch batch = samples(network(as_real(w1), as_real(b1), as_real(w2), as_real(b2), hidden, output, log_offset,
+                                        compiled.kernels->activations),
+                                x, py::reinterpret_borrow<py::array>(t));
+    const double* weights = batch.t.weights;
+    const std::size_t size = weights ? static_cast<std::size_t>(py::reinterpret_borrow<py::array>(t).size()) : 0;
+    return std::all_of(weights, weights + size, [](double w) { return w >= 0 && w <= std::numeric_limits<double>::max(); });
+}
+
+// Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
+// the parameters that are not finite are found later.
+inline bool takes(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const py::object& hidden,
+                  const py::object& output, const py::object& log_offset, const py::object& x, const py::object& t) {
+    const bool settings = PyUnicode_CheckExact(hidden.ptr()) && PyUnicode_CheckExact(output.ptr()) && PyFloat_CheckExact(log_offset.ptr());
+    const bool arrays = plain(w1, true) && plain(b1, true) && plain(w2, true) && plain(b2, true) && plain(x, false) && plain(t, false);
+    if (!(settings && arrays)) return false;
+    const auto call = [&]<class Real>() {
+        return fit<Real>(w1, b1, w2, b2, hidden.cast<std::string>(), output.cast<std::string>(), log_offset.cast<double>(), x, t);
+    };
+    try {
+        return call.template operator()<double>() || call.template operator()<float>();
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.

@@ -54,6 +54,17 @@ def predict(
     x: _Inputs,
     threads: int,
 ) -> _Reals: ...
+def takes(
+    w1: object,
+    b1: object,
+    w2: object,
+    b2: object,
+    hidden_activation: object,
+    output_activation: object,
+    log_offset: object,
+    x: object,
+    t: object,
+) -> bool: ...
 def train(
     w1: _Reals,
     b1: _Reals,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from secant._common.validation import Array, Floats
 from secant.datasets.pixels import Rows
@@ -82,6 +82,11 @@ def require_proven(info: GradientInfo, h: float) -> None:
         )
 
 
+def takes_nothing(net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
+    """For backends that leave all checks to others."""
+    return False
+
+
 class Backend(Protocol):
     """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
 
@@ -92,6 +97,12 @@ class Backend(Protocol):
     name: str
     finds_non_finite: bool
     """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
+
+    def takes(self, net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
+        """Whether gradients take them as they are: checks would find nothing wrong and nothing to convert.
+
+        It may be false where they would. Elements of x and of parameters that are not finite are not looked for.
+        """
 
     def all_finite(self, array: Array) -> bool:
         """Whether no element is NaN or infinite."""

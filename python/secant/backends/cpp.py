@@ -3,7 +3,7 @@
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from secant import _core
 from secant._common.validation import Array
@@ -17,6 +17,10 @@ softmax = _core.softmax
 cross_entropy = _core.cross_entropy
 
 Rows.register(_core.IndexedInputs)
+
+
+def takes(net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
+    return _core.takes(*net, x, t)
 
 
 def all_finite(array: Array) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable
-from typing import Literal, Self, get_args, overload
+from typing import Literal, Self, cast, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -450,6 +450,11 @@ class TwoLayerNet:
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
     ) -> tuple[Parameters, Array, Array]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
+        if not finite and self.soft_targets == "weights":
+            settings = self.hidden_activation, self.output_activation, self.log_offset
+            given = Parameters._make((*map(self.params.get, PARAM_NAMES), *settings))
+            if backend.takes(given, x, t):
+                return given, cast(Array, x), cast(Array, t)
         net = self._parameters(_unchecked)
         samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare, net.W1.dtype)
         t = arguments.targets(t, len(samples), len(net.b2), single=single, soft_targets=self.soft_targets)

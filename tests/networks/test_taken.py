@@ -1,0 +1,119 @@
+"""What the core takes as it is: the checks would have found nothing wrong and nothing to convert."""
+
+import numpy as np
+import pytest
+
+import secant
+from secant.backends import backend_module
+from secant.networks.arguments import PARAM_NAMES
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+def frozen(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def unaligned(array):
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
+    result = raw.view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+def changed(array, value):
+    array = array.copy()
+    array.flat[-1] = value
+    return array
+
+
+X, WEIGHTS, LABELS = np.random.default_rng(0).uniform(size=(4, 3)), np.eye(2)[[0, 1, 1, 0]], np.array([0, 1, 1, 0])
+FORMS = {
+    "strided": lambda array: np.repeat(array, 2, axis=0)[::2],
+    "Fortran": np.asfortranarray,
+    "swapped": lambda array: array.astype(array.dtype.newbyteorder()),
+    "unaligned": unaligned,
+    "subclass": lambda array: array.view(Subclass),
+    "masked": np.ma.array,
+    "list": lambda array: array.tolist(),
+    "narrower": lambda array: array.astype(array.dtype.str[:2] + "2"),
+    "longer": lambda array: np.concatenate([array, array]),
+    "wider": lambda array: np.concatenate([array, array], axis=-1),
+    "empty": lambda array: array[:0],
+    "one": lambda array: array[0],
+    "none": lambda array: None,
+}
+XS = {name: form(X) for name, form in FORMS.items()} | {
+    "right": X,
+    "bytes": X.astype(np.uint8),
+    "single": X.astype("f4"),
+}
+TS = {f"weights, {name}": form(WEIGHTS) for name, form in FORMS.items()}
+TS |= {f"labels, {name}": form(LABELS) for name, form in FORMS.items()}
+TS |= {"weights": WEIGHTS, "labels": LABELS, "frozen": frozen(LABELS), "unsigned": LABELS.astype(np.uint64)}
+TS |= {f"weights, {bad}": changed(WEIGHTS, bad) for bad in (-1e-300, np.nan, np.inf, -0.0)}
+TS |= {f"labels, {bad}": changed(LABELS, bad) for bad in (-1, 2)}
+PARAMS = FORMS | {"right": np.copy, "frozen": frozen, "single": np.float32}
+
+
+def unchanged(net, x, t):
+    """Whether the checks leave all as it is."""
+    try:
+        checked, samples, targets = net._checked(backend_module("numpy"), x, t)
+    except (secant.errors.SecantError, ValueError):
+        return False
+    before = *(net.params[name] for name in PARAM_NAMES), x, t
+    return all(
+        np.may_share_memory(a, b) and a.dtype == b.dtype
+        for a, b in zip(before, (*checked[:4], samples, targets), strict=True)
+    )
+
+
+def taken(net, x, t):
+    given = secant.backends.base.Parameters(
+        *map(net.params.get, PARAM_NAMES), net.hidden_activation, net.output_activation, net.log_offset
+    )
+    return backend_module("cpp").takes(given, x, t)
+
+
+def network(dtype=np.float64):
+    return secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("t", TS.values(), ids=TS)
+@pytest.mark.parametrize("x", XS.values(), ids=XS)
+def test_samples(compiled, x, t, dtype):
+    assert taken(network(dtype), x, t) <= unchanged(network(dtype), x, t)
+
+
+@pytest.mark.parametrize("name", PARAM_NAMES)
+@pytest.mark.parametrize("form", PARAMS.values(), ids=PARAMS)
+def test_parameters(compiled, form, name):
+    net = network()
+    net.params[name] = form(net.params[name])
+    assert taken(net, X, LABELS) <= unchanged(net, X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_activation", "swish"), ("hidden_activation", 1), ("hidden_activation", "\udc80"),
+        ("output_activation", "relu"), ("output_activation", None),
+        ("log_offset", -1.0), ("log_offset", np.nan), ("log_offset", "0"), ("log_offset", True),
+    ],
+)  # fmt: skip
+def test_settings(compiled, name, value):
+    net = network()
+    setattr(net, name, value)
+    assert not taken(net, X, LABELS)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("t", [WEIGHTS, LABELS], ids=["weights", "labels"])
+def test_what_most_calls_give_is_taken(compiled, t, dtype):
+    assert taken(network(dtype), X.astype(dtype), t)
