@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -69,7 +68,7 @@ inline bool plain(const py::object& object, bool parameter) {
 }
 
 template <class Real>
-bool fit(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const std::string& hidden,
+bool fits(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const std::string& hidden,
          const std::string& output, double log_offset, const py::object& x, const py::object& t) {
     const auto real = [](const py::object& a) { return py::isinstance<Array<Real>>(a); };
     const auto as_real = [](const py::object& a) { return py::reinterpret_borrow<Array<Real>>(a); };
@@ -79,21 +78,22 @@ bool fit(const py::object& w1, const py::object& b1, const py::object& w2, const
                                 x, py::reinterpret_borrow<py::array>(t));
     const double* weights = batch.t.weights;
     const std::size_t size = weights ? static_cast<std::size_t>(py::reinterpret_borrow<py::array>(t).size()) : 0;
-    return std::all_of(weights, weights + size, [](double w) { return w >= 0 && w <= std::numeric_limits<double>::max(); });
+    return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
 }
 
 // Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
 // the parameters that are not finite are found later.
 inline bool takes(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const py::object& hidden,
                   const py::object& output, const py::object& log_offset, const py::object& x, const py::object& t) {
-    const bool settings = PyUnicode_CheckExact(hidden.ptr()) && PyUnicode_CheckExact(output.ptr()) && PyFloat_CheckExact(log_offset.ptr());
-    const bool arrays = plain(w1, true) && plain(b1, true) && plain(w2, true) && plain(b2, true) && plain(x, false) && plain(t, false);
-    if (!(settings && arrays)) return false;
-    const auto call = [&]<class Real>() {
-        return fit<Real>(w1, b1, w2, b2, hidden.cast<std::string>(), output.cast<std::string>(), log_offset.cast<double>(), x, t);
+    if (!(PyUnicode_CheckExact(hidden.ptr()) && PyUnicode_CheckExact(output.ptr()) && PyFloat_CheckExact(log_offset.ptr())))
+        return false;
+    if (!(plain(w1, true) && plain(b1, true) && plain(w2, true) && plain(b2, true) && plain(x, false) && plain(t, false)))
+        return false;
+    const auto fits_as = [&]<class Real>() {
+        return fits<Real>(w1, b1, w2, b2, hidden.cast<std::string>(), output.cast<std::string>(), log_offset.cast<double>(), x, t);
     };
     try {
-        return call.template operator()<double>() || call.template operator()<float>();
+        return fits_as.template operator()<double>() || fits_as.template operator()<float>();
     } catch (const std::exception&) {
         return false;
     }

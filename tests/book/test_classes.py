@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import secant
-from sweeps import grid
 
 FOLDER = os.path.dirname(os.path.dirname(secant.__file__))
 BASE = """
@@ -186,11 +185,8 @@ def run(tmp_path):
     return run
 
 
-USUAL = "relu", "arguments of its own", "nothing", "dropout", "what the decorator sees", "copies and pickles"
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grid(lambda name: name in USUAL, CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
     source, said = CASES[name]
     (tmp_path / "script.py").write_text(source)
@@ -334,7 +330,7 @@ def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grid(lambda name: name in ("labels below 0", "lists", "one sample"), INPUTS))
+@pytest.mark.parametrize("name", INPUTS)
 def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS[name])))
     expected = run("script.py")

@@ -151,7 +151,7 @@ CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit te
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", grid(lambda name: name in ("arguments", "interrupted"), CONSOLES))
+@pytest.mark.parametrize("name", CONSOLES)
 def test_the_console_script_does_the_same(name, folder):
     (folder / "script.py").write_text(SCRIPTS[name])
     assert_same(CONSOLE, "script.py", "--help", cwd=folder)
@@ -187,7 +187,7 @@ OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", grid(lambda options: options in (["-O"], ["-I"]), OPTIONS), ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
     (folder / "script.py").write_text(program)

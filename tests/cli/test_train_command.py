@@ -442,7 +442,7 @@ def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
 @posix
 @pytest.mark.parametrize(
     "arguments",
-    grid(lambda given: given is TRAIN, [TRAIN, ("config",), ("--version",), ("train", "--help")]),
+    [TRAIN, ("config",), ("--version",), ("train", "--help")],
     ids=lambda a: a[-1],
 )
 def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments):
@@ -462,7 +462,7 @@ def test_a_full_disk_under_the_output_costs_nothing(script, tmp_path, arguments)
 
 @pytest.mark.slow
 @posix
-@pytest.mark.parametrize("shell", grid(lambda shell: "<" in shell, [">&-", "2>&-", ">&- 2>&- <&-"]))
+@pytest.mark.parametrize("shell", [">&-", "2>&-", ">&- 2>&- <&-"])
 def test_a_closed_stream_costs_nothing(script, tmp_path, shell):
     path = tmp_path / "net.npz"
     done = run_script(script, *TRAIN, "--save", path, shell=shell, SECANT_BACKEND=secant.get_backend())

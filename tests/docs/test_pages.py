@@ -25,7 +25,6 @@ from pages import PAGES, ROOT, blocks, name_of
 
 import secant
 from secant.book import functions, gradient
-from sweeps import grid
 
 READER = Path(__file__).parent / "reader"
 RECORDS = ["docs/benchmarks.md", "docs/reliability.md"]  # written by programs
@@ -35,14 +34,6 @@ MEASURED = re.compile(
     r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$", re.MULTILINE
 )
 NEEDS = {"plot": "matplotlib", "sklearn": "sklearn", "distributed": "distributed"}  # what a block has in it, and needs
-
-LONG = ["docs/estimator.md", "docs/gallery.md"]  # seconds of training
-
-
-def in_default(page):
-    """Chinese pages have the code of the English ones, says test_languages.py."""
-    return name_of(page) not in LONG and "zh-CN" not in name_of(page)
-
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -89,7 +80,7 @@ def names(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", grid(in_default, PAGES), ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)

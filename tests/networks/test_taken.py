@@ -113,6 +113,30 @@ def test_settings(compiled, name, value):
     assert not taken(net, X, LABELS)
 
 
+class Doubled(dict):
+    def __getitem__(self, name):
+        return 2 * super().__getitem__(name)
+
+
+def test_params_that_are_no_dict_are_asked_as_elsewhere(backend):
+    net, twice = network(), network()
+    twice.params = Doubled(net.params)
+    net.params = {name: 2 * array for name, array in net.params.items()}
+    for name, gradient in net.gradient(X, LABELS).items():
+        np.testing.assert_array_equal(twice.gradient(X, LABELS)[name], gradient)
+        np.testing.assert_array_equal(
+            twice.numerical_gradient(X, LABELS)[name], net.numerical_gradient(X, LABELS)[name]
+        )
+
+
+@pytest.mark.parametrize("value", [np.array("weights"), np.array(["weights", "argmax"]), None])
+def test_soft_targets_that_are_no_string(compiled, value):
+    net = network()
+    net.soft_targets = value
+    with pytest.raises(secant.errors.ValueRangeError, match="soft_targets must be one of"):
+        net.gradient(X, LABELS)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("t", [WEIGHTS, LABELS], ids=["weights", "labels"])
 def test_what_most_calls_give_is_taken(compiled, t, dtype):

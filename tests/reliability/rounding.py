@@ -71,7 +71,9 @@ def nudged(network: oracles.Network, layer: str, index: tuple[int, ...], by: flo
     """The same network with one pre-activation changed, and what follows from it computed anew."""
     n, unit = index
     other = copy(network)
-    other.__dict__.pop("total", None)
+    other.perturbed = {}
+    for name in ("total", "losses"):
+        other.__dict__.pop(name, None)
     rows = [list(row) for row in getattr(network, layer)]
     rows[n][unit] += oracles.mp.mpf(by)
     setattr(other, layer, rows)

@@ -82,11 +82,6 @@ def require_proven(info: GradientInfo, h: float) -> None:
         )
 
 
-def takes_nothing(net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
-    """For backends that leave all checks to others."""
-    return False
-
-
 class Backend(Protocol):
     """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
 
@@ -99,9 +94,10 @@ class Backend(Protocol):
     """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
 
     def takes(self, net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
-        """Whether gradients take them as they are: checks would find nothing wrong and nothing to convert.
+        """Whether gradients take them as they are: no check would find something wrong or something to convert.
 
-        It may be false where they would. Elements of x and of parameters that are not finite are not looked for.
+        The parameters are not checked yet. It may be false for arguments that are right, too. Only asked of a backend
+        that `finds_non_finite`, which is not looked for here in x and the parameters.
         """
 
     def all_finite(self, array: Array) -> bool:

@@ -406,7 +406,7 @@ class TwoLayerNet:
         >>> net.save("net.npz")
         >>> same = secant.TwoLayerNet.load("net.npz")
         """
-        if extra := arguments.mapping(self.params).keys() - set(PARAM_NAMES):
+        if extra := arguments.mapping(self.params).keys() - _KNOWN_PARAMS:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
@@ -450,7 +450,8 @@ class TwoLayerNet:
         self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
     ) -> tuple[Parameters, Array, Array]:
         """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
-        if not finite and self.soft_targets == "weights":
+        usual = type(self.params) is dict and type(self.soft_targets) is str and self.soft_targets == "weights"
+        if usual and not finite:
             settings = self.hidden_activation, self.output_activation, self.log_offset
             given = Parameters._make((*map(self.params.get, PARAM_NAMES), *settings))
             if backend.takes(given, x, t):
@@ -483,7 +484,7 @@ class TwoLayerNet:
             if name in self.__dict__ or getattr(type(self), name) is not known:
                 return f"{type(self).__name__}.{name} is not the one that Secant defines"
         params = arguments.mapping(self.params)
-        if extra := params.keys() - PARAM_NAMES:
+        if extra := params.keys() - _KNOWN_PARAMS:
             return f"params has the extra key {min(map(str, extra))!r}"
         arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
         if any(array.base is not None for array in arrays.values()) or len(set(map(id, arrays.values()))) < len(arrays):
@@ -517,6 +518,7 @@ class TwoLayerNet:
         }
 
 
+_KNOWN_PARAMS = frozenset(PARAM_NAMES)
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 

@@ -119,8 +119,8 @@ public:
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n.
     template <class Activation>
-    SECANT_INLINE void expand_hidden(std::size_t n, const TargetLists& targets, const PanelPack& units, Tile<const Real> means, Real scale,
-                       const Coefficients& odd) const {
+    SECANT_INLINE void expand_hidden(std::size_t n, const TargetLists& targets, const PanelPack& units, Tile<const Real> means,
+                                     Real scale, const Coefficients& odd) const {
         Jet<K> mean{};
         for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m, n % lanes));
         const Jet<K> log_mean = log1p(mean);

@@ -86,7 +86,7 @@ private:
                        const Scratch& scratch) {
         const Series<K> own = series<K>(begin);
         const Tile<const Real> w2 = net_.transposed(panel);
-        const Width whole{net_.panels.packs_in(panel), false};  // the coefficients of all lanes are computed
+        const Width whole{net_.panels.packs_in(panel), false};  // all lanes: what lies in others may be subnormal, which is slow
         own.find_means(w2, scratch.powers, whole, scratch.means);
         with_activation(net_.hidden_activation(), [&]<class A>() {
             for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)

@@ -2,7 +2,6 @@
 
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid
-from secant.backends.base import takes_nothing as takes
 from secant.backends.numba.compilation import compilation_noticed
 from secant.backends.numba.forward import predict
 from secant.backends.numba.gradients import gradient, numerical_gradient

@@ -2,7 +2,6 @@
 
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid
-from secant.backends.base import takes_nothing as takes
 from secant.backends.numpy.forward import cross_entropy, predict, prepare, softmax
 from secant.backends.numpy.gradients import gradient, numerical_gradient
 from secant.backends.numpy.training import train
