@@ -25,6 +25,8 @@ if not any(map(importlib.util.find_spec, ("secant._core", "numba"))):
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it scikit-learn skips a check of estimators
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with Ctrl-C ignored
+
 hypothesis.settings.register_profile("secant", deadline=None)  # a busy machine is no fault of an example
 hypothesis.settings.load_profile("secant")
 
