@@ -148,7 +148,7 @@ def secant_steps() -> dict[str, Step]:
         calls = [Step(numerical), Step(backward)]
         for kind in (True, False):
             descend = partial(training.descend, Secant(data, "cpp", kind, 1), data, stream)
-            calls.append(Step(descend, training.STEPS))
+            calls.append(Step(descend, training.STEPS, cold=True))
         steps |= dict(zip((f"{job}, {inputs}" for job in JOBS), calls, strict=True))
     return steps
 

@@ -148,7 +148,7 @@ def checked(data: cases.Data, contestants: dict[str, peers.Peer]) -> dict[str, S
         _, dtype, loss = name.split(" | ")
         require(name, peer.descend(first), after if loss == "after" else before, TOLERANCE[dtype])
         require_params(name, peer, net, TOLERANCE[dtype])
-    return {name: Step(partial(descend, peer, data, stream), STEPS) for name, peer in contestants.items()}
+    return {name: Step(partial(descend, peer, data, stream), STEPS, cold=True) for name, peer in contestants.items()}
 
 
 def require(name: str, got: Any, expected: Any, bound: float, what: str = "losses") -> None:
