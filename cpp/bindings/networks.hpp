@@ -67,20 +67,6 @@ inline bool plain(const py::object& object, bool parameter) {
     return (py::reinterpret_borrow<py::array>(object).flags() & needed) == needed;
 }
 
-template <class Real>
-bool fits(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const std::string& hidden,
-         const std::string& output, double log_offset, const py::object& x, const py::object& t) {
-    const auto real = [](const py::object& a) { return py::isinstance<Array<Real>>(a); };
-    const auto as_real = [](const py::object& a) { return py::reinterpret_borrow<Array<Real>>(a); };
-    if (!(real(w1) && real(b1) && real(w2) && real(b2))) return false;
-    const Batch batch = samples(network(as_real(w1), as_real(b1), as_real(w2), as_real(b2), hidden, output, log_offset,
-                                        compiled.kernels->activations),
-                                x, py::reinterpret_borrow<py::array>(t));
-    const double* weights = batch.t.weights;
-    const std::size_t size = weights ? static_cast<std::size_t>(py::reinterpret_borrow<py::array>(t).size()) : 0;
-    return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
-}
-
 // Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
 // the parameters that are not finite are found later.
 inline bool takes(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const py::object& hidden,
@@ -89,11 +75,19 @@ inline bool takes(const py::object& w1, const py::object& b1, const py::object& 
         return false;
     if (!(plain(w1, true) && plain(b1, true) && plain(w2, true) && plain(b2, true) && plain(x, false) && plain(t, false)))
         return false;
-    const auto fits_as = [&]<class Real>() {
-        return fits<Real>(w1, b1, w2, b2, hidden.cast<std::string>(), output.cast<std::string>(), log_offset.cast<double>(), x, t);
+    const auto targets = py::reinterpret_borrow<py::array>(t);
+    const auto fit = [&]<class Real>() {
+        const auto real = [](const py::object& a) { return py::isinstance<Array<Real>>(a); };
+        const auto array = [](const py::object& a) { return py::reinterpret_borrow<Array<Real>>(a); };
+        if (!(real(w1) && real(b1) && real(w2) && real(b2))) return false;
+        const NetworkOf<Real> net = network(array(w1), array(b1), array(w2), array(b2), hidden.cast<std::string>(),
+                                            output.cast<std::string>(), log_offset.cast<double>(), compiled.kernels->activations);
+        const double* weights = samples(net, x, targets).t.weights;
+        const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
+        return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
     };
     try {
-        return fits_as.template operator()<double>() || fits_as.template operator()<float>();
+        return fit.template operator()<double>() || fit.template operator()<float>();
     } catch (const std::exception&) {
         return false;
     }

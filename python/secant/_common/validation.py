@@ -17,7 +17,7 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-REALS = (np.dtype(np.float64), np.dtype(np.float32))
+REALS = (np.float64, np.float32)
 _REAL = float, numbers.Real  # float first, which is found fast
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 
@@ -185,7 +185,6 @@ def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int
 
 def require_weights(name: str, array: Array) -> None:
     """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
-    if array.min() >= 0 and array.max() < math.inf:  # not so if one is NaN
-        return
     require_finite(name, array)
-    raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")
+    if array.min() < 0:
+        raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")

@@ -121,19 +121,17 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[A
 
     They are used where they lie and never converted: an update in place of a copy would be lost.
     """
-    values = mapping(values)
-    arrays = w1, b1, w2, b2 = [_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True)]
-    for name, array in zip(PARAM_NAMES, arrays, strict=True):
-        if array.dtype is not w1.dtype and array.dtype != w1.dtype:
+    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
+    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
+        if array.dtype != w1.dtype:
             raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
     for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
         if len(array) != weights.shape[1]:
             shape = (weights.shape[1], *array.shape[1:])
             fit = f"to fit params[{beside!r}] {weights.shape}"
             raise ParamsError(f"params[{name!r}] must have shape {shape} {fit}, got {array.shape}")
-    if not all(map(check, arrays)):
-        for name, array in zip(PARAM_NAMES, arrays, strict=True):
-            validation.require_finite(f"params[{name!r}]", array)
+    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
+        validation.require_finite(f"params[{name!r}]", array, check)
     return w1, b1, w2, b2
 
 
@@ -145,7 +143,7 @@ def require_step(h: float, net: Parameters) -> None:
 
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
     """Check the only parameter of a network, a matrix."""
-    array = _param(mapping(values), name, 2, (name,), validation.REALS[:1])
+    array = _param(values, name, 2, (name,), (np.float64,))
     validation.require_finite(f"params[{name!r}]", array)
     return array
 
@@ -161,22 +159,22 @@ def _param(
     name: str,
     ndim: int,
     names: tuple[str, ...] = PARAM_NAMES,
-    dtypes: tuple[np.dtype[Any], ...] = validation.REALS,
+    dtypes: tuple[type[Any], ...] = validation.REALS,
 ) -> Array:
-    if name not in values:
+    if name not in mapping(values):
         got = ", ".join(map(str, values)) or "none"
         raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
     array = values[name]
-    plain = type(array) is np.ndarray
-    if plain and array.dtype in dtypes and array.ndim == ndim and array.size > 0 and array.flags.carray:
-        return cast(Array, array)
     title = f"params[{name!r}]"
+    plain = type(array) is np.ndarray
     if not plain and (not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)):
         raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype not in dtypes:
-        raise ParamsError(f"{title} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
+        raise ParamsError(f"{title} must be {' or '.join(kind.__name__ for kind in dtypes)}, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
+    if plain and array.flags.carray:
+        return cast(Array, array)
     if not array.flags.c_contiguous:
         raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
     if not array.flags.aligned:
