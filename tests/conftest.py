@@ -54,6 +54,7 @@ class Scheduling(LoadScopeScheduling):
         return "numba" if by_numba(nodeid) else nodeid.partition("::")[0]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from secant.backends import BACKENDS
-
 
 def grid(in_default: Callable[..., bool], *axes: Iterable) -> list[Any]:
     """All combinations of the axes, marked slow where not ``in_default(*combination)``."""
@@ -17,8 +15,3 @@ def grid(in_default: Callable[..., bool], *axes: Iterable) -> list[Any]:
 def parts(count: int) -> list[Any]:
     """The numbers of the parts of a random sweep, of which the default run takes the first."""
     return grid(lambda part: part == 0, range(count))
-
-
-def backends(*, fast: bool = False) -> list[Any]:
-    """The backends, or the ``fast`` ones, of which Numba's is slow: for much work it compiles anew, for threads."""
-    return grid(lambda name: name != "numba", BACKENDS[:-1] if fast else BACKENDS)

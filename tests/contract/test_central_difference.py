@@ -13,7 +13,7 @@ import cases
 import oracles
 import secant
 from secant.backends.base import HiddenActivation
-from sweeps import backends, grid
+from sweeps import grid
 
 OUTPUTS = ("sigmoid", "identity")
 HIDDEN = get_args(HiddenActivation)
@@ -163,7 +163,6 @@ def sampled_parameters_of_a_real_batch():
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("method", ["direct", "series"])
 def test_sampled_parameters_of_a_real_batch(method):
     net, x, t = cases.mnist(100)

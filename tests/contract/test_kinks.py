@@ -7,7 +7,6 @@ import pytest
 from test_central_difference import HIDDEN, OUTPUTS, error, random_case
 
 import secant
-from sweeps import backends
 
 H = 2.0**-13
 INPUTS = np.array([0.25, -0.5, 1.0, 0.0, 1.5])
@@ -63,7 +62,6 @@ def slope_of_outputs(net, x, t):
     return net.gradient(x, t)["b2"]
 
 
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_bits_do_not_depend_on_threads(fast, n_threads):
     rng = np.random.RandomState(4)

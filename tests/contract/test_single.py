@@ -10,11 +10,9 @@ import bounds
 import cases
 import oracles
 import secant
-from sweeps import backends, grid
+from sweeps import grid
 
 METHODS = ("auto", "direct")
-by_backend = pytest.mark.parametrize("backend", backends(), indirect=True)
-by_fast = pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 
 
 def single_case(*args, **options):
@@ -40,7 +38,6 @@ def share_of_bound(net, x, t, h):
     return max(shares)
 
 
-@by_backend
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -54,7 +51,6 @@ def test_gradients_are_within_a_few_ulps_of_their_terms(backend, hidden, output,
         assert share_of_terms(net.numerical_gradient(x, t, method=method), difference, terms) <= 1, method
 
 
-@by_backend
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_predict_and_loss(backend, hidden, output):
@@ -66,7 +62,6 @@ def test_predict_and_loss(backend, hidden, output):
     assert abs(net.loss(x, t) - float(truth.loss())) <= bounds.single(max(1, net.loss(x, t)))
 
 
-@by_backend
 @pytest.mark.parametrize("h", grid(lambda h: h in (1e-6, 1e-1), [1e-6, 1e-4, 1e-2, 1e-1]))
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -76,7 +71,6 @@ def test_any_step(backend, weights, hidden, output, h):
     assert share_of_bound(net, x, t, h) <= 1
 
 
-@by_backend
 @pytest.mark.parametrize("h", [1e-6, 1e-4, 1e-1])
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -87,7 +81,6 @@ def test_saturated_units(backend, layer, hidden, output, h):
     assert share_of_bound(net, x, t, h) <= 1
 
 
-@by_backend
 @pytest.mark.parametrize("h", [1.0, 40.0])
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
@@ -96,7 +89,6 @@ def test_a_step_that_moves_a_probability_from_1_to_0(backend, hidden, output, h)
     assert share_of_bound(net, x, t, h) <= 1
 
 
-@by_fast
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 16, 2), (2, 33, 5), (9, 8, 17), (130, 140, 3)], ids=str)
 def test_sizes_that_do_and_do_not_fill_packs(fast, sizes):
     net, x, t = single_case(5, sizes=sizes, samples=17, weights=0.1)
@@ -114,7 +106,6 @@ def in_double(net):
     return other
 
 
-@by_fast
 @pytest.mark.usefixtures("fast")
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
@@ -143,7 +134,6 @@ def test_some_networks(seed, sizes, samples, weights, inputs, exponent, output, 
             assert (np.abs(got[key] - value) <= allowed).all(), (method, key)
 
 
-@by_backend
 def test_a_step_across_a_kink(backend):
     """Numbers of few binary digits, so that the pre-activations of float32 are exact."""
     h, inputs = 2.0**-10, np.array([0.25, -0.5, 1.0, 0.0, 1.5], np.float32)
@@ -158,7 +148,6 @@ def test_a_step_across_a_kink(backend):
         assert share_of_terms(net.numerical_gradient(x, t, h=h, method=method), true, terms) <= 1
 
 
-@by_backend
 @pytest.mark.parametrize("h", [1e-4, 1e-2])
 def test_pre_activations_that_cancel(backend, h):
     """Rounded in float32 they are off by 1e-7, which is 1e-3 of h: they are summed in twice the digits."""
@@ -168,7 +157,6 @@ def test_pre_activations_that_cancel(backend, h):
     assert share_of_bound(net, x, t, h) <= 1
 
 
-@by_fast
 @pytest.mark.parametrize(
     ("output", "name"), grid(lambda output, name: (output == "sigmoid") == (name == "MNIST"), OUTPUTS, cases.INPUTS)
 )
@@ -182,7 +170,6 @@ def test_many_samples_lose_no_more_than_few(fast, output, name):
     assert share_of_terms(net.numerical_gradient(x, t), exact.numerical_gradient(x, t), terms) <= 1
 
 
-@by_backend
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpropagation(backend, hidden, output):
@@ -198,7 +185,6 @@ def test_at_the_usual_step_order_1_is_proven_and_the_gradient_is_that_of_backpro
             np.testing.assert_array_equal(grads[key], grad)
 
 
-@by_fast
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("hidden", ["sigmoid", "relu"])
 @pytest.mark.parametrize("case", [cases.mnist, cases.dense], ids=["MNIST", "dense"])
@@ -219,7 +205,6 @@ def test_the_same_bits_for_any_number_of_threads(case, hidden):
             assert all(np.array_equal(one[key], other[key]) for key in one)
 
 
-@by_fast
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
 def test_training_is_the_same_for_any_number_of_threads_and_close_to_that_of_float64(gradient):
@@ -255,7 +240,6 @@ def test_a_whole_training_ends_as_that_of_float64_does(output, seed):
     assert abs(accuracy(np.float32) - accuracy(np.float64)) <= 0.003
 
 
-@by_backend
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_inputs_of_any_type(backend, dtype):
     net, x, t = single_case(8, inputs=5.0)

@@ -15,7 +15,7 @@ import secant
 from secant.backends import BACKENDS
 from secant.training import arguments, descent
 from secant.training import loop as training
-from sweeps import backends, grid
+from sweeps import grid
 
 LEARNING_RATE = 0.1
 
@@ -80,7 +80,6 @@ def test_the_trajectory_of_the_loop(options, gradient, iterations):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 def test_direct_and_series_train_alike():
     series, _ = run(cases.mnist(200), 100)
     direct, _ = run(cases.mnist(200), 100, method="direct")
@@ -88,7 +87,6 @@ def test_direct_and_series_train_alike():
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("method", ["auto", "direct"])
 def test_the_same_bits_for_any_number_of_threads(method):
     first = run(cases.mnist(200), 30, method=method, n_threads=1)
@@ -111,7 +109,6 @@ def test_pixels_of_any_type_train_alike():
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 def test_a_mini_batch_larger_than_a_block_of_samples():
     net, x, t = cases.mnist(400)
     rows = np.arange(300)[np.newaxis]
@@ -154,7 +151,6 @@ def first_batch(case):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     net, x, t = cases.mnist(400)

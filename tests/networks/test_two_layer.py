@@ -14,7 +14,6 @@ import bounds
 import secant
 from secant.backends import backend_module
 from secant.errors import UnsupportedError
-from sweeps import backends
 
 NAMES = ["W1", "b1", "W2", "b2"]
 OUTPUTS = ["sigmoid", "identity"]
@@ -580,7 +579,6 @@ def threaded_case(backend, output="sigmoid", kind="soft"):
     return network(sizes, output, backend=backend), *batch(sizes, samples, kind)
 
 
-@pytest.mark.parametrize("backend", backends(), indirect=True)
 @by_kind
 @by_output
 def test_the_bits_do_not_depend_on_the_number_of_threads(backend, output, kind):
@@ -610,7 +608,6 @@ def test_a_repeated_call_gives_the_same_bits(backend):
         assert same_bits(everything(net, x, t), expected)
 
 
-@pytest.mark.parametrize("backend", backends(), indirect=True)
 def test_several_threads_of_python_may_compute_at_once(backend):
     nets = [threaded_case(backend, output)[0] for output in OUTPUTS * 4]
     _, x, t = threaded_case(backend)
@@ -636,7 +633,6 @@ def test_a_forked_child_computes_too(backend, forked):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("fast", backends(fast=True), indirect=True)
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
 def test_ctrl_c_stops_a_long_call():
     sizes = (64, 64, 10)
