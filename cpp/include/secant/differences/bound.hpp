@@ -73,13 +73,15 @@ public:
         return std::max(cut(hidden_, orders.hidden, largest.input, mass), cut(output_, orders.output, largest.hidden, mass));
     }
 
-    // Whether the third-order terms of hidden units may be summed in float32, over at most `samples` samples before the sum is
-    // added to a double: whether the rounding error is below the limit of the truncation error. A float has 24 bits. The cube of
-    // an input above 1e13 would overflow it.
-    bool third_in_single(double largest_input, double mass, std::size_t samples) const {
-        const double rounding = std::ldexp(static_cast<double>(samples + 4), -24), r = h_ * largest_input;
-        const double error = rounding * std::max(1.0, mass) * largest_third() * largest_input * r * r;
-        return largest_input <= 1e6 && error <= Limits<double>::truncation;
+    // Over how many samples the third-order terms of hidden units may be summed in float32, before the sum is added to a double: as
+    // long as the rounding error is below the limit of the truncation error, but not more than `most`. A float has 24 bits. The
+    // cube of an input above 1e13 would overflow it. 0 if these are too few to gain time.
+    std::size_t samples_in_single(double largest_input, double mass, std::size_t most) const {
+        constexpr double enough = 25, rest = 4;  // what rounds off beside the sum counts as `rest` samples
+        const double r = h_ * largest_input, term = std::max(1.0, mass) * largest_third() * largest_input * r * r;
+        const double samples = std::ldexp(Limits<double>::truncation, 24) / term - rest;
+        if (!(largest_input <= 1e6 && samples >= enough)) return 0;
+        return static_cast<std::size_t>(std::min(samples, static_cast<double>(most)));
     }
 
 private:

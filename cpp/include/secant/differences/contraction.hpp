@@ -25,25 +25,19 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     }
 }
 
-// At most so many full rows are summed over at once. Powers and sums of float32 have no more: their tables stay in the L1 cache,
-// and the sums round off less.
-template <int K>
-constexpr std::size_t full_rows_of = K == 1 && !is_single ? 4 * full_rows_at_once : full_rows_at_once;
-
 // The same block of several rows, all full.
 struct FullRows {
     const RowBlock* rows;
     std::size_t count, columns;
 };
 
-// A thread's memory for powers of the inputs of full rows; and for these and their coefficients in float32.
+// A thread's memory for powers of the inputs of full rows, and in float32.
 struct PowerTables {
-    PowerTables(Workspace& work, std::size_t width)
+    explicit PowerTables(Workspace& work)
         : powers(work.take<Real>(full_rows_at_once * block_columns)),
-          single_powers(work.take<float>(full_rows_at_once * block_columns)),
-          single_coefficients(work.take<float>(full_rows_at_once * width)) {}
+          single_powers(work.take<float>(full_rows_at_once * block_columns)) {}
     Real* powers;
-    float *single_powers, *single_coefficients;
+    float* single_powers;
 };
 
 // table = power(x), a row for each full row.
@@ -60,25 +54,21 @@ std::array<const Value*, full_rows_at_once> power_table(const FullRows& full, Va
 
 #ifdef SECANT_NARROW_PACKS
 // The third-order terms of the series for full rows, in float32.
-inline void add_third_in_single(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums,
-                                std::size_t packs) {
-    const auto cubes = power_table(full, tables.single_powers, [](Pack x) { return narrow(x * x * x); });
-    const Tile<float> third{tables.single_coefficients, odd.first.stride};
-    for (std::size_t i = 0; i < full.count; ++i)
-        for (std::size_t j = 0; j < packs * lanes; j += lanes)
-            store(third.row(i) + j, narrow(odd.h * odd.h * load(odd.power(1).row(i) + j)));
+inline void add_third_in_single(const FullRows& full, const Coefficients& odd, float* table, Tile<Real> sums, std::size_t packs) {
+    const auto cubes = power_table(full, table, [](Pack x) { return narrow(x * x * x); });
     const Width width{ceil_of(packs, 2), packs % 2 != 0};
-    add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data(), full.count, third, full.columns, sums, width, false);
+    for (std::size_t n = 0; n < full.count; n += odd.samples_in_single)
+        add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data() + n, std::min(odd.samples_in_single, full.count - n),
+                                                         odd.single_third.from(n, 0), full.columns, sums, width, false);
 }
 #endif
 
 // The powers above 1 of the series for full rows: a product for each, the highest first.
 template <int K>
-void add_higher_powers(const FullRows& full, const Coefficients& odd, [[maybe_unused]] bool third_in_single, const PowerTables& tables,
-                       Tile<Real> sums, Width width) {
+void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, Width width) {
 #ifdef SECANT_NARROW_PACKS
     if constexpr (K == 3)
-        if (third_in_single) return add_third_in_single(full, odd, tables, sums, width.packs);
+        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.single_powers, sums, width.packs);
 #endif
     for (int m = odd_powers<K> - 1; m >= 1; --m) {
         const auto powers = power_table(full, tables.powers, [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
@@ -89,10 +79,9 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, [[maybe_un
 // sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`.
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         bool third_in_single, const PowerTables& tables, Tile<Real> sums, bool clear) {
-    constexpr std::size_t most = full_rows_of<K>;
-    RowBlock row[most];
-    const Real* x[most];
+                         const PowerTables& tables, Tile<Real> sums, bool clear) {
+    RowBlock row[full_rows_at_once];
+    const Real* x[full_rows_at_once];
     const std::size_t columns = rows.columns(b);
     const auto clear_once = [&] {
         if (clear) std::fill_n(sums.at, columns * sums.stride, Real{0});
@@ -106,13 +95,13 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
         }
         std::size_t full = 0;  // how many from n on are full
         row[0] = rows.block(n, b);
-        while (row[full].full && ++full < std::min(most, count - n) && !skip[n + full]) row[full] = rows.block(n + full, b);
+        while (row[full].full && ++full < std::min(full_rows_at_once, count - n) && !skip[n + full]) row[full] = rows.block(n + full, b);
         if (full >= 2) {
             const Coefficients own = odd.from(n, 0);
             const Width width{PanelRow::packs, PanelRow::half};
             if constexpr (K > 1) {
                 clear_once();
-                add_higher_powers<K>({row, full, columns}, own, third_in_single, tables, sums, width);
+                add_higher_powers<K>({row, full, columns}, own, tables, sums, width);
             }
             for (std::size_t i = 0; i < full; ++i) x[i] = row[i].values;
             add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear);

@@ -17,9 +17,9 @@ public:
           training_(training),
           w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(net.outputs())),
-          finite_(work.take<bool>(net.panels.count)),
+          finite_(work.take<bool>(net.panels.count * net.panels.parts)),
           w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
-        if (!work.counting()) std::fill_n(finite_, net.panels.count, true);
+        if (!work.counting()) std::fill_n(finite_, net.panels.count * net.panels.parts, true);
     }
 
     Incoming<Real> incoming(std::size_t panel) {
@@ -45,16 +45,20 @@ public:
         if (panel == 0) std::fill_n(b2_, net_.outputs(), 0.0);
     }
 
+    // What a part of a panel's gradient sums to: 0, or NaN where it is not finite. A later block cannot make it finite again.
+    void look(std::size_t panel, std::size_t part, Pack finite) { finite_[panel * net_.panels.parts + part] &= lane_sum(finite) == 0; }
+
     // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
-    // step of a training in several blocks.
-    void finish(const Team& team, Real scale) {
+    // step of a training in several blocks. `looked`: whether all incoming weights and biases were shown to look().
+    void finish(const Team& team, Real scale, bool looked) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Panels& panels = net_.panels;
             for (std::size_t j = 0; j < panels.units_in(panel); ++j)
                 put<Real>(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
             if (panel == 0) put<double>(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
             if (!training_) {
-                finite_[panel] = all_finite(panel);
+                look_at_outgoing(panel);
+                if (!looked) look_at_incoming(panel);
                 return;
             }
             net_.transpose(panel);
@@ -64,7 +68,8 @@ public:
 
     // Whether the gradient is finite, after finish(). In training the caller looks at the parameters instead.
     bool finite() const {
-        return training_ || std::all_of(finite_, finite_ + net_.panels.count, [](bool finite) { return finite; });
+        return training_ ||
+               std::all_of(finite_, finite_ + net_.panels.count * net_.panels.parts, [](bool finite) { return finite; });
     }
 
     // Whether the gradient of the incoming weights is added to them while it is summed: there is no later block to read them.
@@ -77,14 +82,19 @@ private:
             to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * *sums.row(k));
     }
 
-    bool all_finite(std::size_t panel) {
+    void look_at_incoming(std::size_t panel) {
         const Incoming<Real> w1 = incoming(panel);
         Pack finite = zero_or_nan(w1.bias, w1.columns);
         for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
+        look(panel, 0, finite);
+    }
+
+    void look_at_outgoing(std::size_t panel) {
+        Pack finite{};
         for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
             finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
         if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
-        return lane_sum(finite) == 0;
+        look(panel, 0, finite);
     }
 
     void add_step(std::size_t panel) {

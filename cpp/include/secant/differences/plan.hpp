@@ -41,7 +41,8 @@ public:
             }
             if (direct < count) orders = bound_->orders(largest, mass);
         }
-        const bool single = narrow_packs && orders.hidden == 3 && bound_->third_in_single(largest.input, mass, full_rows_at_once);
+        const bool third = narrow_packs && orders.hidden == 3;
+        const std::size_t single = third ? bound_->samples_in_single(largest.input, mass, full_rows_at_once) : 0;
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
@@ -59,8 +60,8 @@ public:
         with(decided_->orders.output, what);
     }
 
-    // Whether the third-order terms of full rows may be summed in float32; only if the order is 3.
-    bool third_in_single() const { return decided_->single; }
+    // Over how many samples the third-order terms of full rows may be summed in float32. 0 if they may not, or the order is not 3.
+    std::size_t samples_in_single() const { return decided_->samples_in_single; }
 
     bool has_series() const { return decided_->orders.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
@@ -77,7 +78,7 @@ private:
     struct Decided {
         Orders orders;
         std::size_t direct;
-        bool single;
+        std::size_t samples_in_single;
     };
 
     const GradientCall& call_;

@@ -35,9 +35,11 @@ struct Coefficients {
     Tile<Real> first;
     std::size_t next;
     Real h;
+    Tile<float> single_third;       // h^2 c3 in float32
+    std::size_t samples_in_single;  // as Plan has it
 
     Tile<Real> power(int m) const { return {first.at + m * next, first.stride}; }
-    Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h}; }
+    Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h, single_third.from(n, j), samples_in_single}; }
 };
 
 // to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.

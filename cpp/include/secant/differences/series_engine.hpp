@@ -13,7 +13,7 @@ struct Scratch {
         : sums{work.take<Real>(block_columns * width), width},
           means{work.take<Real>(highest_order * lanes * width), width},
           powers{work.take<Real>(std::max(full_rows_at_once, (highest_order - 1) * outputs) * width), width},
-          tables(work, width) {}
+          tables(work) {}
     Tile<Real> sums, means, powers;
     PowerTables tables;
 };
@@ -32,6 +32,7 @@ public:
           group_size_(Series<highest_order>::size(net.outputs())),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
+          single_third_(work.take<float>(narrow_packs ? capacity * net.panels.total_width() : 0)),
           scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs())) {}
 
     // The series of the group of samples [n, end) at the output layer.
@@ -57,7 +58,9 @@ private:
         const std::size_t width = panels.width(), blocks = samples_.rows.blocks(), groups = pad(count) / lanes;
         const Scratch& scratch = scratch_[team.rank];
         const auto coefficients = [&](std::size_t panel) {
-            return Coefficients{{odd_ + panel * capacity_ * width, width}, capacity_ * panels.total_width(), h_};
+            const std::size_t first = panel * capacity_ * width;
+            return Coefficients{{odd_ + first, width}, capacity_ * panels.total_width(), h_, {single_third_ + first, width},
+                                plan_.samples_in_single()};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             series<K>(0).find_powers(net_.transposed(panel), panels.width_of(panel), scratch.powers);
@@ -69,7 +72,7 @@ private:
             for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b)
                 for (std::size_t panel = begin; panel < end; ++panel)
                     with_units(panels, panel, [&]<int P, class Last>() {
-                        add_block<K, Units<P, Last>>(panel, b, count, again, coefficients(panel), scratch);
+                        add_block<K, Units<P, Last>>(panel, part, b, count, again, coefficients(panel), scratch);
                     });
             for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
                 with_units(panels, panel, [&]<int P, class Last>() {
@@ -95,19 +98,28 @@ private:
                     own.template expand_hidden<A>(n, targets_, units, scratch.means.from(0, j), scale, odd.from(n, j));
                 }
         });
+#ifdef SECANT_NARROW_PACKS
+        if constexpr (K == 3)
+            for (std::size_t n = begin; n < end && odd.samples_in_single > 0; ++n)
+                for (std::size_t j = 0; j < whole.packs * lanes; j += lanes)
+                    store(odd.single_third.row(n) + j, narrow(h_ * h_ * load(odd.power(1).row(n) + j)));
+#endif
     }
 
     // In place, sums are the weights themselves; else they begin with zero, and are then written or added.
     template <int K, class PanelRow>
-    void add_block(std::size_t panel, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
+    void add_block(std::size_t panel, std::size_t part, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
                    const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
-        add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, plan_.third_in_single(), scratch.tables,
+        add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, scratch.tables,
                                          {sums_.in_place ? to.at : sums.at, sums.stride}, !sums_.in_place);
-        for (std::size_t i = 0; i < columns && !sums_.in_place; ++i) write(sums.row(i), again, to.row(i), incoming.columns);
+        Pack finite{};
+        for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
+            finite += write(sums.row(i), again, to.row(i), incoming.columns);
+        sums_.look(panel, part, finite);
     }
 
     // A bias is the weight of an input that is always 1.
@@ -120,15 +132,19 @@ private:
         if (!sums_.in_place) std::fill_n(sums.at, scratch.stride, Real{0});
         for (std::size_t n = 0; n < count; ++n)
             if (!plan_.directly()[n]) add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums);
-        if (!sums_.in_place) write(sums.at, again, to.bias, to.columns);
+        if (!sums_.in_place) sums_.look(panel, 0, write(sums.at, again, to.bias, to.columns));
     }
 
-    // to(columns,) = sums; or += that.
-    static void write(const Real* sums, bool add, Real* to, std::size_t columns) {
+    // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.
+    static Pack write(const Real* sums, bool add, Real* to, std::size_t columns) {
+        Pack finite{};
         for (std::size_t j = 0; j < columns; j += lanes) {
             const std::size_t count = std::min(lanes, columns - j);
-            store_part(to + j, add ? load_part(to + j, count) + load(sums + j) : load(sums + j), count);
+            const Pack own = load_part(sums + j, count), sum = add ? load_part(to + j, count) + own : own;
+            finite += zero_or_nan(sum);
+            store_part(to + j, sum, count);
         }
+        return finite;
     }
 
     // The sums of the outgoing weights of a panel, a row for each class.
@@ -180,6 +196,7 @@ private:
     Real h_;
     std::size_t group_size_;  // doubles
     Real *groups_, *odd_;
+    float* single_third_;
     const Scratch* scratch_;
 };
 

@@ -150,22 +150,23 @@ private:
         sum.store_to(a);
     }
 
-    // How many rows from n on, before `end`, are full in block b: those that tiles have room for.
+    // How many rows from n on, before `end`, are full in block b. A few that would not fill half a tile do not count.
     std::size_t full_rows(std::size_t n, std::size_t end, std::size_t b) const {
         std::size_t count = 0;
         while (n + count < end && rows.block_alone(n + count, b).full) ++count;
-        return count / tile_rows * tile_rows;
+        return count % tile_rows < tile_rows / 2 ? count / tile_rows * tile_rows : count;
     }
 
-    // The same for full rows [begin, end), which fill tiles.
+    // The same for full rows [begin, end).
     void add_affine_full(std::size_t panel, std::size_t begin, std::size_t end, std::size_t b, Tile<const Real> w) {
         for_tiles<Pack, HalfPack>(net_.panels.width_of(panel), [&]<class Row>(std::size_t j) {
             for (std::size_t n = begin; n < end; n += tile_rows) {
                 const Real* x[tile_rows];
                 Real* sums[tile_rows];
                 for (std::size_t r = 0; r < tile_rows; ++r) {
-                    x[r] = rows.block_alone(n + r, b).values;
-                    sums[r] = at(z1_, panel, n + r) + j;
+                    const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
+                    x[r] = rows.block_alone(row, b).values;
+                    sums[r] = at(z1_, panel, row) + j;
                 }
                 add_tile<Row, tile_rows, false>(AlongRows<Real>{x}, rows.columns(b), w.from(0, j), sums);
             }

@@ -95,16 +95,16 @@ void for_tiles(const Width width, const What& what) {
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums, Width width,
                   bool clear) {
-    for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
-        const auto add = [&]<std::size_t R>(std::size_t column) {
+    const auto add = [&]<std::size_t R>(std::size_t column) {
+        for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
             Real* to[R];
             for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
             add_tile<Row, R, std::is_same_v<Value, float>>(AlongColumns<Value, step>{x, column}, count, units.from(0, j), to, clear);
-        };
-        std::size_t column = 0;
-        for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column);
-        for (; column < columns; ++column) add.template operator()<1>(column);
-    });
+        });
+    };
+    std::size_t column = 0;
+    for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column);
+    for (; column < columns; ++column) add.template operator()<1>(column);
 }
 
 }  // namespace secant::SECANT_ISA

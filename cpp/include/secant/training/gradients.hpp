@@ -70,6 +70,7 @@ public:
     // brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
+        bool evaluated = false;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
@@ -90,11 +91,12 @@ public:
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
             if (evaluates()) add_directly(team, count, scale);
+            evaluated |= evaluates();
             team.wait();
             if (*given_up_) return false;
         }
         if (loss) *loss /= static_cast<double>(batch.size);
-        sums_.finish(team, scale);
+        sums_.finish(team, scale, !evaluated);
         return true;
     }
 
