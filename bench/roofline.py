@@ -12,8 +12,8 @@ is what those take that it cannot do without, one after the other and with nothi
 - exp or a sigmoid: one a hidden unit, two an output, and one for the logarithm of a sample;
 - writing the gradient of W1, where it is returned.
 
-Then the products of dense inputs, in both types, as a share of the multiply-adds that the core does in registers: the
-forward pass, and what a gradient takes beyond it.
+Then the products of dense inputs, in both types, as a share of the multiply-adds that this core does in registers: the
+tiles of the core alone (products.cpp), then a whole forward pass, and what a gradient takes beyond it.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ LAYOUTS = {"rows": INPUTS, "blocks": 112}
 """So many inputs are taken of all samples before the next. Of 112, as Secant takes them, the weights stay in L1."""
 WIDTHS, ALIGNMENT, PADDED = (32, 64), 64, 56  # bytes of a vector, of a cache line; doubles of a row of HIDDEN
 CONTEST = "one thread"
-SOURCE = Path(__file__).with_suffix(".cpp")
+HERE = Path(__file__).parent
 
 
 class Job(NamedTuple):
@@ -58,6 +58,8 @@ class Job(NamedTuple):
 
 DENSE = {"784-50-10 x 100": (50, 100), "784-512-10 x 1,000": (512, 1_000)}  # hidden units and samples
 FLOPS = {"float64": "flop", "float32": "flop of float32"}
+TIMES = 10  # that each is called at once
+TILES = {"forward": "forward tiles", "contract": "contraction tiles"}  # functions of products.cpp
 OPERATIONS: dict[str, tuple[str, str, Callable[[float, float], float]]] = {  # from seconds, and those of a cycle
     "flop": ("multiply-add in registers", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
     "flop of float32": ("the same in float32", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
@@ -89,7 +91,7 @@ def measure(effort: Effort) -> Contests:
 
 
 def machine_steps() -> dict[str, Step]:
-    library = compiled()
+    library = compiled("roofline.cpp")
 
     def step(name: str, iterations: float, *arguments: int | NDArray[Any]) -> Step:
         passed = (
@@ -120,22 +122,22 @@ def layer(x: NDArray[Any], width: int) -> tuple[int | NDArray[Any], ...]:
     return len(blocks), starts, columns, values, aligned(INPUTS * PADDED), aligned(2 * SAMPLES * PADDED)
 
 
-def compiled() -> ctypes.CDLL:
-    """roofline.cpp, as a library."""
+def compiled(source: str, *options: str) -> ctypes.CDLL:
+    """A file of this folder, as a library."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise ImportError("there is no C++ compiler to measure it with")
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder, "roofline.so")
-        options = "-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-Wno-psabi"
-        subprocess.run([compiler, *options, "-o", library, SOURCE], check=True)
+        library = Path(folder, "library.so")
+        common = "-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-Wno-psabi"
+        subprocess.run([compiler, *common, *options, "-o", library, HERE / source], check=True)
         return ctypes.CDLL(str(library))
 
 
-def aligned(size: int) -> NDArray[np.float64]:
+def aligned(size: int, dtype: Any = np.float64) -> NDArray[Any]:
     """Zeros that begin a cache line."""
-    memory = np.zeros(size + ALIGNMENT // 8)
-    return memory[-(memory.ctypes.data // 8) % (ALIGNMENT // 8) :][:size]
+    memory = np.zeros(size + ALIGNMENT, dtype)
+    return memory[-memory.ctypes.data % ALIGNMENT // memory.itemsize :][:size]
 
 
 def secant_steps() -> dict[str, Step]:
@@ -154,17 +156,46 @@ def secant_steps() -> dict[str, Step]:
 
 
 def dense_steps() -> dict[str, Step]:
-    """Forward passes, and gradients by backpropagation: an iteration is a floating-point operation of one product."""
+    """Forward passes, gradients by backpropagation, and their tiles: an iteration is a flop of one product."""
     steps: dict[str, Step] = {}
+    as_core = (
+        "-ffp-contract=off",
+        "-fno-math-errno",
+        "-mprefer-vector-width=512",
+        f"-I{HERE.parent / 'cpp' / 'include'}",
+    )
+    kinds = {"float64": as_core, "float32": (*as_core, "-DSECANT_SINGLE")}
+    tiles = {dtype: compiled("products.cpp", *options) for dtype, options in kinds.items()}
     rng = np.random.RandomState(0)
     for (name, (hidden, samples)), dtype in product(DENSE.items(), FLOPS):
         net = secant.TwoLayerNet(INPUTS, hidden, OUTPUTS, rng=0, dtype=np.dtype(dtype))
         x = rng.uniform(0.01, 1, (samples, INPUTS)).astype(dtype)
         flops = 2 * samples * INPUTS * hidden
-        steps[f"forward | {name} | {dtype}"] = Step(partial(net.predict, x), flops)
+        steps[f"predict | {name} | {dtype}"] = Step(partial(net.predict, x), flops)
         backward = partial(net.gradient, x, rng.randint(OUTPUTS, size=samples), n_threads=1)
         steps[f"gradient | {name} | {dtype}"] = Step(backward, flops)
+        for function, call in tile_products(tiles[dtype], x, hidden).items():
+            steps[f"{function} | {name} | {dtype}"] = Step(call, TIMES * flops)
     return steps
+
+
+def tile_products(library: ctypes.CDLL, x: NDArray[Any], hidden: int) -> dict[str, Callable[[], object]]:
+    """The functions of products.cpp for these inputs, after a look at what they compute."""
+    width = library.width_of(ctypes.c_size_t(hidden))
+    panels = -(-hidden // width)
+    w, z, gradient = (
+        aligned(panels * rows * width, x.dtype).reshape(panels, rows, width) for rows in (INPUTS, len(x), INPUTS)
+    )
+    exist = np.arange(panels * width).reshape(panels, 1, width) < hidden  # the other units fill up a pack
+    w[:] = np.random.RandomState(1).uniform(size=w.shape) * exist
+    calls: dict[str, Callable[[], object]] = {}
+    for function, arrays in {"forward": (x, w, z), "contract": (x, gradient, z)}.items():
+        passed = *map(ctypes.c_size_t, (*x.shape, hidden)), *(a.ctypes.data_as(ctypes.c_void_p) for a in arrays)
+        calls[function] = partial(getattr(library, function), ctypes.c_size_t(TIMES), *passed)
+        getattr(library, function)(ctypes.c_size_t(1), *passed)
+    np.testing.assert_allclose(z, x @ w, rtol=1e-5)
+    np.testing.assert_allclose(gradient, x.T @ z, rtol=1e-5)
+    return calls
 
 
 def table(contests: Contests) -> list[str]:
@@ -193,18 +224,18 @@ def table(contests: Contests) -> list[str]:
         rows.append(row)
     columns = ["job", "Secant, µs", "sample by sample, µs", "share", "in blocks, µs", "share"]
     lines += ["", *markdown(columns, rows)]
-    return [*lines, "", *dense_products(samples)] if any(name.startswith("forward") for name in samples) else lines
+    return [*lines, "", *dense_products(samples)] if any(name.startswith("predict") for name in samples) else lines
 
 
 def dense_products(samples: Samples) -> list[str]:
     """The share of multiply-adds in registers that the products with dense inputs reach."""
     rows = []
     for name, (dtype, flop) in product(DENSE, FLOPS.items()):
-        forward, gradient = (samples[f"{job} | {name} | {dtype}"] for job in ("forward", "gradient"))
-        beyond = np.subtract(gradient, forward).tolist()
+        parts = [samples[f"{part} | {name} | {dtype}"] for part in (*TILES, "predict", "gradient")]
+        parts[-1] = np.subtract(parts[-1], parts[-2]).tolist()
         limit = fastest(samples, flop)
-        rows.append([f"{name}, {dtype}", *(f"{ratio(limit, seconds).median:.0%}" for seconds in (forward, beyond))])
-    return markdown(["dense", "forward pass", "gradient beyond it"], rows)
+        rows.append([f"{name}, {dtype}", *(f"{ratio(limit, seconds).median:.0%}" for seconds in parts)])
+    return markdown(["dense", *TILES.values(), "forward pass", "gradient beyond it"], rows)
 
 
 def fastest(samples: Samples, name: str) -> list[list[float]]:

@@ -27,7 +27,7 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
 
 // The same block of several rows, all full.
 struct FullRows {
-    const RowBlock* rows;
+    const Real* const* x;
     std::size_t count, columns;
 };
 
@@ -47,7 +47,7 @@ std::array<const Value*, full_rows_at_once> power_table(const FullRows& full, Va
     for (std::size_t i = 0; i < full.count; ++i) {
         rows[i] = table + i * block_columns;
         for (std::size_t c = 0; c < full.columns; c += lanes)
-            store(table + i * block_columns + c, power(load_part(full.rows[i].values + c, std::min(lanes, full.columns - c))));
+            store(table + i * block_columns + c, power(load_part(full.x[i] + c, std::min(lanes, full.columns - c))));
     }
     return rows;
 }
@@ -80,7 +80,6 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, const Powe
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
                          const PowerTables& tables, Tile<Real> sums, bool clear) {
-    RowBlock row[full_rows_at_once];
     const Real* x[full_rows_at_once];
     const std::size_t columns = rows.columns(b);
     const auto clear_once = [&] {
@@ -94,21 +93,21 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             continue;
         }
         std::size_t full = 0;  // how many from n on are full
-        row[0] = rows.block(n, b);
-        while (row[full].full && ++full < std::min(full_rows_at_once, count - n) && !skip[n + full]) row[full] = rows.block(n + full, b);
+        while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
         if (full >= 2) {
+            full = ceil_of(full, ceil_of(full, full_rows_at_once));  // of about the same size
+            for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
             const Width width{PanelRow::packs, PanelRow::half};
             if constexpr (K > 1) {
                 clear_once();
-                add_higher_powers<K>({row, full, columns}, own, tables, sums, width);
+                add_higher_powers<K>({x, full, columns}, own, tables, sums, width);
             }
-            for (std::size_t i = 0; i < full; ++i) x[i] = row[i].values;
             add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear);
             clear = false;
         } else {
             clear_once();
-            add_series<K, PanelRow>(row[0], odd, n, sums);
+            add_series<K, PanelRow>(rows.block(n, b), odd, n, sums);
         }
         n += std::max<std::size_t>(full, 1);
     }

@@ -48,7 +48,9 @@ public:
                     const RowBlock row = rows.block(n, b);
                     const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
                     if (several > 0)
-                        add_affine_full(panel, n, n + several, b, w_b);
+                        add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
+                                                 rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
+                                                 net_.panels.width_of(panel));
                     else
                         add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
                     n += std::max<std::size_t>(several, 1);
@@ -155,22 +157,6 @@ private:
         std::size_t count = 0;
         while (n + count < end && rows.block_alone(n + count, b).full) ++count;
         return count % tile_rows < tile_rows / 2 ? count / tile_rows * tile_rows : count;
-    }
-
-    // The same for full rows [begin, end).
-    void add_affine_full(std::size_t panel, std::size_t begin, std::size_t end, std::size_t b, Tile<const Real> w) {
-        for_tiles<Pack, HalfPack>(net_.panels.width_of(panel), [&]<class Row>(std::size_t j) {
-            for (std::size_t n = begin; n < end; n += tile_rows) {
-                const Real* x[tile_rows];
-                Real* sums[tile_rows];
-                for (std::size_t r = 0; r < tile_rows; ++r) {
-                    const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
-                    x[r] = rows.block_alone(row, b).values;
-                    sums[r] = at(z1_, panel, row) + j;
-                }
-                add_tile<Row, tile_rows, false>(AlongRows<Real>{x}, rows.columns(b), w.from(0, j), sums);
-            }
-        });
     }
 
     const Parameters& net_;

@@ -90,6 +90,25 @@ void for_tiles(const Width width, const What& what) {
     }
 }
 
+// sums(n) += x(n) units, for the rows [begin, end) of x and of sums, which begin at x(n) and sums(n): a row of units for each of
+// `columns`.
+template <class Full, class Half, class X, class Sums>
+void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t columns, Tile<const Element<Full>> units, const Sums& sums,
+              Width width) {
+    for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
+        for (std::size_t n = begin; n < end; n += tile_rows) {
+            const Element<Full>* from[tile_rows];
+            Element<Full>* to[tile_rows];
+            for (std::size_t r = 0; r < tile_rows; ++r) {
+                const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
+                from[r] = x(row);
+                to[r] = sums(row) + j;
+            }
+            add_tile<Row, tile_rows, false>(AlongRows<Element<Full>>{from}, columns, units.from(0, j), to);
+        }
+    });
+}
+
 // sums += x^T units, for all columns of x, `step` apart, with a row of units for each row of x; or = that, with `clear`. Floats are
 // summed apart, and then added.
 template <class Full, class Half, std::size_t step, class Value>

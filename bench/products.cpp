@@ -1,0 +1,77 @@
+// The two products of dense inputs with the tiles of the core, again and again: roofline.py times them. With -DSECANT_SINGLE in
+// float32. As in the core, samples are taken in blocks, inputs in blocks of columns, and hidden units in panels, each an array:
+// x(N,I), w(panels,I,width), z(panels,N,width).
+#define SECANT_ISA measured
+#include "secant/interface/kernels.hpp"
+#include "secant/network/rows.hpp"
+#include "secant/simd/products.hpp"
+
+using namespace secant;
+using namespace secant::SECANT_ISA;
+
+namespace {
+
+constexpr std::size_t panel = 8 * lanes;
+
+struct Layer {
+    std::size_t samples, inputs, hidden;
+    const Real* x;
+    Real *w, *z;
+
+    // body(block) for each block of samples and columns of each panel, so many times.
+    template <class Body>
+    void walk(std::size_t times, const Body& body) const {
+        for (std::size_t i = 0; i < times; ++i) walk(body);
+    }
+
+    template <class Body>
+    void walk(const Body& body) const {
+        constexpr std::size_t samples_at_once = 128;
+        for (std::size_t n = 0; n < samples; n += samples_at_once)
+            for (std::size_t j = 0; j < hidden; j += panel)
+                for (std::size_t i = 0; i < inputs; i += block_columns) {
+                    const std::size_t units = std::min(panel, hidden - j), width = pad(units);
+                    const bool half = sizeof(HalfPack) < sizeof(Pack) && width - units >= lanes / 2;
+                    body(Block{x + n * inputs + i, inputs, std::min(samples_at_once, samples - n), std::min(block_columns, inputs - i),
+                               {w + j * inputs + i * width, width}, {z + j * samples + n * width, width}, {width / lanes, half}, n == 0});
+                }
+    }
+
+    struct Block {
+        const Real* x;
+        std::size_t stride, samples, columns;
+        Tile<Real> w, z;
+        Width width;
+        bool first;
+        const Real* row(std::size_t n) const { return x + n * stride; }
+    };
+};
+
+}  // namespace
+
+extern "C" {
+
+std::size_t width_of(std::size_t hidden) { return std::min(panel, pad(hidden)); }
+
+// z += x w
+void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
+    Layer{samples, inputs, hidden, x, w, z}.walk(times, [](const Layer::Block& b) {
+        add_rows<Pack, HalfPack>([&](std::size_t n) { return b.row(n); }, 0, b.samples, b.columns, b.w,
+                                 [&](std::size_t n) { return b.z.row(n); }, b.width);
+    });
+}
+
+// w = x^T z
+void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
+    Layer{samples, inputs, hidden, x, w, z}.walk(times, [](const Layer::Block& b) {
+        const std::size_t most = ceil_of(b.samples, ceil_of(b.samples, full_rows_at_once));
+        for (std::size_t n = 0; n < b.samples; n += most) {
+            const Real* rows[full_rows_at_once];
+            const std::size_t count = std::min(most, b.samples - n);
+            for (std::size_t r = 0; r < count; ++r) rows[r] = b.row(n + r);
+            add_products<Pack, HalfPack, 1, Real>(rows, count, b.z.from(n, 0), b.columns, b.w, b.width, b.first && n == 0);
+        }
+    });
+}
+
+}
