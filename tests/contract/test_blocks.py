@@ -1,5 +1,7 @@
 """Mini-batches of several blocks of samples, nets of several panels of units: right, and the same for any threads."""
 
+import itertools
+
 import numpy as np
 import pytest
 from test_central_difference import OUTPUTS, share_of_bound
@@ -102,3 +104,33 @@ def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
     }
     assert max(step.max() for step in steps.values()) <= 1
     assert abs(got["losses"][0] - net.loss(x, t)) <= 1e-14 * net.loss(x, t)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("samples", [5, 40, SAMPLES])  # weights are read in place, copied block by block, and all at once
+def test_a_parameter_that_is_not_finite_is_found(samples, dtype):
+    rng = np.random.RandomState(1)
+    net = secant.TwoLayerNet(120, 70, 6, rng=rng, dtype=np.dtype(dtype))
+    x, t = rng.uniform(size=(samples, 120)), rng.randint(6, size=samples)
+    for (name, param), n_threads in itertools.product(net.params.items(), (1, *THREADS)):
+        for place, bad in itertools.product((0, -1), (np.nan, np.inf)):
+            kept, param.flat[place] = param.flat[place], bad
+            for gradient in (net.gradient, net.numerical_gradient):
+                with pytest.raises(secant.ValueRangeError, match=rf"params\['{name}'\] must be finite, got {bad}"):
+                    gradient(x, t, n_threads=n_threads)
+            param.flat[place] = kept
+
+
+@pytest.mark.parametrize("column", [0, 119])
+@pytest.mark.parametrize("samples", [5, 40, SAMPLES])
+def test_a_gradient_that_overflows_is_found(samples, column):
+    rng = np.random.RandomState(1)
+    net = secant.TwoLayerNet(120, 70, 6, output_activation="identity", rng=rng)
+    net.params["W1"][:] = 0
+    net.params["W2"][:, 0] = np.tile([1e6, -1e6], 35)  # large slopes of z1, whose sum is 0
+    x, t = rng.uniform(size=(samples, 120)), rng.randint(6, size=samples)
+    assert np.isfinite(net.gradient(x, t)["W1"]).all()
+    x[-1, column] = 1e308
+    for n_threads in (1, *THREADS):
+        with pytest.raises(secant.ValueRangeError, match="^x and params must be small enough for a finite result"):
+            net.gradient(x, t, n_threads=n_threads)

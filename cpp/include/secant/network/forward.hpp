@@ -18,13 +18,15 @@ namespace secant::SECANT_ISA {
 
 class Samples {
 public:
-    // With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take across a kink are found.
-    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, bool keep_pre_activations, Real h)
+    // Shared by so many threads. With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take
+    // across a kink are found.
+    Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, int threads, bool keep_pre_activations, Real h)
         : rows(work, x, capacity),
           kinks(work, net, rows, capacity, h),
           net_(net),
           capacity_(capacity),
           a1_(work.take<Real>(keep_pre_activations ? capacity * net.panels.total_width() : 0)),
+          copies_(work.take<Real>(net.reading == Reading::by_block ? static_cast<std::size_t>(threads) * copy_size() : 0)),
           z1_(work.take<Real>(capacity * net.panels.total_width())),
           state1_(work.take<Real>(capacity * net.panels.total_width())),
           largest1_(work.take<Real>(capacity * net.panels.count)),
@@ -33,16 +35,19 @@ public:
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
           y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
 
-    // z1 and its state of a panel's units for the samples [begin, end); with `keep` a1 too, and kinks are found.
-    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep) {
+    // z1 and its state of a panel's units for the samples [begin, end), by a thread; with `keep` a1 too, and kinks are found.
+    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
         const Incoming<const Real> w = net_.incoming(panel);
-        const std::size_t packs = net_.panels.packs_in(panel), last = w.columns - (packs - 1) * lanes;
+        const bool copied = net_.reading == Reading::by_block;
+        const std::size_t packs = net_.panels.packs_in(panel), last = copied ? lanes : w.columns - (packs - 1) * lanes;
+        const Tile<Real> copy{copies_ + rank * copy_size(), net_.panels.width()};
         for (std::size_t n = begin; n < end; ++n)
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
                 store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
         with_units(net_.panels, panel, [&]<int P, class Last>() {
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
-                const Tile<const Real> w_b = w.weights.from(b * block_columns, 0);
+                if (copied) net_.copy_block(panel, b, copy, rank);
+                const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
                 std::size_t n = begin;
                 while (n < end) {
                     const RowBlock row = rows.block(n, b);
@@ -113,6 +118,7 @@ public:
     Kinks kinks;
 
 private:
+    std::size_t copy_size() const { return block_columns * net_.panels.width(); }
 
     Real* at(Real* hidden, std::size_t panel, std::size_t n) const {
         return hidden + (panel * capacity_ + n) * net_.panels.width();
@@ -161,11 +167,8 @@ private:
 
     const Parameters& net_;
     std::size_t capacity_;
-    Real *a1_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
+    Real *a1_, *copies_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
 };
-
-// For this many samples or more it pays to copy the weights first.
-constexpr std::size_t enough_to_pack = 8;
 
 // How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
 // between blocks, need not wait. A sample costs as much as `passes` forward passes.
@@ -178,8 +181,8 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     const Inputs& x = call.x;
     const std::size_t capacity = block_capacity(call.net, x.rows, 1), tasks = ceil_of(x.rows, capacity);
     Workspace work(memory);
-    Parameters net(work, call.net, 1, x.rows >= enough_to_pack, false);
-    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, false, Real{0});
+    Parameters net(work, call.net, 1, reading_for(x.rows, capacity), false);
+    Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, 1, false, Real{0});
     if (work.counting()) return work.bytes();
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     parallel(call.threads, [&](const Team& team) {
@@ -188,7 +191,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
         for (std::size_t task; (task = next++) < tasks;) {
             const std::size_t first = task * capacity, size = std::min(capacity, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
-            for (std::size_t panel = 0; panel < net.panels.count; ++panel) own.activate_hidden(panel, 0, size, false);
+            for (std::size_t panel = 0; panel < net.panels.count; ++panel) own.activate_hidden(panel, 0, size, false, 0);
             for (std::size_t n = 0; n < size; n += lanes) own.affine_output(n, std::min(size, n + lanes));
             for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n, false);
             for (std::size_t n = 0; n < size; ++n)

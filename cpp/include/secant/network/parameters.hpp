@@ -124,29 +124,48 @@ private:
     Real* data_;
 };
 
-// For many samples the parameters are copied once, to rows that are aligned and padded with zeros. For a few samples the
-// incoming weights are read where they are.
+// Where the weights into the hidden layer are read: from a copy of all, whose rows are aligned and padded with zeros; from such a
+// copy of one block of inputs, made where it is needed, which is then in the L1 cache; or where the caller has them.
+enum class Reading { packed, by_block, in_place };
+
+// Of all samples, of which so many are a block.
+constexpr Reading reading_for(std::size_t samples, std::size_t block) {
+    constexpr std::size_t enough_to_copy = 8;
+    if (samples > block) return Reading::packed;
+    return samples >= enough_to_copy ? Reading::by_block : Reading::in_place;
+}
+
 class Parameters {
 public:
-    Parameters(Workspace& work, const Network& net, int threads, bool packed, bool apart)
+    Parameters(Workspace& work, const Network& net, int threads, Reading weights, bool apart)
         : panels(net.hidden(), threads, apart),
+          reading(weights),
           net_(net),
-          packed_(packed),
-          w1_(work, panels, packed ? net.inputs() : 0),
+          threads_(static_cast<std::size_t>(threads)),
+          w1_(work, panels, packed() ? net.inputs() : 0),
           outgoing_{work.take<Real>(panels.total_width() * pad(net.outputs())), pad(net.outputs())},
           b2_(work.take<Real>(pad(net.outputs()))),
           transposed_(work.take<Real>(panels.total_width() * net.outputs())),
           largest_(work.take<Real>(panels.count)),
-          finite_(work.take<bool>(panels.count + row_tasks())) {
-        if (!work.counting()) std::fill_n(finite_, panels.count + row_tasks(), true);
+          finite_(work.take<bool>(looks())) {
+        if (!work.counting()) std::fill_n(finite_, looks(), true);
         if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, Real{0});
     }
 
     // Called before anything is read. `look`: whether finite() will be asked.
     void pack(const Team& team, bool look) {
         // A row of the weights lies in one piece, that of a panel in many.
-        team.share(packed_ || look ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
+        team.share(packed() || (look && reading == Reading::in_place) ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
         team.share_and_wait(panels.count, [&](std::size_t panel) { pack_rest(panel); });
+    }
+
+    // to = block b of the weights into a panel, for a thread. finite() tells of them too, when all blocks have been copied.
+    void copy_block(std::size_t panel, std::size_t b, Tile<Real> to, std::size_t rank) const {
+        const Incoming<const Real> from = incoming(panel);
+        Pack finite{};
+        for (std::size_t i = b * block_columns; i < std::min(net_.inputs(), (b + 1) * block_columns); ++i)
+            finite += take(from.weights.row(i), from.columns, to.row(i - b * block_columns));
+        finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0;
     }
 
     // Back to the caller's arrays.
@@ -179,7 +198,7 @@ public:
     }
 
     Incoming<const Real> incoming(std::size_t panel) const {
-        return packed_ ? w1_.panel(panel) : user_panel(net_.w1.data, net_.b1, panel);
+        return packed() ? w1_.panel(panel) : user_panel(net_.w1.data, net_.b1, panel);
     }
     Incoming<Real> packed(std::size_t panel) { return w1_.panel(panel); }
 
@@ -192,8 +211,8 @@ public:
     Tile<const Real> transposed(std::size_t panel) const { return {transposed_ + panel * panels.width(), panels.total_width()}; }
     Real largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
-    // Whether they were finite when they were packed.
-    bool finite() const { return std::all_of(finite_, finite_ + panels.count + row_tasks(), [](bool finite) { return finite; }); }
+    // Whether those that were packed or copied were finite.
+    bool finite() const { return std::all_of(finite_, finite_ + looks(), [](bool finite) { return finite; }); }
 
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t hidden() const { return net_.hidden(); }
@@ -206,10 +225,13 @@ public:
     double log_offset() const { return net_.log_offset; }
 
     const Panels panels;
+    const Reading reading;
 
 private:
     static constexpr std::size_t rows_a_task = 32;
     std::size_t row_tasks() const { return ceil_of(net_.inputs(), rows_a_task); }
+    std::size_t looks() const { return panels.count + row_tasks() + threads_; }
+    bool packed() const { return reading == Reading::packed; }
 
     // Looks at weights, and copies them, if wanted, to whole packs. Returns 0, or NaN where one is not finite.
     static Pack take(const Real* weights, std::size_t count, Real* copy) {
@@ -229,14 +251,14 @@ private:
             const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
             const Tile<Real> to = packed(panel).weights;
             for (std::size_t i = task * rows_a_task; i < end; ++i)
-                finite += take(from.weights.row(i), from.columns, packed_ ? to.row(i) : nullptr);
+                finite += take(from.weights.row(i), from.columns, packed() ? to.row(i) : nullptr);
         }
         finite_[panels.count + task] = lane_sum(finite) == 0;
     }
 
     void pack_rest(std::size_t panel) {
         const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
-        Pack finite = take(from.bias, from.columns, packed_ ? packed(panel).bias : nullptr);
+        Pack finite = take(from.bias, from.columns, packed() ? packed(panel).bias : nullptr);
         for (std::size_t j = 0; j < panels.units_in(panel); ++j)
             finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         if (panel == 0) finite += take(net_.b2, net_.outputs(), b2_);
@@ -245,7 +267,7 @@ private:
     }
 
     const Network& net_;
-    bool packed_;
+    std::size_t threads_;
     PackedWeights w1_;
     Tile<Real> outgoing_;
     Real *b2_, *transposed_, *largest_;

@@ -37,8 +37,8 @@ public:
         : call_(call),
           capacity_(capacity),
           step_(training ? call.step : 1.0),
-          net_(work, call.net, call.threads, training || call.batch.size >= enough_to_pack, training),
-          samples_(work, net_, call.batch.x, capacity, true, differentiates() ? Real{0} : h()),
+          net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
+          samples_(work, net_, call.batch.x, capacity, call.threads, true, differentiates() ? Real{0} : h()),
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
@@ -139,7 +139,7 @@ private:
     void activate_hidden(const Team& team, std::size_t count, bool keep) {
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), keep);
+            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), keep, team.rank);
         });
         team.wait();
     }
