@@ -107,7 +107,7 @@ def test_a_step_of_training_is_that_of_the_gradient(hidden, large):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("samples", [5, 40, SAMPLES])  # weights are read in place, copied block by block, and all at once
+@pytest.mark.parametrize("samples", [5, 40, SAMPLES])  # weights: in place, copied by blocks, all at once
 def test_a_parameter_that_is_not_finite_is_found(samples, dtype):
     rng = np.random.RandomState(1)
     net = secant.TwoLayerNet(120, 70, 6, rng=rng, dtype=np.dtype(dtype))
@@ -132,5 +132,5 @@ def test_a_gradient_that_overflows_is_found(samples, column):
     assert np.isfinite(net.gradient(x, t)["W1"]).all()
     x[-1, column] = 1e308
     for n_threads in (1, *THREADS):
-        with pytest.raises(secant.ValueRangeError, match="^x and params must be small enough for a finite result"):
+        with pytest.raises(secant.ValueRangeError, match=r"^x and params must be small enough for a finite result"):
             net.gradient(x, t, n_threads=n_threads)
