@@ -37,14 +37,14 @@ def by_numba(nodeid):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where there is the core, the other backends take long: they are tested in CI."""
+    """Where there is the core, the other backends are not what is used. CI tests them where there is none."""
     if not importlib.util.find_spec("secant._core"):
         return
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         by_numpy = any(value == "numpy" for value in values if isinstance(value, str))
         if by_numba(item.nodeid) or (by_numpy and "tests/backends/" not in item.nodeid):
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.other_backend)
 
 
 class Scheduling(LoadScopeScheduling):
