@@ -35,6 +35,10 @@ class LossDiffersError(UnsupportedError):
     """The loss of an accelerated network is not that of the network that was recognised."""
 
 
+class NoLongerKnownError(UnsupportedError):
+    """An accelerated network has become one that is not recognised."""
+
+
 class DataError(SecantError, OSError):
     """A data file is missing, damaged or cannot be written. The message says which file and what to do."""
 

@@ -50,6 +50,48 @@ def test_a_gradient_on_a_kink_is_right():
         assert report.kink
 
 
+def test_an_entry_on_a_kink_does_not_hide_the_error_of_another():
+    x, right = np.array([0.0, 1.0, -1.0, 2.0]), np.array([0.0, 1.0, 0.0, 1.0])
+
+    def f(x):
+        return np.maximum(x, 0).sum()
+
+    for slope in (0.0, 0.5, 1.0):  # of its sides, and between
+        right[0] = slope
+        report = secant.check_gradient(f, x, right)
+        assert report.passed
+        assert report.kinked == ("x[0]",)
+        assert report.sensitivity["x"] < 1e-10
+        assert "on kinks of f, where what jumps explain is taken for right: x[0]\n" in str(report)
+    for entry, error in itertools.product((1, 2, 3), (3.0, -1e-6)):
+        wrong = right.copy()
+        wrong[entry] += error
+        for entries in (False, True):
+            report = secant.check_gradient(f, x, wrong, entries=entries)
+            assert not report.passed
+            assert [finding.name for finding in report.findings] == [f"x[{entry}]"]
+
+
+def test_weights_of_0_under_an_l1_norm():
+    rng = np.random.default_rng(0)
+    a, y, w = rng.standard_normal((50, 30)), rng.standard_normal(50), rng.standard_normal(30)
+    w[::7] = 0
+
+    def f(w):
+        return ((a @ w - y) ** 2).mean() + 0.3 * np.abs(w).sum()
+
+    g = a.T @ (a @ w - y) / 25 + 0.3 * np.sign(w)
+    report = secant.check_gradient(f, w, g)
+    assert report.passed
+    assert report.kinked == tuple(f"x[{i}]" for i in range(0, 30, 7))
+    assert not secant.check_gradient(f, w, 1.001 * g).passed
+
+
+def test_an_entry_that_is_nan_is_told_once():
+    report = secant.check_gradient(np.sum, np.ones(3), np.array([1, np.nan, 1]))
+    assert [finding.name for finding in report.findings] == ["x[1]"]
+
+
 def test_kinks_that_the_noise_of_float32_all_but_hides():
     """Jumps cancel along most directions, and the budget is used up when one gives an alarm."""
     for seed in range(30):

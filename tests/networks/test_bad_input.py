@@ -73,7 +73,7 @@ BAD_X = {
     "complex": (np.ones((4, 3), complex), DTypeError, "x must hold real numbers, got an array of complex128"),
     "objects": (np.ones((4, 3), object), DTypeError, "x must hold real numbers, got an array of object"),
     "strings": ([["1", "2", "3"]], DTypeError, "x must hold real numbers, got an array of <U1"),
-    "nothing": (None, DTypeError, "x must hold real numbers, got an array of object"),
+    "nothing": (None, DTypeError, "x must hold real numbers, got None"),
     "dates": (np.zeros((4, 3), "M8[s]"), DTypeError, "x must hold real numbers, got an array of datetime64[s]"),
     "integers beyond int64": ([[2**70, 0, 0]], DTypeError, "x must hold real numbers, got an array of object"),
     "nan": (changed(X, (2, 1), np.nan), ValueRangeError, "x must be finite, got nan at (2, 1)"),
@@ -200,7 +200,7 @@ BAD_T = {
     "complex": (ONE_HOT.astype(complex), DTypeError, "t must hold real numbers, got an array of complex128"),
     "objects": (ONE_HOT.astype(object), DTypeError, "t must hold real numbers, got an array of object"),
     "strings": (["0", "1", "1", "0"], DTypeError, "t must hold real numbers, got an array of <U1"),
-    "nothing": (None, DTypeError, "t must hold real numbers, got an array of object"),
+    "nothing": (None, DTypeError, "t must hold real numbers, got None"),
 }
 BAD_WEIGHTS = {
     "nan": (changed(ONE_HOT, (2, 1), np.nan), ValueRangeError, "t must be finite, got nan at (2, 1)"),

@@ -98,7 +98,9 @@ def real_array(name: str, value: ArrayLike) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"{name} must hold real numbers, got an array of {array.dtype}")
+        plain = "None" if value is None else type(value).__name__
+        got = f"an array of {array.dtype}" if isinstance(value, np.ndarray | list | tuple) else plain
+        raise DTypeError(f"{name} must hold real numbers, got {got}")
     return array
 
 

@@ -48,7 +48,8 @@ def check_gradient(
         How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
         of its array.
     budget : int, optional
-        Evaluations of f of a check that passes; by default 100. More of them notice smaller errors.
+        Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
+        kinks, there are up to some 1,000 more: to find the entries that do.
     confidence : float
         The probability with which the reported ``spread`` of errors is noticed.
     findings : int

@@ -14,7 +14,7 @@ from secant._common.validation import Array, Floats
 from secant.checking.diagnosis import Entry, diagnosed
 from secant.checking.kinks import SMOOTH, WIDER, allowance, jumps
 from secant.checking.point import Direction, Point, Span, chunks
-from secant.checking.report import ArrayReport, Finding, GradientReport
+from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name
 from secant.checking.search import search
 from secant.checking.verdict import Measured, measured, noticed, seen_for_sure
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope, noise
@@ -22,8 +22,9 @@ from secant.errors import ValueRangeError
 
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
-_PROBES, _SEARCH_BUDGET = 4, 5000
+_PROBES, _SEARCH_BUDGET, _KINK_BUDGET = 4, 5000, 1000
 _CLEAR = 1000.0
+_HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
 
 
@@ -43,6 +44,8 @@ class Checker:
         self._claim: list[Array] | None = None
         self._along: Callable[[Direction], float] | None = None
         self.kink = 0.0
+        self.kinked: list[Span] | None = []
+        """The entries that lie on kinks, each by itself; None where that cannot be told."""
         self.noticed_after = 0
         """Evaluations of f before it was clear that a probe of all entries is off: then kinks are looked for."""
         self._suspect: Direction | None = None
@@ -63,6 +66,8 @@ class Checker:
         if given is not None and any(map(len, bad)):
             self._claim = [np.where(np.isfinite(claim), claim, 0) for claim in given]
         probes, groups = self.probes(budget)
+        if self.kink and not noticed(probes):
+            groups = self._apart()
         wrong = any(map(len, bad)) or noticed(probes) or any(group.wrong for group in groups)
         entries: list[Entry] = []
         every: list[Entry] = []
@@ -72,7 +77,7 @@ class Checker:
             every = self._entries(given)
             wrong = wrong or any(entry.wrong for entry in every)
         if wrong:
-            entries, blamed, diagnosis = self._culprits(given, bad, findings)
+            entries, blamed, diagnosis = self._culprits(given, bad, findings, groups)
             # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
             wrong = bool(blamed) or not self.kink
             blamed = blamed or set(range(len(bad)) if wrong else ())
@@ -91,6 +96,7 @@ class Checker:
             time.perf_counter() - self._start,
             self.kink > 0,
             tuple(map(self._finding, every)),
+            tuple(self._name(span) for span in self.kinked or ()),
         )
 
     def probes(self, budget: int) -> tuple[list[Measured], list[Measured]]:
@@ -136,6 +142,35 @@ class Checker:
                 direction = self.direction()
                 groups = [self.measure(direction, group.span) if group.wrong else group for group in groups]
         return probes, groups
+
+    def _apart(self) -> list[Measured]:
+        """Entries on kinks, each by itself, and groups of the others: these need no allowance for jumps."""
+        direction, limit = self.direction(), self.point.evaluations + _KINK_BUDGET
+        queue, groups, kinked = list(self.point.spans), [], list[Span]()
+        while queue:
+            span = queue.pop()
+            line = self._line(direction, span)
+            slope = self._slope(line)
+            hidden = line.hidden(self._column) if self._column and not slope.jump else 0.0
+            if hidden > _HIDDEN * self.kink or self.point.evaluations > limit:
+                self.kinked = None
+                return []
+            if slope.jump and span.size > 1:
+                middle = (span.begin + span.end) // 2
+                queue += [Span(span.begin, middle), Span(middle, span.end)]
+                continue
+            if slope.jump:
+                kinked.append(span)
+            found = measured(span, slope, self.kink if slope.jump else 0.0, self._rounding(direction, span))
+            if found.wrong:
+                found = self.measure(self.direction(), span, alone=not slope.jump)
+            groups.append(found)
+        self.kinked = sorted(kinked)
+        return groups
+
+    def _is_apart(self, span: Span) -> bool:
+        """Whether none of these entries lies on a kink."""
+        return self.kinked is not None and span not in self.kinked
 
     def direction(self) -> Direction:
         """Another random direction."""
@@ -220,27 +255,33 @@ class Checker:
         direction, found, self._counted = self.direction(), [], None
         for i in range(self.point.all.size):
             self._tell("entries", i, self.point.all.size)
-            found.append(self._entry(direction, given, self.measure(direction, Span(i, i + 1))))
+            span = Span(i, i + 1)
+            found.append(self._entry(direction, given, self.measure(direction, span, alone=self._is_apart(span))))
         return found
 
     def _culprits(
-        self, given: list[Array] | None, bad: list[Any], findings: int
+        self, given: list[Array] | None, bad: list[Any], findings: int, groups: list[Measured]
     ) -> tuple[list[Entry], set[int], tuple[str, str] | None]:
         direction = self.direction() if self._suspect is None else self._suspect
         self._counted = "searching", self.point.evaluations, _SEARCH_BUDGET
         limit = self.point.evaluations + _SEARCH_BUDGET
 
-        def measure(span: Span) -> Measured:
-            return self.measure(direction, span, alone=span.size == 1 and span not in self.point.spans)
+        apart = [group.span for group in groups if group.wrong] if self.kink else []
 
-        wrong, right, blamed = search(
-            measure, self.point.spans, findings, lambda: limit - self.point.evaluations, self._rng
+        def measure(span: Span) -> Measured:
+            alone = self._is_apart(span) if apart else span.size == 1 and span not in self.point.spans
+            return self.measure(direction, span, alone=alone)
+
+        wrong, right, spans = search(
+            measure, apart or self.point.spans, findings, lambda: limit - self.point.evaluations, self._rng
         )
+        blamed = {self.point.entry(span.begin)[0] for span in spans}
         for number, indices in enumerate(bad):
             blamed |= {number} if len(indices) else set()
             for i in indices[:findings].tolist():
                 begin = self.point.spans[number].begin + i
-                wrong.append(measure(Span(begin, begin + 1)))
+                if all(found.span.begin != begin for found in wrong):
+                    wrong.append(measure(Span(begin, begin + 1)))
         entries = [self._entry(direction, given, found) for found in (*wrong, *right)]
 
         def confirmed(corrected: list[Array]) -> bool:
@@ -272,6 +313,10 @@ class Checker:
         wrong = found.wrong or not math.isfinite(said)
         return Entry(leaf, flat, index, said, numerical, found.error_bar / abs(step), wrong)
 
+    def _name(self, span: Span) -> str:
+        leaf, index = self.point.entry(span.begin)
+        return entry_name(self.point.names[leaf], index)
+
     def _finding(self, entry: Entry) -> Finding:
         name = self.point.names[entry.leaf]
         return Finding(name, entry.place, entry.given, entry.numerical, entry.error_bar)
@@ -285,8 +330,12 @@ class Checker:
         thresholds = list(map(seen_for_sure, probes))
         least = max(thresholds)
         if groups:
-            covering = [group for group in groups if group.span.begin < own.end and own.begin < group.span.end]
-            least = min(least, max(map(seen_for_sure, covering)))
+            covering = [
+                group
+                for group in groups
+                if group.span.begin < own.end and own.begin < group.span.end and group.span not in (self.kinked or ())
+            ]
+            least = min(least, max(map(seen_for_sure, covering), default=least))
         mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
         spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
         return ArrayReport(self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest)

@@ -10,7 +10,7 @@ import numpy as np
 
 from secant.checking.check import check_gradient
 from secant.checking.report import GradientReport
-from secant.errors import ParamsError, SecantError
+from secant.errors import ParamsError, SecantError, UnsupportedError
 from secant.networks.recognition.engine import engine, in_place
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
@@ -42,6 +42,8 @@ def check_network(
     ------
     ParamsError
         If ``net.params`` is no dict, or the gradients do not have its keys.
+    UnsupportedError
+        If the network has no ``gradient``, and none are given.
     DTypeError, ShapeError, ValueRangeError
         As `check_gradient` does.
 
@@ -63,6 +65,8 @@ def check_network(
     params = getattr(net, "params", None)
     if not isinstance(params, Mapping):
         raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
+    if gradients is None and not callable(getattr(net, "gradient", None)):
+        raise UnsupportedError(f"net must have gradient(x, t) where gradients= is not given, got {type(net).__name__}")
     given = net.gradient(x, t) if gradients is None else gradients
     if not isinstance(given, Mapping) or set(given) != set(params):
         got = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__

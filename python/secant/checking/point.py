@@ -42,6 +42,7 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
         array = value if isinstance(value, np.ndarray) and type(value) is not np.ma.MaskedArray else None
         if array is None or array.dtype not in (np.float64, np.float32, np.float16):
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
+            got += ": a list of numbers is no array" if isinstance(value, int | float) else ""
             raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
         if array.size:
             yield Leaf(path or title, array)

@@ -9,6 +9,11 @@ from typing import Any
 from secant.errors import GradientMismatchError
 
 
+def entry_name(array: str, index: tuple[int, ...]) -> str:
+    """Such as ``W1[318, 0]``."""
+    return f"{array}[{', '.join(map(str, index))}]" if index else array
+
+
 @dataclass(frozen=True)
 class Finding:
     """An entry of a gradient that is wrong.
@@ -33,7 +38,7 @@ class Finding:
     @property
     def name(self) -> str:
         """Such as ``W1[318, 0]``."""
-        return f"{self.array}[{', '.join(map(str, self.index))}]" if self.index else self.array
+        return entry_name(self.array, self.index)
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,11 @@ class GradientReport:
         The noise of f, relative to f(x).
     seconds : float
     kink : bool
-        Whether x lies on a kink of f: then what lies between the slopes of its sides is right.
+        Whether x lies on a kink of f.
     entries : tuple of Finding
         Every entry, right or wrong, if that was asked for.
+    kinked : tuple of str
+        The entries of x that lie on kinks, for which `sensitivity` does not hold. Empty where that cannot be told.
     compared_with : str
         What the gradient was compared with, if that is not f: see `check_network`.
     """
@@ -99,6 +106,7 @@ class GradientReport:
     seconds: float
     kink: bool = False
     entries: tuple[Finding, ...] = ()
+    kinked: tuple[str, ...] = ()
     compared_with: str = ""
 
     @property
@@ -159,8 +167,10 @@ class GradientReport:
                 f"  {finding.name:{names}}  {finding.given:12.5e}  {finding.numerical:12.5e}  {finding.error_bar:.0e}"
                 for finding in self.findings
             ]
-        if self.kink:
-            lines.append("  x lies on a kink of f: what lies between the slopes of its sides is taken for right")
+        if self.kinked:
+            lines.append(f"  on kinks of f, where what jumps explain is taken for right: {_some(self.kinked)}")
+        elif self.kink:
+            lines.append("  x lies on kinks of f: an error that their jumps may explain is taken for right")
         lines.append(
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
@@ -184,6 +194,10 @@ def _wrong(found: int, size: int) -> str:
     if not found:
         return "wrong"
     return f"wrong in {'all' if found == size else 'at least'} {found} {'entry' if found == 1 else 'entries'}"
+
+
+def _some(names: tuple[str, ...], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _title(array: ArrayReport) -> str:

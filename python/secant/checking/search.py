@@ -18,24 +18,24 @@ Measure = Callable[[Span], Measured]
 
 def search(
     measure: Measure, arrays: list[Span], findings: int, evaluations_left: Callable[[], int], rng: np.random.Generator
-) -> tuple[list[Measured], list[Measured], set[int]]:
+) -> tuple[list[Measured], list[Measured], set[Span]]:
     """Look for wrong entries.
 
     Returns
     -------
     wrong, right : list of Measured
         Single entries that were measured.
-    arrays : set of int
+    arrays : set of Span
         The arrays in which something is wrong.
     """
     wrong: list[Measured] = []
     right: list[Measured] = []
-    blamed: set[int] = set()
-    for number, array in enumerate(arrays):
+    blamed: set[Span] = set()
+    for array in arrays:
         whole = measure(array)
         if not whole.wrong:
             continue
-        blamed.add(number)
+        blamed.add(array)
         sampled = [measure(entry) for entry in _entries(array, rng)] if array.size > 1 else [whole]
         wrong += (bad := [entry for entry in sampled if entry.wrong])
         right += [entry for entry in sampled if not entry.wrong]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,7 +47,7 @@ def numerical_diff(
     Raises
     ------
     DTypeError
-        If x is float32 or float16, in whose rounding h is lost, or h is not a number.
+        If f is not callable, x is float32 or float16, in whose rounding h is lost, or x or h is not a number.
     ValueRangeError
         If h is not finite and greater than 0, or there is no such scheme.
 
@@ -57,6 +57,10 @@ def numerical_diff(
     0.2
     """
     h = validation.finite_number("h", h, above=0)
+    if not callable(f):
+        raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    if isinstance(x, list | tuple | str | None):
+        x = validation.float_array("x", cast(Any, x))
     if isinstance(x, np.ndarray | np.generic) and loses_h(x.dtype):
         raise DTypeError(f"x must be float64, got {x.dtype}: {LOST}")
     chosen = SCHEMES[validation.one_of("scheme", scheme, tuple(SCHEMES))]

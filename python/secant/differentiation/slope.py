@@ -116,6 +116,11 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
+    def hidden(self, column: Column) -> float:
+        """How large a jump may be that noise hides."""
+        step = column.step * self._fresh[0]
+        return 4 * _VISIBLE * self._error(step / 2) / step
+
     def _persists(self, jump: float, step: float) -> bool:
         """Whether a jump is there at smaller steps too, as far as noise lets it be seen: else it is a kink nearby."""
         for _ in range(_FINER):

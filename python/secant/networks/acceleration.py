@@ -13,13 +13,13 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, TypeVar, cast
 
-from secant.errors import LossDiffersError, UnsupportedError
+from secant.errors import LossDiffersError, NoLongerKnownError, UnsupportedError
 from secant.networks.outlook import outlook
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.probes import being_tried
 from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.step import Replaced, own_method
-from secant.networks.records import NoLongerKnownError, Record
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 
 _NAME = "numerical_gradient"
@@ -139,6 +139,8 @@ def _not_kept(net: Any) -> str:
     """Say why nothing can be kept of an object, if so."""
     if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
         return ""
+    if not callable(getattr(net, "loss", None)):
+        return f"net must be a network with loss(x, t), got {type(net).__name__}"
     return f"{type(net).__name__} is not known: its instances have no __dict__, or no __weakref__"
 
 

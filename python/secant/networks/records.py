@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.errors import UnsupportedError
+from secant.errors import NoLongerKnownError
 from secant.networks.recognition.engine import compare, engine, in_place, is_known_by_shape, require_known_form
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
@@ -26,10 +26,6 @@ from secant.networks.two_layer import TwoLayerNet
 _SHARE = 1000
 _MOST = 64  # networks that are watched: what is watched refers to a network, if its parts do, and keeps it in memory
 _CLOSELY, _ONE_IN = 100, 64  # so many calls, and then one in so many, have the range of their inputs looked at
-
-
-class NoLongerKnownError(UnsupportedError):
-    """A network has become one that is not recognised."""
 
 
 class Record:
