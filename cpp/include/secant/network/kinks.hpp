@@ -28,10 +28,10 @@ public:
         const Incoming<const Real> w = net_.incoming(panel);
         Real *norms = units_ + 2 * panel * net_.panels.width(), *biases = norms + net_.panels.width();
         for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes) {
-            const std::size_t columns = std::min(lanes, w.columns - j), units = std::min(lanes, net_.panels.units_in(panel) - j);
+            const std::size_t units = std::min(lanes, net_.panels.units_in(panel) - j);
             Pack squares{};
             for (std::size_t i = 0; i < net_.inputs(); ++i) {
-                const Pack w_i = load_part(w.weights.row(i) + j, columns);
+                const Pack w_i = load_part(w.weights.row(i) + j, units);
                 squares = fma(w_i, w_i, squares);
             }
             // Padding is never near.
@@ -118,7 +118,7 @@ private:
     template <class By>
     static bool any_near(std::size_t size, const By& by) {
         Pack most = broadcast(-1);
-        for (std::size_t j = 0; j < size; j += lanes) most = maximum(most, by(j));
+        for (std::size_t j = 0; j < size; j += lanes) most = maximum(by(j), most);  // NaN: of lanes without a unit, or an overflow
         return largest_lane(most) >= 0;
     }
 

@@ -41,8 +41,9 @@ Real over_lanes(Pack a, const Combine& combine) {
     return each[0];
 }
 
+// NaN if all are NaN.
 inline Real largest_lane(Pack a) {
-    return over_lanes(a, [](Real b, Real c) { return c > b ? c : b; });
+    return over_lanes(a, [](Real b, Real c) { return c > b || b != b ? c : b; });
 }
 
 inline Real lane_sum(Pack a) {
