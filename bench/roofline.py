@@ -12,8 +12,8 @@ is what those take that it cannot do without, one after the other and with nothi
 - exp or a sigmoid: one a hidden unit, two an output, and one for the logarithm of a sample;
 - writing the gradient of W1, where it is returned.
 
-Then the products of dense inputs, in both types, as a share of the multiply-adds that this core does in registers: the
-tiles of the core alone (products.cpp), then a whole forward pass, and what a gradient takes beyond it.
+Then the products of dense inputs, in both types, as a share of the multiply-adds that the processor does in registers:
+the tiles of Secant's core alone (products.cpp), then a whole forward pass, and what a gradient takes beyond it.
 """
 
 import ctypes
@@ -58,7 +58,7 @@ class Job(NamedTuple):
 
 DENSE = {"784-50-10 x 100": (50, 100), "784-512-10 x 1,000": (512, 1_000)}  # hidden units and samples
 FLOPS = {"float64": "flop", "float32": "flop of float32"}
-TIMES = 10  # that each is called at once
+TIMES = 10  # calls of a function of products.cpp in one measurement
 TILES = {"forward": "forward tiles", "contract": "contraction tiles"}  # functions of products.cpp
 OPERATIONS: dict[str, tuple[str, str, Callable[[float, float], float]]] = {  # from seconds, and those of a cycle
     "flop": ("multiply-add in registers", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
@@ -183,6 +183,7 @@ def tile_products(library: ctypes.CDLL, x: NDArray[Any], hidden: int) -> dict[st
     """The functions of products.cpp for these inputs, after a look at what they compute."""
     width = library.width_of(ctypes.c_size_t(hidden))
     panels = -(-hidden // width)
+    assert hidden <= width or hidden % width == 0, "products.cpp has panels of one width"
     w, z, gradient = (
         aligned(panels * rows * width, x.dtype).reshape(panels, rows, width) for rows in (INPUTS, len(x), INPUTS)
     )
@@ -231,8 +232,8 @@ def dense_products(samples: Samples) -> list[str]:
     """The share of multiply-adds in registers that the products with dense inputs reach."""
     rows = []
     for name, (dtype, flop) in product(DENSE, FLOPS.items()):
-        parts = [samples[f"{part} | {name} | {dtype}"] for part in (*TILES, "predict", "gradient")]
-        parts[-1] = np.subtract(parts[-1], parts[-2]).tolist()
+        *tiles, predict, gradient = (samples[f"{part} | {name} | {dtype}"] for part in (*TILES, "predict", "gradient"))
+        parts = [*tiles, predict, np.subtract(gradient, predict).tolist()]
         limit = fastest(samples, flop)
         rows.append([f"{name}, {dtype}", *(f"{ratio(limit, seconds).median:.0%}" for seconds in parts)])
     return markdown(["dense", *TILES.values(), "forward pass", "gradient beyond it"], rows)

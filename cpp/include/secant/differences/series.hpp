@@ -36,7 +36,7 @@ struct Coefficients {
     std::size_t next;
     Real h;
     Tile<float> single_third;       // h^2 c3 in float32
-    std::size_t samples_in_single;  // as Plan has it
+    std::size_t samples_in_single;  // of Plan: 0 if that is not used
 
     Tile<Real> power(int m) const { return {first.at + m * next, first.stride}; }
     Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h, single_third.from(n, j), samples_in_single}; }

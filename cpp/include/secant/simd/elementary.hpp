@@ -31,7 +31,7 @@ inline Pack absolute(Pack a) {
     return std::bit_cast<Pack>(std::bit_cast<Bits>(a) & (std::numeric_limits<RealBits>::max() >> 1));
 }
 
-// The lanes of a, two by two: a chain of them would be four times as slow.
+// The lanes of a, two by two: a chain of them would be slower. The order is part of the results.
 template <class Combine>
 Real over_lanes(Pack a, const Combine& combine) {
     Real each[lanes];
