@@ -1,8 +1,10 @@
 """ReLU's kinks: what comes out is the central difference, also where a shift takes a unit across its kink."""
 
+import sys
 from contextlib import suppress
 
 import numpy as np
+import oracles
 import pytest
 from test_central_difference import HIDDEN, OUTPUTS, error, random_case
 
@@ -85,3 +87,42 @@ def test_numbers_that_overflow_are_an_error_or_right_and_never_a_warning(backend
                 grads = net.numerical_gradient(x * inputs, t, method=method)
                 assert all(np.isfinite(grad).all() for grad in grads.values())
         net.params["W1"] /= params
+
+
+@pytest.mark.parametrize("overflows", [0, 7])
+def test_a_unit_that_overflows_hides_no_kink_of_another(backend, overflows):
+    """Its pre-activation is -inf, and what rounding may do to it is no number."""
+    x, t, h = np.array([[1e154, 0.0, 0.0]]), np.array([1]), 1e-2
+    for kink in set(range(8)) - {overflows}:
+        net = secant.TwoLayerNet(3, 8, 3, hidden_activation="relu", rng=0)
+        net.params["W1"] = np.zeros((3, 8))
+        net.params["W1"][0] = -1.0
+        net.params["W1"][0, overflows] = -4 * np.sqrt(np.finfo(float).max)
+        net.params["W1"][0, kink] = 0.0
+        net.params["b1"][kink] = 1e-3
+        net.params["W2"] = np.linspace(-1, 1, 24).reshape(8, 3) + 0.05
+        net.params["b2"] = np.array([0.1, 0.2, 0.3])
+        exact = float(oracles.of(net, x, t).central_difference("W1", (0, kink), h))
+        for method in ("auto", "direct"):
+            got = net.numerical_gradient(x, t, h=h, method=method)["W1"][0, kink]
+            np.testing.assert_allclose(got, exact, rtol=1e-11)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="MALLOC_PERTURB_ is glibc's")
+@pytest.mark.parametrize("hidden", [35, 51])
+def test_training_does_not_depend_on_what_memory_held(compiled, run_python, hidden):
+    """The last pack of units is not full, and a mini-batch has several blocks."""
+    code = f"""
+import numpy as np, secant
+rng = np.random.RandomState(1)
+x, t = rng.uniform(0.01, 1, (300, 40)).astype(np.float32), rng.randint(3, size=300)
+net = secant.TwoLayerNet(40, {hidden}, 3, hidden_activation="relu", rng=0, dtype=np.float32, backend="cpp")
+core, batches = net._backend_in_use(), np.arange(300)[np.newaxis].repeat(3, 0)
+net.params["W1"] *= 30
+core.train(net._parameters(core.all_finite), x, t, batches, "auto", 1e-4, 0.1, 1, [])
+print(*(param.tobytes().hex() for param in net.params.values()))
+"""
+    # Each byte of new memory is the complement: a large negative number, 0, a NaN, a small negative number.
+    runs = [run_python(code, MALLOC_PERTURB_=str(byte)) for byte in (1, 255, 0, 85)]
+    assert all(run.returncode == 0 for run in runs), runs[0].stderr
+    assert len({run.stdout for run in runs}) == 1
