@@ -4,10 +4,10 @@ import sys
 from contextlib import suppress
 
 import numpy as np
-import oracles
 import pytest
 from test_central_difference import HIDDEN, OUTPUTS, error, random_case
 
+import oracles
 import secant
 
 H = 2.0**-13
