@@ -2,19 +2,17 @@
 // float32. As in the core, samples are taken in blocks, inputs in blocks of columns, and hidden units in panels, each an array:
 // x(N,I), w(panels,I,width), z(panels,N,width).
 #define SECANT_ISA measured
-#include "secant/interface/kernels.hpp"
+#include "secant/network/parameters.hpp"
 #include "secant/network/rows.hpp"
-#include "secant/simd/products.hpp"
 
 using namespace secant;
 using namespace secant::SECANT_ISA;
 
 namespace {
 
-constexpr std::size_t panel = 8 * lanes;
-
 struct Layer {
-    std::size_t samples, inputs, hidden;
+    std::size_t samples, inputs;
+    Panels panels;
     const Real* x;
     Real *w, *z;
 
@@ -28,12 +26,12 @@ struct Layer {
     void walk(const Body& body) const {
         constexpr std::size_t samples_at_once = 128;
         for (std::size_t n = 0; n < samples; n += samples_at_once)
-            for (std::size_t j = 0; j < hidden; j += panel)
+            for (std::size_t panel = 0; panel < panels.count; ++panel)
                 for (std::size_t i = 0; i < inputs; i += block_columns) {
-                    const std::size_t units = std::min(panel, hidden - j), width = pad(units);
-                    const bool half = sizeof(HalfPack) < sizeof(Pack) && width - units >= lanes / 2;
+                    const std::size_t width = panels.width();
+                    const Tile<Real> w_i{w + (panel * inputs + i) * width, width}, z_n{z + (panel * samples + n) * width, width};
                     body(Block{x + n * inputs + i, inputs, std::min(samples_at_once, samples - n), std::min(block_columns, inputs - i),
-                               {w + j * inputs + i * width, width}, {z + j * samples + n * width, width}, {width / lanes, half}, n == 0});
+                               w_i, z_n, panels.width_of(panel), n == 0});
                 }
     }
 
@@ -51,11 +49,13 @@ struct Layer {
 
 extern "C" {
 
-std::size_t width_of(std::size_t hidden) { return std::min(panel, pad(hidden)); }
+std::size_t panels_for(std::size_t hidden) { return Panels(hidden, 1, false).count; }
+std::size_t units_for(std::size_t hidden) { return Panels(hidden, 1, false).size; }
+std::size_t width_for(std::size_t hidden) { return Panels(hidden, 1, false).width(); }
 
 // z += x w
 void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, hidden, x, w, z}.walk(times, [](const Layer::Block& b) {
+    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
         add_rows<Pack, HalfPack>([&](std::size_t n) { return b.row(n); }, 0, b.samples, b.columns, b.w,
                                  [&](std::size_t n) { return b.z.row(n); }, b.width);
     });
@@ -63,8 +63,8 @@ void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::si
 
 // w = x^T z
 void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, hidden, x, w, z}.walk(times, [](const Layer::Block& b) {
-        const std::size_t most = ceil_of(b.samples, ceil_of(b.samples, full_rows_at_once));
+    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
+        const std::size_t most = even_part(b.samples, full_rows_at_once);
         for (std::size_t n = 0; n < b.samples; n += most) {
             const Real* rows[full_rows_at_once];
             const std::size_t count = std::min(most, b.samples - n);

@@ -181,13 +181,14 @@ def dense_steps() -> dict[str, Step]:
 
 def tile_products(library: ctypes.CDLL, x: NDArray[Any], hidden: int) -> dict[str, Callable[[], object]]:
     """The functions of products.cpp for these inputs, after a look at what they compute."""
-    width = library.width_of(ctypes.c_size_t(hidden))
-    panels = -(-hidden // width)
-    assert hidden <= width or hidden % width == 0, "products.cpp has panels of one width"
+    panels, units, width = (
+        getattr(library, f"{quantity}_for")(ctypes.c_size_t(hidden)) for quantity in ("panels", "units", "width")
+    )
     w, z, gradient = (
         aligned(panels * rows * width, x.dtype).reshape(panels, rows, width) for rows in (INPUTS, len(x), INPUTS)
     )
-    exist = np.arange(panels * width).reshape(panels, 1, width) < hidden  # the other units fill up a pack
+    lane, panel = np.arange(width), np.arange(panels).reshape(-1, 1, 1)
+    exist = (lane < units) & (panel * units + lane < hidden)  # the other lanes fill up a row
     w[:] = np.random.RandomState(1).uniform(size=w.shape) * exist
     calls: dict[str, Callable[[], object]] = {}
     for function, arrays in {"forward": (x, w, z), "contract": (x, gradient, z)}.items():

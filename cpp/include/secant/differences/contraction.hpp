@@ -57,9 +57,8 @@ std::array<const Value*, full_rows_at_once> power_table(const FullRows& full, Va
 inline void add_third_in_single(const FullRows& full, const Coefficients& odd, float* table, Tile<Real> sums, std::size_t packs) {
     const auto cubes = power_table(full, table, [](Pack x) { return narrow(x * x * x); });
     const Width width{ceil_of(packs, 2), packs % 2 != 0};
-    for (std::size_t n = 0; n < full.count; n += odd.samples_in_single)
-        add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data() + n, std::min(odd.samples_in_single, full.count - n),
-                                                         odd.single_third.from(n, 0), full.columns, sums, width, false);
+    add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data(), full.count, odd.single_third, full.columns, sums, width, false,
+                                                     odd.samples_in_single);
 }
 #endif
 
@@ -95,7 +94,7 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
         std::size_t full = 0;  // how many from n on are full
         while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
         if (full >= 2) {
-            full = ceil_of(full, ceil_of(full, full_rows_at_once));  // of about the same size
+            full = even_part(full, full_rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
             const Width width{PanelRow::packs, PanelRow::half};

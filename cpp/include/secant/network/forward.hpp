@@ -35,18 +35,20 @@ public:
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
           y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
 
-    // z1 and its state of a panel's units for the samples [begin, end), by a thread; with `keep` a1 too, and kinks are found.
-    void activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
+    // z1 and its state of a panel's units for the samples [begin, end), by a thread; with `keep` a1 too, and kinks are found. Returns
+    // NaN where a weight that was copied is not finite, else 0.
+    Pack activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
         const Incoming<const Real> w = net_.incoming(panel);
         const bool copied = net_.reading == Reading::by_block;
         const std::size_t packs = net_.panels.packs_in(panel), last = copied ? lanes : w.columns - (packs - 1) * lanes;
         const Tile<Real> copy{copies_ + rank * copy_size(), net_.panels.width()};
+        Pack finite{};
         for (std::size_t n = begin; n < end; ++n)
             for (std::size_t j = 0; j < packs * lanes; j += lanes)
                 store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
         with_units(net_.panels, panel, [&]<int P, class Last>() {
             for (std::size_t b = 0; b < rows.blocks(); ++b) {
-                if (copied) net_.copy_block(panel, b, copy, rank);
+                if (copied) finite += net_.copy_block(panel, b, copy);
                 const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
                 std::size_t n = begin;
                 while (n < end) {
@@ -65,6 +67,7 @@ public:
         with_activation(net_.hidden_activation(), [&]<class A>() {
             for (std::size_t n = begin; n < end; ++n) activate<A>(panel, n, packs * lanes, keep);
         });
+        return finite;
     }
 
     // a2 of a group, of which the samples [begin, end) exist. It is stored as z2.
@@ -173,7 +176,7 @@ private:
 // How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
 // between blocks, need not wait. A sample costs as much as `passes` forward passes.
 inline std::size_t block_capacity(const Network& net, std::size_t samples, std::size_t passes) {
-    constexpr std::size_t enough = 128, slice = 100'000'000;
+    constexpr std::size_t enough = 128, slice = 300'000'000;
     return std::min({samples, enough, slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "secant/interface/kernels.hpp"
 #include "secant/network/activations.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/platform/workspace.hpp"
@@ -50,8 +51,9 @@ struct Panels {
 
     Width width_of(std::size_t panel) const { return {packs_in(panel), ends_in_half(panel)}; }
 
-    // In arrays each panel is padded to whole packs.
-    std::size_t width() const { return pad(size); }
+    // In arrays each panel is padded to whole packs; and by one more where rows would be so far apart that the packs of a tile share
+    // few sets of the L1 cache.
+    std::size_t width() const { return pad(size) + (pad(size) * sizeof(Real) % 512 == 0 ? lanes : 0); }
     std::size_t total_width() const { return count * width(); }
 
     // Where the share of a part begins, of so many things.
@@ -128,10 +130,10 @@ private:
 // copy of one block of inputs, made where it is needed, which is then in the L1 cache; or where the caller has them.
 enum class Reading { packed, by_block, in_place };
 
-// Of all samples, of which so many are a block.
+// Where they are read once for each block of so many samples.
 constexpr Reading reading_for(std::size_t samples, std::size_t block) {
-    constexpr std::size_t enough_to_copy = 8;
-    if (samples > block) return Reading::packed;
+    constexpr std::size_t enough_to_copy = 8, few_blocks = 4;
+    if (samples > few_blocks * block) return Reading::packed;
     return samples >= enough_to_copy ? Reading::by_block : Reading::in_place;
 }
 
@@ -159,14 +161,17 @@ public:
         team.share_and_wait(panels.count, [&](std::size_t panel) { pack_rest(panel); });
     }
 
-    // to = block b of the weights into a panel, for a thread. finite() tells of them too, when all blocks have been copied.
-    void copy_block(std::size_t panel, std::size_t b, Tile<Real> to, std::size_t rank) const {
+    // to = block b of the weights into a panel. Returns 0, or NaN where one is not finite.
+    Pack copy_block(std::size_t panel, std::size_t b, Tile<Real> to) const {
         const Incoming<const Real> from = incoming(panel);
         Pack finite{};
         for (std::size_t i = b * block_columns; i < std::min(net_.inputs(), (b + 1) * block_columns); ++i)
             finite += take(from.weights.row(i), from.columns, to.row(i - b * block_columns));
-        finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0;
+        return finite;
     }
+
+    // What the blocks that a thread has copied return. When all are known, finite() tells of them too.
+    void look(std::size_t rank, Pack finite) { finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0; }
 
     // Back to the caller's arrays.
     void unpack(std::size_t panel, const Gradient& out) const {

@@ -17,8 +17,8 @@ struct RowBlock {
     bool full;  // whether each column has an entry: then values[i] is that of column i
 };
 
-// At most this many full rows are summed over at once: the coefficients of some packs stay in the L1 cache. In float32 fewer round off less.
-constexpr std::size_t full_rows_at_once = is_single ? 25 : 64;
+// At most this many full rows are summed over at once: the coefficients of some packs stay in the L1 cache.
+constexpr std::size_t full_rows_at_once = 64;
 
 class Rows {
 public:

@@ -16,6 +16,8 @@ namespace secant {
 
 // n / d, rounded up.
 SECANT_INLINE constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { return (n + d - 1) / d; }
+// The size of parts of n > 0 things: of at most `most`, as few as possible, of about the same size.
+SECANT_INLINE constexpr std::size_t even_part(std::size_t n, std::size_t most) { return ceil_of(n, ceil_of(n, most)); }
 
 // The slot of a value in a hash table with 2^bits slots, not all in use: the one that has its number, or a free one. A slot
 // that is not `free` has the number of a value, which is an index into `values`.

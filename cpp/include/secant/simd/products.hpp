@@ -78,7 +78,7 @@ void for_tiles(const Width width, const What& what) {
     };
     std::size_t left = width.packs, at = 0;
     while (left > 0) {
-        const std::size_t packs = ceil_of(left, ceil_of(left, tile_packs));  // tiles of about the same width
+        const std::size_t packs = even_part(left, tile_packs);
         left -= packs;
         const bool half = width.half && left == 0;
         switch (packs) {
@@ -110,15 +110,19 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
 }
 
 // sums += x^T units, for all columns of x, `step` apart, with a row of units for each row of x; or = that, with `clear`. Floats are
-// summed apart, and then added.
+// summed apart, of so many rows at once, and then added.
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums, Width width,
-                  bool clear) {
+                  bool clear, std::size_t floats_at_once = 25) {
+    constexpr bool apart = std::is_same_v<Value, float>;
+    const std::size_t part = apart ? even_part(count, floats_at_once) : count;
     const auto add = [&]<std::size_t R>(std::size_t column) {
         for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
             Real* to[R];
             for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
-            add_tile<Row, R, std::is_same_v<Value, float>>(AlongColumns<Value, step>{x, column}, count, units.from(0, j), to, clear);
+            for (std::size_t n = 0; n < count; n += part)
+                add_tile<Row, R, apart>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n), units.from(n, j), to,
+                                        clear && n == 0);
         });
     };
     std::size_t column = 0;

@@ -139,7 +139,8 @@ private:
     void activate_hidden(const Team& team, std::size_t count, bool keep) {
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            samples_.activate_hidden(panel, panels.begin(part, count), panels.begin(part + 1, count), keep, team.rank);
+            const std::size_t begin = panels.begin(part, count), end = panels.begin(part + 1, count);
+            net_.look(team.rank, samples_.activate_hidden(panel, begin, end, keep, team.rank));
         });
         team.wait();
     }
@@ -219,7 +220,9 @@ private:
 };
 
 inline std::size_t block_capacity(const GradientCall& call) {
-    return block_capacity(call.net, call.batch.size, call.method == GradientCall::Method::direct ? call.net.outputs() : 1);
+    constexpr std::size_t of_an_output = 3;  // about
+    return block_capacity(call.net, call.batch.size,
+                          call.method == GradientCall::Method::direct ? of_an_output * call.net.outputs() : 1);
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
