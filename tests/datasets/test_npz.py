@@ -61,7 +61,7 @@ def test_what_does_not_fit(tmp_path, arrays, message):
 
 def test_a_file_that_lacks_an_array(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=PIXELS)
-    with pytest.raises(DataError, match=r"it lacks t_test.npy\.$"):
+    with pytest.raises(DataError, match=r"it lacks t_train, x_test, t_test; it has x_train\.$"):
         npz.load_npz(str(tmp_path / "d.npz"))
     with pytest.raises(DataError, match="could not be read"):
         npz.load_npz(str(tmp_path / "e.npz"))

@@ -26,8 +26,8 @@ def load_npz(path: str) -> Arrays:
         The file cannot be read, or does not hold four such arrays that fit each other.
     """
     with npz_arrays(path, MAX_BYTES, f"is not an .npz file of {', '.join(NAMES)}") as arrays:
-        if missing := set(NAMES) - set(arrays):
-            raise ValueError(f"it lacks {min(missing)}.npy")
+        if missing := [name for name in NAMES if name not in arrays]:
+            raise ValueError(f"it lacks {', '.join(missing)}; it has {', '.join(sorted(arrays)) or 'nothing'}")
         return _checked(*(np.asarray(arrays[name]) for name in NAMES))
 
 

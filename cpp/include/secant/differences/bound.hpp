@@ -74,10 +74,10 @@ public:
     }
 
     // Over how many samples the third-order terms of hidden units may be summed in float32, before the sum is added to a double: as
-    // long as the rounding error is below the limit of the truncation error, but not more than `most`. A float has 24 bits. The
-    // cube of an input above 1e13 would overflow it. 0 if these are too few to gain time.
+    // long as the rounding error is below the limit of the truncation error, but not more than `most`. A float has 24 bits. 0 if
+    // these are too few to gain time, or cubes of inputs may be too large for a float.
     std::size_t samples_in_single(double largest_input, double mass, std::size_t most) const {
-        constexpr double enough = 25, rest = 4;  // what rounds off beside the sum counts as `rest` samples
+        constexpr double enough = 25, rest = 4;  // the cube and the coefficient are rounded too: that counts as `rest` samples
         const double r = h_ * largest_input, term = std::max(1.0, mass) * largest_third() * largest_input * r * r;
         const double samples = std::ldexp(Limits<double>::truncation, 24) / term - rest;
         if (!(largest_input <= 1e6 && samples >= enough)) return 0;

@@ -46,19 +46,19 @@ public:
     }
 
     // What a part of a panel's gradient sums to: 0, or NaN where it is not finite. A later block cannot make it finite again.
-    void look(std::size_t panel, std::size_t part, Pack finite) { finite_[panel * net_.panels.parts + part] &= lane_sum(finite) == 0; }
+    void record(std::size_t panel, std::size_t part, Pack finite) { finite_[panel * net_.panels.parts + part] &= lane_sum(finite) == 0; }
 
     // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
-    // step of a training in several blocks. `looked`: whether all incoming weights and biases were shown to look().
-    void finish(const Team& team, Real scale, bool looked) {
+    // step of a training in several blocks. `recorded`: whether all incoming weights and biases were, as finite or not.
+    void finish(const Team& team, Real scale, bool recorded) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
             const Panels& panels = net_.panels;
             for (std::size_t j = 0; j < panels.units_in(panel); ++j)
                 put<Real>(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
             if (panel == 0) put<double>(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
             if (!training_) {
-                look_at_outgoing(panel);
-                if (!looked) look_at_incoming(panel);
+                record_outgoing(panel);
+                if (!recorded) record_incoming(panel);
                 return;
             }
             net_.transpose(panel);
@@ -82,19 +82,19 @@ private:
             to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * *sums.row(k));
     }
 
-    void look_at_incoming(std::size_t panel) {
+    void record_incoming(std::size_t panel) {
         const Incoming<Real> w1 = incoming(panel);
         Pack finite = zero_or_nan(w1.bias, w1.columns);
         for (std::size_t i = 0; i < net_.inputs(); ++i) finite += zero_or_nan(w1.weights.row(i), w1.columns);
-        look(panel, 0, finite);
+        record(panel, 0, finite);
     }
 
-    void look_at_outgoing(std::size_t panel) {
+    void record_outgoing(std::size_t panel) {
         Pack finite{};
         for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j)
             finite += zero_or_nan(call_.out.w2.row(net_.panels.first(panel) + j), net_.outputs());
         if (panel == 0) finite += zero_or_nan(call_.out.b2, net_.outputs());
-        look(panel, 0, finite);
+        record(panel, 0, finite);
     }
 
     void add_step(std::size_t panel) {

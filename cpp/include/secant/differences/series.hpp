@@ -39,7 +39,9 @@ struct Coefficients {
     std::size_t samples_in_single;  // of Plan: 0 if that is not used
 
     Tile<Real> power(int m) const { return {first.at + m * next, first.stride}; }
-    Coefficients from(std::size_t n, std::size_t j) const { return {first.from(n, j), next, h, single_third.from(n, j), samples_in_single}; }
+    Coefficients from(std::size_t n, std::size_t j) const {
+        return {first.from(n, j), next, h, single_third.from(n, j), samples_in_single};
+    }
 };
 
 // to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.

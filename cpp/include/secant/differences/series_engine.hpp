@@ -119,7 +119,7 @@ private:
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
-        sums_.look(panel, part, finite);
+        sums_.record(panel, part, finite);
     }
 
     // A bias is the weight of an input that is always 1.
@@ -132,7 +132,7 @@ private:
         if (!sums_.in_place) std::fill_n(sums.at, scratch.stride, Real{0});
         for (std::size_t n = 0; n < count; ++n)
             if (!plan_.directly()[n]) add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums);
-        if (!sums_.in_place) sums_.look(panel, 0, write(sums.at, again, to.bias, to.columns));
+        if (!sums_.in_place) sums_.record(panel, 0, write(sums.at, again, to.bias, to.columns));
     }
 
     // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.

@@ -149,15 +149,15 @@ public:
           b2_(work.take<Real>(pad(net.outputs()))),
           transposed_(work.take<Real>(panels.total_width() * net.outputs())),
           largest_(work.take<Real>(panels.count)),
-          finite_(work.take<bool>(looks())) {
-        if (!work.counting()) std::fill_n(finite_, looks(), true);
+          finite_(work.take<bool>(records())) {
+        if (!work.counting()) std::fill_n(finite_, records(), true);
         if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, Real{0});
     }
 
-    // Called before anything is read. `look`: whether finite() will be asked.
-    void pack(const Team& team, bool look) {
+    // Called before anything is read. `check`: whether finite() will be asked.
+    void pack(const Team& team, bool check) {
         // A row of the weights lies in one piece, that of a panel in many.
-        team.share(packed() || (look && reading == Reading::in_place) ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
+        team.share(packed() || (check && reading == Reading::in_place) ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
         team.share_and_wait(panels.count, [&](std::size_t panel) { pack_rest(panel); });
     }
 
@@ -171,7 +171,7 @@ public:
     }
 
     // What the blocks that a thread has copied return. When all are known, finite() tells of them too.
-    void look(std::size_t rank, Pack finite) { finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0; }
+    void record(std::size_t rank, Pack finite) { finite_[panels.count + row_tasks() + rank] &= lane_sum(finite) == 0; }
 
     // Back to the caller's arrays.
     void unpack(std::size_t panel, const Gradient& out) const {
@@ -217,7 +217,7 @@ public:
     Real largest_outgoing() const { return *std::max_element(largest_, largest_ + panels.count); }
 
     // Whether those that were packed or copied were finite.
-    bool finite() const { return std::all_of(finite_, finite_ + looks(), [](bool finite) { return finite; }); }
+    bool finite() const { return std::all_of(finite_, finite_ + records(), [](bool finite) { return finite; }); }
 
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t hidden() const { return net_.hidden(); }
@@ -235,7 +235,7 @@ public:
 private:
     static constexpr std::size_t rows_a_task = 32;
     std::size_t row_tasks() const { return ceil_of(net_.inputs(), rows_a_task); }
-    std::size_t looks() const { return panels.count + row_tasks() + threads_; }
+    std::size_t records() const { return panels.count + row_tasks() + threads_; }
     bool packed() const { return reading == Reading::packed; }
 
     // Looks at weights, and copies them, if wanted, to whole packs. Returns 0, or NaN where one is not finite.

@@ -97,10 +97,10 @@ private:
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
     // The largest |x| of a row, of which it is shown a part at a time.
-    class Look {
+    class LargestInput {
     public:
         // Returns, lane by lane, how many of these are zero; with those that fill the last pack.
-        Pack at(const Real* x, std::size_t size) {
+        Pack add(const Real* x, std::size_t size) {
             Pack zeros{};
             for (std::size_t i = 0; i < size; i += lanes) {
                 const Pack x_i = load_part(x + i, std::min(lanes, size - i));
@@ -120,18 +120,18 @@ private:
     void find_entries(std::size_t n, const X* x) {
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
-        Look look;
+        LargestInput seen;
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
             const auto nonzeros_of = [&](const Real* all) {
-                return pad(size) - static_cast<std::size_t>(lane_sum(look.at(all, size)));
+                return pad(size) - static_cast<std::size_t>(lane_sum(seen.add(all, size)));
             };
             const bool likely = begins_without_zero(x_b, size);  // the first inputs tell what to try first
             const Real* all = likely ? converted(x_b, size, values) : nullptr;
             const std::size_t nonzeros = likely ? nonzeros_of(all) : find_nonzeros(x_b, size, entries, values);
             if (is_full(nonzeros, b)) {
-                if (!likely) look.at(all = converted(x_b, size, values), size);
+                if (!likely) seen.add(all = converted(x_b, size, values), size);
                 span(n, b) = {every_column_, every_column_ + size};
                 tables_[b * capacity_ + n] = all;
                 values += all == values ? size : 0;
@@ -143,8 +143,8 @@ private:
                 values += nonzeros;
             }
         }
-        look.at(first, static_cast<std::size_t>(values - first));
-        largest_[n] = look.largest();
+        seen.add(first, static_cast<std::size_t>(values - first));
+        largest_[n] = seen.largest();
     }
 
     // A block with few zeros keeps them: full blocks are faster.

@@ -140,7 +140,7 @@ private:
         const Panels& panels = net_.panels;
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             const std::size_t begin = panels.begin(part, count), end = panels.begin(part + 1, count);
-            net_.look(team.rank, samples_.activate_hidden(panel, begin, end, keep, team.rank));
+            net_.record(team.rank, samples_.activate_hidden(panel, begin, end, keep, team.rank));
         });
         team.wait();
     }

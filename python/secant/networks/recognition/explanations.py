@@ -171,7 +171,10 @@ def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
     rest = theirs - ours
     for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:
-            yield [f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}"]
+            yield [
+                f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and add "
+                f"{2 * decay:.6g} times the parameter to the gradient"
+            ]
     if (constant := _constant(rest)) is not None:
         yield [f"{constant:.6g} is added to its loss"]
 
