@@ -19,7 +19,7 @@ namespace secant::SECANT_ISA {
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr std::size_t most_packs = 8;  // of 32 registers: two coefficients of each pack, and a few more
 #else
-constexpr std::size_t most_packs = 5;  // of 16
+constexpr std::size_t most_packs = 6;  // of 16
 #endif
 static_assert(most_packs <= 8, "with_units has no more");
 
