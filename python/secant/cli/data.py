@@ -15,7 +15,7 @@ from secant.errors import DataError, DownloadError
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"
 HELP = (
     "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
-    "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test; x of "
+    "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test; "
     "uint8 is divided by 255."
 )
 
