@@ -246,3 +246,13 @@ def test_inputs_of_any_type(backend, dtype):
     for key, grad in net.numerical_gradient(x, t).items():
         assert grad.dtype == np.float32
         np.testing.assert_array_equal(grad, expected[key])
+
+
+@pytest.mark.parametrize("large", [0, 5, 9])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_sample_without_a_series_among_others(backend, hidden, large):
+    net, x, t = single_case(11, sizes=(5, 6, 3), samples=10, hidden=hidden)
+    x[large] *= 30
+    info = net.numerical_gradient(x, t, h=1e-2, return_info=True)[1]
+    assert len(info.samples) > 1
+    assert share_of_bound(net, x, t, 1e-2) <= 1

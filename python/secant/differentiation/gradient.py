@@ -127,7 +127,8 @@ def numerical_gradient(
         what it was, bit for bit, also when f raises. Lists and arrays of other types are copied to float64: then f must
         use its argument.
     h : float
-        The shift of a coordinate. Where x + h rounds to x, for 1e-4 above about 1e12, the result is 0.
+        The shift of a coordinate. Where x + h rounds to x, central and forward differences are 0: for 1e-4, where x is
+        above about 1e12.
     scheme : {"central", "forward", "five-point", "auto"}
         Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. With "auto" h does
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation.

@@ -154,12 +154,16 @@ private:
         const bool* skip = plan_.directly();
         std::size_t n = 0;
         while (n < count) {
+            if (skip[n]) {
+                ++n;
+                continue;
+            }
             std::size_t end = n;
             while (end < std::min(count, n + full_rows_at_once) && !skip[end]) ++end;
             add_outgoing_of<K>(panel, n, end, powers);
             for (std::size_t i = n; i < end && panel == 0; ++i)
                 for (std::size_t k = 0; k < net_.outputs(); ++k) sums_.output_biases()[k] += output_bias_term<K>(i, k);
-            n = std::max(end, n + 1);
+            n = end;
         }
     }
 

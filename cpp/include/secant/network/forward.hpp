@@ -38,6 +38,7 @@ public:
     // z1 and its state of a panel's units for the samples [begin, end), by a thread; with `keep` a1 too, and kinks are found. Returns
     // NaN where a weight that was copied is not finite, else 0.
     Pack activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
+        if (begin == end) return Pack{};
         const Incoming<const Real> w = net_.incoming(panel);
         const bool copied = net_.reading == Reading::by_block;
         const std::size_t packs = net_.panels.packs_in(panel), last = copied ? lanes : w.columns - (packs - 1) * lanes;

@@ -51,8 +51,8 @@ struct Panels {
 
     Width width_of(std::size_t panel) const { return {packs_in(panel), ends_in_half(panel)}; }
 
-    // In arrays each panel is padded to whole packs; and by one more where rows would be so far apart that the packs of a tile share
-    // few sets of the L1 cache.
+    // In arrays each row of a panel is padded to whole packs. Rows of 512 bytes would have the same pack of all rows in an eighth of
+    // the sets of the L1 cache: they get one more.
     std::size_t width() const { return pad(size) + (pad(size) * sizeof(Real) % 512 == 0 ? lanes : 0); }
     std::size_t total_width() const { return count * width(); }
 
@@ -130,11 +130,11 @@ private:
 // copy of one block of inputs, made where it is needed, which is then in the L1 cache; or where the caller has them.
 enum class Reading { packed, by_block, in_place };
 
-// Where they are read once for each block of so many samples.
+// Of samples that are taken in blocks: a few copies, one for each block, cost less than one of all weights.
 constexpr Reading reading_for(std::size_t samples, std::size_t block) {
     constexpr std::size_t enough_to_copy = 8, few_blocks = 4;
     if (samples > few_blocks * block) return Reading::packed;
-    return samples >= enough_to_copy ? Reading::by_block : Reading::in_place;
+    return std::min(samples, block) >= enough_to_copy ? Reading::by_block : Reading::in_place;
 }
 
 class Parameters {

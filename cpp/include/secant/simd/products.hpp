@@ -109,13 +109,13 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
     });
 }
 
-// sums += x^T units, for all columns of x, `step` apart, with a row of units for each row of x; or = that, with `clear`. Floats are
-// summed apart, of so many rows at once, and then added.
+// sums += x^T units, for all columns of x, `step` apart, with a row of units for each of its `count` > 0 rows; or = that, with
+// `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less.
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums, Width width,
-                  bool clear, std::size_t floats_at_once = 25) {
+                  bool clear, std::size_t most_floats = 25) {
     constexpr bool apart = std::is_same_v<Value, float>;
-    const std::size_t part = apart ? even_part(count, floats_at_once) : count;
+    const std::size_t part = apart ? even_part(count, most_floats) : count;
     const auto add = [&]<std::size_t R>(std::size_t column) {
         for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
             Real* to[R];

@@ -173,7 +173,7 @@ def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
         if (decay := _constant(rest / squares)) is not None:
             yield [
                 f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and add "
-                f"{2 * decay:.6g} times the parameter to the gradient"
+                f"{2 * decay:.6g} times each of them to its gradient"
             ]
     if (constant := _constant(rest)) is not None:
         yield [f"{constant:.6g} is added to its loss"]
