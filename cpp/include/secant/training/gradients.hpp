@@ -220,9 +220,9 @@ private:
 };
 
 inline std::size_t block_capacity(const GradientCall& call) {
-    constexpr std::size_t of_an_output = 3;  // about
+    constexpr std::size_t passes_an_output = 3;  // about: of the direct method
     return block_capacity(call.net, call.batch.size,
-                          call.method == GradientCall::Method::direct ? of_an_output * call.net.outputs() : 1);
+                          call.method == GradientCall::Method::direct ? passes_an_output * call.net.outputs() : 1);
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
