@@ -31,7 +31,7 @@ struct Layer {
                     const std::size_t width = panels.width();
                     const Tile<Real> w_i{w + (panel * inputs + i) * width, width}, z_n{z + (panel * samples + n) * width, width};
                     body(Block{x + n * inputs + i, inputs, std::min(samples_at_once, samples - n), std::min(block_columns, inputs - i),
-                               w_i, z_n, panels.width_of(panel), n == 0});
+                               w_i, z_n, panels.units_in(panel), n == 0});
                 }
     }
 
@@ -39,7 +39,7 @@ struct Layer {
         const Real* x;
         std::size_t stride, samples, columns;
         Tile<Real> w, z;
-        Width width;
+        std::size_t width;
         bool first;
         const Real* row(std::size_t n) const { return x + n * stride; }
     };

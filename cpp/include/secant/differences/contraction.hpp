@@ -54,31 +54,33 @@ std::array<const Value*, full_rows_at_once> power_table(const FullRows& full, Va
 
 #ifdef SECANT_NARROW_PACKS
 // The third-order terms of the series for full rows, in float32.
-inline void add_third_in_single(const FullRows& full, const Coefficients& odd, float* table, Tile<Real> sums, std::size_t packs) {
+inline void add_third_in_single(const FullRows& full, const Coefficients& odd, float* table, Tile<Real> sums, std::size_t width,
+                                bool clear) {
     const auto cubes = power_table(full, table, [](Pack x) { return narrow(x * x * x); });
-    const Width width{ceil_of(packs, 2), packs % 2 != 0};
-    add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data(), full.count, odd.single_third, full.columns, sums, width, false,
+    add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data(), full.count, odd.single_third, full.columns, sums, width, clear,
                                                      odd.samples_in_single);
 }
 #endif
 
-// The powers above 1 of the series for full rows: a product for each, the highest first.
+// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums.
 template <int K>
-void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, Width width) {
+void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, std::size_t width,
+                       bool clear) {
 #ifdef SECANT_NARROW_PACKS
     if constexpr (K == 3)
-        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.single_powers, sums, width.packs);
+        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.single_powers, sums, width, clear);
 #endif
     for (int m = odd_powers<K> - 1; m >= 1; --m) {
         const auto powers = power_table(full, tables.powers, [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
-        add_products<Pack, HalfPack, 1, Real>(powers.data(), full.count, odd.power(m), full.columns, sums, width, false);
+        add_products<Pack, HalfPack, 1, Real>(powers.data(), full.count, odd.power(m), full.columns, sums, width,
+                                              clear && m == odd_powers<K> - 1);
     }
 }
 
 // sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`.
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         const PowerTables& tables, Tile<Real> sums, bool clear) {
+                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear) {
     const Real* x[full_rows_at_once];
     const std::size_t columns = rows.columns(b);
     const auto clear_once = [&] {
@@ -97,12 +99,8 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             full = even_part(full, full_rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
-            const Width width{PanelRow::packs, PanelRow::half};
-            if constexpr (K > 1) {
-                clear_once();
-                add_higher_powers<K>({x, full, columns}, own, tables, sums, width);
-            }
-            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear);
+            if constexpr (K > 1) add_higher_powers<K>({x, full, columns}, own, tables, sums, width, clear);
+            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1);
             clear = false;
         } else {
             clear_once();

@@ -24,7 +24,8 @@ public:
 
     Incoming<Real> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
-        return in_place ? net_.packed(panel) : w1_step_.panel(panel);
+        const Incoming<Real> padded = in_place ? net_.packed(panel) : w1_step_.panel(panel);
+        return {padded.weights, padded.bias, net_.panels.units_in(panel)};
     }
 
     // A row for each class.
@@ -100,7 +101,7 @@ private:
     void add_step(std::size_t panel) {
         const Incoming<Real> from = w1_step_.panel(panel), to = net_.packed(panel);
         for (std::size_t i = 0; i <= net_.inputs(); ++i)  // the bias is the last row
-            for (std::size_t j = 0; j < to.columns; ++j) to.weights.row(i)[j] += from.weights.row(i)[j];
+            for (std::size_t j = 0; j < net_.panels.units_in(panel); ++j) to.weights.row(i)[j] += from.weights.row(i)[j];
     }
 
     const GradientCall& call_;

@@ -93,9 +93,9 @@ public:
     }
 
     // The powers 2 to K of a panel's outgoing weights, each in a row for each class.
-    void find_powers(Tile<const Real> w2, Width width, Tile<Real> powers) const {
+    void find_powers(Tile<const Real> w2, std::size_t width, Tile<Real> powers) const {
         for (std::size_t k = 0; k < outputs_; ++k)
-            for (std::size_t j = 0; j < width.packs * lanes; j += lanes) {
+            for (std::size_t j = 0; j < width; j += lanes) {
                 const Pack w = load(w2.row(k) + j);
                 Pack power = w;
                 for (int m = 2; m <= K; ++m) {
@@ -108,14 +108,14 @@ public:
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each sample of
     // the group, then M_2, ...
-    void find_means(Tile<const Real> w2, Tile<const Real> powers, Width width, Tile<Real> means) const {
+    void find_means(Tile<const Real> w2, Tile<const Real> powers, std::size_t width, Tile<Real> means) const {
         for (int m = 1; m <= K; ++m) {
             const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>{power_row(powers, m, 0), powers.stride};
             for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
                 for (std::size_t l = 0; l < lanes; l += tile_lanes) {
                     Real* to[tile_lanes];
                     for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
-                    add_tile<Row, tile_lanes, false>(OfLanes{at(mean_, m, 0) + l}, outputs_, power.from(0, j), to, true);
+                    add_tile<Row, tile_lanes, false>(SideBySide<Real>{{at(mean_, m, 0) + l, lanes}}, outputs_, power.from(0, j), to, true);
                 }
             });
         }

@@ -63,7 +63,7 @@ private:
                                 plan_.samples_in_single()};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            series<K>(0).find_powers(net_.transposed(panel), panels.width_of(panel), scratch.powers);
+            series<K>(0).find_powers(net_.transposed(panel), panels.units_in(panel), scratch.powers);
             for (std::size_t n = panels.begin(part, groups) * lanes; n < panels.begin(part + 1, groups) * lanes; n += lanes)
                 expand_hidden<K>(panel, n, std::min(count, n + lanes), scale, coefficients(panel), scratch);
         });
@@ -89,10 +89,10 @@ private:
                        const Scratch& scratch) {
         const Series<K> own = series<K>(begin);
         const Tile<const Real> w2 = net_.transposed(panel);
-        const Width whole{net_.panels.packs_in(panel), false};  // all lanes: what lies in others may be subnormal, which is slow
+        const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
         own.find_means(w2, scratch.powers, whole, scratch.means);
         with_activation(net_.hidden_activation(), [&]<class A>() {
-            for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
+            for (std::size_t j = 0; j < whole; j += lanes)
                 for (std::size_t n = begin; n < end; ++n) {
                     const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
                     own.template expand_hidden<A>(n, targets_, units, scratch.means.from(0, j), scale, odd.from(n, j));
@@ -101,7 +101,7 @@ private:
 #ifdef SECANT_NARROW_PACKS
         if constexpr (K == 3)
             for (std::size_t n = begin; n < end && odd.samples_in_single > 0; ++n)
-                for (std::size_t j = 0; j < whole.packs * lanes; j += lanes)
+                for (std::size_t j = 0; j < whole; j += lanes)
                     store(odd.single_third.row(n) + j, narrow(h_ * h_ * load(odd.power(1).row(n) + j)));
 #endif
     }
@@ -115,7 +115,8 @@ private:
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
         add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, scratch.tables,
-                                         {sums_.in_place ? to.at : sums.at, sums.stride}, !sums_.in_place);
+                                         {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel),
+                                         !sums_.in_place);
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
@@ -171,12 +172,12 @@ private:
     template <int K>
     void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers) {
         const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
-        const Width width = net_.panels.width_of(panel);
+        const std::size_t width = net_.panels.units_in(panel);
         for (int m = odd_powers<K> - 1; m >= 0; --m) {
             const Real* odd[full_rows_at_once];
             for (std::size_t n = begin; n < end; ++n) {
                 odd[n - begin] = series<K>(n).output(2 * m + 1, 0) + n % lanes;
-                for (std::size_t j = 0; m > 0 && j < width.packs * lanes; j += lanes)
+                for (std::size_t j = 0; m > 0 && j < width; j += lanes)
                     store(powers.row(n - begin) + j, OddPowers<K>(load(z1.row(n - begin) + j), h_).of[m]);
             }
             const Tile<const Real> units = m > 0 ? powers : z1;

@@ -58,7 +58,7 @@ public:
                     if (several > 0)
                         add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
                                                  rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
-                                                 net_.panels.width_of(panel));
+                                                 net_.panels.units_in(panel));
                     else
                         add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
                     n += std::max<std::size_t>(several, 1);
@@ -76,7 +76,7 @@ public:
         const Tile<Real> sums{y_ + y_group(begin), pad(net_.outputs())};  // a row for each sample, where y will be
         for (std::size_t l = 0; l < lanes; ++l) std::copy_n(net_.b2(), sums.stride, sums.row(l));
         for (std::size_t panel = 0; panel < net_.panels.count; ++panel)
-            for_tiles<Pack, HalfPack>({sums.stride / lanes, false}, [&]<class Row>(std::size_t k) {
+            for_tiles<Pack, HalfPack>(sums.stride, [&]<class Row>(std::size_t k) {
                 for (std::size_t l = 0; l < lanes; l += tile_lanes) {
                     const Real* z[tile_lanes];
                     Real* to[tile_lanes];

@@ -45,11 +45,7 @@ struct Panels {
     std::size_t units_in(std::size_t panel) const { return std::min(size, hidden - first(panel)); }
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
     // Whether half of the last pack is enough.
-    bool ends_in_half(std::size_t panel) const {
-        return sizeof(HalfPack) < sizeof(Pack) && pad(units_in(panel)) - units_in(panel) >= lanes / 2;
-    }
-
-    Width width_of(std::size_t panel) const { return {packs_in(panel), ends_in_half(panel)}; }
+    bool ends_in_half(std::size_t panel) const { return units_in_half<Pack, HalfPack>(units_in(panel)) > 0; }
 
     // In arrays each row of a panel is padded to whole packs. Rows of 512 bytes would have the same pack of all rows in an eighth of
     // the sets of the L1 cache: they get one more.

@@ -82,6 +82,9 @@ struct ElementOf<P> {
 template <class P>
 using Element = typename ElementOf<P>::Type;
 
+template <class P>
+constexpr std::size_t lanes_of = sizeof(P) / sizeof(Element<P>);
+
 // a * b + c, rounded once if the processor can. The compiler must not fuse by itself (-ffp-contract=off): it might do so in
 // one inlined copy of a function and not in another, and results would depend on which one ran.
 #if defined(__FMA__) || defined(__aarch64__)
@@ -195,22 +198,23 @@ inline Pack narrow(const WidePack& p) { return static_cast<Pack>(p.low); }
 #ifdef SECANT_NARROW_PACKS
 inline HalfFloatPack narrow(Pack p) { return __builtin_convertvector(p, HalfFloatPack); }
 
-// to += sums
+// to = sums; or += that, with `add`.
 template <class P>
     requires std::is_same_v<Element<P>, float>
-void add_to(double* to, P sums) {
+void put(double* to, P sums, bool add) {
     sums = in_register(sums);  // its halves are taken from memory: else it would be there all the time
     for (std::size_t part = 0; part < sizeof(P) / sizeof(HalfFloatPack); ++part, to += lanes) {
         HalfFloatPack half;
         std::memcpy(&half, reinterpret_cast<const std::byte*>(&sums) + part * sizeof half, sizeof half);
-        store(to, load(to) + __builtin_convertvector(half, Pack));
+        const Pack wide = __builtin_convertvector(half, Pack);
+        store(to, add ? load(to) + wide : wide);
     }
 }
 #endif
 
 template <class P>
-void add_to(Element<P>* to, P sums) {
-    store(to, load<P>(to) + sums);
+void put(Element<P>* to, P sums, bool add) {
+    store(to, add ? load<P>(to) + sums : sums);
 }
 
 // The first `count` lanes from memory, and no more; the others are `rest`.

@@ -30,71 +30,74 @@ struct AlongColumns {
     std::size_t column;
     Value operator()(std::size_t k, std::size_t r) const { return rows[k][(column + r) * step]; }
 };
-// or a pack of samples.
-struct OfLanes {
-    const Real* packs;
-    Real operator()(std::size_t k, std::size_t r) const { return packs[k * lanes + r]; }
+// or side by side.
+template <class Value>
+struct SideBySide {
+    Tile<const Value> tile;
+    Value operator()(std::size_t k, std::size_t r) const { return tile.row(k)[r]; }
 };
 
-// to[r] += sum over k < count of factor(k, r) * units.row(k), for R rows; or = that, with `clear`. With `Apart` the sums begin with
+// The other terms, which are a row of a tile, or of some columns of a matrix that is given by its rows.
+template <class Value>
+struct SomeColumns {
+    const Value* const* rows;
+    std::size_t column;
+    const Value* row(std::size_t k) const { return rows[k] + column; }
+};
+
+// to[r] += sum over k < count of factor(k, r) * terms.row(k), for R rows; or = that, with `clear`. With `Apart` the sums begin with
 // zero, and are added then: that loses less.
-template <class Row, std::size_t R, bool Apart, class Factor>
-[[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, Tile<const typename Row::Value> units, Real* const* to,
-                                [[maybe_unused]] bool clear = false) {
+template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
+[[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, const Terms terms, Real* const* to,
+                                bool clear = false) {
     Row sum[R];
     if constexpr (!Apart)
         if (!clear)
 #pragma GCC unroll 8
             for (std::size_t r = 0; r < R; ++r) sum[r] = Row(to[r]);
     for (std::size_t k = 0; k < count; ++k) {
-        const Row terms = Row::once(units.row(k));
+        const Row row = Row::once(terms.row(k));
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < R; ++r) sum[r].add(factor(k, r), terms);
+        for (std::size_t r = 0; r < R; ++r) sum[r].add(factor(k, r), row);
     }
-    if constexpr (std::is_same_v<typename Row::Value, Real>)
-        if (!Apart || clear) {
 #pragma GCC unroll 8
-            for (std::size_t r = 0; r < R; ++r) sum[r].store_to(to[r]);
-            return;
-        }
-    if constexpr (Apart)
-#pragma GCC unroll 8
-        for (std::size_t r = 0; r < R; ++r) sum[r].add_to(to[r]);
+    for (std::size_t r = 0; r < R; ++r) sum[r].put(to[r], Apart && !clear);
 }
 
-// The width of a row of units: so many packs, of which the last may be half a pack.
-struct Width {
-    std::size_t packs;
-    bool half;
-};
+// Of a row of `width` units, those of its last pack if they fit in half of it, else 0.
+template <class Full, class Half>
+constexpr std::size_t units_in_half(std::size_t width) {
+    const std::size_t last = width % lanes_of<Full>;
+    return lanes_of<Half> < lanes_of<Full> && last <= lanes_of<Half> ? last : 0;
+}
 
-// what.template operator()<Row>(position) for each tile of a row.
+// what.template operator()<Row>(position) for each tile of a row of `width` units.
 template <class Full, class Half, class What>
-void for_tiles(const Width width, const What& what) {
-    constexpr std::size_t step = sizeof(Full) / sizeof(Element<Full>);
-    const auto call = [&]<int P>(std::size_t at, bool ends_in_half) {
+void for_tiles(std::size_t width, const What& what) {
+    const bool ends_in_half = units_in_half<Full, Half>(width) > 0;
+    const auto call = [&]<int P>(std::size_t at, bool half) {
         if constexpr (P <= tile_packs)
-            ends_in_half ? what.template operator()<Units<P, Half, Full>>(at) : what.template operator()<Units<P, Full, Full>>(at);
+            half ? what.template operator()<Units<P, Half, Full>>(at) : what.template operator()<Units<P, Full, Full>>(at);
     };
-    std::size_t left = width.packs, at = 0;
+    std::size_t left = ceil_of(width, lanes_of<Full>), at = 0;
     while (left > 0) {
         const std::size_t packs = even_part(left, tile_packs);
         left -= packs;
-        const bool half = width.half && left == 0;
+        const bool half = ends_in_half && left == 0;
         switch (packs) {
             case 1: call.template operator()<1>(at, half); break;
             case 2: call.template operator()<2>(at, half); break;
             default: call.template operator()<3>(at, half);
         }
-        at += packs * step;
+        at += packs * lanes_of<Full>;
     }
 }
 
-// sums(n) += x(n) units, for the rows [begin, end) of x and of sums, which begin at x(n) and sums(n): a row of units for each of
-// `columns`.
+// sums(n) += x(n) units, for the rows [begin, end) of x and of sums, which begin at x(n) and sums(n): a row of `width` units for each
+// of `columns`.
 template <class Full, class Half, class X, class Sums>
 void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t columns, Tile<const Element<Full>> units, const Sums& sums,
-              Width width) {
+              std::size_t width) {
     for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
         for (std::size_t n = begin; n < end; n += tile_rows) {
             const Element<Full>* from[tile_rows];
@@ -109,15 +112,38 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
     });
 }
 
-// sums += x^T units, for all columns of x, `step` apart, with a row of units for each of its `count` > 0 rows; or = that, with
-// `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less.
+// The same as add_products, for a few units and whole packs of columns: lanes run over the columns.
+template <class Full, std::size_t at_once, class Value>
+void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
+                      std::size_t width, bool clear, std::size_t part) {
+    for_tiles<Full, Full>(columns, [&]<class Row>(std::size_t column) {
+        constexpr std::size_t size = Row::packs * lanes_of<Full>;
+        for (std::size_t u = 0; u < width; u += at_once) {
+            const Tile<Real> own = sums.from(column, u);
+            const std::size_t some = std::min(at_once, width - u);
+            Real transposed[at_once][size] = {};
+            for (std::size_t r = 0; r < some && !clear; ++r)
+                for (std::size_t c = 0; c < size; ++c) transposed[r][c] = own.row(c)[r];
+            Real* to[at_once];
+            for (std::size_t r = 0; r < at_once; ++r) to[r] = transposed[r];
+            for (std::size_t n = 0; n < count; n += part)
+                add_tile<Row, at_once, std::is_same_v<Value, float>>(SideBySide<Value>{units.from(n, u)}, std::min(part, count - n),
+                                                                     SomeColumns<Value>{x + n, column}, to);
+            for (std::size_t r = 0; r < some; ++r)
+                for (std::size_t c = 0; c < size; ++c) own.row(c)[r] = transposed[r][c];
+        }
+    });
+}
+
+// sums += x^T units, for all columns of x, `step` apart, with a row of `width` units for each of its `count` > 0 rows; or = that,
+// with `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less.
 template <class Full, class Half, std::size_t step, class Value>
-void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums, Width width,
-                  bool clear, std::size_t most_floats = 25) {
+void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
+                  std::size_t width, bool clear, std::size_t most_floats = 25) {
     constexpr bool apart = std::is_same_v<Value, float>;
     const std::size_t part = apart ? even_part(count, most_floats) : count;
-    const auto add = [&]<std::size_t R>(std::size_t column) {
-        for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
+    const auto add = [&]<std::size_t R>(std::size_t column, std::size_t first_units) {
+        for_tiles<Full, Half>(first_units, [&]<class Row>(std::size_t j) {
             Real* to[R];
             for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
             for (std::size_t n = 0; n < count; n += part)
@@ -126,8 +152,18 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
         });
     };
     std::size_t column = 0;
-    for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column);
-    for (; column < columns; ++column) add.template operator()<1>(column);
+    if constexpr (step == 1)
+        if (const std::size_t few = units_in_half<Full, Half>(width)) {
+            static_assert(lanes_of<Full> % tile_rows == 0 || lanes_of<Half> == lanes_of<Full>);
+            const std::size_t first = width - few, whole = columns / lanes_of<Full> * lanes_of<Full>;
+            for (; column < whole; column += tile_rows) add.template operator()<tile_rows>(column, first);
+            const auto add_few = [&]<std::size_t at_once>() {
+                add_few_products<Full, at_once>(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
+            };
+            few > 2 ? add_few.template operator()<4>() : add_few.template operator()<2>();
+        }
+    for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column, width);
+    for (; column < columns; ++column) add.template operator()<1>(column, width);
 }
 
 }  // namespace secant::SECANT_ISA

@@ -45,9 +45,9 @@ public:
     }
 
     template <class To>
-    void add_to(To* to) const {
-        for (std::size_t p = 0; p + 1 < P; ++p) SECANT_ISA::add_to(to + p * step, packs_[p]);
-        SECANT_ISA::add_to(to + (P - 1) * step, last_);
+    void put(To* to, bool add) const {
+        for (std::size_t p = 0; p + 1 < P; ++p) SECANT_ISA::put(to + p * step, packs_[p], add);
+        SECANT_ISA::put(to + (P - 1) * step, last_, add);
     }
 
     // += x * units
