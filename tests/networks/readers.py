@@ -693,7 +693,7 @@ class SoftmaxTwice(Layers):
         return self.lastLayer.forward(softmax(self.predict(x)), t)
 
 
-@refused("none of those that were tried")
+@refused("does not depend on params['b2']")
 class ForgotTheSecondBias(Keyed):
     def predict(self, x):
         w1, b1, w2, _ = self.arrays()

@@ -91,6 +91,17 @@ class Stub:
         return 0.5
 
 
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(lambda net: ByHand(net.params), 1), (lambda net: secant.accelerate(ByHand(net.params)), 0), (lambda net: net, 0)],
+    ids=["own", "accelerated", "known"],
+)
+def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(net, data, make, said, capsys, monkeypatch):
+    monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
+    train(make(net), *data, iters_num=3, batch_size=10, rng=2)
+    assert capsys.readouterr().out.count("note: an iteration takes long, by ByHand's own") == said
+
+
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_the_losses_are_those_of_a_loop_by_hand(net, data, one_hot):
     x_train, t_train, x_test, t_test = data

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from secant._common.validation import Array
+from secant._common.validation import Array, require_finite
 from secant.errors import NoLongerKnownError
 from secant.networks.recognition.engine import compare, engine, in_place, is_known_by_shape, require_known_form
 from secant.networks.recognition.found import Recognition
@@ -99,6 +99,8 @@ class Record:
 
     def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Compare the losses of one mini-batch."""
+        if (inputs := np.asarray(x)).dtype.kind == "f":
+            require_finite("x", inputs)
         start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         parameters, keys = self._layout.mapping(net), self.found.keys
         if not self._forms:  # what the loss changes itself is left alone: caches, counters

@@ -41,12 +41,15 @@ class Descent(NamedTuple):
     compare : callable
         Takes the indices of a mini-batch and the losses so far, and raises an error if the loss of the network is not
         the one that is minimised. The parameters and losses are then those of the last mini-batch where it was.
+    own : bool
+        Whether the network's own numerical gradient runs, in the place of which `accelerate` may put the engines.
     """
 
     run: Callable[[Array, list[float]], None]
     x: Array | Rows
     ahead: bool
     compare: Callable[[Array, list[float]], None] = lambda *_: None
+    own: bool = False
 
 
 _ALL_THREADS, _ONE_THREAD = 0, 1
@@ -74,7 +77,8 @@ def descent(
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    accelerated = record(net) if take_gradient.func == getattr(net, "numerical_gradient", None) else None
+    numerical = take_gradient.func == getattr(net, "numerical_gradient", None)
+    accelerated = record(net) if numerical else None
     if accelerated and in_place(accelerated.arrays(net)):
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
@@ -83,7 +87,8 @@ def descent(
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
-        return Descent(partial(_by_loop, net, x, t, take_gradient, learning_rate, before), x, ahead=False)
+        by_loop = partial(_by_loop, net, x, t, take_gradient, learning_rate, before)
+        return Descent(by_loop, x, ahead=False, own=numerical and not accelerated and not method)
     backend = net._backend_in_use()
     checked, x, t = net._checked(backend, x, t)
     require_step(options.get("h", 1.0), checked)

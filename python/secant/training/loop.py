@@ -35,6 +35,8 @@ from secant.training.sampling import Indices, Sampling, mini_batches
 AccuracyAfter = Literal["first", "last"]
 
 _BLOCK_SECONDS = 0.05
+_LONG_SECONDS = 1.0  # of one iteration
+_SLOW = "an iteration takes long, by {}'s own numerical_gradient: see secant.accelerate and secant.recognise"
 _SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 
 
@@ -195,9 +197,12 @@ def train(
         use_backend(backend or get_backend()),
     ):
         for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, descend.ahead):
+            start = time.monotonic()
             with held_interrupts(signal.SIGINT):
                 descend.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
+            if descend.own and last == 0 and time.monotonic() - start > _LONG_SECONDS:
+                shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated:
                 descend.compare(block[-1], record.train_loss_list)

@@ -51,6 +51,10 @@ class Display:
         if time.monotonic() - self._printed >= _LINE_SECONDS:
             self._print()
 
+    def note(self, text: str) -> None:
+        """Print something that the user should know."""
+        self._line(f"note: {text}")
+
     def compiling(self) -> None:
         """Take notice that the next iteration waits for a compiler."""
         if self._bar is not None:
@@ -65,6 +69,9 @@ class Display:
 
     def _print(self) -> None:
         line, self._waiting, self._printed = self._waiting, "", time.monotonic()
+        self._line(line)
+
+    def _line(self, line: str) -> None:
         if self._bar is not None:
             self._bar.write(line, file=self._output)
         elif self._output is not None:

@@ -38,6 +38,10 @@ class Layout(NamedTuple):
                 raise UnsupportedError(f"net.{self.holder or key} must hold the array {key!r} as before")
         return w1, b1, w2, b2
 
+    def names(self) -> list[str]:
+        """The parameters, as a program would name them."""
+        return [f"{self.holder}[{key!r}]" if self.holder else key for key in self.keys]
+
     def __str__(self) -> str:
         """The parameters, as a reader would name them."""
         return f"{self.holder or 'attributes'} {', '.join(map(str, self.keys))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -121,6 +121,16 @@ class _Subject:
                     f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
 
+    def unread(self, probe: Probe, loss: float, other: Probe) -> list[str]:
+        """The parameters on which the loss of a probe does not depend: with those of another it is the same."""
+        unread = []
+        for i, name in enumerate(self.layout.names()):
+            params: list[Any] = [*probe.params]
+            params[i] = other.params[i]
+            if self.loss(probe._replace(params=cast(Any, tuple(params)))) == loss:
+                unread.append(name)
+        return unread
+
     def rebinds(self, trial: Trial) -> bool:
         """Whether its loss follows when other arrays are put in the places of its parameters."""
         held = self.layout.mapping(self._copy)
@@ -171,8 +181,9 @@ def _refusal(
     try:
         (first, loss), (second, _) = tried[form][:2]
         subject.require_repeatable(first, loss)
-        if subject.loss(first._replace(params=second.params)) == loss:
-            return UnsupportedError(f"its loss does not depend on {subject.layout}: it has arrays of its own")
+        if unread := subject.unread(first, loss, second):
+            named = ", ".join(unread)
+            return UnsupportedError(f"its loss does not depend on {named}: it forgets that, or reads another array")
         probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
         return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
