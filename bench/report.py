@@ -110,7 +110,7 @@ for this machine; absolute times are no promise.
 def main() -> None:
     """Measure everything and write it down."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="less than two minutes; prints, if there is no --output")
+    parser.add_argument("--quick", action="store_true", help="a few minutes; prints, if there is no --output")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write (default: docs/)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what became slower since; fail if it did")
     parser.add_argument("--again", type=Path, metavar="OLD.json", help="write the page of an earlier run, unmeasured")

@@ -15,7 +15,7 @@ from secant.errors import DataError
 
 
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Two minutes instead of a quarter of an hour.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Four minutes instead of half an hour.")] = False,
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to write; by default docs/, or with --quick nowhere.")
     ] = None,
