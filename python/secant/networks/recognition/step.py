@@ -84,10 +84,10 @@ class _Small:
         """Return the loss."""
         return number(self._copy.loss(self._probe.x.copy(), self._probe.t.copy()))
 
-    def gradient(self, keys: tuple[Any, ...]) -> Floats:
-        """Return what is compared of the gradient that was returned, as a vector."""
+    def gradient(self, keys: tuple[Any, ...], most: int = _MOST) -> Floats:
+        """Return what is compared of the gradient that was returned, of each array so many entries, as a vector."""
         parts = zip(keys, self.arrays, self._entries, strict=True)
-        return np.concatenate([self._part(self.returned[key], array, some) for key, array, some in parts])
+        return np.concatenate([self._part(self.returned[key], array, some[:most]) for key, array, some in parts])
 
     def keys(self, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the keys of the gradients: those of the parameters, or else found by their values."""
@@ -115,12 +115,12 @@ class _Small:
             )
         return part.ravel()[entries]
 
-    def losses(self, h: float) -> dict[int, Floats]:
-        """The losses with one entry changed by h, 0 and -h, for each in turn."""
+    def losses(self, h: float, most: int = _MOST) -> dict[int, Floats]:
+        """The losses with one entry changed by h, 0 and -h, for so many of each array in turn."""
         result: dict[int, list[float]] = {1: [], 0: [], -1: []}
         for array, entries in zip(self.arrays, self._entries, strict=True):
             flat = array.reshape(-1)
-            for i in entries:
+            for i in entries[:most]:
                 before = float(flat[i])
                 for sign, found in result.items():
                     flat[i] = before + sign * h
@@ -137,14 +137,20 @@ class _Small:
 
         As far as roundings of the losses and of the step allow.
         """
-        theirs, found = self.gradient(keys), {}
+        found = {}
         for h in _STEPS:
-            losses = self.losses(h)
-            rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()))
-            for name, signs in _KINDS.items():
-                off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
-                if off <= _ROUNDING * rounded / h:
-                    found[name, h] = off
+            if self._fits_at(h, keys, 1):  # few losses tell most steps apart
+                found |= self._fits_at(h, keys, _MOST)
+        return found
+
+    def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
+        """The same for one step, and so many entries of each array."""
+        theirs, losses, found = self.gradient(keys, most), self.losses(h, most), {}
+        rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()))
+        for name, signs in _KINDS.items():
+            off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
+            if off <= _ROUNDING * rounded / h:
+                found[name, h] = off
         return found
 
 
