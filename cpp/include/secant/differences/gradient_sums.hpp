@@ -25,7 +25,7 @@ public:
     Incoming<Real> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
         const Incoming<Real> padded = in_place ? net_.packed(panel) : w1_step_.panel(panel);
-        return {padded.weights, padded.bias, net_.panels.units_in(panel)};
+        return {padded.weights, padded.bias, net_.panels.units_in(panel)};  // what pads them stays 0
     }
 
     // A row for each class.

@@ -37,7 +37,7 @@ struct SideBySide {
     Value operator()(std::size_t k, std::size_t r) const { return tile.row(k)[r]; }
 };
 
-// The other terms, which are a row of a tile, or of some columns of a matrix that is given by its rows.
+// The other terms are a row of a tile, or some columns of a row of a matrix, which is given by its rows.
 template <class Value>
 struct SomeColumns {
     const Value* const* rows;
@@ -112,7 +112,7 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
     });
 }
 
-// The same as add_products, for a few units and whole packs of columns: lanes run over the columns.
+// The same as add_products, for a few units and whole packs of columns: lanes run over the columns. `part`: the rows of one sum.
 template <class Full, std::size_t at_once, class Value>
 void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
                       std::size_t width, bool clear, std::size_t part) {
@@ -152,7 +152,7 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
         });
     };
     std::size_t column = 0;
-    if constexpr (step == 1)
+    if constexpr (step == 1)  // the last units would fill half a pack or less of the lanes
         if (const std::size_t few = units_in_half<Full, Half>(width)) {
             static_assert(lanes_of<Full> % tile_rows == 0 || lanes_of<Half> == lanes_of<Full>);
             const std::size_t first = width - few, whole = columns / lanes_of<Full> * lanes_of<Full>;
