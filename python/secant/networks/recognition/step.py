@@ -137,7 +137,7 @@ class _Small:
 
         As far as roundings of the losses and of the step allow.
         """
-        found = {}
+        found: dict[tuple[str, float], float] = {}
         for h in _STEPS:
             if self._fits_at(h, keys, 1):  # few losses tell most steps apart
                 found |= self._fits_at(h, keys, _MOST)
