@@ -628,7 +628,7 @@ class BatchNorm(Layers):
         return {"BatchNorm1": BatchNormalization(), "Relu1": Relu()}
 
 
-@refused("does not depend on params")
+@refused("did not change with params")
 class LayersWithCopies(Layers):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -693,7 +693,7 @@ class SoftmaxTwice(Layers):
         return self.lastLayer.forward(softmax(self.predict(x)), t)
 
 
-@refused("does not depend on params['b2']")
+@refused("did not change with params['b2']")
 class ForgotTheSecondBias(Keyed):
     def predict(self, x):
         w1, b1, w2, _ = self.arrays()

@@ -99,9 +99,9 @@ class Record:
 
     def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Compare the losses of one mini-batch."""
+        start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         if (inputs := np.asarray(x)).dtype.kind == "f":
             require_finite("x", inputs)
-        start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         parameters, keys = self._layout.mapping(net), self.found.keys
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(*_others(x, t))

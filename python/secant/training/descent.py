@@ -23,6 +23,7 @@ from secant.networks.acceleration import record
 from secant.networks.arguments import extremes, require_step
 from secant.networks.recognition.engine import engine, in_place, require_known_form
 from secant.networks.records import Record
+from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -53,7 +54,11 @@ class Descent(NamedTuple):
 
 
 _ALL_THREADS, _ONE_THREAD = 0, 1
-_BUILT_IN: dict[Any, str] = {TwoLayerNet.numerical_gradient: "auto", TwoLayerNet.gradient: "derivative"}
+_BUILT_IN: dict[Any, str] = {
+    TwoLayerNet.numerical_gradient: "auto",
+    TwoLayerNet.gradient: "derivative",
+    SimpleNet.numerical_gradient: "auto",
+}
 
 
 def descent(

@@ -112,7 +112,8 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
     });
 }
 
-// The same as add_products, for a few units and whole packs of columns: lanes run over the columns. `part`: the rows of one sum.
+// The same as add_products, for a few units and whole packs of columns: lanes run over the columns. Each sum is of `part` rows. What
+// pads a row of units may be read, up to `at_once` units, and is left out.
 template <class Full, std::size_t at_once, class Value>
 void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
                       std::size_t width, bool clear, std::size_t part) {
@@ -128,7 +129,7 @@ void add_few_products(const Value* const* x, std::size_t count, Tile<const Value
             for (std::size_t r = 0; r < at_once; ++r) to[r] = transposed[r];
             for (std::size_t n = 0; n < count; n += part)
                 add_tile<Row, at_once, std::is_same_v<Value, float>>(SideBySide<Value>{units.from(n, u)}, std::min(part, count - n),
-                                                                     SomeColumns<Value>{x + n, column}, to);
+                                                                     SomeColumns<Value>{x + n, column}, to, clear && n == 0);
             for (std::size_t r = 0; r < some; ++r)
                 for (std::size_t c = 0; c < size; ++c) own.row(c)[r] = transposed[r][c];
         }
@@ -154,13 +155,11 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
     std::size_t column = 0;
     if constexpr (step == 1)  // the last units would fill half a pack or less of the lanes
         if (const std::size_t few = units_in_half<Full, Half>(width)) {
-            static_assert(lanes_of<Full> % tile_rows == 0 || lanes_of<Half> == lanes_of<Full>);
+            static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
             const std::size_t first = width - few, whole = columns / lanes_of<Full> * lanes_of<Full>;
             for (; column < whole; column += tile_rows) add.template operator()<tile_rows>(column, first);
-            const auto add_few = [&]<std::size_t at_once>() {
-                add_few_products<Full, at_once>(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
-            };
-            few > 2 ? add_few.template operator()<4>() : add_few.template operator()<2>();
+            const auto add_few = few > 2 ? add_few_products<Full, 4, Value> : add_few_products<Full, 2, Value>;
+            add_few(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
         }
     for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column, width);
     for (; column < columns; ++column) add.template operator()<1>(column, width);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any, cast
 
@@ -121,13 +122,17 @@ class _Subject:
                     f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
 
-    def unread(self, probe: Probe, loss: float, other: Probe) -> list[str]:
-        """The parameters on which the loss of a probe does not depend: with those of another it is the same."""
+    def unread(self, trials: list[Trial]) -> list[str]:
+        """The parameters that do not matter: with those of the next trial in their place, every loss is the same."""
         unread = []
         for i, name in enumerate(self.layout.names()):
-            params: list[Any] = [*probe.params]
-            params[i] = other.params[i]
-            if self.loss(probe._replace(params=cast(Any, tuple(params)))) == loss:
+            swapped = [
+                Trial(
+                    probe._replace(params=cast(Any, (*probe.params[:i], other.params[i], *probe.params[i + 1 :]))), loss
+                )
+                for (probe, loss), (other, _) in itertools.pairwise(trials)
+            ]
+            if all(self.loss(probe) == loss for probe, loss in swapped):
                 unread.append(name)
         return unread
 
@@ -179,11 +184,10 @@ def _refusal(
     if form not in tried:
         return UnsupportedError(failure)
     try:
-        (first, loss), (second, _) = tried[form][:2]
-        subject.require_repeatable(first, loss)
-        if unread := subject.unread(first, loss, second):
+        subject.require_repeatable(*tried[form][0])
+        if unread := subject.unread(tried[form]):
             named = ", ".join(unread)
-            return UnsupportedError(f"its loss does not depend on {named}: it forgets that, or reads another array")
+            return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
         probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
         return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
