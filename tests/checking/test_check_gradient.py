@@ -240,10 +240,26 @@ def test_a_function_that_does_not_use_its_argument():
     before = {key: value.tobytes() for key, value in net.params.items()}
     assert secant.check_gradient(lambda _: net.loss(x, t), net.params, right, inplace=True).passed
     assert {key: value.tobytes() for key, value in net.params.items()} == before
+    report = secant.check_gradient(lambda _: net.loss(x, t), net.params, right)
+    assert report.diagnosis.startswith("f had one value wherever it was evaluated: it must use its argument; inplace")
 
 
 class _Stopped(BaseException):
     pass
+
+
+def test_a_numerical_gradient_is_all_but_right():
+    x = np.array([3.0, 4.0, 5.0])
+
+    def f(x):
+        return np.sum(x**3)
+
+    report = secant.check_gradient(f, x, secant.numerical_gradient(f, x))
+    assert not report
+    assert re.match(r"the gradient is off by \de-(09|1\d) of its size", report.diagnosis)
+    assert "as is a numerical gradient" in report.evidence
+    assert secant.check_gradient(f, x, 3 * x**2)
+    assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,10 @@ def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wro
     assert {finding.array for finding in report.findings} == {"b2"}
     assert "entries: WRONG\n  compared here with the loss without the 1e-7 in its logarithm\n" in str(report)
     assert report.diagnosis == "b2 is 6 times too small"
+    for factor, said in ((6.0, "6 times too large"), (-1.0, "of the wrong sign")):
+        report = secant.check_network(net, x, t, {key: factor * part for key, part in textbook.items()})
+        assert report.compared_with
+        assert report.diagnosis == f"the gradient is {said}"
     report = secant.check_network(net, x, t, {key: 2 * part for key, part in net.gradient(x, t).items()})
     assert report.diagnosis == "the gradient is 2 times too large"
     assert not report.compared_with

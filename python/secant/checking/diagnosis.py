@@ -14,6 +14,9 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.checking.point import Point
 
+_CLOSE = 1e-5
+"""What a gradient may be off by, as a share of the largest wrong entry, and still be called close."""
+
 
 class Entry(NamedTuple):
     """An entry of a gradient that was measured by itself."""
@@ -52,7 +55,7 @@ def diagnosed(
     for correction in case.corrections():
         if case.fits(correction) and confirmed([np.asarray(part) for part in correction.gradient]):
             return correction.text, "with that corrected, a fresh probe of all entries finds no error"
-    return case.zeros()
+    return case.zeros() or case.close()
 
 
 class _Case:
@@ -65,6 +68,7 @@ class _Case:
         missing: Callable[[list[Floats]], float],
     ) -> None:
         self.names, self.missing = point.names, missing
+        self.standstill = point.standstill()
         self.x = [array.reshape(-1).astype(np.float64) for array in point.origin]
         self.shapes = [array.shape for array in point.origin]
         self.given = [np.asarray(part, np.float64) for part in given]
@@ -79,15 +83,22 @@ class _Case:
             return "the gradient"
         return " and ".join(self.names[leaf] for leaf in self.blamed)
 
+    @property
+    def who_is(self) -> str:
+        """The same, and a verb."""
+        return f"{self.who} {'is' if len(self.blamed) == 1 or self.who == 'the gradient' else 'are'}"
+
     def obvious(self) -> tuple[str, str] | None:
         """What needs no further evaluation."""
+        if self.standstill and self.wrong:
+            return self.standstill, "all evaluations of f"
         for leaf, part in enumerate(self.given):
             if count := int((~np.isfinite(part)).sum()):
                 kind = "NaN" if np.isnan(part).any() else "infinite"
                 return f"{count:,} of {part.size:,} entries of {self.names[leaf]} are {kind}", "the gradient as given"
         zero = [leaf for leaf in self.blamed if not self.given[leaf].any() and self.given[leaf].size > 1]
         if zero and zero == self.blamed:
-            return f"{self.who} is 0 everywhere", "all entries as given; those that were measured are not 0"
+            return f"{self.who_is} 0 everywhere", "all entries as given; those that were measured are not 0"
         return None
 
     def zeros(self) -> tuple[str, str] | None:
@@ -95,6 +106,15 @@ class _Case:
         if len(self.wrong) > 1 and all(entry.given == 0 for entry in self.wrong):
             return f"some entries of {self.who} are 0 that should not be", "all wrong entries that were found are 0"
         return None
+
+    def close(self) -> tuple[str, str] | None:
+        """A gradient that is all but right."""
+        off = max((abs(entry.given - entry.numerical) for entry in self.wrong), default=math.inf)
+        size = max((abs(entry.numerical) for entry in self.wrong), default=0.0)
+        if off > _CLOSE * size:
+            return None
+        reason = "as is a numerical gradient, or that of a loss that differs a little"
+        return f"{self.who_is} off by {off / size:.0e} of its size", reason
 
     def fits(self, correction: _Correction) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
@@ -133,7 +153,7 @@ class _Case:
         for factor in _rounded(1 / (1 + rest)) if rest != -1 else []:
             if factor not in (0.0, 1.0):
                 changes = {leaf: self.given[leaf] / factor for leaf in self.blamed}
-                yield _Correction(f"{self.who} is {_as_factor(factor)}", self._replaced(changes))
+                yield _Correction(f"{self.who_is} {_as_factor(factor)}", self._replaced(changes))
 
     def _proportional(self) -> Iterator[_Correction]:
         for decay in _rounded(self._share(self.x)):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.check import check_gradient
 from secant.checking.report import GradientReport
 from secant.errors import ParamsError, SecantError, UnsupportedError
@@ -52,8 +53,8 @@ def check_network(
     The arrays of ``params`` are shifted in place: layers may hold them too. When the call ends they are what they were.
 
     A textbook's gradient, y - t, is that of a loss without the 1e-7 in its logarithm, and wrong for one that has it. If
-    the network is one that `recognise` knows, and an array of its gradient is that of the loss without it, the gradient
-    is compared with that, and the report says so; ``passed`` is False all the same.
+    the network is one that `recognise` knows, and an array of its gradient is that of the loss without it, or a
+    multiple, the gradient is compared with that, and the report says so; ``passed`` is False all the same.
 
     Examples
     --------
@@ -99,7 +100,14 @@ def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tup
         return None
     for key, grad, without in zip(found.keys, right.values(), other.values(), strict=True):
         if key in claimed and np.size(claimed[key]) == grad.size:
-            given = np.asarray(claimed[key]).reshape(grad.shape)
-            if np.abs(given - without).max() < 0.01 * np.abs(given - grad).max():
+            given = np.asarray(claimed[key], np.float64).reshape(grad.shape)
+            if _rest(given, without) < 0.01 * _rest(given, grad):
                 return known, f"{found.log_offset:g}".replace("e-0", "e-")
     return None
+
+
+@np.errstate(all="ignore")
+def _rest(given: Floats, grad: Floats) -> float:
+    """What is left of a gradient without its multiple of another one: a factor is a mistake of its own."""
+    factor = np.vdot(given, grad) / np.vdot(grad, grad)
+    return float(np.abs(given - factor * grad).max())

@@ -133,6 +133,7 @@ class Point:
         self._f, self._x = f, x
         self._rounded = rounded
         self.evaluations = 0
+        self._inplace, self._values = inplace, set[float]()
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [Span(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = Span(0, ends[-1])
@@ -160,7 +161,17 @@ class Point:
         """Return f as its arrays are now."""
         self.evaluations += 1
         with np.errstate(all="ignore"):  # steps may leave the domain of f, and are then dropped
-            return number(self._f(self._argument))
+            value = number(self._f(self._argument))
+        if len(self._values) < 2:
+            self._values.add(value)
+        return value
+
+    def standstill(self) -> str:
+        """Say what may be wrong, if f had the same value wherever it was evaluated."""
+        if len(self._values) > 1:
+            return ""
+        asked = "does it depend on x?" if self._inplace else "it must use its argument; inplace=True shifts x itself"
+        return f"f had one value wherever it was evaluated: {asked}"
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""

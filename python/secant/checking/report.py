@@ -114,6 +114,10 @@ class GradientReport:
         """For each array, the least error of one entry that would have been noticed."""
         return {array.name: array.sensitivity for array in self.arrays}
 
+    def __bool__(self) -> bool:
+        """Whether the gradient is right, as `passed`."""
+        return self.passed
+
     def raise_if_failed(self) -> None:
         """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
 

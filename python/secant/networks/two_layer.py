@@ -469,7 +469,7 @@ class TwoLayerNet:
         """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
-        if (largest := arguments.largest(x[:_LOOKED_AT])) > _ANOTHER_SCALE * self._largest_input:
+        if (largest := arguments.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
             self._warned_of_scale = True
             warnings.warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
@@ -522,7 +522,7 @@ _KNOWN_PARAMS = frozenset(PARAM_NAMES)
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 
-_ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
+ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
 
 
 def _unchecked(_: Array) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,8 @@ from secant._common.validation import Array, real_array
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.networks.acceleration import record
+from secant.networks.arguments import largest
+from secant.networks.two_layer import ANOTHER_SCALE
 from secant.training.history import History
 
 GradientKind = Literal["numerical", "backprop"]
@@ -51,6 +54,8 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
 
     The chapter's own network takes none. That is an error only for an option that was asked for.
     """
+    if isinstance(net, type):
+        raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
     trained_in_place = name == "numerical_gradient" and record(net) is not None
     for needed in ("loss", "accuracy", name) if trained_in_place else ("params", "loss", "accuracy", name):
@@ -93,6 +98,13 @@ def checked_data(
     if train[0].shape[1:] != test[0].shape[1:]:
         expected, got = train[0].shape[1:], test[0].shape[1:]
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
+    of_train, of_test = (largest(cast(Any, x)) for x in (train[0], test[0]))
+    if max(of_train, of_test) > ANOTHER_SCALE * min(of_train, of_test) > 0:
+        warnings.warn(
+            f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return Data(*train, *test)
 
 

@@ -31,9 +31,10 @@ def engine(net: Any, found: Recognition) -> TwoLayerNet:
     arrays = layout.arrays(net)
     require_apart(layout, arrays)
     for name, key, array, shape in zip(PARAM_NAMES, found.keys, arrays, shapes, strict=True):
-        if array.shape not in (shape, (1, *shape)) or array.dtype.kind != "f":
-            got = f"{array.dtype} {array.shape}"
-            raise UnsupportedError(f"{key} must have shape {shape}, as when it was recognised, got {got}")
+        if array.shape not in (shape, (1, *shape)):
+            raise UnsupportedError(f"{key} must have shape {shape}, as when it was recognised, got {array.shape}")
+        if array.dtype.kind != "f":
+            raise UnsupportedError(f"{key} must be float64 or float32, as when it was recognised, got {array.dtype}")
         known.params[name] = np.ascontiguousarray(array, np.float64).reshape(shape)
     known.hidden_activation, known.output_activation = found.hidden_activation, found.output_activation
     known.log_offset, known.soft_targets = found.log_offset, found.soft_targets

@@ -133,6 +133,7 @@ def _why(held: MutableMapping[str, Any]) -> str:
     """Say what kind of network arrays belong to that are not those of two layers."""
     arrays = _floats(held)
     matrices = [array for array in arrays.values() if array.ndim == 2 and 1 not in array.shape]
+    others = [f"{key} is {value.dtype}" for key, value in held.items() if np.ndim(value) and key not in arrays]
     wanted = "Secant knows networks of W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"
     if len(matrices) > 2:
         return f"these are {len(matrices)} layers, and {wanted}"
@@ -142,4 +143,8 @@ def _why(held: MutableMapping[str, Any]) -> str:
         return f"there are more than two layers need, as for batch normalisation, and {wanted}"
     if matrices[0].shape[0] == matrices[1].shape[1]:
         return f"the matrices are (outputs, inputs), transposed, and {wanted}"
+    if others:
+        return f"{' and '.join(others)}, not float64 or float32"
+    if matrices[0].shape[0] == matrices[1].shape[0]:
+        return f"the first matrix is (outputs, inputs), transposed, and {wanted}"
     return f"the biases are missing or of another shape, and {wanted}"

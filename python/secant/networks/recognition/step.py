@@ -234,7 +234,8 @@ def _judged(small: _Small, layout: Layout) -> OwnGradient:
     said = "" if changed < 1e-9 else f"; it leaves parameters changed by {changed:.2g}: not imitated"
     fits = small.fits(keys)
     if not fits:
-        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
+        left = "" if changed < 1e-9 else f", and it leaves parameters changed by {changed:.2g}"
+        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}{left}: {_NEEDED}")
     small.call(_LARGE)
     large = small.fits(keys)
     both = [(off + large[kind], *kind) for kind, off in fits.items() if kind in large]
