@@ -11,7 +11,7 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.checking.check import check_gradient
 from secant.checking.report import GradientReport
-from secant.errors import ParamsError, SecantError, UnsupportedError
+from secant.errors import ParamsError, SecantError, ShapeError, UnsupportedError
 from secant.networks.recognition.engine import engine, in_place
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
@@ -73,6 +73,9 @@ def check_network(
         got = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
         raise ParamsError(f"gradients must have the keys of params, {', '.join(map(str, params))}, got {got}")
     claimed = {key: given[key] for key in params}
+    for key, param in params.items():
+        if isinstance(param, np.ndarray) and (got := np.shape(claimed[key])) != param.shape:
+            raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {got}")
     if (reference := _without_offset(net, x, t, claimed)) is None:
         return check_gradient(lambda _: net.loss(x, t), dict(params), claimed, inplace=True, **options)
     known, offset = reference
