@@ -28,7 +28,10 @@ CONTRACT = (
     ),
     Promise("results for 1, 2, ... threads, and for a call repeated", "the same bits"),
     Promise("training, against the NumPy loop, same seed", "losses within 1e-9 over 20 iterations of a small net"),
-    Promise("NaN, infinity, wrong shapes and types", "an error that names the argument; nothing is changed"),
+    Promise(
+        "NaN, infinity, wrong shapes and types in what a network is given",
+        "an error that names the argument; nothing is changed",
+    ),
 )
 
 ELEMENTARY_ULP = 2

@@ -133,7 +133,8 @@ def _why(held: MutableMapping[str, Any]) -> str:
     """Say what kind of network arrays belong to that are not those of two layers."""
     arrays = _floats(held)
     matrices = [array for array in arrays.values() if array.ndim == 2 and 1 not in array.shape]
-    others = [f"{key} is {value.dtype}" for key, value in held.items() if np.ndim(value) and key not in arrays]
+    given = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
+    others = [f"{key} is {value.dtype}" for key, value in given.items() if key not in arrays]
     wanted = "Secant knows networks of W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"
     if len(matrices) > 2:
         return f"these are {len(matrices)} layers, and {wanted}"

@@ -126,13 +126,8 @@ class _Subject:
         """The parameters that do not matter: with those of the next trial in their place, every loss is the same."""
         unread = []
         for i, name in enumerate(self.layout.names()):
-            swapped = [
-                Trial(
-                    probe._replace(params=cast(Any, (*probe.params[:i], other.params[i], *probe.params[i + 1 :]))), loss
-                )
-                for (probe, loss), (other, _) in itertools.pairwise(trials)
-            ]
-            if all(self.loss(probe) == loss for probe, loss in swapped):
+            pairs = list(itertools.pairwise(trials))
+            if pairs and all(self.loss(_exchanged(probe, i, other)) == loss for (probe, loss), (other, _) in pairs):
                 unread.append(name)
         return unread
 
@@ -173,6 +168,13 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
 
 
 _BATCHES: tuple[Form, ...] = ("one-hot", "labels")
+
+
+def _exchanged(probe: Probe, i: int, other: Probe) -> Probe:
+    """A probe with parameter i of another."""
+    params: list[Any] = [*probe.params]
+    params[i] = other.params[i]
+    return probe._replace(params=cast(Any, tuple(params)))
 
 
 def _refusal(
