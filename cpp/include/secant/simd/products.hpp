@@ -153,7 +153,7 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
         });
     };
     std::size_t column = 0;
-    if constexpr (step == 1)  // the last units would fill half a pack or less of the lanes
+    if constexpr (step == 1 && lanes_of<Half> > 2)  // the last units would waste half of a pack or more
         if (const std::size_t few = units_in_half<Full, Half>(width)) {
             static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
             const std::size_t first = width - few, whole = columns / lanes_of<Full> * lanes_of<Full>;
