@@ -248,6 +248,17 @@ class _Stopped(BaseException):
     pass
 
 
+def test_a_check_that_notices_no_error_as_large_as_the_gradient_says_so():
+    net = secant.TwoLayerNet(20, 5, 4, rng=0, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    for x, said in ((rng.random((10, 20)), True), (100 * rng.random((10, 20)), False)):
+        report = secant.check_network(net, x.astype(np.float32), np.arange(10) % 4)
+        first = report.arrays[0]
+        assert report
+        assert (first.sensitivity > first.largest) == said
+        assert (f"but no entry is above {first.largest:.1e}" in str(report).splitlines()[1]) == said
+
+
 def test_a_numerical_gradient_is_all_but_right():
     x = np.array([3.0, 4.0, 5.0])
 

@@ -230,7 +230,10 @@ class Checker(Prober):
             least = min(least, max(map(seen_for_sure, covering), default=least))
         mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
         spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
-        return ArrayReport(self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest)
+        largest = float(np.abs(self._claim[leaf]).max()) if self._claim else math.nan
+        return ArrayReport(
+            self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest
+        )
 
 
 def _not_finite(claim: Array) -> Any:

@@ -55,6 +55,8 @@ class ArrayReport:
         The least error of one entry that would have been noticed.
     spread : float
         The least root-mean-square error of all its entries that would have been noticed with the stated confidence.
+    largest : float
+        The largest entry as given, in absolute value; NaN if what is checked is no gradient.
     """
 
     name: str
@@ -62,6 +64,7 @@ class ArrayReport:
     passed: bool
     sensitivity: float
     spread: float
+    largest: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class GradientReport:
         for array in self.arrays:
             if array.passed:
                 said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
+                said += f", but no entry is above {array.largest:.1e}" * (array.largest < array.sensitivity)
             else:
                 said = _wrong(sum(finding.array == array.name for finding in self.findings), math.prod(array.shape))
             lines.append(f"  {_title(array):{width}}  {said}")
