@@ -220,7 +220,8 @@ def _named(
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
-    kind = ", float32" if any(array.dtype == np.float32 for array in layout.arrays(net)) else ""
+    types = sorted({str(array.dtype) for array in layout.arrays(net)})
+    kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}"
     sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
     return Recognition(
