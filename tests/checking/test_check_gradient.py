@@ -244,10 +244,6 @@ def test_a_function_that_does_not_use_its_argument():
     assert report.diagnosis.startswith("f had one value wherever it was evaluated: it must use its argument; inplace")
 
 
-class _Stopped(BaseException):
-    pass
-
-
 def test_a_check_that_notices_no_error_as_large_as_the_gradient_says_so():
     net = secant.TwoLayerNet(20, 5, 4, rng=0, dtype=np.float32)
     rng = np.random.default_rng(0)
@@ -271,6 +267,10 @@ def test_a_numerical_gradient_is_all_but_right():
     assert "as is a numerical gradient" in report.evidence
     assert secant.check_gradient(f, x, 3 * x**2)
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
+
+
+class _Stopped(BaseException):
+    pass
 
 
 @pytest.mark.parametrize(

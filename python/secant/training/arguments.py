@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, MutableMapping
 from functools import partial
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,12 +41,16 @@ class Network(Protocol):
 
 
 class Data(NamedTuple):
-    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing."""
+    """The data of a run: samples (N, ...) and their targets (N,) or (N, O); those of the test set may be missing.
+
+    ``largest`` is the largest |x| of the training set.
+    """
 
     x_train: Array | Rows
     t_train: Array
     x_test: Array | Rows | None
     t_test: Array | None
+    largest: float
 
 
 def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
@@ -89,8 +93,9 @@ def checked_data(
 ) -> Data:
     """Return the arrays, none empty, if those that belong together have the same length."""
     train = _checked_set("train", x_train, t_train, normalize)
+    of_train = largest(train[0])
     if x_test is None and t_test is None:
-        return Data(*train, None, None)
+        return Data(*train, None, None, of_train)
     for name, other, array in (("x_test", "t_test", x_test), ("t_test", "x_test", t_test)):
         if array is None:
             raise DTypeError(f"{name} must be given together with {other}, got None")
@@ -98,14 +103,14 @@ def checked_data(
     if train[0].shape[1:] != test[0].shape[1:]:
         expected, got = train[0].shape[1:], test[0].shape[1:]
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
-    of_train, of_test = (largest(cast(Any, x)) for x in (train[0], test[0]))
+    of_test = largest(test[0])
     if max(of_train, of_test) > ANOTHER_SCALE * min(of_train, of_test) > 0:
         warnings.warn(
             f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255",
             RuntimeWarning,
             stacklevel=3,
         )
-    return Data(*train, *test)
+    return Data(*train, *test, of_train)
 
 
 def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:

@@ -43,7 +43,7 @@ class Descent(NamedTuple):
         Takes the indices of a mini-batch and the losses so far, and raises an error if the loss of the network is not
         the one that is minimised. The parameters and losses are then those of the last mini-batch where it was.
     own : bool
-        Whether the network's own numerical gradient runs, in the place of which `accelerate` may put the engines.
+        Whether the network's own numerical gradient runs, which `accelerate` may replace.
     """
 
     run: Callable[[Array, list[float]], None]
@@ -57,7 +57,7 @@ _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {
     TwoLayerNet.numerical_gradient: "auto",
     TwoLayerNet.gradient: "derivative",
-    SimpleNet.numerical_gradient: "auto",
+    SimpleNet.numerical_gradient: "auto",  # by a loop, but not the user's own
 }
 
 

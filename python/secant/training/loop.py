@@ -24,7 +24,6 @@ from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
-from secant.networks.arguments import largest
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.descent import descent
@@ -186,7 +185,7 @@ def train(
     backend = getattr(net, "backend", None)
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before")
     if isinstance(net, TwoLayerNet):
-        net._largest_input = max(net._largest_input, largest(cast(Any, data.x_train)))
+        net._largest_input = max(net._largest_input, data.largest)
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)

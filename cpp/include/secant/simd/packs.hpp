@@ -220,7 +220,7 @@ void put(Element<P>* to, P sums, bool add) {
 // The first `count` lanes from memory, and no more; the others are `rest`.
 template <class P = Pack>
 P load_part(const Real* from, std::size_t count, Real rest = 0) {
-    if (count == sizeof(P) / sizeof(Real)) return load<P>(from);
+    if (count == lanes_of<P>) return load<P>(from);
 #if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
     const auto some = static_cast<__mmask16>((1u << count) - 1);
     if constexpr (sizeof(P) == 64)

@@ -37,7 +37,7 @@ struct SideBySide {
     Value operator()(std::size_t k, std::size_t r) const { return tile.row(k)[r]; }
 };
 
-// The other terms are a row of a tile, or some columns of a row of a matrix, which is given by its rows.
+// The other terms are a row of a tile; or, where lanes run over columns, a part of a row of a matrix, from `column` on.
 template <class Value>
 struct SomeColumns {
     const Value* const* rows;
@@ -48,8 +48,7 @@ struct SomeColumns {
 // to[r] += sum over k < count of factor(k, r) * terms.row(k), for R rows; or = that, with `clear`. With `Apart` the sums begin with
 // zero, and are added then: that loses less.
 template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
-[[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, const Terms terms, Real* const* to,
-                                bool clear = false) {
+[[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, const Terms terms, Real* const* to, bool clear = false) {
     Row sum[R];
     if constexpr (!Apart)
         if (!clear)

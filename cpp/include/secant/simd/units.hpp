@@ -83,7 +83,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t step = sizeof(Full) / sizeof(Value);
+    static constexpr std::size_t step = lanes_of<Full>;
 
     Full packs_[P];  // the last one is not used
     Last last_;
