@@ -1,6 +1,6 @@
 """The figures of docs/method.md: python bench/method.py writes docs/method-*.svg.
 
-The truth is mpmath's, of tests/oracles.py: of a small network, so that all of its parameters are looked at.
+The truth is MPFR's, of tests/oracles.py: of a small network, so that all of its parameters are looked at.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
     python bench/precision.py [--quick]
 
-The truth is mpmath's, of tests/oracles.py: the exact central difference at h = 1e-4, and the derivative, which is the
+The truth is MPFR's, of tests/oracles.py: the exact central difference at h = 1e-4, and the derivative, which is the
 central difference at a step so small that 50 digits do not see what it leaves out. That of float32 is the truth of
 parameters and inputs that float32 can hold.
 """
@@ -47,7 +47,7 @@ def errors(name: str, dtype: str) -> dict[str, list[float]]:
     exact = [[truth.central_difference(key, i, step) for key, i in where] for step in (H, TINY)]
     found = {f"{way} | {dtype}": derivatives() for way, derivatives in ways(name, dtype).items()}
     return {
-        way: [float(max(abs(oracles.mp.mpf(g) - e) for g, e in zip(got.tolist(), true, strict=True))) for true in exact]
+        way: [float(max(abs(oracles.mpfr(g) - e) for g, e in zip(got.tolist(), true, strict=True))) for true in exact]
         for way, got in found.items()
     }
 

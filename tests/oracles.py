@@ -1,38 +1,50 @@
-"""The truth, in 50 digits: the network, its loss, and central differences of it, by mpmath.
+"""The truth, in 50 digits: the network, its loss, and central differences of it, by MPFR.
 
 Nothing here knows of increments, series or unit responses. One thing is exploited: a perturbed weight leaves most
 pre-activations as they are, so only those that change are computed again. `test_oracle_is_the_literal_definition`
 checks that against two whole losses.
 """
 
+import math
 import pickle
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
+from operator import mul
 from typing import Any
 
-import mpmath
+import gmpy2
 import numpy as np
+from gmpy2 import mpfr
 
-DIGITS = 50
-mp = mpmath.MPContext()
-mp.dps = DIGITS
+
+def digits(count: int) -> gmpy2.context:
+    """In the context: numbers have as many decimal digits."""
+    return gmpy2.context(precision=math.ceil(count * math.log2(10)))
+
+
+gmpy2.set_context(digits(50))
+
+
+def dot(u: Iterable, v: Iterable) -> mpfr:
+    return gmpy2.fsum(list(map(mul, u, v)))
 
 
 def sigmoid(a):
-    return 1 / (1 + mp.exp(-a))
+    return 1 / (1 + gmpy2.exp(-a))
 
 
-ACTIVATIONS = {"sigmoid": sigmoid, "relu": lambda a: max(a, mp.zero), "tanh": mp.tanh, "identity": lambda a: a}
+ACTIVATIONS = {"sigmoid": sigmoid, "relu": lambda a: max(a, mpfr(0)), "tanh": gmpy2.tanh, "identity": lambda a: a}
 
 
 def softmax(a):
-    e = [mp.exp(v) for v in a]
-    total = mp.fsum(e)
+    e = [gmpy2.exp(v) for v in a]
+    total = gmpy2.fsum(e)
     return [v / total for v in e]
 
 
 def exact(array: np.ndarray) -> list:
-    """Nested lists of mpmath numbers equal to the elements."""
-    return [exact(row) if np.ndim(row) else mp.mpf(float(row)) for row in array]
+    """Nested lists of numbers of many digits that equal the elements."""
+    return [exact(row) if np.ndim(row) else mpfr(float(row)) for row in array]
 
 
 class Network:
@@ -50,15 +62,13 @@ class Network:
         self.params = {name: exact(value) for name, value in params.items()}
         self.x, self.t = exact(x), exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t])
         self.hidden, self.output = ACTIVATIONS[hidden_activation], ACTIVATIONS[output_activation]
-        self.log_offset = mp.mpf(log_offset)
+        self.log_offset = mpfr(log_offset)
         self.perturbed: dict[tuple, list] = {}  # probabilities, which do not depend on t
 
     @cached_property
     def a1(self) -> list:
         columns = list(zip(*self.params["W1"], strict=True))
-        return [
-            [mp.fdot(x_n, column) + b for column, b in zip(columns, self.params["b1"], strict=True)] for x_n in self.x
-        ]
+        return [[dot(x_n, column) + b for column, b in zip(columns, self.params["b1"], strict=True)] for x_n in self.x]
 
     @cached_property
     def z1(self) -> list:
@@ -67,36 +77,36 @@ class Network:
     @cached_property
     def a2(self) -> list:
         columns = list(zip(*self.params["W2"], strict=True))
-        return [
-            [mp.fdot(z_n, column) + b for column, b in zip(columns, self.params["b2"], strict=True)] for z_n in self.z1
-        ]
+        return [[dot(z_n, column) + b for column, b in zip(columns, self.params["b2"], strict=True)] for z_n in self.z1]
 
     def predict(self) -> list:
         return [softmax([self.output(a) for a in row]) for row in self.a2]
 
-    def sample_loss(self, n: int, y: list) -> mpmath.mpf:
-        return -mp.fsum(t * mp.log(v + self.log_offset) for t, v in zip(self.t[n], y, strict=True) if t)
+    def sample_loss(self, n: int, y: list) -> mpfr:
+        return -gmpy2.fsum([t * gmpy2.log(v + self.log_offset) for t, v in zip(self.t[n], y, strict=True) if t])
 
     @cached_property
     def losses(self) -> list:
         return [self.sample_loss(n, y) for n, y in enumerate(self.predict())]
 
     @cached_property
-    def total(self) -> mpmath.mpf:
+    def total(self) -> mpfr:
         """The loss, times N."""
-        return mp.fsum(self.losses)
+        return gmpy2.fsum(self.losses)
 
-    def loss(self) -> mpmath.mpf:
+    def loss(self) -> mpfr:
         return self.total / len(self.x)
 
-    def perturbed_loss(self, name: str, index: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+    def perturbed_loss(self, name: str, index: tuple, shift: mpfr) -> mpfr:
         """The loss with ``shift`` added to one parameter, times N."""
-        return mp.fsum(
-            self.sample_loss(n, self.perturbed_y(n, name, index, shift)) if self.factor(n, name, index) else loss
-            for n, loss in enumerate(self.losses)
+        return gmpy2.fsum(
+            [
+                self.sample_loss(n, self.perturbed_y(n, name, index, shift)) if self.factor(n, name, index) else loss
+                for n, loss in enumerate(self.losses)
+            ]
         )
 
-    def perturbed_y(self, n: int, name: str, index: tuple, shift: mpmath.mpf) -> list:
+    def perturbed_y(self, n: int, name: str, index: tuple, shift: mpfr) -> list:
         case = n, name, index, shift
         if case not in self.perturbed:
             self.perturbed[case] = softmax([self.output(a) for a in self.perturbed_a2(*case)])
@@ -108,7 +118,7 @@ class Network:
             return 1
         return (self.x if name == "W1" else self.z1)[n][index[0]]
 
-    def perturbed_a2(self, n: int, name: str, index: tuple, shift: mpmath.mpf) -> list:
+    def perturbed_a2(self, n: int, name: str, index: tuple, shift: mpfr) -> list:
         a2 = list(self.a2[n])
         if name in ("W2", "b2"):
             a2[index[-1]] += shift * self.factor(n, name, index)
@@ -119,8 +129,8 @@ class Network:
         change = self.hidden(after) - self.hidden(before)
         return [a + change * w for a, w in zip(a2, self.params["W2"][j], strict=True)]
 
-    def central_difference(self, name: str, index: tuple, h: float) -> mpmath.mpf:
-        h = mp.mpf(h)
+    def central_difference(self, name: str, index: tuple, h: float) -> mpfr:
+        h = mpfr(h)
         above, below = (self.perturbed_loss(name, index, shift) for shift in (h, -h))
         return (above - below) / (2 * h * len(self.x))
 
@@ -163,8 +173,8 @@ def _gradients(network: Network, params: dict, h: float) -> dict:
 
 
 def ulps(got: np.ndarray, expected: list) -> float:
-    """The largest distance of float64 results from mpmath numbers, in units in the last place of the latter."""
+    """The largest distance of float64 results from numbers of many digits, in units in the last place of the latter."""
     return max(
-        float(abs(mp.mpf(float(g)) - e) / float(np.spacing(abs(float(e)))))
+        float(abs(mpfr(float(g)) - e) / float(np.spacing(abs(float(e)))))
         for g, e in zip(np.ravel(got), expected, strict=True)
     )

@@ -50,6 +50,7 @@ def bits(model):
     return [array.tobytes() for array in (*model.coefs_, *model.intercepts_)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([TwoLayerNetClassifier()])
 def test_what_scikit_learn_asks_of_an_estimator(compiled, estimator, check):

@@ -190,9 +190,9 @@ def gradients_near(net, x, t, h):
         for unit in range(len(net.params[name])):
             for sign in (-1, 1):
                 shifted = {key: param.copy() for key, param in net.params.items()}
-                shifted[name] = [oracles.mp.mpf(float(v)) for v in shifted[name]]
+                shifted[name] = [oracles.mpfr(float(v)) for v in shifted[name]]
                 exact = oracles.of(net, x, t)
-                exact.params[name][unit] += sign * oracles.mp.mpf(2) ** -52 * float(size)
+                exact.params[name][unit] += sign * oracles.mpfr(2) ** -52 * float(size)
                 for key, param in true.items():
                     for index in np.ndindex(param.shape):
                         moved = abs(float(exact.central_difference(key, index, h)) - param[index])

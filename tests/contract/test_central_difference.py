@@ -70,9 +70,9 @@ def test_oracle_is_the_literal_definition():
         for sign in (1, -1):
             shifted = oracles.of(net, x, t)
             row = shifted.params[name] if param.ndim == 1 else shifted.params[name][index[0]]
-            row[index[-1]] += sign * oracles.mp.mpf(h)
+            row[index[-1]] += sign * oracles.mpfr(h)
             losses.append(shifted.loss())
-        literal = (losses[0] - losses[1]) / (2 * oracles.mp.mpf(h))
+        literal = (losses[0] - losses[1]) / (2 * oracles.mpfr(h))
         assert abs(oracle.central_difference(name, index, h) - literal) < 1e-40
 
 

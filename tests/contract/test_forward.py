@@ -28,5 +28,5 @@ def test_the_output_of_a_hidden_unit_is_right_to_the_last_digits(backend, hidden
     net.log_offset = 0.0
     for a in np.random.RandomState(0).uniform(-scale, scale, 20):
         got = -2 * net.gradient([[a]], np.array([0]))["W2"][0, 0]
-        true = oracles.ACTIVATIONS[hidden](oracles.mp.mpf(a))
+        true = oracles.ACTIVATIONS[hidden](oracles.mpfr(a))
         assert abs(got - true) <= 6 * bounds.EPS * abs(true)

@@ -16,7 +16,7 @@ import bounds
 import secant
 from secant.backends.base import GradientInfo
 
-CASES = 2500
+CASES = [500, pytest.param(2500, marks=pytest.mark.slow)]
 SIZES = [(1, 1, 1), (1, 3, 2), (2, 4, 3), (3, 9, 5), (5, 8, 2)]
 
 
@@ -77,11 +77,12 @@ def compared(net, x, t, h, scale, series, info):
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("cases", CASES)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_the_bound_is_never_below_what_was_cut(hidden):
+def test_the_bound_is_never_below_what_was_cut(hidden, cases):
     seen = Counter()
-    for case in accepted(np.random.RandomState(0), networks(hidden), CASES):
+    for case in accepted(np.random.RandomState(0), networks(hidden), cases):
         assert case.share <= 1, case
         seen[case.info.order] += int(case.stands_out)
-    assert seen.total() > 0.4 * CASES
-    assert all(seen[order] > 10 for order in (3, 5, 7, 9))
+    assert seen.total() > 0.4 * cases
+    assert all(seen[order] > cases / 250 for order in (3, 5, 7, 9))

@@ -59,7 +59,7 @@ def share(worst: float | None) -> str:
 
 def machine() -> str:
     """What the figures hold for."""
-    versions = [f"{name} {metadata.version(name)}" for name in ("numpy", "numba", "mpmath")]
+    versions = [f"{name} {metadata.version(name)}" for name in ("numpy", "numba", "gmpy2")]
     parts = processor(), f"{os.cpu_count()} cores", platform.platform(), f"Python {platform.python_version()}"
     return ", ".join([*parts, *versions])
 

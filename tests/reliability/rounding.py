@@ -8,12 +8,12 @@ tried out, in many digits.
 from copy import copy
 from functools import cached_property
 
-import mpmath
 import numpy as np
 
 import bounds
 import oracles
 from networks import Case
+from oracles import mpfr
 
 SIGNS = (1, -1)
 
@@ -24,15 +24,15 @@ class Rounding:
     def __init__(self, case: Case, truth: oracles.Network):
         self.case, self.truth = case, truth
 
-    def of_change(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+    def of_change(self, where: tuple, shift: mpfr) -> mpfr:
         """On the change of the loss: a pre-activation is rounded once, and is the same before and after the shift."""
         return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift) - net.total)
 
-    def of_loss(self, where: tuple, shift: mpmath.mpf) -> mpmath.mpf:
+    def of_loss(self, where: tuple, shift: mpfr) -> mpfr:
         """On the loss itself: the loop rounds all anew for each."""
         return self.sum_of_effects(where[0], lambda net: net.perturbed_loss(*where, shift))
 
-    def sum_of_effects(self, name: str, quantity) -> mpmath.mpf:
+    def sum_of_effects(self, name: str, quantity) -> mpfr:
         exact = quantity(self.truth)
         return sum(max(abs(quantity(net) - exact) for net in pair) for pair in self.pairs[name in ("W1", "b1")])
 
@@ -75,7 +75,7 @@ def nudged(network: oracles.Network, layer: str, index: tuple[int, ...], by: flo
     for name in ("total", "losses"):
         other.__dict__.pop(name, None)
     rows = [list(row) for row in getattr(network, layer)]
-    rows[n][unit] += oracles.mp.mpf(by)
+    rows[n][unit] += oracles.mpfr(by)
     setattr(other, layer, rows)
     if layer == "a1":
         del other.z1, other.a2

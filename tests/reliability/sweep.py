@@ -1,4 +1,4 @@
-"""Random networks of any size of number: no component of a gradient is further from mpmath than the contract says."""
+"""Random networks of any size of number: no component of a gradient is further from the truth than promised."""
 
 import numpy as np
 from outcome import Outcome
@@ -10,7 +10,7 @@ import secant
 from networks import KNOWN, Case, draw
 from secant.backends import BACKENDS
 
-PROMISE = "Central differences are within the contract's bound of the exact ones (mpmath, 60 digits); none is NaN."
+PROMISE = "Central differences are within the contract's bound of the exact ones (MPFR, 60 digits); none is NaN."
 DIGITS = 60
 METHODS = ("direct", "auto")
 
@@ -22,7 +22,7 @@ class Truth:
         self.case = case
         self.network = oracles.of(case.net, case.x, case.t)
         self.effect = Rounding(case, self.network)
-        self.h = oracles.mp.mpf(case.h)
+        self.h = oracles.mpfr(case.h)
         self.scale = 2 * self.h * len(case.x)
         self.losses = {
             (name, index): [self.network.perturbed_loss(name, index, shift) for shift in (self.h, -self.h)]
@@ -77,7 +77,7 @@ def check(case: Case, outcome: Outcome) -> None:
 def run(trials: int, seed: int) -> Outcome:
     outcome = Outcome(PROMISE, "networks")
     rng = np.random.RandomState(seed)
-    with oracles.mp.workdps(DIGITS):
+    with oracles.digits(DIGITS):
         for case in KNOWN.values():
             check(case, outcome)
         for _ in range(trials):

@@ -46,6 +46,6 @@ def test_every_call_of_every_backend(name):
 @pytest.mark.parametrize("name", KNOWN)
 def test_what_was_once_computed_wrong(name):
     outcome = Outcome("", "")
-    with oracles.mp.workdps(60):
+    with oracles.digits(60):
         check(KNOWN[name], outcome)
     assert outcome.failed == 0, outcome.examples
