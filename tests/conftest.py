@@ -133,7 +133,7 @@ def forked():
 
     def call(check):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: forking with threads may deadlock
+            warnings.simplefilter("ignore")  # of Python 3.12, and of JAX: forking with threads may deadlock
             child = os.fork()
         if child == 0:
             right = False
