@@ -11,9 +11,10 @@
 
 namespace secant::SECANT_ISA {
 
-// sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each.
+// sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each. Or = that,
+// with `clear`.
 template <int K, class PanelRow>
-void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums) {
+void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums, bool clear = false) {
     const auto coefficients = [&]<std::size_t... M>(std::index_sequence<M...>) {
         return std::array{PanelRow(odd.power(M).row(n))...};
     }(std::make_index_sequence<odd_powers<K>>());
@@ -21,7 +22,7 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     const Real h = odd.h;
     for (const Entry* e = begin; e < end; ++e) {
         const OddPowers<K> x(broadcast(values[e->value]), h);
-        PanelRow::add_terms(sums.row(e->column), x.of, coefficients);
+        PanelRow::add_terms(sums.row(e->column), x.of, coefficients, clear);
     }
 }
 
@@ -103,8 +104,10 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1);
             clear = false;
         } else {
-            clear_once();
-            add_series<K, PanelRow>(rows.block(n, b), odd, n, sums);
+            const RowBlock row = rows.block(n, b);
+            if (!row.full) clear_once();
+            add_series<K, PanelRow>(row, odd, n, sums, clear);
+            clear = false;
         }
         n += std::max<std::size_t>(full, 1);
     }

@@ -14,24 +14,24 @@ public:
           directly_(work.take<bool>(capacity)),
           decided_(work.take<Decided>(1)),
           bound_(work.take<TruncationBound>(1)) {
-        if (!work.counting()) new (bound_) TruncationBound(call.net, call.h);
+        if (!work.counting() && bounded()) new (bound_) TruncationBound(call.net, call.h);
     }
 
     // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
     // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
     template <class LargestOf>
     void make(std::size_t count, const LargestOf& largest_of, double mass, double largest_outgoing) {
-        using Method = GradientCall::Method;
-        bound_->set_weights(largest_outgoing);
         Largest largest{};
         for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
-        const bool bounded = call_.method == Method::series || call_.method == Method::automatic;
         Orders orders{};
-        if (call_.method == Method::derivative) orders = {1, 1};
-        if (bounded) orders = bound_->orders(largest, mass);
+        if (call_.method == GradientCall::Method::derivative) orders = {1, 1};
+        if (bounded()) {
+            bound_->set_weights(largest_outgoing);
+            orders = bound_->orders(largest, mass);
+        }
         std::fill_n(directly_, count, orders.hidden == 0);
         std::size_t direct = orders.hidden == 0 ? count : 0;
-        if (bounded && orders.hidden == 0) {  // no order is enough for all
+        if (bounded() && orders.hidden == 0) {  // no order is enough for all
             largest = {};
             for (std::size_t n = 0; n < count; ++n) {
                 if (bound_->orders(largest_of(n), mass).hidden == 0) continue;
@@ -47,7 +47,7 @@ public:
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (bounded && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
+        if (bounded() && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
     }
 
     // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
@@ -69,6 +69,11 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
+    // Whether an order has to be proven.
+    bool bounded() const {
+        return call_.method == GradientCall::Method::series || call_.method == GradientCall::Method::automatic;
+    }
+
     template <int K = 1, class What>
     static void with(int order, const What& what) {
         if (order == K) what.template operator()<K>();
@@ -84,7 +89,7 @@ private:
     const GradientCall& call_;
     bool* directly_;
     Decided* decided_;
-    TruncationBound* bound_;
+    TruncationBound* bound_;  // if bounded()
 };
 
 }  // namespace secant::SECANT_ISA

@@ -55,7 +55,7 @@ public:
                 while (n < end) {
                     const RowBlock row = rows.block(n, b);
                     const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
-                    if (several > 0)
+                    if (several > 1)
                         add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
                                                  rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
                                                  net_.panels.units_in(panel));
@@ -162,11 +162,11 @@ private:
         sum.store_to(a);
     }
 
-    // How many rows from n on, before `end`, are full in block b. A few that would not fill half a tile do not count.
+    // How many rows from n on, before `end`, are full in block b.
     std::size_t full_rows(std::size_t n, std::size_t end, std::size_t b) const {
         std::size_t count = 0;
         while (n + count < end && rows.block_alone(n + count, b).full) ++count;
-        return count % tile_rows < tile_rows / 2 ? count / tile_rows * tile_rows : count;
+        return count;
     }
 
     const Parameters& net_;

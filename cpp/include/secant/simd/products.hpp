@@ -98,16 +98,23 @@ template <class Full, class Half, class X, class Sums>
 void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t columns, Tile<const Element<Full>> units, const Sums& sums,
               std::size_t width) {
     for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
-        for (std::size_t n = begin; n < end; n += tile_rows) {
-            const Element<Full>* from[tile_rows];
-            Element<Full>* to[tile_rows];
-            for (std::size_t r = 0; r < tile_rows; ++r) {
-                const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
-                from[r] = x(row);
-                to[r] = sums(row) + j;
+        std::size_t n = begin;
+        const auto add = [&]<std::size_t R>() {
+            for (; n + R / 2 < end; n += R) {  // more than half of a tile is left
+                const Element<Full>* from[R];
+                Element<Full>* to[R];
+                for (std::size_t r = 0; r < R; ++r) {
+                    const std::size_t row = std::min(n + r, end - 1);  // past the end the last row is repeated
+                    from[r] = x(row);
+                    to[r] = sums(row) + j;
+                }
+                add_tile<Row, R, false>(AlongRows<Element<Full>>{from}, columns, units.from(0, j), to);
             }
-            add_tile<Row, tile_rows, false>(AlongRows<Element<Full>>{from}, columns, units.from(0, j), to);
-        }
+        };
+        add.template operator()<tile_rows>();
+        add.template operator()<tile_rows / 2>();
+        add.template operator()<tile_rows / 4>();
+        if constexpr (tile_rows == 8) add.template operator()<1>();
     });
 }
 

@@ -69,15 +69,15 @@ public:
         last_ = fma(low<Last>(x), load_part<Last>(from + (P - 1) * step, last), last_);
     }
 
-    // The units at `to` += sum over m of x[m] * terms[m], the last term first.
+    // The units at `to` += sum over m of x[m] * terms[m], the last term first; or = that, with `clear`.
     template <std::size_t M>
-    static void add_terms(Value* to, const Full (&x)[M], const std::array<Units, M>& terms) {
+    static void add_terms(Value* to, const Full (&x)[M], const std::array<Units, M>& terms, bool clear) {
         for (std::size_t p = 0; p + 1 < P; ++p, to += step) {
-            Full sum = load<Full>(to);
+            Full sum = clear ? Full{} : load<Full>(to);
             for (std::size_t m = M; m-- > 0;) sum = fma(x[m], terms[m].packs_[p], sum);
             store(to, sum);
         }
-        Last sum = load<Last>(to);
+        Last sum = clear ? Last{} : load<Last>(to);
         for (std::size_t m = M; m-- > 0;) sum = fma(low<Last>(x[m]), terms[m].last_, sum);
         store(to, sum);
     }
