@@ -7,6 +7,7 @@ that share work are not. So two processes hand a byte to and fro: slow is what t
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,7 @@ def _hand_over(byte: Any) -> float:
 
 
 def _hand_back(byte: Any, connection: Connection, core: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process ends it
     os.sched_setaffinity(0, {core})
     connection.send(None)
     while True:  # until it is killed

@@ -6,6 +6,7 @@ so that no thread pool is in another's way and nothing is limited after the fact
 
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -159,6 +160,7 @@ def _answer(connection: Connection) -> Any:
 
 
 def _take_turns(connection: Connection, make: Family, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process ends it
     clock = time.process_time if threads == 1 else time.perf_counter
     try:
         steps = make()

@@ -65,7 +65,7 @@ def alone(description: str | None, measure: Callable[[Effort], Any], table: Call
 def launched(
     questions: dict[str, Callable[[Effort], Any]], effort: Effort, say: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Measure all questions, those that are contests once a launch; ``say`` is told which, and how long each took.
+    """Measure all questions, those that are contests once a launch; ``say`` is told when each begins and ends.
 
     After the second launch there is another only if it will be over in time. Launches in which the cores were disturbed
     do not count, if two or more remain.
@@ -76,6 +76,7 @@ def launched(
         for title, measure in questions.items():
             if len(begins) == 1 or _are_contests(measured[title][0]):
                 start = time.monotonic()
+                say(f"{title} ...")
                 measured[title].append(measure(effort))
                 say(f"{title}: {time.monotonic() - start:.0f} s")
         begins.append(time.monotonic())

@@ -74,8 +74,9 @@ def one_launch(**seconds):
 def test_launches_take_turns_too():
     order = []
     questions = {"a": one_launch(x=[1, 2]), "b": one_launch(x=[3, 4]), "sizes": lambda effort: {"MB": {"x": 5}}}
-    measured = timing.launched(questions, timing.Effort(rounds=3, launches=2), lambda text: order.append(text[:1]))
-    assert order == ["a", "b", "s", "a", "b"]
+    measured = timing.launched(questions, timing.Effort(rounds=3, launches=2), order.append)
+    assert order[:2] == ["a ...", "a: 0 s"]
+    assert [text[0] for text in order[::2]] == ["a", "b", "s", "a", "b"]
     assert measured["a"][""]["samples"] == {"x": [[1, 1, 1], [2, 2, 2]]}
     assert measured["b"][""]["samples"] == {"x": [[3, 3, 3], [4, 4, 4]]}
     assert measured["sizes"] == {"MB": {"x": 5}}

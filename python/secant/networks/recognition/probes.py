@@ -141,9 +141,17 @@ def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:
         array[...] = param.reshape(array.shape)
 
 
+class NoNumberError(TypeError):
+    """A loss is not one number."""
+
+
 def number(value: Any) -> float:
     """A loss as a float, whether it is a number or an array of one element."""
-    return float(np.asarray(value).reshape(()))
+    array = np.asarray(value)
+    if value is None or array.size != 1:
+        what = "None" if value is None else f"an array of shape {array.shape}"
+        raise NoNumberError(f"loss(x, t) returns {what}, not a number")
+    return float(array.reshape(()))
 
 
 being_tried = ContextVar("being_tried", default=False)

@@ -16,7 +16,16 @@ from secant.networks.recognition.engine import compare, engine
 from secant.networks.recognition.explanations import Trial, described, parting, why_not
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts, require_apart
-from secant.networks.recognition.probes import Form, Probe, fill, number, offset_probe, probes, undisturbed
+from secant.networks.recognition.probes import (
+    Form,
+    NoNumberError,
+    Probe,
+    fill,
+    number,
+    offset_probe,
+    probes,
+    undisturbed,
+)
 from secant.networks.recognition.step import own_gradient, own_method
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
@@ -106,7 +115,8 @@ class _Subject:
             except UnsupportedError:
                 raise
             except Exception as error:  # whatever somebody's code raises for targets that it does not take
-                failed[probe.form] = f"loss(x, t) raises {type(error).__name__}: {error}"
+                raised = f"loss(x, t) raises {type(error).__name__}: {error}"
+                failed[probe.form] = str(error) if isinstance(error, NoNumberError) else raised
                 tried.pop(probe.form, None)
         return tried, next(iter(failed.values()), "")
 
