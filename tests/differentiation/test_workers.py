@@ -219,7 +219,7 @@ def slow(x):
 def test_ctrl_c_ends_it(kind, default_handler, threads):
     options = {"executor": threads} if kind == "threads" else {"n_jobs": 2}
     x = np.ones(1000)
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.2 if kind == "threads" else 1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     start = time.perf_counter()
     with warnings.catch_warnings():

@@ -640,14 +640,14 @@ def test_ctrl_c_stops_a_long_call():
     start = time.perf_counter()
     net.numerical_gradient(x, t, method="direct")
     a_hundred_samples = time.perf_counter() - start
-    repeats = int(30 / a_hundred_samples)  # half a minute of work
+    repeats = int(9 / a_hundred_samples)  # nine seconds of work
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         start = time.perf_counter()
         with pytest.raises(KeyboardInterrupt):
             net.numerical_gradient(np.tile(x.astype("f4"), (repeats, 1)), np.tile(t, repeats), method="direct")
-        assert time.perf_counter() - start < 15
+        assert time.perf_counter() - start < 5
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
