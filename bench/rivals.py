@@ -146,6 +146,10 @@ def _started(
             except MissingLibraryError as reason:
                 missing[family] = str(reason)
         yield processes
+    except BaseException:
+        for _, _, process in started:
+            process.kill()  # it may have long to go, and does not look at Ctrl-C
+        raise
     finally:
         for _, connection, process in started:
             connection.close()

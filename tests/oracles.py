@@ -7,7 +7,8 @@ checks that against two whole losses.
 
 import math
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from operator import mul
 from typing import Any
@@ -17,12 +18,23 @@ import numpy as np
 from gmpy2 import mpfr
 
 
-def digits(count: int) -> gmpy2.context:
-    """In the context: numbers have as many decimal digits."""
-    return gmpy2.context(precision=math.ceil(count * math.log2(10)))
+def arithmetic(digits: int) -> gmpy2.context:
+    """Of numbers with so many decimal digits; what would be NaN is an error."""
+    return gmpy2.context(precision=math.ceil(digits * math.log2(10)), trap_invalid=True)
 
 
-gmpy2.set_context(digits(50))
+gmpy2.set_context(arithmetic(50))  # of this thread; another has 16 digits
+
+
+@contextmanager
+def digits(count: int) -> Iterator[None]:
+    """In the ``with`` block numbers have so many decimal digits."""
+    before = gmpy2.get_context()
+    gmpy2.set_context(arithmetic(count))
+    try:
+        yield
+    finally:
+        gmpy2.set_context(before)
 
 
 def dot(u: Iterable, v: Iterable) -> mpfr:
@@ -37,7 +49,8 @@ ACTIVATIONS = {"sigmoid": sigmoid, "relu": lambda a: max(a, mpfr(0)), "tanh": gm
 
 
 def softmax(a):
-    e = [gmpy2.exp(v) for v in a]
+    top = max(a)
+    e = [gmpy2.exp(v - top) for v in a]  # from 7e8 on, exp would be infinite
     total = gmpy2.fsum(e)
     return [v / total for v in e]
 
@@ -59,6 +72,7 @@ class Network:
         hidden_activation: str = "sigmoid",
         log_offset: float = 1e-7,
     ):
+        assert gmpy2.get_context().precision >= arithmetic(50).precision
         self.params = {name: exact(value) for name, value in params.items()}
         self.x, self.t = exact(x), exact(t if t.ndim == 2 else np.eye(len(params["b2"]))[t])
         self.hidden, self.output = ACTIVATIONS[hidden_activation], ACTIVATIONS[output_activation]

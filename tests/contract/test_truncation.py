@@ -1,7 +1,7 @@
 """The bound of what a series leaves out is never below what it leaves out, in 2,500 random cases for each activation.
 
 A loss is proportional to its targets. Tiny ones make the rounding tiny too, while the order is chosen by an absolute
-bound: so what was cut stands out, by many orders of magnitude.
+bound: so what was cut stands out, by many orders of magnitude. The default run tries 500.
 """
 
 from collections import Counter

@@ -603,7 +603,13 @@ class ForgotToReturn(Keyed):
         self.last = super().loss(x, t)
 
 
-@refused("loss(x, t) returns an array of shape (")
+@refused("loss(x, t) returns tuple, not a number")
+class LossAndAccuracy(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t), np.mean(self.predict(x).argmax(axis=-1) == t.argmax(axis=-1))
+
+
+@refused("loss(x, t) returns ndarray of shape (")
 class LossOfEachSample(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x) + 1e-7), axis=-1)

@@ -10,7 +10,7 @@ import secant
 from networks import KNOWN, Case, draw
 from secant.backends import BACKENDS
 
-PROMISE = "Central differences are within the contract's bound of the exact ones (MPFR, 60 digits); none is NaN."
+PROMISE = "Central differences are within the contract's bound of the exact ones (60 digits); none is NaN."
 DIGITS = 60
 METHODS = ("direct", "auto")
 

@@ -11,8 +11,8 @@
 
 namespace secant::SECANT_ISA {
 
-// sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each. Or = that,
-// with `clear`.
+// sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each. With
+// `clear` sums = that: the block must be full.
 template <int K, class PanelRow>
 void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums, bool clear = false) {
     const auto coefficients = [&]<std::size_t... M>(std::index_sequence<M...>) {

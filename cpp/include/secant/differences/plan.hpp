@@ -14,7 +14,7 @@ public:
           directly_(work.take<bool>(capacity)),
           decided_(work.take<Decided>(1)),
           bound_(work.take<TruncationBound>(1)) {
-        if (!work.counting() && bounded()) new (bound_) TruncationBound(call.net, call.h);
+        if (!work.counting() && proves_order()) new (bound_) TruncationBound(call.net, call.h);
     }
 
     // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
@@ -22,16 +22,16 @@ public:
     template <class LargestOf>
     void make(std::size_t count, const LargestOf& largest_of, double mass, double largest_outgoing) {
         Largest largest{};
-        for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
         Orders orders{};
         if (call_.method == GradientCall::Method::derivative) orders = {1, 1};
-        if (bounded()) {
+        if (proves_order()) {
             bound_->set_weights(largest_outgoing);
+            for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
             orders = bound_->orders(largest, mass);
         }
         std::fill_n(directly_, count, orders.hidden == 0);
         std::size_t direct = orders.hidden == 0 ? count : 0;
-        if (bounded() && orders.hidden == 0) {  // no order is enough for all
+        if (proves_order() && orders.hidden == 0) {  // no order is enough for all
             largest = {};
             for (std::size_t n = 0; n < count; ++n) {
                 if (bound_->orders(largest_of(n), mass).hidden == 0) continue;
@@ -47,7 +47,7 @@ public:
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (bounded() && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
+        if (proves_order() && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
     }
 
     // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
@@ -69,8 +69,8 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    // Whether an order has to be proven.
-    bool bounded() const {
+    // Whether an order must be proven.
+    bool proves_order() const {
         return call_.method == GradientCall::Method::series || call_.method == GradientCall::Method::automatic;
     }
 
@@ -89,7 +89,7 @@ private:
     const GradientCall& call_;
     bool* directly_;
     Decided* decided_;
-    TruncationBound* bound_;  // if bounded()
+    TruncationBound* bound_;  // if proves_order()
 };
 
 }  // namespace secant::SECANT_ISA

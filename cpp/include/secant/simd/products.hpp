@@ -93,14 +93,14 @@ void for_tiles(std::size_t width, const What& what) {
 }
 
 // sums(n) += x(n) units, for the rows [begin, end) of x and of sums, which begin at x(n) and sums(n): a row of `width` units for each
-// of `columns`.
+// of `columns`. A tile has tile_rows, a half, a quarter or an eighth of it: the largest that is more than half full.
 template <class Full, class Half, class X, class Sums>
 void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t columns, Tile<const Element<Full>> units, const Sums& sums,
               std::size_t width) {
     for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
         std::size_t n = begin;
         const auto add = [&]<std::size_t R>() {
-            for (; n + R / 2 < end; n += R) {  // more than half of a tile is left
+            for (; n + R / 2 < end; n += R) {
                 const Element<Full>* from[R];
                 Element<Full>* to[R];
                 for (std::size_t r = 0; r < R; ++r) {

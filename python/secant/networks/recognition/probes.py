@@ -141,17 +141,18 @@ def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:
         array[...] = param.reshape(array.shape)
 
 
-class NoNumberError(TypeError):
+class NotANumberError(TypeError):
     """A loss is not one number."""
 
 
 def number(value: Any) -> float:
     """A loss as a float, whether it is a number or an array of one element."""
-    array = np.asarray(value)
-    if value is None or array.size != 1:
-        what = "None" if value is None else f"an array of shape {array.shape}"
-        raise NoNumberError(f"loss(x, t) returns {what}, not a number")
-    return float(array.reshape(()))
+    try:
+        return float(np.asarray(value).reshape(()))
+    except (TypeError, ValueError):
+        what = "None" if value is None else type(value).__name__
+        shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
+        raise NotANumberError(f"loss(x, t) returns {what}{shape}, not a number") from None
 
 
 being_tried = ContextVar("being_tried", default=False)

@@ -18,7 +18,7 @@ from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts, require_apart
 from secant.networks.recognition.probes import (
     Form,
-    NoNumberError,
+    NotANumberError,
     Probe,
     fill,
     number,
@@ -115,8 +115,8 @@ class _Subject:
             except UnsupportedError:
                 raise
             except Exception as error:  # whatever somebody's code raises for targets that it does not take
-                raised = f"loss(x, t) raises {type(error).__name__}: {error}"
-                failed[probe.form] = str(error) if isinstance(error, NoNumberError) else raised
+                named = isinstance(error, NotANumberError)
+                failed[probe.form] = str(error) if named else f"loss(x, t) raises {type(error).__name__}: {error}"
                 tried.pop(probe.form, None)
         return tried, next(iter(failed.values()), "")
 
