@@ -31,24 +31,17 @@ struct Orders {
 
 class TruncationBound {
 public:
-    TruncationBound(const Network& net, double h) : net_(net), h_(h) {
-        double rho = largest_radius;
-        for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
-            hidden_[i] = {rho, std::numeric_limits<double>::infinity()};
-            output_[i] = {rho, loss_bound(rho)};
-        }
-    }
-
-    // Called before all others; `largest` is max |w2|. It is rounded up to 5 bits, so that it seldom changes in training.
-    void set_weights(double largest) {
+    // `largest` is max |w2|. It is rounded up to 5 bits, so that it seldom changes in training. The discs of the last call of this
+    // thread are kept.
+    TruncationBound(const Network& net, double h, double largest) : net_(net), h_(h) {
         int exponent = 0;  // musl does not write it for an infinity
         const double mantissa = std::frexp(largest, &exponent);
-        largest = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
-        if (largest == largest_weight_) return;
-        largest_weight_ = largest;
-        with_activation(net_.hidden_activation, [&]<class A>() {
-            for (Disc& disc : hidden_) disc.m = loss_bound(largest * A::largest_change(disc.rho));
-        });
+        largest_weight_ = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
+        thread_local Discs kept{0, false, -1.0, {}, {}};
+        if (kept.hidden_activation != net.hidden_activation || kept.sigmoid_output != net.sigmoid_output ||
+            kept.largest_weight != largest_weight_)
+            kept = found();
+        discs_ = kept;
     }
 
     // The smallest orders that are proven to be enough, 0 if there are none, for inputs (the bias's 1 included) up to `largest`,
@@ -61,8 +54,8 @@ public:
             while (order <= Limits<Real>::highest_order && !(cut(disc, order, input, mass) <= tolerance)) order += 2;
             return order;
         };
-        const int hidden = smallest(hidden_, largest.input);
-        const int highest = std::max(hidden, smallest(output_, largest.hidden));
+        const int hidden = smallest(discs_.hidden, largest.input);
+        const int highest = std::max(hidden, smallest(discs_.output, largest.hidden));
         if (highest > Limits<Real>::highest_order) return {};
         const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
         return {bounded ? highest : hidden, highest};
@@ -70,7 +63,7 @@ public:
 
     // Upper bound on the truncation error of such orders.
     double at(Orders orders, Largest largest, double mass) const {
-        return std::max(cut(hidden_, orders.hidden, largest.input, mass), cut(output_, orders.output, largest.hidden, mass));
+        return std::max(cut(discs_.hidden, orders.hidden, largest.input, mass), cut(discs_.output, orders.output, largest.hidden, mass));
     }
 
     // Over how many samples the third-order terms of hidden units may be summed in float32, before the sum is added to a double: as
@@ -91,6 +84,25 @@ private:
     struct Disc {
         double rho, m;
     };
+
+    struct Discs {
+        std::size_t hidden_activation;
+        bool sigmoid_output;
+        double largest_weight;
+        Disc hidden[discs], output[discs];
+    };
+
+    Discs found() const {
+        Discs found{net_.hidden_activation, net_.sigmoid_output, largest_weight_, {}, {}};
+        with_activation(net_.hidden_activation, [&]<class A>() {
+            double rho = largest_radius;
+            for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
+                found.hidden[i] = {rho, loss_bound(largest_weight_ * A::largest_change(rho))};
+                found.output[i] = {rho, loss_bound(rho)};
+            }
+        });
+        return found;
+    }
 
     // -log(2 - e^v) for v below log 2, else infinite: nothing is proven.
     static double log_bound(double v) {
@@ -138,8 +150,8 @@ private:
 
     const Network& net_;
     double h_;
-    double largest_weight_ = -1.0;
-    Disc hidden_[discs], output_[discs];
+    double largest_weight_;
+    Discs discs_;
 };
 
 }  // namespace secant::SECANT_ISA

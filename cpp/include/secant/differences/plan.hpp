@@ -1,6 +1,8 @@
 // What is decided for a block of samples: which of them get a series, and of which order.
 #pragma once
 
+#include <optional>
+
 #include "secant/differences/bound.hpp"
 #include "secant/network/rows.hpp"
 #include "secant/platform/workspace.hpp"
@@ -12,10 +14,7 @@ public:
     Plan(Workspace& work, const GradientCall& call, std::size_t capacity)
         : call_(call),
           directly_(work.take<bool>(capacity)),
-          decided_(work.take<Decided>(1)),
-          bound_(work.take<TruncationBound>(1)) {
-        if (!work.counting() && proves_order()) new (bound_) TruncationBound(call.net, call.h);
-    }
+          decided_(work.take<Decided>(1)) {}
 
     // Called by one thread; the others wait before they ask. largest_of(n) is of sample n, `mass` the largest sum of the target
     // weights of a sample. All samples that have a proven order share the smallest that is enough for all of them.
@@ -24,30 +23,31 @@ public:
         Largest largest{};
         Orders orders{};
         if (call_.method == GradientCall::Method::derivative) orders = {1, 1};
-        if (proves_order()) {
-            bound_->set_weights(largest_outgoing);
+        std::optional<TruncationBound> bound;  // where an order must be proven
+        if (call_.method == GradientCall::Method::series || call_.method == GradientCall::Method::automatic) {
+            bound.emplace(call_.net, call_.h, largest_outgoing);
             for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
-            orders = bound_->orders(largest, mass);
+            orders = bound->orders(largest, mass);
         }
         std::fill_n(directly_, count, orders.hidden == 0);
         std::size_t direct = orders.hidden == 0 ? count : 0;
-        if (proves_order() && orders.hidden == 0) {  // no order is enough for all
+        if (bound && orders.hidden == 0) {  // no order is enough for all
             largest = {};
             for (std::size_t n = 0; n < count; ++n) {
-                if (bound_->orders(largest_of(n), mass).hidden == 0) continue;
+                if (bound->orders(largest_of(n), mass).hidden == 0) continue;
                 directly_[n] = false;
                 --direct;
                 largest = maximum(largest, largest_of(n));
             }
-            if (direct < count) orders = bound_->orders(largest, mass);
+            if (direct < count) orders = bound->orders(largest, mass);
         }
         const bool third = narrow_packs && orders.hidden == 3;
-        const std::size_t single = third ? bound_->samples_in_single(largest.input, mass, full_rows_at_once) : 0;
+        const std::size_t single = third ? bound->samples_in_single(largest.input, mass, full_rows_at_once) : 0;
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
         double& worst = call_.report->truncation_bound;
-        if (proves_order() && orders.hidden > 0) worst = std::max(worst, bound_->at(orders, largest, mass));
+        if (bound && orders.hidden > 0) worst = std::max(worst, bound->at(orders, largest, mass));
     }
 
     // Calls what.template operator()<K>() for the order K of hidden units, or of output units, if there is a series.
@@ -69,11 +69,6 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    // Whether an order must be proven.
-    bool proves_order() const {
-        return call_.method == GradientCall::Method::series || call_.method == GradientCall::Method::automatic;
-    }
-
     template <int K = 1, class What>
     static void with(int order, const What& what) {
         if (order == K) what.template operator()<K>();
@@ -89,7 +84,6 @@ private:
     const GradientCall& call_;
     bool* directly_;
     Decided* decided_;
-    TruncationBound* bound_;  // if proves_order()
 };
 
 }  // namespace secant::SECANT_ISA
