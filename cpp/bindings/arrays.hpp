@@ -45,8 +45,10 @@ View<T> matrix(Array<T>& a) {
 }
 
 inline Inputs inputs(const py::object& object) {
-    if (py::isinstance<IndexedInputs>(object)) return object.cast<const IndexedInputs&>().inputs();
-    require(py::isinstance<py::array>(object), "x must be an array");
+    if (!py::isinstance<py::array>(object)) {
+        require(py::isinstance<IndexedInputs>(object), "x must be an array");
+        return object.cast<const IndexedInputs&>().inputs();
+    }
     const auto x = py::reinterpret_borrow<py::array>(object);
     require(x.ndim() == 2, "x must be a matrix");
     const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1), {}}; };
@@ -85,28 +87,6 @@ inline std::size_t number_of(const std::string& name, const char* const* names, 
         all += std::string(i > 0 ? ", " : "") + names[i];
     }
     throw std::invalid_argument(std::string("secant._core: ") + what + " must be one of " + all + ", got '" + name + "'");
-}
-
-// hidden: the names of activations.
-template <class Real>
-NetworkOf<Real> network(const Array<Real>& w1, const Array<Real>& b1, const Array<Real>& w2, const Array<Real>& b2,
-                        const std::string& hidden_activation, const std::string& output_activation, double log_offset,
-                        const char* const* hidden) {
-    constexpr const char* output[] = {"identity", "sigmoid", nullptr};
-    const NetworkOf<Real> net{matrix(w1),
-                              b1.data(),
-                              matrix(w2),
-                              b2.data(),
-                              number_of(hidden_activation, hidden, "hidden_activation"),
-                              number_of(output_activation, output, "output_activation") == 1,
-                              log_offset};
-    require(log_offset >= 0 && std::isfinite(log_offset), "log_offset must be at least 0");
-    require(b1.ndim() == 1 && length(b1, 0) == net.hidden(), "b1 must be as long as w1 is wide");
-    require(net.w2.rows == net.hidden(), "w2 must have a row for each column of w1");
-    require(b2.ndim() == 1 && length(b2, 0) == net.outputs(), "b2 must be as long as w2 is wide");
-    require(net.inputs() > 0 && net.hidden() > 0 && net.outputs() > 0, "a layer is empty");
-    require(std::max(net.inputs(), net.hidden()) < UINT32_MAX, "a layer is too wide");  // its units have 32-bit numbers
-    return net;
 }
 
 // With small pages much of the time of wide networks goes into finding them. NumPy asks the same for its arrays of this size.

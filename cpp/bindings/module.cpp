@@ -130,20 +130,6 @@ void choose_kernels() {
     throw py::import_error("SECANT_ISA must be one of " + names + " on this machine, got '" + asked + "'");
 }
 
-// The type of the parameters chooses among these: none of them is converted.
-template <class Real>
-void define_networks(py::module_& m) {
-    using py::arg;
-    m.def("predict", &predict<Real>, arg("w1").noconvert(), arg("b1").noconvert(), arg("w2").noconvert(), arg("b2").noconvert(),
-          arg("hidden_activation"), arg("output_activation"), arg("log_offset"), arg("x"), arg("threads"));
-    m.def("gradient", &gradient<Real>, arg("w1").noconvert(), arg("b1").noconvert(), arg("w2").noconvert(),
-          arg("b2").noconvert(), arg("hidden_activation"), arg("output_activation"), arg("log_offset"), arg("x"), arg("t"),
-          arg("method"), arg("h"), arg("threads"));
-    m.def("train", &train<Real>, arg("w1").noconvert(), arg("b1").noconvert(), arg("w2").noconvert(), arg("b2").noconvert(),
-          arg("hidden_activation"), arg("output_activation"), arg("log_offset"), arg("x"), arg("t"), arg("indices"),
-          arg("method"), arg("h"), arg("rate"), arg("threads"), arg("losses"), arg("before"));
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -156,10 +142,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("sigmoid", &sigmoid, py::arg("x"));
     m.def("softmax", &softmax, py::arg("x"));
     m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
-    define_networks<double>(m);
-    define_networks<float>(m);
-    m.def("takes", &takes, py::arg("w1"), py::arg("b1"), py::arg("w2"), py::arg("b2"), py::arg("hidden_activation"),
-          py::arg("output_activation"), py::arg("log_offset"), py::arg("x"), py::arg("t"));
+    m.def("predict", &predict, py::arg("net"), py::arg("x"), py::arg("threads"));
+    m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
+    m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
+          py::arg("rate"), py::arg("threads"), py::arg("losses"), py::arg("before"));
+    m.def("takes", &takes, py::arg("net"), py::arg("x"), py::arg("t"));
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
           py::arg("scheme"), py::arg("h"), py::arg("threads"));
     py::class_<IndexedInputs>(m, "IndexedInputs")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,44 @@ namespace secant::bindings {
 // In training, an iteration with fewer multiplications stays on one thread: it ends before a second one has started.
 constexpr std::size_t enough_for_threads_in_training = 500'000;
 
+// W1, b1, W2 and b2 of a network as Python passes it, secant.backends.base.Parameters. None is converted.
+template <class Real>
+std::array<Array<Real>, 4> arrays(const py::tuple& parameters) {
+    const auto array = [&](std::size_t i) {
+        require(py::isinstance<Array<Real>>(parameters[i]), "parameters must be C-contiguous arrays, all float64 or all float32");
+        return py::reinterpret_borrow<Array<Real>>(parameters[i]);
+    };
+    return {array(0), array(1), array(2), array(3)};
+}
+
+// A view of such a network: with the names of the two activations, and the log offset.
+template <class Real>
+NetworkOf<Real> network(const py::tuple& parameters) {
+    constexpr const char* output[] = {"identity", "sigmoid", nullptr};
+    const auto [w1, b1, w2, b2] = arrays<Real>(parameters);
+    const NetworkOf<Real> view{matrix(w1),
+                               b1.data(),
+                               matrix(w2),
+                               b2.data(),
+                               number_of(parameters[4].cast<std::string>(), compiled.kernels->activations, "hidden_activation"),
+                               number_of(parameters[5].cast<std::string>(), output, "output_activation") == 1,
+                               parameters[6].cast<double>()};
+    require(view.log_offset >= 0 && std::isfinite(view.log_offset), "log_offset must be at least 0");
+    require(b1.ndim() == 1 && length(b1, 0) == view.hidden(), "b1 must be as long as w1 is wide");
+    require(view.w2.rows == view.hidden(), "w2 must have a row for each column of w1");
+    require(b2.ndim() == 1 && length(b2, 0) == view.outputs(), "b2 must be as long as w2 is wide");
+    require(view.inputs() > 0 && view.hidden() > 0 && view.outputs() > 0, "a layer is empty");
+    require(std::max(view.inputs(), view.hidden()) < UINT32_MAX, "a layer is too wide");  // its units have 32-bit numbers
+    return view;
+}
+
+// what.template operator()<Real>() of the type of the parameters.
+template <class What>
+auto with_type_of(const py::tuple& parameters, const What& what) {
+    require(parameters.size() == 7, "a network is a tuple of 7");
+    return py::isinstance<Array<float>>(parameters[0]) ? what.template operator()<float>() : what.template operator()<double>();
+}
+
 // The inputs of a network. Engines for float take no doubles: they would have to round them.
 template <class Real>
 Inputs inputs_of(const py::object& x) {
@@ -29,18 +68,17 @@ std::size_t multiplications(const NetworkOf<Real>& net, const Inputs& x) {
     return x.rows * net.hidden() * (net.inputs() + net.outputs());
 }
 
-template <class Real>
-Array<Real> predict(const Array<Real>& w1, const Array<Real>& b1, const Array<Real>& w2, const Array<Real>& b2,
-                    const std::string& hidden, const std::string& output, double log_offset, const py::object& x,
-                    int threads) {
-    const NetworkOf<Real> net = network(w1, b1, w2, b2, hidden, output, log_offset, compiled.kernels->activations);
-    const Inputs from = inputs_of<Real>(x);
-    require(from.cols == net.inputs(), "x must be as wide as w1 is high");
-    Array<Real> y({from.rows, net.outputs()});
-    const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, multiplications(net, from)), interrupted};
-    run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
-    throw_if_interrupted();
-    return y;
+inline py::object predict(const py::tuple& parameters, const py::object& x, int threads) {
+    return with_type_of(parameters, [&]<class Real>() -> py::object {
+        const NetworkOf<Real> net = network<Real>(parameters);
+        const Inputs from = inputs_of<Real>(x);
+        require(from.cols == net.inputs(), "x must be as wide as w1 is high");
+        Array<Real> y({from.rows, net.outputs()});
+        const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, multiplications(net, from)), interrupted};
+        run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
+        throw_if_interrupted();
+        return y;
+    });
 }
 
 inline GradientMethod method_named(const std::string& name) {
@@ -69,25 +107,19 @@ inline bool plain(const py::object& object, bool parameter) {
 
 // Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
 // the parameters that are not finite are found later.
-inline bool takes(const py::object& w1, const py::object& b1, const py::object& w2, const py::object& b2, const py::object& hidden,
-                  const py::object& output, const py::object& log_offset, const py::object& x, const py::object& t) {
-    if (!(PyUnicode_CheckExact(hidden.ptr()) && PyUnicode_CheckExact(output.ptr()) && PyFloat_CheckExact(log_offset.ptr())))
-        return false;
-    if (!(plain(w1, true) && plain(b1, true) && plain(w2, true) && plain(b2, true) && plain(x, false) && plain(t, false)))
-        return false;
+inline bool takes(const py::tuple& parameters, const py::object& x, const py::object& t) {
+    const auto of = [&](std::size_t i) { return py::object(parameters[i]); };
+    if (!(PyUnicode_CheckExact(of(4).ptr()) && PyUnicode_CheckExact(of(5).ptr()) && PyFloat_CheckExact(of(6).ptr()))) return false;
+    for (std::size_t i = 0; i < 4; ++i)
+        if (!plain(of(i), true)) return false;
+    if (!(plain(x, false) && plain(t, false))) return false;
     const auto targets = py::reinterpret_borrow<py::array>(t);
-    const auto fit = [&]<class Real>() {
-        const auto real = [](const py::object& a) { return py::isinstance<Array<Real>>(a); };
-        const auto array = [](const py::object& a) { return py::reinterpret_borrow<Array<Real>>(a); };
-        if (!(real(w1) && real(b1) && real(w2) && real(b2))) return false;
-        const NetworkOf<Real> net = network(array(w1), array(b1), array(w2), array(b2), hidden.cast<std::string>(),
-                                            output.cast<std::string>(), log_offset.cast<double>(), compiled.kernels->activations);
-        const double* weights = samples(net, x, targets).t.weights;
-        const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
-        return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
-    };
     try {
-        return fit.template operator()<double>() || fit.template operator()<float>();
+        return with_type_of(parameters, [&]<class Real>() {
+            const double* weights = samples(network<Real>(parameters), x, targets).t.weights;
+            const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
+            return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
+        });
     } catch (const std::exception&) {
         return false;
     }
@@ -102,51 +134,51 @@ std::size_t cost(const GradientCallOf<Real>& call) {
 }
 
 // ((W1, b1, W2, b2), samples by order, truncation bound)
-template <class Real>
-py::tuple gradient(const Array<Real>& w1, const Array<Real>& b1, const Array<Real>& w2, const Array<Real>& b2,
-                   const std::string& hidden, const std::string& output, double log_offset, const py::object& x,
-                   const py::array& t, const std::string& method, double h, int threads) {
-    const NetworkOf<Real> net = network(w1, b1, w2, b2, hidden, output, log_offset, compiled.kernels->activations);
-    const Batch batch = samples(net, x, t);
-    Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
-    Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
-    GradientReport report{};
-    GradientCallOf<Real> call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
-    call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
-    call.threads = choose_threads(threads, cost(call) * batch.size);
-    run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
-    throw_if_interrupted();
-    py::dict by_order;
-    for (int order = 0; order < 10; ++order)
-        if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
-    return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
+inline py::tuple gradient(const py::tuple& parameters, const py::object& x, const py::array& t, const std::string& method, double h,
+                          int threads) {
+    return with_type_of(parameters, [&]<class Real>() -> py::tuple {
+        const NetworkOf<Real> net = network<Real>(parameters);
+        const Batch batch = samples(net, x, t);
+        Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
+        Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
+        GradientReport report{};
+        GradientCallOf<Real> call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
+        call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
+        call.threads = choose_threads(threads, cost(call) * batch.size);
+        run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
+        throw_if_interrupted();
+        py::dict by_order;
+        for (int order = 0; order < 10; ++order)
+            if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
+        return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
+    });
 }
 
 // Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
 // when it is interrupted.
-template <class Real>
-void train(Array<Real> w1, Array<Real> b1, Array<Real> w2, Array<Real> b2, const std::string& hidden,
-           const std::string& output, double log_offset, const py::object& x, const py::array& t,
-           const Array<std::int64_t>& indices, const std::string& method, double h, double rate, int threads, py::list losses,
-           bool before) {
-    const NetworkOf<Real> net = network(w1, b1, w2, b2, hidden, output, log_offset, compiled.kernels->activations);
-    Batch batch = samples(net, x, t);
-    require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
-    require(largest(indices.data(), static_cast<std::size_t>(indices.size())) < batch.size, "an index is out of range");
-    batch.size = length(indices, 1);
-    GradientReport report{};
-    GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
-    call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
-    call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
-    std::vector<double> values(length(indices, 0));
-    std::size_t done = 0;
-    const TrainingCallOf<Real> training{call, indices.data(), values.size(), values.data(), before, &done};
-    run_in_memory(call.threads, [&](void* block) { return engines<Real>().train(training, block); });
-    {
-        const py::error_scope pending;
-        for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
-    }
-    throw_if_interrupted();
+inline void train(const py::tuple& parameters, const py::object& x, const py::array& t, const Array<std::int64_t>& indices,
+                  const std::string& method, double h, double rate, int threads, py::list losses, bool before) {
+    with_type_of(parameters, [&]<class Real>() {
+        const NetworkOf<Real> net = network<Real>(parameters);
+        Batch batch = samples(net, x, t);
+        require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
+        require(largest(indices.data(), static_cast<std::size_t>(indices.size())) < batch.size, "an index is out of range");
+        batch.size = length(indices, 1);
+        GradientReport report{};
+        GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
+        auto [w1, b1, w2, b2] = arrays<Real>(parameters);
+        call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
+        call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
+        std::vector<double> values(length(indices, 0));
+        std::size_t done = 0;
+        const TrainingCallOf<Real> training{call, indices.data(), values.size(), values.data(), before, &done};
+        run_in_memory(call.threads, [&](void* block) { return engines<Real>().train(training, block); });
+        {
+            const py::error_scope pending;
+            for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
+        }
+        throw_if_interrupted();
+    });
 }
 
 }  // namespace secant::bindings

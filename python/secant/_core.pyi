@@ -17,6 +17,8 @@ class IndexedInputs:
     @property
     def shape(self) -> tuple[int, int]: ...
 
+# Of secant.backends.base.Parameters.
+_Network = tuple[_Reals, _Reals, _Reals, _Reals, str, str, float]
 _Inputs = NDArray[Any] | IndexedInputs
 
 def all_finite(a: NDArray[Any], threads: int) -> bool: ...
@@ -24,13 +26,7 @@ def build_info() -> _BuildInfo: ...
 def cross_entropy(y: _Floats, t: NDArray[Any], log_offset: float) -> float: ...
 def end_threads() -> None: ...
 def gradient(
-    w1: _Reals,
-    b1: _Reals,
-    w2: _Reals,
-    b2: _Reals,
-    hidden_activation: str,
-    output_activation: str,
-    log_offset: float,
+    net: _Network,
     x: _Inputs,
     t: NDArray[Any],
     method: str,
@@ -44,35 +40,13 @@ def constants() -> dict[str, float]: ...
 def index_inputs(x: NDArray[Any], values: _Floats | None = None) -> IndexedInputs | None: ...
 def max_threads() -> int: ...
 def predict(
-    w1: _Reals,
-    b1: _Reals,
-    w2: _Reals,
-    b2: _Reals,
-    hidden_activation: str,
-    output_activation: str,
-    log_offset: float,
+    net: _Network,
     x: _Inputs,
     threads: int,
 ) -> _Reals: ...
-def takes(
-    w1: object,
-    b1: object,
-    w2: object,
-    b2: object,
-    hidden_activation: object,
-    output_activation: object,
-    log_offset: object,
-    x: object,
-    t: object,
-) -> bool: ...
+def takes(net: tuple[object, ...], x: object, t: object) -> bool: ...
 def train(
-    w1: _Reals,
-    b1: _Reals,
-    w2: _Reals,
-    b2: _Reals,
-    hidden_activation: str,
-    output_activation: str,
-    log_offset: float,
+    net: _Network,
     x: _Inputs,
     t: NDArray[Any],
     indices: NDArray[np.int64],

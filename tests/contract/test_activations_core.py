@@ -55,7 +55,7 @@ def test_an_underflowed_target_makes_the_gradient_of_b2_nan():
     core = pytest.importorskip("secant._core")
     params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.array([0.0, 800.0])
     for method, label in itertools.product(("derivative", "series", "auto", "direct"), (0, 1)):
-        arguments = (*params, "relu", "identity", 0.0, np.ones((1, 2)), np.array([label]), method, 1e-4, 1)
+        arguments = ((*params, "relu", "identity", 0.0), np.ones((1, 2)), np.array([label]), method, 1e-4, 1)
         assert np.isnan(core.gradient(*arguments)[0][3]).all() == (label == 0)
 
 
@@ -104,9 +104,9 @@ def test_the_same_bits_on_any_number_of_threads(hidden, method):
     results = []
     for threads in (1, 2, 3, 5):
         params, losses = [param.copy() for param in net.params.values()], []
-        arguments = (hidden, "sigmoid", 1e-7, x, t)
-        grads, *info = core.gradient(*params, *arguments, method, h, threads)
-        core.train(*params, *arguments, indices, method, h, 0.5, threads, losses, False)
+        given = *params, hidden, "sigmoid", 1e-7
+        grads, *info = core.gradient(given, x, t, method, h, threads)
+        core.train(given, x, t, indices, method, h, 0.5, threads, losses, False)
         results.append((*(array.tobytes() for array in (*grads, *params)), info, losses))
     assert all(result == results[0] for result in results[1:])
 
@@ -120,7 +120,7 @@ def test_a_step_of_training_is_that_of_the_gradient(hidden):
     params = [param.copy() for param in net.params.values()]
     grads = net.numerical_gradient(x, t)
     losses = []
-    core.train(*params, hidden, "sigmoid", 1e-7, x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses, False)
+    core.train((*params, hidden, "sigmoid", 1e-7), x, t, np.arange(3)[np.newaxis], "auto", 1e-4, 0.5, 1, losses, False)
     for key, param in zip(grads, params, strict=True):
         assert param == pytest.approx(net.params[key] - 0.5 * grads[key], abs=1e-15)
 
@@ -130,6 +130,6 @@ def test_an_unknown_activation_is_an_error():
     params = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2)
     for names in (("softplus", "sigmoid"), ("sigmoid", "relu")):
         with pytest.raises(ValueError, match=r"activation must be one of .*identity.*, got '(softplus|relu)'"):
-            core.predict(*params, *names, 1e-7, np.ones((1, 2)), 1)
+            core.predict((*params, *names, 1e-7), np.ones((1, 2)), 1)
     with pytest.raises(ValueError, match="log_offset must be at least 0"):
-        core.predict(*params, "relu", "sigmoid", -1.0, np.ones((1, 2)), 1)
+        core.predict((*params, "relu", "sigmoid", -1.0), np.ones((1, 2)), 1)

@@ -20,7 +20,7 @@ Rows.register(_core.IndexedInputs)
 
 
 def takes(net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
-    return _core.takes(*net, x, t)
+    return _core.takes(net, x, t)
 
 
 def all_finite(array: Array) -> bool:
@@ -34,18 +34,18 @@ def prepare(x: Array | Rows) -> Array | Rows:
 
 
 def predict(net: Parameters, x: Array, n_threads: int) -> Array:
-    return _core.predict(*net, x, n_threads)
+    return _core.predict(net, x, n_threads)
 
 
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-    grads, _, _ = _core.gradient(*net, x, t, "derivative", 1.0, n_threads)
+    grads, _, _ = _core.gradient(net, x, t, "derivative", 1.0, n_threads)
     return Gradients(*grads)
 
 
 def numerical_gradient(
     net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
 ) -> tuple[Gradients, GradientInfo]:
-    grads, samples, bound = _core.gradient(*net, x, t, method, h, n_threads)
+    grads, samples, bound = _core.gradient(net, x, t, method, h, n_threads)
     info = GradientInfo(samples, bound)
     if method == "series":
         require_proven(info, h)
@@ -64,4 +64,4 @@ def train(
     losses: list[float],
     before: bool = False,
 ) -> None:
-    _core.train(*net, x, t, indices, method, h, learning_rate, n_threads, losses, before)
+    _core.train(net, x, t, indices, method, h, learning_rate, n_threads, losses, before)

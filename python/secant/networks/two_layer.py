@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Literal, Self, cast, get_args, overload
@@ -486,20 +487,21 @@ class TwoLayerNet:
         params = arguments.mapping(self.params)
         if extra := params.keys() - _KNOWN_PARAMS:
             return f"params has the extra key {min(map(str, extra))!r}"
-        arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
-        if any(array.base is not None for array in arrays.values()) or len(set(map(id, arrays.values()))) < len(arrays):
+        owners = {id(array) for array in params.values() if isinstance(array, np.ndarray) and array.base is None}
+        if len(owners) < len(params):  # arrays that are no views have memory of their own
+            arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
             for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
                 if np.may_share_memory(a, b):
                     return f"params[{one!r}] and params[{other!r}] share memory"
-        return None  # arrays that are no views have memory of their own
+        return None
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
-        looked_at = (grads.b2,) if backend.finds_non_finite else grads
-        if not all(map(backend.all_finite, looked_at)):
+        known = backend.finds_non_finite
+        if not (math.isfinite(grads.b2[0]) if known else all(map(backend.all_finite, grads))):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             if self.log_offset == 0:
                 self.loss(x, t)  # and this one, that of a probability of 0
-            arguments.require_result(backend.all_finite, *looked_at)
+            arguments.require_result(backend.all_finite, *grads)
         return grads._asdict()
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Array]:
