@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
 #include "secant/simd/elementary.hpp"
 #include "secant/network/nonzeros.hpp"
@@ -99,21 +100,21 @@ private:
     // The largest |x| of a row, of which it is shown a part at a time.
     class LargestInput {
     public:
-        // Returns, lane by lane, how many of these are zero; with those that fill the last pack.
-        Pack add(const Real* x, std::size_t size) {
-            Pack zeros{};
+        // Returns the smallest |x| of these.
+        Real add(const Real* x, std::size_t size) {
+            Pack smallest = broadcast(std::numeric_limits<Real>::infinity());
             for (std::size_t i = 0; i < size; i += lanes) {
-                const Pack x_i = load_part(x + i, std::min(lanes, size - i));
-                largest_ = maximum(largest_, absolute(x_i));
-                finite_ += zero_or_nan(x_i);
-                zeros += select(x_i == 0, broadcast(Real{1}), Pack{});
+                const Pack x_i = load_part(x + i, std::min(lanes, size - i), x[0]), magnitude = absolute(x_i);
+                largest_ = maximum(largest_, magnitude);
+                smallest = minimum(smallest, magnitude);
+                finite_ = fma(x_i, Pack{}, finite_);
             }
-            return zeros;
+            return over_lanes(smallest, [](Real a, Real b) { return std::min(a, b); });
         }
         Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }
 
     private:
-        Pack largest_{}, finite_{};
+        Pack largest_{}, finite_{};  // 0, or NaN where one is not finite
     };
 
     template <class X>
@@ -121,19 +122,25 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         LargestInput seen;
+        if (begins_without_zero(x, x_.cols)) {  // the first inputs tell what to try first
+            const Real* all = converted(x, x_.cols, values);
+            const bool full = seen.add(all, x_.cols) > 0;
+            for (std::size_t b = 0; full && b < blocks_; ++b) set_full(n, b, all + b * block_columns);
+            if (full) {
+                largest_[n] = seen.largest();
+                return;
+            }
+        }
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            const auto nonzeros_of = [&](const Real* all) {
-                return pad(size) - static_cast<std::size_t>(lane_sum(seen.add(all, size)));
-            };
-            const bool likely = begins_without_zero(x_b, size);  // the first inputs tell what to try first
-            const Real* all = likely ? converted(x_b, size, values) : nullptr;
-            const std::size_t nonzeros = likely ? nonzeros_of(all) : find_nonzeros(x_b, size, entries, values);
+            const bool likely = begins_without_zero(x_b, size);
+            const std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
+                                                : find_nonzeros(x_b, size, entries, values);
             if (is_full(nonzeros, b)) {
-                if (!likely) seen.add(all = converted(x_b, size, values), size);
-                span(n, b) = {every_column_, every_column_ + size};
-                tables_[b * capacity_ + n] = all;
+                const Real* all = converted(x_b, size, values);
+                set_full(n, b, all);
+                seen.add(all, size);
                 values += all == values ? size : 0;
             } else {
                 if (likely) find_nonzeros(x_b, size, entries, values);
@@ -147,6 +154,11 @@ private:
         largest_[n] = seen.largest();
     }
 
+    void set_full(std::size_t n, std::size_t b, const Real* values) {
+        span(n, b) = {every_column_, every_column_ + columns(b)};
+        tables_[b * capacity_ + n] = values;
+    }
+
     // A block with few zeros keeps them: full blocks are faster.
     bool is_full(std::size_t nonzeros, std::size_t b) const { return nonzeros > columns(b) / 4 * 3; }
 
@@ -155,8 +167,7 @@ private:
         Real* values = values_ + n * stride_ + b * block_columns;
         std::fill_n(values, columns(b), Real{0});
         for (const Entry* e = span(n, b).begin; e < span(n, b).end; ++e) values[e->column] = x_.indexed.table<Real>()[e->value];
-        span(n, b) = {every_column_, every_column_ + columns(b)};
-        tables_[b * capacity_ + n] = values;
+        set_full(n, b, values);
     }
 
     template <class X>

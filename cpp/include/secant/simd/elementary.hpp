@@ -27,6 +27,17 @@ inline Pack maximum(Pack a, Pack b) {
 #endif
 }
 
+// The smaller of the two, lane by lane; b where either is NaN.
+inline Pack minimum(Pack a, Pack b) {
+#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
+    return _mm512_min_ps(a, b);
+#elif defined(__AVX512F__) && SECANT_VECTORS
+    return _mm512_min_pd(a, b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
 inline Pack absolute(Pack a) {
     return std::bit_cast<Pack>(std::bit_cast<Bits>(a) & (std::numeric_limits<RealBits>::max() >> 1));
 }
