@@ -25,7 +25,7 @@ ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
     "bound": Row("truncation", full=10_000, quick=250, slice=125),
     "threads": Row("threads", full=500, quick=10),
-    "exits": Row("exits", full=1248, quick=120),
+    "exits": Row("exits", full=1248, quick=48),
     "signals": Row("signals", full=200, quick=10),
     "latency": Row("latency", full=48, quick=12, together=False),
     "forks": Row("forks", full=200, quick=5),

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#ifdef SECANT_X86_64
+#ifdef __x86_64__
 #include <cpuid.h>
 #endif
 
@@ -14,12 +14,10 @@ namespace secant {
 
 namespace baseline { extern const Kernels kernels; }
 namespace baseline_single { extern const EnginesOf<float> engines; }
-#ifdef SECANT_X86_64
 namespace x86_64_v3 { extern const Kernels kernels; }
 namespace x86_64_v3_single { extern const EnginesOf<float> engines; }
 namespace x86_64_v4 { extern const Kernels kernels; }
 namespace x86_64_v4_single { extern const EnginesOf<float> engines; }
-#endif
 
 // What was compiled for one instruction set.
 struct Compiled {
@@ -27,7 +25,7 @@ struct Compiled {
     const EnginesOf<float>* single;
 };
 
-#ifdef SECANT_X86_64
+#ifdef __x86_64__
 // Whether the processor and the system support x86-64-v3. clang's __builtin_cpu_supports does not know all its features.
 inline bool has_v3() {
     __builtin_cpu_init();
@@ -47,11 +45,15 @@ inline bool has_v4() {
 // The kernels that this processor can run, the best first.
 inline std::vector<Compiled> usable_kernels() {
     std::vector<Compiled> usable;
-#ifdef SECANT_X86_64
+#ifdef SECANT_HAS_x86_64_v4
     if (has_v4()) usable.push_back({&x86_64_v4::kernels, &x86_64_v4_single::engines});
+#endif
+#ifdef SECANT_HAS_x86_64_v3
     if (has_v3()) usable.push_back({&x86_64_v3::kernels, &x86_64_v3_single::engines});
 #endif
+#ifdef SECANT_HAS_baseline
     usable.push_back({&baseline::kernels, &baseline_single::engines});
+#endif
     return usable;
 }
 
