@@ -121,12 +121,14 @@ py::dict constants() {
 }
 
 void choose_kernels() {
-    const char* asked = std::getenv("SECANT_ISA");
-    compiled = find_kernels(asked ? asked : "");
+    const char* variable = std::getenv("SECANT_ISA");
+    const std::string asked = variable ? variable : "";
+    compiled = find_kernels(asked);
     if (compiled.kernels) return;
     std::string names;
     for (const Compiled& candidate : usable_kernels())
         names += std::string(names.empty() ? "" : ", ") + candidate.kernels->isa;
+    if (names.empty()) throw py::import_error("this processor has none of the instruction sets that the core was compiled for");
     throw py::import_error("SECANT_ISA must be one of " + names + " on this machine, got '" + asked + "'");
 }
 

@@ -72,7 +72,7 @@ inline py::object predict(const py::tuple& parameters, const py::object& x, int 
     return with_type_of(parameters, [&]<class Real>() -> py::object {
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of<Real>(x);
-        require(from.cols == net.inputs(), "x must be as wide as w1 is high");
+        require(from.cols == net.inputs() && from.rows > 0, "x must be as wide as w1 is high, and not empty");
         Array<Real> y({from.rows, net.outputs()});
         const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, multiplications(net, from)), interrupted};
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
@@ -108,6 +108,7 @@ inline bool plain(const py::object& object, bool parameter) {
 // Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
 // the parameters that are not finite are found later.
 inline bool takes(const py::tuple& parameters, const py::object& x, const py::object& t) {
+    if (parameters.size() != 7) return false;
     const auto of = [&](std::size_t i) { return py::object(parameters[i]); };
     if (!(PyUnicode_CheckExact(of(4).ptr()) && PyUnicode_CheckExact(of(5).ptr()) && PyFloat_CheckExact(of(6).ptr()))) return false;
     for (std::size_t i = 0; i < 4; ++i)
@@ -166,7 +167,7 @@ inline void train(const py::tuple& parameters, const py::object& x, const py::ar
         batch.size = length(indices, 1);
         GradientReport report{};
         GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
-        auto [w1, b1, w2, b2] = arrays<Real>(parameters);
+        auto [w1, b1, w2, b2] = arrays<Real>(parameters);  // to be written
         call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
         std::vector<double> values(length(indices, 0));

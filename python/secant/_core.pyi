@@ -17,7 +17,7 @@ class IndexedInputs:
     @property
     def shape(self) -> tuple[int, int]: ...
 
-# Of secant.backends.base.Parameters.
+# A secant.backends.base.Parameters.
 _Network = tuple[_Reals, _Reals, _Reals, _Reals, str, str, float]
 _Inputs = NDArray[Any] | IndexedInputs
 

@@ -487,8 +487,9 @@ class TwoLayerNet:
         params = arguments.mapping(self.params)
         if extra := params.keys() - _KNOWN_PARAMS:
             return f"params has the extra key {min(map(str, extra))!r}"
+        # Arrays that are no views have memory of their own.
         owners = {id(array) for array in params.values() if isinstance(array, np.ndarray) and array.base is None}
-        if len(owners) < len(params):  # arrays that are no views have memory of their own
+        if len(owners) < len(params):
             arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
             for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
                 if np.may_share_memory(a, b):
@@ -496,8 +497,8 @@ class TwoLayerNet:
         return None
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
-        known = backend.finds_non_finite
-        if not (math.isfinite(grads.b2[0]) if known else all(map(backend.all_finite, grads))):
+        marked = backend.finds_non_finite  # then b2 is NaN
+        if not (math.isfinite(grads.b2[0]) if marked else all(map(backend.all_finite, grads))):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             if self.log_offset == 0:
                 self.loss(x, t)  # and this one, that of a probability of 0

@@ -31,18 +31,8 @@ struct Orders {
 
 class TruncationBound {
 public:
-    // `largest` is max |w2|. It is rounded up to 5 bits, so that it seldom changes in training. The discs of the last call of this
-    // thread are kept.
-    TruncationBound(const Network& net, double h, double largest) : net_(net), h_(h) {
-        int exponent = 0;  // musl does not write it for an infinity
-        const double mantissa = std::frexp(largest, &exponent);
-        largest_weight_ = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
-        thread_local Discs kept{0, false, -1.0, {}, {}};
-        if (kept.hidden_activation != net.hidden_activation || kept.sigmoid_output != net.sigmoid_output ||
-            kept.largest_weight != largest_weight_)
-            kept = found();
-        discs_ = kept;
-    }
+    // `largest_weight` is max |w2|.
+    TruncationBound(const Network& net, double h, double largest_weight) : net_(net), h_(h), discs_(discs_for(largest_weight)) {}
 
     // The smallest orders that are proven to be enough, 0 if there are none, for inputs (the bias's 1 included) up to `largest`,
     // and samples whose target weights sum to at most `mass`. The truncation error is then below 1 % of the rounding error of a
@@ -92,16 +82,24 @@ private:
         Disc hidden[discs], output[discs];
     };
 
-    Discs found() const {
-        Discs found{net_.hidden_activation, net_.sigmoid_output, largest_weight_, {}, {}};
+    // Kept from call to call of a thread: rounded up to 5 bits, the largest weight seldom changes in training.
+    const Discs& discs_for(double largest_weight) const {
+        thread_local Discs kept{0, false, -1.0, {}, {}};  // no weight is negative: there are none yet
+        int exponent = 0;  // musl does not write it for an infinity
+        const double mantissa = std::frexp(largest_weight, &exponent);
+        largest_weight = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
+        if (kept.hidden_activation == net_.hidden_activation && kept.sigmoid_output == net_.sigmoid_output &&
+            kept.largest_weight == largest_weight)
+            return kept;
+        kept = {net_.hidden_activation, net_.sigmoid_output, largest_weight, {}, {}};
         with_activation(net_.hidden_activation, [&]<class A>() {
             double rho = largest_radius;
             for (int i = 0; i < discs; ++i, rho *= radius_ratio) {
-                found.hidden[i] = {rho, loss_bound(largest_weight_ * A::largest_change(rho))};
-                found.output[i] = {rho, loss_bound(rho)};
+                kept.hidden[i] = {rho, loss_bound(largest_weight * A::largest_change(rho))};
+                kept.output[i] = {rho, loss_bound(rho)};
             }
         });
-        return found;
+        return kept;
     }
 
     // -log(2 - e^v) for v below log 2, else infinite: nothing is proven.
@@ -124,7 +122,7 @@ private:
         Series output = net_.sigmoid_output ? series.template operator()<Sigmoid>() : series.template operator()<Identity>();
         double power = 1.0;
         for (int m = 1; m <= 3; ++m) {
-            power *= largest_weight_;
+            power *= discs_.largest_weight;
             output.c[m] *= power;
         }
         const Series growth = expm1(output), loss = -log1p(-growth);
@@ -150,8 +148,7 @@ private:
 
     const Network& net_;
     double h_;
-    double largest_weight_;
-    Discs discs_;
+    const Discs& discs_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -100,7 +100,7 @@ private:
     // The largest |x| of a row, of which it is shown a part at a time.
     class LargestInput {
     public:
-        // Returns the smallest |x| of these.
+        // Returns the smallest |x| of these, if all are finite. The first fills the last pack: it changes neither.
         Real add(const Real* x, std::size_t size) {
             Pack smallest = broadcast(std::numeric_limits<Real>::infinity());
             for (std::size_t i = 0; i < size; i += lanes) {
@@ -114,7 +114,8 @@ private:
         Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }
 
     private:
-        Pack largest_{}, finite_{};  // 0, or NaN where one is not finite
+        Pack largest_{};
+        Pack finite_{};  // 0, or NaN where one is not finite
     };
 
     template <class X>
@@ -122,7 +123,8 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         LargestInput seen;
-        if (begins_without_zero(x, x_.cols)) {  // the first inputs tell what to try first
+        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell what to try first
+        if (whole) {
             const Real* all = converted(x, x_.cols, values);
             const bool full = seen.add(all, x_.cols) > 0;
             for (std::size_t b = 0; full && b < blocks_; ++b) set_full(n, b, all + b * block_columns);
@@ -140,7 +142,7 @@ private:
             if (is_full(nonzeros, b)) {
                 const Real* all = converted(x_b, size, values);
                 set_full(n, b, all);
-                seen.add(all, size);
+                if (!whole) seen.add(all, size);
                 values += all == values ? size : 0;
             } else {
                 if (likely) find_nonzeros(x_b, size, entries, values);
@@ -150,7 +152,7 @@ private:
                 values += nonzeros;
             }
         }
-        seen.add(first, static_cast<std::size_t>(values - first));
+        if (!whole) seen.add(first, static_cast<std::size_t>(values - first));
         largest_[n] = seen.largest();
     }
 

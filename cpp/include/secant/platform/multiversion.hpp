@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#ifdef __x86_64__
+#if defined(SECANT_HAS_x86_64_v3) || defined(SECANT_HAS_x86_64_v4)
+#define SECANT_X86_64
 #include <cpuid.h>
 #endif
 
@@ -25,7 +26,7 @@ struct Compiled {
     const EnginesOf<float>* single;
 };
 
-#ifdef __x86_64__
+#ifdef SECANT_X86_64
 // Whether the processor and the system support x86-64-v3. clang's __builtin_cpu_supports does not know all its features.
 inline bool has_v3() {
     __builtin_cpu_init();
