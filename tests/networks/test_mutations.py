@@ -223,8 +223,10 @@ def test_no_mutant_is_trusted():
 
 
 @pytest.mark.slow
-def test_no_mutant_of_2000_is_trusted():
-    verdicts = judged(mutants(2000))
+@pytest.mark.parametrize("part", range(4))
+def test_no_mutant_of_2000_is_trusted(part):
+    sources = mutants(2000)
+    assert len(sources) == 2000
+    verdicts = judged(sources[part::4])
     print({verdict: verdicts.count(verdict) for verdict in set(verdicts)})
-    assert len(verdicts) == 2000
-    assert verdicts.count("found") > 10
+    assert verdicts.count("found") > 2
