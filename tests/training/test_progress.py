@@ -149,8 +149,8 @@ def test_without_tqdm_a_terminal_gets_lines(open_terminal, monkeypatch):
 
 
 def screen(terminal):
-    """What was on the line of the bar, one after the other."""
-    return [part for part in re.split(r"[\r\n]", terminal.getvalue()) if part.strip()]
+    """What was on the line of the bar, one after the other, without the spaces that cover the rest of a longer one."""
+    return [part.rstrip() for part in re.split(r"[\r\n]", terminal.getvalue()) if part.strip()]
 
 
 @pytest.mark.usefixtures("tqdm")
