@@ -133,3 +133,17 @@ def test_an_unknown_activation_is_an_error():
             core.predict((*params, *names, 1e-7), np.ones((1, 2)), 1)
     with pytest.raises(ValueError, match="log_offset must be at least 0"):
         core.predict((*params, "relu", "sigmoid", -1.0), np.ones((1, 2)), 1)
+
+
+def test_what_is_no_network_is_an_error():
+    core = pytest.importorskip("secant._core")
+    net = np.ones((2, 2)), np.zeros(2), np.ones((2, 2)), np.zeros(2), "relu", "sigmoid", 0.0
+    x, t = np.ones((1, 2)), np.array([0])
+    mixed, strided = (net[0].astype("f4"), *net[1:]), (np.ones((4, 2))[::2], *net[1:])
+    for other, match in ((net[:6], "a tuple of 7"), (mixed, "all float64 or all float32"), (strided, "C-contiguous")):
+        assert not core.takes(other, x, t)
+        with pytest.raises(ValueError, match=match):
+            core.predict(other, x, 1)
+    assert core.takes(net, x, t)
+    with pytest.raises(ValueError, match="not empty"):
+        core.predict(net, x[:0], 1)

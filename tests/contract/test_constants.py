@@ -42,3 +42,16 @@ def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend,
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
         found.append(info.truncation_bound)
     assert found[1] == pytest.approx(7 * found[0], rel=1e-9)
+
+
+def test_the_bound_follows_the_weights_from_call_to_call(backend):
+    net = secant.TwoLayerNet(5, 4, 3, rng=0)
+    w2 = net.params["W2"].copy()
+    x, t = np.random.RandomState(1).uniform(0, 2, (6, 5)), np.arange(6) % 3
+    for scale in (30, 1, 30, 0.1, 1):
+        net.params["W2"][...] = scale * w2
+        _, info = net.numerical_gradient(x, t, h=1e-5, return_info=True)
+        discs = bound.discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
+        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), 1.0, 1.0, False)
+        assert info.samples == {order: 6}
+        assert info.truncation_bound == pytest.approx(expected, rel=1e-9)

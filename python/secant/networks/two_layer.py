@@ -497,7 +497,7 @@ class TwoLayerNet:
         return None
 
     def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
-        marked = backend.finds_non_finite  # then b2 is NaN
+        marked = backend.finds_non_finite  # by NaN in b2
         if not (math.isfinite(grads.b2[0]) if marked else all(map(backend.all_finite, grads))):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             if self.log_offset == 0:

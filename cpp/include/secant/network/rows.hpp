@@ -126,9 +126,8 @@ private:
         const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell what to try first
         if (whole) {
             const Real* all = converted(x, x_.cols, values);
-            const bool full = seen.add(all, x_.cols) > 0;
-            for (std::size_t b = 0; full && b < blocks_; ++b) set_full(n, b, all + b * block_columns);
-            if (full) {
+            if (seen.add(all, x_.cols) > 0) {
+                for (std::size_t b = 0; b < blocks_; ++b) set_full(n, b, all + b * block_columns);
                 largest_[n] = seen.largest();
                 return;
             }
