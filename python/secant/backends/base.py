@@ -73,11 +73,11 @@ class GradientInfo:
         return max(self.samples, default=0)
 
 
-def require_proven(info: GradientInfo, h: float) -> None:
+def require_proven(samples: dict[int, int], h: float) -> None:
     """Raise the error that method "series" makes of samples for which no order is proven."""
-    if 0 in info.samples:
+    if 0 in samples:
         raise UnsupportedError(
-            f"method 'series' has no proven order for {info.samples[0]} of {sum(info.samples.values())} samples at "
+            f"method 'series' has no proven order for {samples[0]} of {sum(samples.values())} samples at "
             f"h = {h:g}, with these inputs and weights: use 'auto' or 'direct', or a smaller h"
         )
 
@@ -126,8 +126,8 @@ class Backend(Protocol):
 
     def numerical_gradient(
         self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-    ) -> tuple[Gradients, GradientInfo]:
-        """The central difference of the loss in every parameter."""
+    ) -> tuple[Gradients, dict[int, int], float]:
+        """The central difference of the loss in every parameter, and what `GradientInfo` says of it."""
 
     def train(
         self,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats
 from secant.backends import bound
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import GradientInfo, Gradients, Method, Parameters, require_proven
+from secant.backends.base import Gradients, Method, Parameters, require_proven
 
 _NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
@@ -28,14 +28,16 @@ def planned_gradient(
     method: Method,
     by_series: Callable[[Parameters, Array, Array, int], Gradients],
     directly: Callable[[Parameters, Array, Array], Gradients],
-) -> tuple[Gradients, GradientInfo]:
+) -> tuple[Gradients, dict[int, int], float]:
     """The mean over samples: ``by_series(net, x, t, order)`` where an order is proven, else ``directly(net, x, t)``.
 
     They are given the parameters in float64.
     """
     own = in_double(net)
-    grads, info = _planned(own, x, t, h, method, partial(by_series, own), partial(directly, own), is_single(net))
-    return rounded(grads, net), info
+    grads, samples, cut = _planned(
+        own, x, t, h, method, partial(by_series, own), partial(directly, own), is_single(net)
+    )
+    return rounded(grads, net), samples, cut
 
 
 def is_single(net: Parameters) -> bool:
@@ -63,22 +65,22 @@ def _planned(
     by_series: Callable[[Array, Array, int], Gradients],
     directly: Callable[[Array, Array], Gradients],
     single: bool,
-) -> tuple[Gradients, GradientInfo]:
+) -> tuple[Gradients, dict[int, int], float]:
     if method == "direct":
-        return directly(x, t), GradientInfo({0: len(x)}, 0.0)
+        return directly(x, t), {0: len(x)}, 0.0
     proven, order, cut = plan(net, x, t, h, single)
     expanded = int(proven.sum())
     counts = {0: len(x) - expanded, order: expanded} if order else {0: len(x)}
-    info = GradientInfo({key: count for key, count in counts.items() if count}, cut)
+    samples = {key: count for key, count in counts.items() if count}
     if method == "series":
-        require_proven(info, h)
-    if info.method == "series":
-        return by_series(x, t, order), info
-    if info.method == "direct":
-        return directly(x, t), info
+        require_proven(samples, h)
+    if expanded == len(x):
+        return by_series(x, t, order), samples, cut
+    if expanded == 0:
+        return directly(x, t), samples, cut
     some = scaled(expanded / len(x), by_series(x[proven], t[proven], order))
     others = scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven]))
-    return total(some, others), info
+    return total(some, others), samples, cut
 
 
 def total(a: Gradients, b: Gradients) -> Gradients:

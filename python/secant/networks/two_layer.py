@@ -340,20 +340,20 @@ class TwoLayerNet:
         'series'
         """
         h = validation.step(h)
-        validation.one_of("method", method, get_args(Method))
+        validation.one_of("method", method, _METHODS)
         threads = validation.thread_count(n_threads)
         if reason := self._own_structure():
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            grads, info = self._generic_gradient(x, t, h, reason), GradientInfo({}, 0.0)
+            grads, by_order, bound = self._generic_gradient(x, t, h, reason), dict[int, int](), 0.0
             arguments.require_result(validation.all_finite, *grads.values())
         else:
             backend = self._backend_in_use()
             net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
             arguments.require_step(h, net)
-            named, info = backend.numerical_gradient(net, samples, labels, h, method, threads)
+            named, by_order, bound = backend.numerical_gradient(net, samples, labels, h, method, threads)
             grads = self._result(backend, named, x, t)
-        return (grads, info) if return_info else grads
+        return (grads, GradientInfo(by_order, bound)) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.
@@ -522,6 +522,7 @@ class TwoLayerNet:
 
 
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)
+_METHODS = get_args(Method)
 _KNOWN_METHODS = {"predict": TwoLayerNet.predict, "loss": TwoLayerNet.loss}
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, Floats
-from secant.backends.base import GradientInfo, Gradients, Parameters
+from secant.backends.base import Gradients, Parameters
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.gradients import gradient, numerical_gradient
 
 
 def iterate(
     gradient: Callable[..., Gradients],
-    numerical_gradient: Callable[..., tuple[Gradients, GradientInfo]],
+    numerical_gradient: Callable[..., tuple[Gradients, dict[int, int], float]],
     predict: Callable[..., Floats],
     net: Parameters,
     x: Array,
@@ -42,7 +42,7 @@ def iterate(
         if method == "derivative":
             grads = gradient(net, own_x, own_t, n_threads)
         else:
-            grads, _ = numerical_gradient(net, own_x, own_t, h, method, n_threads)
+            grads, *_ = numerical_gradient(net, own_x, own_t, h, method, n_threads)
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             for param, grad in zip(net[:4], grads, strict=True):
                 grad *= learning_rate
