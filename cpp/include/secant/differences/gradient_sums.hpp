@@ -16,7 +16,7 @@ public:
           net_(net),
           training_(training),
           w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
-          b2_(work.take<double>(net.outputs())),
+          b2_(work.take<double>(pad(net.outputs()))),
           finite_(work.take<bool>(net.panels.count * net.panels.parts)),
           w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
         if (!work.counting()) std::fill_n(finite_, net.panels.count * net.panels.parts, true);
@@ -30,7 +30,7 @@ public:
 
     // A row for each class.
     Tile<Real> outgoing(std::size_t panel) { return {w2_ + panel * net_.panels.width(), net_.panels.total_width()}; }
-    double* output_biases() { return b2_; }
+    double* output_biases() { return b2_; }  // padded to whole packs
 
     void clear(const Team& team) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
@@ -38,13 +38,14 @@ public:
             for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, Real{0});
             if (!in_place) std::fill_n(to.bias, to.columns, Real{0});
             clear_outgoing(panel);
+            if (panel == 0) clear_output_biases();
         });
     }
 
     void clear_outgoing(std::size_t panel) {
         for (std::size_t k = 0; k < net_.outputs(); ++k) std::fill_n(outgoing(panel).row(k), net_.panels.width(), Real{0});
-        if (panel == 0) std::fill_n(b2_, net_.outputs(), 0.0);
     }
+    void clear_output_biases() { std::fill_n(b2_, pad(net_.outputs()), 0.0); }
 
     // What a part of a panel's gradient sums to: 0, or NaN where it is not finite. A later block cannot make it finite again.
     void record(std::size_t panel, std::size_t part, Pack finite) { finite_[panel * net_.panels.parts + part] &= lane_sum(finite) == 0; }
@@ -53,10 +54,8 @@ public:
     // step of a training in several blocks. `recorded`: whether all incoming weights and biases were, as finite or not.
     void finish(const Team& team, Real scale, bool recorded) {
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
-            const Panels& panels = net_.panels;
-            for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-                put<Real>(training_ ? net_.w2(panel, j) : call_.out.w2.row(panels.first(panel) + j), outgoing(panel).from(0, j), scale);
-            if (panel == 0) put<double>(training_ ? net_.b2() : call_.out.b2, {b2_, 1}, scale);
+            put_outgoing(panel, scale);
+            if (panel == 0) put_output_biases(scale);
             if (!training_) {
                 record_outgoing(panel);
                 if (!recorded) record_incoming(panel);
@@ -77,10 +76,19 @@ public:
     const bool in_place;
 
 private:
-    template <class Sum>
-    void put(Real* to, Tile<const Sum> sums, Real scale) const {
-        for (std::size_t k = 0; k < net_.outputs(); ++k)
-            to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * *sums.row(k));
+    void put_outgoing(std::size_t panel, Real scale) {
+        const std::size_t outputs = net_.outputs(), units = net_.panels.units_in(panel);
+        for (std::size_t k = 0; k < outputs; k += lanes)
+            for_columns(outgoing(panel).from(k, 0), outputs - k, units, [&](std::size_t j, Pack sums) {
+                Real* to = (training_ ? net_.w2(panel, j) : call_.out.w2.row(net_.panels.first(panel) + j)) + k;
+                const std::size_t count = std::min(lanes, outputs - k);
+                store_part(to, (training_ ? load_part(to, count) : Pack{}) + scale * sums, count);
+            });
+    }
+
+    void put_output_biases(Real scale) {
+        Real* to = training_ ? net_.b2() : call_.out.b2;
+        for (std::size_t k = 0; k < net_.outputs(); ++k) to[k] = static_cast<Real>((training_ ? to[k] : 0) + scale * b2_[k]);
     }
 
     void record_incoming(std::size_t panel) {

@@ -151,7 +151,8 @@ private:
     // The sums of the outgoing weights of a panel, a row for each class.
     template <int K>
     void add_outgoing(std::size_t panel, std::size_t count, bool again, Tile<Real> powers) {
-        if (!again) sums_.clear_outgoing(panel);
+        bool clear = !again;  // whether there are no sums yet
+        if (panel == 0 && clear) sums_.clear_output_biases();
         const bool* skip = plan_.directly();
         std::size_t n = 0;
         while (n < count) {
@@ -161,16 +162,17 @@ private:
             }
             std::size_t end = n;
             while (end < std::min(count, n + full_rows_at_once) && !skip[end]) ++end;
-            add_outgoing_of<K>(panel, n, end, powers);
-            for (std::size_t i = n; i < end && panel == 0; ++i)
-                for (std::size_t k = 0; k < net_.outputs(); ++k) sums_.output_biases()[k] += output_bias_term<K>(i, k);
+            add_outgoing_of<K>(panel, n, end, powers, clear);
+            clear = false;
+            if (panel == 0) add_output_biases<K>(n, end);
             n = end;
         }
+        if (clear) sums_.clear_outgoing(panel);
     }
 
-    // += the series of the samples [begin, end): a product for each power of z1, the highest first.
+    // += the series of the samples [begin, end): a product for each power of z1, the highest first. With `clear` = that.
     template <int K>
-    void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers) {
+    void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers, bool clear) {
         const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
         const std::size_t width = net_.panels.units_in(panel);
         for (int m = odd_powers<K> - 1; m >= 0; --m) {
@@ -181,15 +183,32 @@ private:
                     store(powers.row(n - begin) + j, OddPowers<K>(load(z1.row(n - begin) + j), h_).of[m]);
             }
             const Tile<const Real> units = m > 0 ? powers : z1;
-            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(), sums_.outgoing(panel), width, false);
+            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(), sums_.outgoing(panel), width,
+                                               clear && m == odd_powers<K> - 1);
         }
     }
 
+    // The same for the biases of the outputs.
     template <int K>
-    Real output_bias_term(std::size_t n, std::size_t k) const {
-        Real term = 0;
-        for (int m = K; m >= 1; m -= 2) term = term * (h_ * h_) + series<K>(n).output(m, k)[n % lanes];
-        return term;
+    void add_output_biases(std::size_t begin, std::size_t end) {
+        for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
+            const Series<K> own = series<K>(group);
+            for (std::size_t k = 0; k < net_.outputs(); k += lanes) {
+                Real terms[lanes][lanes] = {};
+                for (std::size_t r = 0; r < std::min(lanes, net_.outputs() - k); ++r) {
+                    Pack term{};
+                    for (int m = K; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k + r));
+                    store(terms[r], term);
+                }
+                double* sums = sums_.output_biases() + k;
+                for_columns({terms[0], lanes}, lanes, lanes, [&](std::size_t l, Pack of_sample) {
+                    if (group + l < begin || group + l >= end) return;
+                    Real each[lanes];
+                    store(each, of_sample);
+                    for (std::size_t r = 0; r < lanes; ++r) sums[r] += each[r];
+                });
+            }
+        }
     }
 
     const Parameters& net_;

@@ -88,9 +88,7 @@ public:
                     add_tile<Row, tile_lanes, false>(AlongRows<Real>{z}, net_.panels.units_in(panel), w2, to);
                 }
             });
-        Real* a2 = z2_ + in_group(begin);
-        for (std::size_t k = 0; k < net_.outputs(); ++k)
-            for (std::size_t l = 0; l < lanes; ++l) a2[k * lanes + l] = sums.row(l)[k];
+        for_columns(sums, lanes, net_.outputs(), [&](std::size_t k, Pack a2) { store(z2_ + in_group(begin) + k * lanes, a2); });
     }
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.

@@ -13,6 +13,7 @@
 #include "secant/platform/workspace.hpp"
 #include "secant/simd/elementary.hpp"
 #include "secant/simd/products.hpp"
+#include "secant/simd/transpose.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -147,7 +148,6 @@ public:
           largest_(work.take<Real>(panels.count)),
           finite_(work.take<bool>(records())) {
         if (!work.counting()) std::fill_n(finite_, records(), true);
-        if (!work.counting()) std::fill_n(outgoing_.at, panels.total_width() * outgoing_.stride, Real{0});
     }
 
     // Called before anything is read. `check`: whether finite() will be asked.
@@ -184,11 +184,10 @@ public:
     void transpose(std::size_t panel) {
         Pack largest{};
         for (std::size_t j = 0; j < panels.width(); j += lanes)
-            for (std::size_t k = 0; k < net_.outputs(); ++k) {
-                Real* to = transposed_ + panel * panels.width() + k * panels.total_width() + j;
-                for (std::size_t l = 0; l < lanes; ++l) to[l] = w2(panel, j + l)[k];
-                largest = maximum(largest, absolute(load(to)));
-            }
+            for_columns({w2(panel, j), outgoing_.stride}, lanes, net_.outputs(), [&](std::size_t k, Pack column) {
+                store(transposed_ + panel * panels.width() + k * panels.total_width() + j, column);
+                largest = maximum(largest, absolute(column));
+            });
         largest_[panel] = largest_lane(largest);
     }
 
@@ -262,6 +261,8 @@ private:
         Pack finite = take(from.bias, from.columns, packed() ? packed(panel).bias : nullptr);
         for (std::size_t j = 0; j < panels.units_in(panel); ++j)
             finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
+        const std::size_t units = panels.units_in(panel);
+        std::fill_n(w2(panel, units), (panels.width() - units) * outgoing_.stride, Real{0});
         if (panel == 0) finite += take(net_.b2, net_.outputs(), b2_);
         transpose(panel);
         finite_[panel] = lane_sum(finite) == 0;

@@ -97,25 +97,37 @@ private:
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
-    // The largest |x| of a row, of which it is shown a part at a time.
+    // The largest and the smallest |x| of some inputs, which is shown a part at a time.
+    struct Magnitudes {
+        Pack largest{}, smallest = broadcast(std::numeric_limits<Real>::infinity()), finite{};  // 0, or NaN where one is not finite
+
+        void add(Pack x) {
+            const Pack magnitude = absolute(x);
+            largest = maximum(largest, magnitude);
+            smallest = minimum(smallest, magnitude);
+            finite = fma(x, Pack{}, finite);
+        }
+    };
     class LargestInput {
     public:
-        // Returns the smallest |x| of these, if all are finite. The first fills the last pack: it changes neither.
+        // Returns the smallest |x| of these, if all are finite. Two chains, so that neither waits for the other.
         Real add(const Real* x, std::size_t size) {
-            Pack smallest = broadcast(std::numeric_limits<Real>::infinity());
-            for (std::size_t i = 0; i < size; i += lanes) {
-                const Pack x_i = load_part(x + i, std::min(lanes, size - i), x[0]), magnitude = absolute(x_i);
-                largest_ = maximum(largest_, magnitude);
-                smallest = minimum(smallest, magnitude);
-                finite_ = fma(x_i, Pack{}, finite_);
+            Magnitudes one, other;
+            std::size_t i = 0;
+            for (; i + 2 * lanes <= size; i += 2 * lanes) {
+                one.add(load(x + i));
+                other.add(load(x + i + lanes));
             }
-            return over_lanes(smallest, [](Real a, Real b) { return std::min(a, b); });
+            for (; i < size; i += lanes) one.add(load_part(x + i, std::min(lanes, size - i), x[0]));  // x[0] fills it, and changes nothing
+            largest_ = maximum(largest_, maximum(one.largest, other.largest));
+            finite_ += one.finite + other.finite;
+            return over_lanes(minimum(one.smallest, other.smallest), [](Real a, Real b) { return std::min(a, b); });
         }
         Real largest() const { return largest_lane(largest_) + lane_sum(finite_); }
 
     private:
         Pack largest_{};
-        Pack finite_{};  // 0, or NaN where one is not finite
+        Pack finite_{};
     };
 
     template <class X>

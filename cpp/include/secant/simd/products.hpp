@@ -54,11 +54,12 @@ template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
         if (!clear)
 #pragma GCC unroll 8
             for (std::size_t r = 0; r < R; ++r) sum[r] = Row(to[r]);
-    for (std::size_t k = 0; k < count; ++k) {
+    std::size_t k = 0;
+    do {
         const Row row = Row::once(terms.row(k));
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < R; ++r) sum[r].add(factor(k, r), row);
-    }
+    } while (++k < count);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < R; ++r) sum[r].put(to[r], Apart && !clear);
 }
@@ -149,26 +150,31 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
                   std::size_t width, bool clear, std::size_t most_floats = 25) {
     constexpr bool apart = std::is_same_v<Value, float>;
     const std::size_t part = apart ? even_part(count, most_floats) : count;
-    const auto add = [&]<std::size_t R>(std::size_t column, std::size_t first_units) {
+    const auto add = [&](std::size_t begin, std::size_t end, std::size_t first_units) {
         for_tiles<Full, Half>(first_units, [&]<class Row>(std::size_t j) {
-            Real* to[R];
-            for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
-            for (std::size_t n = 0; n < count; n += part)
-                add_tile<Row, R, apart>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n), units.from(n, j), to,
-                                        clear && n == 0);
+            const auto add_columns = [&]<std::size_t R>(std::size_t column) {
+                Real* to[R];
+                for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
+                for (std::size_t n = 0; n < count; n += part)
+                    add_tile<Row, R, apart>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n), units.from(n, j), to,
+                                            clear && n == 0);
+            };
+            std::size_t column = begin;
+            for (; column + tile_rows <= end; column += tile_rows) add_columns.template operator()<tile_rows>(column);
+            for (; column < end; ++column) add_columns.template operator()<1>(column);
         });
     };
-    std::size_t column = 0;
+    std::size_t whole = 0;
     if constexpr (step == 1 && lanes_of<Half> > 2)  // the last units would waste half of a pack or more
         if (const std::size_t few = units_in_half<Full, Half>(width)) {
             static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
-            const std::size_t first = width - few, whole = columns / lanes_of<Full> * lanes_of<Full>;
-            for (; column < whole; column += tile_rows) add.template operator()<tile_rows>(column, first);
+            const std::size_t first = width - few;
+            whole = columns / lanes_of<Full> * lanes_of<Full>;
+            add(0, whole, first);
             const auto add_few = few > 2 ? add_few_products<Full, 4, Value> : add_few_products<Full, 2, Value>;
             add_few(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
         }
-    for (; column + tile_rows <= columns; column += tile_rows) add.template operator()<tile_rows>(column, width);
-    for (; column < columns; ++column) add.template operator()<1>(column, width);
+    add(whole, columns, width);
 }
 
 }  // namespace secant::SECANT_ISA
