@@ -63,8 +63,8 @@ void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::si
 
 // w = x^T z
 void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
-        const std::size_t most = even_part(b.samples, full_rows_at_once);
+    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [hidden](const Layer::Block& b) {
+        const std::size_t most = even_part(b.samples, rows_at_once(hidden));
         for (std::size_t n = 0; n < b.samples; n += most) {
             const Real* rows[full_rows_at_once];
             const std::size_t count = std::min(most, b.samples - n);

@@ -94,6 +94,23 @@ def test_the_same_bits_for_any_number_of_threads(method):
 
 
 @pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("hidden", [48, 64, 112, 128])  # threads share them in panels, in which more rows would fit at once
+def test_the_same_bits_for_any_number_of_threads_where_inputs_are_dense(hidden, dtype):
+    def trained(n_threads):
+        net = secant.TwoLayerNet(120, hidden, 10, rng=0, dtype=dtype)
+        rng = np.random.RandomState(0)
+        x, t = rng.uniform(0.1, 1, (200, 120)).astype(dtype), rng.randint(10, size=200)
+        secant.train(net, x, t, x[:1], t[:1], iters_num=3, batch_size=110, rng=0, n_threads=n_threads, progress=False)
+        return net.params
+
+    first = trained(1)
+    for n_threads in (2, 3):
+        other = trained(n_threads)
+        assert all(np.array_equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("seconds", [0.0, 1e-3, 10.0])
 def test_the_same_bits_whatever_is_done_in_one_call(monkeypatch, seconds):
     first = run(cases.mnist(200), 200)

@@ -32,11 +32,13 @@ struct FullRows {
     std::size_t count, columns;
 };
 
-// A thread's memory for powers of the inputs of full rows, and in float32.
+// A thread's memory for powers of the inputs of as many full rows as are summed over at once, and in float32.
 struct PowerTables {
-    explicit PowerTables(Workspace& work)
-        : powers(work.take<Real>(full_rows_at_once * block_columns)),
-          single_powers(work.take<float>(full_rows_at_once * block_columns)) {}
+    PowerTables(Workspace& work, std::size_t units)
+        : rows(rows_at_once(units)),
+          powers(work.take<Real>(rows * block_columns)),
+          single_powers(work.take<float>(rows * block_columns)) {}
+    std::size_t rows;
     Real* powers;
     float* single_powers;
 };
@@ -97,7 +99,7 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
         std::size_t full = 0;  // how many from n on are full
         while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
         if (full >= 2) {
-            full = even_part(full, full_rows_at_once);
+            full = even_part(full, tables.rows);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
             if constexpr (K > 1) add_higher_powers<K>({x, full, columns}, own, tables, sums, width, clear);

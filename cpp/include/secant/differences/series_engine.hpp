@@ -9,11 +9,11 @@ namespace secant::SECANT_ISA {
 
 // A thread's memory, for one panel.
 struct Scratch {
-    Scratch(Workspace& work, std::size_t width, std::size_t outputs)
+    Scratch(Workspace& work, std::size_t width, std::size_t hidden, std::size_t outputs)
         : sums{work.take<Real>(block_columns * width), width},
           means{work.take<Real>(highest_order * lanes * width), width},
           powers{work.take<Real>(std::max(full_rows_at_once, (highest_order - 1) * outputs) * width), width},
-          tables(work) {}
+          tables(work, hidden) {}
     Tile<Real> sums, means, powers;
     PowerTables tables;
 };
@@ -33,7 +33,7 @@ public:
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs ? capacity * net.panels.total_width() : 0)),
-          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs())) {}
+          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.hidden(), net.outputs())) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {

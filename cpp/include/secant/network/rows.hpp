@@ -18,9 +18,6 @@ struct RowBlock {
     bool full;  // whether each column has an entry: then values[i] is that of column i
 };
 
-// At most this many full rows are summed over at once: the coefficients of some packs stay in the L1 cache.
-constexpr std::size_t full_rows_at_once = 64;
-
 class Rows {
 public:
     Rows(Workspace& work, const Inputs& x, std::size_t capacity)

@@ -17,6 +17,11 @@ constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
 #endif
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
+// Over so many rows of x, at most, x^T units is summed at once: the units of a tile stay in the L1 cache. A part of x that is read for
+// more than two tiles stays there, too. Bits depend on it: it is chosen by the units of a layer, in however many panels they are.
+constexpr std::size_t full_rows_at_once = 112;
+constexpr std::size_t rows_at_once(std::size_t units) { return units < (2 * tile_packs + 1) * lanes ? full_rows_at_once : 64; }
+
 // The factors of term k of a product, one for each row of a tile. The terms follow along the rows of a matrix,
 template <class Value>
 struct AlongRows {
