@@ -12,6 +12,7 @@
 #include "secant/simd/inline.hpp"
 #include "secant/simd/jet.hpp"
 #include "secant/simd/packs.hpp"
+#include "secant/simd/transpose.hpp"
 #include "secant/simd/units.hpp"
 
 namespace {
@@ -94,6 +95,22 @@ void check_all_series() {
     check_series<4>("expm1(sin)", compose(expm1_series<4, double>(), sine), {1, Exact{1} / 2, 0, -Exact{1} / 8});
 }
 
+// Columns of a few rows, in two squares, of which the second is not full; what no row has is 0.
+void check_columns() {
+    constexpr std::size_t rows = lanes > 1 ? lanes - 1 : 1, columns = lanes + 1;
+    Real matrix[rows][2 * lanes];
+    for (std::size_t r = 0; r < rows; ++r)
+        for (std::size_t c = 0; c < 2 * lanes; ++c) matrix[r][c] = static_cast<Real>(100 * (r + 1) + c);
+    std::size_t next = 0;
+    for_columns({matrix[0], 2 * lanes}, rows, columns, [&](std::size_t c, Pack column) {
+        bool right = c == next++;
+        for (std::size_t r = 0; r < lanes; ++r) right &= lane(column, r) == (r < rows ? matrix[r][c] : 0);
+        if (!right) std::printf("column %zu of %zu rows is another one\n", c, rows);
+        failures += !right;
+    });
+    failures += next != columns;
+}
+
 }  // namespace
 
 int main() {
@@ -107,6 +124,7 @@ int main() {
     check("sigmoid", -largest, largest, 2.0, [](Pack x) { return sigmoid(x).z; }, [](Exact x) { return 1 / (1 + std::exp(-x)); });
     check("sigmoid of -a", -largest, largest, 2.0, [](Pack x) { return sigmoid(x).zc; }, [](Exact x) { return 1 / (1 + std::exp(x)); });
     check_all_series();
+    check_columns();
     if (failures == 0) std::printf("simd: right on %zu lanes of %zu bytes, worst error %.2f ulp\n", lanes, sizeof(Real), worst_of_all);
     return failures > 0;
 }
