@@ -127,7 +127,7 @@ class Backend(Protocol):
     def numerical_gradient(
         self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
     ) -> tuple[Gradients, dict[int, int], float]:
-        """The central difference of the loss in every parameter, and what `GradientInfo` says of it."""
+        """The central difference of the loss in every parameter; the fields of its `GradientInfo`."""
 
     def train(
         self,

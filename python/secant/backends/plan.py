@@ -74,10 +74,10 @@ def _planned(
     samples = {key: count for key, count in counts.items() if count}
     if method == "series":
         require_proven(samples, h)
+    if order == 0:
+        return directly(x, t), samples, cut
     if expanded == len(x):
         return by_series(x, t, order), samples, cut
-    if expanded == 0:
-        return directly(x, t), samples, cut
     some = scaled(expanded / len(x), by_series(x[proven], t[proven], order))
     others = scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven]))
     return total(some, others), samples, cut

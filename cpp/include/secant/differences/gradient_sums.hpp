@@ -28,7 +28,7 @@ public:
         return {padded.weights, padded.bias, net_.panels.units_in(panel)};  // what pads them stays 0
     }
 
-    // A row for each class.
+    // A row for each class. What pads it may be anything.
     Tile<Real> outgoing(std::size_t panel) { return {w2_ + panel * net_.panels.width(), net_.panels.total_width()}; }
     double* output_biases() { return b2_; }  // padded to whole packs
 

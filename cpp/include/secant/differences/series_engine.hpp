@@ -161,7 +161,7 @@ private:
                 continue;
             }
             std::size_t end = n;
-            while (end < std::min(count, n + full_rows_at_once) && !skip[end]) ++end;
+            while (end < std::min(count, n + rows_at_once(net_.hidden())) && !skip[end]) ++end;
             add_outgoing_of<K>(panel, n, end, powers, clear);
             clear = false;
             if (panel == 0) add_output_biases<K>(n, end);
@@ -194,7 +194,7 @@ private:
         for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
             const Series<K> own = series<K>(group);
             for (std::size_t k = 0; k < net_.outputs(); k += lanes) {
-                Real terms[lanes][lanes] = {};
+                Real terms[lanes][lanes] = {};  // a row for each class
                 for (std::size_t r = 0; r < std::min(lanes, net_.outputs() - k); ++r) {
                     Pack term{};
                     for (int m = K; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k + r));

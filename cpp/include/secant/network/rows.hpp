@@ -94,9 +94,10 @@ private:
     bool indexed() const { return x_.type == Inputs::Type::indexed; }
     Span& span(std::size_t n, std::size_t b) { return spans_[b * capacity_ + n]; }
 
-    // The largest and the smallest |x| of some inputs, which is shown a part at a time.
+    // Lane by lane, of the packs that were added.
     struct Magnitudes {
-        Pack largest{}, smallest = broadcast(std::numeric_limits<Real>::infinity()), finite{};  // 0, or NaN where one is not finite
+        Pack largest{}, smallest = broadcast(std::numeric_limits<Real>::infinity());
+        Pack finite{};  // 0, or NaN where one is not finite
 
         void add(Pack x) {
             const Pack magnitude = absolute(x);
@@ -105,6 +106,8 @@ private:
             finite = fma(x, Pack{}, finite);
         }
     };
+
+    // The largest |x| of a row, of which it is shown a part at a time.
     class LargestInput {
     public:
         // Returns the smallest |x| of these, if all are finite. Two chains, so that neither waits for the other.
@@ -115,7 +118,7 @@ private:
                 one.add(load(x + i));
                 other.add(load(x + i + lanes));
             }
-            for (; i < size; i += lanes) one.add(load_part(x + i, std::min(lanes, size - i), x[0]));  // x[0] fills it, and changes nothing
+            for (; i < size; i += lanes) one.add(load_part(x + i, std::min(lanes, size - i), x[0]));  // x[0] again changes nothing
             largest_ = maximum(largest_, maximum(one.largest, other.largest));
             finite_ += one.finite + other.finite;
             return over_lanes(minimum(one.smallest, other.smallest), [](Real a, Real b) { return std::min(a, b); });

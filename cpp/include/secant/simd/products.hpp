@@ -17,8 +17,9 @@ constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
 #endif
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
-// Over so many rows of x, at most, x^T units is summed at once: the units of a tile stay in the L1 cache. A part of x that is read for
-// more than two tiles stays there, too. Bits depend on it: it is chosen by the units of a layer, in however many panels they are.
+// x^T units is summed over so many rows of x at once, at most: so the units of a tile stay in the L1 cache; and where there are more
+// than about two tiles, for each of which x is read again, so does x in float32. Bits depend on it: so the units of the whole layer
+// choose it, and not those of a panel.
 constexpr std::size_t full_rows_at_once = 112;
 constexpr std::size_t rows_at_once(std::size_t units) { return units < (2 * tile_packs + 1) * lanes ? full_rows_at_once : 64; }
 
@@ -50,8 +51,8 @@ struct SomeColumns {
     const Value* row(std::size_t k) const { return rows[k] + column; }
 };
 
-// to[r] += sum over k < count of factor(k, r) * terms.row(k), for R rows; or = that, with `clear`. With `Apart` the sums begin with
-// zero, and are added then: that loses less.
+// to[r] += sum over k < count of factor(k, r) * terms.row(k), for R rows, count > 0; or = that, with `clear`. With `Apart` the sums
+// begin with zero, and are added then: that loses less.
 template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
 [[gnu::noinline]] void add_tile(const Factor factor, std::size_t count, const Terms terms, Real* const* to, bool clear = false) {
     Row sum[R];

@@ -39,8 +39,8 @@ void transpose([[maybe_unused]] Pack (&square)[lanes]) {
 #endif
 }
 
-// put(c, column) for each column c < `columns` of so many rows, a pack of at most `lanes` rows, padded with zeros. Of rows whole packs
-// are read.
+// put(c, column) for each column c < `columns`: a pack of the first `lanes` rows, of which those from `rows` on are zeros. Rows are
+// read in whole packs.
 template <class Put>
 void for_columns(Tile<const Real> from, std::size_t rows, std::size_t columns, const Put& put) {
     constexpr Real zeros[lanes] = {};
