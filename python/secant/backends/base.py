@@ -82,6 +82,10 @@ def require_proven(samples: dict[int, int], h: float) -> None:
         )
 
 
+NumericalGradient = tuple[Gradients, dict[int, int], float]
+"""The gradients, then the fields of `GradientInfo`, which is made only where it is asked for."""
+
+
 class Backend(Protocol):
     """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
 
@@ -126,8 +130,8 @@ class Backend(Protocol):
 
     def numerical_gradient(
         self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-    ) -> tuple[Gradients, dict[int, int], float]:
-        """The central difference of the loss in every parameter; the fields of its `GradientInfo`."""
+    ) -> NumericalGradient:
+        """The central difference of the loss in every parameter."""
 
     def train(
         self,

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant import _core
 from secant._common.validation import Array
-from secant.backends.base import Gradients, Method, Parameters, require_proven
+from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
 from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
 
 name = "cpp"
@@ -44,7 +44,7 @@ def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
 
 def numerical_gradient(
     net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-) -> tuple[Gradients, dict[int, int], float]:
+) -> NumericalGradient:
     grads, samples, bound = _core.gradient(net, x, t, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats
 from secant.backends import bound
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import Gradients, Method, Parameters, require_proven
+from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
 
 _NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
@@ -28,7 +28,7 @@ def planned_gradient(
     method: Method,
     by_series: Callable[[Parameters, Array, Array, int], Gradients],
     directly: Callable[[Parameters, Array, Array], Gradients],
-) -> tuple[Gradients, dict[int, int], float]:
+) -> NumericalGradient:
     """The mean over samples: ``by_series(net, x, t, order)`` where an order is proven, else ``directly(net, x, t)``.
 
     They are given the parameters in float64.
@@ -65,7 +65,7 @@ def _planned(
     by_series: Callable[[Array, Array, int], Gradients],
     directly: Callable[[Array, Array], Gradients],
     single: bool,
-) -> tuple[Gradients, dict[int, int], float]:
+) -> NumericalGradient:
     if method == "direct":
         return directly(x, t), {0: len(x)}, 0.0
     proven, order, cut = plan(net, x, t, h, single)

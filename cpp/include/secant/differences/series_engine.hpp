@@ -170,7 +170,7 @@ private:
         if (clear) sums_.clear_outgoing(panel);
     }
 
-    // += the series of the samples [begin, end): a product for each power of z1, the highest first. With `clear` = that.
+    // += the series of the samples [begin, end), or = that, with `clear`: a product for each power of z1, the highest first.
     template <int K>
     void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers, bool clear) {
         const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
@@ -188,7 +188,7 @@ private:
         }
     }
 
-    // The same for the biases of the outputs.
+    // The same for the biases of the outputs, a pack of classes at a time.
     template <int K>
     void add_output_biases(std::size_t begin, std::size_t end) {
         for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {

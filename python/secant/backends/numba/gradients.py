@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.base import Gradients, Method, Parameters
+from secant.backends.base import Gradients, Method, NumericalGradient, Parameters
 from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
 from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations
@@ -21,7 +21,7 @@ _BY_TERMS, _EXACT = 3, 400
 
 def numerical_gradient(
     net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
-) -> tuple[Gradients, dict[int, int], float]:
+) -> NumericalGradient:
     def by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
         return _by_series(net, x, t, h, order, n_threads)
 

@@ -5,7 +5,7 @@ from functools import partial, reduce
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.backends.base import Gradients, Method, Parameters
+from secant.backends.base import Gradients, Method, NumericalGradient, Parameters
 from secant.backends.numpy.forward import cross_entropy, largest_row, predict
 from secant.backends.numpy.series import summed_series
 from secant.backends.plan import blocks, in_double, planned_gradient, rounded, total
@@ -17,7 +17,7 @@ _overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore", divide="i
 @_overflow_is_looked_for
 def numerical_gradient(
     net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int = 0
-) -> tuple[Gradients, dict[int, int], float]:
+) -> NumericalGradient:
     return planned_gradient(net, x, t, h, method, partial(_by_series, h), partial(_by_loop, h))
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, Floats
-from secant.backends.base import Gradients, Parameters
+from secant.backends.base import Gradients, NumericalGradient, Parameters
 from secant.backends.numpy.forward import cross_entropy, predict
 from secant.backends.numpy.gradients import gradient, numerical_gradient
 
 
 def iterate(
     gradient: Callable[..., Gradients],
-    numerical_gradient: Callable[..., tuple[Gradients, dict[int, int], float]],
+    numerical_gradient: Callable[..., NumericalGradient],
     predict: Callable[..., Floats],
     net: Parameters,
     x: Array,
