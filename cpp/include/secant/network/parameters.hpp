@@ -259,9 +259,8 @@ private:
     void pack_rest(std::size_t panel) {
         const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
         Pack finite = take(from.bias, from.columns, packed() ? packed(panel).bias : nullptr);
-        for (std::size_t j = 0; j < panels.units_in(panel); ++j)
-            finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         const std::size_t units = panels.units_in(panel);
+        for (std::size_t j = 0; j < units; ++j) finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         std::fill_n(w2(panel, units), (panels.width() - units) * outgoing_.stride, Real{0});
         if (panel == 0) finite += take(net_.b2, net_.outputs(), b2_);
         transpose(panel);

@@ -17,9 +17,9 @@ constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
 #endif
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
-// x^T units is summed over so many rows of x at once, at most: so the units of a tile stay in the L1 cache; and where there are more
-// than about two tiles, for each of which x is read again, so does x in float32. Bits depend on it: so the units of the whole layer
-// choose it, and not those of a panel.
+// How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache. A layer with more
+// than about two tiles reads x again for each. It takes fewer rows: then x stays in that cache, too, if it is float32. Bits depend on
+// this, so it goes by the units of the whole layer: those of a panel depend on the number of threads.
 constexpr std::size_t full_rows_at_once = 112;
 constexpr std::size_t rows_at_once(std::size_t units) { return units < (2 * tile_packs + 1) * lanes ? full_rows_at_once : 64; }
 
@@ -61,7 +61,7 @@ template <class Row, std::size_t R, bool Apart, class Factor, class Terms>
 #pragma GCC unroll 8
             for (std::size_t r = 0; r < R; ++r) sum[r] = Row(to[r]);
     std::size_t k = 0;
-    do {
+    do {  // a loop that could end before its first term would copy all sums
         const Row row = Row::once(terms.row(k));
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < R; ++r) sum[r].add(factor(k, r), row);
