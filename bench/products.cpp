@@ -63,10 +63,10 @@ void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::si
 
 // w = x^T z
 void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [hidden](const Layer::Block& b) {
-        const std::size_t most = even_part(b.samples, rows_at_once(hidden));
+    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
+        const std::size_t most = even_part(b.samples, rows_at_once);
         for (std::size_t n = 0; n < b.samples; n += most) {
-            const Real* rows[full_rows_at_once];
+            const Real* rows[rows_at_once];
             const std::size_t count = std::min(most, b.samples - n);
             for (std::size_t r = 0; r < count; ++r) rows[r] = b.row(n + r);
             add_products<Pack, HalfPack, 1, Real>(rows, count, b.z.from(n, 0), b.columns, b.w, b.width, b.first && n == 0);

@@ -95,7 +95,7 @@ def test_the_same_bits_for_any_number_of_threads(method):
 
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("hidden", [48, 64, 112, 128])  # in the panels of a thread, more rows would fit at once
+@pytest.mark.parametrize("hidden", [50, 300])  # the core copies dense inputs of 300 where a thread has many of them
 def test_the_same_bits_for_any_number_of_threads_where_inputs_are_dense(hidden, dtype):
     def trained(n_threads):
         net = secant.TwoLayerNet(120, hidden, 10, rng=0, dtype=dtype)

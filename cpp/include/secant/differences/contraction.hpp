@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <type_traits>
 #include <utility>
 
 #include "secant/differences/series.hpp"
@@ -26,56 +25,61 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     }
 }
 
-// The same block of several rows, all full.
+// Block b of the rows [first, first + count), all full.
 struct FullRows {
     const Real* const* x;
-    std::size_t count, columns;
+    std::size_t first, count, columns;
 };
 
-// A thread's memory for powers of the inputs of as many full rows as are summed over at once, and in float32.
+// A thread's memory for powers of a block of inputs: of as many full rows as are summed over at once, and of all samples in float32.
 struct PowerTables {
-    PowerTables(Workspace& work, std::size_t units)
-        : rows(rows_at_once(units)),
-          powers(work.take<Real>(rows * block_columns)),
-          single_powers(work.take<float>(rows * block_columns)) {}
-    std::size_t rows;
-    Real* powers;
-    float* single_powers;
+    PowerTables(Workspace& work, std::size_t capacity)
+        : powers{work.take<Real>(rows_at_once * block_columns), block_columns},
+          cubes{work.take<float>(narrow_packs ? capacity * block_columns : 0), block_columns} {}
+    Tile<Real> powers;
+    Tile<float> cubes;
 };
 
-// table = power(x), a row for each full row.
+// to(columns,) = power(x)
 template <class Value, class Power>
-std::array<const Value*, full_rows_at_once> power_table(const FullRows& full, Value* table, const Power& power) {
-    std::array<const Value*, full_rows_at_once> rows;
-    for (std::size_t i = 0; i < full.count; ++i) {
-        rows[i] = table + i * block_columns;
-        for (std::size_t c = 0; c < full.columns; c += lanes)
-            store(table + i * block_columns + c, power(load_part(full.x[i] + c, std::min(lanes, full.columns - c))));
-    }
-    return rows;
+void find_powers(const Real* x, std::size_t columns, Value* to, const Power& power) {
+    for (std::size_t c = 0; c < columns; c += lanes) store(to + c, power(load_part(x + c, std::min(lanes, columns - c))));
 }
 
 #ifdef SECANT_NARROW_PACKS
-// The third-order terms of the series for full rows, in float32.
-inline void add_third_in_single(const FullRows& full, const Coefficients& odd, float* table, Tile<Real> sums, std::size_t width,
-                                bool clear) {
-    const auto cubes = power_table(full, table, [](Pack x) { return narrow(x * x * x); });
-    add_products<FloatPack, HalfFloatPack, 1, float>(cubes.data(), full.count, odd.single_third, full.columns, sums, width, clear,
+// cubes = x^3 in float32, of block b of those of the rows [0, count) that are full there.
+inline void find_cubes(const Rows& rows, std::size_t b, std::size_t count, Tile<float> cubes) {
+    for (std::size_t n = 0; n < count; ++n)
+        if (const RowBlock row = rows.block_alone(n, b); row.full)
+            find_powers(row.values, rows.columns(b), cubes.row(n), [](Pack x) { return narrow(x * x * x); });
+}
+
+// The third-order terms of the series for full rows, in float32, given their cubes.
+inline void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<const float> cubes, Tile<Real> sums,
+                                std::size_t width, bool clear) {
+    const float* own[rows_at_once];
+    for (std::size_t i = 0; i < full.count; ++i) own[i] = cubes.row(full.first + i);
+    add_products<FloatPack, HalfFloatPack, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear,
                                                      odd.samples_in_single);
 }
 #endif
 
-// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums.
+// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums. Of terms in
+// float32 the tables have the cubes already.
 template <int K>
 void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, std::size_t width,
                        bool clear) {
 #ifdef SECANT_NARROW_PACKS
     if constexpr (K == 3)
-        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.single_powers, sums, width, clear);
+        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.cubes, sums, width, clear);
 #endif
     for (int m = odd_powers<K> - 1; m >= 1; --m) {
-        const auto powers = power_table(full, tables.powers, [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
-        add_products<Pack, HalfPack, 1, Real>(powers.data(), full.count, odd.power(m), full.columns, sums, width,
+        const Real* powers[rows_at_once];
+        for (std::size_t i = 0; i < full.count; ++i) {
+            powers[i] = tables.powers.row(i);
+            find_powers(full.x[i], full.columns, tables.powers.row(i), [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
+        }
+        add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, sums, width,
                                               clear && m == odd_powers<K> - 1);
     }
 }
@@ -84,7 +88,7 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, const Powe
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
                          const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear) {
-    const Real* x[full_rows_at_once];
+    const Real* x[rows_at_once];
     const std::size_t columns = rows.columns(b);
     const auto clear_once = [&] {
         if (clear) std::fill_n(sums.at, columns * sums.stride, Real{0});
@@ -99,10 +103,10 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
         std::size_t full = 0;  // how many from n on are full
         while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
         if (full >= 2) {
-            full = even_part(full, tables.rows);
+            full = even_part(full, rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
-            if constexpr (K > 1) add_higher_powers<K>({x, full, columns}, own, tables, sums, width, clear);
+            if constexpr (K > 1) add_higher_powers<K>({x, n, full, columns}, own, tables, sums, width, clear);
             add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1);
             clear = false;
         } else {

@@ -42,7 +42,7 @@ public:
             if (direct < count) orders = bound->orders(largest, mass);
         }
         const bool third = narrow_packs && orders.hidden == 3;
-        const std::size_t single = third ? bound->samples_in_single(largest.input, mass, full_rows_at_once) : 0;
+        const std::size_t single = third ? bound->samples_in_single(largest.input, mass, rows_at_once) : 0;
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;

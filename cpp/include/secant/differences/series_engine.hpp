@@ -9,11 +9,11 @@ namespace secant::SECANT_ISA {
 
 // A thread's memory, for one panel.
 struct Scratch {
-    Scratch(Workspace& work, std::size_t width, std::size_t hidden, std::size_t outputs)
+    Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity)
         : sums{work.take<Real>(block_columns * width), width},
           means{work.take<Real>(highest_order * lanes * width), width},
-          powers{work.take<Real>(std::max(full_rows_at_once, (highest_order - 1) * outputs) * width), width},
-          tables(work, hidden) {}
+          powers{work.take<Real>(std::max(rows_at_once, (highest_order - 1) * outputs) * width), width},
+          tables(work, capacity) {}
     Tile<Real> sums, means, powers;
     PowerTables tables;
 };
@@ -33,7 +33,7 @@ public:
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs ? capacity * net.panels.total_width() : 0)),
-          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.hidden(), net.outputs())) {}
+          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs(), capacity)) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
@@ -69,11 +69,15 @@ private:
         });
         panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
-            for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b)
+            for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
+#ifdef SECANT_NARROW_PACKS
+                if (K == 3 && plan_.samples_in_single() > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
+#endif
                 for (std::size_t panel = begin; panel < end; ++panel)
                     with_units(panels, panel, [&]<int P, class Last>() {
                         add_block<K, Units<P, Last>>(panel, part, b, count, again, coefficients(panel), scratch);
                     });
+            }
             for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
                 with_units(panels, panel, [&]<int P, class Last>() {
                     add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch.sums);
@@ -160,8 +164,9 @@ private:
                 ++n;
                 continue;
             }
+            const std::size_t last = n + even_part(count - n, rows_at_once);
             std::size_t end = n;
-            while (end < std::min(count, n + rows_at_once(net_.hidden())) && !skip[end]) ++end;
+            while (end < last && !skip[end]) ++end;
             add_outgoing_of<K>(panel, n, end, powers, clear);
             clear = false;
             if (panel == 0) add_output_biases<K>(n, end);
@@ -176,7 +181,7 @@ private:
         const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
         const std::size_t width = net_.panels.units_in(panel);
         for (int m = odd_powers<K> - 1; m >= 0; --m) {
-            const Real* odd[full_rows_at_once];
+            const Real* odd[rows_at_once];
             for (std::size_t n = begin; n < end; ++n) {
                 odd[n - begin] = series<K>(n).output(2 * m + 1, 0) + n % lanes;
                 for (std::size_t j = 0; m > 0 && j < width; j += lanes)

@@ -20,7 +20,8 @@ struct RowBlock {
 
 class Rows {
 public:
-    Rows(Workspace& work, const Inputs& x, std::size_t capacity)
+    // With `copy` full blocks are copied to where their rows lie side by side: that pays where they are read many times.
+    Rows(Workspace& work, const Inputs& x, std::size_t capacity, bool copy)
         : x_(x),
           capacity_(capacity),
           blocks_(blocks_of(x.cols)),
@@ -29,7 +30,9 @@ public:
           tables_(work.take<const Real*>(capacity * blocks_)),
           values_(work.take<Real>(capacity * stride_)),
           every_column_(work.take<Entry>(block_columns)),
-          largest_(work.take<Real>(capacity)) {
+          largest_(work.take<Real>(capacity)),
+          copy_(copy),
+          copies_(work.take<Real>(copy ? capacity * blocks_ * block_columns : 0)) {
         if (!work.counting()) std::fill_n(spans_, capacity * blocks_ + 2, Span{});
         if (!indexed()) entries_ = work.take<Entry>(capacity * stride_);
         for (std::size_t i = 0; i < block_columns && !work.counting(); ++i)
@@ -169,6 +172,11 @@ private:
 
     void set_full(std::size_t n, std::size_t b, const Real* values) {
         span(n, b) = {every_column_, every_column_ + columns(b)};
+        if (copy_) {
+            Real* copy = copies_ + (b * capacity_ + n) * block_columns;
+            std::copy_n(values, columns(b), copy);
+            values = copy;
+        }
         tables_[b * capacity_ + n] = values;
     }
 
@@ -206,6 +214,8 @@ private:
     Real* values_;
     Entry* every_column_;  // the entries of a block that is full
     Real* largest_;
+    bool copy_;
+    Real* copies_;  // (blocks, capacity, block_columns)
     Entry* entries_ = nullptr;
 };
 

@@ -17,11 +17,8 @@ constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
 #endif
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
-// How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache. A layer with more
-// than about two tiles reads x again for each. It takes fewer rows: then x stays in that cache, too, if it is float32. Bits depend on
-// this, so it goes by the units of the whole layer: those of a panel depend on the number of threads.
-constexpr std::size_t full_rows_at_once = 112;
-constexpr std::size_t rows_at_once(std::size_t units) { return units < (2 * tile_packs + 1) * lanes ? full_rows_at_once : 64; }
+// How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache, and often x does.
+constexpr std::size_t rows_at_once = 112;
 
 // The factors of term k of a product, one for each row of a tile. The terms follow along the rows of a matrix,
 template <class Value>
