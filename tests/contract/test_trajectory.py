@@ -95,7 +95,7 @@ def test_the_same_bits_for_any_number_of_threads(method):
 
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("hidden", [50, 300])  # the core copies dense inputs of 300 where a thread has many of them
+@pytest.mark.parametrize("hidden", [50, 300])  # of 300, one thread copies dense inputs, and three do not
 def test_the_same_bits_for_any_number_of_threads_where_inputs_are_dense(hidden, dtype):
     def trained(n_threads):
         net = secant.TwoLayerNet(120, hidden, 10, rng=0, dtype=dtype)

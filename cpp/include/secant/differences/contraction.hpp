@@ -25,33 +25,32 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     }
 }
 
-// Block b of the rows [first, first + count), all full.
+// The same block of the rows [first, first + count), all full.
 struct FullRows {
     const Real* const* x;
     std::size_t first, count, columns;
 };
 
-// A thread's memory for powers of a block of inputs: of as many full rows as are summed over at once, and of all samples in float32.
 struct PowerTables {
     PowerTables(Workspace& work, std::size_t capacity)
         : powers{work.take<Real>(rows_at_once * block_columns), block_columns},
           cubes{work.take<float>(narrow_packs ? capacity * block_columns : 0), block_columns} {}
-    Tile<Real> powers;
-    Tile<float> cubes;
+    Tile<Real> powers;  // of the full rows that are summed over at once
+    Tile<float> cubes;  // a row for each sample
 };
 
 // to(columns,) = power(x)
 template <class Value, class Power>
-void find_powers(const Real* x, std::size_t columns, Value* to, const Power& power) {
+void store_powers(const Real* x, std::size_t columns, Value* to, const Power& power) {
     for (std::size_t c = 0; c < columns; c += lanes) store(to + c, power(load_part(x + c, std::min(lanes, columns - c))));
 }
 
 #ifdef SECANT_NARROW_PACKS
-// cubes = x^3 in float32, of block b of those of the rows [0, count) that are full there.
+// cubes = x^3 in float32, for block b of the rows [0, count), where it is full.
 inline void find_cubes(const Rows& rows, std::size_t b, std::size_t count, Tile<float> cubes) {
     for (std::size_t n = 0; n < count; ++n)
         if (const RowBlock row = rows.block_alone(n, b); row.full)
-            find_powers(row.values, rows.columns(b), cubes.row(n), [](Pack x) { return narrow(x * x * x); });
+            store_powers(row.values, rows.columns(b), cubes.row(n), [](Pack x) { return narrow(x * x * x); });
 }
 
 // The third-order terms of the series for full rows, in float32, given their cubes.
@@ -77,7 +76,7 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, const Powe
         const Real* powers[rows_at_once];
         for (std::size_t i = 0; i < full.count; ++i) {
             powers[i] = tables.powers.row(i);
-            find_powers(full.x[i], full.columns, tables.powers.row(i), [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
+            store_powers(full.x[i], full.columns, tables.powers.row(i), [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
         }
         add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, sums, width,
                                               clear && m == odd_powers<K> - 1);

@@ -7,7 +7,7 @@
 
 namespace secant::SECANT_ISA {
 
-// A thread's memory, for one panel.
+// A thread's memory: for one panel, and for powers of one block of inputs.
 struct Scratch {
     Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity)
         : sums{work.take<Real>(block_columns * width), width},
@@ -71,7 +71,7 @@ private:
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
             for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
 #ifdef SECANT_NARROW_PACKS
-                if (K == 3 && plan_.samples_in_single() > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
+                if (plan_.samples_in_single() > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
 #endif
                 for (std::size_t panel = begin; panel < end; ++panel)
                     with_units(panels, panel, [&]<int P, class Last>() {

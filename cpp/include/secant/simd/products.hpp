@@ -17,7 +17,7 @@ constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
 #endif
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
-// How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache, and often x does.
+// How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache.
 constexpr std::size_t rows_at_once = 112;
 
 // The factors of term k of a product, one for each row of a tile. The terms follow along the rows of a matrix,
