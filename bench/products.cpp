@@ -22,7 +22,7 @@ struct Layer {
     // body(block) for each block of samples and columns of each panel, so many times.
     template <class Body>
     void walk(std::size_t times, const Body& body) const {
-        std::vector<Real> copies(panels.count > 2 ? blocks_of(inputs) * block_columns * samples_at_once : 0);
+        std::vector<Real> copies(panels.many(1) ? blocks_of(inputs) * block_columns * samples_at_once : 0);
         for (std::size_t i = 0; i < times; ++i) walk(body, copies);
     }
 

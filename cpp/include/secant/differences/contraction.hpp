@@ -31,6 +31,7 @@ struct FullRows {
     std::size_t first, count, columns;
 };
 
+// A thread's memory for powers of a block of inputs.
 struct PowerTables {
     PowerTables(Workspace& work, std::size_t capacity)
         : powers{work.take<Real>(rows_at_once * block_columns), block_columns},
@@ -63,8 +64,8 @@ inline void add_third_in_single(const FullRows& full, const Coefficients& odd, T
 }
 #endif
 
-// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums. Of terms in
-// float32 the tables have the cubes already.
+// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums. Cubes
+// in float32 are in the tables already.
 template <int K>
 void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, std::size_t width,
                        bool clear) {

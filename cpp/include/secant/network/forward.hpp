@@ -21,7 +21,7 @@ public:
     // Shared by so many threads. With `keep_pre_activations` there is memory for a1 and a2. Units that a shift by h x_n might take
     // across a kink are found.
     Samples(Workspace& work, const Parameters& net, const Inputs& x, std::size_t capacity, int threads, bool keep_pre_activations, Real h)
-        : rows(work, x, capacity, net.panels.count > 2 * static_cast<std::size_t>(threads)),  // read again for each panel of a thread
+        : rows(work, x, capacity, net.panels.many(threads)),
           kinks(work, net, rows, capacity, h),
           net_(net),
           capacity_(capacity),

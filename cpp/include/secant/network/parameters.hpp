@@ -45,6 +45,8 @@ struct Panels {
     std::size_t first(std::size_t panel) const { return panel * size; }
     std::size_t units_in(std::size_t panel) const { return std::min(size, hidden - first(panel)); }
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
+    // Whether each of so many threads has several: then it reads the same inputs again for each.
+    bool many(int threads) const { return count > 2 * static_cast<std::size_t>(threads); }
     // Whether half of the last pack is enough.
     bool ends_in_half(std::size_t panel) const { return units_in_half<Pack, HalfPack>(units_in(panel)) > 0; }
 

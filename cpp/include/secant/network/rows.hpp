@@ -31,8 +31,7 @@ public:
           values_(work.take<Real>(capacity * stride_)),
           every_column_(work.take<Entry>(block_columns)),
           largest_(work.take<Real>(capacity)),
-          copy_(copy),
-          copies_(work.take<Real>(copy ? capacity * blocks_ * block_columns : 0)) {
+          copies_(copy ? work.take<Real>(capacity * blocks_ * block_columns) : nullptr) {
         if (!work.counting()) std::fill_n(spans_, capacity * blocks_ + 2, Span{});
         if (!indexed()) entries_ = work.take<Entry>(capacity * stride_);
         for (std::size_t i = 0; i < block_columns && !work.counting(); ++i)
@@ -172,7 +171,7 @@ private:
 
     void set_full(std::size_t n, std::size_t b, const Real* values) {
         span(n, b) = {every_column_, every_column_ + columns(b)};
-        if (copy_) {
+        if (copies_) {
             Real* copy = copies_ + (b * capacity_ + n) * block_columns;
             std::copy_n(values, columns(b), copy);
             values = copy;
@@ -214,8 +213,7 @@ private:
     Real* values_;
     Entry* every_column_;  // the entries of a block that is full
     Real* largest_;
-    bool copy_;
-    Real* copies_;  // (blocks, capacity, block_columns)
+    Real* copies_;  // (blocks, capacity, block_columns), if there are any
     Entry* entries_ = nullptr;
 };
 
