@@ -148,7 +148,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
           py::arg("rate"), py::arg("threads"), py::arg("losses"), py::arg("before"));
-    m.def("takes", &takes, py::arg("net"), py::arg("x"), py::arg("t"));
+    m.def("gradient_as_given", &gradient_as_given, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"),
+          py::arg("threads"));
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
           py::arg("scheme"), py::arg("h"), py::arg("threads"));
     py::class_<IndexedInputs>(m, "IndexedInputs")

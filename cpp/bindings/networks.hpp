@@ -106,27 +106,6 @@ inline bool plain(const py::object& object, bool parameter) {
     return (py::reinterpret_borrow<py::array>(object).flags() & needed) == needed;
 }
 
-// Whether gradients take them as they are: Python need not look for what to convert, or for what is wrong. Elements of x and of
-// the parameters that are not finite are found later.
-inline bool takes(const py::tuple& parameters, const py::object& x, const py::object& t) {
-    if (parameters.size() != 7) return false;
-    const auto of = [&](std::size_t i) { return py::object(parameters[i]); };
-    if (!(PyUnicode_CheckExact(of(4).ptr()) && PyUnicode_CheckExact(of(5).ptr()) && PyFloat_CheckExact(of(6).ptr()))) return false;
-    for (std::size_t i = 0; i < 4; ++i)
-        if (!plain(of(i), true)) return false;
-    if (!(plain(x, false) && plain(t, false))) return false;
-    const auto targets = py::reinterpret_borrow<py::array>(t);
-    try {
-        return with_type_of(parameters, [&]<class Real>() {
-            const double* weights = samples(network<Real>(parameters), x, targets).t.weights;
-            const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
-            return std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
-        });
-    } catch (const std::exception&) {
-        return false;
-    }
-}
-
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 template <class Real>
 std::size_t cost(const GradientCallOf<Real>& call) {
@@ -135,24 +114,74 @@ std::size_t cost(const GradientCallOf<Real>& call) {
            (call.method == GradientMethod::direct ? net.outputs() : 2);
 }
 
-// ((W1, b1, W2, b2), samples by order, truncation bound)
+// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound)
+template <class Real>
+py::tuple gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std::string& method, double h, int threads) {
+    Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
+    Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
+    GradientReport report{};
+    GradientCallOf<Real> call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
+    call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
+    call.threads = choose_threads(threads, cost(call) * batch.size);
+    run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
+    throw_if_interrupted();
+    py::dict gradients, by_order;
+    gradients["W1"] = d_w1;
+    gradients["b1"] = d_b1;
+    gradients["W2"] = d_w2;
+    gradients["b2"] = d_b2;
+    for (int order = 0; order < 10; ++order)
+        if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
+    return py::make_tuple(gradients, by_order, report.truncation_bound);
+}
+
 inline py::tuple gradient(const py::tuple& parameters, const py::object& x, const py::array& t, const std::string& method, double h,
                           int threads) {
-    return with_type_of(parameters, [&]<class Real>() -> py::tuple {
+    return with_type_of(parameters, [&]<class Real>() {
         const NetworkOf<Real> net = network<Real>(parameters);
-        const Batch batch = samples(net, x, t);
-        Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
-        Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
-        GradientReport report{};
-        GradientCallOf<Real> call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
-        call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
-        call.threads = choose_threads(threads, cost(call) * batch.size);
-        run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
-        throw_if_interrupted();
-        py::dict by_order;
-        for (int order = 0; order < 10; ++order)
-            if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
-        return py::make_tuple(py::make_tuple(d_w1, d_b1, d_w2, d_b2), by_order, report.truncation_bound);
+        return gradient_of(net, samples(net, x, t), method, h, threads);
+    });
+}
+
+// Whether no two arrays share memory.
+template <class Real>
+bool apart(const NetworkOf<Real>& net) {
+    std::array<std::pair<const Real*, const Real*>, 4> ranges{{{net.w1.data, net.w1.data + net.w1.rows * net.w1.cols},
+                                                              {net.b1, net.b1 + net.hidden()},
+                                                              {net.w2.data, net.w2.data + net.w2.rows * net.w2.cols},
+                                                              {net.b2, net.b2 + net.outputs()}}};
+    std::sort(ranges.begin(), ranges.end());
+    for (std::size_t i = 0; i < 3; ++i)
+        if (ranges[i].second > ranges[i + 1].first) return false;
+    return true;
+}
+
+// The same where nothing has to be converted, and no check of the arguments or of the result would find something wrong; else None.
+inline py::object gradient_as_given(const py::tuple& parameters, const py::object& x, const py::object& t, const std::string& method,
+                                    double h, int threads) {
+    const auto of = [&](std::size_t i) { return py::object(parameters[i]); };
+    if (parameters.size() != 7) return py::none();
+    if (!(PyUnicode_CheckExact(of(4).ptr()) && PyUnicode_CheckExact(of(5).ptr()) && PyFloat_CheckExact(of(6).ptr()))) return py::none();
+    for (std::size_t i = 0; i < 4; ++i)
+        if (!plain(of(i), true)) return py::none();
+    if (!(plain(x, false) && plain(t, false))) return py::none();
+    return with_type_of(parameters, [&]<class Real>() -> py::object {
+        const auto targets = py::reinterpret_borrow<py::array>(t);
+        NetworkOf<Real> net;
+        Batch batch;
+        try {
+            net = network<Real>(parameters);
+            batch = samples(net, x, targets);
+        } catch (const std::exception&) {
+            return py::none();
+        }
+        const double* weights = batch.t.weights;
+        const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
+        if (!apart(net) || !std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); })) return py::none();
+        const py::tuple found = gradient_of(net, batch, method, h, threads);
+        const auto b2 = py::reinterpret_borrow<Array<Real>>(py::dict(found[0])["b2"]);
+        const bool proven = method != "series" || !py::dict(found[1]).contains(0);
+        return std::isfinite(*b2.data()) && proven ? py::object(found) : py::none();
     });
 }
 

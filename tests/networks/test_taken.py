@@ -1,5 +1,7 @@
 """What the core takes as it is: the checks would have found nothing wrong and nothing to convert."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -73,11 +75,9 @@ def unchanged(net, x, t):
     )
 
 
-def taken(net, x, t):
-    given = secant.backends.base.Parameters(
-        *map(net.params.get, PARAM_NAMES), net.hidden_activation, net.output_activation, net.log_offset
-    )
-    return backend_module("cpp").takes(given, x, t)
+def taken(net, x, t, method="auto", h=1e-4):
+    given = *map(net.params.get, PARAM_NAMES), net.hidden_activation, net.output_activation, net.log_offset
+    return backend_module("cpp").gradient_as_given(given, x, t, method, h, 1) is not None
 
 
 def network(dtype=np.float64):
@@ -141,3 +141,49 @@ def test_soft_targets_that_are_no_string(compiled, value):
 @pytest.mark.parametrize("t", [WEIGHTS, LABELS], ids=["weights", "labels"])
 def test_what_most_calls_give_is_taken(compiled, t, dtype):
     assert taken(network(dtype), X.astype(dtype), t)
+
+
+def test_parameters_that_share_memory_are_not_taken(compiled):
+    memory = np.random.default_rng(0).normal(size=12)
+    for end in range(5):
+        net = network()
+        net.params["b1"], net.params["b2"] = memory[:5], memory[5 - end :][:2]
+        assert taken(net, X, LABELS) == (end == 0)
+        net.params["b1"], net.params["b2"] = memory[5 - end :][:5], memory[3:5]
+        assert taken(net, X, LABELS) == (end == 0)
+
+
+@pytest.mark.parametrize("method", ["derivative", "auto", "series", "direct"])
+def test_what_has_no_finite_gradient_is_not_taken(compiled, method):
+    for bad in (np.nan, np.inf):
+        assert not taken(network(), changed(X, bad), LABELS, method)
+        for name in PARAM_NAMES:
+            net = network()
+            net.params[name].flat[-1] = bad
+            assert not taken(net, X, LABELS, method), (name, bad)
+
+
+def test_a_series_that_is_not_proven_is_not_taken(compiled):
+    assert taken(network(), X, LABELS, "auto", 2.0)
+    assert not taken(network(), X, LABELS, "series", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"method": "derivative"}, "method"), ({"method": np.array(["auto", "series"])}, "method"), ({"h": 0.0}, "h"),
+        ({"h": np.nan}, "h"), ({"h": -1e-4}, "h"), ({"h": np.inf}, "h"), ({"n_threads": 0}, "n_threads"),
+        ({"n_threads": 1.0}, "n_threads"),
+    ],
+)  # fmt: skip
+def test_other_arguments_are_checked_where_all_else_is_taken(backend, options, named):
+    with pytest.raises(secant.errors.SecantError, match=f"^{named} must be"):
+        network().numerical_gradient(X, LABELS, **options)
+
+
+@pytest.mark.parametrize("h", [np.float64(0.5), Fraction(1, 2)])
+@pytest.mark.parametrize("n_threads", [np.int64(2), None])
+def test_other_types_of_arguments_mean_the_same(compiled, h, n_threads):
+    expected = network().numerical_gradient(X, LABELS, h=0.5, n_threads=2)
+    for name, gradient in network().numerical_gradient(X, LABELS, h=h, n_threads=n_threads).items():
+        np.testing.assert_array_equal(gradient, expected[name])

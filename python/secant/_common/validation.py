@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
 _REAL = float, numbers.Real  # float first, which is found fast
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
+MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
 
 def positive_int(name: str, value: Any) -> int:
@@ -48,8 +49,8 @@ def in_memory(**sizes: int) -> Iterator[None]:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """0 leaves it to the backend; more than any machine has would not fit the core's int."""
-    return 0 if n_threads is None else min(positive_int("n_threads", n_threads), 2**15)
+    """0 leaves it to the backend."""
+    return 0 if n_threads is None else min(positive_int("n_threads", n_threads), MOST_THREADS)
 
 
 def finite_number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:

@@ -97,13 +97,6 @@ class Backend(Protocol):
     finds_non_finite: bool
     """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
 
-    def takes(self, net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
-        """Whether gradients take them as they are: no check would find something wrong or something to convert.
-
-        The parameters are not checked yet. It may be false for arguments that are right, too. Only asked of a backend
-        that `finds_non_finite`, which is not looked for here in x and the parameters.
-        """
-
     def all_finite(self, array: Array) -> bool:
         """Whether no element is NaN or infinite."""
 
@@ -132,6 +125,16 @@ class Backend(Protocol):
         self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
     ) -> NumericalGradient:
         """The central difference of the loss in every parameter."""
+
+    def gradient_as_given(
+        self, net: tuple[object, ...], x: ArrayLike, t: ArrayLike, method: str, h: float, n_threads: int
+    ) -> tuple[dict[str, Array], dict[int, int], float] | None:
+        """`numerical_gradient`, or `gradient` for the method "derivative", of arguments that nobody has checked.
+
+        ``net`` has the fields of `Parameters`. None if there is something to convert or to complain of: in the
+        arguments, a result that is not finite, a series that is not proven. Only asked of a backend that
+        `finds_non_finite`.
+        """
 
     def train(
         self,

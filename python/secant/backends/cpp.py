@@ -3,7 +3,7 @@
 from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from secant import _core
 from secant._common.validation import Array
@@ -15,12 +15,9 @@ finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
+gradient_as_given = _core.gradient_as_given
 
 Rows.register(_core.IndexedInputs)
-
-
-def takes(net: Parameters, x: ArrayLike, t: ArrayLike) -> bool:
-    return _core.takes(net, x, t)
 
 
 def all_finite(array: Array) -> bool:
@@ -39,7 +36,7 @@ def predict(net: Parameters, x: Array, n_threads: int) -> Array:
 
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
     grads, _, _ = _core.gradient(net, x, t, "derivative", 1.0, n_threads)
-    return Gradients(*grads)
+    return Gradients(**grads)
 
 
 def numerical_gradient(
@@ -48,7 +45,7 @@ def numerical_gradient(
     grads, samples, bound = _core.gradient(net, x, t, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    return Gradients(*grads), samples, bound
+    return Gradients(**grads), samples, bound
 
 
 def train(

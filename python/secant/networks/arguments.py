@@ -17,7 +17,7 @@ from secant.errors import ParamsError, ShapeError, ValueRangeError
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = ("W1", "b1", "W2", "b2")
-_SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
+SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
@@ -137,8 +137,8 @@ def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[A
 
 def require_step(h: float, net: Parameters) -> None:
     """Raise the error that says so, if h is too small for the type of the parameters."""
-    if net.W1.dtype == np.float32 and h < _SMALLEST_SINGLE_STEP:
-        raise ValueRangeError(f"h must be at least {_SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
+    if net.W1.dtype == np.float32 and h < SMALLEST_SINGLE_STEP:
+        raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
 
 
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
