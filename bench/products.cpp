@@ -17,31 +17,34 @@ struct Layer {
     Panels panels;
     const Real* x;
     Real *w, *z;
-    static constexpr std::size_t samples_at_once = 128;
 
-    // body(block) for each block of samples and columns of each panel, so many times.
+    // body(block) for each block of samples and columns of each panel, so many times; `few` panels of a block of columns follow one
+    // another.
     template <class Body>
-    void walk(std::size_t times, const Body& body) const {
+    void walk(std::size_t times, std::size_t few, const Body& body) const {
+        const std::size_t samples_at_once = enough_samples(panels.hidden);
         std::vector<Real> copies(panels.many(1) ? blocks_of(inputs) * block_columns * samples_at_once : 0);
-        for (std::size_t i = 0; i < times; ++i) walk(body, copies);
+        for (std::size_t i = 0; i < times; ++i) walk(samples_at_once, few, body, copies);
     }
 
     template <class Body>
-    void walk(const Body& body, std::vector<Real>& copies) const {
+    void walk(std::size_t samples_at_once, std::size_t few, const Body& body, std::vector<Real>& copies) const {
         for (std::size_t n = 0; n < samples; n += samples_at_once) {
             const std::size_t count = std::min(samples_at_once, samples - n);
             for (std::size_t i = 0; i < inputs && !copies.empty(); i += block_columns)
                 for (std::size_t r = 0; r < count; ++r)
                     std::copy_n(x + (n + r) * inputs + i, std::min(block_columns, inputs - i),
                                 copies.data() + i * samples_at_once + r * block_columns);
-            for (std::size_t panel = 0; panel < panels.count; ++panel)
-                for (std::size_t i = 0; i < inputs; i += block_columns) {
-                    const std::size_t width = panels.width();
-                    const Tile<Real> w_i{w + (panel * inputs + i) * width, width}, z_n{z + (panel * samples + n) * width, width};
-                    const Tile<const Real> x_n = copies.empty() ? Tile<const Real>{x + n * inputs + i, inputs}
-                                                                : Tile<const Real>{copies.data() + i * samples_at_once, block_columns};
-                    body(Block{x_n, count, std::min(block_columns, inputs - i), w_i, z_n, panels.units_in(panel), n == 0});
-                }
+            for (std::size_t first = 0; first < panels.count; first += few)
+                for (std::size_t i = 0; i < inputs; i += block_columns)
+                    for (std::size_t panel = first; panel < std::min(first + few, panels.count); ++panel) {
+                        const std::size_t width = panels.width();
+                        const Tile<Real> w_i{w + (panel * inputs + i) * width, width}, z_n{z + (panel * samples + n) * width, width};
+                        const Tile<const Real> x_n = copies.empty()
+                                                         ? Tile<const Real>{x + n * inputs + i, inputs}
+                                                         : Tile<const Real>{copies.data() + i * samples_at_once, block_columns};
+                        body(Block{x_n, count, std::min(block_columns, inputs - i), w_i, z_n, panels.units_in(panel), n == 0});
+                    }
         }
     }
 
@@ -64,7 +67,8 @@ std::size_t width_for(std::size_t hidden) { return Panels(hidden, 1, false).widt
 
 // z += x w
 void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
+    const Panels panels(hidden, 1, false);
+    Layer{samples, inputs, panels, x, w, z}.walk(times, panels.few(), [](const Layer::Block& b) {
         add_rows<Pack, HalfPack>([&](std::size_t n) { return b.x.row(n); }, 0, b.samples, b.columns, b.w,
                                  [&](std::size_t n) { return b.z.row(n); }, b.width);
     });
@@ -72,7 +76,8 @@ void forward(std::size_t times, std::size_t samples, std::size_t inputs, std::si
 
 // w = x^T z
 void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::size_t hidden, const Real* x, Real* w, Real* z) {
-    Layer{samples, inputs, {hidden, 1, false}, x, w, z}.walk(times, [](const Layer::Block& b) {
+    const Panels panels(hidden, 1, false);
+    Layer{samples, inputs, panels, x, w, z}.walk(times, panels.count, [](const Layer::Block& b) {
         const std::size_t most = even_part(b.samples, rows_at_once);
         for (std::size_t n = 0; n < b.samples; n += most) {
             const Real* rows[rows_at_once];

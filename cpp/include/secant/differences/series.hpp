@@ -15,6 +15,10 @@ namespace secant::SECANT_ISA {
 template <int K>
 constexpr int odd_powers = (K + 1) / 2;
 
+// Hidden units are expanded for so many samples, in whole groups: powers of weights that are loaded are used for all of them.
+constexpr std::size_t expanded_at_once = 64;
+static_assert(expanded_at_once % lanes == 0);
+
 // x, h^2 x^3, h^4 x^5, ...
 template <int K>
 struct OddPowers {
@@ -105,28 +109,15 @@ public:
             }
     }
 
-    // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
-    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each sample of
-    // the group, then M_2, ...
-    void find_means(Tile<const Real> w2, Tile<const Real> powers, std::size_t width, Tile<Real> means) const {
-        for (int m = 1; m <= K; ++m) {
-            const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>{power_row(powers, m, 0), powers.stride};
-            for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
-                for (std::size_t l = 0; l < lanes; l += tile_lanes) {
-                    Real* to[tile_lanes];
-                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means, m, l + r) + j;
-                    add_tile<Row, tile_lanes, false>(SideBySide<Real>{{at(mean_, m, 0) + l, lanes}}, outputs_, power.from(0, j), to, true);
-                }
-            });
-        }
-    }
+    // y times the coefficient m of the growth of output k: a lane for each sample.
+    const Real* mean(int m, std::size_t k) const { return at(mean_, m, k); }
 
-    // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n.
+    // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n, given the means M_1, M_2, ... of these units.
     template <class Activation>
     SECANT_INLINE void expand_hidden(std::size_t n, const TargetLists& targets, const PanelPack& units, Tile<const Real> means,
                                      Real scale, const Coefficients& odd) const {
         Jet<K> mean{};
-        for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m, n % lanes));
+        for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m));
         const Jet<K> log_mean = log1p(mean);
         Jet<K> loss{};  // as a series in f
         for (std::size_t i = 0; i < targets.count(n); ++i) {
@@ -144,20 +135,20 @@ public:
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }
 
-    // The coefficient of the odd power m of output k: a lane for each sample.
-    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
-
-private:
-    template <class T>
-    static T* mean_row(Tile<T> means, int m, std::size_t lane) {
-        return means.row(static_cast<std::size_t>(m - 1) * lanes + lane);
-    }
-
+    // Where the power m > 1 of the outgoing weights is, or M_m of one of expanded_at_once samples.
     template <class T>
     T* power_row(Tile<T> powers, int m, std::size_t k) const {
         return powers.row(static_cast<std::size_t>(m - 2) * outputs_ + k);
     }
+    template <class T>
+    static T* mean_row(Tile<T> means, int m) {
+        return means.row(static_cast<std::size_t>(m - 1) * expanded_at_once);
+    }
 
+    // The coefficient of the odd power m of output k: a lane for each sample.
+    const Real* output(int m, std::size_t k) const { return at(odd_, m / 2 + 1, k); }
+
+private:
     Real* at(Real* array, int m, std::size_t k) const {
         return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
     }

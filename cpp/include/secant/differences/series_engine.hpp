@@ -11,7 +11,7 @@ namespace secant::SECANT_ISA {
 struct Scratch {
     Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity)
         : sums{work.take<Real>(block_columns * width), width},
-          means{work.take<Real>(highest_order * lanes * width), width},
+          means{work.take<Real>(highest_order * expanded_at_once * width), width},
           powers{work.take<Real>(std::max(rows_at_once, (highest_order - 1) * outputs) * width), width},
           tables(work, capacity) {}
     Tile<Real> sums, means, powers;
@@ -64,8 +64,9 @@ private:
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
             series<K>(0).find_powers(net_.transposed(panel), panels.units_in(panel), scratch.powers);
-            for (std::size_t n = panels.begin(part, groups) * lanes; n < panels.begin(part + 1, groups) * lanes; n += lanes)
-                expand_hidden<K>(panel, n, std::min(count, n + lanes), scale, coefficients(panel), scratch);
+            const std::size_t end = std::min(panels.begin(part + 1, groups) * lanes, count);
+            for (std::size_t n = panels.begin(part, groups) * lanes; n < end; n += expanded_at_once)
+                expand_hidden<K>(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
         });
         panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
@@ -87,20 +88,43 @@ private:
         });
     }
 
-    // For the group of samples [begin, end). Those that are evaluated directly are expanded too, but not read.
+    // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
+    // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
+    // samples [begin, end), then M_2, ... Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
+    template <int K>
+    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, Tile<Real> powers, std::size_t width,
+                    Tile<Real> means) const {
+        const std::size_t part = even_part(net_.outputs(), rows_at_once);
+        for (int m = 1; m <= K; ++m) {
+            const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>{series<K>(begin).power_row(powers, m, 0), powers.stride};
+            for (std::size_t k = 0; k < net_.outputs(); k += part)
+                for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
+                    for (std::size_t n = begin; n < end; n += tile_lanes) {
+                        Real* to[tile_lanes];
+                        for (std::size_t r = 0; r < tile_lanes; ++r)
+                            to[r] = Series<K>::mean_row(means.from(n - begin + r, j), m);
+                        add_tile<Row, tile_lanes, false>(SideBySide<Real>{{series<K>(n).mean(m, k) + n % lanes, lanes}},
+                                                         std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
+                    }
+                });
+        }
+    }
+
+    // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.
     template <int K>
     void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd,
                        const Scratch& scratch) {
-        const Series<K> own = series<K>(begin);
         const Tile<const Real> w2 = net_.transposed(panel);
         const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
-        own.find_means(w2, scratch.powers, whole, scratch.means);
+        find_means<K>(begin, end, w2, scratch.powers, whole, scratch.means);
         with_activation(net_.hidden_activation(), [&]<class A>() {
-            for (std::size_t j = 0; j < whole; j += lanes)
-                for (std::size_t n = begin; n < end; ++n) {
+            for (std::size_t n = begin; n < end; ++n) {
+                const Series<K> own = series<K>(n);
+                for (std::size_t j = 0; j < whole; j += lanes) {
                     const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
-                    own.template expand_hidden<A>(n, targets_, units, scratch.means.from(0, j), scale, odd.from(n, j));
+                    own.template expand_hidden<A>(n, targets_, units, scratch.means.from(n - begin, j), scale, odd.from(n, j));
                 }
+            }
         });
 #ifdef SECANT_NARROW_PACKS
         if constexpr (K == 3)

@@ -35,60 +35,43 @@ public:
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
           y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
 
-    // z1 and its state of a panel's units for the samples [begin, end), by a thread; with `keep` a1 too, and kinks are found. Returns
-    // NaN where a weight that was copied is not finite, else 0.
-    Pack activate_hidden(std::size_t panel, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
-        if (begin == end) return Pack{};
-        const Incoming<const Real> w = net_.incoming(panel);
-        const bool copied = net_.reading == Reading::by_block;
-        const std::size_t packs = net_.panels.packs_in(panel), last = copied ? lanes : w.columns - (packs - 1) * lanes;
-        const Tile<Real> copy{copies_ + rank * copy_size(), net_.panels.width()};
+    // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
+    // are found. Returns NaN where a weight that was copied is not finite, else 0.
+    Pack activate_hidden(std::size_t first, std::size_t last, std::size_t begin, std::size_t end, bool keep, std::size_t rank) {
         Pack finite{};
-        for (std::size_t n = begin; n < end; ++n)
-            for (std::size_t j = 0; j < packs * lanes; j += lanes)
-                store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
-        with_units(net_.panels, panel, [&]<int P, class Last>() {
-            for (std::size_t b = 0; b < rows.blocks(); ++b) {
-                if (copied) finite += net_.copy_block(panel, b, copy);
-                const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
-                std::size_t n = begin;
-                while (n < end) {
-                    const RowBlock row = rows.block(n, b);
-                    const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
-                    if (several > 1)
-                        add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
-                                                 rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
-                                                 net_.panels.units_in(panel));
-                    else
-                        add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
-                    n += std::max<std::size_t>(several, 1);
-                }
-            }
-        });
-        with_activation(net_.hidden_activation(), [&]<class A>() {
-            for (std::size_t n = begin; n < end; ++n) activate<A>(panel, n, packs * lanes, keep);
-        });
+        // A few panels at a time: their sums stay in the L2 cache, and the inputs, which may not, are read once for all of them.
+        for (; first < last && begin < end; first += net_.panels.few()) {
+            const std::size_t end_of_few = std::min(first + net_.panels.few(), last);
+            for (std::size_t panel = first; panel < end_of_few; ++panel) begin_with_bias(panel, begin, end);
+            for (std::size_t b = 0; b < rows.blocks(); ++b)
+                for (std::size_t panel = first; panel < end_of_few; ++panel) finite += add_inputs(panel, b, begin, end, rank);
+            for (std::size_t panel = first; panel < end_of_few; ++panel)
+                with_activation(net_.hidden_activation(), [&]<class A>() {
+                    for (std::size_t n = begin; n < end; ++n) activate<A>(panel, n, net_.panels.packs_in(panel) * lanes, keep);
+                });
+        }
         return finite;
     }
 
-    // a2 of a group, of which the samples [begin, end) exist. It is stored as z2.
+    // a2 of the groups of samples [begin, end), stored as z2. A tile of w2 stays in the L1 cache for all of them.
     void affine_output(std::size_t begin, std::size_t end) {
-        const Tile<Real> sums{y_ + y_group(begin), pad(net_.outputs())};  // a row for each sample, where y will be
-        for (std::size_t l = 0; l < lanes; ++l) std::copy_n(net_.b2(), sums.stride, sums.row(l));
+        const Tile<Real> sums{y_, pad(net_.outputs())};  // a row for each sample, where y will be
+        for (std::size_t n = begin; n < pad(end); ++n) std::copy_n(net_.b2(), sums.stride, sums.row(n));
         for (std::size_t panel = 0; panel < net_.panels.count; ++panel)
             for_tiles<Pack, HalfPack>(sums.stride, [&]<class Row>(std::size_t k) {
-                for (std::size_t l = 0; l < lanes; l += tile_lanes) {
+                for (std::size_t n = begin; n < pad(end); n += tile_lanes) {
                     const Real* z[tile_lanes];
                     Real* to[tile_lanes];
                     for (std::size_t r = 0; r < tile_lanes; ++r) {
-                        z[r] = z1(panel, std::min(begin + l + r, end - 1));  // past the end the last sample is repeated
-                        to[r] = sums.row(l + r) + k;
+                        z[r] = z1(panel, std::min(n + r, end - 1));  // past the end the last sample is repeated
+                        to[r] = sums.row(n + r) + k;
                     }
                     const Tile<const Real> w2{net_.w2(panel, 0) + k, sums.stride};
                     add_tile<Row, tile_lanes, false>(AlongRows<Real>{z}, net_.panels.units_in(panel), w2, to);
                 }
             });
-        for_columns(sums, lanes, net_.outputs(), [&](std::size_t k, Pack a2) { store(z2_ + in_group(begin) + k * lanes, a2); });
+        for (std::size_t n = begin; n < end; n += lanes)
+            for_columns(sums.from(n, 0), lanes, net_.outputs(), [&](std::size_t k, Pack a2) { store(z2_ + in_group(n) + k * lanes, a2); });
     }
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
@@ -124,6 +107,39 @@ private:
 
     Real* at(Real* hidden, std::size_t panel, std::size_t n) const {
         return hidden + (panel * capacity_ + n) * net_.panels.width();
+    }
+
+    // a1 = b1, of a panel.
+    void begin_with_bias(std::size_t panel, std::size_t begin, std::size_t end) {
+        const Incoming<const Real> w = net_.incoming(panel);
+        for (std::size_t n = begin; n < end; ++n)
+            for (std::size_t j = 0; j < net_.panels.packs_in(panel) * lanes; j += lanes)
+                store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
+    }
+
+    // a1 += x w, of block b of the inputs.
+    Pack add_inputs(std::size_t panel, std::size_t b, std::size_t begin, std::size_t end, std::size_t rank) {
+        const Incoming<const Real> w = net_.incoming(panel);
+        const bool copied = net_.reading == Reading::by_block;
+        const Tile<Real> copy{copies_ + rank * copy_size(), net_.panels.width()};
+        const Pack finite = copied ? net_.copy_block(panel, b, copy) : Pack{};
+        const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
+        with_units(net_.panels, panel, [&]<int P, class Last>() {
+            const std::size_t last = copied ? lanes : w.columns - (P - 1) * lanes;
+            std::size_t n = begin;
+            while (n < end) {
+                const RowBlock row = rows.block(n, b);
+                const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
+                if (several > 1)
+                    add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
+                                             rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
+                                             net_.panels.units_in(panel));
+                else
+                    add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
+                n += std::max<std::size_t>(several, 1);
+            }
+        });
+        return finite;
     }
 
     // z1 of a sample in a panel holds a1 before.
@@ -172,11 +188,11 @@ private:
     Real *a1_, *copies_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
 };
 
-// How many samples a block has room for: enough to reuse what is loaded, but few enough that interrupts, which are polled
-// between blocks, need not wait. A sample costs as much as `passes` forward passes.
+// How many samples a block has room for: enough to reuse what is loaded, but so few that interrupts, which are polled between
+// blocks, need not wait. A sample costs as much as `passes` forward passes.
 inline std::size_t block_capacity(const Network& net, std::size_t samples, std::size_t passes) {
-    constexpr std::size_t enough = 128, slice = 300'000'000;
-    return std::min({samples, enough, slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
+    constexpr std::size_t slice = 600'000'000;
+    return std::min({samples, enough_samples(net.hidden()), slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
 }
 
 inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
@@ -193,8 +209,8 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
         for (std::size_t task; (task = next++) < tasks;) {
             const std::size_t first = task * capacity, size = std::min(capacity, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
-            for (std::size_t panel = 0; panel < net.panels.count; ++panel) own.activate_hidden(panel, 0, size, false, 0);
-            for (std::size_t n = 0; n < size; n += lanes) own.affine_output(n, std::min(size, n + lanes));
+            own.activate_hidden(0, net.panels.count, 0, size, false, 0);
+            own.affine_output(0, size);
             for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n, false);
             for (std::size_t n = 0; n < size; ++n)
                 for (std::size_t k = 0; k < net.outputs(); ++k) call.y.row(first + n)[k] = own.y(n)[k * lanes];

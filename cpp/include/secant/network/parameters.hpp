@@ -47,6 +47,8 @@ struct Panels {
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
     // Whether each of so many threads has several: then it reads the same inputs again for each.
     bool many(int threads) const { return count > 2 * static_cast<std::size_t>(threads); }
+    // So many are a few hundred units: of one block of samples they stay in the L2 cache.
+    std::size_t few() const { return std::max<std::size_t>(256 / size, 1); }
     // Whether half of the last pack is enough.
     bool ends_in_half(std::size_t panel) const { return units_in_half<Pack, HalfPack>(units_in(panel)) > 0; }
 
@@ -69,7 +71,7 @@ struct Panels {
     // The same, as body(begin, end, part) for panels [begin, end).
     template <class Body>
     void share_ranges(const Team& team, const Body& body) const {
-        if (parts == 1) return body(team.rank * count / team.size, (team.rank + 1) * count / team.size, 0);
+        if (parts == 1) return team.share_range(count, [&](std::size_t begin, std::size_t end) { body(begin, end, 0); });
         team.share(count * parts, [&](std::size_t task) { body(task / parts, task / parts + 1, task % parts); });
         team.wait();
     }
@@ -135,6 +137,10 @@ constexpr Reading reading_for(std::size_t samples, std::size_t block) {
     if (samples > few_blocks * block) return Reading::packed;
     return std::min(samples, block) >= enough_to_copy ? Reading::by_block : Reading::in_place;
 }
+
+// The samples of a block: as many as can reuse what is loaded. Of a wide layer, which is read, and whose gradient is written, once for
+// each block, more pay than of a narrow one, where inputs that stay in the L2 cache pay.
+constexpr std::size_t enough_samples(std::size_t hidden) { return hidden > 128 ? 256 : 128; }
 
 class Parameters {
 public:

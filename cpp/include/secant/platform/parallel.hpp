@@ -74,11 +74,19 @@ struct Team {
 #endif
     }
 
-    // body(task) for this thread's share of the tasks, which is always the same and contiguous: what it writes seldom shares
+    // body(begin, end) for this thread's share of the tasks, which is always the same and contiguous: what it writes seldom shares
     // a cache line with what another thread writes.
     template <class Body>
+    void share_range(std::size_t tasks, const Body& body) const {
+        body(rank * tasks / size, (rank + 1) * tasks / size);
+    }
+
+    // The same, as body(task) for each.
+    template <class Body>
     void share(std::size_t tasks, const Body& body) const {
-        for (std::size_t task = rank * tasks / size; task < (rank + 1) * tasks / size; ++task) body(task);
+        share_range(tasks, [&](std::size_t begin, std::size_t end) {
+            for (std::size_t task = begin; task < end; ++task) body(task);
+        });
     }
 
     template <class Body>

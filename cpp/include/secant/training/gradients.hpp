@@ -109,7 +109,7 @@ public:
             if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
             prefetch(team, next, first, count);
             activate_hidden(team, count, false);
-            share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+            affine_output(team, count);
             share_groups(team, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
                 find_losses(batch, first, n, end);
@@ -138,11 +138,17 @@ private:
 
     void activate_hidden(const Team& team, std::size_t count, bool keep) {
         const Panels& panels = net_.panels;
-        panels.share(team, [&](std::size_t panel, std::size_t part) {
+        panels.share_ranges(team, [&](std::size_t first, std::size_t last, std::size_t part) {
             const std::size_t begin = panels.begin(part, count), end = panels.begin(part + 1, count);
-            net_.record(team.rank, samples_.activate_hidden(panel, begin, end, keep, team.rank));
+            net_.record(team.rank, samples_.activate_hidden(first, last, begin, end, keep, team.rank));
         });
         team.wait();
+    }
+
+    void affine_output(const Team& team, std::size_t count) {
+        team.share_range(pad(count) / lanes, [&](std::size_t begin, std::size_t end) {
+            samples_.affine_output(begin * lanes, std::min(count, end * lanes));
+        });
     }
 
     // body(n, end) for each group of samples [n, end). What one of these loops writes the next one reads: reading it at once
@@ -154,7 +160,7 @@ private:
 
     // The output layer, and what the methods prepare for a block.
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
-        share_groups(team, count, [&](std::size_t n, std::size_t end) { samples_.affine_output(n, end); });
+        affine_output(team, count);
         share_groups(team, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
             if (losses) find_losses(batch, first, n, end);
