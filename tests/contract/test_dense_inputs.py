@@ -36,14 +36,17 @@ def inputs(rng, size, density, dtype=np.float64, samples=40):
     return x.astype(dtype)
 
 
-def network(size, hidden=5, output="sigmoid", backend="cpp"):
-    return secant.TwoLayerNet(size, hidden, 3, weight_init_std=0.02, output_activation=output, rng=0, backend=backend)
+def network(size, hidden=5, output="sigmoid", backend="cpp", classes=3):
+    return secant.TwoLayerNet(
+        size, hidden, classes, weight_init_std=0.02, output_activation=output, rng=0, backend=backend
+    )
 
 
 def case(size, density, dtype=np.float64, **options):
     rng = np.random.RandomState(1)
     x = inputs(rng, size, density, dtype)
-    return network(size, **options), x, rng.randint(3, size=len(x))
+    net = network(size, **options)
+    return net, x, rng.randint(net.params["b2"].size, size=len(x))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: t.__name__)
@@ -68,8 +71,9 @@ def test_every_order_is_right(size, density, order):
 
 @pytest.mark.parametrize(("output", "h"), [("sigmoid", 1e-4), ("sigmoid", 3e-5), ("identity", 3e-5)])
 @pytest.mark.parametrize("weights", [0.1, 1.0, 2.5, 4.0])
-def test_terms_that_are_summed_in_float32_round_off_no_more_than_may_be_cut(weights, output, h):
-    net, x, t = case(225, "all", hidden=20, output=output)
+@pytest.mark.parametrize("classes", [3, 130])
+def test_terms_that_are_summed_in_float32_round_off_no_more_than_may_be_cut(classes, weights, output, h):
+    net, x, t = case(225, "all", hidden=20, output=output, classes=classes)
     net.params["W2"] *= weights / np.abs(net.params["W2"]).max()
     got, info = net.numerical_gradient(x, t, h=h, return_info=True)
     direct = net.numerical_gradient(x, t, h=h, method="direct")
@@ -150,7 +154,7 @@ def test_training(size, density):
 
 
 @pytest.mark.parametrize("samples", [1, 7, 26, 60])
-@pytest.mark.parametrize("classes", [1, 2, 9, 40])
+@pytest.mark.parametrize("classes", [1, 2, 9, 40, 130])
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_any_number_of_classes_and_of_samples(output, classes, samples):
     rng = np.random.RandomState(2)

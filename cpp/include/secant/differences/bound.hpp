@@ -29,6 +29,13 @@ struct Orders {
     int hidden, output;
 };
 
+// Of the third order of hidden units: over how many samples it may be summed in float32, 0 if it may not; and whether the means that
+// only it needs may be in float32, too.
+struct Single {
+    std::size_t samples = 0;
+    bool means = false;
+};
+
 class TruncationBound {
 public:
     // `largest_weight` is max |w2|.
@@ -56,15 +63,18 @@ public:
         return std::max(cut(discs_.hidden, orders.hidden, largest.input, mass), cut(discs_.output, orders.output, largest.hidden, mass));
     }
 
-    // Over how many samples the third-order terms of hidden units may be summed in float32, before the sum is added to a double: as
-    // long as the rounding error is below the limit of the truncation error, but not more than `most`. A float has 24 bits. 0 if
+    // What of the third order of hidden units may be in float32, so that the rounding error is below the limit of the truncation error:
+    // a float has 24 bits. Not more than `most` samples, or classes, are summed over before the sum is added to a double. Nothing, if
     // these are too few to gain time, or cubes of inputs may be too large for a float.
-    std::size_t samples_in_single(double largest_input, double mass, std::size_t most) const {
-        constexpr double enough = 25, rest = 4;  // the cube and the coefficient are rounded too: that counts as `rest` samples
+    Single in_single(double largest_input, double mass, std::size_t most) const {
         const double r = h_ * largest_input, term = std::max(1.0, mass) * largest_third() * largest_input * r * r;
-        const double samples = std::ldexp(Limits<double>::truncation, 24) / term - rest;
-        if (!(largest_input <= 1e6 && samples >= enough)) return 0;
-        return static_cast<std::size_t>(std::min(samples, static_cast<double>(most)));
+        // Each rounding counts as a sample: of cubes and coefficients; in the means, of both factors and of what is summed.
+        const double all = std::ldexp(Limits<double>::truncation, 24) / term, samples = all - 4;
+        const double with_means = samples - 3 - static_cast<double>(std::min(net_.outputs(), most));
+        constexpr double enough = 25;
+        if (!(largest_input <= 1e6 && samples >= enough)) return {};
+        const bool means = with_means >= enough;
+        return {static_cast<std::size_t>(std::min(means ? with_means : samples, static_cast<double>(most))), means};
     }
 
 private:

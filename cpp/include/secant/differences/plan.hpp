@@ -42,7 +42,7 @@ public:
             if (direct < count) orders = bound->orders(largest, mass);
         }
         const bool third = narrow_packs && orders.hidden == 3;
-        const std::size_t single = third ? bound->samples_in_single(largest.input, mass, rows_at_once) : 0;
+        const Single single = third ? bound->in_single(largest.input, mass, rows_at_once) : Single{};
         *decided_ = {orders, direct, single};
         call_.report->samples[0] += direct;
         if (has_series()) call_.report->samples[orders.output] += count - direct;
@@ -60,8 +60,8 @@ public:
         with(decided_->orders.output, what);
     }
 
-    // Over how many samples the third-order terms of full rows may be summed in float32. 0 if they may not, or the order is not 3.
-    std::size_t samples_in_single() const { return decided_->samples_in_single; }
+    // What of the third order may be in float32: of the sums over samples, those of full rows. Nothing if the order is not 3.
+    Single single() const { return decided_->single; }
 
     bool has_series() const { return decided_->orders.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
@@ -78,7 +78,7 @@ private:
     struct Decided {
         Orders orders;
         std::size_t direct;
-        std::size_t samples_in_single;
+        Single single;
     };
 
     const GradientCall& call_;

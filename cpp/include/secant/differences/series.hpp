@@ -71,7 +71,8 @@ public:
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.
-    void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end) {
+    // With `single` what is for the powers 2 and 3 of hidden units is kept in float32.
+    void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
         const std::size_t target_count = targets.largest_count(n, end);
         for (std::size_t k = 0; k < outputs_; ++k) {
             const Pack y = load(samples.y(n) + k * lanes);
@@ -82,7 +83,7 @@ public:
             const Jet<K> mean = scaled(y, growth);
             for (int m = 1; m <= K; ++m) {
                 store(at(growth_, m, k), growth.c[m]);
-                store(at(mean_, m, k), mean.c[m]);
+                keep(mean.c[m], at(mean_, m, 0), k * lanes, single && m > 1);
             }
             const Jet<K> log_mean = log1p(mean);
             Pack odd[odd_powers<K>] = {};
@@ -96,21 +97,24 @@ public:
         }
     }
 
-    // The powers 2 to K of a panel's outgoing weights, each in a row for each class.
-    void find_powers(Tile<const Real> w2, std::size_t width, Tile<Real> powers) const {
+    // The powers 2 to K of a panel's outgoing weights, each in a row for each class; in float32 with `single`.
+    void find_powers(Tile<const Real> w2, std::size_t width, Tile<Real> powers, bool single) const {
         for (std::size_t k = 0; k < outputs_; ++k)
             for (std::size_t j = 0; j < width; j += lanes) {
                 const Pack w = load(w2.row(k) + j);
                 Pack power = w;
                 for (int m = 2; m <= K; ++m) {
                     power *= w;
-                    store(power_row(powers, m, k) + j, power);
+                    keep(power, power_rows<Real>(powers, m).at, k * powers.stride + j, single);
                 }
             }
     }
 
-    // y times the coefficient m of the growth of output k: a lane for each sample.
-    const Real* mean(int m, std::size_t k) const { return at(mean_, m, k); }
+    // y times the coefficient m of the growths: of each output, a lane for each sample.
+    template <class Value>
+    const Value* mean(int m) const {
+        return reinterpret_cast<const Value*>(at(mean_, m, 0));
+    }
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n, given the means M_1, M_2, ... of these units.
     template <class Activation>
@@ -136,9 +140,9 @@ public:
     }
 
     // Where the power m > 1 of the outgoing weights is, or M_m of one of expanded_at_once samples.
-    template <class T>
-    T* power_row(Tile<T> powers, int m, std::size_t k) const {
-        return powers.row(static_cast<std::size_t>(m - 2) * outputs_ + k);
+    template <class Value>
+    Tile<Value> power_rows(Tile<Real> powers, int m) const {
+        return {reinterpret_cast<Value*>(powers.row(static_cast<std::size_t>(m - 2) * outputs_)), powers.stride};
     }
     template <class T>
     static T* mean_row(Tile<T> means, int m) {
@@ -151,6 +155,14 @@ public:
 private:
     Real* at(Real* array, int m, std::size_t k) const {
         return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
+    }
+
+    // Element i and those that follow, in an array that begins at `to`.
+    static void keep(Pack p, Real* to, std::size_t i, [[maybe_unused]] bool single) {
+#ifdef SECANT_NARROW_PACKS
+        if (single) return store(reinterpret_cast<float*>(to) + i, narrow(p));
+#endif
+        store(to + i, p);
     }
 
     static Jet<K> scaled(Pack factor, const Jet<K>& a) {

@@ -37,7 +37,7 @@ public:
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
-        plan_.with_output_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end); });
+        plan_.with_output_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means); });
     }
 
     // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
@@ -60,10 +60,10 @@ private:
         const auto coefficients = [&](std::size_t panel) {
             const std::size_t first = panel * capacity_ * width;
             return Coefficients{{odd_ + first, width}, capacity_ * panels.total_width(), h_, {single_third_ + first, width},
-                                plan_.samples_in_single()};
+                                plan_.single().samples};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            series<K>(0).find_powers(net_.transposed(panel), panels.units_in(panel), scratch.powers);
+            series<K>(0).find_powers(net_.transposed(panel), panels.units_in(panel), scratch.powers, plan_.single().means);
             const std::size_t end = std::min(panels.begin(part + 1, groups) * lanes, count);
             for (std::size_t n = panels.begin(part, groups) * lanes; n < end; n += expanded_at_once)
                 expand_hidden<K>(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
@@ -72,7 +72,7 @@ private:
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
             for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
 #ifdef SECANT_NARROW_PACKS
-                if (plan_.samples_in_single() > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
+                if (plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
 #endif
                 for (std::size_t panel = begin; panel < end; ++panel)
                     with_units(panels, panel, [&]<int P, class Last>() {
@@ -94,19 +94,30 @@ private:
     template <int K>
     void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, Tile<Real> powers, std::size_t width,
                     Tile<Real> means) const {
-        const std::size_t part = even_part(net_.outputs(), rows_at_once);
-        for (int m = 1; m <= K; ++m) {
-            const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>{series<K>(begin).power_row(powers, m, 0), powers.stride};
+        const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) {
+            using Value = Element<Full>;
+            const std::size_t part = even_part(net_.outputs(), rows_at_once);
             for (std::size_t k = 0; k < net_.outputs(); k += part)
-                for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
+                for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
                     for (std::size_t n = begin; n < end; n += tile_lanes) {
                         Real* to[tile_lanes];
-                        for (std::size_t r = 0; r < tile_lanes; ++r)
-                            to[r] = Series<K>::mean_row(means.from(n - begin + r, j), m);
-                        add_tile<Row, tile_lanes, false>(SideBySide<Real>{{series<K>(n).mean(m, k) + n % lanes, lanes}},
-                                                         std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
+                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series<K>::mean_row(means.from(n - begin + r, j), m);
+                        const Tile<const Value> factors{series<K>(n).template mean<Value>(m) + k * lanes + n % lanes, lanes};
+                        add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
+                            SideBySide<Value>{factors}, std::min(part, net_.outputs() - k),
+                            power.from(k, j), to, k == 0);
                     }
                 });
+        };
+        find.template operator()<Pack, HalfPack>(1, w2);
+        for (int m = 2; m <= K; ++m) {
+#ifdef SECANT_NARROW_PACKS
+            if (plan_.single().means) {
+                find.template operator()<FloatPack, HalfFloatPack>(m, series<K>(begin).template power_rows<float>(powers, m));
+                continue;
+            }
+#endif
+            find.template operator()<Pack, HalfPack>(m, series<K>(begin).template power_rows<Real>(powers, m));
         }
     }
 

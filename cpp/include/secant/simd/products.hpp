@@ -26,12 +26,17 @@ struct AlongRows {
     const Value* const* rows;
     Value operator()(std::size_t k, std::size_t r) const { return rows[r][k]; }
 };
-// or each is a row of it, `step` apart: the rows of the tile are its columns from `column` on,
+// or each is a row of it, `step` apart: the rows of the tile are its columns from `column` on, and what follows is brought to the
+// cache for the next tile,
 template <class Value, std::size_t step>
 struct AlongColumns {
     const Value* const* rows;
     std::size_t column;
-    Value operator()(std::size_t k, std::size_t r) const { return rows[k][(column + r) * step]; }
+    Value operator()(std::size_t k, std::size_t r) const {
+        const Value* from = rows[k] + column * step;
+        if (step == 1 && r == 0) prefetch(from + 64 / sizeof(Value));
+        return from[r * step];
+    }
 };
 // or side by side.
 template <class Value>
@@ -150,7 +155,7 @@ void add_few_products(const Value* const* x, std::size_t count, Tile<const Value
 // with `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less.
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
-                  std::size_t width, bool clear, std::size_t most_floats = 25) {
+                  std::size_t width, bool clear, std::size_t most_floats = 50) {
     constexpr bool apart = std::is_same_v<Value, float>;
     const std::size_t part = apart ? even_part(count, most_floats) : count;
     const auto add = [&](std::size_t begin, std::size_t end, std::size_t first_units) {
