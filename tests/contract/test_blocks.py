@@ -11,7 +11,7 @@ from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
 
-SAMPLES = 300  # three blocks
+SAMPLES = 300  # three blocks, or two where there are more than 128 hidden units
 H = 1e-3
 THREADS = (2, 3, 5)
 HIDDEN_UNITS = (7, 70, 130)
