@@ -59,7 +59,7 @@ inline void add_third_in_single(const FullRows& full, const Coefficients& odd, T
                                 std::size_t width, bool clear) {
     const float* own[rows_at_once];
     for (std::size_t i = 0; i < full.count; ++i) own[i] = cubes.row(full.first + i);
-    add_products<FloatPack, HalfFloatPack, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear,
+    add_products<FloatPack, HalfFloatPack, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear, {nullptr, 0},
                                                      odd.samples_in_single);
 }
 #endif
@@ -84,10 +84,11 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, const Powe
     }
 }
 
-// sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`.
+// sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`. `later` as for
+// add_products.
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear) {
+                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear, Tile<const Real> later) {
     const Real* x[rows_at_once];
     const std::size_t columns = rows.columns(b);
     const auto clear_once = [&] {
@@ -107,7 +108,7 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
             if constexpr (K > 1) add_higher_powers<K>({x, n, full, columns}, own, tables, sums, width, clear);
-            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1);
+            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1, later);
             clear = false;
         } else {
             const RowBlock row = rows.block(n, b);

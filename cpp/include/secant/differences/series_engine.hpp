@@ -29,6 +29,7 @@ public:
           sums_(sums),
           capacity_(capacity),
           h_(h),
+          wide_(net.panels.many(threads)),
           group_size_(Series<highest_order>::size(net.outputs())),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
           odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
@@ -153,9 +154,10 @@ private:
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
+        const Tile<const Real> later = wide_ && !sums_.in_place ? to : Tile<Real>{nullptr, 0};
         add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, scratch.tables,
                                          {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel),
-                                         !sums_.in_place);
+                                         !sums_.in_place, later);
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
@@ -258,6 +260,7 @@ private:
     GradientSums& sums_;
     std::size_t capacity_;
     Real h_;
+    bool wide_;               // so that the gradient of W1 does not fit in a cache
     std::size_t group_size_;  // doubles
     Real *groups_, *odd_;
     float* single_third_;

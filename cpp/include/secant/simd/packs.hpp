@@ -257,6 +257,15 @@ inline void prefetch([[maybe_unused]] const void* at) {
 #endif
 }
 
+// To the L2 cache, `size` > 0 elements.
+template <class T>
+void prefetch_later([[maybe_unused]] const T* at, [[maybe_unused]] std::size_t size) {
+#if defined(__GNUC__)
+    constexpr std::size_t line = 64 / sizeof(T);
+    for (std::size_t i = 0; i < size + line - 1; i += line) __builtin_prefetch(at + i, 0, 2);
+#endif
+}
+
 constexpr std::size_t pad(std::size_t n) { return ceil_of(n, lanes) * lanes; }
 
 // out[i] = function(x[i]), a pack at a time.

@@ -152,17 +152,21 @@ void add_few_products(const Value* const* x, std::size_t count, Tile<const Value
 }
 
 // sums += x^T units, for all columns of x, `step` apart, with a row of `width` units for each of its `count` > 0 rows; or = that,
-// with `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less.
+// with `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less. Where
+// the sums will be written to, `later`, is brought to the L2 cache meanwhile, if it is not null.
 template <class Full, class Half, std::size_t step, class Value>
 void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
-                  std::size_t width, bool clear, std::size_t most_floats = 50) {
+                  std::size_t width, bool clear, Tile<const Real> later = {nullptr, 0}, std::size_t most_floats = 50) {
     constexpr bool apart = std::is_same_v<Value, float>;
     const std::size_t part = apart ? even_part(count, most_floats) : count;
     const auto add = [&](std::size_t begin, std::size_t end, std::size_t first_units) {
         for_tiles<Full, Half>(first_units, [&]<class Row>(std::size_t j) {
             const auto add_columns = [&]<std::size_t R>(std::size_t column) {
                 Real* to[R];
-                for (std::size_t r = 0; r < R; ++r) to[r] = sums.row(column + r) + j;
+                for (std::size_t r = 0; r < R; ++r) {
+                    to[r] = sums.row(column + r) + j;
+                    if (later.at) prefetch_later(later.row(column + r) + j, Row::packs * lanes_of<Full>);
+                }
                 for (std::size_t n = 0; n < count; n += part)
                     add_tile<Row, R, apart>(AlongColumns<Value, step>{x + n, column}, std::min(part, count - n), units.from(n, j), to,
                                             clear && n == 0);
@@ -173,13 +177,15 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
         });
     };
     std::size_t whole = 0;
-    if constexpr (step == 1 && lanes_of<Half> > 2)  // the last units would waste half of a pack or more
-        if (const std::size_t few = units_in_half<Full, Half>(width)) {
+    if constexpr (step == 1 && lanes_of<Half> > 2)  // for few units, lanes that run over columns waste less
+        if (const std::size_t few = width <= tile_rows ? width : units_in_half<Full, Half>(width)) {
             static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
             const std::size_t first = width - few;
             whole = columns / lanes_of<Full> * lanes_of<Full>;
             add(0, whole, first);
-            const auto add_few = few > 2 ? add_few_products<Full, 4, Value> : add_few_products<Full, 2, Value>;
+            const auto add_few = few > 4   ? add_few_products<Full, tile_rows, Value>
+                                 : few > 2 ? add_few_products<Full, 4, Value>
+                                           : add_few_products<Full, 2, Value>;
             add_few(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
         }
     add(whole, columns, width);
