@@ -1,5 +1,5 @@
 // NumPy arrays as views. What could read or write memory that is not ours is checked again, whatever Python has validated; and
-// `takes`, in networks.hpp, relies on these checks.
+// `gradient_as_given`, in networks.hpp, relies on these checks.
 #pragma once
 
 #include <algorithm>

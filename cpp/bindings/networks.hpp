@@ -114,9 +114,10 @@ std::size_t cost(const GradientCallOf<Real>& call) {
            (call.method == GradientMethod::direct ? net.outputs() : 2);
 }
 
-// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound)
+// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound); and whether the gradient is finite, and the
+// method had an order for each sample.
 template <class Real>
-py::tuple gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std::string& method, double h, int threads) {
+std::pair<py::tuple, bool> gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std::string& method, double h, int threads) {
     Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
     Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
     GradientReport report{};
@@ -132,14 +133,15 @@ py::tuple gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std:
     gradients["b2"] = d_b2;
     for (int order = 0; order < 10; ++order)
         if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
-    return py::make_tuple(gradients, by_order, report.truncation_bound);
+    const bool proven = call.method != GradientMethod::series || report.samples[0] == 0;
+    return {py::make_tuple(gradients, by_order, report.truncation_bound), std::isfinite(*d_b2.data()) && proven};
 }
 
 inline py::tuple gradient(const py::tuple& parameters, const py::object& x, const py::array& t, const std::string& method, double h,
                           int threads) {
     return with_type_of(parameters, [&]<class Real>() {
         const NetworkOf<Real> net = network<Real>(parameters);
-        return gradient_of(net, samples(net, x, t), method, h, threads);
+        return gradient_of(net, samples(net, x, t), method, h, threads).first;
     });
 }
 
@@ -177,11 +179,10 @@ inline py::object gradient_as_given(const py::tuple& parameters, const py::objec
         }
         const double* weights = batch.t.weights;
         const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
-        if (!apart(net) || !std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); })) return py::none();
-        const py::tuple found = gradient_of(net, batch, method, h, threads);
-        const auto b2 = py::reinterpret_borrow<Array<Real>>(py::dict(found[0])["b2"]);
-        const bool proven = method != "series" || !py::dict(found[1]).contains(0);
-        return std::isfinite(*b2.data()) && proven ? py::object(found) : py::none();
+        const bool valid = std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
+        if (!valid || !apart(net)) return py::none();
+        const auto [found, right] = gradient_of(net, batch, method, h, threads);
+        return right ? py::object(found) : py::none();
     });
 }
 

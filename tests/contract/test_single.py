@@ -256,3 +256,15 @@ def test_a_sample_without_a_series_among_others(backend, hidden, large):
     info = net.numerical_gradient(x, t, h=1e-2, return_info=True)[1]
     assert len(info.samples) > 1
     assert share_of_bound(net, x, t, 1e-2) <= 1
+
+
+@pytest.mark.parametrize("zeros", [0, 17], ids=["dense", "sparse"])
+@pytest.mark.parametrize("samples", [100, 256, 1024])
+@pytest.mark.parametrize("hidden", [20, 144])  # more than 128 have longer blocks of samples
+def test_equal_terms_whose_rounding_errors_add_up(compiled, hidden, samples, zeros):
+    net = secant.TwoLayerNet(20, hidden, 5, weight_init_std=0.3, hidden_activation="identity", rng=0, dtype=np.float32)
+    x = np.random.RandomState(0).uniform(0.3, 1.3, (1, 20)).astype(np.float32)
+    x[:, :zeros] = 0
+    one = net.gradient(x, [0])
+    for key, grad in net.gradient(np.repeat(x, samples, axis=0), np.zeros(samples, int)).items():
+        assert np.all(np.abs(grad - one[key].astype(np.float64)) <= bounds.single(np.abs(one[key]))), key

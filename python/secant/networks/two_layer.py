@@ -486,21 +486,25 @@ class TwoLayerNet:
 
         A gradient fills the caches of a core. Then each function of Python that a call runs costs about a microsecond.
         """
-        params, own, cls = self.params, self.__dict__, type(self)
-        backend = backend_module(self.backend)
+        own, cls = self.__dict__, type(self)
+        usual = (
+            cls.predict is _PREDICT
+            and cls.loss is _LOSS
+            and "predict" not in own
+            and "loss" not in own
+            and type(h) is float
+            and arguments.SMALLEST_SINGLE_STEP <= h < math.inf
+            and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= validation.MOST_THREADS))
+        )
+        if not usual:
+            return None
+        params, backend = self.params, backend_module(self.backend)
         usual = (
             backend.finds_non_finite
             and type(params) is dict
             and len(params) == len(PARAM_NAMES)
             and type(self.soft_targets) is str
             and self.soft_targets == "weights"
-            and type(h) is float
-            and arguments.SMALLEST_SINGLE_STEP <= h < math.inf
-            and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= validation.MOST_THREADS))
-            and cls.predict is _PREDICT
-            and cls.loss is _LOSS
-            and "predict" not in own
-            and "loss" not in own
         )
         if not usual:
             return None

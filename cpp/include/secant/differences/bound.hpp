@@ -67,13 +67,14 @@ public:
     // a float has 24 bits. Not more than `most` samples, or classes, are summed over before the sum is added to a double. Nothing, if
     // these are too few to gain time, or cubes of inputs may be too large for a float.
     Single in_single(double largest_input, double mass, std::size_t most) const {
-        const double r = h_ * largest_input, term = std::max(1.0, mass) * largest_third() * largest_input * r * r;
-        // Each rounding counts as a sample: of cubes and coefficients; in the means, of both factors and of what is summed.
-        const double all = std::ldexp(Limits<double>::truncation, 24) / term, samples = all - 4;
-        const double with_means = samples - 3 - static_cast<double>(std::min(net_.outputs(), most));
+        const double third = std::max(1.0, mass) * h_ * h_ * largest_third();  // of an input of 1, such as that of a bias
+        const double roundings = std::ldexp(Limits<double>::truncation, 24) / third;  // so many may be as large as they can
+        // Of a sum: each addition, the cube and the coefficient. Of a mean: each addition, a product and both factors.
+        const double cube = largest_input * largest_input * largest_input, samples = roundings / cube - 4;
+        const double of_means = 3 + static_cast<double>(std::min(net_.outputs(), most)), with_means = samples - of_means;
         constexpr double enough = 25;
         if (!(largest_input <= 1e6 && samples >= enough)) return {};
-        const bool means = with_means >= enough;
+        const bool means = with_means >= enough && of_means <= roundings;
         return {static_cast<std::size_t>(std::min(means ? with_means : samples, static_cast<double>(most))), means};
     }
 

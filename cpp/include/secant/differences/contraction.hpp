@@ -40,6 +40,33 @@ struct PowerTables {
     Tile<float> cubes;  // a row for each sample
 };
 
+// Sums to which rows are added one by one. Floats are set aside now and then, and begin again: short sums round off less.
+class ShortSums {
+public:
+    // aside(size,) is memory for them; null if they must stay where they are.
+    ShortSums(Real* sums, Real* aside, std::size_t size) : sums_(sums), aside_(aside), size_(size) {}
+
+    // After each row: whether the sums begin again.
+    bool set_aside() {
+        constexpr std::size_t most = 64;
+        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ % most != 0) return false;
+        for (std::size_t i = 0; i < size_; ++i) aside_[i] = rows_ > most ? aside_[i] + sums_[i] : sums_[i];
+        any_ = true;
+        return true;
+    }
+
+    // Adds what was set aside, if anything was. `clear`: whether there are no other sums; returns whether there are none at all.
+    bool finish(bool clear) {
+        for (std::size_t i = 0; any_ && i < size_; ++i) sums_[i] = clear ? aside_[i] : sums_[i] + aside_[i];
+        return clear && !any_;
+    }
+
+private:
+    Real *sums_, *aside_;
+    std::size_t size_, rows_ = 0;
+    bool any_ = false;
+};
+
 // to(columns,) = power(x)
 template <class Value, class Power>
 void store_powers(const Real* x, std::size_t columns, Value* to, const Power& power) {
@@ -85,12 +112,13 @@ void add_higher_powers(const FullRows& full, const Coefficients& odd, const Powe
 }
 
 // sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`. `later` as for
-// add_products.
+// add_products, `aside` as for ShortSums.
 template <int K, class PanelRow>
 void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear, Tile<const Real> later) {
+                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear, Tile<const Real> later, Real* aside) {
     const Real* x[rows_at_once];
     const std::size_t columns = rows.columns(b);
+    ShortSums alone(sums.at, aside, columns * sums.stride);
     const auto clear_once = [&] {
         if (clear) std::fill_n(sums.at, columns * sums.stride, Real{0});
         clear = false;
@@ -114,10 +142,11 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             const RowBlock row = rows.block(n, b);
             if (!row.full) clear_once();
             add_series<K, PanelRow>(row, odd, n, sums, clear);
-            clear = false;
+            clear = alone.set_aside();
         }
         n += std::max<std::size_t>(full, 1);
     }
+    clear = alone.finish(clear);
     clear_once();
 }
 

@@ -11,10 +11,13 @@ namespace secant::SECANT_ISA {
 struct Scratch {
     Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity)
         : sums{work.take<Real>(block_columns * width), width},
+          aside(work.take<Real>(std::is_same_v<Real, float> ? block_columns * width : 0)),
           means{work.take<Real>(highest_order * expanded_at_once * width), width},
           powers{work.take<Real>(std::max(rows_at_once, (highest_order - 1) * outputs) * width), width},
           tables(work, capacity) {}
-    Tile<Real> sums, means, powers;
+    Tile<Real> sums;
+    Real* aside;
+    Tile<Real> means, powers;
     PowerTables tables;
 };
 
@@ -38,7 +41,9 @@ public:
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
-        plan_.with_output_order([&]<int K>() { series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means); });
+        plan_.with_output_order([&]<int K>() {
+            series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means);
+        });
     }
 
     // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
@@ -82,7 +87,7 @@ private:
             }
             for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
                 with_units(panels, panel, [&]<int P, class Last>() {
-                    add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch.sums);
+                    add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch);
                 });
                 plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again, scratch.powers); });
             }
@@ -157,7 +162,7 @@ private:
         const Tile<const Real> later = wide_ && !sums_.in_place ? to : Tile<Real>{nullptr, 0};
         add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, scratch.tables,
                                          {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel),
-                                         !sums_.in_place, later);
+                                         !sums_.in_place, later, sums_.in_place ? nullptr : scratch.aside);
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
@@ -166,14 +171,19 @@ private:
 
     // A bias is the weight of an input that is always 1.
     template <int K, class PanelRow>
-    void add_bias(std::size_t panel, std::size_t count, bool again, const Coefficients& odd, Tile<Real> scratch) {
+    void add_bias(std::size_t panel, std::size_t count, bool again, const Coefficients& odd, const Scratch& scratch) {
         constexpr Entry entry{0, 0};
         const Real one = 1;
         const Incoming<Real> to = sums_.incoming(panel);
-        const Tile<Real> sums{sums_.in_place ? to.bias : scratch.at, 0};
-        if (!sums_.in_place) std::fill_n(sums.at, scratch.stride, Real{0});
-        for (std::size_t n = 0; n < count; ++n)
-            if (!plan_.directly()[n]) add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums);
+        const Tile<Real> sums{sums_.in_place ? to.bias : scratch.sums.at, 0};
+        ShortSums alone(sums.at, sums_.in_place ? nullptr : scratch.aside, scratch.sums.stride);
+        bool clear = !sums_.in_place;
+        for (std::size_t n = 0; n < count; ++n) {
+            if (plan_.directly()[n]) continue;
+            add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums, clear);
+            clear = alone.set_aside();
+        }
+        if (alone.finish(clear)) std::fill_n(sums.at, scratch.sums.stride, Real{0});
         if (!sums_.in_place) sums_.record(panel, 0, write(sums.at, again, to.bias, to.columns));
     }
 

@@ -71,7 +71,8 @@ public:
                 }
             });
         for (std::size_t n = begin; n < end; n += lanes)
-            for_columns(sums.from(n, 0), lanes, net_.outputs(), [&](std::size_t k, Pack a2) { store(z2_ + in_group(n) + k * lanes, a2); });
+            for_columns(sums.from(n, 0), lanes, net_.outputs(),
+                        [&](std::size_t k, Pack a2) { store(z2_ + in_group(n) + k * lanes, a2); });
     }
 
     // z2, zc2 and y of a group, given a2; with `keep` that is kept too.
@@ -197,7 +198,8 @@ inline std::size_t block_capacity(const Network& net, std::size_t samples, std::
 
 inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     const Inputs& x = call.x;
-    const std::size_t capacity = block_capacity(call.net, x.rows, 1), tasks = ceil_of(x.rows, capacity);
+    const std::size_t share = pad(ceil_of(x.rows, static_cast<std::size_t>(call.threads)));  // of a thread, in whole groups
+    const std::size_t capacity = std::min(share, block_capacity(call.net, x.rows, 1)), tasks = ceil_of(x.rows, capacity);
     Workspace work(memory);
     Parameters net(work, call.net, 1, reading_for(x.rows, capacity), false);
     Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, 1, false, Real{0});
