@@ -46,12 +46,13 @@ public:
     // aside(size,) is memory for them; null if they must stay where they are.
     ShortSums(Real* sums, Real* aside, std::size_t size) : sums_(sums), aside_(aside), size_(size) {}
 
-    // After each row: whether the sums begin again.
-    bool set_aside() {
-        constexpr std::size_t most = 64;
-        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ % most != 0) return false;
-        for (std::size_t i = 0; i < size_; ++i) aside_[i] = rows_ > most ? aside_[i] + sums_[i] : sums_[i];
+    // Before each row: whether the sums begin again.
+    bool begin_again() {
+        constexpr std::size_t most = 112;
+        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ <= most) return false;
+        for (std::size_t i = 0; i < size_; ++i) aside_[i] = any_ ? aside_[i] + sums_[i] : sums_[i];
         any_ = true;
+        rows_ = 1;
         return true;
     }
 
@@ -140,9 +141,10 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             clear = false;
         } else {
             const RowBlock row = rows.block(n, b);
+            clear |= alone.begin_again();
             if (!row.full) clear_once();
             add_series<K, PanelRow>(row, odd, n, sums, clear);
-            clear = alone.set_aside();
+            clear = false;
         }
         n += std::max<std::size_t>(full, 1);
     }

@@ -180,8 +180,9 @@ private:
         bool clear = !sums_.in_place;
         for (std::size_t n = 0; n < count; ++n) {
             if (plan_.directly()[n]) continue;
+            clear |= alone.begin_again();
             add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums, clear);
-            clear = alone.set_aside();
+            clear = false;
         }
         if (alone.finish(clear)) std::fill_n(sums.at, scratch.sums.stride, Real{0});
         if (!sums_.in_place) sums_.record(panel, 0, write(sums.at, again, to.bias, to.columns));
