@@ -484,7 +484,7 @@ class TwoLayerNet:
     ) -> tuple[dict[str, Array], dict[int, int], float] | None:
         """Return the gradient where the backend takes all as it is, and no check would find something; else None.
 
-        A gradient fills the caches. So each function of Python that runs before or after it costs more than it seems to.
+        A gradient fills the caches. So whatever Python runs before or after it costs more than it seems to.
         """
         own, cls = self.__dict__, type(self)
         usual = (
