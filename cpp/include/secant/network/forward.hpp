@@ -118,7 +118,7 @@ private:
                 store(at(z1_, panel, n) + j, load_part(w.bias + j, std::min(lanes, w.columns - j)));
     }
 
-    // a1 += x w, of block b of the inputs.
+    // a1 += x w, of block b of the inputs. Returns NaN where a weight that was copied is not finite, else 0.
     Pack add_inputs(std::size_t panel, std::size_t b, std::size_t begin, std::size_t end, std::size_t rank) {
         const Incoming<const Real> w = net_.incoming(panel);
         const bool copied = net_.reading == Reading::by_block;
