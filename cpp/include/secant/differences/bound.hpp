@@ -67,8 +67,8 @@ public:
     // a float has 24 bits. Not more than `most` samples, or classes, are summed over before the sum is added to a double. Nothing, if
     // these are too few to gain time, or cubes of inputs may be too large for a float.
     Single in_single(double largest_input, double mass, std::size_t most) const {
-        const double third = std::max(1.0, mass) * h_ * h_ * largest_third();  // of an input of 1, such as that of a bias
-        const double roundings = std::ldexp(Limits<double>::truncation, 24) / third;  // so many may be as large as they can
+        const double third = std::max(1.0, mass) * h_ * h_ * largest_third();  // the largest term of an input of 1, as that of a bias
+        const double roundings = std::ldexp(Limits<double>::truncation, 24) / third;  // of so many such terms, the errors stay below
         // Of a sum: each addition, the cube and the coefficient. Of a mean: each addition, a product and both factors.
         const double cube = largest_input * largest_input * largest_input, samples = roundings / cube - 4;
         const double of_means = 3 + static_cast<double>(std::min(net_.outputs(), most)), with_means = samples - of_means;

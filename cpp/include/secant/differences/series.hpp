@@ -157,7 +157,7 @@ private:
         return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
     }
 
-    // Element i and those that follow, in an array that begins at `to`.
+    // A pack of an array that begins at `to`, from element i on. With `single` the array has floats in the memory of doubles.
     static void keep(Pack p, Real* to, std::size_t i, [[maybe_unused]] bool single) {
 #ifdef SECANT_NARROW_PACKS
         if (single) return store(reinterpret_cast<float*>(to) + i, narrow(p));

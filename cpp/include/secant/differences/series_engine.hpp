@@ -110,8 +110,7 @@ private:
                         for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series<K>::mean_row(means.from(n - begin + r, j), m);
                         const Tile<const Value> factors{series<K>(n).template mean<Value>(m) + k * lanes + n % lanes, lanes};
                         add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
-                            SideBySide<Value>{factors}, std::min(part, net_.outputs() - k),
-                            power.from(k, j), to, k == 0);
+                            SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
                     }
                 });
         };
@@ -271,7 +270,7 @@ private:
     GradientSums& sums_;
     std::size_t capacity_;
     Real h_;
-    bool wide_;               // so that the gradient of W1 does not fit in a cache
+    bool wide_;               // then the gradient of W1 is not in the cache when it is written
     std::size_t group_size_;  // doubles
     Real *groups_, *odd_;
     float* single_third_;

@@ -47,7 +47,7 @@ struct Panels {
     std::size_t packs_in(std::size_t panel) const { return pad(units_in(panel)) / lanes; }
     // Whether each of so many threads has several: then it reads the same inputs again for each.
     bool many(int threads) const { return count > 2 * static_cast<std::size_t>(threads); }
-    // So many are a few hundred units: of one block of samples they stay in the L2 cache.
+    // How many panels are taken together: their sums, for a block of samples, stay in the L2 cache.
     std::size_t few() const { return std::max<std::size_t>(256 / size, 1); }
     // Whether half of the last pack is enough.
     bool ends_in_half(std::size_t panel) const { return units_in_half<Pack, HalfPack>(units_in(panel)) > 0; }
@@ -138,8 +138,8 @@ constexpr Reading reading_for(std::size_t samples, std::size_t block) {
     return std::min(samples, block) >= enough_to_copy ? Reading::by_block : Reading::in_place;
 }
 
-// The samples of a block: as many as can reuse what is loaded. Of a wide layer, which is read, and whose gradient is written, once for
-// each block, more pay than of a narrow one, where inputs that stay in the L2 cache pay.
+// The samples of a block: as many as can reuse what is loaded. A wide layer is read, and its gradient written, once for each block:
+// there long blocks pay. In a narrow one the inputs of a block should stay in the L2 cache.
 constexpr std::size_t enough_samples(std::size_t hidden) { return hidden > 128 ? 256 : 128; }
 
 class Parameters {
