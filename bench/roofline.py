@@ -13,7 +13,8 @@ is what those take that it cannot do without, one after the other and with nothi
 - writing the gradient of W1, where it is returned.
 
 Then the products of dense inputs, in both types, as a share of the multiply-adds that the processor does in registers:
-the tiles of Secant's core alone (products.cpp), then a whole forward pass, and what a gradient takes beyond it.
+the tiles of Secant's core alone (products.cpp), and the same products by NumPy's BLAS; then a whole forward pass, and
+what a gradient takes beyond it.
 """
 
 import ctypes
@@ -59,7 +60,13 @@ class Job(NamedTuple):
 DENSE = {"784-50-10 x 100": (50, 100), "784-512-10 x 1,000": (512, 1_000)}  # hidden units and samples
 FLOPS = {"float64": "flop", "float32": "flop of float32"}
 TIMES = 10  # calls of a function of products.cpp in one measurement
-TILES = {"forward": "forward tiles", "contract": "contraction tiles"}  # functions of products.cpp
+PRODUCTS = {
+    "forward": "forward tiles",
+    "contract": "contraction tiles",
+    "forward by BLAS": "forward, BLAS",
+    "contract by BLAS": "contraction, BLAS",
+}
+"""Products of dense inputs: functions of products.cpp, and what NumPy has."""
 OPERATIONS: dict[str, tuple[str, str, Callable[[float, float], float]]] = {  # from seconds, and those of a cycle
     "flop": ("multiply-add in registers", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
     "flop of float32": ("the same in float32", " GFLOP/s", lambda seconds, _: 1e-9 / seconds),
@@ -176,6 +183,11 @@ def dense_steps() -> dict[str, Step]:
         steps[f"gradient | {name} | {dtype}"] = Step(backward, flops)
         for function, call in tile_products(tiles[dtype], x, hidden).items():
             steps[f"{function} | {name} | {dtype}"] = Step(call, TIMES * flops)
+        w = rng.uniform(size=(INPUTS, hidden)).astype(dtype)
+        z = x @ w
+        blas = partial(np.matmul, x, w, out=z), partial(np.matmul, x.T, z, out=np.empty_like(w))
+        for function, call in zip(("forward", "contract"), blas, strict=True):
+            steps[f"{function} by BLAS | {name} | {dtype}"] = Step(call, flops)
     return steps
 
 
@@ -233,11 +245,13 @@ def dense_products(samples: Samples) -> list[str]:
     """The share of multiply-adds in registers that the products with dense inputs reach."""
     rows = []
     for name, (dtype, flop) in product(DENSE, FLOPS.items()):
-        *tiles, predict, gradient = (samples[f"{part} | {name} | {dtype}"] for part in (*TILES, "predict", "gradient"))
-        parts = [*tiles, predict, np.subtract(gradient, predict).tolist()]
+        *products, predict, gradient = (
+            samples[f"{part} | {name} | {dtype}"] for part in (*PRODUCTS, "predict", "gradient")
+        )
+        parts = [*products, predict, np.subtract(gradient, predict).tolist()]
         limit = fastest(samples, flop)
         rows.append([f"{name}, {dtype}", *(f"{ratio(limit, seconds).median:.0%}" for seconds in parts)])
-    return markdown(["dense", *TILES.values(), "forward pass", "gradient beyond it"], rows)
+    return markdown(["dense", *PRODUCTS.values(), "forward pass", "gradient beyond it"], rows)
 
 
 def fastest(samples: Samples, name: str) -> list[list[float]]:

@@ -92,7 +92,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     found = recognised(net, own_method(cls))
     if not found.known:
         raise UnsupportedError(found.sentence)
-    _put(net, found, n_threads)
+    _put(net, Record(found, _replaced(cls).own, n_threads, net))
     return net
 
 
@@ -111,7 +111,9 @@ def accelerate_lazily(cls: type, report: Report) -> type:
 def record(net: Any) -> Record | None:
     """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
     method = inspect.getattr_static(type(net), _NAME, None)
-    return method.record(net) if isinstance(method, _Method) else None
+    if not isinstance(method, _Method) or _NAME in getattr(net, "__dict__", ()):  # an instance may have one of its own
+        return None
+    return method.record(net)
 
 
 class _Records:
@@ -154,11 +156,16 @@ class _Method(Replaced):
         def numerical_gradient(net: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
             return cast(Record, self.record(net)).gradient(net, x, t, n_threads)
 
-        known = inspect.signature(numerical_gradient)
+        known, names = inspect.signature(numerical_gradient), _names(own)
+
+        def renamed(net: Any, *args: Any, **kwargs: Any) -> Any:
+            return numerical_gradient(net, *args, **{names.get(name, name): value for name, value in kwargs.items()})
+
+        ours: Any = renamed if names else numerical_gradient
         if callable(own):
-            functools.update_wrapper(numerical_gradient, own)
-        numerical_gradient.__signature__ = known  # type: ignore[attr-defined]
-        self._ours: Callable[..., Any] = numerical_gradient
+            functools.update_wrapper(ours, own)
+        ours.__signature__ = known
+        self._ours: Callable[..., Any] = ours
 
     def for_all(self, n_threads: int | None) -> None:
         """Accelerate all instances."""
@@ -188,7 +195,7 @@ class _Method(Replaced):
             found = recognised(net, self.own)
             if not found.known:
                 raise UnsupportedError(found.sentence)
-            _records.put(net, Record(found, self.own, self._n_threads))
+            _records.put(net, Record(found, self.own, self._n_threads, net))
         return _records.get(net)
 
 
@@ -234,7 +241,7 @@ class _LazyMethod(_Method):
             return _records.get(net)
         else:
             found = self._tried(net)
-            _records.put(net, Record(found, self.own, None) if found.known else None)
+            _records.put(net, Record(found, self.own, None, net) if found.known else None)
         if found.sentence not in self._said:
             self._said.add(found.sentence)
             self._report(type(net), found.sentence if found.known else f"{found.sentence}. {outlook(net)}")
@@ -261,6 +268,15 @@ def _replaced(cls: Any) -> _Method:
     return method
 
 
+def _names(own: Any) -> dict[str, str]:
+    """Return what the author of a method calls x and t, if that is something else."""
+    try:
+        names = [*inspect.signature(own).parameters][1:3]
+    except (TypeError, ValueError):
+        return {}
+    return {theirs: ours for theirs, ours in zip(names, ("x", "t"), strict=False) if theirs != ours}
+
+
 def _positional(
     signature: inspect.Signature, net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, ...]:
@@ -274,11 +290,10 @@ def _positional(
     return () if bound.kwargs else bound.args[1:]
 
 
-def _put(net: Any, found: Recognition, n_threads: int | None) -> None:
+def _put(net: Any, found: Record) -> None:
     """Accelerate an instance."""
-    cls = type(net)
-    copyreg.dispatch_table.setdefault(cls, _reduced)
-    _records.put(net, Record(found, _replaced(cls).own, n_threads))
+    copyreg.dispatch_table.setdefault(type(net), _reduced)
+    _records.put(net, found)
 
 
 def _reduced(net: Any) -> Any:
@@ -292,5 +307,5 @@ def _reduced(net: Any) -> Any:
 
 def _rebuilt(found: Recognition, n_threads: int | None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     net = rebuild(*arguments)
-    _put(net, found, n_threads)
+    _put(net, Record(found, _replaced(type(net)).own, n_threads))
     return net

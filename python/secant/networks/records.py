@@ -2,7 +2,7 @@
 
 Design: on the first mini-batch, on the first of every new form or range, and else as often as costs 1 / `_SHARE` of the
 time. Where an array was replaced that others may refer to, or something else in the object is another one, the network
-is recognised anew.
+is recognised anew; so is a copy, which may hold what its original held after it was recognised.
 """
 
 import operator
@@ -20,10 +20,11 @@ from secant.networks.recognition.engine import compare, engine, in_place, is_kno
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
-from secant.networks.recognition.state import State
+from secant.networks.recognition.state import NEVER, State
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
+_SELDOM = 50  # times as long as it takes to recognise a network
 _MOST = 64  # networks that are watched: what is watched refers to a network, if its parts do, and keeps it in memory
 _CLOSELY, _ONE_IN = 100, 64  # so many calls, and then one in so many, have the range of their inputs looked at
 
@@ -31,7 +32,8 @@ _CLOSELY, _ONE_IN = 100, 64  # so many calls, and then one in so many, have the 
 class Record:
     """What was recognised of an instance, and what has been compared with its loss so far."""
 
-    def __init__(self, found: Recognition, own: Any, n_threads: int | None) -> None:
+    def __init__(self, found: Recognition, own: Any, n_threads: int | None, net: Any = None) -> None:
+        """``net`` is what was recognised; None if ``found`` is that of its original."""
         self.n_threads = n_threads
         self._own = own  # the numerical gradient of its class, as for `recognised`
         self.has_returned = False  # a gradient
@@ -46,6 +48,16 @@ class Record:
         self._largest = 0.0  # sum of squares of an array of parameters
         self._calls = 0
         self._next = 0.0  # when it is to be compared again
+        self._next_close_look = 0.0  # at values that have changed without an effect
+        self._is_copy = net is None
+        if not self._is_copy:
+            self._look(net)
+
+    def _look(self, net: Any, strike: float = 1) -> None:
+        """Take what the network holds for that of the one that was recognised."""
+        if not self._state.has_looked:
+            _watch(self)
+        self._state.look(net, self._layout.mapping(net), self.found.keys, strike)
 
     def _take(self, found: Recognition) -> None:
         """Take what was recognised for what it is."""
@@ -74,8 +86,9 @@ class Record:
         """Return the numerical gradient, with the keys, shapes and dtypes of the network's own."""
         replaced = not self._has_the_same_arrays(net)
         arrays = self.arrays(net) if replaced else self._arrays
-        if self._known is not None and ((replaced and not self.found.rebinds) or self._state.changed()):
+        if self._known is not None and replaced and not self.found.rebinds:
             self._recognise_anew(net)
+        self.refresh(net)
         form = _form(x, t)
         is_new = form != self._form and form not in self._forms
         if is_new or not is_known_by_shape(self.found):
@@ -90,25 +103,32 @@ class Record:
         self.has_returned = True
         return {key: found[key] for key in self._order}
 
+    def refresh(self, net: Any) -> None:
+        """Recognise it anew, if it holds something else than before."""
+        now = time.perf_counter()
+        if self._is_copy or self._state.changed(net, closely=now > self._next_close_look):
+            self._recognise_anew(net)
+            self._next_close_look = time.perf_counter() + _SELDOM * (time.perf_counter() - now)
+
     def _recognise_anew(self, net: Any) -> None:
         found = recognised(net, self._own)
         if not found.known:
             raise NoLongerKnownError(f"{type(net).__name__} has changed: {found.sentence}")
+        strike = 1 if found == self.found else 0
         self._take(found)
-        self._known, self._next = None, 0.0
+        self._look(net, strike)
+        self._known, self._next, self._is_copy = None, 0.0, False
 
     def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Compare the losses of one mini-batch."""
         start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         if (inputs := np.asarray(x)).dtype.kind == "f":
             require_finite("x", inputs)
-        parameters, keys = self._layout.mapping(net), self.found.keys
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(*_others(x, t))
-            _watch(self)
-            self._state.look(net, parameters, keys)
+            self._look(net)
         compare(net, self.found, known, x, t)
-        self._state.look(net, parameters, keys, strike=1 if self._forms else 3)
+        self._look(net, strike=1 if self._forms else NEVER)
         now = time.perf_counter()
         self._next = now + _SHARE * (now - start)
         self._forms.add(_form(x, t))

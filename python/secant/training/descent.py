@@ -129,18 +129,23 @@ def _accelerated(
     net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], learning_rate: float, before: bool
 ) -> Descent:
     """Return what updates a network of another class where its parameters lie, and watches its own loss."""
-    require_known_form(accelerated.found, x[:1], t)
-    known = engine(net, accelerated.found)
+    accelerated.refresh(net)
+    found = accelerated.found
+    require_known_form(found, x[:1], t)
+    known = engine(net, found)
     own = [*known.params.values()]
     threads = options.get("n_threads") or accelerated.n_threads
-    options = {"method": "auto", "h": accelerated.found.h, "n_threads": threads}
+    options = {"method": "auto", "h": found.h, "n_threads": threads}
     inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate, before)
     good, sure = [param.copy() for param in own], 0
 
     def compare(batch: Array, losses: list[float]) -> None:
         nonlocal sure
         try:
-            if not all(map(np.may_share_memory, own, engine(net, accelerated.found).params.values())):
+            accelerated.refresh(net)
+            if accelerated.found != found:
+                raise UnsupportedError(f"net must stay what it was when training began, got {accelerated.found}")
+            if not all(map(np.may_share_memory, own, engine(net, found).params.values())):
                 raise UnsupportedError("the arrays of net must stay those that it had when training began")
             accelerated.compare(net, known, x[batch], t[batch])
         except UnsupportedError:
@@ -202,6 +207,8 @@ def _by_loop(
     for batch in indices:
         first = _loss(net, x[batch], t[batch], learning_rate, losses) if before else math.nan
         grads = take_gradient(x[batch], t[batch])
+        if other := [key for key in grads if key not in net.params]:
+            raise UnsupportedError(f"gradients must have the keys of net.params to be trained with, got {other!r}")
         with held_interrupts(), _undone_by_errors(net.params, grads):
             for key in grads:
                 net.params[key] -= learning_rate * grads[key]

@@ -6,10 +6,11 @@ import contextlib
 import io
 import itertools
 import math
+import pickle
 import random
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
@@ -188,7 +189,14 @@ def _replaced() -> Iterator[None]:
         np.random.set_state(state_of_numpy)
 
 
-def small_probe(sizes: Sizes, form: Form, scale: float) -> Probe:
+def draws_numbers(call: Callable[[], object]) -> bool:
+    """Whether a call draws from Python's or NumPy's global generator."""
+    python, numpy = random.getstate(), pickle.dumps(np.random.get_state())
+    call()
+    return python != random.getstate() or numpy != pickle.dumps(np.random.get_state())
+
+
+def step_probe(sizes: Sizes, form: Form, scale: float = 1.0) -> Probe:
     """Return a probe whose loss has large third derivatives, so that a step can be told from another.
 
     Inputs are multiplied by ``scale``, and the weights that they meet divided by it.
@@ -203,6 +211,34 @@ def small_probe(sizes: Sizes, form: Form, scale: float) -> Probe:
     )
     x = rng.uniform(-4, 4, (4, inputs)) * scale
     return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+
+
+def mixed_probe(sizes: Sizes, form: Form, first: int) -> Probe:
+    """Return a probe whose parameters are 0, negative and large, in turn from the ``first`` on; some inputs are 0."""
+    rng = np.random.default_rng(first)
+    inputs, hidden, outputs = sizes
+    counts = inputs * hidden, hidden, hidden * outputs, outputs
+    some = np.resize(np.roll([0.0, -0.7, 4.0, 0.6, -3.0], -first), sum(counts))
+    w1, b1, w2, b2 = np.split(some, np.cumsum(counts[:3]))
+    params = w1.reshape(inputs, hidden) * np.sqrt(3 / inputs), b1, w2.reshape(hidden, outputs) * np.sqrt(2 / hidden), b2
+    x = np.maximum(rng.standard_normal((3, inputs)), 0)
+    return Probe(params, *_targets(form, x, rng.permutation(3) % outputs, outputs, rng), form)
+
+
+def one_class_probe(sizes: Sizes, form: Form, bias: float) -> Probe:
+    """Return a probe of one class, which a negative ``bias`` makes improbable, so that gradients are large.
+
+    Those of b2 and W2 are about 1, and those of b1 about 10, from outgoing weights that cancel. A positive one makes
+    the class all but sure: they are small.
+    """
+    rng = np.random.default_rng(3)
+    inputs, hidden, outputs = sizes
+    signs = np.where(np.arange(hidden)[:, np.newaxis] % 2, -40.0, 40.0) * np.sign(np.arange(outputs) - 0.5)
+    signs[hidden - hidden % 2 :] = 0  # it has no other one
+    b2 = np.where(np.arange(outputs) == 0, bias, 0.0)
+    params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
+    x = rng.standard_normal((3, inputs))
+    return Probe(params, *_targets(form, x, np.zeros(3, int), outputs, rng), form)
 
 
 def short(value: float) -> str:

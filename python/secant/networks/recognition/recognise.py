@@ -20,6 +20,7 @@ from secant.networks.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
+    draws_numbers,
     fill,
     number,
     offset_probe,
@@ -131,6 +132,8 @@ class _Subject:
                 raise UnsupportedError(
                     f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
+        if all(draws_numbers(lambda: self.loss(probe)) for _ in range(3)):  # another thread may draw, too
+            raise UnsupportedError("its loss draws random numbers: fewer calls of it would leave others to your loop")
 
     def unread(self, trials: list[Trial]) -> list[str]:
         """The parameters that do not matter: with those of the next trial in their place, every loss is the same."""
@@ -226,7 +229,8 @@ def _named(
     subject.require_repeatable(*tried[form][-1])
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
-    own = own_gradient(net, method, layout, candidate, form)
+    forms = [form, *(other for other in right if other != form)]
+    own = own_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))

@@ -1,13 +1,14 @@
 """A network's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
 
-Design: it is called where gradients are of order 1, and then where they are large, since a gradient that is clipped is
-the difference of the loss elsewhere. What is not the difference of the loss is refused: the engines would
-return another gradient than the one that its author trains with.
+Design: it is called where gradients are of order 1, where they are large or small, where parameters are 0, negative or
+large, and with targets of every form: a gradient that is clipped is the difference of the loss elsewhere. What is not
+the difference of the loss is refused, and so is what does something besides: the engines would not do it.
 """
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -16,10 +17,21 @@ from secant._common.validation import Array, Floats
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
-from secant.networks.recognition.probes import Form, fill, number, short, small_probe
+from secant.networks.recognition.probes import (
+    Form,
+    Probe,
+    fill,
+    mixed_probe,
+    number,
+    one_class_probe,
+    short,
+    step_probe,
+)
+from secant.networks.recognition.state import changes, contents
 
 USUAL_STEP = 1e-4
-_STEPS = [float(f"{digit}e-{power}") for power in range(2, 9) for digit in (5, 2, 1)]
+_STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
+_STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
 _KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 _MOST = 25  # entries of a parameter that are compared
 _LONGEST = 30.0  # seconds that it may take on a copy of the network's own size, where a smaller one will not do
@@ -28,12 +40,13 @@ _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that 
 
 
 class OwnGradient(NamedTuple):
-    """The step of the central difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
+    """The step of the difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
 
     h: float
     sentence: str
     keys: tuple[Any, ...]
     order: tuple[Any, ...]  # in which gradients are to be put into a dict
+    kind: str = "central"
 
 
 class Replaced:
@@ -51,34 +64,49 @@ def own_method(cls: type) -> Any:
 class _Small:
     """A copy with a few parameters, and what its own `numerical_gradient` returned and left."""
 
-    def __init__(self, net: Any, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes, form: Form) -> None:
+    def __init__(self, net: Any, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes) -> None:
         arrays = layout.arrays(net)
+        self.sizes = sizes
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
-        self._method, self._candidate, self._sizes, self._form = method, candidate, sizes, form
+        if lost := [name for name in vars(net) if name not in vars(self._copy)]:
+            raise UnsupportedError(f"copies of it do not have {', '.join(lost)}, which may change its gradient")
+        self._method, self._candidate = method, candidate
         rng = np.random.default_rng(11)
         self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
-        self._params = {f"self.{'.'.join(filter(None, (layout.holder, str(key))))}" for key in layout.keys}
-        self.call()
 
-    def call(self, scale: float = 1.0) -> None:
-        """Call it with inputs of a scale, and weights that make up for it."""
-        self._probe = small_probe(self._sizes, self._form, scale)
-        fill(self.arrays, self._probe.params)
-        if not self._candidate.agrees(self._probe, self.loss()):
+    def call(self, probe: Probe, *, argmax: bool = False) -> None:
+        """Call it with the parameters and the mini-batch of a probe."""
+        other = probe._replace(params=cast(Any, [-param for param in probe.params]), x=-probe.x)
+        held = [contents(self._copy, self.arrays)]
+        for mini_batch in (other, probe):
+            self._probe = mini_batch
+            fill(self.arrays, mini_batch.params)
+            start, loss = time.perf_counter(), self.loss()
+            self.seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
+            held.append(contents(self._copy, self.arrays))
+        if not self._candidate.agrees(probe, loss, argmax=argmax):
             raise UnsupportedError("its loss is another one there")
-        start, first, _, second = time.perf_counter(), _held(self._copy), self.loss(), _held(self._copy)
-        seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
-        if seconds > _LONGEST:
-            raise UnsupportedError(f"it would take about {seconds:.0f} s")
-        caches = {name for name, value in second.items() if first.get(name) is not value}
-        self.returned = bound(self._method, self._copy)(self._probe.x.copy(), self._probe.t.copy())
-        parts = zip(self.arrays, self._probe.params, strict=True)
-        self.changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
-        fill(self.arrays, self._probe.params)
-        now = _held(self._copy).items()
-        self.left = [n for n, v in now if second.get(n) is not v and n not in caches | self._params]
-        """Attributes that it set, and a loss does not."""
+        if self.seconds > _LONGEST:
+            raise UnsupportedError(f"it would take about {self.seconds:.0f} s")
+        self.returned = bound(self._method, self._copy)(probe.x.copy(), probe.t.copy())
+        parts = zip(self.arrays, probe.params, strict=True)
+        self._changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
+        fill(self.arrays, probe.params)
+        by_losses = changes(held[0], held[1]) | changes(held[1], held[2])
+        growing = {_container(name) for name in by_losses if name not in held[0]}
+        done = changes(held[2], contents(self._copy, self.arrays)) - by_losses
+        self._done = sorted(name for name in done if name in held[2] or _container(name) not in growing)
+
+    def require_no_effect(self) -> None:
+        """Raise an error if it did something else than to return gradients, that a loss does not."""
+        what = [f"sets {', '.join(self._done)}"] if self._done else []
+        what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
+        if what:
+            raise UnsupportedError(
+                f"its numerical_gradient also {' and '.join(what)}, which would not happen any more: one that only "
+                "returns the gradients is needed"
+            )
 
     def loss(self) -> float:
         """Return the loss."""
@@ -115,30 +143,34 @@ class _Small:
             )
         return part.ravel()[entries]
 
+    def differs(self, kind: tuple[str, float], keys: tuple[Any, ...]) -> bool:
+        """Whether the gradient is another one than such a difference."""
+        return kind not in self._fits_at(kind[1], keys, _MOST)
+
     def losses(self, h: float, most: int = _MOST) -> dict[int, Floats]:
         """The losses with one entry changed by h, 0 and -h, for so many of each array in turn."""
-        result: dict[int, list[float]] = {1: [], 0: [], -1: []}
+        up, down = list[float](), list[float]()
         for array, entries in zip(self.arrays, self._entries, strict=True):
             flat = array.reshape(-1)
             for i in entries[:most]:
                 before = float(flat[i])
-                for sign, found in result.items():
-                    flat[i] = before + sign * h
+                for step, found in ((h, up), (-h, down)):
+                    flat[i] = before + step
                     found.append(self.loss())
                 flat[i] = before
-        return {sign: np.array(found) for sign, found in result.items()}
+        return {1: np.array(up), 0: np.full(len(up), self.loss()), -1: np.array(down)}
 
     def usual(self) -> Floats:
         """Return the central difference at the usual step."""
         return _difference(self.losses(USUAL_STEP), USUAL_STEP, *_KINDS["central"])
 
-    def fits(self, keys: tuple[Any, ...]) -> dict[tuple[str, float], float]:
+    def fits(self, keys: tuple[Any, ...], steps: Iterable[float]) -> dict[tuple[str, float], float]:
         """The differences that the gradient may be, with how far it is from them.
 
         As far as roundings of the losses and of the step allow.
         """
         found: dict[tuple[str, float], float] = {}
-        for h in _STEPS:
+        for h in steps:
             if self._fits_at(h, keys, 1):  # few losses tell most steps apart
                 found |= self._fits_at(h, keys, _MOST)
         return found
@@ -146,7 +178,9 @@ class _Small:
     def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
         """The same for one step, and so many entries of each array."""
         theirs, losses, found = self.gradient(keys, most), self.losses(h, most), {}
-        rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()))
+        parts = zip(keys, self._probe.params, strict=True)
+        steps = max(float(np.abs(np.ravel(self.returned[key]) * param.ravel()).max()) for key, param in parts)
+        rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()), steps)
         for name, signs in _KINDS.items():
             off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
             if off <= _ROUNDING * rounded / h:
@@ -159,8 +193,12 @@ def bound(method: Any, net: Any) -> Callable[..., Any]:
     return cast(Callable[..., Any], method.__get__(net, type(net)) if hasattr(method, "__get__") else method)
 
 
-def own_gradient(net: Any, method: Any, layout: Layout, candidate: Candidate, form: Form) -> OwnGradient:
+def own_gradient(
+    net: Any, method: Any, layout: Layout, candidate: Candidate, forms: Sequence[Form], *, argmax: bool
+) -> OwnGradient:
     """Find out what a network's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
+
+    It is tried with targets of some forms, most of all of the first; ``argmax``: whether the largest weight counts.
 
     Raises
     ------
@@ -177,23 +215,21 @@ def own_gradient(net: Any, method: Any, layout: Layout, candidate: Candidate, fo
     failures = []
     for some in sizes:
         try:
-            small = _Small(net, method, layout, candidate, some, form)
+            small = _Small(net, method, layout, candidate, some)
+            small.call(step_probe(some, forms[0]))
         except Exception as error:  # whatever somebody's code raises that never met such a network
             failures.append(f"{type(error).__name__}: {error}")
-        else:
-            if small.left and isinstance(small.returned, Mapping):
-                raise UnsupportedError(
-                    f"its numerical_gradient also sets {', '.join(small.left)}, which would not happen any more: "
-                    "one that only returns the gradients is needed"
-                )
-            try:
-                return _judged(small, layout)
-            except UnsupportedError:
-                raise
-            except Exception as error:  # whatever somebody's code raises, or returns
-                raise UnsupportedError(
-                    f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
-                ) from error
+            continue
+        try:
+            own = _judged(small, layout, forms[0])
+            if _holds_elsewhere(small, own, forms, argmax=argmax) or some is not sizes[0]:
+                return own
+        except UnsupportedError:
+            raise
+        except Exception as error:  # whatever somebody's code raises, or returns
+            raise UnsupportedError(
+                f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
+            ) from error
     if _takes_a_function(net, method, layout):
         raise UnsupportedError("its numerical_gradient takes a function and an array: one that takes (x, t) is needed")
     raise UnsupportedError(
@@ -213,39 +249,60 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
         return False
 
 
-def _held(net: Any) -> dict[str, Any]:
-    """The attributes of an object, and what is in those that are dicts."""
-    found = {}
-    for name, value in vars(net).items():
-        found[f"self.{name}"] = value
-        if isinstance(value, dict):
-            found |= {f"self.{name}.{key}": inner for key, inner in value.items()}
-    return found
+def _container(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
-def _judged(small: _Small, layout: Layout) -> OwnGradient:
-    if not isinstance(small.returned, Mapping):
+def _judged(small: _Small, layout: Layout, form: Form) -> OwnGradient:
+    if type(small.returned) not in (dict, OrderedDict):
         got = type(small.returned).__name__
         raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
+    small.require_no_effect()
     keys = small.keys(layout.keys)
     if more := [str(key) for key in small.returned if key not in keys]:
         raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is no gradient")
-    order, changed = tuple(small.returned), small.changed
-    said = "" if changed < 1e-9 else f"; it leaves parameters changed by {changed:.2g}: not imitated"
-    fits = small.fits(keys)
+    order, fits = tuple(small.returned), small.fits(keys, _STEPS)
     if not fits:
-        left = "" if changed < 1e-9 else f", and it leaves parameters changed by {changed:.2g}"
-        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}{left}: {_NEEDED}")
-    small.call(_LARGE)
-    large = small.fits(keys)
-    both = [(off + large[kind], *kind) for kind, off in fits.items() if kind in large]
+        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
+    small.call(step_probe(small.sizes, form, _LARGE))
+    large = small.fits(keys, {h for _, h in fits})
+    both = [(off + large[kind], kind) for kind, off in fits.items() if kind in large]
     if not both:
-        raise UnsupportedError(
-            f"where it is large, as for clipping, its numerical_gradient {_mistake(small, keys)}: {_NEEDED}"
-        )
-    _, name, h = min(both)
-    instead = "" if name == "central" else f", in place of which comes the central one{said}"
-    return OwnGradient(h, f"its numerical_gradient is a {name} difference at h = {short(h)}{instead}", keys, order)
+        raise _differs_there("where it is large, as for clipping", small, keys)
+    kind, h = min(both)[1]
+    instead = "" if kind == "central" else ", in place of which comes the central one"
+    sentence = f"its numerical_gradient is a {kind} difference at h = {short(h)}{instead}"
+    return OwnGradient(h, sentence, keys, order, kind)
+
+
+def _holds_elsewhere(small: _Small, own: OwnGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
+    """Try as much else as there is time for. Raises an error if it is another gradient there.
+
+    Returns whether it could be tried with all forms of targets.
+    """
+    sizes, form, tried = small.sizes, forms[0], True
+    trials = [("where parameters are 0, negative or large", mixed_probe(sizes, form, first)) for first in (0, 2)]
+    trials += [
+        ("where gradients of biases are large, as for clipping", one_class_probe(sizes, form, -9)),
+        ("where gradients are small", one_class_probe(sizes, form, 12)),
+    ]
+    trials += [(f"for targets that are {other}", mixed_probe(sizes, other, 1)) for other in forms[1:]]
+    for where, probe in trials[: max(1, int(_LONGEST / small.seconds))]:
+        try:
+            small.call(probe, argmax=argmax)
+        except UnsupportedError:
+            raise
+        except Exception:  # whatever somebody's code raises, such as for targets of another number of classes
+            tried = False
+            continue
+        small.require_no_effect()
+        if small.differs((own.kind, own.h), own.keys):
+            raise _differs_there(where, small, own.keys)
+    return tried
+
+
+def _differs_there(where: str, small: _Small, keys: tuple[Any, ...]) -> UnsupportedError:
+    return UnsupportedError(f"{where}, its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
 
 
 _NEEDED = "one that returns the central difference alone is needed"
