@@ -77,9 +77,9 @@ series is dearest.""",
         roofline,
         """What the work would take if it were nothing but its operations, each at the rate measured in the same run,
 and that as a share of Secant's time: at the rates of a layer that is computed sample by sample, its weights in the L2
-cache, and at those of blocks, as Secant does it. bench/roofline.py says what is counted. The last table has the products
-with dense inputs, Secant's and those of NumPy's BLAS, as a share of multiply-adds in registers; what fills up the last
-vector of hidden units is not counted.""",
+cache, and at those of blocks, as Secant does it. bench/roofline.py says what is counted. The last table has the
+products with dense inputs, Secant's and those of NumPy's BLAS, as a share of multiply-adds in registers; what fills up
+the last vector of hidden units is not counted.""",
     ),
     "sigmoid, softmax, cross entropy": (
         elementwise,

@@ -19,10 +19,10 @@ constexpr std::size_t cost_of_reading = 6, cost_of_a_function = 40;
 
 py::array::ShapeContainer shape_of(const py::array& a) { return {a.shape(), a.shape() + a.ndim()}; }
 
-bool all_finite(const py::array& a, int threads) {
+bool all_finite(const py::array& a) {
     const Inputs flat = inputs(a);
     const Unlocked unlocked;
-    return compiled.kernels->all_finite(flat, started_threads(threads, flat.rows * flat.cols * cost_of_reading));
+    return compiled.kernels->all_finite(flat, started_threads(flat.rows * flat.cols * cost_of_reading));
 }
 
 Array<double> sigmoid(const Array<double>& x) {
@@ -31,7 +31,7 @@ Array<double> sigmoid(const Array<double>& x) {
     const double* from = x.data();
     double* to = out.mutable_data();
     const Unlocked unlocked;
-    compiled.kernels->sigmoid(from, to, size, started_threads(0, size * cost_of_a_function));
+    compiled.kernels->sigmoid(from, to, size, started_threads(size * cost_of_a_function));
     return out;
 }
 
@@ -43,7 +43,7 @@ Array<double> softmax(const Array<double>& x) {
     const View<const double> from{x.data(), rows, classes};
     const View<double> to{out.mutable_data(), rows, classes};
     const Unlocked unlocked;
-    compiled.kernels->softmax(from, to, started_threads(0, rows * classes * cost_of_a_function));
+    compiled.kernels->softmax(from, to, started_threads(rows * classes * cost_of_a_function));
     return out;
 }
 
@@ -52,7 +52,7 @@ double cross_entropy(const Array<double>& y, const py::array& t, double log_offs
     const Targets to = targets(t, view.rows, view.cols);
     const Unlocked unlocked;
     const std::size_t logarithms = view.rows * (to.labels ? 1 : view.cols);
-    return compiled.kernels->cross_entropy(view, to, log_offset, started_threads(0, logarithms * cost_of_a_function));
+    return compiled.kernels->cross_entropy(view, to, log_offset, started_threads(logarithms * cost_of_a_function));
 }
 
 // x as IndexedInputs, if it can be. values(256,): what the pixels of uint8 stand for.
@@ -140,14 +140,14 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     const auto threading = py::module_::import("threading");
     main_thread = threading.attr("main_thread").cast<py::object>().release();
     get_ident = threading.attr("get_ident").cast<py::object>().release();
-    m.def("all_finite", &all_finite, py::arg("a"), py::arg("threads"));
+    m.def("all_finite", &all_finite, py::arg("a"));
     m.def("sigmoid", &sigmoid, py::arg("x"));
     m.def("softmax", &softmax, py::arg("x"));
     m.def("cross_entropy", &cross_entropy, py::arg("y"), py::arg("t"), py::arg("log_offset"));
-    m.def("predict", &predict, py::arg("net"), py::arg("x"), py::arg("threads"));
+    m.def("predict", &predict, py::arg("net"), py::arg("x"), py::arg("n_threads"));
     m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
-          py::arg("rate"), py::arg("threads"), py::arg("losses"), py::arg("before"));
+          py::arg("learning_rate"), py::arg("n_threads"), py::arg("losses"), py::arg("before") = false);
     m.def("gradient_as_given", &gradient_as_given, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"),
           py::arg("threads"));
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),

@@ -155,8 +155,8 @@ inline int choose_threads(int asked, std::size_t multiplications, std::size_t en
 }
 
 // The same, for a call that needs no memory.
-inline int started_threads(int asked, std::size_t multiplications) {
-    const int threads = choose_threads(asked, multiplications);
+inline int started_threads(std::size_t multiplications) {
+    const int threads = choose_threads(0, multiplications);
     require_threads(threads);
     return threads;
 }

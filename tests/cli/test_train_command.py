@@ -214,6 +214,16 @@ def test_usage_errors(arguments):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [("--epochs", "--iters"), ("--iterations", "--iters"), ("--learning-rate", "--lr"), ("--hidden-size", "--hidden")],
+)
+def test_options_of_other_programs_are_understood(option, meant):
+    result = run("train", option, 3)
+    assert result.exit_code == 2
+    assert re.search(rf"No such option: {option}\b.*{meant}\b", result.output)
+
+
 def test_a_bad_choice_lists_the_good_ones():
     assert "'all' is not one of 'replacement', 'epoch', 'ordered'." in run_train("--sampling", "all").output
 

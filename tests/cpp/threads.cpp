@@ -69,13 +69,13 @@ Numbers predicted(const Case& c, const Inputs& x, int threads) {
     return y;
 }
 
-GradientCall gradient_call(const Case& c, GradientCall::Method method, double h, const Gradient& out, GradientReport& report,
+GradientCall gradient_call(const Case& c, GradientMethod method, double h, const Gradient& out, GradientReport& report,
                            int threads) {
-    return {c.net(method != GradientCall::Method::direct), {c.inputs(), {c.labels.data(), nullptr}, nullptr, N}, method, h, out, 0.0,
+    return {c.net(method != GradientMethod::direct), {c.inputs(), {c.labels.data(), nullptr}, nullptr, N}, method, h, out, 0.0,
             &report, threads, never};
 }
 
-Numbers gradient(const Case& c, GradientCall::Method method, double h, int threads) {
+Numbers gradient(const Case& c, GradientMethod method, double h, int threads) {
     Case out;
     GradientReport report{};
     const GradientCall call = gradient_call(c, method, h, out.parameters(), report, threads);
@@ -89,7 +89,7 @@ Numbers trained(const Case& c, int threads) {
     GradientReport report{};
     std::vector<double> losses(iterations);
     std::size_t done = 0;
-    GradientCall call = gradient_call(own, GradientCall::Method::automatic, 1e-4, own.parameters(), report, threads);
+    GradientCall call = gradient_call(own, GradientMethod::automatic, 1e-4, own.parameters(), report, threads);
     call.step = -0.1;
     call.batch.size = batch;
     run_in_memory([&](void* block) {
@@ -107,7 +107,7 @@ void require(bool condition, const char* what) {
 }
 
 void check(const Case& c) {
-    using Method = GradientCall::Method;
+    using Method = GradientMethod;
     for (const int threads : {2, 3, 5}) {
         require(predicted(c, c.inputs(), threads) == predicted(c, c.inputs(), 1), "predict");
         require(gradient(c, Method::derivative, 1.0, threads) == gradient(c, Method::derivative, 1.0, 1), "derivative");

@@ -19,7 +19,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.networks import records
 from secant.networks.acceleration import accelerate_lazily
-from secant.networks.recognition import step
+from secant.networks.recognition import small_copy
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
 from sweeps import grid
@@ -580,7 +580,7 @@ def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
         secant.accelerate(ClippedAtItsSizes(60, 20, 10))
     net = readers.KnowsItsSizes(60, 20, 10)
     assert secant.recognise(net).known
-    monkeypatch.setattr(step, "_LONGEST", 0)
+    monkeypatch.setattr(small_copy, "LONGEST", 0)
     with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
         secant.accelerate(net)
 

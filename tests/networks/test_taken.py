@@ -75,9 +75,13 @@ def unchanged(net, x, t):
     )
 
 
-def taken(net, x, t, method="auto", h=1e-4):
+def as_given(net, x, t, method="auto", h=1e-4):
     given = *map(net.params.get, PARAM_NAMES), net.hidden_activation, net.output_activation, net.log_offset
-    return backend_module("cpp").gradient_as_given(given, x, t, method, h, 1) is not None
+    return backend_module("cpp").gradient_as_given(given, x, t, method, h, 1)
+
+
+def taken(net, x, t):
+    return as_given(net, x, t) is not None
 
 
 def network(dtype=np.float64):
@@ -154,18 +158,19 @@ def test_parameters_that_share_memory_are_not_taken(compiled):
 
 
 @pytest.mark.parametrize("method", ["derivative", "auto", "series", "direct"])
-def test_what_has_no_finite_gradient_is_not_taken(compiled, method):
+def test_what_has_no_finite_gradient_counts_no_samples(compiled, method):
     for bad in (np.nan, np.inf):
-        assert not taken(network(), changed(X, bad), LABELS, method)
+        assert as_given(network(), changed(X, bad), LABELS, method)[1] == {}
         for name in PARAM_NAMES:
             net = network()
             net.params[name].flat[-1] = bad
-            assert not taken(net, X, LABELS, method), (name, bad)
+            assert as_given(net, X, LABELS, method)[1] == {}, (name, bad)
 
 
-def test_a_series_that_is_not_proven_is_not_taken(compiled):
-    assert taken(network(), X, LABELS, "auto", 2.0)
-    assert not taken(network(), X, LABELS, "series", 2.0)
+def test_a_series_that_is_not_proven_is_refused(compiled):
+    assert as_given(network(), X, LABELS, "series", 2.0)[1] == {0: 4}
+    with pytest.raises(secant.errors.UnsupportedError, match="no proven order for 4 of 4 samples"):
+        network().numerical_gradient(X, LABELS, method="series", h=2.0)
 
 
 @pytest.mark.parametrize(

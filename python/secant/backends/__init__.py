@@ -13,6 +13,7 @@ from typing import cast
 
 from secant._common.validation import one_of
 from secant.backends.base import Backend
+from secant.errors import MissingExtraError
 
 BACKENDS = ("cpp", "numba", "numpy")
 """Their names, in the order of preference."""
@@ -92,7 +93,14 @@ def compilation_noticed(notice: Callable[[], None]) -> Iterator[None]:
 
 @cache
 def _load(name: str) -> Backend:
-    return cast(Backend, importlib.import_module(f"secant.backends.{name}"))
+    try:
+        return cast(Backend, importlib.import_module(f"secant.backends.{name}"))
+    except ImportError as error:
+        if name == "cpp" and not importlib.util.find_spec("secant._core"):
+            raise MissingExtraError(
+                "the backend 'cpp' needs secant._core, which was not built: install Secant where there is a C++ compiler"
+            ) from error
+        raise
 
 
 @cache

@@ -52,7 +52,7 @@ class GradientInfo:
         How many samples of the mini-batch had a series of which order; the key 0 counts those that were evaluated
         directly. Empty where the network is not ours and its loss was differenced as a whole.
     truncation_bound : float
-        No component of the gradient is further than this from the exact central difference for having been cut.
+        Upper bound on the truncation error of each component of the gradient.
     """
 
     samples: dict[int, int]
@@ -131,9 +131,9 @@ class Backend(Protocol):
     ) -> tuple[dict[str, Array], dict[int, int], float] | None:
         """`numerical_gradient`, or `gradient` for the method "derivative", of arguments that nobody has checked.
 
-        ``net`` has the fields of `Parameters`. None if there is something to convert or to complain of: in the
-        arguments, a result that is not finite, a series that is not proven. Only asked of a backend that
-        `finds_non_finite`.
+        ``net`` has the fields of `Parameters`. None if there is something to convert or to complain of in the
+        arguments. The caller refuses a series that is not proven. No samples are counted where the gradient is not
+        finite. Only asked of a backend that `finds_non_finite`.
         """
 
     def train(

@@ -2,9 +2,6 @@
 
 from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secant import _core
 from secant._common.validation import Array
 from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
@@ -15,23 +12,21 @@ finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
+predict = _core.predict
+train = _core.train
 gradient_as_given = _core.gradient_as_given
 
 Rows.register(_core.IndexedInputs)
 
 
 def all_finite(array: Array) -> bool:
-    return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1), 0)
+    return _core.all_finite(array if array.ndim == 2 else array.reshape(1, -1))
 
 
 def prepare(x: Array | Rows) -> Array | Rows:
     if isinstance(x, NormalizedPixels):
         return cast(Rows, _core.index_inputs(x.pixels, NORMALIZED_VALUES)) or x[:]
     return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
-
-
-def predict(net: Parameters, x: Array, n_threads: int) -> Array:
-    return _core.predict(net, x, n_threads)
 
 
 def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
@@ -46,18 +41,3 @@ def numerical_gradient(
     if method == "series":
         require_proven(samples, h)
     return Gradients(**grads), samples, bound
-
-
-def train(
-    net: Parameters,
-    x: Array,
-    t: Array,
-    indices: NDArray[np.int64],
-    method: str,
-    h: float,
-    learning_rate: float,
-    n_threads: int,
-    losses: list[float],
-    before: bool = False,
-) -> None:
-    _core.train(net, x, t, indices, method, h, learning_rate, n_threads, losses, before)

@@ -5,7 +5,7 @@ as exact as float32 can be. Only the order is that of float32.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,20 @@ def planned_gradient(
 
     They are given the parameters in float64.
     """
-    own = in_double(net)
-    grads, samples, cut = _planned(
-        own, x, t, h, method, partial(by_series, own), partial(directly, own), is_single(net)
-    )
-    return rounded(grads, net), samples, cut
+    own, single, count = in_double(net), is_single(net), len(x)
+    proven, order, cut = np.zeros(count, np.bool_), 0, 0.0
+    if method != "direct":
+        proven, order, cut = plan(own, x, t, h, single)
+    expanded = int(proven.sum())
+    samples = {key: some for key, some in ((0, count - expanded), (order, expanded)) if some}
+    if method == "series":
+        require_proven(samples, h)
+    parts = []
+    if expanded:
+        parts.append(scaled(expanded / count, by_series(own, x[proven], t[proven], order)))
+    if expanded < count:
+        parts.append(scaled((count - expanded) / count, directly(own, x[~proven], t[~proven])))
+    return rounded(reduce(total, parts), net), samples, cut
 
 
 def is_single(net: Parameters) -> bool:
@@ -54,33 +63,6 @@ def rounded(grads: Gradients, net: Parameters) -> Gradients:
     """The gradients in the type of the parameters; what is beyond its range becomes infinite, which the caller sees."""
     with np.errstate(over="ignore"):
         return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_single(net) else grads
-
-
-def _planned(
-    net: Parameters,
-    x: Array,
-    t: Array,
-    h: float,
-    method: Method,
-    by_series: Callable[[Array, Array, int], Gradients],
-    directly: Callable[[Array, Array], Gradients],
-    single: bool,
-) -> NumericalGradient:
-    if method == "direct":
-        return directly(x, t), {0: len(x)}, 0.0
-    proven, order, cut = plan(net, x, t, h, single)
-    expanded = int(proven.sum())
-    counts = {0: len(x) - expanded, order: expanded} if order else {0: len(x)}
-    samples = {key: count for key, count in counts.items() if count}
-    if method == "series":
-        require_proven(samples, h)
-    if order == 0:
-        return directly(x, t), samples, cut
-    if expanded == len(x):
-        return by_series(x, t, order), samples, cut
-    some = scaled(expanded / len(x), by_series(x[proven], t[proven], order))
-    others = scaled((len(x) - expanded) / len(x), directly(x[~proven], t[~proven]))
-    return total(some, others), samples, cut
 
 
 def total(a: Gradients, b: Gradients) -> Gradients:

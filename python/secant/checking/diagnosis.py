@@ -13,6 +13,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.checking.point import Point
+from secant.checking.report import entry_name
 
 _CLOSE = 1e-5
 """What a gradient may be off by, as a share of the largest wrong entry, and still be called close."""
@@ -195,7 +196,7 @@ class _Case:
             yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
 
     def _name(self, entry: Entry) -> str:
-        return f"{self.names[entry.leaf]}[{', '.join(map(str, entry.place))}]"
+        return entry_name(self.names[entry.leaf], entry.place)
 
 
 def _rounded(value: float) -> list[float]:

@@ -1,10 +1,10 @@
 """The command ``secant``. An error that Secant raises on purpose is one line, not a traceback."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import secant
 from secant._startup import INTERRUPTED
@@ -35,9 +35,34 @@ class _Commands(TyperGroup):
             raise typer.Exit(INTERRUPTED) from error
 
 
+class _Command(TyperCommand):
+    """A command that knows what others call its options."""
+
+    _OTHERS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "--iters": ("--epoch", "--epochs", "--iter", "--iteration", "--iterations", "--steps"),
+        "--lr": ("--learning-rate", "--learning_rate", "--rate"),
+        "--hidden": ("--hidden-size", "--hidden_size", "--units"),
+    }
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # typer has a click of its own, or not
+            name = getattr(error, "option_name", "")
+            if meant := [option for option, others in self._OTHERS.items() if name in others]:
+                error.possibilities = meant  # type: ignore[attr-defined]
+            raise
+
+
 # Without rich: at 60 columns it cuts the names of options.
 app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -72,13 +97,11 @@ def _secant(
     """Numerical gradients of a two-layer network, from a compiled core."""
 
 
-@app.command()
 def config() -> None:
     """Show versions, the compiler, the instruction set and the number of threads."""
     secant.show_config()
 
 
-@app.command(no_args_is_help=True)
 def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="A Python script.")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="What the script is given.")] = None,
@@ -91,7 +114,9 @@ def run(
     run_script(script, arguments or [])  # after "--"; otherwise `secant.cli.main` does it, before anything is parsed
 
 
-app.command()(bench)
-app.command()(check)
-app.command(no_args_is_help=True)(show)
-app.command()(train)
+app.command(cls=_Command, short_help="Train the chapter's network on MNIST.")(train)
+app.command(no_args_is_help=True, short_help="Run your script with Secant's gradients.")(run)
+app.command(short_help="Check a gradient in a file of yours.")(check)
+app.command(no_args_is_help=True, short_help="Draw a network that was saved.")(show)
+app.command(short_help="Measure Secant against its peers.")(bench)
+app.command(short_help="Show what runs on this machine.")(config)

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -11,7 +12,7 @@ from urllib.request import url2pathname
 
 import typer
 
-from secant.errors import DataError
+from secant.errors import DataError, MissingExtraError
 
 
 def bench(
@@ -23,7 +24,11 @@ def bench(
         Path | None, typer.Option(metavar="OLD.json", help="Say what became slower since, and fail if something did.")
     ] = None,
 ) -> None:
-    """Measure Secant against its peers, in a clone of the repository."""
+    """Measure Secant against its peers, in a clone of the repository. It needs `pip install '.[bench]'` there."""
+    if not find_spec("threadpoolctl"):
+        raise MissingExtraError(
+            "secant bench needs more packages: pip install '.[bench]' in the clone of the repository"
+        )
     paths = {"--output": output, "--compare": compare}
     given = [part for option, path in paths.items() if path is not None for part in (option, str(path))]
     command = [sys.executable, str(_clone() / "bench" / "report.py"), *["--quick"] * quick, *given]

@@ -14,9 +14,9 @@ from secant.errors import DataError, DownloadError
 
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"
 HELP = (
-    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or without a network subset. "
-    "FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and t_test; "
-    "uint8 is divided by 255."
+    "full: all of MNIST. subset: the 12,000 samples that come with Secant. auto: full, or subset where MNIST cannot be "
+    "downloaded. FOLDER: any data set in four IDX files, such as Fashion-MNIST. FILE.npz: x_train, t_train, x_test and "
+    "t_test; uint8 is divided by 255."
 )
 
 
@@ -31,7 +31,7 @@ def load(name: str) -> Arrays:
             raise
     note(
         "note: MNIST could not be downloaded: using the 12,000 samples that come with Secant. For all 70,000, "
-        "connect to a network, or give a folder with the four files: --data FOLDER."
+        "connect to the internet, or give a folder with the four files: --data FOLDER."
     )
     return _mnist(subset=True)
 

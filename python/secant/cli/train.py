@@ -65,7 +65,11 @@ def train(
         str, _choice(get_args(HiddenActivation), "What comes between the two layers.")
     ] = "sigmoid",
     output_activation: Annotated[
-        str, _choice(get_args(OutputActivation), "What comes before the softmax.")
+        str,
+        _choice(
+            get_args(OutputActivation),
+            "What comes before the softmax: sigmoid in the course notes, identity in the book.",
+        ),
     ] = "sigmoid",
     log_offset: Annotated[
         float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
@@ -151,12 +155,13 @@ def _summarise(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     if threads is not None:
         threads = settings["n_threads"] or threads
     threads_used = f", up to {threads} thread{'s' * (threads > 1)}" if threads is not None else ""
+    number = f"{iterations:,} iteration{'s' * (iterations != 1)}"
     table(
         ("", "training", "test"),
         ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
         ("loss", *(_loss(net, x, t) for x, t in sets)),
         ("samples", *(f"{len(t):,}" for _, t in sets)),
-        ("time", f"{seconds:.1f} s for {iterations:,} iterations, {iterations / seconds:,.4g} a second"),
+        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} a second"),
         ("gradient", gradient),
         ("backend", settings["backend"] + threads_used),
     )

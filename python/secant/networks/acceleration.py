@@ -8,7 +8,6 @@ object is kept here, by its identity and as long as it lives: its attributes and
 import copyreg
 import functools
 import inspect
-import weakref
 from collections.abc import Callable
 from types import MethodType
 from typing import Any, TypeVar, cast
@@ -19,13 +18,14 @@ from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.probes import being_tried
 from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.step import Replaced, own_method
-from secant.networks.records import Record
+from secant.networks.records import Record, Records
 from secant.networks.two_layer import TwoLayerNet
 
 _NAME = "numerical_gradient"
 _ELSE = "numerical_gradient runs itself where it is called with more or less than x and t"
 Report = Callable[[type, str], object]
 Net = TypeVar("Net")
+_records = Records()
 
 
 def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
@@ -114,27 +114,6 @@ def record(net: Any) -> Record | None:
     if not isinstance(method, _Method) or _NAME in getattr(net, "__dict__", ()):  # an instance may have one of its own
         return None
     return method.record(net)
-
-
-class _Records:
-    """What was recognised of objects that live, also where they cannot be compared or hashed."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
-
-    def __contains__(self, net: Any) -> bool:
-        return id(net) in self._kept
-
-    def get(self, net: Any) -> Record | None:
-        """Return what was recognised; None if it was not, or nothing was tried yet."""
-        return self._kept.get(id(net), (None, None))[1]
-
-    def put(self, net: Any, found: Record | None) -> None:
-        key = id(net)
-        self._kept[key] = weakref.ref(net, lambda _: self._kept.pop(key, None)), found
-
-
-_records = _Records()
 
 
 def _not_kept(net: Any) -> str:

@@ -146,6 +146,26 @@ class Record:
         return max(map(_square, self._arrays)) > 2 * self._largest
 
 
+class Records:
+    """What was recognised of objects that live, also where they cannot be compared or hashed."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
+
+    def __contains__(self, net: Any) -> bool:
+        """Whether it was tried to recognise an object."""
+        return id(net) in self._kept
+
+    def get(self, net: Any) -> Record | None:
+        """Return what was recognised; None if it was not, or nothing was tried yet."""
+        return self._kept.get(id(net), (None, None))[1]
+
+    def put(self, net: Any, found: Record | None) -> None:
+        """Keep what was recognised as long as an object lives."""
+        key = id(net)
+        self._kept[key] = weakref.ref(net, lambda _: self._kept.pop(key, None)), found
+
+
 _watching: deque[weakref.ref[Record]] = deque()
 
 

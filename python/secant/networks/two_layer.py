@@ -20,11 +20,11 @@ from secant.backends.base import (
     LOG_OFFSET,
     Backend,
     GradientInfo,
-    Gradients,
     HiddenActivation,
     Method,
     OutputActivation,
     Parameters,
+    require_proven,
 )
 from secant.datasets.pixels import Rows
 from secant.differentiation.choice import require_perturbable
@@ -343,6 +343,8 @@ class TwoLayerNet:
         known = type(method) is str and method in _METHODS
         if known and (found := self._gradient_as_given(x, t, method, h, n_threads)):
             grads, by_order, bound = found
+            if method == "series":
+                require_proven(by_order, h)
             return (grads, GradientInfo(by_order, bound)) if return_info else grads
         h = validation.step(h)
         validation.one_of("method", method, _METHODS)
@@ -357,7 +359,7 @@ class TwoLayerNet:
             net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
             arguments.require_step(h, net)
             named, by_order, bound = backend.numerical_gradient(net, samples, labels, h, method, threads)
-            grads = self._result(backend, named, x, t)
+            grads = self._result(backend, named._asdict(), x, t)
         return (grads, GradientInfo(by_order, bound)) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
@@ -394,7 +396,7 @@ class TwoLayerNet:
         backend = self._backend_in_use()
         net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
         grads = backend.gradient(net, samples, labels, threads)
-        return self._result(backend, grads, x, t)
+        return self._result(backend, grads._asdict(), x, t)
 
     def save(self, path: AnyPath) -> None:
         """Write the network to an .npz file, all of it or nothing.
@@ -487,12 +489,8 @@ class TwoLayerNet:
 
         A gradient fills the caches. So whatever Python runs before or after it costs more than it seems to.
         """
-        own, cls = self.__dict__, type(self)
         usual = (
-            cls.predict is _PREDICT
-            and cls.loss is _LOSS
-            and "predict" not in own
-            and "loss" not in own
+            not self._own_method()
             and type(h) is float
             and arguments.SMALLEST_SINGLE_STEP <= h < math.inf
             and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= validation.MOST_THREADS))
@@ -514,13 +512,22 @@ class TwoLayerNet:
         except KeyError:
             return None
         net = *arrays, self.hidden_activation, self.output_activation, self.log_offset
-        return backend.gradient_as_given(net, x, t, method, h, n_threads or 0)
+        found = backend.gradient_as_given(net, x, t, method, h, n_threads or 0)
+        if found and not found[1]:  # no samples are counted where the gradient is not finite
+            self._result(backend, found[0], x, t)
+        return found
+
+    def _own_method(self) -> str:
+        """Name a method that makes this another network than the engines know; "" if there is none."""
+        own, cls = self.__dict__, type(self)
+        if cls.predict is not _PREDICT or "predict" in own:
+            return "predict"
+        return "loss" if cls.loss is not _LOSS or "loss" in own else ""
 
     def _own_structure(self) -> str | None:
         """Say what makes this another network than the engines know, if anything does."""
-        for name, known in _KNOWN_METHODS.items():
-            if name in self.__dict__ or getattr(type(self), name) is not known:
-                return f"{type(self).__name__}.{name} is not the one that Secant defines"
+        if name := self._own_method():
+            return f"{type(self).__name__}.{name} is not the one that Secant defines"
         params = arguments.mapping(self.params)
         if extra := params.keys() - _KNOWN_PARAMS:
             return f"params has the extra key {min(map(str, extra))!r}"
@@ -533,14 +540,15 @@ class TwoLayerNet:
                     return f"params[{one!r}] and params[{other!r}] share memory"
         return None
 
-    def _result(self, backend: Backend, grads: Gradients, x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
+    def _result(self, backend: Backend, grads: dict[str, Array], x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
+        """Return a gradient, if it is finite."""
         marked = backend.finds_non_finite  # by NaN in b2
-        if not (math.isfinite(grads.b2[0]) if marked else all(map(backend.all_finite, grads))):
+        if not (math.isfinite(grads["b2"][0]) if marked else all(map(backend.all_finite, grads.values()))):
             self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
             if self.log_offset == 0:
                 self.loss(x, t)  # and this one, that of a probability of 0
-            arguments.require_result(backend.all_finite, *grads)
-        return grads._asdict()
+            arguments.require_result(backend.all_finite, *grads.values())
+        return grads
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Array]:
         if not (self.__dict__.get("_warned") or being_tried.get()):
@@ -561,7 +569,6 @@ class TwoLayerNet:
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)
 _METHODS = get_args(Method)
 _PREDICT, _LOSS = TwoLayerNet.predict, TwoLayerNet.loss
-_KNOWN_METHODS = {"predict": _PREDICT, "loss": _LOSS}
 
 
 ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples

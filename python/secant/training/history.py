@@ -185,7 +185,7 @@ def _checked(content: Any) -> dict[str, Any]:
     if content.keys() != History.__dataclass_fields__.keys():
         raise ValueError(f"its keys are {', '.join(sorted(content)) or 'none'}")
     if not isinstance(content["settings"], dict):
-        raise ValueError("settings is no object")
+        raise ValueError("settings must be a JSON object")
     content |= {name: _numbers(name, content[name]) for name in _FLOATS}
     _check_iterations(content)
     return content
@@ -194,11 +194,11 @@ def _checked(content: Any) -> dict[str, Any]:
 def _numbers(name: str, values: Any) -> list[float]:
     """Decode a list of numbers. What is none, though JSON, is an error."""
     if not isinstance(values, list):
-        raise ValueError(f"{name} is no list")
+        raise ValueError(f"{name} must be a list")
     decoded = [float(value) if value in _NON_FINITE else value for value in values]
     for value in decoded:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} holds {value!r}, which is no number")
+            raise ValueError(f"{name} must hold numbers, got {value!r}")
     return [float(value) for value in decoded]
 
 
@@ -206,7 +206,7 @@ def _check_iterations(content: dict[str, Any]) -> None:
     """Accuracies belong to iterations: as many of them, in order, and none after the last."""
     taken, end = content["epoch_iterations"], len(content["train_loss_list"])
     if not isinstance(taken, list) or any(type(i) is not int for i in taken):
-        raise ValueError("epoch_iterations is no list of whole numbers")
+        raise ValueError("epoch_iterations must be a list of whole numbers")
     if any(not low < high for low, high in zip([-1, *taken], [*taken, end], strict=True)):
         raise ValueError(f"epoch_iterations do not rise from 0 to {end - 1}")
     for name in _FLOATS[1:]:

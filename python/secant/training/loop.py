@@ -96,8 +96,8 @@ def train(
         Where the mini-batches come from; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same ones. An int seeds a stream of its own.
     progress : bool
-        Print the accuracies once an epoch, but not more than twice a second. In a
-        terminal or a notebook draw a progress bar, if tqdm is installed. Output that fails does not end the training.
+        Print the accuracies once an epoch, but not more than twice a second. In a terminal or a notebook draw a
+        progress bar, if tqdm is installed. Output that fails does not end the training.
     n_threads : int, optional
         The number of threads for the gradient; by default the network's choice.
     history : History, optional

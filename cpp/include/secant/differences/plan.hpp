@@ -22,9 +22,9 @@ public:
     void make(std::size_t count, const LargestOf& largest_of, double mass, double largest_outgoing) {
         Largest largest{};
         Orders orders{};
-        if (call_.method == GradientCall::Method::derivative) orders = {1, 1};
+        if (call_.method == GradientMethod::derivative) orders = {1, 1};
         std::optional<TruncationBound> bound;  // where an order must be proven
-        if (call_.method == GradientCall::Method::series || call_.method == GradientCall::Method::automatic) {
+        if (call_.method == GradientMethod::series || call_.method == GradientMethod::automatic) {
             bound.emplace(call_.net, call_.h, largest_outgoing);
             for (std::size_t n = 0; n < count; ++n) largest = maximum(largest, largest_of(n));
             orders = bound->orders(largest, mass);
@@ -65,7 +65,7 @@ public:
 
     bool has_series() const { return decided_->orders.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
-    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientCall::Method::series; }
+    bool has_direct() const { return decided_->direct > 0 && call_.method != GradientMethod::series; }
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:

@@ -48,13 +48,6 @@ struct Coefficients {
     }
 };
 
-// to + x c1 + h^2 x^3 c3 + h^4 x^5 c5 + ..., the smallest first.
-template <int K>
-Pack add_series_term(Pack to, const OddPowers<K>& x, const Pack (&odd)[odd_powers<K>]) {
-    for (int m = odd_powers<K> - 1; m >= 0; --m) to = fma(x.of[m], odd[m], to);
-    return to;
-}
-
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
 template <int K>

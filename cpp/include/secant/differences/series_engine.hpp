@@ -271,7 +271,7 @@ private:
     std::size_t capacity_;
     Real h_;
     bool wide_;               // then the gradient of W1 is not in the cache when it is written
-    std::size_t group_size_;  // doubles
+    std::size_t group_size_;  // numbers
     Real *groups_, *odd_;
     float* single_third_;
     const Scratch* scratch_;

@@ -22,7 +22,6 @@ struct View {
     SECANT_INLINE T* row(std::size_t n) const { return data + n * cols; }
 };
 
-
 // An input that is not zero: its column within its block, and the index of its value in a table.
 struct Entry {
     std::uint8_t column, value;
@@ -126,13 +125,12 @@ enum class GradientMethod { derivative, series, automatic, direct };
 
 // Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
 // of the method `series` if the report counts a sample at order 0. If x, a parameter or a component of the gradient is not
-// finite, the gradient of b2 is NaN.
+// finite, the gradient of b2 is NaN, and the report is empty.
 template <class Real>
 struct GradientCallOf {
-    using Method = GradientMethod;
     NetworkOf<Real> net;
     Batch batch;
-    Method method;
+    GradientMethod method;
     double h;
     GradientOf<Real> out;
     double step;  // in training: the gradient times this is added to `out`

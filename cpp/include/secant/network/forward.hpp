@@ -6,7 +6,6 @@
 
 #include <atomic>
 
-#include "secant/network/cross_entropy.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/network/kinks.hpp"
 #include "secant/network/parameters.hpp"

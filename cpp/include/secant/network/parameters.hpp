@@ -223,7 +223,6 @@ public:
     bool finite() const { return std::all_of(finite_, finite_ + records(), [](bool finite) { return finite; }); }
 
     std::size_t inputs() const { return net_.inputs(); }
-    std::size_t hidden() const { return net_.hidden(); }
     std::size_t outputs() const { return net_.outputs(); }
     std::size_t hidden_activation() const { return net_.hidden_activation; }
     bool bounded() const {  // whether |z1| <= 1

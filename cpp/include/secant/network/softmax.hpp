@@ -92,7 +92,7 @@ inline void softmax(ConstMatrix x, Matrix out) {
     constexpr std::size_t few = 4 * lanes;  // too few to fill packs along a row
     std::size_t n = 0;
     for (; x.cols < few && n + lanes <= x.rows; n += lanes) {
-        Real turned[few * lanes];
+        Real turned[few * lanes];  // element by element: packs of the last row would end past it
         for (std::size_t k = 0; k < x.cols; ++k)
             for (std::size_t l = 0; l < lanes; ++l) turned[k * lanes + l] = x.row(n + l)[k];
         softmax_lanes(turned, turned, x.cols);

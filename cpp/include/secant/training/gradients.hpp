@@ -27,6 +27,7 @@
 
 #include "secant/differences/direct.hpp"
 #include "secant/differences/series_engine.hpp"
+#include "secant/network/cross_entropy.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -122,7 +123,7 @@ public:
 
 private:
     Real h() const { return static_cast<Real>(call_.h); }
-    bool differentiates() const { return call_.method == GradientCall::Method::derivative; }
+    bool differentiates() const { return call_.method == GradientMethod::derivative; }
     bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
 
@@ -228,7 +229,7 @@ private:
 inline std::size_t block_capacity(const GradientCall& call) {
     constexpr std::size_t passes_an_output = 3;  // about: of the direct method
     return block_capacity(call.net, call.batch.size,
-                          call.method == GradientCall::Method::direct ? passes_an_output * call.net.outputs() : 1);
+                          call.method == GradientMethod::direct ? passes_an_output * call.net.outputs() : 1);
 }
 
 inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {

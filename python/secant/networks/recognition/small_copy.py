@@ -1,0 +1,161 @@
+"""A copy of a network with few parameters, on which its own `numerical_gradient` is called, and what it did there."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+import numpy as np
+
+from secant._common.validation import Array, Floats
+from secant.errors import UnsupportedError
+from secant.networks.recognition.candidates import Candidate
+from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
+from secant.networks.recognition.probes import Probe, fill, number
+from secant.networks.recognition.state import changes, contents
+
+USUAL_STEP = 1e-4
+KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
+LONGEST = 30.0  # seconds that it may take on a copy of the network's own size, where a smaller one will not do
+_MOST = 25  # entries of a parameter that are compared
+_ROUNDING = 8 * np.finfo(np.float64).eps
+
+
+class SmallCopy:
+    """A copy with a few parameters, and what its own `numerical_gradient` returned and left."""
+
+    def __init__(self, net: Any, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes) -> None:
+        arrays = layout.arrays(net)
+        self.sizes = sizes
+        self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
+        self._copy = duplicate(net, arrays, self.arrays)
+        if lost := [name for name in vars(net) if name not in vars(self._copy)]:
+            raise UnsupportedError(f"copies of it do not have {', '.join(lost)}, which may change its gradient")
+        self._method, self._candidate = method, candidate
+        rng = np.random.default_rng(11)
+        self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
+
+    def call(self, probe: Probe, *, argmax: bool = False) -> None:
+        """Call it with the parameters and the mini-batch of a probe."""
+        other = probe._replace(params=cast(Any, [-param for param in probe.params]), x=-probe.x)
+        held = [contents(self._copy, self.arrays)]
+        for mini_batch in (other, probe):
+            self._probe = mini_batch
+            fill(self.arrays, mini_batch.params)
+            start, loss = time.perf_counter(), self.loss()
+            self.seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
+            held.append(contents(self._copy, self.arrays))
+        if not self._candidate.agrees(probe, loss, argmax=argmax):
+            raise UnsupportedError("its loss is another one there")
+        if self.seconds > LONGEST:
+            raise UnsupportedError(f"it would take about {self.seconds:.0f} s")
+        self.returned = bound(self._method, self._copy)(probe.x.copy(), probe.t.copy())
+        parts = zip(self.arrays, probe.params, strict=True)
+        self._changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
+        fill(self.arrays, probe.params)
+        by_losses = changes(held[0], held[1]) | changes(held[1], held[2])
+        growing = {_container(name) for name in by_losses if name not in held[0]}
+        done = changes(held[2], contents(self._copy, self.arrays)) - by_losses
+        self._done = sorted(name for name in done if name in held[2] or _container(name) not in growing)
+
+    def require_no_effect(self) -> None:
+        """Raise an error if it did something else than to return gradients, that a loss does not."""
+        what = [f"sets {', '.join(self._done)}"] if self._done else []
+        what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
+        if what:
+            raise UnsupportedError(
+                f"its numerical_gradient also {' and '.join(what)}, which would not happen any more: one that only "
+                "returns the gradients is needed"
+            )
+
+    def loss(self) -> float:
+        """Return the loss."""
+        return number(self._copy.loss(self._probe.x.copy(), self._probe.t.copy()))
+
+    def gradient(self, keys: tuple[Any, ...], most: int = _MOST) -> Floats:
+        """Return what is compared of the gradient that was returned, of each array so many entries, as a vector."""
+        parts = zip(keys, self.arrays, self._entries, strict=True)
+        return np.concatenate([self._part(self.returned[key], array, some[:most]) for key, array, some in parts])
+
+    def keys(self, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the keys of the gradients: those of the parameters, or else found by their values."""
+        if all(key in self.returned for key in parameters):
+            return parameters
+        ends = np.cumsum([len(entries) for entries in self._entries])[:-1]
+        found = [
+            key
+            for right, array, some in zip(np.split(self.usual(), ends), self.arrays, self._entries, strict=True)
+            for key, value in self.returned.items()
+            if np.size(value) == array.size and np.allclose(self._part(value, array, some), right, rtol=1e-2, atol=1e-4)
+        ]
+        if len(found) != 4 or len(set(found)) != 4:
+            got = ", ".join(map(str, self.returned)) or "nothing"
+            wanted = ", ".join(map(str, parameters))
+            raise UnsupportedError(f"its numerical_gradient returns {got}, not a gradient of each of {wanted}")
+        return tuple(found)
+
+    @staticmethod
+    def _part(value: Any, array: Floats, entries: Array) -> Floats:
+        part = np.asarray(value, np.float64)
+        if part.size != array.size:
+            raise UnsupportedError(
+                f"its numerical_gradient returns an array {part.shape} for a parameter {array.shape}"
+            )
+        return part.ravel()[entries]
+
+    def differs(self, kind: tuple[str, float], keys: tuple[Any, ...]) -> bool:
+        """Whether the gradient is another one than such a difference."""
+        return kind not in self._fits_at(kind[1], keys, _MOST)
+
+    def losses(self, h: float, most: int = _MOST) -> dict[int, Floats]:
+        """The losses with one entry changed by h, 0 and -h, for so many of each array in turn."""
+        up, down = list[float](), list[float]()
+        for array, entries in zip(self.arrays, self._entries, strict=True):
+            flat = array.reshape(-1)
+            for i in entries[:most]:
+                before = float(flat[i])
+                for step, found in ((h, up), (-h, down)):
+                    flat[i] = before + step
+                    found.append(self.loss())
+                flat[i] = before
+        return {1: np.array(up), 0: np.full(len(up), self.loss()), -1: np.array(down)}
+
+    def usual(self) -> Floats:
+        """Return the central difference at the usual step."""
+        return _difference(self.losses(USUAL_STEP), USUAL_STEP, *KINDS["central"])
+
+    def fits(self, keys: tuple[Any, ...], steps: Iterable[float]) -> dict[tuple[str, float], float]:
+        """The differences that the gradient may be, with how far it is from them.
+
+        As far as roundings of the losses and of the step allow.
+        """
+        found: dict[tuple[str, float], float] = {}
+        for h in steps:
+            if self._fits_at(h, keys, 1):  # few losses tell most steps apart
+                found |= self._fits_at(h, keys, _MOST)
+        return found
+
+    def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
+        """The same for one step, and so many entries of each array."""
+        theirs, losses, found = self.gradient(keys, most), self.losses(h, most), {}
+        parts = zip(keys, self._probe.params, strict=True)
+        steps = max(float(np.abs(np.ravel(self.returned[key]) * param.ravel()).max()) for key, param in parts)
+        rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()), steps)
+        for name, signs in KINDS.items():
+            off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
+            if off <= _ROUNDING * rounded / h:
+                found[name, h] = off
+        return found
+
+
+def bound(method: Any, net: Any) -> Callable[..., Any]:
+    """Return what stands in a class as it is seen in an instance."""
+    return cast(Callable[..., Any], method.__get__(net, type(net)) if hasattr(method, "__get__") else method)
+
+
+def _container(name: str) -> str:
+    """Return what holds an attribute, by its name."""
+    return name.rpartition(".")[0]
+
+
+def _difference(losses: dict[int, Floats], h: float, up: int, down: int) -> Floats:
+    return (losses[up] - losses[down]) / ((up - down) * h)
