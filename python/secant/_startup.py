@@ -1,7 +1,9 @@
-"""Ctrl-C while the command ``secant`` is not running yet, or no longer: one line and an exit code, at once.
+"""What the command ``secant`` needs before anything else is imported. In other programs this does nothing.
 
-Design: this is the first module that is imported, and imports next to nothing. An exception would come up anywhere in
-the imports that follow, and not all of them let it through. In other programs it does nothing.
+Ctrl-C while the command is not running yet, or no longer, is one line and an exit code, at once: an exception would
+come up anywhere in the imports that follow, and not all of them let it through. And ``secant train`` has one thread in
+NumPy's BLAS, which asks when it is loaded: matrices of a mini-batch are small, and on a busy machine threads would wait
+for each other most of the time.
 """
 
 import os
@@ -49,5 +51,8 @@ def _is_command() -> bool:
     return os.path.basename(name) in ("secant", "secant.exe", "secant-script.py")
 
 
-if _is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, _end)
+if _is_command():
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+    if sys.argv[1:2] == ["train"]:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -426,6 +426,21 @@ def test_other_programs_keep_their_ctrl_c(argv, run_python):
     assert run_python(code.replace("ARGV", argv)).stdout == f"{argv != PROGRAMS[-1]}\n"
 
 
+@pytest.mark.parametrize(
+    ("argv", "before", "threads"),
+    [
+        (["/bin/secant", "train", "--iters", "3"], {}, "1"),
+        (["/bin/secant", "train"], {"OPENBLAS_NUM_THREADS": "2"}, "2"),
+        (["/bin/secant", "run", "train"], {}, None),
+        (["train.py", "train"], {}, None),
+    ],
+)
+def test_training_has_one_thread_in_the_blas(argv, before, threads, run_python, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    code = f"import os, sys; sys.argv = {argv}; import secant; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
+    assert run_python(code, **before).stdout == f"{threads}\n"
+
+
 def run_script(script, *arguments, shell="", **variables):
     command = [sys.executable, script, *arguments]
     if shell:

@@ -98,7 +98,7 @@ def _load(name: str) -> Backend:
     except ImportError as error:
         if name == "cpp" and not importlib.util.find_spec("secant._core"):
             raise MissingExtraError(
-                "the backend 'cpp' needs secant._core, which was not built: install Secant where there is a C++ compiler"
+                "the backend 'cpp' needs secant._core, which was not built: install Secant with a C++ compiler"
             ) from error
         raise
 
