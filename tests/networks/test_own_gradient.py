@@ -3,12 +3,14 @@
 import collections
 import copy
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
 from readers import Book, Keyed
 
 import secant
+from secant.networks import records
 
 SIZES = 6, 5, 4
 RNG = np.random.default_rng(0)
@@ -135,16 +137,19 @@ def test_a_loss_that_draws_numbers_without_effect_is_refused():
     assert np.array_equal(np.random.get_state()[1], state)
 
 
-def test_a_copy_without_all_attributes_is_not_trusted():
-    class Net(Keyed):
+def test_what_copies_leave_out_is_tried_too():
+    class Net(with_gradient(lambda net, grads, *_: grads | ({"w1": 0 * grads["w1"]} if net.frozen else {}))):
         def __getstate__(self):
             return {"params": self.params}
 
         def __init__(self, *sizes):
             super().__init__(*sizes)
-            self.frozen = True
+            self.frozen, self.lock = True, threading.Lock()
 
-    assert "copies of it do not have frozen" in secant.recognise(Net(*SIZES)).sentence
+    net = Net(*SIZES)
+    assert "differs from the central difference" in secant.recognise(net).sentence
+    net.frozen = False
+    assert secant.recognise(net).known
 
 
 @pytest.mark.parametrize("h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)])
@@ -155,6 +160,56 @@ def test_unusual_steps_are_taken_over(h):
                     for key, param in self.params.items()}  # fmt: skip
 
     assert secant.recognise(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
+
+
+def test_what_a_loss_does_now_and_then_may_happen_less_often():
+    class Net(Buffers):
+        calls = 0
+
+        def loss(self, x, t):
+            self.calls += 1
+            self.samples = len(x)
+            if self.calls % 10 == 0:
+                self.losses.append(0.0)
+            return super().loss(x, t)
+
+        def numerical_gradient(self, x, t):
+            every = [super(Net, self).numerical_gradient(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
+            return {key: np.mean([grads[key] for grads in every], axis=0) for key in every[0]}
+
+    assert secant.recognise(Net(*SIZES)).known
+
+
+def test_keys_with_dots_are_keys():
+    class Net(Buffers):
+        def loss(self, x, t):
+            self.kept[f"{x.sum()}"] = super().loss(x, t)
+            return self.kept[f"{x.sum()}"]
+
+    assert secant.recognise(Net(*SIZES)).known
+
+
+def test_nothing_comes_back_to_a_defaultdict():
+    class Net(Keyed):
+        def make(self, *arrays):
+            super().make(*arrays)
+            self.stats = collections.defaultdict(list)
+            self.stats["loss"].append(1.0)
+
+    net = secant.accelerate(Net(*SIZES))
+    called(net)
+    net.stats.clear()
+    called(net)
+    assert net.stats == {}
+
+
+def test_an_attribute_that_cannot_be_copied_is_named(tmp_path):
+    net = secant.accelerate(Keyed(*SIZES))
+    refused = pytest.raises(secant.UnsupportedError, match="its attribute log cannot be copied")
+    with open(tmp_path / "log.txt", "w") as net.log, refused:
+        called(net)
+    del net.log
+    called(net)
 
 
 def test_a_dict_of_another_kind_is_not_replaced():
@@ -181,7 +236,8 @@ def test_arguments_have_the_names_that_their_author_gave_them():
 def frozen(net, grads, x, t):
     """W1 stays what it is, with a flag in one of many places."""
     on = net.flag or net.slots.on or net.of_class.on or net.space.on or "w1" in net.names or net.last[0]
-    if on or net.shared.get("on") or getattr(net.gradient_of, "on", False):
+    on = on or net.options.get("on") or net.method.__self__.on
+    if on or net.shared.get("on") or net.gradient_of.on:
         grads["w1"] = np.zeros_like(grads["w1"])
     return grads
 
@@ -199,7 +255,8 @@ def freezing():
     """A network, and what turns it into another one whose loss is the same."""
 
     class Part(Space):
-        pass
+        def off(self):
+            return not self.on
 
     class Net(with_gradient(frozen)):
         shared = {}  # noqa: RUF012 - of the class, as readers write it
@@ -210,6 +267,7 @@ def freezing():
             self.names, self.last = set(), collections.deque([0])
             self.gradient_of = lambda: None
             self.gradient_of.on = False
+            self.options, self.method = collections.UserDict(), Part().off
 
     return Net, {
         "a flag": lambda net: setattr(net, "flag", True),
@@ -218,6 +276,8 @@ def freezing():
         "a class": lambda net: setattr(net.space, "on", True),
         "a set": lambda net: net.names.add("w1"),
         "a deque": lambda net: net.last.__setitem__(0, 1),
+        "a dict of a library": lambda net: net.options.update(on=True),
+        "what a method belongs to": lambda net: setattr(net.method.__self__, "on", True),
         "a dict of its class": lambda net: net.shared.update(on=True),
         "an attribute of a function": lambda net: setattr(net.gradient_of, "on", True),
     }
@@ -294,8 +354,6 @@ def test_training_uses_the_gradient_of_an_object_that_has_one():
 
 
 def test_a_flag_that_has_changed_without_effect_is_looked_at_again(monkeypatch):
-    from secant.networks import records
-
     monkeypatch.setattr(records, "_SELDOM", 0)
     net = secant.accelerate(
         with_gradient(lambda net, grads, *_: grads | ({"w1": 0 * grads["w1"]} if net.epoch > 8 else {}), epoch=0)(
@@ -308,6 +366,16 @@ def test_a_flag_that_has_changed_without_effect_is_looked_at_again(monkeypatch):
     net.epoch = 9
     with pytest.raises(secant.UnsupportedError, match=HAS_CHANGED):
         called(net)
+
+
+def test_a_network_of_which_something_changes_at_every_call_is_not_slow(monkeypatch):
+    net, anew = secant.accelerate(Buffers(*SIZES)), []
+    recognised = records.recognised
+    monkeypatch.setattr(records, "recognised", lambda *arguments: anew.append(1) or recognised(*arguments))
+    for _ in range(100):
+        net.kept = {"new": [0.0]}  # another dict
+        called(net)
+    assert 3 <= len(anew) <= records._OFTEN + 10
 
 
 def test_gradients_under_other_keys_name_them():

@@ -219,23 +219,24 @@ class _LazyMethod(_Method):
         elif net in _records:
             return _records.get(net)
         else:
-            found = self._tried(net)
-            _records.put(net, Record(found, self.own, None, net) if found.known else None)
+            found, kept = self._tried(net)
+            _records.put(net, kept)
         if found.sentence not in self._said:
             self._said.add(found.sentence)
             self._report(type(net), found.sentence if found.known else f"{found.sentence}. {outlook(net)}")
         return None if reason else _records.get(net)
 
-    def _tried(self, net: Any) -> Recognition:
+    def _tried(self, net: Any) -> tuple[Recognition, Record | None]:
         """Recognise a network that may be anything."""
         try:
             self._signature.bind(net, None, None)
         except TypeError:
-            return Recognition(False, f"{type(net).__name__}.{_ELSE}")
+            return Recognition(False, f"{type(net).__name__}.{_ELSE}"), None
         try:
-            return recognised(net, self.own)
+            found = recognised(net, self.own)
+            return found, Record(found, self.own, None, net) if found.known else None
         except Exception as error:  # whatever somebody's code raises
-            return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}")
+            return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}"), None
 
 
 def _replaced(cls: Any) -> _Method:

@@ -21,7 +21,7 @@ def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
     """
     said = "Its own numerical_gradient runs"
     held = getattr(net, "__dict__", {})
-    holders = [value for value in held.values() if isinstance(value, dict)]
+    holders = [value for value in held.values() if type(value) is dict]
     arrays = [array for some in holders or [held] for array in some.values() if isinstance(array, np.ndarray)]
     count = sum(array.size for array in arrays)
     for x, t in batches or _usual(arrays):

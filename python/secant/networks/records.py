@@ -24,7 +24,8 @@ from secant.networks.recognition.state import NEVER, State
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
-_SELDOM = 50  # times as long as it takes to recognise a network
+_OFTEN = 20  # times that a network was recognised anew as the same; after that
+_SELDOM = 50  # times as long as it takes must lie between
 _MOST = 64  # networks that are watched: what is watched refers to a network, if its parts do, and keeps it in memory
 _CLOSELY, _ONE_IN = 100, 64  # so many calls, and then one in so many, have the range of their inputs looked at
 
@@ -49,6 +50,7 @@ class Record:
         self._calls = 0
         self._next = 0.0  # when it is to be compared again
         self._next_close_look = 0.0  # at values that have changed without an effect
+        self._in_vain = 0  # how often it was recognised anew, and as the same
         self._is_copy = net is None
         if not self._is_copy:
             self._look(net)
@@ -106,7 +108,9 @@ class Record:
     def refresh(self, net: Any) -> None:
         """Recognise it anew, if it holds something else than before."""
         now = time.perf_counter()
-        if self._is_copy or self._state.changed(net, closely=now > self._next_close_look):
+        closely = now > self._next_close_look
+        looked_at = closely or self._in_vain < _OFTEN
+        if self._is_copy or (looked_at and self._state.changed(net, closely=closely)):
             self._recognise_anew(net)
             self._next_close_look = time.perf_counter() + _SELDOM * (time.perf_counter() - now)
 
@@ -114,9 +118,10 @@ class Record:
         found = recognised(net, self._own)
         if not found.known:
             raise NoLongerKnownError(f"{type(net).__name__} has changed: {found.sentence}")
-        strike = 1 if found == self.found else 0
+        is_same = found == self.found
+        self._in_vain += is_same
         self._take(found)
-        self._look(net, strike)
+        self._look(net, strike=int(is_same))
         self._known, self._next, self._is_copy = None, 0.0, False
 
     def compare(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:

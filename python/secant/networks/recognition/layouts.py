@@ -1,7 +1,10 @@
 """Where a network of another class keeps its parameters: found by their shapes, whatever they are called."""
 
+import contextlib
 import copy
 import itertools
+import threading
+import types
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -11,6 +14,7 @@ from secant._common.validation import Array
 from secant.errors import UnsupportedError
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
+_SHARED = (types.ModuleType, type(threading.Lock()), type(threading.RLock()))  # what copies share: nobody can copy it
 _MOST = 64  # combinations of attributes that are tried
 Shape = tuple[int, ...]
 Sizes = tuple[int, int, int]  # I, H, O
@@ -91,10 +95,28 @@ def _share(a: Array, b: Array) -> bool:
 def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> Any:
     """Return a deep copy in which other arrays stand in place of some, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
+    memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
     try:
-        return copy.deepcopy(net, memo)
+        made = copy.deepcopy(net, memo)
     except Exception as error:  # whatever the classes of its parts raise
-        raise UnsupportedError(f"it cannot be copied to be tried out: {type(error).__name__}: {error}") from error
+        reason = f"{type(error).__name__}: {error}"
+        raise UnsupportedError(f"{_not_copied(net)} cannot be copied to be tried out: {reason}") from error
+    for name, value in vars(net).items():
+        if name not in vars(made):  # its class leaves it out
+            with contextlib.suppress(Exception):  # perhaps since it cannot be copied
+                vars(made)[name] = copy.deepcopy(value, memo)
+    return made
+
+
+def _not_copied(net: Any) -> str:
+    """Name the attribute of a network that cannot be copied, if it is one."""
+    for name, value in vars(net).items():
+        try:
+            copy.deepcopy(value)
+        except Exception:  # whatever its class raises
+            if not isinstance(value, _SHARED):
+                return f"its attribute {name}"
+    return "it"
 
 
 def shapes(sizes: Sizes, like: Sequence[Array]) -> list[Shape]:

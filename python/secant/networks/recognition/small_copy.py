@@ -1,5 +1,6 @@
 """A copy of a network with few parameters, on which its own `numerical_gradient` is called, and what it did there."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, cast
@@ -11,11 +12,12 @@ from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
 from secant.networks.recognition.probes import Probe, fill, number
-from secant.networks.recognition.state import changes, contents
+from secant.networks.recognition.state import Name, changes, contents, told
 
 USUAL_STEP = 1e-4
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
-LONGEST = 30.0  # seconds that it may take on a copy of the network's own size, where a smaller one will not do
+LONGEST = 30.0  # seconds that all calls may take on a copy of the network's own size, where a smaller one will not do
+_LOSSES, _FEWER_LOSSES = 120, 12  # that are computed before the first call, and before the others
 _MOST = 25  # entries of a parameter that are compared
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
@@ -28,38 +30,47 @@ class SmallCopy:
         self.sizes = sizes
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
-        if lost := [name for name in vars(net) if name not in vars(self._copy)]:
-            raise UnsupportedError(f"copies of it do not have {', '.join(lost)}, which may change its gradient")
         self._method, self._candidate = method, candidate
+        self.spent = 0.0  # seconds
+        self._by_losses: set[Name] = set()
+        self._growing: set[str] = set()  # what losses put something into
         rng = np.random.default_rng(11)
         self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
 
     def call(self, probe: Probe, *, argmax: bool = False) -> None:
         """Call it with the parameters and the mini-batch of a probe."""
-        other = probe._replace(params=cast(Any, [-param for param in probe.params]), x=-probe.x)
-        held = [contents(self._copy, self.arrays)]
-        for mini_batch in (other, probe):
-            self._probe = mini_batch
-            fill(self.arrays, mini_batch.params)
-            start, loss = time.perf_counter(), self.loss()
-            self.seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
-            held.append(contents(self._copy, self.arrays))
+        self._probe, before = probe, contents(self._copy, self.arrays)
+        self._let_losses_happen()
+        fill(self.arrays, probe.params)
+        start, loss = time.perf_counter(), self.loss()
+        self.seconds = 2 * sum(array.size for array in self.arrays) * (time.perf_counter() - start)
+        after = contents(self._copy, self.arrays)
         if not self._candidate.agrees(probe, loss, argmax=argmax):
             raise UnsupportedError("its loss is another one there")
         if self.seconds > LONGEST:
             raise UnsupportedError(f"it would take about {self.seconds:.0f} s")
         self.returned = bound(self._method, self._copy)(probe.x.copy(), probe.t.copy())
+        self.spent += time.perf_counter() - start
         parts = zip(self.arrays, probe.params, strict=True)
         self._changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
         fill(self.arrays, probe.params)
-        by_losses = changes(held[0], held[1]) | changes(held[1], held[2])
-        growing = {_container(name) for name in by_losses if name not in held[0]}
-        done = changes(held[2], contents(self._copy, self.arrays)) - by_losses
-        self._done = sorted(name for name in done if name in held[2] or _container(name) not in growing)
+        self._by_losses |= changes(before, after)
+        self._growing |= {container for container, key in self._by_losses if (container, key) not in before}
+        done = changes(after, contents(self._copy, self.arrays)) - self._by_losses
+        self._done = {name for name in done if name in after or name[0] not in self._growing}
+
+    def _let_losses_happen(self) -> None:
+        """Compute other losses, so that what they set is known: also of few samples, and what they set now and then."""
+        x, t = self._probe.x, self._probe.t
+        for i in range(_FEWER_LOSSES if self._by_losses else _LOSSES):
+            fill(self.arrays, [param * (-1) ** i for param in self._probe.params])
+            some = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
+            with contextlib.suppress(Exception):  # whatever somebody's code raises for few samples
+                self._copy.loss(-x[some], t[some].copy())
 
     def require_no_effect(self) -> None:
         """Raise an error if it did something else than to return gradients, that a loss does not."""
-        what = [f"sets {', '.join(self._done)}"] if self._done else []
+        what = [f"sets {told(self._done)}"] if self._done else []
         what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
         if what:
             raise UnsupportedError(
@@ -150,11 +161,6 @@ class SmallCopy:
 def bound(method: Any, net: Any) -> Callable[..., Any]:
     """Return what stands in a class as it is seen in an instance."""
     return cast(Callable[..., Any], method.__get__(net, type(net)) if hasattr(method, "__get__") else method)
-
-
-def _container(name: str) -> str:
-    """Return what holds an attribute, by its name."""
-    return name.rpartition(".")[0]
 
 
 def _difference(losses: dict[int, Floats], h: float, up: int, down: int) -> Floats:

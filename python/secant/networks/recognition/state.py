@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import itertools
+import logging
 import math
 import operator
+import sys
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,11 +18,13 @@ import numpy as np
 from secant._common.validation import Array
 
 _DEPTH, _MOST = 8, 400  # containers within containers, and values that are watched
-_SMALL, _LARGE = 1000, 1_000_000  # entries of an array that are looked at themselves: at each call, in a trial
+_SMALL = 1000  # entries of an array, or a set, that are looked at themselves at each call
+_LARGE = 50_000_000  # bytes of arrays that are looked at in a trial
 _STRIKES = 3  # changes without an effect, after which a value is looked at now and then only
 NEVER = math.inf  # strikes, after which it is not looked at any more
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic)
-_SIZE = object()
+_SIZE = object()  # the key of the number of values in a container
+Name = tuple[str, Any]  # a container, and a key of it
 
 
 class _Container(NamedTuple):
@@ -49,6 +54,29 @@ class _Slots:
 
     def __len__(self) -> int:
         return len(self.items())
+
+
+class _Inherited:
+    """What is in an object of a class that inherits from dict, list or tuple, whatever that class makes of it."""
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner
+        self._base: Any = next(base for base in (dict, list, tuple) if isinstance(owner, base))
+
+    def __getitem__(self, key: Any) -> Any:
+        if self._base is not dict:
+            return self._base.__getitem__(self._owner, key)
+        value = dict.get(self._owner, key, _SIZE)  # which adds no key, as that of a defaultdict would
+        if value is _SIZE:
+            raise KeyError(key)
+        return value
+
+    def items(self) -> Any:
+        """The values, with their keys or indices."""
+        return dict.items(self._owner) if self._base is dict else enumerate(self._base.__iter__(self._owner))
+
+    def __len__(self) -> int:
+        return int(self._base.__len__(self._owner))
 
 
 class State:
@@ -81,7 +109,7 @@ class State:
                 content = _content(value, _SMALL, arrays)
                 now[where] = value, content
                 value_before, content_before = self._before.get(where, now[where])
-                if not _same(value_before, value) or content_before != content:
+                if not _same(value_before, value) or not _same(content_before, content):
                     self._strikes[where] = self._strikes.get(where, 0) + strike
                 strikes = self._strikes.get(where, 0)
                 if strikes == NEVER:
@@ -124,6 +152,8 @@ class _Watched:
 
     def changed(self) -> bool:
         """Whether something is another one."""
+        if any(len(held) != size for held, size in self.sizes):
+            return True
         for held, get, values in self._values:
             try:
                 now = get(held)
@@ -131,32 +161,39 @@ class _Watched:
                 return True
             if not all(map(operator.is_, now, values)) and not all(map(_same, now, values)):
                 return True
-        if any(len(held) != size for held, size in self.sizes):
-            return True
-        return any(_content(value, _SMALL, ()) != content for value, content in self.contents)
+        return any(not _same(_content(value, _SMALL, ()), content) for value, content in self.contents)
 
 
-def contents(net: Any, apart_from: Sequence[Array]) -> dict[str, list[Any]]:
-    """Return what an object holds, also in large arrays, under the names of a program.
-
-    Without arrays that share memory with some.
-    """
-    found: dict[str, list[Any]] = {}
+def contents(net: Any, apart_from: Sequence[Array]) -> dict[Name, list[Any]]:
+    """Return what an object holds, also in large arrays, but for arrays that share memory with some."""
+    found: dict[Name, list[Any]] = {}
+    left = _LARGE
     for container in _containers(net):
+        found[container.name, _SIZE] = [len(container.held)]
         for key, value in _items(container.held):
             if not any(value is array for array in apart_from):
-                name = container.name if isinstance(container.held, list) else f"{container.name}.{key}"
-                found.setdefault(name, []).extend((value, _content(value, _LARGE, apart_from)))
+                content = _content(value, left // 8, apart_from)
+                left -= len(content) if isinstance(content, bytes) else 0
+                found[container.name, key] = [value, content]
     return found
 
 
-def changes(before: dict[str, list[Any]], now: dict[str, list[Any]]) -> set[str]:
-    """Return the names of what is another one, or was not there; of `contents`."""
-    return {
-        name
-        for name, values in now.items()
-        if len(before.get(name, ())) != len(values) or not all(map(_same, before[name], values))
+def changes(before: dict[Name, list[Any]], now: dict[Name, list[Any]]) -> set[Name]:
+    """Return the names of what is another one, came or went; of `contents`."""
+    names = before.keys() | now.keys()
+    return {name for name in names if not _same(tuple(before.get(name, ())), tuple(now.get(name, ())))}
+
+
+def told(names: set[Name]) -> str:
+    """Return some of these names as a program would write them."""
+    named = {container for container, key in names if key is not _SIZE}
+    written = {
+        container if key is _SIZE or isinstance(key, int) else f"{container}.{key!s:.40}"
+        for container, key in names
+        if key is not _SIZE or container not in named
     }
+    first = sorted(written)[:5]
+    return ", ".join(first) + (f" and {len(written) - 5} more" if len(written) > 5 else "")
 
 
 def _containers(net: Any) -> Iterator[_Container]:
@@ -170,23 +207,32 @@ def _containers(net: Any) -> Iterator[_Container]:
             yield container
             if container.depth < _DEPTH:
                 for key, value in _items(container.held):
-                    found += _within(f"{container.name}.{key}", value, container.depth + 1)
+                    try:
+                        found += _within(f"{container.name}.{key}", value, container.depth + 1)
+                    except Exception:  # whatever the classes of somebody's objects raise
+                        continue
 
 
 def _within(name: str, value: Any, depth: int) -> Iterator[_Container]:
     """The containers that a value is."""
-    if isinstance(value, tuple):
-        for i, inner in enumerate(value):
-            yield from _within(f"{name}.{i}", inner, depth)
-    elif isinstance(value, dict | list):
-        yield _Container(name, value, value, depth)
-    elif isinstance(value, type):
+    if isinstance(value, _WHOLE):
+        return
+    if isinstance(value, type):
         yield from _of_class(value, depth)
+    elif isinstance(value, types.MethodType):
+        yield from _within(name, value.__self__, depth)
     elif isinstance(value, types.FunctionType):
         if vars(value):
             yield _Container(name, vars(value), vars(value), depth)
-    elif not isinstance(value, _WHOLE) and not _is_of_a_library(type(value)):
+    elif type(value) in (dict, list, tuple):
+        yield _Container(name, value, value, depth)
+    else:
+        if isinstance(value, dict | list | tuple):
+            yield _Container(name, value, _Inherited(value), depth)
         yield from _of_object(name, value, depth)
+
+
+_WHOLE = (types.ModuleType, np.ndarray, logging.Logger, logging.Handler, *_PLAIN)  # nothing in them is looked at
 
 
 def _of_object(name: str, value: Any, depth: int) -> Iterator[_Container]:
@@ -199,25 +245,22 @@ def _of_object(name: str, value: Any, depth: int) -> Iterator[_Container]:
 
 
 def _of_class(cls: type, depth: int) -> Iterator[_Container]:
-    if not _is_of_a_library(cls):
+    if str(cls.__module__).partition(".")[0] not in _LIBRARIES:
         yield _Container(cls.__name__, cls, vars(cls), depth)
 
 
-def _is_of_a_library(cls: type) -> bool:
-    """Whether what a class has does not change."""
-    return cls.__module__.partition(".")[0] in ("abc", "builtins", "collections", "enum", "numpy", "secant", "typing")
-
-
-_WHOLE = (types.ModuleType, types.MethodType, np.ndarray, *_PLAIN)
+_LIBRARIES = sys.stdlib_module_names | {"numpy", "secant", "pandas", "matplotlib", "torch"}  # which do not change
 
 
 def _slots(cls: type) -> list[str]:
     slots = cls.__dict__.get("__slots__", ())
-    return [slots] if isinstance(slots, str) else [slot for slot in slots if slot not in ("__dict__", "__weakref__")]
+    names = [slots] if isinstance(slots, str) else [*slots]
+    private = f"_{cls.__name__.lstrip('_')}"
+    return [private + name if name.startswith("__") and not name.endswith("__") else name for name in names]
 
 
 def _items(held: Any) -> list[tuple[Any, Any]]:
-    items = enumerate(held) if isinstance(held, list) else held.items()
+    items = enumerate(held) if isinstance(held, list | tuple) else held.items()
     return [item for item in itertools.islice(items, _MOST) if not _is_of_python(*item)]
 
 
@@ -233,12 +276,16 @@ def _content(value: Any, most: int, apart_from: Sequence[Array]) -> Any:
             return None
         return value.tobytes()
     if isinstance(value, set | collections.deque):
-        return str([*map(id, value)])
+        return tuple(value) if len(value) <= _SMALL else len(value)
+    if isinstance(value, bytearray | array.array):
+        return bytes(value) if len(value) <= most else len(value)
     return None
 
 
 def _same(a: Any, b: Any) -> bool:
     if a is b:
         return True
+    if type(a) is tuple is type(b):
+        return len(a) == len(b) and all(map(_same, a, b))
     plain = isinstance(a, _PLAIN) and isinstance(b, _PLAIN) and type(a) is type(b)
     return plain and bool(a == b or (a != a and b != b))
