@@ -87,6 +87,31 @@ def test_weights_of_0_under_an_l1_norm():
     assert not secant.check_gradient(f, w, 1.001 * g).passed
 
 
+@pytest.mark.parametrize("factor", [1, 1.01, 1.5, -1, 100])
+@pytest.mark.parametrize(
+    ("f", "x", "gradient"),
+    [
+        (lambda x: float(np.sin(x).sum()), np.array([np.pi]), np.cos),
+        (lambda x: float(np.sum(x**3)), np.linspace(-1, 1, 10), lambda x: 3 * x**2),
+        (lambda x: float(np.sum(x)), np.full(3, 1e-300), np.ones_like),
+    ],
+)
+def test_a_value_that_is_almost_0_hides_no_error(f, x, gradient, factor):
+    report = secant.check_gradient(f, x, factor * gradient(x))
+    assert report.passed == (factor == 1)
+    assert report.arrays[0].sensitivity < 1e-9
+
+
+@pytest.mark.parametrize("frequency", [1, 2, 4, 8])
+def test_the_noise_of_a_value_that_is_almost_0_is_that_of_the_terms_it_is_made_of(frequency):
+    def f(x):
+        return float(np.sin(frequency * np.pi * x).sum())
+
+    for k in range(1, 11):
+        x = np.array([float(k)])
+        assert secant.check_gradient(f, x, frequency * np.pi * np.cos(frequency * np.pi * x)).passed
+
+
 def test_an_entry_that_is_nan_is_told_once():
     report = secant.check_gradient(np.sum, np.ones(3), np.array([1, np.nan, 1]))
     assert [finding.name for finding in report.findings] == ["x[1]"]

@@ -80,6 +80,24 @@ def test_entries_are_looked_at_in_groups_where_noise_leaves_little_to_win(family
     assert np.mean(np.abs(gradient - case.gradient) > bar) <= 0.001
 
 
+CANCELLING = {
+    "sine of pi": (lambda x: np.sin(x).sum(), np.array([np.pi]), np.cos),
+    "odd": (lambda x: np.sum(x**3), np.linspace(-1, 1, 10), lambda x: 3 * x**2),
+    "zero": (lambda x: np.sin(x).sum(), np.zeros(5), np.cos),
+    "tiny": (lambda x: np.sin(x).sum(), np.full(3, 1e-300), np.cos),
+}
+
+
+@pytest.mark.parametrize(("rounded", "most"), [(np.float64, 1e-11), (np.float32, 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize("case", CANCELLING)
+def test_error_bars_do_not_depend_on_how_near_f_is_to_zero(case, rounded, most):
+    f, x, gradient = CANCELLING[case]
+    found, bar = secant.numerical_gradient(lambda x: rounded(f(x)), x, scheme="auto", return_error=True)
+    unit = float(np.finfo(rounded).eps)
+    assert (np.abs(found - gradient(x)) <= bar).all()
+    assert unit < bar.min() <= bar.max() < most
+
+
 @pytest.mark.parametrize("at", [0.0, 1e-6, 1e-3])
 def test_a_kink_in_a_group_does_not_hide(at):
     x = np.linspace(1, 2, 160)

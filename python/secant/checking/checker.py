@@ -62,7 +62,7 @@ class Checker(Prober):
             diagnosis and diagnosis[1],
             confidence,
             self.point.evaluations,
-            (self._noise or 0.0) / (abs(self._value) or 1.0),
+            (self._noise.near if self._noise else 0.0) / (abs(self._value) or 1.0),
             time.perf_counter() - self._start,
             self.kink > 0,
             tuple(map(self._finding, every)),

@@ -13,7 +13,7 @@ from secant._common.validation import Array
 from secant.checking.kinks import SMOOTH, WIDER
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.verdict import Measured, measured
-from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Sample, Slope, noise
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Noise, Sample, Slope, noise
 from secant.errors import ValueRangeError
 
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off
@@ -30,7 +30,7 @@ class Prober:
         self._tell = tell
         self._counted: tuple[str, int, int] | None = None  # what is told by evaluation: since when, of how many
         self._finest = point.resolution
-        self._noise: float | None = None
+        self._noise: Noise | None = None
         self._column: Column | None = None
         self._claim: list[Array] | None = None
         self._along: Callable[[Direction], float] | None = None

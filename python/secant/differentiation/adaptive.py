@@ -88,7 +88,7 @@ class Adaptive:
         group = self._group(evaluator, chosen)
         starts = []
         for k, value in enumerate(memory[0.0].tolist()):
-            level = float(_quietly(noise, lambda step, k=k: (float(along(step)[k]),) * 2, _RESOLUTION))
+            level = _quietly(noise, lambda step, k=k: (float(along(step)[k]),) * 2, _RESOLUTION)
             start = Start(value, level, _FIRST_STEP)
             starts.append(_with_steps(start, k, group, self._scales[chosen]) if self._x.size else start)
         return starts
@@ -145,7 +145,7 @@ def _slope(start: Start, k: int, look: Look, scale: float) -> tuple[float, float
         step /= _SHRINK
     rough = _rough(look, k, step)
     for factor in _MORE_NOISE:
-        slope, _ = Line(_sample(look, k, rough), factor * start.noise, start.value).slope()
+        slope, _ = Line(_sample(look, k, rough), start.noise.times(factor), start.value).slope()
         if isfinite(slope.error_bar):
             return rough + slope.value / scale, max(slope.error_bar, slope.jump / 2) / scale
     return nan, inf

@@ -7,6 +7,7 @@ from math import floor, isfinite, log2, sqrt
 from typing import NamedTuple
 
 from secant._common.validation import Floats
+from secant.differentiation.slope import Noise
 
 _SETTLED = 2.0  # times the noise, that what is left of truncation may be
 _SEEN = 3.0  # times the noise: what is not noise
@@ -25,13 +26,9 @@ class Start(NamedTuple):
     """
 
     value: float
-    noise: float
+    noise: Noise
     step: float
     together: float = 0.0
-
-    def error(self, largest: float) -> float:
-        """The noise of a value where f has become that large."""
-        return self.noise * max(1.0, largest / abs(self.value)) if self.value else max(self.noise, 2.0**-53 * largest)
 
 
 def close_look(start: Start, k: int, look: Look, step: float) -> tuple[float, float] | None:
@@ -50,7 +47,7 @@ def close_look(start: Start, k: int, look: Look, step: float) -> tuple[float, fl
         largest = max(largest, abs(high), abs(low))
     if not isfinite(largest):
         return None
-    noise = start.error(largest)
+    noise = start.noise.at(largest)
     if abs(bends[0]) > 0.75 * abs(bends[1]) + 4 * noise / widths[0]:  # at a kink, bends do not shrink with the step
         return None
     near, far = (4 * slopes[0] - slopes[1]) / 3, (4 * slopes[1] - slopes[2]) / 3
@@ -100,7 +97,7 @@ class Group:
         It is a quarter of the largest one, of powers of two: truncation is a sixty-fourth there.
         """
         step = 2.0 ** floor(log2(4 * start.step))
-        while 0 < start.noise <= most * step / 4:
+        while 0 < start.noise.near <= most * step / 4:
             *_, off, noise = self._measured(start, k, step)
             if off <= self._spread * noise:
                 return step / 4
@@ -125,4 +122,4 @@ class Group:
             widths.append((up - down) / 2)
             largest = max(largest, abs(high), abs(low))
             difference -= slopes[-1] * shift
-        return slopes, widths, max(abs(difference), abs(kink)), start.error(largest)
+        return slopes, widths, max(abs(difference), abs(kink)), start.noise.at(largest)

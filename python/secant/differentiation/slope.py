@@ -6,12 +6,16 @@ and since the best of many is now and then best by luck, its column is evaluated
 
 The noise is how much values scatter where they should be smooth. It is found by the difference table of Moré and Wild,
 "Estimating Computational Noise", SIAM J. Sci. Comput. 33 (2011): in values at equal, tiny steps along a line, what is
-smooth vanishes in high differences, and what scatters grows by a known factor.
+smooth vanishes in high differences, and what scatters grows by a known factor. Larger values have more of it. How much
+more cannot be told from values near x alone: where large terms of f cancel there, noise is large beside them.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import comb, inf, isfinite, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,9 +31,26 @@ _FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
 _VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
+_PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
+_ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 _DOUBTS, _DOUBTED = 3, 8.0  # how often, and how many times, noise is taken for larger where nothing can be seen
 
 Sample = Callable[[float], tuple[float, float]]
+
+
+class Noise(NamedTuple):
+    """The noise of f: of values near x, and the share that larger values have of it at least."""
+
+    near: float
+    share: float
+
+    def at(self, size: float) -> float:
+        """The noise of a value of that size."""
+        return max(self.near, self.share * size)
+
+    def times(self, factor: float) -> Noise:
+        """So many times the noise."""
+        return Noise(factor * self.near, factor * self.share)
 
 
 @dataclass(frozen=True)
@@ -57,7 +78,7 @@ class Column:
 class Line:
     """A function along a line: f, and f less the linear part that it is said to have; ``value`` is f at 0."""
 
-    def __init__(self, sample: Sample, noise: float, value: float, fresh: tuple[float, float] = FRESH) -> None:
+    def __init__(self, sample: Sample, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
         self._sample = sample
         self._noise = noise
         self._value = value
@@ -79,7 +100,7 @@ class Line:
         for _ in range(_DOUBTS):
             if isfinite(error):
                 break
-            self._noise *= _DOUBTED
+            self._noise = self._noise.times(_DOUBTED)
             column, (value, error) = self._best()
         fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
         return self._measured(column, error, *fresh, value), column
@@ -186,11 +207,8 @@ class Line:
         return (up - down) / (2 * step), self._error(step) / step
 
     def _error(self, step: float) -> float:
-        """The noise of a value at that distance: it is relative to the size of f."""
-        largest = self._both(step)[2]
-        return (
-            self._noise * max(1.0, largest / abs(self._value)) if self._value else max(self._noise, 2.0**-53 * largest)
-        )
+        """The noise of a value at that distance."""
+        return self._noise.at(self._both(step)[2])
 
     def _both(self, step: float) -> tuple[float, float, float]:
         if step not in self._sides:
@@ -210,13 +228,17 @@ def _extrapolated(first: tuple[float, float], above: list[tuple[float, float]]) 
 
 
 def rounding(values: Floats) -> float:
-    """The least noise of values: their own rounding; that of float32, if all of them are float32 numbers."""
-    unit = _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
-    return unit * float(np.abs(values).max(initial=0))
+    """The least noise of values: their own rounding."""
+    return _unit(values) * float(np.abs(values).max(initial=0))
 
 
-def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> float:
-    """Estimate the absolute noise of a function along a direction.
+def _unit(values: Floats) -> float:
+    """The relative rounding of values: that of float32, if all of them are float32 numbers."""
+    return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
+
+
+def noise(sample: Sample, resolution: float) -> Noise:
+    """Estimate the noise of a function along a direction.
 
     Parameters
     ----------
@@ -225,20 +247,31 @@ def noise(sample: Callable[[float], tuple[float, float]], resolution: float) -> 
     resolution : float
         The relative rounding of the arguments of f.
     """
+    near, share, unit = _noise_at(0.0, sample, resolution)
+    for place in _PLACES:
+        if share <= _ORDINARY * unit:
+            break
+        share = min(share, _noise_at(place, sample, resolution)[1])
+    return Noise(near, share if isfinite(share) else unit)
+
+
+def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, float, float]:
+    """The noise of values there, as a share of the largest of them too; and their relative rounding."""
     scale = _FIRST_SCALE
     while scale < 4 * resolution:
         scale *= _NEXT
-    floor = 0.0
-    while scale <= _LAST_SCALE:
-        values = np.array([sample(k * scale) for k in range(1, 4)])
-        floor = max(floor, rounding(values[:, 0]))
+    seen, scatter = np.empty(0), 0.0
+    while scale <= _LAST_SCALE and not scatter:
+        values = np.array([sample(place + k * scale) for k in range(1, 4)])
         if len(set(values[:, 0])) > 1:
-            values = np.array([*values, *(sample(k * scale) for k in range(4, VALUES + 1))])
-            floor = max(floor, rounding(values[:, 0]))
+            values = np.array([*values, *(sample(place + k * scale) for k in range(4, VALUES + 1))])
             if len(set(values[:, 0])) > VALUES // 2:
-                return max(floor, _scatter(values[:, 1]))
+                scatter = _scatter(values[:, 1])
+        seen = np.append(seen, values[:, 0])
         scale *= _NEXT
-    return floor
+    seen = seen[np.isfinite(seen)]
+    level, size = max(rounding(seen), scatter), float(np.abs(seen).max(initial=0))
+    return level, level / size if size else inf, _unit(seen)
 
 
 def _scatter(values: Floats) -> float:
