@@ -176,6 +176,23 @@ def test_x_comes_back_also_when_f_raises(fault, call):
     assert x.tobytes() == before
 
 
+@pytest.mark.parametrize("written", [0, 1, -1])
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_function_that_writes_a_coordinate_is_refused(scheme, written):
+    x = np.array([1.0, 2.0, np.pi])
+
+    def f(point):
+        value = float(point.sum())
+        point[written] = 77.0
+        return value
+
+    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
+        secant.numerical_gradient(f, x, scheme=scheme)
+    with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
+        secant.numerical_jacobian(lambda point: np.array([f(point)]), x, scheme=scheme)
+    assert x.tolist() == [1.0, 2.0, np.pi]
+
+
 def test_x_comes_back_also_when_f_writes_to_it():
     x = np.array([1.0, 2.0])
 

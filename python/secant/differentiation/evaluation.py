@@ -149,12 +149,13 @@ class Plain(Evaluator):
                     flat[i] = value + shift
                     there = f(x)
                     values.append(there if type(there) is float else convert(there))
-                flat[i] = value
+                left, flat[i] = flat[i], value
                 found.append(values)
                 if i > begin:
                     continue
                 self.returned = getattr(there, "dtype", self.returned)
-                if (x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True):
+                own = left == value + shift or value != value
+                if not own or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
                     raise ValueRangeError("f must leave its argument as it is, but it changes x")
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
