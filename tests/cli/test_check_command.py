@@ -1,6 +1,7 @@
 """``secant check``: what it prints, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -98,7 +99,43 @@ def test_a_file_that_does_not_exist(check):
     assert (result.exit_code, result.output) == (1, "error: other.py does not exist\n")
 
 
-@pytest.mark.parametrize("arguments", [("mine.py", "mine.py:RIGHT", "mine.py:X"), ("mine.py:f",), ("--budget", "0")])
+def test_a_folder_is_no_file(check):
+    result = CliRunner().invoke(app, ["check", ".:f", "mine.py:RIGHT", "mine.py:X"])
+    assert (result.exit_code, result.output) == (1, "error: . is a folder, no file\n")
+
+
+@pytest.mark.parametrize("code", ["", "0", "3"])
+@pytest.mark.parametrize("line", ["import sys; sys.exit({})", "import sys; f = lambda x: sys.exit({})"])
+def test_a_file_that_exits_is_1_since_nothing_was_checked(check, tmp_path, line, code):
+    (tmp_path / "exits.py").write_text(line.format(code))
+    result = CliRunner().invoke(app, ["check", "exits.py:f", "mine.py:RIGHT", "mine.py:X"])
+    assert result.exit_code == 1
+    assert result.output == f"error: nothing was checked, since your code called sys.exit({code})\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("1 / 0", ["<module>"]), ("def (", []), ("def f(x):\n    return g(x)\ndef g(x):\n    return x[9]", ["f", "g"])],
+)
+def test_an_error_in_a_file_is_shown_without_the_frames_of_secant(check, tmp_path, source, shown):
+    (tmp_path / "faulty.py").write_text(source)
+    result = CliRunner().invoke(app, ["check", "faulty.py:f", "mine.py:RIGHT", "mine.py:X"])
+    assert result.exit_code == 1
+    assert re.findall(r", in (\S+)", result.output) == shown
+    assert "faulty.py" in result.output
+    assert "secant" not in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("mine.py", "mine.py:RIGHT", "mine.py:X"),
+        ("mine.py:", "mine.py:RIGHT", "mine.py:X"),
+        (":f", "mine.py:RIGHT", "mine.py:X"),
+        ("mine.py:f",),
+        ("--budget", "0"),
+    ],
+)
 def test_what_is_no_command_is_2(check, arguments):
     assert CliRunner().invoke(app, ["check", *arguments]).exit_code == 2
 

@@ -3,13 +3,16 @@
 import os
 import runpy
 import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 
 from secant.checking.check import check_gradient
 from secant.cli.console import say
-from secant.errors import DataError
+from secant.errors import DataError, SecantError
 
 _WHERE = "FILE.py:NAME"
 
@@ -30,23 +33,45 @@ def check(
     """
     files: dict[str, dict[str, Any]] = {}
     function, claim, where = (_value(place, files) for place in (f, gradient, x))
-    report = check_gradient(function, where, claim, budget=budget, inplace=inplace, progress=True)
+    with _users_code(files):
+        report = check_gradient(function, where, claim, budget=budget, inplace=inplace, progress=True)
     say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 
 
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
     file, separator, name = place.rpartition(":")
-    if not separator:
+    if not (file and separator and name):
         raise typer.BadParameter(f"{place!r} is not {_WHERE}.")
     if not os.path.isfile(file):
-        raise DataError(f"{file} does not exist")
+        raise DataError(f"{file} is a folder, no file" if os.path.isdir(file) else f"{file} does not exist")
     if file not in files:
         sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports may lie beside it
         try:
-            files[file] = runpy.run_path(file)
+            with _users_code([file]):
+                files[file] = runpy.run_path(file)
         finally:
             del sys.path[0]
     if name not in files[file]:
         raise DataError(f"{file} defines no {name}")
     return files[file][name]
+
+
+@contextmanager
+def _users_code(files: Iterable[str]) -> Iterator[None]:
+    """Code of these files runs: show its errors without Secant's own frames, and do not let it choose the exit code."""
+    try:
+        yield
+    except SystemExit as end:
+        code = "" if end.code is None else repr(end.code)
+        raise SecantError(f"nothing was checked, since your code called sys.exit({code})") from end
+    except (SecantError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename not in files:
+            trace = trace.tb_next
+        if trace is None and not isinstance(error, SyntaxError):  # not theirs
+            raise
+        traceback.print_exception(error.with_traceback(trace))
+        raise typer.Exit(1) from error
