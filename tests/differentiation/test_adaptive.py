@@ -122,6 +122,18 @@ def test_a_step_that_is_a_multiple_of_a_period_is_noticed():
     assert bar.max() < 5
 
 
+@pytest.mark.parametrize("frequency", [1, 2, 4, 8])
+@pytest.mark.parametrize("x", [[1.0], [4.0], [-2.0], [48.0], [2.0, 2.0], [4.0, 8.0], [2.0, 3.0, 4.0], [2.0] * 40])
+def test_steps_at_whole_numbers_are_no_multiples_of_a_period(x, frequency):
+    def f(x):
+        return float(np.sum(x + np.sin(frequency * np.pi * x)))
+
+    gradient, bar = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
+    right = 1 + frequency * np.pi * np.cos(frequency * np.pi * np.array(x))
+    assert (np.abs(gradient - right) <= bar).all()
+    assert bar.max() < 1e-4
+
+
 def test_without_return_error_the_gradient_is_alone():
     x = np.array([3.0, 4.0])
     gradient = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto")

@@ -26,7 +26,9 @@ _SEED = 0
 _RESOLUTION = float(np.finfo(np.float64).eps)
 _FIRST_STEP, _HALVINGS = 0.25, 25
 _MEASURED = 3  # coordinates that are searched for the steps to begin with, each from the step of the one before
-_ASKEW = 0.9  # so that not all steps are multiples of a period of f
+_ASKEW = 0.6180339887498949
+"""A factor of all steps. Fractions are as far from the golden section as from any number: where x and periods of f are
+whole numbers, steps are no multiples of the periods."""
 _GROUP = 16  # entries that are looked at together, or a quarter of all: then workers can share them
 _WORTH = 60.0  # times the error bar of a close look: where noise / step is smaller, that is not worth its evaluations
 _LOOKS, _SHRINK = 3, 4.0  # how often the steps are shrunk, and by what
@@ -48,7 +50,7 @@ class Adaptive:
         if not isfinite(typical):
             raise ValueRangeError("x must be finite for the scheme 'auto' and for error bars, and its squares too")
         self._x = np.array(x, order="C")
-        self._scales = np.maximum(size, typical or 1.0)
+        self._scales = _ASKEW * np.maximum(size, typical or 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
@@ -130,7 +132,7 @@ def _with_steps(start: Start, k: int, group: Group, scales: Floats) -> Start:
         step, bar = _first_step(start, k, look, step)
         steps.append(step)
         bars.append(bar * scale)
-        step = _ASKEW * min(_FIRST_STEP, 4 * step)
+        step = min(_FIRST_STEP, 4 * step)
     start = start._replace(step=float(np.median(steps)))
     bar = float(np.median(bars))
     return start._replace(together=group.step(start, k, _WORTH * bar)) if isfinite(bar) else start
