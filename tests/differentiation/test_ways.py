@@ -90,6 +90,30 @@ def test_layouts_lists_and_empty_arrays(way):
     assert secant.numerical_gradient(f, np.zeros(0), **options).shape == (0,)
 
 
+def writes_in_numba():
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
+    def f(x):
+        value = x.sum()
+        x.reshape(-1)[0] = 77.0
+        return value
+
+    return f
+
+
+@pytest.mark.parametrize("make", [lambda: ways.in_c("writes"), writes_in_numba], ids=["c", "jitted"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("n", [3, 40])
+def test_a_compiled_function_that_writes_to_its_argument_is_refused(make, scheme, n):
+    f = make()
+    for x in (np.arange(1.0, n + 1), np.ones((2, n))):
+        before = x.tobytes()
+        with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
+            secant.numerical_gradient(f, x, scheme=scheme)
+        assert x.tobytes() == before
+
+
 def test_without_the_core_a_pointer_is_called_from_python(monkeypatch):
     x = np.random.RandomState(0).normal(size=40)
     monkeypatch.setattr(native, "core", lambda: None)

@@ -22,6 +22,11 @@ double rosenbrock(const double *x, intptr_t n, void *data) {
     }
     return sum;
 }
+double writes(double *x, intptr_t n, void *data) {
+    const double value = rosenbrock(x, n, data);
+    x[0] = 77.0;
+    return value;
+}
 double slow(const double *x, intptr_t n, void *data) {
     volatile double sum = 0;
     for (long k = 0; k < 20000000; ++k) sum += x[k % n];

@@ -156,13 +156,18 @@ class Plain(Evaluator):
                 self.returned = getattr(there, "dtype", self.returned)
                 own = left == value + shift or value != value
                 if not own or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
-                    raise ValueRangeError("f must leave its argument as it is, but it changes x")
+                    raise changed_argument()
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
             raise
         finally:
             x[...] = self._origin
         return found
+
+
+def changed_argument() -> ValueRangeError:
+    """The error of a function that writes to x."""
+    return ValueRangeError("f must leave its argument as it is, but it changes x")
 
 
 def name_coordinate(error: BaseException, i: int, shape: tuple[int, ...], value: float) -> None:

@@ -20,7 +20,15 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation import native
-from secant.differentiation.evaluation import Convert, Evaluator, Plain, Scheme, name_coordinate, number
+from secant.differentiation.evaluation import (
+    Convert,
+    Evaluator,
+    Plain,
+    Scheme,
+    changed_argument,
+    name_coordinate,
+    number,
+)
 
 _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
 
@@ -146,29 +154,34 @@ class Jitted(Evaluator):
 
         x, reached = self._x.copy(), np.zeros(1, np.int64)
         try:
-            _compiled()(self._f, x, begin, end, np.array(shifts), values, reached)
+            left = _compiled()(self._f, x, begin, end, np.array(shifts), values, reached)
         except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
             values[...] = Plain(self._f, x, self._convert).shifted(begin, end, shifts)
         except Exception as error:
             i = int(reached[0])
             name_coordinate(error, i, x.shape, x.reshape(-1)[i])
             raise
+        else:
+            if not left or x.tobytes() != self._x.tobytes():
+                raise changed_argument()
 
 
 @cache
-def _compiled() -> Callable[..., None]:
+def _compiled() -> Callable[..., bool]:
     """The loop, which Numba compiles for each f."""
     import numba
 
     @numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def shifted(f: Any, x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> None:
-        flat = x.reshape(-1)
+    def shifted(f: Any, x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> bool:
+        flat, left = x.reshape(-1), True  # left as it is by f
         for i in range(begin, end):
             reached[0] = i
             value = flat[i]
             for j in range(len(shifts)):
                 flat[i] = value + shifts[j]
                 values[i - begin, j] = f(x)
+                left = left and (flat[i] == value + shifts[j] or value != value)
             flat[i] = value
+        return left
 
     return shifted  # type: ignore[no-any-return]

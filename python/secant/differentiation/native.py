@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Plain, Scheme, number
+from secant.differentiation.evaluation import Plain, Scheme, changed_argument, number
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
@@ -135,7 +135,13 @@ def few_differences(f: Any, x: Floats, h: float) -> Floats:
     address, data = pointer(f)
     if x.ndim != 1 or not x.flags.c_contiguous:
         x = x.reshape(-1)
-    result: Floats = core().difference(address, data, x, 0, x.size, "central", h, 1)
+    return _unless_changed(core().difference(address, data, x, 0, x.size, "central", h, 1))
+
+
+def _unless_changed(result: Floats | None) -> Floats:
+    """What the core returns, unless it says that f writes to x."""
+    if result is None:
+        raise changed_argument()
     return result
 
 
@@ -154,6 +160,6 @@ class Native(Plain):
             return super().differences(scheme, h, base, begin, end)
         count, start = max(end - begin, 1), time.perf_counter()
         threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
-        result: Floats = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
+        result = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
         self._seconds = (time.perf_counter() - start) * threads / count
-        return result
+        return _unless_changed(result)

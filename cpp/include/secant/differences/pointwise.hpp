@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "secant/interface/kernels.hpp"
 #include "secant/platform/parallel.hpp"
@@ -14,8 +15,11 @@ namespace secant::SECANT_ISA {
 inline double quotient(const DifferenceCall& call, double base, double* x, std::size_t i) noexcept {
     const double value = x[i], h = call.h;
     const auto at = [&](double shift) {
-        x[i] = value + shift;
-        return call.f(x, static_cast<std::intptr_t>(call.size), call.data);
+        const double there = value + shift;
+        x[i] = there;
+        const double result = call.f(x, static_cast<std::intptr_t>(call.size), call.data);
+        if (std::memcmp(x + i, &there, sizeof there) != 0) call.changed->store(true, std::memory_order_relaxed);
+        return result;
     };
     double result = 0;
     switch (call.scheme) {
@@ -54,6 +58,7 @@ inline std::size_t difference(const DifferenceCall& call, void* block) noexcept 
             call.out[i - call.begin] = quotient(call, base, x, i);
             if (team.rank == 0 && call.interrupted()) stopped.store(true, std::memory_order_relaxed);
         }
+        if (std::memcmp(x, call.x, call.size * sizeof *x) != 0) call.changed->store(true, std::memory_order_relaxed);
     });
     return 0;
 }

@@ -1,6 +1,7 @@
 // Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -152,7 +153,7 @@ struct TrainingCallOf {
 };
 
 // Compute out(end - begin,): difference quotients of f at x(size,), of the coordinates begin to end - 1. `interrupted` is polled
-// between coordinates; true means stop: the result is then incomplete.
+// between coordinates; true means stop: the result is then incomplete. `changed`: f has written to its x.
 struct DifferenceCall {
     enum class Scheme { central, forward, five_point };
     double (*f)(const double* x, std::intptr_t n, void* data);
@@ -165,6 +166,7 @@ struct DifferenceCall {
     double* out;
     int threads;
     bool (*interrupted)();
+    std::atomic<bool>* changed;
 };
 
 // The engines of one instruction set, for networks of float or double. They take a block of scratch memory and return the bytes
