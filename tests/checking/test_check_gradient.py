@@ -87,6 +87,17 @@ def test_weights_of_0_under_an_l1_norm():
     assert not secant.check_gradient(f, w, 1.001 * g).passed
 
 
+def test_a_single_number():
+    x = np.array(3.0)
+    assert secant.check_gradient(lambda x: x**2, x, lambda x: 2 * x).passed
+    assert not secant.check_gradient(lambda x: x**2, x, np.float64(7)).passed
+
+
+def test_a_gradient_too_small_for_its_square():
+    f, x = lambda x: np.float32(np.exp(-10 * x**2).sum()), np.array([6.5])
+    assert not secant.check_gradient(f, x, np.array([-1e-182])).passed
+
+
 @pytest.mark.parametrize("factor", [1, 1.01, 1.5, -1, 100])
 @pytest.mark.parametrize(
     ("f", "x", "gradient"),

@@ -134,6 +134,14 @@ def test_steps_at_whole_numbers_are_no_multiples_of_a_period(x, frequency):
     assert bar.max() < 1e-4
 
 
+def test_x_may_be_a_single_number():
+    for x in (3.0, np.array(3.0)):
+        gradient, bar = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto", return_error=True)
+        assert gradient.shape == bar.shape == ()
+        assert abs(gradient - 6) <= bar < 1e-12
+    assert secant.gradient_descent(lambda x: np.sum(x**2), 3.0, 0.5, 1, scheme="auto").round(9) == 0
+
+
 def test_without_return_error_the_gradient_is_alone():
     x = np.array([3.0, 4.0])
     gradient = secant.numerical_gradient(lambda x: np.sum(x**2), x, scheme="auto")

@@ -49,6 +49,12 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
     np.testing.assert_allclose(caught.value.path, [[3.0], [-57.0], [1083.0]])
 
 
+def test_a_function_that_does_not_use_its_argument():
+    x = np.array([3.0, 4.0])
+    with pytest.raises(DTypeError, match=r"^f must use its argument, since a copy of x is shifted$"):
+        secant.gradient_descent(lambda _: np.sum(x**2), x)
+
+
 def test_a_gradient_that_is_not_finite_at_the_start():
     with pytest.raises(secant.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(1,\)"):
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])

@@ -74,6 +74,20 @@ def test_f_may_return_the_same_array_again():
     np.testing.assert_allclose(jacobian, np.diag(2 * X), atol=1e-9)
 
 
+def test_the_jacobian_of_a_single_number():
+    assert secant.numerical_jacobian(lambda x: x**2, 3.0).round(6) == 6
+    assert secant.numerical_jacobian(lambda x: np.array([x, x**2]), 3.0, scheme="auto").round(9).tolist() == [1, 6]
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+@pytest.mark.parametrize("moved", [slice(1), slice(1, 2), slice(16), slice(16, 40), slice(39, 40)])
+@pytest.mark.parametrize("size", [1, 2])
+def test_f_must_always_return_the_same_shape(scheme, moved, size):
+    x = np.full(40, 0.5)
+    with pytest.raises(ShapeError, match="f must always return the same shape"):
+        secant.numerical_jacobian(lambda x: np.ones(3 if np.all(x[moved] == 0.5) else size), x, scheme=scheme)
+
+
 def test_what_f_returns_is_checked():
     with pytest.raises(ShapeError, match="f must always return the same shape"):
         secant.numerical_jacobian(lambda x: np.zeros(2 + (x[0] > 0)), np.zeros(1))

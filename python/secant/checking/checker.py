@@ -192,9 +192,10 @@ class Checker(Prober):
         squares = sum(float(part @ part) for part in pattern)
         sizes = [(self.point.least_scale(leaf), float(np.abs(part).max())) for leaf, part in enumerate(pattern)]
         step = min((scale / size for scale, size in sizes if size), default=0.0)
-        if not step or not math.isfinite(step * squares):
+        along = step * squares
+        if not along or not math.isfinite(along):
             return math.nan
-        return self.measure([step * part for part in pattern], self.point.all).error / (step * squares)
+        return self.measure([step * part for part in pattern], self.point.all).error / along
 
     def _entry(self, direction: Direction, given: list[Array] | None, found: Measured) -> Entry:
         leaf, index = self.point.entry(found.span.begin)

@@ -142,6 +142,7 @@ class Point:
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
+        value = np.asarray(value) if isinstance(value, np.floating) else value  # what NumPy makes of 2 * x of 0-d x
         found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.evaluation import Evaluator, require_same_shape
 from secant.differentiation.looks import Group, Look, Start, close_look
 from secant.differentiation.slope import Line, noise
 from secant.errors import ValueRangeError
@@ -83,7 +83,7 @@ class Adaptive:
 
         def along(step: float) -> Floats:
             if step not in memory:
-                memory[step] = np.asarray(_quietly(evaluator.at, self._x + step * direction)).reshape(-1)
+                memory[step] = self._row(_quietly(evaluator.at, self._x + step * direction))
             return memory[step]
 
         chosen = np.unique(np.linspace(0, self._x.size - 1, min(_MEASURED, self._x.size)).astype(int))
@@ -97,19 +97,29 @@ class Adaptive:
 
     def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_]) -> Group:
         factors, memory = self._factors[: len(coordinates)], {}
-        indices = np.unravel_index(coordinates, self._x.shape)
+        origin = self._x.reshape(-1)[coordinates]
 
         def along(step: float) -> tuple[list[float], Floats, Floats]:
             if step not in memory:
-                above, below = self._x.copy(), self._x.copy()
                 shifts = step * factors * self._scales[coordinates]
-                above[indices] += shifts
-                below[indices] -= shifts
-                high, low = (np.asarray(_quietly(evaluator.at, x)).reshape(-1) for x in (above, below))
-                memory[step] = (above[indices] - below[indices]).tolist(), high, low
+                above, below = origin + shifts, origin - shifts
+                high, low = (self._at(evaluator, coordinates, there) for there in (above, below))
+                memory[step] = (above - below).tolist(), high, low
             return memory[step]
 
         return Group([self._look(evaluator, int(i)) for i in coordinates], along, factors.tolist())
+
+    def _at(self, evaluator: Evaluator, coordinates: NDArray[np.int_], there: Floats) -> Floats:
+        """What f returns where some coordinates have other values."""
+        x = self._x.copy()
+        x.reshape(-1)[coordinates] = there
+        return self._row(_quietly(evaluator.at, x))
+
+    def _row(self, values: Any) -> Floats:
+        """What f returned, in one row."""
+        require_same_shape(self._shape, np.shape(values))
+        row: Floats = np.reshape(values, -1)
+        return row
 
     def _look(self, evaluator: Evaluator, i: int) -> Look:
         """Values of f along a coordinate, each evaluated once."""
@@ -118,8 +128,8 @@ class Adaptive:
 
         def look(step: float) -> tuple[Floats, float]:
             if step not in memory:
-                values = _quietly(evaluator.shifted, i, i + 1, [step * scale]).reshape(-1)
-                memory[step] = values, (origin + step * scale) - origin
+                values = _quietly(evaluator.shifted, i, i + 1, [step * scale])
+                memory[step] = self._row(values[0, 0]), (origin + step * scale) - origin
             return memory[step]
 
         return look

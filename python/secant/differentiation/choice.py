@@ -106,7 +106,10 @@ def loses_h(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize < 8
 
 
-def require_dependence(f: Any, derivative: Floats) -> None:
+_PERTURBED = ": where it looks at x elsewhere, x must be an array of float64 that can be perturbed in place"
+
+
+def require_dependence(f: Any, derivative: Floats, advice: str = _PERTURBED) -> None:
     """Raise an error if f looks at its variables elsewhere: then it did not see the copy of x that was shifted.
 
     Where that is so all differences are 0, and f does not mind an argument that is no array.
@@ -117,10 +120,7 @@ def require_dependence(f: Any, derivative: Floats) -> None:
         f(object())
     except Exception:
         return
-    raise DTypeError(
-        "f must use its argument, since a copy of x is shifted: where it looks at x elsewhere, x must be an array of "
-        "float64 that can be perturbed in place"
-    )
+    raise DTypeError(f"f must use its argument, since a copy of x is shifted{advice}")
 
 
 def threads(n_jobs: Any) -> int | None:

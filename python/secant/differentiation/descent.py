@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options
+from secant.differentiation.choice import Options, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SchemeName
 from secant.errors import DivergenceError, ValueRangeError
@@ -111,7 +111,7 @@ def gradient_descent(
     DivergenceError
         If x or the gradient is no longer finite: it names the step and the value. Its ``path`` holds the points before.
     DTypeError
-        If init_x does not hold real numbers.
+        If init_x does not hold real numbers, or f does not use its argument.
     ShapeError
         If f does not return a single number.
     UnsupportedError
@@ -143,6 +143,8 @@ def gradient_descent(
                 if step == 1:
                     raise
                 raise _diverged(step, str(error), points, lr) from error
+            if step == 1:
+                require_dependence(f, gradient, advice="")
             _require_finite("the gradient", gradient, step, points, lr)
             with np.errstate(over="ignore"):
                 there = x - lr * gradient

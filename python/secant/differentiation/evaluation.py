@@ -62,6 +62,8 @@ SCHEMES = {
 def quotients(scheme: Scheme, values: Any, base: Any, h: float) -> Any:
     """The difference quotients of values (coordinates, shifts, ...) of f; ``base`` is f(x), for schemes that use it."""
     parts = [values[:, j] for j in range(len(scheme.shifts))]
+    if scheme.uses_value:
+        require_same_shape(np.shape(base), parts[0].shape[1:])
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
         return scheme.quotient([*parts, base] if scheme.uses_value else parts, h)
 
@@ -196,11 +198,19 @@ def differentiate(
     while done < end - begin:
         tell(done)
         start, count = time.perf_counter(), min(block, end - begin - done)
-        result[done : done + count] = evaluator.differences(scheme, h, base, begin + done, begin + done + count)
+        found = evaluator.differences(scheme, h, base, begin + done, begin + done + count)
+        require_same_shape(first.shape[1:], found.shape[1:])
+        result[done : done + count] = found
         done += count
         seconds = max(time.perf_counter() - start, 1e-9)
         block = min(max(1, int(count * min(64.0, _SECONDS_A_BLOCK / seconds))), _LARGEST_BLOCK)
     return result
+
+
+def require_same_shape(before: tuple[int, ...], now: tuple[int, ...]) -> None:
+    """Raise an error if what f returned has another shape than before."""
+    if now != before:
+        raise ShapeError(f"f must always return the same shape, got {before} and then {now}")
 
 
 def number(value: Any) -> float:

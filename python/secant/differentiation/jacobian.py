@@ -98,7 +98,7 @@ def numerical_jacobian(
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
     """Derivatives (coordinates, outputs) as (outputs, and the shape of x)."""
-    return np.ascontiguousarray(np.moveaxis(values, 0, -1)).reshape(*values.shape[1:], *shape)
+    return np.ascontiguousarray(np.moveaxis(values, 0, -1)).reshape(values.shape[1:] + shape)
 
 
 def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options, evaluator
-from secant.differentiation.evaluation import Convert
+from secant.differentiation.evaluation import Convert, require_same_shape
 from secant.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def computed(job: Job, options: Options, size: int, seconds: float, tell: Callab
             if values is None:
                 values = np.empty((size, *part.shape[1:]))
                 errors = None if bars is None else np.empty_like(values)
+            require_same_shape(values.shape[1:], part.shape[1:])
             values[begin:end] = part
             if errors is not None:
                 errors[begin:end] = bars
