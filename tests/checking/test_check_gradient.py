@@ -87,6 +87,16 @@ def test_weights_of_0_under_an_l1_norm():
     assert not secant.check_gradient(f, w, 1.001 * g).passed
 
 
+def test_scale_may_be_any_real_number():
+    x = np.array([1.0, 2.0])
+    assert secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x, scale=np.float32(1)).passed
+
+
+def test_a_gradient_that_overflows_is_an_error_without_a_warning():
+    with pytest.raises(ValueRangeError, match="f must have a slope at x"):
+        secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), np.full(3, 1e308))
+
+
 def test_a_single_number():
     x = np.array(3.0)
     assert secant.check_gradient(lambda x: x**2, x, lambda x: 2 * x).passed
@@ -385,6 +395,10 @@ BAD = {
         DTypeError,
         "x must be an array of float64, float32 or float16, got an array of int64",
     ),
+    "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
+    "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
+    "names is a number": (np.sum, {"names": 3}, DTypeError, "names must be a list of str, got int"),
+    "args is a number": (np.sum, {"args": 3}, DTypeError, "args must be a tuple, got int"),
     "a list of numbers": (
         np.sum,
         {"x": [1.0]},

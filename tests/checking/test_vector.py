@@ -77,6 +77,9 @@ def test_what_vector_functions_may_not_return():
     with pytest.raises(ShapeError, match="jvp must return the shapes of f"):
         secant.check_jvp(lambda x: [A @ x, x], X, lambda tangent: [A @ tangent])
     sizes = iter([3, 4, 4, 4])
+    for check, name in ((secant.check_vjp, "vjp"), (secant.check_jvp, "jvp")):
+        with pytest.raises(DTypeError, match=f"{name} must be callable, got NoneType"):
+            check(np.square, np.ones(2), None)
     with pytest.raises(ShapeError, match="f must always return the same shapes"):
         secant.check_vjp(lambda x: np.ones(next(sizes)), X, lambda cotangent: cotangent)
 

@@ -32,7 +32,9 @@ def test_the_default_rate_and_number_of_steps_are_the_chapters():
 
 
 def test_too_large_a_rate_diverges():
-    with pytest.warns(RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large"):
+    with pytest.warns(
+        RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large, or h=0.0001 too small"
+    ):
         x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
     assert np.abs(x).min() > 1e10  # the chapter shows such numbers
 
@@ -60,6 +62,11 @@ def test_a_gradient_that_is_not_finite_at_the_start():
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])
     with pytest.raises(ValueRangeError, match="f must be finite at x"):
         secant.gradient_descent(lambda x: np.nan, [3.0], scheme="auto")
+
+
+def test_a_callback_must_be_callable():
+    with pytest.raises(DTypeError, match="callback must be callable, got int"):
+        secant.gradient_descent(function_2, [3.0], callback=3)
 
 
 def test_a_callback_sees_each_step_and_may_end_the_walk():

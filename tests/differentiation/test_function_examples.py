@@ -33,5 +33,5 @@ def test_an_example(name, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout
     if name == "learning_rates":
-        assert "RuntimeWarning: gradient descent diverges: after step" in done.stderr
+        assert "RuntimeWarning: gradient descent loses h: after step" in done.stderr
     assert len(list(tmp_path.glob("*.png"))) == (name in ("descent_contour", "learning_rates"))

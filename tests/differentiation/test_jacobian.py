@@ -88,6 +88,19 @@ def test_f_must_always_return_the_same_shape(scheme, moved, size):
         secant.numerical_jacobian(lambda x: np.ones(3 if np.all(x[moved] == 0.5) else size), x, scheme=scheme)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "error", "message"),
+    [
+        ("eye", DTypeError, "sparsity must hold real numbers, got str"),
+        (np.ones((3, 3, 7)), ShapeError, r"sparsity must have 7 columns, a coordinate of x each, got \(3, 3, 7\)"),
+    ],
+)
+def test_a_pattern_is_checked(pattern, error, message):
+    pytest.importorskip("scipy")
+    with pytest.raises(error, match=message):
+        secant.numerical_jacobian(np.square, X.copy(), sparsity=pattern)
+
+
 def test_what_f_returns_is_checked():
     with pytest.raises(ShapeError, match="f must always return the same shape"):
         secant.numerical_jacobian(lambda x: np.zeros(2 + (x[0] > 0)), np.zeros(1))

@@ -22,6 +22,12 @@ def test_f_may_return_anything_that_is_one_number(result):
     assert secant.numerical_gradient(lambda p: result(4 * p[0]), np.zeros(1), h=0.25).tolist() == [4]
 
 
+@pytest.mark.parametrize("returned", [None, [1.0]])
+def test_a_derivative_needs_a_number_or_an_array(returned):
+    with pytest.raises(DTypeError, match=f"f must return a number or an array, got {type(returned).__name__}"):
+        secant.numerical_diff(lambda x: returned, 3.0)
+
+
 def test_whole_numbers_that_jump_are_differentiated_with_a_warning():
     for kind in (np.int64, np.uint8, np.bool_):
         with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)} and jumps near x") as caught:

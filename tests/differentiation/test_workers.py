@@ -17,7 +17,7 @@ import ways
 
 import secant
 from secant.differentiation import workers
-from secant.errors import DTypeError, UnsupportedError
+from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
 joblib = pytest.importorskip("joblib")
@@ -139,6 +139,18 @@ def test_what_does_not_go_together(threads):
         secant.numerical_gradient(ways.in_c(), X.copy(), executor=threads)
     with pytest.raises(DTypeError, match=r"executor must be a concurrent.futures.Executor, got int"):
         secant.numerical_gradient(ways.rosenbrock, X.copy(), executor=3)
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "error", "message"),
+    [
+        (-2, ValueRangeError, "n_jobs must be at least 1, or -1 for all, got -2"),
+        (True, DTypeError, "n_jobs must be a whole number, got True"),
+    ],
+)
+def test_n_jobs_is_checked(n_jobs, error, message):
+    with pytest.raises(error, match=message):
+        secant.numerical_gradient(ways.rosenbrock, X.copy(), n_jobs=n_jobs)
 
 
 def test_little_work_stays_in_this_process(monkeypatch):

@@ -20,3 +20,12 @@ def stream(rng: RandomSource) -> Any:
         return np.random.RandomState(rng)
     error = ValueRangeError if isinstance(rng, int | np.integer) else DTypeError
     raise error(f"rng must be None, a NumPy Generator or RandomState, or a seed from 0 to 2**32 - 1, got {rng!r}")
+
+
+def seed(rng: Any) -> int:
+    """A seed of random numbers that are the same in each call."""
+    if not isinstance(rng, int | np.integer) or isinstance(rng, bool):
+        raise DTypeError(f"rng must be a whole number, a seed, got {rng!r}")
+    if rng < 0:
+        raise ValueRangeError(f"rng must be at least 0, got {rng}")
+    return int(rng)

@@ -12,6 +12,7 @@ from typing import Any
 from secant._common import validation
 from secant._common.interrupts import held_interrupts
 from secant._common.progress import Progress
+from secant._common.randomness import seed
 from secant.checking.checker import BUDGET, Checker
 from secant.checking.point import Point
 from secant.checking.report import GradientReport
@@ -101,6 +102,8 @@ def check_gradient(
     """
     if not callable(f):
         raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    if not isinstance(args, tuple | list):
+        raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
     return checked(
         point,
@@ -128,7 +131,7 @@ def checked(
     """Check what ``claim`` says of the gradient at a point, and leave the point as it was."""
     try:
         with Progress(validation.flag("progress", progress)) as shown:
-            checker = Checker(point, rng, shown)
+            checker = Checker(point, seed(rng), shown)
             claim(checker)
             return checker.report(
                 validation.positive_int("budget", budget) if budget is not None else BUDGET,

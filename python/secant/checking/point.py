@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,6 +119,8 @@ class Point:
         found = leaves("x", x)
         self.names = [leaf.name for leaf in found]
         if names is not None:
+            if not isinstance(names, Collection):
+                raise DTypeError(f"names must be a list of str, got {type(names).__name__}")
             if len(names) != len(found):
                 raise ShapeError(f"names must have one name for each of {len(found)} arrays, got {len(names)}")
             self.names = list(map(str, names))
@@ -231,7 +234,7 @@ class Point:
 
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""
-        if isinstance(scale, int | float):
+        if isinstance(scale, Real):
             return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
             given = self.like("scale", scale)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from secant._common.randomness import seed
 from secant._common.validation import Array
 from secant.checking.check import checked
 from secant.checking.point import Direction, Point, leaves, listed, rebuilt
 from secant.checking.report import GradientReport
-from secant.errors import ShapeError
+from secant.errors import DTypeError, ShapeError
 
 
 def check_vjp(
@@ -58,7 +59,7 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
-    cotangent, weighted = _weighted(f, x, rng)
+    cotangent, weighted = _weighted(f, x, rng, "vjp", vjp)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
     return checked(point, lambda checker: checker.claim(vjp(cotangent)), rng=rng, **options)
 
@@ -103,7 +104,7 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
-    cotangent, weighted = _weighted(f, x, rng)
+    cotangent, weighted = _weighted(f, x, rng, "jvp", jvp)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
 
     def slope(direction: Direction) -> float:
@@ -114,10 +115,15 @@ def check_jvp(
     return checked(point, lambda checker: checker.claim_along(slope), rng=rng, **options)
 
 
-def _weighted(f: Callable[[Any], Any], x: Any, rng: int) -> tuple[Any, Callable[[Any], float]]:
+def _weighted(
+    f: Callable[[Any], Any], x: Any, rng: int, title: str, product: Any
+) -> tuple[Any, Callable[[Any], float]]:
     """A random cotangent for f(x), and the sum of products of both: a function with a single value."""
+    for name, function in (("f", f), (title, product)):
+        if not callable(function):
+            raise DTypeError(f"{name} must be callable, got {type(function).__name__}")
     value = _as_array(f(x))
-    numbers = np.random.default_rng([rng, 1])
+    numbers = np.random.default_rng([seed(rng), 1])
 
     def random(array: Array) -> Array:
         signs = numbers.choice([-1.0, 1.0], array.shape)

@@ -55,9 +55,10 @@ def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Flo
 
 def is_shared(f: Any, options: Options) -> bool:
     """Whether the work is to be shared with workers. Functions in C and Numba's use threads instead of ``n_jobs``."""
+    n_jobs = threads(options.n_jobs)
     if options.executor is None and options.n_jobs in (None, 1):
         return False
-    if threads(options.n_jobs) and options.executor is not None:
+    if n_jobs and options.executor is not None:
         raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
     if options.executor is not None:
         from concurrent.futures import Executor
@@ -129,4 +130,6 @@ def threads(n_jobs: Any) -> int | None:
         return None
     if n_jobs == -1 and not isinstance(n_jobs, bool):
         return os.cpu_count() or 1
+    if isinstance(n_jobs, int) and n_jobs < 1:
+        raise ValueRangeError(f"n_jobs must be at least 1, or -1 for all, got {n_jobs}")
     return validation.positive_int("n_jobs", n_jobs)

@@ -15,7 +15,7 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SchemeName
-from secant.errors import DivergenceError, ValueRangeError
+from secant.errors import DivergenceError, DTypeError, ValueRangeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -111,7 +111,7 @@ def gradient_descent(
     DivergenceError
         If x or the gradient is no longer finite: it names the step and the value. Its ``path`` holds the points before.
     DTypeError
-        If init_x does not hold real numbers, or f does not use its argument.
+        If init_x does not hold real numbers, f does not use its argument, or callback is not callable.
     ShapeError
         If f does not return a single number.
     UnsupportedError
@@ -132,6 +132,8 @@ def gradient_descent(
     x = validation.float_array("init_x", init_x).copy()
     lr = validation.finite_number("lr", lr)
     count = validation.positive_int("step_num", step_num)
+    if callback is not None and not callable(callback):
+        raise DTypeError(f"callback must be callable, got {type(callback).__name__}")
     options = Options(scheme, vectorized, n_jobs, executor)
     points, lost = [x.copy()], False
     with Progress(validation.flag("progress", progress)) as shown:
@@ -164,8 +166,8 @@ def gradient_descent(
 def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
     i = int(np.argmax(np.abs(x)))
     warnings.warn(
-        f"gradient descent diverges: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x "
-        f"and the gradient means nothing; lr={lr:g} may be too large",
+        f"gradient descent loses h: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x and "
+        f"the gradient means nothing; lr={lr:g} may be too large, or h={h:g} too small",
         RuntimeWarning,
         stacklevel=3,
     )

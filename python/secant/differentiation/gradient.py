@@ -47,7 +47,8 @@ def numerical_diff(
     Raises
     ------
     DTypeError
-        If f is not callable, x is float32 or float16, in whose rounding h is lost, or x or h is not a number.
+        If f is not callable, x is float32 or float16, in whose rounding h is lost, x or h is not a number, or f
+        does not return one or an array.
     ValueRangeError
         If h is not finite and greater than 0, or there is no such scheme.
 
@@ -65,7 +66,15 @@ def numerical_diff(
         raise DTypeError(f"x must be float64, got {x.dtype}: {LOST}")
     chosen = SCHEMES[validation.one_of("scheme", scheme, tuple(SCHEMES))]
     shifts = chosen.shifts + (0.0,) * chosen.uses_value
-    return chosen.quotient([f(x + shift * h) for shift in shifts], h)
+    try:
+        points = [x + shift * h for shift in shifts]
+    except TypeError:
+        raise DTypeError(f"x must be a number or an array, got {type(x).__name__}") from None
+    values = [f(point) for point in points]
+    try:
+        return chosen.quotient(values, h)
+    except TypeError:
+        raise DTypeError(f"f must return a number or an array, got {type(values[0]).__name__}") from None
 
 
 @overload

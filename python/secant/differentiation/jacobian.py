@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.choice import Options, argument, evaluator, require_dependence
 from secant.differentiation.derivatives import derivatives
@@ -66,8 +67,8 @@ def numerical_jacobian(
     Raises
     ------
     DTypeError
-        If f is not callable, x does not hold real numbers, f ignores its argument where x was copied, or f does not
-        return real numbers.
+        If f is not callable, x or the pattern does not hold real numbers, f ignores its argument where x was copied, or
+        f does not return real numbers.
     MissingExtraError
         If ``sparsity`` needs SciPy, or n_jobs joblib, and it is not installed.
     ShapeError
@@ -110,10 +111,11 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
     if options.inplace:
         raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
     point, _ = argument(x)
-    pattern = csr_array(sparsity) if hasattr(sparsity, "tocsr") else csr_array(np.atleast_2d(sparsity))
+    given = sparsity if hasattr(sparsity, "tocsr") else np.atleast_2d(validation.real_array("sparsity", sparsity))
+    if given.ndim != 2 or given.shape[1] != point.size:
+        raise ShapeError(f"sparsity must have {point.size} columns, a coordinate of x each, got {given.shape}")
+    pattern = csr_array(given)
     pattern.eliminate_zeros()
-    if pattern.ndim != 2 or pattern.shape[1] != point.size:
-        raise ShapeError(f"sparsity must have {point.size} columns, a coordinate of x each, got {pattern.shape}")
     groups = group_columns(pattern) if point.size else np.zeros(0, np.int64)
     scales = np.ones(point.shape)
     auto = options.scheme == "auto"
@@ -129,7 +131,7 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
     flat = scales.reshape(-1)[columns]
 
     def spread(compressed: Floats) -> Any:
-        entries = compressed.reshape(len(compressed), -1)[groups[columns], rows] / flat
+        entries = compressed.reshape(len(compressed), pattern.shape[0])[groups[columns], rows] / flat
         return csr_array((entries, columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
 
     jacobian, bars = spread(values), None if errors is None else spread(errors)

@@ -280,5 +280,6 @@ def _scatter(values: Floats) -> float:
     for order in range(1, len(values) - 1):
         values = np.diff(values)
         if order >= 2:
-            levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
+            with np.errstate(over="ignore"):
+                levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
     return max(levels)
