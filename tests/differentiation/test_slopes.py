@@ -47,6 +47,17 @@ def test_a_function_without_noise_has_the_noise_of_its_rounding():
     assert 2.0**-53 <= noise(sample, 2.0**-52).near <= 1e-14
 
 
+def test_values_without_any_scatter_are_not_looked_at_further_away():
+    steps = []
+
+    def sample(step):
+        steps.append(step)
+        return 3.0 + step, 3.0
+
+    assert noise(sample, 2.0**-52).near < 1e-15
+    assert len(steps) == 8
+
+
 def test_the_noise_of_a_function_is_found():
     rng = np.random.default_rng(0)
     levels = []

@@ -261,13 +261,14 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
     while scale < 4 * resolution:
         scale *= _NEXT
     seen, scatter = np.empty(0), 0.0
-    while scale <= _LAST_SCALE and not scatter:
+    while scale <= _LAST_SCALE:
         values = np.array([sample(place + k * scale) for k in range(1, 4)])
         if len(set(values[:, 0])) > 1:
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, VALUES + 1))])
-            if len(set(values[:, 0])) > VALUES // 2:
-                scatter = _scatter(values[:, 1])
         seen = np.append(seen, values[:, 0])
+        if len(set(values[:, 0])) > VALUES // 2:
+            scatter = _scatter(values[:, 1])
+            break
         scale *= _NEXT
     seen = seen[np.isfinite(seen)]
     level, size = max(rounding(seen), scatter), float(np.abs(seen).max(initial=0))
