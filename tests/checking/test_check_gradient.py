@@ -216,6 +216,15 @@ def test_a_tiny_weight_decay_is_found():
         )
 
 
+def test_a_diagnosis_is_left_out_where_f_has_no_slope_along_its_pattern():
+    def f(x):
+        return np.nan if x[0] == x[1] != 1 else float(np.sum(x**2))
+
+    report = secant.check_gradient(f, np.ones(2), np.array([2.3, 2.1]))
+    assert not report.passed
+    assert report.diagnosis is None
+
+
 def test_a_factor_of_almost_1_has_a_name():
     report = secant.check_gradient(lambda x: float(x @ x), np.ones(1), np.array([2 + 1e-9]))
     assert report.diagnosis == "one entry, x[0], is too large by 5e-10 of its size"

@@ -18,6 +18,7 @@ from secant.checking.report import ArrayReport, Finding, GradientReport, entry_n
 from secant.checking.search import search
 from secant.checking.verdict import Measured, measured, noticed, seen_for_sure
 from secant.differentiation.slope import Slope
+from secant.errors import ValueRangeError
 
 BUDGET = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
@@ -195,7 +196,10 @@ class Checker(Prober):
         along = step * squares
         if not along or not math.isfinite(along):
             return math.nan
-        return self.measure([step * part for part in pattern], self.point.all).error / along
+        try:
+            return self.measure([step * part for part in pattern], self.point.all).error / along
+        except ValueRangeError:  # f has no slope there
+            return math.nan
 
     def _entry(self, direction: Direction, given: list[Array] | None, found: Measured) -> Entry:
         leaf, index = self.point.entry(found.span.begin)
