@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from families import FAMILIES, in_float32
 
-from secant.differentiation.slope import Line, Noise, noise
+from secant.differentiation.noise import Noise, noise
+from secant.differentiation.slope import Line
 
 ROUNDING = Noise(2.0**-53, 2.0**-53)
 
@@ -45,6 +46,13 @@ def test_a_function_without_noise_has_the_noise_of_its_rounding():
         return value, value - step
 
     assert 2.0**-53 <= noise(sample, 2.0**-52).near <= 1e-14
+
+
+@pytest.mark.parametrize("spacing", [2.0**-20, 1e-6])
+def test_values_that_are_rounded_have_half_the_spacing_as_noise_however_they_fit_the_steps(spacing):
+    for slope in np.linspace(0.3, 3, 50) * spacing / 2e-6:
+        level = noise(lambda step, slope=slope: (spacing * np.round(slope * step / spacing - 3),) * 2, 2.0**-52).near
+        assert 0.2 * spacing < level < 2 * spacing
 
 
 def test_values_without_any_scatter_are_not_looked_at_further_away():

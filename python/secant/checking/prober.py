@@ -13,7 +13,8 @@ from secant._common.validation import Array
 from secant.checking.kinks import SMOOTH, WIDER
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.verdict import Measured, measured
-from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Noise, Sample, Slope, noise
+from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Slope
 from secant.errors import ValueRangeError
 
 _ROUNDING_OF_ENTRIES = 16.0  # units in the last place that entries of a right gradient may be off

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Evaluator, require_same_shape
 from secant.differentiation.looks import Group, Look, Start, close_look
-from secant.differentiation.slope import Line, noise
+from secant.differentiation.noise import noise
+from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError
 
 _SEED = 0

@@ -13,7 +13,7 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options, argument, evaluator, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
-from secant.differentiation.slope import rounding
+from secant.differentiation.noise import rounding
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:

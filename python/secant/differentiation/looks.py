@@ -7,7 +7,7 @@ from math import floor, isfinite, log2, sqrt
 from typing import NamedTuple
 
 from secant._common.validation import Floats
-from secant.differentiation.slope import Noise
+from secant.differentiation.noise import Noise
 
 _SETTLED = 2.0  # times the noise, that what is left of truncation may be
 _SEEN = 3.0  # times the noise: what is not noise

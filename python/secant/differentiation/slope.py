@@ -1,29 +1,17 @@
-"""The slope of a function along a line, with its error bar; and the noise of the function.
+"""The slope of a function along a line, with its error bar.
 
 Central differences at halving steps, extrapolated (Richardson): column j of the table removes the terms of order 2, 4,
 ..., 2j of the truncation error. Of some dozen candidates the one with the least sum of truncation and noise is taken;
 and since the best of many is now and then best by luck, its column is evaluated again at other steps.
-
-The noise is how much values scatter where they should be smooth. It is found by the difference table of Moré and Wild,
-"Estimating Computational Noise", SIAM J. Sci. Comput. 33 (2011): in values at equal, tiny steps along a line, what is
-smooth vanishes in high differences, and what scatters grows by a known factor. Larger values have more of it. How much
-more cannot be told from values near x alone: where large terms of f cancel there, noise is large beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import comb, inf, isfinite, sqrt
-from typing import NamedTuple
+from math import inf, isfinite
 
-import numpy as np
+from secant.differentiation.noise import Noise, Sample
 
-from secant._common.validation import Floats
-
-VALUES = 8
-_FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
-_HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
 _COLUMNS, _ROWS = 5, 34
 _FIRST_STEP = 0.25
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen column
@@ -31,26 +19,7 @@ _FINER = 4  # times that a step is quartered
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
 _VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
-_PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
-_ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 _DOUBTS, _DOUBTED = 3, 8.0  # how often, and how many times, noise is taken for larger where nothing can be seen
-
-Sample = Callable[[float], tuple[float, float]]
-
-
-class Noise(NamedTuple):
-    """The noise of f: of values near x, and the share that larger values have of it at least."""
-
-    near: float
-    share: float
-
-    def at(self, size: float) -> float:
-        """The noise of a value of that size."""
-        return max(self.near, self.share * size)
-
-    def times(self, factor: float) -> Noise:
-        """So many times the noise."""
-        return Noise(factor * self.near, factor * self.share)
 
 
 @dataclass(frozen=True)
@@ -225,62 +194,3 @@ def _extrapolated(first: tuple[float, float], above: list[tuple[float, float]]) 
         last, own = row[-1]
         row.append((last + (last - value) / (factor - 1), (factor * own + noise) / (factor - 1)))
     return row
-
-
-def rounding(values: Floats) -> float:
-    """The least noise of values: their own rounding."""
-    return _unit(values) * float(np.abs(values).max(initial=0))
-
-
-def _unit(values: Floats) -> float:
-    """The relative rounding of values: that of float32, if all of them are float32 numbers."""
-    return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
-
-
-def noise(sample: Sample, resolution: float) -> Noise:
-    """Estimate the noise of a function along a direction.
-
-    Parameters
-    ----------
-    sample : callable
-        Takes a step; returns the value of f there, and what is to be smooth: f less its linear part.
-    resolution : float
-        The relative rounding of the arguments of f.
-    """
-    near, share, unit = _noise_at(0.0, sample, resolution)
-    for place in _PLACES:
-        if share <= _ORDINARY * unit:
-            break
-        share = min(share, _noise_at(place, sample, resolution)[1])
-    return Noise(near, share if isfinite(share) else unit)
-
-
-def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, float, float]:
-    """The noise of values there, as a share of the largest of them too; and their relative rounding."""
-    scale = _FIRST_SCALE
-    while scale < 4 * resolution:
-        scale *= _NEXT
-    seen, scatter = np.empty(0), 0.0
-    while scale <= _LAST_SCALE:
-        values = np.array([sample(place + k * scale) for k in range(1, 4)])
-        if len(set(values[:, 0])) > 1:
-            values = np.array([*values, *(sample(place + k * scale) for k in range(4, VALUES + 1))])
-        seen = np.append(seen, values[:, 0])
-        if len(set(values[:, 0])) > VALUES // 2:
-            scatter = _scatter(values[:, 1])
-            break
-        scale *= _NEXT
-    seen = seen[np.isfinite(seen)]
-    level, size = max(rounding(seen), scatter), float(np.abs(seen).max(initial=0))
-    return level, level / size if size else inf, _unit(seen)
-
-
-def _scatter(values: Floats) -> float:
-    """The standard deviation of what is not smooth, by the second to the last differences but one."""
-    levels = []
-    for order in range(1, len(values) - 1):
-        values = np.diff(values)
-        if order >= 2:
-            with np.errstate(over="ignore"):
-                levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
-    return max(levels)

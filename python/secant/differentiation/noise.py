@@ -1,0 +1,117 @@
+"""The noise of a function.
+
+The noise is how much values scatter where they should be smooth. It is found by the difference table of Moré and Wild,
+"Estimating Computational Noise", SIAM J. Sci. Comput. 33 (2011): in values at equal, tiny steps along a line, what is
+smooth vanishes in high differences, and what scatters grows by a known factor. Larger values have more of it. How much
+more cannot be told from values near x alone: where large terms of f cancel there, noise is large beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import comb, inf, isfinite, remainder, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+
+_VALUES = 8
+_FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
+_HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
+_FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
+_OTHER = 1.37  # times the steps, which are then tried
+_PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
+_ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
+
+Sample = Callable[[float], tuple[float, float]]
+
+
+class Noise(NamedTuple):
+    """The noise of f: of values near x, and the share that larger values have of it at least."""
+
+    near: float
+    share: float
+
+    def at(self, size: float) -> float:
+        """The noise of a value of that size."""
+        return max(self.near, self.share * size)
+
+    def times(self, factor: float) -> Noise:
+        """So many times the noise."""
+        return Noise(factor * self.near, factor * self.share)
+
+
+def rounding(values: Floats) -> float:
+    """The least noise of values: their own rounding."""
+    return _unit(values) * float(np.abs(values).max(initial=0))
+
+
+def _unit(values: Floats) -> float:
+    """The relative rounding of values: that of float32, if all of them are float32 numbers."""
+    return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
+
+
+def noise(sample: Sample, resolution: float) -> Noise:
+    """Estimate the noise of a function along a direction.
+
+    Parameters
+    ----------
+    sample : callable
+        Takes a step; returns the value of f there, and what is to be smooth: f less its linear part.
+    resolution : float
+        The relative rounding of the arguments of f.
+    """
+    near, share, unit = _noise_at(0.0, sample, resolution)
+    for place in _PLACES:
+        if share <= _ORDINARY * unit:
+            break
+        share = min(share, _noise_at(place, sample, resolution)[1])
+    return Noise(near, share if isfinite(share) else unit)
+
+
+def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, float, float]:
+    """The noise of values there, as a share of the largest of them too; and their relative rounding."""
+    scale = _FIRST_SCALE
+    while scale < 4 * resolution:
+        scale *= _NEXT
+    seen, level = np.empty(0), 0.0
+    while scale <= _LAST_SCALE:
+        values = np.array([sample(place + k * scale) for k in range(1, 4)])
+        if len(set(values[:, 0])) > 1:
+            values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
+        seen = np.append(seen, values[:, 0])
+        if len(set(values[:, 0])) > _VALUES // 2:
+            level = max(level, _scatter(values[:, 1]))
+            if _spacing(seen) <= _FITS * max(level, rounding(seen)):
+                break
+            scale *= _OTHER
+        else:
+            scale *= _NEXT
+    seen = seen[np.isfinite(seen)]
+    level, size = max(rounding(seen), level, _spacing(seen) / 2), float(np.abs(seen).max(initial=0))
+    return level, level / size if size else inf, _unit(seen)
+
+
+def _spacing(values: Floats) -> float:
+    """The distance of which values differ by whole multiples, if some are the same: they are rounded to it.
+
+    It is the greatest common divisor of the differences, but for the rounding of values to float64.
+    """
+    spacing, least = 0.0, 16 * _HALF_ULP * float(np.abs(values).max(initial=0))
+    if len(set(values)) < len(values):
+        for difference in np.abs(np.diff(values)).tolist():
+            while difference > least:
+                spacing, difference = difference, abs(remainder(spacing, difference))
+    return spacing
+
+
+def _scatter(values: Floats) -> float:
+    """The standard deviation of what is not smooth, by the second to the last differences but one."""
+    levels = []
+    for order in range(1, len(values) - 1):
+        values = np.diff(values)
+        if order >= 2:
+            with np.errstate(over="ignore"):
+                levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
+    return max(levels)
