@@ -10,7 +10,7 @@ import pytest
 from readers import Book, Keyed
 
 import secant
-from secant.networks import records
+from secant.networks import acceleration, records
 
 SIZES = 6, 5, 4
 RNG = np.random.default_rng(0)
@@ -366,6 +366,45 @@ def test_a_flag_that_has_changed_without_effect_is_looked_at_again(monkeypatch):
     net.epoch = 9
     with pytest.raises(secant.UnsupportedError, match=HAS_CHANGED):
         called(net)
+
+
+def test_a_flag_that_waits_for_a_close_look_is_not_taken_for_right():
+    net = secant.accelerate(
+        with_gradient(lambda net, grads, *_: grads | ({"w1": grads["w1"] * 0} if net.epoch > 8 else {}), epoch=0)(
+            *SIZES
+        )
+    )
+    for net.epoch in range(9):
+        called(net)
+    net.epoch = 9
+    record = acceleration.record(net)
+    record._next_close_look = np.inf
+    net.numerical_gradient(X[:3], ONE_HOT[:3])  # of another shape: the losses are compared
+    record._next_close_look = 0.0
+    with pytest.raises(secant.UnsupportedError, match=HAS_CHANGED):
+        called(net)
+
+
+def test_another_set_of_parameters_may_have_other_sizes():
+    class Net(Keyed):
+        def make(self, *arrays):
+            super().make(*arrays)
+            self.first, self.use = self.params, "first"
+            self.second = dict(zip(self.KEYS, (np.ones((6, 3)), np.ones(3), np.ones((3, 4)), np.ones(4)), strict=True))
+
+        def loss(self, x, t):
+            self.params = getattr(self, self.use)
+            return super().loss(x, t)
+
+        def numerical_gradient(self, x, t):
+            self.params = getattr(self, self.use)
+            return super().numerical_gradient(x, t)
+
+    net = secant.accelerate(Net(*SIZES))
+    assert called(net)["w1"].shape == (6, 5)
+    net.use = "second"
+    net.params = net.second
+    assert called(net)["w1"].shape == (6, 3)
 
 
 def test_a_network_of_which_something_changes_at_every_call_is_not_slow(monkeypatch):

@@ -28,8 +28,8 @@ _RESOLUTION = float(np.finfo(np.float64).eps)
 _FIRST_STEP, _HALVINGS = 0.25, 25
 _MEASURED = 3  # coordinates that are searched for the steps to begin with, each from the step of the one before
 _ASKEW = 0.6180339887498949
-"""A factor of all steps. Fractions are as far from the golden section as from any number: where x and periods of f are
-whole numbers, steps are no multiples of the periods."""
+"""A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
+period of f are whole numbers, no step is a multiple of the period."""
 _GROUP = 16  # entries that are looked at together, or a quarter of all: then workers can share them
 _WORTH = 60.0  # times the error bar of a close look: where noise / step is smaller, that is not worth its evaluations
 _LOOKS, _SHRINK = 3, 4.0  # how often the steps are shrunk, and by what
@@ -118,9 +118,9 @@ class Adaptive:
 
     def _row(self, values: Any) -> Floats:
         """What f returned, in one row."""
-        require_same_shape(self._shape, np.shape(values))
-        row: Floats = np.reshape(values, -1)
-        return row
+        row: Floats = np.asarray(values)
+        require_same_shape(self._shape, row.shape)
+        return row.reshape(-1)
 
     def _look(self, evaluator: Evaluator, i: int) -> Look:
         """Values of f along a coordinate, each evaluated once."""

@@ -49,7 +49,8 @@ def rounding(values: Floats) -> float:
 
 def _unit(values: Floats) -> float:
     """The relative rounding of values: that of float32, if all of them are float32 numbers."""
-    return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
+    with np.errstate(over="ignore"):
+        return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
 
 
 def noise(sample: Sample, resolution: float) -> Noise:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, TypeVar, cast
 
+from secant._common.trial import being_tried
 from secant.errors import LossDiffersError, NoLongerKnownError, UnsupportedError
 from secant.networks.outlook import outlook
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.probes import being_tried
 from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.step import Replaced, own_method
 from secant.networks.records import Record, Records

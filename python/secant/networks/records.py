@@ -86,11 +86,13 @@ class Record:
 
     def gradient(self, net: Any, x: ArrayLike, t: ArrayLike, n_threads: int | None) -> dict[Any, Array]:
         """Return the numerical gradient, with the keys, shapes and dtypes of the network's own."""
+        if not self._has_the_same_arrays(net):
+            self.arrays(net)  # raises the error that names one that is missing
+            if self._known is not None and not self.found.rebinds:
+                self._recognise_anew(net)
+        self.refresh(net)
         replaced = not self._has_the_same_arrays(net)
         arrays = self.arrays(net) if replaced else self._arrays
-        if self._known is not None and replaced and not self.found.rebinds:
-            self._recognise_anew(net)
-        self.refresh(net)
         form = _form(x, t)
         is_new = form != self._form and form not in self._forms
         if is_new or not is_known_by_shape(self.found):
@@ -129,11 +131,13 @@ class Record:
         start, self._next = time.perf_counter(), 0.0  # after an error it is compared again
         if (inputs := np.asarray(x)).dtype.kind == "f":
             require_finite("x", inputs)
+        unseen = self._state.changed(net, closely=True)  # what waits for a close look must not be taken for right
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(*_others(x, t))
             self._look(net)
         compare(net, self.found, known, x, t)
-        self._look(net, strike=1 if self._forms else NEVER)
+        if not unseen:
+            self._look(net, strike=1 if self._forms else NEVER)
         now = time.perf_counter()
         self._next = now + _SHARE * (now - start)
         self._forms.add(_form(x, t))

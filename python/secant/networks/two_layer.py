@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
+from secant._common.trial import being_tried
 from secant._common.validation import Array
 from secant.backends import backend_module
 from secant.backends.base import (
@@ -33,7 +34,6 @@ from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint
 from secant.networks.arguments import PARAM_NAMES, SoftTargets
-from secant.networks.recognition.probes import being_tried
 
 
 class TwoLayerNet:

@@ -11,11 +11,11 @@ import random
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from secant._common.trial import being_tried
 from secant._common.validation import Array, Floats
 from secant.networks.recognition.layouts import Sizes
 
@@ -154,10 +154,6 @@ def number(value: Any) -> float:
         what = "None" if value is None else type(value).__name__
         shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
         raise NotANumberError(f"loss(x, t) returns {what}{shape}, not a number") from None
-
-
-being_tried = ContextVar("being_tried", default=False)
-"""Whether somebody's code is run to find out what it does: then nothing is done for it."""
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import numpy as np
 
 from secant._common.validation import Array
 
-_DEPTH, _MOST = 8, 400  # containers within containers, and values that are watched
+_DEPTH, _MOST, _ALL = 8, 400, 4000  # containers within containers; so many of them, or values of one; and values of all
 _SMALL = 1000  # entries of an array, or a set, that are looked at themselves at each call
 _LARGE = 50_000_000  # bytes of arrays that are looked at in a trial
 _STRIKES = 3  # changes without an effect, after which a value is looked at now and then only
@@ -164,24 +164,23 @@ class _Watched:
         return any(not _same(_content(value, _SMALL, ()), content) for value, content in self.contents)
 
 
-def contents(net: Any, apart_from: Sequence[Array]) -> dict[Name, list[Any]]:
+def contents(net: Any, apart_from: Sequence[Array]) -> dict[Name, tuple[Any, Any]]:
     """Return what an object holds, also in large arrays, but for arrays that share memory with some."""
-    found: dict[Name, list[Any]] = {}
-    left = _LARGE
+    found: dict[Name, tuple[Any, Any]] = {}
+    left, apart = _LARGE, set(map(id, apart_from))
     for container in _containers(net):
-        found[container.name, _SIZE] = [len(container.held)]
+        found[container.name, _SIZE] = len(container.held), None
         for key, value in _items(container.held):
-            if not any(value is array for array in apart_from):
+            if id(value) not in apart:
                 content = _content(value, left // 8, apart_from)
                 left -= len(content) if isinstance(content, bytes) else 0
-                found[container.name, key] = [value, content]
+                found[container.name, key] = value, content
     return found
 
 
-def changes(before: dict[Name, list[Any]], now: dict[Name, list[Any]]) -> set[Name]:
+def changes(before: dict[Name, tuple[Any, Any]], now: dict[Name, tuple[Any, Any]]) -> set[Name]:
     """Return the names of what is another one, came or went; of `contents`."""
-    names = before.keys() | now.keys()
-    return {name for name in names if not _same(tuple(before.get(name, ())), tuple(now.get(name, ())))}
+    return {name for name in before.keys() | now.keys() if not _same(before.get(name, ()), now.get(name, ()))}
 
 
 def told(names: set[Name]) -> str:
@@ -199,11 +198,13 @@ def told(names: set[Name]) -> str:
 def _containers(net: Any) -> Iterator[_Container]:
     """What holds values: an object, its attributes, and so on; and the classes that they are of."""
     seen: set[int] = set()
+    left = _ALL
     found = collections.deque(_of_object("self", net, 0))
-    while found and len(seen) < _MOST:
+    while found and len(seen) < _MOST and left > 0:
         container = found.popleft()
         if id(container.owner) not in seen:
             seen.add(id(container.owner))
+            left -= min(len(container.held), _MOST)
             yield container
             if container.depth < _DEPTH:
                 for key, value in _items(container.held):
@@ -271,6 +272,8 @@ def _is_of_python(key: Any, value: Any) -> bool:
 
 def _content(value: Any, most: int, apart_from: Sequence[Array]) -> Any:
     """Return what is in a value that can be changed where it is; None if that is not looked at."""
+    if isinstance(value, _PLAIN):
+        return None
     if isinstance(value, np.ndarray):
         if value.size > most or any(np.may_share_memory(value, array) for array in apart_from):
             return None
