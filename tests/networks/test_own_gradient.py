@@ -353,13 +353,13 @@ def test_training_uses_the_gradient_of_an_object_that_has_one():
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-9)
 
 
+def until_epoch_8(net, grads, x, t):
+    return grads | ({"w1": grads["w1"] * 0} if net.epoch > 8 else {})
+
+
 def test_a_flag_that_has_changed_without_effect_is_looked_at_again(monkeypatch):
     monkeypatch.setattr(records, "_SELDOM", 0)
-    net = secant.accelerate(
-        with_gradient(lambda net, grads, *_: grads | ({"w1": 0 * grads["w1"]} if net.epoch > 8 else {}), epoch=0)(
-            *SIZES
-        )
-    )
+    net = secant.accelerate(with_gradient(until_epoch_8, epoch=0)(*SIZES))
     for epoch in range(9):
         net.epoch = epoch
         called(net)
@@ -369,11 +369,7 @@ def test_a_flag_that_has_changed_without_effect_is_looked_at_again(monkeypatch):
 
 
 def test_a_flag_that_waits_for_a_close_look_is_not_taken_for_right():
-    net = secant.accelerate(
-        with_gradient(lambda net, grads, *_: grads | ({"w1": grads["w1"] * 0} if net.epoch > 8 else {}), epoch=0)(
-            *SIZES
-        )
-    )
+    net = secant.accelerate(with_gradient(until_epoch_8, epoch=0)(*SIZES))
     for net.epoch in range(9):
         called(net)
     net.epoch = 9

@@ -17,7 +17,8 @@ from secant.networks.recognition.state import Name, changes, contents, told
 USUAL_STEP = 1e-4
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 LONGEST = 30.0  # seconds that all calls may take on a copy of the network's own size, where a smaller one will not do
-_LOSSES, _FEWER_LOSSES = 120, 12  # that are computed before the first call, and before the others
+_LOSSES, _FEWER_LOSSES = 120, 12  # that are computed before the first call, and before the others,
+_SECONDS = 1.0  # but no longer than this
 _MOST = 25  # entries of a parameter that are compared
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
@@ -62,7 +63,10 @@ class SmallCopy:
     def _let_losses_happen(self) -> None:
         """Compute other losses, so that what they set is known: also of few samples, and what they set now and then."""
         x, t = self._probe.x, self._probe.t
-        for i in range(_FEWER_LOSSES if self._by_losses else _LOSSES):
+        end = time.perf_counter() + _SECONDS
+        for i in range(_FEWER_LOSSES if self.spent else _LOSSES):
+            if time.perf_counter() > end:
+                break
             fill(self.arrays, [param * (-1) ** i for param in self._probe.params])
             some = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
             with contextlib.suppress(Exception):  # whatever somebody's code raises for few samples
