@@ -59,7 +59,7 @@ TABLE = (
     + r"accuracy +0\.\d{4} +0\.\d{4}\n"
     + r"loss +\d\.\d{4} +\d\.\d{4}\n"
     + r"samples +10,000 +2,000\n"
-    + r"time +\d+\.\d s for ITERATIONS iterations, [\d.e+,]+ a second\n"
+    + r"time +\d+\.\d s for ITERATIONS iterations?, [\d.e+,]+ a second\n"
     + r"gradient +GRADIENT\n"
     + r"backend +(numpy|(cpp|numba), up to \d+ threads?)\n"
     + RULE
