@@ -18,9 +18,9 @@ _WHERE = "FILE.py:NAME"
 
 
 def check(
-    f: Annotated[str, typer.Argument(metavar=_WHERE, help="The function: takes x and returns a number.")],
-    gradient: Annotated[str, typer.Argument(metavar=_WHERE, help="Its gradient: a function of x, or arrays as x.")],
-    x: Annotated[str, typer.Argument(metavar=_WHERE, help="Where: an array, or a dict or list of arrays.")],
+    f: Annotated[str, typer.Argument(metavar="FUNCTION", help="Takes x and returns a number.")],
+    gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays as x.")],
+    x: Annotated[str, typer.Argument(metavar="X", help="Where: an array, or a dict or list of arrays.")],
     budget: Annotated[int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")] = 100,
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
@@ -29,7 +29,7 @@ def check(
 ) -> None:
     """Check a gradient: exit code 0 if it is right, 1 if it is wrong or cannot be checked.
 
-    The files are run as scripts are, but ``__name__`` is not "__main__".
+    Each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
     files: dict[str, dict[str, Any]] = {}
     function, claim, where = (_value(place, files) for place in (f, gradient, x))
