@@ -3,6 +3,7 @@
 import collections
 import copy
 import dataclasses
+import functools
 import threading
 
 import numpy as np
@@ -237,7 +238,7 @@ def frozen(net, grads, x, t):
     """W1 stays what it is, with a flag in one of many places."""
     on = net.flag or net.slots.on or net.of_class.on or net.space.on or "w1" in net.names or net.last[0]
     on = on or net.options.get("on") or net.method.__self__.on
-    if on or net.shared.get("on") or net.gradient_of.on:
+    if on or net.shared.get("on") or net.gradient_of.on or net.partial.args[0]["on"]:
         grads["w1"] = np.zeros_like(grads["w1"])
     return grads
 
@@ -268,6 +269,7 @@ def freezing():
             self.gradient_of = lambda: None
             self.gradient_of.on = False
             self.options, self.method = collections.UserDict(), Part().off
+            self.partial = functools.partial(dict.get, {"on": False}, "on")
 
     return Net, {
         "a flag": lambda net: setattr(net, "flag", True),
@@ -279,6 +281,7 @@ def freezing():
         "a dict of a library": lambda net: net.options.update(on=True),
         "what a method belongs to": lambda net: setattr(net.method.__self__, "on", True),
         "a dict of its class": lambda net: net.shared.update(on=True),
+        "an argument that is kept": lambda net: net.partial.args[0].update(on=True),
         "an attribute of a function": lambda net: setattr(net.gradient_of, "on", True),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import collections
+import functools
 import itertools
 import logging
 import math
@@ -222,6 +223,9 @@ def _within(name: str, value: Any, depth: int) -> Iterator[_Container]:
         yield from _of_class(value, depth)
     elif isinstance(value, types.MethodType):
         yield from _within(name, value.__self__, depth)
+    elif isinstance(value, functools.partial):
+        for part in (value.func, value.args, value.keywords):
+            yield from _within(name, part, depth)
     elif isinstance(value, types.FunctionType):
         if vars(value):
             yield _Container(name, vars(value), vars(value), depth)
