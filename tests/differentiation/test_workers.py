@@ -16,7 +16,7 @@ import pytest
 import ways
 
 import secant
-from secant.differentiation import workers
+from secant.differentiation import derivatives, workers
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
@@ -337,10 +337,11 @@ class Calls:
         return self.f(x)
 
 
-def test_workers_look_at_the_groups_of_one_process(threads):
+def test_workers_look_at_the_groups_of_one_process(threads, monkeypatch):
     def f(x):
         return float(np.sum(x**2))
 
+    monkeypatch.setattr(derivatives, "_MEASURED", 0.0)
     alone, shared, x = Calls(f), Calls(f), np.random.RandomState(0).normal(size=100)
     secant.numerical_gradient(alone, x, scheme="auto")
     secant.numerical_gradient(shared, x, scheme="auto", executor=threads)

@@ -25,6 +25,7 @@ from secant.differentiation.choice import (
 )
 from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
 
+_MEASURED = 0.01  # seconds of a measurement
 _EVALUATIONS_OF_AUTO = 6  # of an entry, about
 _QUIET = Progress(False)  # made once, since a small f takes no longer than that
 
@@ -107,13 +108,16 @@ class Method:
         self.group = self._adaptive.group if self._adaptive else 1
 
     def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
-        """How long a coordinate takes, measured on as few as make sense."""
+        """How long a coordinate takes, measured on as few as make sense: a call looks at all of x, too."""
         count = max(1, evaluator.first_block // 16)
         shifts = [0.0] if self._scheme is None else [self._h * shift for shift in self._scheme.shifts]
-        start = time.perf_counter()
-        evaluator.shifted(0, count, shifts)
-        seconds = (time.perf_counter() - start) / count / len(shifts)
-        return seconds * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
+        while True:
+            start = time.perf_counter()
+            evaluator.shifted(0, count, shifts)
+            seconds = time.perf_counter() - start
+            if seconds > _MEASURED or 8 * count > evaluator.size:
+                return seconds / count / len(shifts) * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
+            count *= 8
 
     def __call__(
         self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
