@@ -52,10 +52,13 @@ rng = np.random.RandomState(1)
 x, t = rng.rand(6, 5), np.eye(3)[[0, 1, 2, 0, 1, 2]]
 """
 KNOWN = "{}: 5-4-3, {} hidden, identity output"
-LEFT = "runs itself where it is called with more or less than x and t"
+LEFT = "more or less than x and t"
 
 
-def program(body, use="print(show(Net().numerical_gradient(x, t)))"):
+SHOW = "print(show(Net().numerical_gradient(x, t)))"
+
+
+def program(body, use=SHOW):
     show = "def show(grads):\n    return {key: np.round(grad + 1e-12, 8).tolist() for key, grad in grads.items()}\n"
     return f"from base import *\n{show}class Net(Base):\n{body}\nnp.random.seed(0)\n{use}\nprint(np.random.rand())\n"
 
@@ -77,6 +80,22 @@ CASES = {  # a script, and what is said of its network
             "print(show(Net().numerical_gradient(x, t, 2)))",
         ),
         ["relu hidden", LEFT],
+    ),
+    "the method in a base class that has no loss": (
+        program("    pass", f"class Own:\n{OWN}class Other(Own, Net):\n    pass\n{SHOW.replace('Net', 'Other')}"),
+        "Other of w w1, b1, w2, b2: 5-4-3, relu hidden",
+    ),
+    "no loss": (
+        program(OWN.replace("self.all(x, t)", "{'w1': x}") + "    loss = None"),
+        "Net is not known: it has no method loss(x, t). Its own numerical_gradient runs",
+    ),
+    "another name of the method": (
+        program(
+            OWN.replace("numerical_gradient", "num_gradient"),
+            "class Other:\n    def numericalGradient(self, x):\n        return x\n"
+            + SHOW.replace("numerical_gradient", "num_gradient"),
+        ),
+        "Net.num_gradient(x, t) runs itself: Secant looks for a method of the name numerical_gradient",
     ),
     "no arguments": (
         program(
@@ -343,8 +362,9 @@ def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
 def test_where_its_own_loop_runs_for_a_call_a_line_says_why(run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS["labels below 0"])))
     _, _, lines = run("script.py", "-m", "secant", "run")
-    (said,) = (line for line in lines if "runs itself for a call" in line)
+    (said,) = (line for line in lines if "Net is known, but not for a call" in line)
     assert "ValueRangeError: t must hold class labels from 0 to 2, got -1" in said
+    assert "two losses for each of 39 parameters, about" in said
 
 
 STACK = """    def numerical_gradient(self, x, t):

@@ -680,6 +680,18 @@ class Clips(Keyed):
         return -np.sum(t * np.log(np.clip(self.predict(x), 1e-7, 1 - 1e-7))) / len(x)
 
 
+@refused("clipped at 1e-12")
+class ClipsLittle(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(np.clip(self.predict(x), 1e-12, 1))) / len(x)
+
+
+@refused("its loss of random parameters and inputs is nan")
+class NotANumber(Keyed):
+    def loss(self, x, t):
+        return np.nan
+
+
 @refused("softmax is taken over the samples")
 class SoftmaxOfTheColumns(Keyed):
     def predict(self, x):

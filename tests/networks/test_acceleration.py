@@ -457,6 +457,56 @@ def test_what_a_loss_changes_itself_is_left_alone(monkeypatch):
     assert 1 <= len(tried) <= 6
 
 
+def test_what_a_loss_leaves_is_that_of_the_mini_batch():
+    class KeepsLoss(Book):
+        def loss(self, x, t):
+            self.last = super().loss(x, t)
+            return self.last
+
+    net, layers = secant.accelerate(filled(KeepsLoss(*SIZES))), secant.accelerate(filled(Layers(*SIZES)))
+    for i in range(5):
+        x, t = batch(seed=i)
+        net.numerical_gradient(x, t)
+        assert net.last == Book.loss(net, x, t)
+        layers.numerical_gradient(x, t)
+        assert layers.layers["Affine1"].x is x
+
+
+def test_images_are_rows_where_the_loss_takes_them_so():
+    class Images(Book):
+        def predict(self, x):
+            return super().predict(x.reshape(len(x), -1))
+
+    x, t = batch()
+    net = secant.accelerate(filled(Images(*SIZES)))
+    right = net.numerical_gradient(x, t)
+    images = x.reshape(8, 1, 3, 2)
+    assert all(np.array_equal(grad, right[key]) for key, grad in net.numerical_gradient(images, t).items())
+    with pytest.raises(ValueError, match="shapes"):  # its own
+        secant.accelerate(filled(Book(*SIZES))).numerical_gradient(images, t)
+    other = copy.deepcopy(net)
+    for one, inputs in ((net, x), (other, images)):
+        secant.train(one, inputs, t, iters_num=9, batch_size=4, rng=0, progress=False)
+    assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
+
+
+def test_large_data_that_a_network_keeps_are_not_copied():
+    class KeepsData(Book):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.data = np.zeros(20_000_000, np.uint8)
+
+        def __deepcopy__(self, memo):
+            made = KeepsData.__new__(KeepsData)
+            vars(made).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
+            assert np.shares_memory(made.data, self.data)
+            assert not made.data.flags.writeable
+            return made
+
+    net = secant.accelerate(KeepsData(*SIZES))
+    assert net.data.flags.writeable
+
+
 def test_parameters_that_grow_are_compared():
     class Clipped(Keyed):
         def loss(self, x, t):
@@ -530,6 +580,13 @@ def test_a_method_that_does_more_is_refused():
         def numerical_gradient(self, x, t):
             return {**super().numerical_gradient(x, t), "loss": self.loss(x, t)}
 
+    class Draws(Keyed):
+        def numerical_gradient(self, x, t):
+            np.random.permutation(3)  # the order in which it goes through them
+            return super().numerical_gradient(x, t)
+
+    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient draws random numbers"):
+        secant.accelerate(Draws(*SIZES))
     with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.grads"):
         secant.accelerate(Keeps(*SIZES))
     with pytest.raises(secant.UnsupportedError, match="its numerical_gradient also returns loss"):
@@ -691,6 +748,21 @@ def test_training_is_that_of_the_network_that_was_recognised(cls):
     assert all(a is b for a, b in zip(arrays, Layout(found.holder, found.keys).arrays(net), strict=True))
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype):
+    class Bare(Keyed):
+        accuracy = property()
+
+    x, t = batch(40)
+    nets = [filled(cls(*SIZES)) for cls in (Bare, Keyed)]
+    for net in nets:
+        net.params = {key: array.astype(dtype) for key, array in net.params.items()}
+    options = {"iters_num": 50, "batch_size": 9, "learning_rate": 1.0, "rng": 0, "progress": False}
+    bare, right = (secant.train(secant.accelerate(net), x, t, x[:9], t[:9], **options) for net in nets)
+    assert (bare.train_acc_list, bare.test_acc_list) == (right.train_acc_list, right.test_acc_list)
+    assert len(set(bare.train_acc_list)) > 1
+
+
 def test_single_precision_is_trained_by_the_loop():
     x, t = batch(60)
     net = secant.accelerate(filled(SinglePrecision(*SIZES)))
@@ -825,4 +897,7 @@ def test_lazily_targets_that_are_not_known_run_its_own():
     right = Keyed.numerical_gradient(net, x, t)  # of labels times logarithms: not a loss, but theirs
     net.numerical_gradient(*batch())
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
-    assert "runs itself for a call (UnsupportedError: t must have a form for which the loss is known" in said[1]
+    assert (
+        "Keyed is known, but not for a call (UnsupportedError: t must have a form for which the loss is known"
+        in said[1]
+    )

@@ -7,6 +7,7 @@ a traceback that begins in the script, so that exit codes, signals and ``atexit`
 
 import builtins
 import os
+import re
 import site
 import sys
 from importlib.machinery import SourceFileLoader
@@ -15,10 +16,11 @@ from typing import Any
 
 from secant.book import modules
 from secant.book.modules import Say
-from secant.networks import acceleration
-from secant.networks.acceleration import accelerate_lazily
+from secant.networks import acceleration, records
+from secant.networks.acceleration import accelerate_lazily, takes_mini_batch
 
-_BETWEEN = __file__, modules.__file__, acceleration.__file__
+_BETWEEN = __file__, modules.__file__, acceleration.__file__, records.__file__
+_ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
 _MOST_LINES = 3  # of a class, whose instances may differ
 
 
@@ -64,17 +66,16 @@ def _watch_classes(say: Say) -> None:
 
     def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
         cls = build(body, name, *bases, **keywords)
-        if _is_network(cls) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
-            return accelerate_lazily(cls, report)
+        if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
+            if hasattr(cls, "numerical_gradient"):
+                return accelerate_lazily(cls, report)
+            if alike := [name for name in vars(cls) if _ALIKE.fullmatch(name) and takes_mini_batch(vars(cls)[name])]:
+                say(f"{name}.{alike[0]}(x, t) runs itself: Secant looks for a method of the name numerical_gradient")
         return cls
 
     # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.
     build_class.__code__ = build_class.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     vars(builtins)["__build_class__"] = build_class
-
-
-def _is_network(cls: Any) -> bool:
-    return isinstance(cls, type) and "numerical_gradient" in vars(cls) and hasattr(cls, "loss")
 
 
 def _show_as_the_scripts_own(error: BaseException) -> None:

@@ -8,7 +8,7 @@ object is kept here, by its identity and as long as it lives: its attributes and
 import copyreg
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any, TypeVar, cast
 
@@ -22,7 +22,6 @@ from secant.networks.records import Record, Records
 from secant.networks.two_layer import TwoLayerNet
 
 _NAME = "numerical_gradient"
-_ELSE = "numerical_gradient runs itself where it is called with more or less than x and t"
 Report = Callable[[type, str], object]
 Net = TypeVar("Net")
 _records = Records()
@@ -103,9 +102,18 @@ def accelerate_lazily(cls: type, report: Report) -> type:
     when its own runs for a call that the engines do not take.
     """
     own = vars(cls).get(_NAME)
-    if inspect.isfunction(own) and callable(getattr(cls, "loss", None)):
+    if inspect.isfunction(own) and (hasattr(cls, "loss") or takes_mini_batch(own)):
         setattr(cls, _NAME, _LazyMethod(own, report))
     return cls
+
+
+def takes_mini_batch(method: Any) -> bool:
+    """Whether a function in a class can be called with x and t."""
+    try:
+        inspect.signature(method).bind(None, None, None)
+    except (TypeError, ValueError):  # also if it is no function
+        return False
+    return True
 
 
 def record(net: Any) -> Record | None:
@@ -184,14 +192,14 @@ class _LazyMethod(_Method):
     def __init__(self, own: Callable[..., Any], report: Report) -> None:
         super().__init__(own)
         self._report, self._said = report, set[str]()
-        signature = self._signature = inspect.signature(own)
+        signature = inspect.signature(own)
 
         @functools.wraps(own)
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
             xt, name = _positional(signature, net, args, kwargs), type(net).__name__
             kept = self.record(net)
             if len(xt) != 2:
-                report(type(net), f"{name}.{_ELSE}")
+                self._tell(net, f"{name}.{_NAME} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
             elif kept is not None:
                 try:
                     return kept.gradient(net, *xt, None)
@@ -200,10 +208,9 @@ class _LazyMethod(_Method):
                         raise
                     if isinstance(error, LossDiffersError | NoLongerKnownError):
                         _records.put(net, None)
-                        report(type(net), f"{error}. {outlook(net, [xt])}")
+                        self._tell(net, f"{error}", [xt])
                     else:
-                        reason = f"{type(error).__name__}: {error}"
-                        report(type(net), f"{name}.{_NAME} runs itself for a call ({reason})")
+                        self._tell(net, f"{name} is known, but not for a call ({type(error).__name__}: {error})", [xt])
             return own(net, *args, **kwargs)
 
         self._ours = numerical_gradient
@@ -221,17 +228,23 @@ class _LazyMethod(_Method):
         else:
             found, kept = self._tried(net)
             _records.put(net, kept)
-        if found.sentence not in self._said:
+        if not found.known:
+            self._tell(net, found.sentence)
+        elif found.sentence not in self._said:
             self._said.add(found.sentence)
-            self._report(type(net), found.sentence if found.known else f"{found.sentence}. {outlook(net)}")
+            self._report(type(net), found.sentence)
         return None if reason else _records.get(net)
+
+    def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
+        """Report why its own numerical gradient runs, once, and how long that takes."""
+        if reason not in self._said:
+            self._said.add(reason)
+            self._report(type(net), f"{reason}. {outlook(net, batches)}")
 
     def _tried(self, net: Any) -> tuple[Recognition, Record | None]:
         """Recognise a network that may be anything."""
-        try:
-            self._signature.bind(net, None, None)
-        except TypeError:
-            return Recognition(False, f"{type(net).__name__}.{_ELSE}"), None
+        if not takes_mini_batch(self.own):
+            return Recognition(False, f"{type(net).__name__}.{_NAME} takes more or less than x and t"), None
         try:
             found = recognised(net, self.own)
             return found, Record(found, self.own, None, net) if found.known else None

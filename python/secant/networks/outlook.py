@@ -1,6 +1,5 @@
 """How long a network's own numerical gradient will take."""
 
-import copy
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
+from secant.networks.recognition.layouts import duplicate
 from secant.networks.recognition.probes import undisturbed
 
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
@@ -51,7 +51,7 @@ def _seconds(net: Any, x: Any, t: Any) -> float | None:
     seconds: list[float] = []
     try:
         with undisturbed():
-            copied = copy.deepcopy(net)
+            copied = duplicate(net, (), ())
             while len(seconds) < 3 and sum(seconds) < 1:  # the first is the slowest
                 start = time.perf_counter()
                 copied.loss(x, t)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, require_finite
 from secant.errors import NoLongerKnownError
-from secant.networks.recognition.engine import compare, engine, in_place, is_known_by_shape, require_known_form
+from secant.networks.recognition.engine import compare, engine, in_place, is_known_by_shape, require_known_form, rows
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
@@ -101,8 +101,10 @@ class Record:
             self._arrays, self._known, self._in_place = arrays, engine(net, self.found), in_place(arrays)
         if is_new or time.perf_counter() > self._next or self._is_beyond(x):
             self.compare(net, self._known, x, t)
+        elif self._state.is_set_by_losses:
+            net.loss(x, t)  # what it leaves is that of this mini-batch, as after the network's own loop
         self._form = form
-        grads = self._known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
+        grads = self._known.numerical_gradient(rows(x), t, h=self.found.h, n_threads=n_threads or self.n_threads)
         found = dict(zip(self.found.gradient_keys, map(_like, grads.values(), arrays), strict=True))
         self.has_returned = True
         return {key: found[key] for key in self._order}

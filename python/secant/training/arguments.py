@@ -62,7 +62,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
     trained_in_place = name == "numerical_gradient" and record(net) is not None
-    for needed in ("loss", "accuracy", name) if trained_in_place else ("params", "loss", "accuracy", name):
+    for needed in ("loss", name) if trained_in_place else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
     if not (trained_in_place or hasattr(net.params, "__setitem__")):

@@ -21,7 +21,7 @@ from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
 from secant.networks.arguments import extremes, require_step
-from secant.networks.recognition.engine import engine, in_place, require_known_form
+from secant.networks.recognition.engine import engine, in_place, require_known_form, rows
 from secant.networks.records import Record
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
@@ -136,7 +136,8 @@ def _accelerated(
     own = [*known.params.values()]
     threads = options.get("n_threads") or accelerated.n_threads
     options = {"method": "auto", "h": found.h, "n_threads": threads}
-    inner = descent(known, x, t, partial(known.numerical_gradient, **options), learning_rate, before)
+    inputs = rows(x) if isinstance(x, np.ndarray) else x
+    inner = descent(known, inputs, t, partial(known.numerical_gradient, **options), learning_rate, before)
     good, sure = [param.copy() for param in own], 0
 
     def compare(batch: Array, losses: list[float]) -> None:

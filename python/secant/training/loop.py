@@ -24,6 +24,9 @@ from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
+from secant.networks.acceleration import record as record_of
+from secant.networks.recognition.engine import engine, rows
+from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.descent import descent
@@ -32,6 +35,7 @@ from secant.training.progress import display
 from secant.training.sampling import Indices, Sampling, mini_batches
 
 AccuracyAfter = Literal["first", "last"]
+Accuracy = Callable[[Any, Any], Any]
 
 _BLOCK_SECONDS = 0.05
 _LONG_SECONDS = 1.0  # of one iteration
@@ -68,6 +72,7 @@ def train(
     ----------
     net : TwoLayerNet, SimpleNet, or a network of your own
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
+        A network that is recognised may do without ``accuracy``.
     x_train, x_test : array_like, (N, ...) and (M, ...)
         Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
         float64 where they lie, and makes a float64 copy of others; with float32 parameters, a float32 copy of others
@@ -188,6 +193,7 @@ def train(
         net._largest_input = max(net._largest_input, data.largest)
     if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
         data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
+    accuracy = _accuracy_of(net)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
     with (
@@ -205,7 +211,7 @@ def train(
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated:
                 descend.compare(block[-1], record.train_loss_list)
-                shown.epoch(*_evaluate(net, data, record, last))
+                shown.epoch(*_evaluate(accuracy, data, record, last))
                 if callback is not None and callback(net, record):
                     break
                 if (now := getattr(net, "backend", None)) != backend:
@@ -242,10 +248,18 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     return backend.prepare(x)
 
 
-def _evaluate(net: Network, data: Data, record: History, iteration: int) -> tuple[float, float | None]:
+def _accuracy_of(net: Network) -> Accuracy:
+    """Return what measures the accuracy: of a network that was recognised and has no such method, the engines."""
+    if hasattr(net, "accuracy"):
+        return net.accuracy
+    found = cast(Record, record_of(net)).found
+    return lambda x, t: engine(net, found).accuracy(rows(x), t)
+
+
+def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:
     """Record and return the accuracies on the training and on the test set."""
-    train_acc = _accuracy(net, data.x_train, data.t_train)
-    test_acc = None if data.x_test is None else _accuracy(net, data.x_test, data.t_test)
+    train_acc = _measured(accuracy, data.x_train, data.t_train)
+    test_acc = None if data.x_test is None else _measured(accuracy, data.x_test, data.t_test)
     with held_interrupts():
         record.epoch_iterations.append(iteration)
         record.train_acc_list.append(train_acc)
@@ -254,8 +268,8 @@ def _evaluate(net: Network, data: Data, record: History, iteration: int) -> tupl
     return train_acc, test_acc
 
 
-def _accuracy(net: Network, x: Array | Rows, t: Any) -> float:
+def _measured(accuracy: Accuracy, x: Array | Rows, t: Any) -> float:
     if not isinstance(x, NormalizedPixels):
-        return float(net.accuracy(x, t))
+        return float(accuracy(x, t))
     slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
-    return sum(float(net.accuracy(x[some], t[some])) * len(t[some]) for some in slices) / len(x)
+    return sum(float(accuracy(x[some], t[some])) * len(t[some]) for some in slices) / len(x)

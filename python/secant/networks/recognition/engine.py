@@ -81,18 +81,24 @@ def _form_of_rows(t: Array, found: Recognition) -> str:
     return "one-hot" if one_hot else "soft"
 
 
+def rows(x: ArrayLike) -> ArrayLike:
+    """Return a mini-batch of images (N, ...) as rows (N, I), as a loss has it that takes images."""
+    return np.reshape(x, (len(np.asarray(x)), -1)) if np.ndim(x) > 2 else x
+
+
 def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
     """Raise the error that names both, if the loss of a network is not what the engines say.
 
     ``known`` is what `engine` returns for ``net``.
     """
     require_known_form(found, x, t)
-    theirs, ours = number(net.loss(x, t)), known.loss(x, t)
+    theirs, inputs = number(net.loss(x, t)), rows(x)
+    ours = known.loss(inputs, t)
     double = all(array.dtype == np.float64 for array in Layout(found.holder, found.keys).arrays(net))
     if abs(theirs - ours) <= AGREE * max(1.0, abs(ours)):
         return
-    rows = np.atleast_2d(np.asarray(x, np.float64))
-    allowed = tolerance([*known.params.values()], rows, ours, np.float64 if double else np.float32)
+    samples = np.atleast_2d(np.asarray(inputs, np.float64))
+    allowed = tolerance([*known.params.values()], samples, ours, np.float64 if double else np.float32)
     if not abs(theirs - ours) <= allowed:
         raise LossDiffersError(
             f"{type(net).__name__}.loss(x, t) is {theirs!r} here, and that of the network that was recognised is "

@@ -11,7 +11,7 @@ from secant._common.validation import Floats
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
 from secant.networks.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
-from secant.networks.recognition.probes import Probe, short
+from secant.networks.recognition.probes import Probe, short, tolerance
 
 _AGREE = 1e-9
 _ENOUGH = 8  # trials to see how a loss is related to another
@@ -24,6 +24,7 @@ _HIDDEN: Functions = FUNCTIONS | {
     "softsign": lambda a: a / (1 + np.abs(a)),
 }
 _OUTPUT: Functions = {name: _HIDDEN[name] for name in ("identity", "sigmoid", "relu", "tanh", "softplus")}
+_CLIPPED = "probabilities are clipped at {}: nothing is added to them"
 _OFFSETS = (1e-7, 0.0, 1e-8, 1e-10, 1e-12, 1e-15)
 
 
@@ -74,7 +75,7 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     rights = [[c.agrees(*trial) for trial in trials] for c in candidates]
     nearest = max(range(len(candidates)), key=lambda i: sum(rights[i]), default=None)
     if nearest is not None and 2 * sum(rights[nearest]) > len(trials):
-        return parting(candidates[nearest], trials, rights[nearest])
+        return _clipped(candidates[nearest], trials) or parting(candidates[nearest], trials, rights[nearest])
     usable = [trial for trial in trials if math.isfinite(trial.loss)][:_ENOUGH]
     if not usable:
         return "its loss is not finite"
@@ -90,6 +91,20 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     if nearest is None or not any(rights[nearest]):
         return "its loss is none of those that were tried"
     return parting(candidates[nearest], trials, rights[nearest])
+
+
+def _clipped(nearest: Candidate, trials: Sequence[Trial]) -> str:
+    """Say so if probabilities are clipped, which only small ones show."""
+    tried = _Tried([trial.probe for trial in trials])
+    y = softmax(np.concatenate([outputs(probe, *nearest[:2]) for probe in tried.probes]))
+    for least, most in ((offset, upper) for offset in _OFFSETS if offset for upper in (1.0, 1 - offset)):
+        clipped = tried.means(_cross_entropy(np.clip(y, least, most), tried.weights))
+        if all(
+            abs(loss - trial.loss) <= tolerance(trial.probe.params, trial.probe.rows[0], loss)
+            for loss, trial in zip(clipped, trials, strict=True)
+        ):
+            return _CLIPPED.format(short(least))
+    return ""
 
 
 def parting(nearest: Candidate, trials: Sequence[Trial], agreed: Sequence[bool]) -> str:
@@ -144,7 +159,7 @@ def _losses(y: Floats, tried: _Tried) -> Iterator[tuple[list[str], Floats]]:
         for offset in _OFFSETS:
             yield [], tried.means(_cross_entropy(y + offset, t))
             if offset:
-                clipped = f"probabilities are clipped at {short(offset)}: nothing is added to them"
+                clipped = _CLIPPED.format(short(offset))
                 yield [clipped], tried.means(_cross_entropy(np.maximum(y, offset), t))
                 yield [clipped], tried.means(_cross_entropy(np.clip(y, offset, 1 - offset), t))
                 both = _cross_entropy(y + offset, t) + _cross_entropy(1 - y + offset, 1 - t)
@@ -172,8 +187,8 @@ def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
     for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:
             yield [
-                f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and add "
-                f"{2 * decay:.6g} times each of them to its gradient"
+                f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and in "
+                f"your loop add {2 * decay:.6g} times each of them to its gradient"
             ]
     if (constant := _constant(rest)) is not None:
         yield [f"{constant:.6g} is added to its loss"]

@@ -15,6 +15,7 @@ from secant.errors import UnsupportedError
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
 _SHARED = (types.ModuleType, type(threading.Lock()), type(threading.RLock()))  # what copies share: nobody can copy it
+_LARGE = 10_000_000  # bytes of an array that copies share, too: to be read only
 _MOST = 64  # combinations of attributes that are tried
 Shape = tuple[int, ...]
 Sizes = tuple[int, int, int]  # I, H, O
@@ -95,7 +96,11 @@ def _share(a: Array, b: Array) -> bool:
 def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> Any:
     """Return a deep copy in which other arrays stand in place of some, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
-    memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
+    for value in vars(net).values():
+        if isinstance(value, _SHARED):
+            memo[id(value)] = value
+        elif isinstance(value, np.ndarray) and value.nbytes > _LARGE:
+            memo.setdefault(id(value), _read_only(value))
     try:
         made = copy.deepcopy(net, memo)
     except Exception as error:  # whatever the classes of its parts raise
@@ -106,6 +111,12 @@ def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> 
             with contextlib.suppress(Exception):  # perhaps since it cannot be copied
                 vars(made)[name] = copy.deepcopy(value, memo)
     return made
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _not_copied(net: Any) -> str:

@@ -184,11 +184,14 @@ def _replaced() -> Iterator[None]:
         np.random.set_state(state_of_numpy)
 
 
-def draws_numbers(call: Callable[[], object]) -> bool:
-    """Whether a call draws from Python's or NumPy's global generator."""
-    before = _generators()
-    call()
-    return before != _generators()
+def always_draws_numbers(call: Callable[[], object]) -> bool:
+    """Whether a call draws from Python's or NumPy's global generator, and not another thread meanwhile."""
+    for _ in range(3):
+        before = _generators()
+        call()
+        if before == _generators():
+            return False
+    return True
 
 
 def _generators() -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from secant.networks.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
-    draws_numbers,
+    always_draws_numbers,
     fill,
     number,
     offset_probe,
@@ -123,6 +124,8 @@ class _Subject:
 
     def require_repeatable(self, probe: Probe, first: float) -> None:
         """The same loss for the same mini-batch, however often it is called."""
+        if not math.isfinite(first):
+            raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
         end = time.perf_counter() + _SECONDS
         for i in range(_REPEATS):
             if i and time.perf_counter() > end:
@@ -132,7 +135,7 @@ class _Subject:
                 raise UnsupportedError(
                     f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
-        if all(draws_numbers(lambda: self.loss(probe)) for _ in range(3)):  # another thread may draw, too
+        if always_draws_numbers(lambda: self.loss(probe)):
             raise UnsupportedError("its loss draws random numbers: fewer calls of it would leave others to your loop")
 
     def unread(self, trials: list[Trial]) -> list[str]:

@@ -11,7 +11,7 @@ from secant._common.validation import Array, Floats
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
-from secant.networks.recognition.probes import Probe, fill, number
+from secant.networks.recognition.probes import Probe, always_draws_numbers, fill, number
 from secant.networks.recognition.state import Name, changes, contents, told
 
 USUAL_STEP = 1e-4
@@ -59,6 +59,12 @@ class SmallCopy:
         self._growing |= {container for container, key in self._by_losses if (container, key) not in before}
         done = changes(after, contents(self._copy, self.arrays)) - self._by_losses
         self._done = {name for name in done if name in after or name[0] not in self._growing}
+
+    def require_no_draws(self) -> None:
+        """Raise an error if it draws random numbers."""
+        call, probe = bound(self._method, self._copy), self._probe
+        if always_draws_numbers(lambda: call(probe.x.copy(), probe.t.copy())):
+            raise UnsupportedError("its numerical_gradient draws random numbers: your loop would draw others")
 
     def _let_losses_happen(self) -> None:
         """Compute other losses, so that what they set is known: also of few samples, and what they set now and then."""

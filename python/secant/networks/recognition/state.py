@@ -130,6 +130,11 @@ class State:
         """Whether there is anything to be held against what comes."""
         return self._type is not None
 
+    @property
+    def is_set_by_losses(self) -> bool:
+        """Whether losses leave something in the object, such as what a layer keeps for backpropagation."""
+        return NEVER in self._strikes.values()
+
     def changed(self, net: Any, *, closely: bool) -> bool:
         """Whether something is another one; ``closely``: also of what has changed without an effect."""
         if type(net) is not self._type:

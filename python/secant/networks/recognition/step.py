@@ -106,6 +106,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> OwnGradient:
         got = type(small.returned).__name__
         raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
     small.require_no_effect()
+    small.require_no_draws()
     keys = small.keys(layout.keys)
     if more := [str(key) for key in small.returned if key not in keys]:
         raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is no gradient")
