@@ -67,6 +67,8 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "train": "training.loop",
 }
 
+_WITH_OTHERS = ("jax", "sklearn", "torch")  # need other packages, so that ``import *`` leaves them out
+
 if _typing.TYPE_CHECKING:
     from secant import book as book
     from secant import plots as plots
@@ -92,6 +94,8 @@ else:  # a type checker goes by the imports
 def __getattr__(name: str) -> _typing.Any:
     from importlib import import_module
 
+    if name in _WITH_OTHERS:
+        return import_module(f"secant.{name}")
     if name in _LATER:
         module = import_module(f"secant.{_LATER[name] or name}")
         globals()[name] = value = getattr(module, name) if _LATER[name] else module

@@ -18,7 +18,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 
 import secant
 from secant.networks import records
-from secant.networks.acceleration import accelerate_lazily
+from secant.networks.lazily import accelerate_lazily
 from secant.networks.recognition import small_copy
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised

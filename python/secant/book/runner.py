@@ -16,10 +16,10 @@ from typing import Any
 
 from secant.book import modules
 from secant.book.modules import Say
-from secant.networks import acceleration, records
-from secant.networks.acceleration import accelerate_lazily, takes_mini_batch
+from secant.networks import lazily, records
+from secant.networks.lazily import accelerate_lazily, takes_mini_batch
 
-_BETWEEN = __file__, modules.__file__, acceleration.__file__, records.__file__
+_BETWEEN = __file__, modules.__file__, lazily.__file__, records.__file__
 _ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
 _MOST_LINES = 3  # of a class, whose instances may differ
 

@@ -3,10 +3,13 @@
 import html
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from secant.errors import GradientMismatchError
+
+_CLEAN = 1e-12  # relative noise: a function in float64, whose gradient may be 0
 
 
 def entry_name(array: str, index: tuple[int, ...]) -> str:
@@ -74,6 +77,7 @@ class GradientReport:
     Attributes
     ----------
     passed : bool
+        Whether no error was noticed; what could not be noticed is in `sensitivity`, and `hidden`.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport
@@ -117,12 +121,21 @@ class GradientReport:
         """For each array, the least error of one entry that would have been noticed."""
         return {array.name: array.sensitivity for array in self.arrays}
 
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The arrays of which noise of f hides every entry, so that the check says nothing of them."""
+        if not self.noise > _CLEAN:
+            return ()
+        return tuple(array.name for array in self.arrays if array.passed and array.largest < array.sensitivity)
+
     def __bool__(self) -> bool:
-        """Whether the gradient is right, as `passed`."""
+        """Whether no error was noticed, as `passed`."""
         return self.passed
 
     def raise_if_failed(self) -> None:
         """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
+
+        A RuntimeWarning names arrays of which nothing is known: see `hidden`.
 
         Raises
         ------
@@ -136,6 +149,13 @@ class GradientReport:
         """
         if not self.passed:
             raise GradientMismatchError(str(self))
+        if self.hidden:
+            warnings.warn(
+                f"nothing is known of the gradient in {_some(self.hidden)}: noise of f, {self.noise:.1e}, hides all of "
+                "it; check it in float64",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
@@ -156,13 +176,16 @@ class GradientReport:
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {'entry' if count == 1 else 'entries'}: {'right' if self.passed else 'WRONG'}"]
+        lines = [f"gradient in {count:,} {'entry' if count == 1 else 'entries'}: {self._verdict}"]
         if self.compared_with:
             right = all(array.passed for array in self.arrays)
             lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
         width = max(len(_title(array)) for array in self.arrays)
         for array in self.arrays:
-            if array.passed:
+            if array.name in self.hidden:
+                said = f"not known: noise hides errors below {array.sensitivity:.1e}"
+                said += f", no entry is above {array.largest:.1e}"
+            elif array.passed:
                 said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
                 said += f", but no entry is above {array.largest:.1e}" * (array.largest < array.sensitivity)
             else:
@@ -183,9 +206,15 @@ class GradientReport:
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
         )
+        if self.hidden:
+            lines.append("  noise of f hides what is not known: check it in float64")
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
+
+    @property
+    def _verdict(self) -> str:
+        return "WRONG" if not self.passed else "no error was noticed" if self.hidden else "right"
 
     def _repr_html_(self) -> str:
         colour = "#207227" if self.passed else "#b3261e"
@@ -193,8 +222,8 @@ class GradientReport:
 
     def __rich__(self) -> str:
         """Return the page with the verdict in colour, for `rich`."""
-        verdict, colour = ("right", "green") if self.passed else ("WRONG", "bold red")
-        return str(self).replace("[", r"\[").replace(f": {verdict}", f": [{colour}]{verdict}[/]", 1)
+        colour = "green" if self.passed else "bold red"
+        return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{colour}]{self._verdict}[/]", 1)
 
 
 def _wrong(found: int, size: int) -> str:

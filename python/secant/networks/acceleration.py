@@ -1,6 +1,6 @@
 """`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognised.
 
-Design: an attribute of the class, `_Method`, stands in place of its ``numerical_gradient``. It gives the method of the
+Design: an attribute of the class, `Method`, stands in place of its ``numerical_gradient``. It gives the method of the
 engines where a network is known; else the one that the class had, with nothing around it. What was recognised of an
 object is kept here, by its identity and as long as it lives: its attributes and its type stay what they are.
 """
@@ -8,23 +8,21 @@ object is kept here, by its identity and as long as it lives: its attributes and
 import copyreg
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import MethodType
 from typing import Any, TypeVar, cast
 
 from secant._common.trial import being_tried
-from secant.errors import LossDiffersError, NoLongerKnownError, UnsupportedError
-from secant.networks.outlook import outlook
+from secant.errors import UnsupportedError
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.step import Replaced, own_method
 from secant.networks.records import Record, Records
 from secant.networks.two_layer import TwoLayerNet
 
-_NAME = "numerical_gradient"
-Report = Callable[[type, str], object]
+NAME = "numerical_gradient"
 Net = TypeVar("Net")
-_records = Records()
+records = Records()
 
 
 def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
@@ -83,10 +81,10 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
         return net
     if isinstance(net, TwoLayerNet) and not net._own_structure():
         return net
-    if reason := _not_kept(net):
+    if reason := not_kept(net):
         raise UnsupportedError(reason)
     cls = cast(Any, type(net))
-    if _NAME in vars(net):
+    if NAME in vars(net):
         raise UnsupportedError(f"{cls.__name__} has numerical_gradient as an attribute: define it in the class")
     found = recognised(net, own_method(cls))
     if not found.known:
@@ -95,36 +93,15 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     return net
 
 
-def accelerate_lazily(cls: type, report: Report) -> type:
-    """Accelerate a class where its instances are recognised; else its own ``numerical_gradient`` runs, as it would.
-
-    ``report`` is called with the class and a sentence that says which, when an instance is used for the first time, and
-    when its own runs for a call that the engines do not take.
-    """
-    own = vars(cls).get(_NAME)
-    if inspect.isfunction(own) and (hasattr(cls, "loss") or takes_mini_batch(own)):
-        setattr(cls, _NAME, _LazyMethod(own, report))
-    return cls
-
-
-def takes_mini_batch(method: Any) -> bool:
-    """Whether a function in a class can be called with x and t."""
-    try:
-        inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):  # also if it is no function
-        return False
-    return True
-
-
 def record(net: Any) -> Record | None:
     """Return what was recognised of an instance, or recognise it; None if its own numerical gradient is to run."""
-    method = inspect.getattr_static(type(net), _NAME, None)
-    if not isinstance(method, _Method) or _NAME in getattr(net, "__dict__", ()):  # an instance may have one of its own
+    method = inspect.getattr_static(type(net), NAME, None)
+    if not isinstance(method, Method) or NAME in getattr(net, "__dict__", ()):  # an instance may have one of its own
         return None
     return method.record(net)
 
 
-def _not_kept(net: Any) -> str:
+def not_kept(net: Any) -> str:
     """Say why nothing can be kept of an object, if so."""
     if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
         return ""
@@ -133,7 +110,7 @@ def _not_kept(net: Any) -> str:
     return f"{type(net).__name__} is not known: its instances have no __dict__, or no __weakref__"
 
 
-class _Method(Replaced):
+class Method(Replaced):
     """The numerical gradient of a class: of the engines for the networks that were accelerated, else its own."""
 
     def __init__(self, own: Any) -> None:
@@ -159,6 +136,7 @@ class _Method(Replaced):
         self._all, self._n_threads = True, n_threads
 
     def __get__(self, net: Any, owner: Any = None) -> Any:
+        """Return the method of an instance, or what stands in the class."""
         if net is not None and not being_tried.get() and self.takes(net):
             return MethodType(self._ours, net)
         if self.own is not None:
@@ -166,98 +144,32 @@ class _Method(Replaced):
         if net is None and self._all:
             return self._ours
         whose = f"type object {owner.__name__!r}" if net is None else f"{type(net).__name__!r} object"
-        raise AttributeError(f"{whose} has no attribute {_NAME!r}", name=_NAME, obj=net)
+        raise AttributeError(f"{whose} has no attribute {NAME!r}", name=NAME, obj=net)
 
     def takes(self, net: Any) -> bool:
         """Whether the engines are to compute the gradient of an instance."""
-        return self._all or net in _records
+        return self._all or net in records
 
     def record(self, net: Any) -> Record | None:
         """What was recognised of an instance. Raises an error if it is not known."""
-        if net not in _records:
+        if net not in records:
             if not self._all:
                 return None
-            if reason := _not_kept(net):
+            if reason := not_kept(net):
                 raise UnsupportedError(reason)
             found = recognised(net, self.own)
             if not found.known:
                 raise UnsupportedError(found.sentence)
-            _records.put(net, Record(found, self.own, self._n_threads, net))
-        return _records.get(net)
+            records.put(net, Record(found, self.own, self._n_threads, net))
+        return records.get(net)
 
 
-class _LazyMethod(_Method):
-    """As it is for `secant run`: recognises an instance when its method is looked up, and lets its own run instead."""
-
-    def __init__(self, own: Callable[..., Any], report: Report) -> None:
-        super().__init__(own)
-        self._report, self._said = report, set[str]()
-        signature = inspect.signature(own)
-
-        @functools.wraps(own)
-        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            xt, name = _positional(signature, net, args, kwargs), type(net).__name__
-            kept = self.record(net)
-            if len(xt) != 2:
-                self._tell(net, f"{name}.{_NAME} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
-            elif kept is not None:
-                try:
-                    return kept.gradient(net, *xt, None)
-                except Exception as error:  # of arguments, or of somebody's code, which its own will raise, too
-                    if isinstance(error, LossDiffersError) and kept.has_returned:
-                        raise
-                    if isinstance(error, LossDiffersError | NoLongerKnownError):
-                        _records.put(net, None)
-                        self._tell(net, f"{error}", [xt])
-                    else:
-                        self._tell(net, f"{name} is known, but not for a call ({type(error).__name__}: {error})", [xt])
-            return own(net, *args, **kwargs)
-
-        self._ours = numerical_gradient
-
-    def takes(self, net: Any) -> bool:
-        """Whether it is known."""
-        return self.record(net) is not None
-
-    def record(self, net: Any) -> Record | None:
-        """What was recognised, or None."""
-        if reason := _not_kept(net):
-            found = Recognition(False, reason)
-        elif net in _records:
-            return _records.get(net)
-        else:
-            found, kept = self._tried(net)
-            _records.put(net, kept)
-        if not found.known:
-            self._tell(net, found.sentence)
-        elif found.sentence not in self._said:
-            self._said.add(found.sentence)
-            self._report(type(net), found.sentence)
-        return None if reason else _records.get(net)
-
-    def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
-        """Report why its own numerical gradient runs, once, and how long that takes."""
-        if reason not in self._said:
-            self._said.add(reason)
-            self._report(type(net), f"{reason}. {outlook(net, batches)}")
-
-    def _tried(self, net: Any) -> tuple[Recognition, Record | None]:
-        """Recognise a network that may be anything."""
-        if not takes_mini_batch(self.own):
-            return Recognition(False, f"{type(net).__name__}.{_NAME} takes more or less than x and t"), None
-        try:
-            found = recognised(net, self.own)
-            return found, Record(found, self.own, None, net) if found.known else None
-        except Exception as error:  # whatever somebody's code raises
-            return Recognition(False, f"{type(net).__name__} is not known: {type(error).__name__}: {error}"), None
-
-
-def _replaced(cls: Any) -> _Method:
-    """Put a `_Method` into a class that has none. Returns it."""
-    method = inspect.getattr_static(cls, _NAME, None)
-    if not isinstance(method, _Method):
-        method = _Method(method)
-        setattr(cls, _NAME, method)
+def _replaced(cls: Any) -> Method:
+    """Put a `Method` into a class that has none. Returns it."""
+    method = inspect.getattr_static(cls, NAME, None)
+    if not isinstance(method, Method):
+        method = Method(method)
+        setattr(cls, NAME, method)
     return method
 
 
@@ -270,28 +182,15 @@ def _names(own: Any) -> dict[str, str]:
     return {theirs: ours for theirs, ours in zip(names, ("x", "t"), strict=False) if theirs != ours}
 
 
-def _positional(
-    signature: inspect.Signature, net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Any, ...]:
-    """Return the arguments of a call in their order, or none if some have no place in it."""
-    if not kwargs:
-        return args
-    try:
-        bound = signature.bind(net, *args, **kwargs)
-    except TypeError:
-        return ()
-    return () if bound.kwargs else bound.args[1:]
-
-
 def _put(net: Any, found: Record) -> None:
     """Accelerate an instance."""
     copyreg.dispatch_table.setdefault(type(net), _reduced)
-    _records.put(net, found)
+    records.put(net, found)
 
 
 def _reduced(net: Any) -> Any:
     """Let copies and pickles of an accelerated instance be accelerated, too."""
-    reduced, kept = net.__reduce_ex__(4), _records.get(net)
+    reduced, kept = net.__reduce_ex__(4), records.get(net)
     if kept is None or isinstance(reduced, str):
         return reduced
     rebuild, arguments, *rest = reduced
