@@ -235,9 +235,12 @@ class Checker(Prober):
             least = min(least, max(map(seen_for_sure, covering), default=least))
         mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
         spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
-        largest = float(np.abs(self._claim[leaf]).max()) if self._claim else math.nan
+        claim = self._claim[leaf] if self._claim else np.full(1, math.nan)
+        largest = float(np.abs(claim).max())
+        parts = (np.square(claim[chunk], dtype=np.float64) for chunk in chunks(Span(0, claim.size)))
+        norm = math.sqrt(sum(float(part.sum()) for part in parts))
         return ArrayReport(
-            self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest
+            self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest, norm
         )
 
 

@@ -60,6 +60,8 @@ class ArrayReport:
         The least root-mean-square error of all its entries that would have been noticed with the stated confidence.
     largest : float
         The largest entry as given, in absolute value; NaN if what is checked is no gradient.
+    norm : float
+        The root of the sum of squares of its entries as given; NaN likewise.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ArrayReport:
     sensitivity: float
     spread: float
     largest: float = math.nan
+    norm: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,10 @@ class GradientReport:
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The arrays of which noise of f hides every entry, so that the check says nothing of them."""
+        """The arrays that noise of f hides: even if all of their entries were left out, it might go unnoticed."""
         if not self.noise > _CLEAN:
             return ()
-        return tuple(array.name for array in self.arrays if array.passed and array.largest < array.sensitivity)
+        return tuple(array.name for array in self.arrays if array.passed and array.norm < array.sensitivity)
 
     def __bool__(self) -> bool:
         """Whether no error was noticed, as `passed`."""
@@ -135,7 +138,7 @@ class GradientReport:
     def raise_if_failed(self) -> None:
         """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
 
-        A RuntimeWarning names arrays of which nothing is known: see `hidden`.
+        A RuntimeWarning names arrays that noise hides: see `hidden`.
 
         Raises
         ------
@@ -151,8 +154,7 @@ class GradientReport:
             raise GradientMismatchError(str(self))
         if self.hidden:
             warnings.warn(
-                f"nothing is known of the gradient in {_some(self.hidden)}: noise of f, {self.noise:.1e}, hides all of "
-                "it; check it in float64",
+                f"noise of f, {self.noise:.1e}, hides all of {_some(self.hidden)}: check it in float64",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -183,8 +185,7 @@ class GradientReport:
         width = max(len(_title(array)) for array in self.arrays)
         for array in self.arrays:
             if array.name in self.hidden:
-                said = f"not known: noise hides errors below {array.sensitivity:.1e}"
-                said += f", no entry is above {array.largest:.1e}"
+                said = f"not known: noise hides errors below {array.sensitivity:.1e}, and all of it is {array.norm:.1e}"
             elif array.passed:
                 said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
                 said += f", but no entry is above {array.largest:.1e}" * (array.largest < array.sensitivity)
