@@ -350,6 +350,7 @@ def test_a_bad_parameter_is_named_and_changes_nothing(name):
         (X[:, :0], y, r"0 feature\(s\)"),
         (X + 1j, y, "Complex data not supported"),
         (np.ma.masked_greater(X, 2), y, "X must be a plain array, got a masked one: its mask would be lost"),
+        (X, np.ma.masked_equal(y, 1), "y must be a plain array, got a masked one: its mask would be lost"),
     ],
 )
 def test_bad_data_is_refused(samples, labels, message):

@@ -41,6 +41,8 @@ NetworkOf<Real> network(const py::tuple& parameters) {
                                number_of(parameters[5].cast<std::string>(), output, "output_activation") == 1,
                                parameters[6].cast<double>()};
     require(view.log_offset >= 0 && std::isfinite(view.log_offset), "log_offset must be at least 0");
+    const auto offset = static_cast<Real>(view.log_offset);
+    require((view.log_offset == 0) == (offset == 0) && (offset == 0 || std::isnormal(offset)), "log_offset is out of range");
     require(b1.ndim() == 1 && length(b1, 0) == view.hidden(), "b1 must be as long as w1 is wide");
     require(view.w2.rows == view.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == view.outputs(), "b2 must be as long as w2 is wide");

@@ -459,8 +459,9 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
         """Return X, and y if it is given, checked; and note the features, or compare them with those noted."""
-        if np.ma.isMaskedArray(X):
-            raise DTypeError("X must be a plain array, got a masked one: its mask would be lost")
+        for name, array in (("X", X), *(("y", array) for array in y)):
+            if np.ma.isMaskedArray(array):
+                raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
         return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 
     def _labels(self, y: Array, classes: Any, new: bool) -> Array:

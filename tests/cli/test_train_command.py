@@ -182,6 +182,15 @@ def test_two_results_need_two_files(tmp_path):
     assert "--data, --save, --history and --plot need different files." in result.output
 
 
+@pytest.mark.parametrize("name", ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz"])
+def test_a_result_does_not_replace_a_file_of_the_data(tmp_path, name):
+    (tmp_path / name).write_text("data")
+    result = run("train", "--data", tmp_path, "--save", tmp_path / name)
+    assert result.exit_code == 2
+    assert "--data, --save, --history and --plot need different files." in result.output
+    assert (tmp_path / name).read_text() == "data"
+
+
 def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
     (tmp_path / "h.json").write_text("old")
     assert_error(run_train("--lr", -1, "--history", tmp_path / "h.json"), "learning_rate must be finite and greater")

@@ -260,9 +260,32 @@ def test_weights_need_not_sum_to_one(backend, call):
 # ---- params ----------------------------------------------------------------------------------------------------------
 
 
-def unwriteable(array):
-    array.flags.writeable = False
-    return array
+@calls(CALLS)
+def test_read_only_parameters_are_read(backend, call):
+    net, right = network(), network()
+    for array in net.params.values():
+        array.flags.writeable = False
+    result, expected = call(net, X, T), call(right, X, T)
+    if isinstance(expected, dict):
+        assert all(np.array_equal(result[key], expected[key]) for key in expected)
+    else:
+        assert np.array_equal(result, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
+def test_read_only_parameters_are_not_trained(backend, options):
+    net = network()
+    net.params["b1"].flags.writeable = False
+    message = "params['b1'] must be writeable to be trained: use a copy() of this read-only array"
+    assert_refused(lambda: secant.train(net, X, T, progress=False, **options), ParamsError, message)
+
+
+@pytest.mark.parametrize("log_offset", [1e-45, 1e-50, 1e39])
+@calls({name: call for name, call in CALLS.items() if name != "accuracy"})
+def test_a_log_offset_that_float32_does_not_have(backend, call, log_offset):
+    net = secant.TwoLayerNet(3, 5, 2, rng=0, dtype=np.float32, log_offset=log_offset)
+    message = f"log_offset must be 0 or from 1.2e-38 to 3.4e+38 for float32 parameters, got {log_offset!r}"
+    assert_refused(lambda: call(net, X.astype(np.float32), T), ValueRangeError, message)
 
 
 WRONG_DTYPES = [np.float16, np.int64, np.complex128, object, ">f8", np.longdouble]
@@ -316,11 +339,6 @@ BAD_PARAMS = {
         "b2",
         lambda a: a[::-1],
         "params['b2'] must be C-contiguous, got strides (-8,): use np.ascontiguousarray",
-    ),
-    "read-only": (
-        "W1",
-        unwriteable,
-        "params['W1'] must be writeable, got a read-only array: use its copy()",
     ),
     **{
         f"dtype {np.dtype(dtype)}": (

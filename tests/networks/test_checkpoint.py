@@ -526,6 +526,17 @@ def test_what_is_no_file_is_refused_and_kept(tmp_path, monkeypatch, kind, why):
     assert {path.name: path.lstat().st_mode for path in tmp_path.iterdir()} == before
 
 
+@posix
+def test_a_file_that_may_not_be_written_is_kept(tmp_path, monkeypatch):
+    path = tmp_path / "net.npz"
+    path.write_text("kept")
+    monkeypatch.setattr(os, "access", lambda name, mode: os.path.basename(name) != "net.npz")  # root may write any file
+    for call in (network().save, files.require_writable):
+        with pytest.raises(DataError, match="could not be written: Permission denied"):
+            call(path)
+    assert path.read_text() == "kept"
+
+
 def received(path, save):
     """What a reader of a pipe gets."""
     content = []

@@ -84,14 +84,21 @@ def test_a_new_history_is_empty_and_shares_nothing():
 def test_settings_that_json_cannot_hold(tmp_path, settings):
     path = tmp_path / "h.json"
     path.write_text("kept")
-    with pytest.raises(DataError, match=r"h\.json was not written: the history holds what JSON cannot \(.+\)\."):
+    with pytest.raises(DataError, match=r"h\.json was not written: the history could not be loaded again \(.+\)\."):
         History(settings=settings).save(path)
     assert path.read_text() == "kept"
 
 
 def test_losses_that_are_no_numbers(tmp_path):
-    with pytest.raises(DataError, match="holds what JSON cannot"):
+    with pytest.raises(DataError, match="could not be loaded again"):
         History(["high"]).save(tmp_path / "h.json")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("wrong", [History([2.3], [0.1], [0.1]), History([True]), History([2.3], [0.1], [0.1], [1])])
+def test_what_could_not_be_loaded_is_not_saved(tmp_path, wrong):
+    with pytest.raises(DataError, match="could not be loaded again"):
+        wrong.save(tmp_path / "h.json")
     assert os.listdir(tmp_path) == []
 
 

@@ -1,3 +1,4 @@
+import copy
 import math
 import signal
 import threading
@@ -198,6 +199,31 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
     assert quiet(Dropout(net.params), data, iters_num=40, sampling=sampling, rng=None).train_loss_list == expected
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_whole_numbers_of_any_type(net, data, kind):
+    other, options = copy.deepcopy(net), {"sampling": "epoch", "iters_num": 100, "batch_size": 7}
+    expected = quiet(other, data, **options)
+    assert quiet(net, data, **{**options, "iters_num": kind(100), "batch_size": kind(7)}) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
+@pytest.mark.parametrize(("place", "message"), [(0, "x must be finite"), (2, "x must be finite"), (3, "labels from 0")])
+def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, message):
+    data[place][-1] = np.nan if place != 3 else 99
+    before, history = copy.deepcopy(net.params), secant.History()
+    with pytest.raises(ValueRangeError, match=message):
+        quiet(net, data, history=history, sampling="ordered", **options)
+    assert history == secant.History(settings=history.settings)
+    assert all(np.array_equal(net.params[key], before[key]) for key in before)
+
+
+def test_an_accuracy_of_the_object_gets_arrays(net, data):
+    seen = []
+    net.accuracy = lambda x, t: seen.append(x) or 0.5
+    assert quiet(net, data).train_acc_list[0] == 0.5
+    assert seen[0] is data[0]
+
+
 def test_parameters_are_updated_in_place(net, data):
     before = dict(net.params)
     values = {key: param.copy() for key, param in before.items()}
@@ -212,8 +238,8 @@ def test_the_data_are_not_modified_and_may_be_read_only(net, data):
     for array in data:
         array.flags.writeable = False
     quiet(net, data)
-    for array, copy in zip(data, copies, strict=True):
-        assert np.array_equal(array, copy)
+    for array, copied in zip(data, copies, strict=True):
+        assert np.array_equal(array, copied)
 
 
 def test_only_mini_batches_are_copied(data):

@@ -73,13 +73,19 @@ def require_writable(path: AnyPath) -> None:
     name = path_text(path)
     with _named(name):
         if _is_stream(name):
-            if not os.access(name, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            _require_permission(name)
         else:
             import tempfile  # takes a while to import
 
+            if os.path.exists(name):
+                _require_permission(name)
             with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
                 pass
+
+
+def _require_permission(name: str) -> None:
+    if not os.access(name, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def may_wait(path: AnyPath) -> bool:
@@ -118,6 +124,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     import tempfile
 
     target = os.path.realpath(path)
+    if os.path.exists(target):
+        _require_permission(target)  # which replacing it does not need
     with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
         part = os.path.join(scratch, os.path.basename(target))
         with open(part, "wb") as stream:

@@ -24,6 +24,7 @@ from secant.backends.base import LOG_OFFSET, HiddenActivation, Method, OutputAct
 from secant.backends.configuration import max_threads
 from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, load
+from secant.datasets.idx import NAMES
 from secant.datasets.npz import Arrays, classes
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, SecantError, ValueRangeError
@@ -180,7 +181,8 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
     for path in outputs.values():
         require_writable(path)
     names = {os.path.realpath(path) for path in outputs.values()}
-    if len(names) < len(outputs) or (os.path.exists(data) and os.path.realpath(data) in names):
+    given = [data, *(os.path.join(data, name + end) for name in NAMES for end in ("", ".gz"))]
+    if len(names) < len(outputs) or any(os.path.realpath(path) in names for path in given if os.path.exists(path)):
         raise typer.BadParameter("--data, --save, --history and --plot need different files.")
     if "plot" in outputs:
         figure_format(outputs["plot"])

@@ -119,7 +119,8 @@ def mapping(values: Any) -> Mapping[str, Any]:
 def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[Array, Array, Array, Array]:
     """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,): float64 or float32.
 
-    They are used where they lie and never converted: an update in place of a copy would be lost.
+    They are used where they lie and never converted: an update in place of a copy would be lost. Read-only ones, as
+    workers of joblib get them, are copied.
     """
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
     for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
@@ -139,6 +140,18 @@ def require_step(h: float, net: Parameters) -> None:
     """Raise the error that says so, if h is too small for the type of the parameters."""
     if net.W1.dtype == np.float32 and h < SMALLEST_SINGLE_STEP:
         raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
+
+
+_LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}
+
+
+def require_offset(log_offset: float, dtype: np.dtype[Any]) -> None:
+    """Raise the error that says so, if the type of the parameters has no such number."""
+    least, most = _LIMITS[dtype]
+    if log_offset != 0 and not least <= log_offset <= most:
+        raise ValueRangeError(
+            f"log_offset must be 0 or from {least:.2g} to {most:.2g} for {dtype} parameters, got {log_offset!r}"
+        )
 
 
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
@@ -180,5 +193,12 @@ def _param(
     if not array.flags.aligned:
         raise ParamsError(f"{title} must be aligned, got an array that is not: use its copy()")
     if not array.flags.writeable:
-        raise ParamsError(f"{title} must be writeable, got a read-only array: use its copy()")
+        return np.array(array)  # which nobody can update, see `require_updatable`
     return np.asarray(array)  # a view without the habits of a subclass
+
+
+def require_updatable(values: Mapping[str, Any]) -> None:
+    """Raise an error if a parameter cannot be trained."""
+    for name, array in mapping(values).items():
+        if isinstance(array, np.ndarray) and not array.flags.writeable:
+            raise ParamsError(f"params[{name!r}] must be writeable to be trained: use a copy() of this read-only array")

@@ -20,7 +20,7 @@ from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
-from secant.networks.arguments import extremes, require_step
+from secant.networks.arguments import extremes, require_step, require_updatable
 from secant.networks.recognition.engine import engine, in_place, require_known_form, rows
 from secant.networks.records import Record
 from secant.networks.simple import SimpleNet
@@ -88,16 +88,19 @@ def descent(
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
         raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
+    if isinstance(net, TwoLayerNet):
+        require_updatable(net.params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
+    if known:
+        backend = net._backend_in_use()
+        checked, *prepared = net._checked(backend, x, t)
+        require_step(options.get("h", 1.0), checked)
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
         by_loop = partial(_by_loop, net, x, t, take_gradient, learning_rate, before)
         return Descent(by_loop, x, ahead=False, own=numerical and not accelerated and not method)
-    backend = net._backend_in_use()
-    checked, x, t = net._checked(backend, x, t)
-    require_step(options.get("h", 1.0), checked)
-    x = backend.prepare(x)
+    x, t = backend.prepare(prepared[0]), prepared[1]
     if method == "auto":
         method = options["method"]
     asked = options["n_threads"]

@@ -131,7 +131,7 @@ class History:
         Raises
         ------
         DataError
-            The file cannot be written, or a list or ``settings`` holds what JSON cannot hold.
+            The file cannot be written, the lists do not belong together, or ``settings`` holds what JSON cannot hold.
 
         Examples
         --------
@@ -146,8 +146,9 @@ class History:
             for key in _FLOATS:
                 content[key] = [x if math.isfinite(x) else json.dumps(float(x)) for x in content[key]]
             text = json.dumps(content, allow_nan=False)
+            _checked(json.loads(text))  # as `load` does
         except (TypeError, ValueError, RecursionError) as error:
-            raise DataError(f"{name} was not written: the history holds what JSON cannot ({error}).") from error
+            raise DataError(f"{name} was not written: the history could not be loaded again ({error}).") from error
         write_file(path, text.encode())
 
     @classmethod

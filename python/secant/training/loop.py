@@ -125,7 +125,7 @@ def train(
     Raises
     ------
     DTypeError, ShapeError, ValueRangeError
-        An argument is not what it must be. Nothing was trained then.
+        An argument is not what it must be. A `TwoLayerNet` was not trained then.
     UnsupportedError
         ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``; backpropagation takes
         neither ``h`` nor ``method``.
@@ -165,9 +165,10 @@ def train(
     if not (callback is None or callable(callback)):
         raise DTypeError(f"callback must be callable, got {callback!r}")
     one_of("accuracy_after", accuracy_after, get_args(AccuracyAfter))
+    iters_num, batch_size = positive_int("iters_num", iters_num), positive_int("batch_size", batch_size)
     settings: dict[str, Any] = {
-        "iters_num": positive_int("iters_num", iters_num),
-        "batch_size": positive_int("batch_size", batch_size),
+        "iters_num": iters_num,
+        "batch_size": batch_size,
         "learning_rate": finite_number("learning_rate", learning_rate, above=0),
         "gradient": one_of("gradient", gradient, get_args(GradientKind)),
         "sampling": one_of("sampling", sampling, get_args(Sampling)),
@@ -191,8 +192,10 @@ def train(
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before")
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
-    if descend.ahead and type(net).accuracy is TwoLayerNet.accuracy:
-        data = data._replace(x_train=descend.x, x_test=_prepared(cast(TwoLayerNet, net), data))
+    if isinstance(net, TwoLayerNet) and not net._own_structure() and _is_measured_by_engines(net):
+        x_test = _prepared(net, data)
+        if descend.ahead:
+            data = data._replace(x_train=descend.x, x_test=x_test)
     accuracy = _accuracy_of(net)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
@@ -237,6 +240,10 @@ def _blocks(
         done += len(block)
         pace = len(block) / max(time.monotonic() - start, 1e-6)
         most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
+
+
+def _is_measured_by_engines(net: TwoLayerNet) -> bool:
+    return type(net).accuracy is TwoLayerNet.accuracy and "accuracy" not in vars(net)
 
 
 def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
