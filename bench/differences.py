@@ -14,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 import cases
 from secant.backends.base import Parameters
+from secant.backends.numpy.direct import central_difference
 from secant.backends.numpy.forward import cross_entropy, predict
-from secant.differentiation.gradient import central_difference
 
 H = 1e-4
 CHOSEN: dict[str, Any] = {"W1": np.s_[406, :10], "b1": np.s_[:5], "W2": np.s_[7], "b2": np.s_[:5]}

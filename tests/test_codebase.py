@@ -20,8 +20,9 @@ LAYERS = [  # by folder; each may import what stands below it
     {"checking"},
     {"networks"},
     {"functions"},
+    {"differentiation"},
     {"backends"},
-    {"datasets", "differentiation"},
+    {"datasets"},
     {"_common"},
     {"_startup", "errors"},
 ]

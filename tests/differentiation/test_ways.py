@@ -15,8 +15,8 @@ import pytest
 import ways
 
 import secant
+from secant.backends.numpy.direct import central_difference
 from secant.differentiation import jitted, native, stacked
-from secant.differentiation.gradient import central_difference
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
