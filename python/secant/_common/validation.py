@@ -76,6 +76,12 @@ def step(h: Any) -> float:
     return number
 
 
+def require_callable(name: str, value: Any) -> None:
+    """Raise the error that names what should be a function, and is not."""
+    if not callable(value):
+        raise DTypeError(f"{name} must be callable, got {type(value).__name__}")
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False; text such as "no" would be true."""
     if not (isinstance(value, int | np.bool_) and value in (0, 1)):

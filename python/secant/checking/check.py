@@ -100,8 +100,7 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
-    if not callable(f):
-        raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    validation.require_callable("f", f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from secant._common.randomness import seed
-from secant._common.validation import Array
+from secant._common.validation import Array, require_callable
 from secant.checking.check import checked
 from secant.checking.point import Direction, Point, leaves, listed, rebuilt
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, ShapeError
+from secant.errors import ShapeError
 
 
 def check_vjp(
@@ -120,8 +120,7 @@ def _weighted(
 ) -> tuple[Any, Callable[[Any], float]]:
     """A random cotangent for f(x), and the sum of products of both: a function with a single value."""
     for name, function in (("f", f), (title, product)):
-        if not callable(function):
-            raise DTypeError(f"{name} must be callable, got {type(function).__name__}")
+        require_callable(name, function)
     value = _as_array(f(x))
     numbers = np.random.default_rng([seed(rng), 1])
 

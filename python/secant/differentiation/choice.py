@@ -42,8 +42,7 @@ def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Flo
                     "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
                 )
             return native.Native(native.as_function(f), x, threads(options.n_jobs) or 1, native.pointer(f))
-        if not callable(f):
-            raise DTypeError(f"f must be callable, got {type(f).__name__}")
+        validation.require_callable("f", f)
         if jitted.is_jitted(f) and not options.vectorized and not options.inplace:
             return jitted.chosen(f, x, convert, threads(options.n_jobs))
     if options.vectorized:

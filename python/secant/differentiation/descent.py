@@ -15,7 +15,7 @@ from secant._common.validation import Floats
 from secant.differentiation.choice import Options, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SchemeName
-from secant.errors import DivergenceError, DTypeError, ValueRangeError
+from secant.errors import DivergenceError, ValueRangeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -132,8 +132,8 @@ def gradient_descent(
     x = validation.float_array("init_x", init_x).copy()
     lr = validation.finite_number("lr", lr)
     count = validation.positive_int("step_num", step_num)
-    if callback is not None and not callable(callback):
-        raise DTypeError(f"callback must be callable, got {type(callback).__name__}")
+    if callback is not None:
+        validation.require_callable("callback", callback)
     options = Options(scheme, vectorized, n_jobs, executor)
     points, lost = [x.copy()], False
     with Progress(validation.flag("progress", progress)) as shown:

@@ -58,8 +58,7 @@ def numerical_diff(
     0.2
     """
     h = validation.finite_number("h", h, above=0)
-    if not callable(f):
-        raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    validation.require_callable("f", f)
     if isinstance(x, list | tuple | str | None):
         x = validation.float_array("x", cast(Any, x))
     if isinstance(x, np.ndarray | np.generic) and loses_h(x.dtype):

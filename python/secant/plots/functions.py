@@ -70,8 +70,7 @@ def descent_paths(
     >>> _, path = secant.gradient_descent(f, [-7.0, 2.0], lr=0.9, step_num=20, return_path=True)
     >>> secant.plots.descent_paths(f, path).figure.savefig("descent.png")
     """
-    if not callable(f):
-        raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    validation.require_callable("f", f)
     named, levels = _named_paths(paths), _levels(levels)
     ax = axes_for(ax, 6.4, 4.4)
     low, high = _around(list(named.values())) if region is None else _corners(region)
@@ -142,8 +141,7 @@ def difference_error(
     --------
     >>> secant.plots.difference_error(np.exp, 1.0, np.e).figure.savefig("error.png")
     """
-    if not callable(f):
-        raise DTypeError(f"f must be callable, got {type(f).__name__}")
+    validation.require_callable("f", f)
     x = validation.finite_number("x", x)
     truth = validation.finite_number("derivative", derivative(x) if callable(derivative) else derivative)
     value = validation.finite_number("f(x)", _number(f(x)))
