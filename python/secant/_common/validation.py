@@ -96,6 +96,11 @@ def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
+def is_plain(value: Any) -> bool:
+    """Whether it is an array, or of a subclass, and not masked: a mask would be lost."""
+    return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
+
+
 def real_array(name: str, value: ArrayLike) -> Array:
     """An array of any real dtype, as it is; a list becomes one."""
     try:

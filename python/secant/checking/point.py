@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, finite_number
+from secant._common.validation import Array, Floats, finite_number, is_plain
 from secant.differentiation.evaluation import number
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
@@ -40,7 +40,7 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
             own = f"{path}.{names[i]}" if names and path else names[i] if names else f"{path or title}[{i}]"
             yield from _leaves(title, own, inner)
     else:
-        array = value if isinstance(value, np.ndarray) and type(value) is not np.ma.MaskedArray else None
+        array = value if is_plain(value) else None
         if array is None or array.dtype not in (np.float64, np.float32, np.float16):
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
             got += ": a list of numbers is no array" if isinstance(value, int | float) else ""

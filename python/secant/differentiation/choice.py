@@ -75,17 +75,16 @@ def is_shared(f: Any, options: Options) -> bool:
 
 def argument(x: Any) -> tuple[Floats, bool]:
     """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
-    plain = type(x) is np.ndarray or (isinstance(x, np.ndarray) and not isinstance(x, np.ma.MaskedArray))
-    if plain and x.dtype == _FLOAT64:
+    if (type(x) is np.ndarray or validation.is_plain(x)) and x.dtype == _FLOAT64:
         if not x.flags.writeable:
-            raise ValueRangeError("x must be writeable, got a read-only array: it is perturbed in place")
+            require_perturbable("x", x)  # which raises
         return x, False
     return np.array(validation.real_array("x", x), np.float64, order="C"), True
 
 
 def require_perturbable(name: str, x: Any) -> None:
     """Raise the error that says why the elements of x cannot be shifted by h in place."""
-    if not isinstance(x, np.ndarray) or isinstance(x, np.ma.MaskedArray):
+    if not validation.is_plain(x):
         raise DTypeError(f"{name} must be a plain NumPy array, got {type(x).__name__}: it is perturbed in place")
     if x.dtype != np.float64:
         why = "it is perturbed in place"

@@ -180,7 +180,7 @@ def _param(
     array = values[name]
     title = f"params[{name!r}]"
     plain = type(array) is np.ndarray
-    if not plain and (not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray)):
+    if not (plain or validation.is_plain(array)):
         raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype not in dtypes:
         raise ParamsError(f"{title} must be {' or '.join(kind.__name__ for kind in dtypes)}, got {array.dtype}")
