@@ -12,49 +12,12 @@ return a wrong number, as for labels of shape (N, 1) or integers that are to be 
 (100, 2)
 """
 
-import numpy as np
-
-from secant.book.functions import (
-    cross_entropy_error,
-    identity_function,
-    mean_squared_error,
-    relu,
-    relu_grad,
-    sigmoid,
-    sigmoid_grad,
-    softmax,
-    softmax_loss,
-    step_function,
-    sum_squared_error,
-)
-from secant.book.gradient import (
-    _numerical_gradient_1d,
-    gradient_descent,
-    numerical_diff,
-    numerical_gradient,
-    numerical_gradient_2d,
-)
+from secant.book import functions, gradient
+from secant.book.functions import *  # noqa: F403 - as users have them
+from secant.book.gradient import *  # noqa: F403
 from secant.book.mnist import load_mnist
 from secant.book.two_layer_net import TwoLayerNet
 
-__all__ = [
-    "TwoLayerNet",
-    "_numerical_gradient_1d",
-    "cross_entropy_error",
-    "gradient_descent",
-    "identity_function",
-    "load_mnist",
-    "mean_squared_error",
-    "np",
-    "numerical_diff",
-    "numerical_gradient",
-    "numerical_gradient_2d",
-    "relu",
-    "relu_grad",
-    "sigmoid",
-    "sigmoid_grad",
-    "softmax",
-    "softmax_loss",
-    "step_function",
-    "sum_squared_error",
-]
+__all__ = ["TwoLayerNet", "load_mnist"]
+__all__ += functions.__all__
+__all__ += gradient.__all__
