@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _RESOLUTION = 81  # points of the grid in each direction
 _ROOM = 0.75  # of the extent of all paths, to either side of their middle: the paths fill two thirds
 _EPS = float(np.finfo(np.float64).eps)
-_ORDERS = {"forward": 1, "central": 2, "five-point": 4}  # of the truncation error, in h
 _POWERS = {1: "h", 2: "h²", 4: "h⁴"}
 _CLEAR_OF_ROUNDING = 30.0  # times, where truncation is measured
 
@@ -149,7 +148,7 @@ def difference_error(
     ax = axes_for(ax, 6.4, 4.4)
     rounding = _EPS * abs(value) / steps
     for i, name in enumerate(schemes):
-        order = _ORDERS[validation.one_of("schemes", name, tuple(SCHEMES))]
+        order = SCHEMES[validation.one_of("schemes", name, tuple(SCHEMES))].order
         with np.errstate(all="ignore"):
             found = [abs(_number(numerical_diff(f, x, float(step), scheme=name)) - truth) for step in steps]  # type: ignore[arg-type]
         errors = np.array(found)
