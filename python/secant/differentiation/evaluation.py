@@ -20,7 +20,8 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
 
-SchemeName = Literal["central", "forward", "five-point", "auto"]
+FixedScheme = Literal["central", "forward", "five-point"]
+SchemeName = FixedScheme | Literal["auto"]
 
 
 class Scheme(NamedTuple):

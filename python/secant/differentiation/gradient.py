@@ -12,20 +12,14 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import SCHEMES, SchemeName
+from secant.differentiation.evaluation import SCHEMES, FixedScheme, SchemeName
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 
-def numerical_diff(
-    f: Callable[[Any], Any],
-    x: Any,
-    h: float = 1e-4,
-    *,
-    scheme: Literal["central", "forward", "five-point"] = "central",
-) -> Any:
+def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: FixedScheme = "central") -> Any:
     """Return the difference quotient of f at x: by default the central one, ``(f(x + h) - f(x - h)) / 2h``.
 
     Parameters
