@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
-from secant.backends.base import HiddenActivation, OutputActivation, Parameters
+from secant.backends.base import Gradients, HiddenActivation, OutputActivation, Parameters
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
-PARAM_NAMES = ("W1", "b1", "W2", "b2")
+PARAM_NAMES = Gradients._fields
 SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 
