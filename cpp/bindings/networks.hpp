@@ -130,7 +130,7 @@ py::tuple gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std:
     gradients["b1"] = d_b1;
     gradients["W2"] = d_w2;
     gradients["b2"] = d_b2;
-    for (int order = 0; order < 10; ++order)
+    for (int order = 0; order <= highest_order; ++order)
         if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
     return py::make_tuple(gradients, by_order, report.truncation_bound);
 }
