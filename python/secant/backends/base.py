@@ -16,6 +16,8 @@ Method = Literal["auto", "series", "direct"]
 
 LOG_OFFSET = 1e-7
 """Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
+USUAL_STEP = 1e-4
+"""The h of central differences, as in the chapter."""
 
 
 class Parameters(NamedTuple):

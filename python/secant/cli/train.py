@@ -20,7 +20,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
-from secant.backends.base import LOG_OFFSET, HiddenActivation, Method, OutputActivation
+from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
 from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, load
@@ -60,7 +60,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and mini-batches.")] = 0,
     gradient: Annotated[str, _choice(get_args(GradientKind), "Central differences, or backpropagation.")] = "numerical",
     method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
-    h: Annotated[float, typer.Option(help="Step of central differences.")] = 1e-4,
+    h: Annotated[float, typer.Option(help="Step of central differences.")] = USUAL_STEP,
     sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
     hidden_activation: Annotated[
         str, _choice(get_args(HiddenActivation), "What comes between the two layers.")
@@ -92,7 +92,7 @@ def train(
 
     Ctrl-C ends a run early: what was trained until then is kept.
     """
-    if gradient == "backprop" and (method != "auto" or h != 1e-4):
+    if gradient == "backprop" and (method != "auto" or h != USUAL_STEP):
         option = f"--method {method}" if method != "auto" else f"--h {h:g}"
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
     outputs = _checked({"save": save, "history": history, "plot": plot}, data)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
+from secant.backends.base import USUAL_STEP
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from secant.networks.acceleration import record
@@ -23,7 +24,7 @@ GradientKind = Literal["numerical", "backprop"]
 LossTime = Literal["after", "before"]
 
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
-_DEFAULTS = {"h": 1e-4, "method": "auto", "n_threads": None}
+_DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
 
 class Network(Protocol):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from secant.backends.base import HiddenActivation, OutputActivation
+from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
 from secant.networks.arguments import SoftTargets
 
 
@@ -53,7 +53,7 @@ class Recognition:
     keys: tuple[Any, ...] = ()
     holder: str = ""
     targets: tuple[str, ...] = field(default=(), repr=False)
-    h: float = field(default=1e-4)
+    h: float = USUAL_STEP
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
     order: tuple[Any, ...] = field(default=(), repr=False)
     rebinds: bool = field(default=True, repr=False)

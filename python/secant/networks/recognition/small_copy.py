@@ -8,13 +8,13 @@ from typing import Any, cast
 import numpy as np
 
 from secant._common.validation import Array, Floats
+from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
 from secant.networks.recognition.probes import Probe, always_draws_numbers, fill, number
 from secant.networks.recognition.state import Name, changes, contents, told
 
-USUAL_STEP = 1e-4
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 LONGEST = 30.0  # seconds that all calls may take on a copy of the network's own size, where a smaller one will not do
 _LOSSES, _FEWER_LOSSES = 120, 12  # that are computed before the first call, and before the others,

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate
 from secant.networks.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
-from secant.networks.recognition.small_copy import LONGEST, USUAL_STEP, SmallCopy, bound
+from secant.networks.recognition.small_copy import LONGEST, SmallCopy, bound
 
 _STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
 _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
