@@ -55,19 +55,20 @@ class Checker(Prober):
         if every_entry:
             entries = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given))
             blamed |= {entry.leaf for entry in every if entry.wrong}
+        count = len(self.point.spans)
         return GradientReport(
-            not wrong,
-            tuple(self._finding(entry) for entry in entries if entry.wrong)[: findings * len(self.point.spans)],
-            tuple(self._array(i, probes, groups, confidence, i not in blamed) for i in range(len(self.point.spans))),
-            diagnosis and diagnosis[0],
-            diagnosis and diagnosis[1],
-            confidence,
-            self.point.evaluations,
-            (self._noise.near if self._noise else 0.0) / (abs(self._value) or 1.0),
-            time.perf_counter() - self._start,
-            self.kink > 0,
-            tuple(map(self._finding, every)),
-            tuple(self._name(span) for span in self.kinked or ()),
+            passed=not wrong,
+            findings=tuple(self._finding(entry) for entry in entries if entry.wrong)[: findings * count],
+            arrays=tuple(self._array(i, probes, groups, confidence, i not in blamed) for i in range(count)),
+            diagnosis=diagnosis and diagnosis[0],
+            evidence=diagnosis and diagnosis[1],
+            confidence=confidence,
+            evaluations=self.point.evaluations,
+            noise=(self._noise.near if self._noise else 0.0) / (abs(self._value) or 1.0),
+            seconds=time.perf_counter() - self._start,
+            kink=self.kink > 0,
+            entries=tuple(map(self._finding, every)),
+            kinked=tuple(self._name(span) for span in self.kinked or ()),
         )
 
     def probes(self, budget: int) -> tuple[list[Measured], list[Measured]]:

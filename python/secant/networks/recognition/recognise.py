@@ -242,16 +242,16 @@ def _named(
     network = f"{sizes}, {described(candidate)}, targets {taken}"
     sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
     return Recognition(
-        True,
-        sentence,
-        *candidate,
-        soft_targets,
-        subject.sizes,
-        layout.keys,
-        layout.holder,
-        right,
-        own.h,
-        own.keys,
-        own.order,
-        subject.rebinds(tried[form][0]),
+        known=True,
+        sentence=sentence,
+        **candidate._asdict(),
+        soft_targets=soft_targets,
+        sizes=subject.sizes,
+        keys=layout.keys,
+        holder=layout.holder,
+        targets=right,
+        h=own.h,
+        gradient_keys=own.keys,
+        order=own.order,
+        rebinds=subject.rebinds(tried[form][0]),
     )
