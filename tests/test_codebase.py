@@ -68,7 +68,7 @@ def test_files_are_short(path):
     assert path.name in LONGER or len(path.read_text().splitlines()) <= LONGEST
 
 
-def test_only_the_bindings_know_python_and_only_one_file_knows_openmp():
+def test_only_the_bindings_know_python_and_only_one_file_calls_openmp():
     for path in CPP:
         text = path.read_text()
         assert ("#include <pybind11/" in text) == (path.parent.name == "bindings"), path

@@ -1,1 +1,1 @@
-"""The networks of the chapter, and the file that one is kept in."""
+"""The networks of the chapter, the file that one is kept in, and a fast numerical gradient for other classes."""

@@ -1,4 +1,4 @@
-// The only file that knows instruction sets: which were compiled, which this processor can run, which one is used.
+// Which instruction sets the kernels were compiled for, which of them this processor can run, and which one is used.
 #pragma once
 
 #include <string>

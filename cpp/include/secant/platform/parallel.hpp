@@ -1,4 +1,4 @@
-// The only file that knows OpenMP. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
+// The only file that calls OpenMP. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
 // ThreadSanitizer, which does not understand OpenMP's barriers.
 #pragma once
 
