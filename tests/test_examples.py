@@ -11,6 +11,7 @@ import secant
 
 NEEDS = {"History.plot": "matplotlib", "numerical_jacobian": "scipy"}
 NEEDS |= {f"plots.{name}": "matplotlib" for name in secant.plots.__all__}
+RAISE_NOTHING = {"GradientReport.to_json"}
 
 
 def documented():
@@ -50,7 +51,7 @@ def test_the_examples_give_what_they_say(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", [name for name, value in DOCUMENTED.items() if inspect.isroutine(value)])
 def test_every_function_has_an_example_and_says_what_it_raises(name):
     assert examples(name).examples
-    assert "Raises\n------\n" in inspect.getdoc(DOCUMENTED[name])
+    assert ("Raises\n------\n" in inspect.getdoc(DOCUMENTED[name])) != (name in RAISE_NOTHING)
 
 
 @pytest.mark.parametrize("name", [name for name, value in DOCUMENTED.items() if inspect.isroutine(value)])

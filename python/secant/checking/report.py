@@ -162,10 +162,6 @@ class GradientReport:
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
 
-        Raises
-        ------
-        Nothing.
-
         Examples
         --------
         >>> import json
