@@ -19,7 +19,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 import secant
 from secant.networks import records
 from secant.networks.lazily import accelerate_lazily
-from secant.networks.recognition import small_copy
+from secant.networks.recognition import small_copy, step
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
 from sweeps import grid
@@ -640,6 +640,20 @@ def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
     monkeypatch.setattr(small_copy, "LONGEST", 0)
     with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
         secant.accelerate(net)
+
+
+def test_a_pause_of_the_machine_is_not_taken_for_a_slow_loss(monkeypatch):
+    class Paused(small_copy.SmallCopy):
+        calls = 0
+
+        def loss(self):
+            self.calls += 1
+            time.sleep(0.05 if self.calls < 3 else 0)
+            return super().loss()
+
+    monkeypatch.setattr(small_copy, "LONGEST", 3)  # less than two such losses for each of 152 parameters
+    monkeypatch.setattr(step, "SmallCopy", Paused)
+    secant.accelerate(readers.KnowsItsSizes(60, 20, 10))
 
 
 @pytest.mark.parametrize("returned", [np.zeros(2), "text", [[1], [1, 2]], None])

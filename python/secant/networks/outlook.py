@@ -1,7 +1,6 @@
 """How long a network's own numerical gradient will take."""
 
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from secant._common.validation import Array
 from secant.networks.recognition.layouts import duplicate
-from secant.networks.recognition.probes import undisturbed
+from secant.networks.recognition.probes import least_seconds, undisturbed
 
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
 
@@ -48,14 +47,9 @@ def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:
 
 def _seconds(net: Any, x: Any, t: Any) -> float | None:
     """How long a loss takes, if it can be computed."""
-    seconds: list[float] = []
     try:
         with undisturbed():
             copied = duplicate(net, (), ())
-            while len(seconds) < 3 and sum(seconds) < 1:  # the first is the slowest
-                start = time.perf_counter()
-                copied.loss(x, t)
-                seconds.append(time.perf_counter() - start)
+            return least_seconds(lambda: copied.loss(x, t))
     except Exception:  # whatever somebody's code raises
         return None
-    return min(seconds)
