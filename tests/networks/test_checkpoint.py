@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import pickle
+import select
 import signal
 import socket
 import stat
@@ -583,7 +584,12 @@ def test_a_pipe_whose_reader_is_gone_is_an_error(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
     big = secant.TwoLayerNet(1000, 100, 10, rng=0)
-    threading.Timer(0.2, os.close, [reader]).start()
+
+    def leave():
+        select.select([reader], [], [])  # until something is written: a pipe without a reader cannot be opened
+        os.close(reader)
+
+    threading.Thread(target=leave, daemon=True).start()
     with pytest.raises(DataError, match=r"fifo could not be written: Broken pipe; give another path\.$"):
         big.save(tmp_path / "fifo")
 
