@@ -256,14 +256,14 @@ def test_a_c_function_on_threads_after_a_fork(forked, eager):
 def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
     if native.core() is None:
         pytest.skip("the core is not built")
-    f, x = ways.in_c("slow"), np.ones(100)  # 30 ms a call
+    f, x = ways.in_c("slow"), np.ones(10_000)  # 30 ms a call: minutes of work
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     start = time.perf_counter()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         secant.numerical_gradient(f, x, n_jobs=n_jobs)
-    assert time.perf_counter() - start < 2
-    assert x.tolist() == [1.0] * 100
+    assert time.perf_counter() - start < 20
+    assert (x == 1).all()
 
 
 def test_a_c_function_releases_the_gil():

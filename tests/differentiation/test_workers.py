@@ -98,22 +98,25 @@ def test_the_first_error_ends_all_and_names_the_coordinate(options):
     assert same(secant.numerical_gradient(ways.rosenbrock, X, **options), secant.numerical_gradient(ways.rosenbrock, X))
 
 
-def test_the_rest_is_cancelled(threads):
-    calls = []
+class FailsOnce(Executor):
+    """Its first task fails, and the others wait."""
 
-    def f(x):
-        calls.append(1)
-        time.sleep(0.01)
-        if x[3] > 3:
-            raise ValueError("no")
-        return 0.0
+    def __init__(self):
+        self.futures = []
 
-    with pytest.raises(ValueError, match="no"):
-        secant.numerical_gradient(f, np.arange(400.0), executor=threads)
-    time.sleep(0.6)  # a task takes at most half a second
-    seen = len(calls)
-    time.sleep(0.1)
-    assert len(calls) == seen < 800
+    def submit(self, *_):
+        self.futures.append(Future())
+        if len(self.futures) == 1:
+            self.futures[0].set_exception(ZeroDivisionError("no"))
+        return self.futures[-1]
+
+
+def test_the_rest_is_cancelled():
+    with FailsOnce() as executor, pytest.raises(ZeroDivisionError, match="no"):
+        secant.numerical_gradient(ways.rosenbrock, X, executor=executor)
+    _, *others = executor.futures
+    assert others
+    assert all(future.cancelled() for future in others)
 
 
 def ignores(_):
@@ -154,7 +157,7 @@ def test_n_jobs_is_checked(n_jobs, error, message):
 
 
 def test_little_work_stays_in_this_process(monkeypatch):
-    monkeypatch.undo()
+    monkeypatch.setattr(workers, "ENOUGH_FOR_EXECUTOR", 60.0)  # seconds, more than any pause
 
     class Untouched(ThreadPoolExecutor):
         def submit(self, *_, **__):
@@ -230,7 +233,7 @@ def slow(x):
 @pytest.mark.parametrize("kind", grid(lambda kind: kind == "threads", ["threads", "loky"]))
 def test_ctrl_c_ends_it(kind, default_handler, threads):
     options = {"executor": threads} if kind == "threads" else {"n_jobs": 2}
-    x = np.ones(1000)
+    x = np.ones(10_000)  # a minute of work, or more
     timer = threading.Timer(0.2 if kind == "threads" else 1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     start = time.perf_counter()
@@ -238,8 +241,8 @@ def test_ctrl_c_ends_it(kind, default_handler, threads):
         warnings.simplefilter("ignore")
         with pytest.raises(KeyboardInterrupt):
             secant.numerical_gradient(slow, x, **options)
-    assert time.perf_counter() - start < 8
-    assert x.tolist() == [1.0] * 1000
+    assert time.perf_counter() - start < 30
+    assert (x == 1).all()
 
 
 class Locked(Future):
