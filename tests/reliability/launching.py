@@ -28,7 +28,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def launch(
-    function: Callable, *arguments: object, timeout: float = 60, **variables: str
+    function: Callable, *arguments: object, timeout: float = 300, **variables: str
 ) -> subprocess.CompletedProcess:
     """What the process returned, and wrote. One that hangs is killed, and has the return code of that."""
     process = subprocess.Popen(

@@ -82,7 +82,7 @@ def run(trials: int, seed: int) -> Outcome:
         if "new" in limit and os.geteuid() != 0:
             outcome.skipped = "Limits of threads need a superuser, who gives up being one."
             continue
-        done = launch(child, backend, call, limit, rng.randrange(2**31), timeout=120, **MANY.get(limit, {}))
+        done = launch(child, backend, call, limit, rng.randrange(2**31), **MANY.get(limit, {}))
         good = done.returncode == 0 and done.stdout.split()[:1] in (["right"], [REFUSED])
         example = f"exit code {done.returncode}: {done.stdout} {done.stderr[-300:]}"
         outcome.add(f"{backend}, {call}: {limit}", not good, example=example)
