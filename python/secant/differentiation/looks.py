@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor, isfinite, log2, sqrt
+from math import floor, inf, isfinite, log2, sqrt
 from typing import NamedTuple
 
 from secant._common.validation import Floats
@@ -41,12 +41,12 @@ def close_look(start: Start, k: int, look: Look, step: float) -> tuple[float, fl
     for factor in (1, 2, 4):
         (above, up), (below, down) = look(factor * step), look(-factor * step)
         high, low = float(above[k]), float(below[k])
+        if not (isfinite(high) and isfinite(low)):  # outside of the domain of f
+            return None
         slopes.append((high - low) / (up - down))
         bends.append((high - start.value) / up - (low - start.value) / down)
         widths.append((up - down) / 2)
         largest = max(largest, abs(high), abs(low))
-    if not isfinite(largest):
-        return None
     noise = start.noise.at(largest)
     if abs(bends[0]) > 0.75 * abs(bends[1]) + 4 * noise / widths[0]:  # at a kink, bends do not shrink with the step
         return None
@@ -122,4 +122,5 @@ class Group:
             widths.append((up - down) / 2)
             largest = max(largest, abs(high), abs(low))
             difference -= slopes[-1] * shift
-        return slopes, widths, max(abs(difference), abs(kink)), start.noise.at(largest)
+        off = max(abs(difference), abs(kink)) if isfinite(difference + kink) else inf
+        return slopes, widths, off, start.noise.at(largest)
