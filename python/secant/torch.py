@@ -16,7 +16,7 @@ from secant._common.validation import Array
 from secant.checking.check import checked
 from secant.checking.point import Point
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, MissingExtraError
+from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
 try:
     import torch
@@ -60,6 +60,8 @@ def gradcheck(
     ------
     GradientMismatchError
         An AssertionError with the report.
+    UnsupportedError
+        If an option asks for something else that `torch.autograd.gradcheck` checks, such as ``check_forward_ad``.
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or one is complex.
 
@@ -73,6 +75,10 @@ def gradcheck(
     tensors = [tensor for tensor in given if isinstance(tensor, torch.Tensor) and tensor.requires_grad]
     if not tensors:
         raise DTypeError("inputs must have a tensor that requires a gradient, got none")
+    options.pop("check_backward_ad", None)  # which is what is checked
+    options = {name: value for name, value in options.items() if value or name not in _OTHERS}
+    if others := options.keys() & _OTHERS:
+        raise UnsupportedError(f"{min(others)} is not checked by secant.torch.gradcheck: leave it out")
     names = options.pop("names", None) or [f"inputs[{i}]" for i, t in enumerate(given) if any(t is u for u in tensors)]
     report = _checked(lambda: func(*given), tensors, names, **options)
     if raise_exception or report.passed:
@@ -170,6 +176,15 @@ def _checked(
             value.push()
 
 
+_OTHERS = {  # options of torch.autograd.gradcheck for what else it checks
+    "check_batched_forward_grad",
+    "check_batched_grad",
+    "check_forward_ad",
+    "check_grad_dtypes",
+    "check_sparse_nnz",
+    "check_undefined_grad",
+    "masked",
+}
 _NUMPY = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
 
 

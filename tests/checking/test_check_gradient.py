@@ -336,6 +336,13 @@ def test_a_numerical_gradient_is_all_but_right():
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
 
 
+@pytest.mark.parametrize("x", [3.0, 3, np.float32(3), np.float64(3), np.int8(3), np.array(3.0)])
+def test_x_and_its_gradient_may_be_single_numbers(x):
+    for right, wrong in ((6.0, 7), (6, 7.0), (np.array(6.0), -6), (lambda x: 2 * x, lambda x: x)):
+        assert secant.check_gradient(lambda x: x**2, x, right)
+        assert not secant.check_gradient(lambda x: x**2, x, wrong)
+
+
 class _Stopped(BaseException):
     pass
 

@@ -122,6 +122,16 @@ def test_every_precision(torch, name):
 
 
 @needs_torch
+def test_options_of_pytorch_for_what_else_it_checks(torch):
+    x = torch.ones(3, requires_grad=True)
+    assert secant.torch.gradcheck(
+        torch.sin, x, check_undefined_grad=False, check_forward_ad=False, check_backward_ad=True
+    )
+    with pytest.raises(UnsupportedError, match=r"check_forward_ad is not checked by secant.torch.gradcheck"):
+        secant.torch.gradcheck(torch.sin, x, check_forward_ad=True)
+
+
+@needs_torch
 def test_several_inputs_and_outputs(torch):
     a, b = torch.randn(3, 4, requires_grad=True), torch.randn(4, dtype=torch.float64, requires_grad=True)
     count = torch.arange(3)

@@ -125,6 +125,34 @@ def test_every_option_reaches_the_run(tmp_path):
     }  # fmt: skip
 
 
+def test_a_saved_network_is_trained_further(tmp_path):
+    path = tmp_path / "net.npz"
+    options = ("--batch", 20, "--sampling", "ordered", "--save", path)
+    assert run_train("--dtype", "float32", "--output-activation", "identity", *options).exit_code == 0
+    net = TwoLayerNet.load(path)
+    assert net.params["W1"].dtype == np.float32
+    assert run("train", "--data", "subset", "--iters", 5, "--load", path, *options).exit_code == 0
+    (x_train, t_train), _ = secant.load_mnist(subset=True, normalize=False)
+    train(net, x_train, t_train, iters_num=5, batch_size=20, sampling="ordered", normalize=True, progress=False)
+    after = TwoLayerNet.load(path)
+    assert after.output_activation == "identity"
+    assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
+
+
+@pytest.mark.parametrize("option", [("--hidden", 4), ("--dtype", "float64"), ("--log-offset", 0)])
+def test_what_a_saved_network_has_of_its_own_is_no_option(tmp_path, option):
+    secant.TwoLayerNet(784, 4, 10).save(tmp_path / "net.npz")
+    result = run("train", "--data", "subset", "--load", tmp_path / "net.npz", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} is for a new network: that of --load has its own." in result.output
+
+
+def test_a_saved_network_must_take_the_data(tmp_path):
+    secant.TwoLayerNet(5, 4, 10).save(tmp_path / "net.npz")
+    message = r".*net\.npz holds a network of 5 inputs, but samples of subset have 784"
+    assert_error(run("train", "--data", "subset", "--load", tmp_path / "net.npz"), message)
+
+
 def test_the_options_of_central_differences_reach_the_run(tmp_path):
     run_train("--h", 1e-3, "--method", "direct", "--history", tmp_path / "h.json")
     settings = History.load(tmp_path / "h.json").settings
@@ -581,7 +609,7 @@ def test_the_help_shows_every_option_and_default(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     result = run("train", "--help")
     assert result.exit_code == 0
-    for name in inspect.signature(train_command).parameters:
+    for name in inspect.signature(train_command).parameters.keys() - {"context"}:
         assert f"--{name.replace('_', '-')} " in result.output
     assert "10000" in result.output
     assert "replacement|epoch" in result.output

@@ -159,6 +159,8 @@ def test_what_is_not_finite_has_no_error_bar():
 def test_an_entry_near_the_end_of_the_domain_beside_large_ones(x):
     x = np.array(x)
     for f, right in ((np.log, 1 / x), (np.sqrt, 0.5 / np.sqrt(x)), (lambda x: x * np.log(x), np.log(x) + 1)):
-        slopes, bars = secant.numerical_gradient(lambda x, f=f: float(np.sum(f(x))), x, scheme="auto", return_error=True)
+        slopes, bars = secant.numerical_gradient(
+            lambda x, f=f: float(np.sum(f(x))), x, scheme="auto", return_error=True
+        )
         assert (np.abs(slopes - right) <= bars).all()
         assert (bars < 1e-4 * np.abs(right)).all()

@@ -43,7 +43,7 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
         array = value if is_plain(value) else None
         if array is None or array.dtype not in (np.float64, np.float32, np.float16):
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
-            got += ": a list of numbers is no array" if isinstance(value, int | float) else ""
+            got += ": make an array of a list of numbers" if isinstance(value, int | float) else ""
             raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
         if array.size:
             yield Leaf(path or title, array)
@@ -116,6 +116,7 @@ class Point:
         rounded: Callable[[Array], Array] | None = None,
         resolution: float | None = None,
     ) -> None:
+        x = _array_of_one(x)
         found = leaves("x", x)
         self.names = [leaf.name for leaf in found]
         if names is not None:
@@ -145,8 +146,7 @@ class Point:
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        value = np.asarray(value) if isinstance(value, np.floating) else value  # what NumPy makes of 2 * x of 0-d x
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value))]
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value)))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -269,6 +269,13 @@ class Point:
                 part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
             parts.append(part)
         return parts
+
+
+def _array_of_one(value: Any) -> Any:
+    """A number as an array, if it is one: also what NumPy makes of 2 * x of such an array."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return value
+    return np.asarray(value, None if isinstance(value, np.floating) else np.float64)
 
 
 def flat(array: Array) -> Any:

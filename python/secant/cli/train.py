@@ -23,7 +23,8 @@ from secant.backends import BACKENDS, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
 from secant.cli.console import note, say, table
-from secant.cli.data import HELP, METAVAR, is_pixels, load
+from secant.cli.data import HELP, METAVAR, is_pixels
+from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
 from secant.datasets.npz import Arrays, classes
 from secant.datasets.pixels import NormalizedPixels
@@ -53,6 +54,7 @@ _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled
 
 
 def train(
+    context: typer.Context,
     iters: Annotated[int, typer.Option(min=1, help="Iterations, of one mini-batch each.")] = 10_000,
     hidden: Annotated[int, typer.Option(min=1, help="Hidden units.")] = 50,
     batch: Annotated[int, typer.Option(min=1, help="Samples in a mini-batch.")] = 100,
@@ -75,6 +77,10 @@ def train(
     log_offset: Annotated[
         float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
     ] = LOG_OFFSET,
+    dtype: Annotated[
+        str, _choice(("float64", "float32"), "The type of the parameters, and of what is computed.")
+    ] = "float64",
+    load: Annotated[Path | None, typer.Option(metavar="FILE", help="Go on with a network that --save wrote.")] = None,
     data: Annotated[str, typer.Option(metavar=METAVAR, help=HELP)] = "auto",
     backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
     threads: Annotated[
@@ -90,29 +96,36 @@ def train(
 ) -> None:
     """Train the chapter's network with numerical gradients, on MNIST or another data set.
 
-    Ctrl-C ends a run early: what was trained until then is kept.
+    Ctrl-C ends a run early: --save, --history and --plot get what was trained until then.
     """
     if gradient == "backprop" and (method != "auto" or h != USUAL_STEP):
         option = f"--method {method}" if method != "auto" else f"--h {h:g}"
         raise typer.BadParameter(f"{option} is for --gradient numerical, got --gradient backprop.")
+    if load is not None:
+        _require_untouched(context, "hidden", "hidden_activation", "output_activation", "log_offset", "dtype")
     outputs = _checked({"save": save, "history": history, "plot": plot}, data)
     rng = np.random.RandomState(seed)
-    arrays = load(data)
+    arrays = load_data(data)
     x_train, t_train, _, t_test = arrays
-    sizes = x_train.shape[1], hidden, classes(t_train, t_test)
-    net = TwoLayerNet(
-        *sizes,
-        hidden_activation=cast(HiddenActivation, hidden_activation),
-        output_activation=cast(OutputActivation, output_activation),
-        log_offset=log_offset,
-        rng=rng,
-        backend=backend,
-    )
+    if load is not None:
+        net = _loaded(load, x_train, data, backend)
+    else:
+        net = TwoLayerNet(
+            x_train.shape[1],
+            hidden,
+            classes(t_train, t_test),
+            hidden_activation=cast(HiddenActivation, hidden_activation),
+            output_activation=cast(OutputActivation, output_activation),
+            log_offset=log_offset,
+            rng=rng,
+            dtype=dtype,
+            backend=backend,
+        )
     _train(
         net,
         arrays,
         outputs,
-        {"seed": seed, "hidden_size": hidden, "data": data},
+        {"seed": seed, "hidden_size": net.params["W1"].shape[1], "data": data},
         iters_num=iters,
         batch_size=batch,
         learning_rate=lr,
@@ -123,6 +136,24 @@ def train(
         rng=rng,
         n_threads=threads,
     )
+
+
+def _require_untouched(context: typer.Context, *options: str) -> None:
+    """Refuse options of a new network, where one is loaded."""
+    for option in options:
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{option.replace('_', '-')} is for a new network: that of --load has its own.")
+
+
+def _loaded(path: Path, x_train: Array, data: str, backend: str | None) -> TwoLayerNet:
+    net = TwoLayerNet.load(path)
+    if backend is not None:
+        backend_module(backend)  # which is there, or an error says so
+        net.backend = backend
+    if (inputs := len(net.params["W1"])) != x_train.shape[1]:
+        raise DataError(f"{path} holds a network of {inputs} inputs, but samples of {data} have {x_train.shape[1]}")
+    return net
 
 
 @interruptible()
