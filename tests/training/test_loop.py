@@ -199,6 +199,12 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
     assert quiet(Dropout(net.params), data, iters_num=40, sampling=sampling, rng=None).train_loss_list == expected
 
 
+def test_pixels_that_are_none_are_noticed(net, data):
+    x_train, t_train, *_ = data
+    with pytest.warns(RuntimeWarning, match="x_train goes up to 16 only, and pixels are divided by 255"):
+        quiet(net, (np.uint8(16 * np.ceil(x_train)), t_train), normalize=True)
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
 def test_whole_numbers_of_any_type(net, data, kind):
     other, options = copy.deepcopy(net), {"sampling": "epoch", "iters_num": 100, "batch_size": 7}

@@ -23,6 +23,7 @@ from secant.training.history import History
 GradientKind = Literal["numerical", "backprop"]
 LossTime = Literal["after", "before"]
 
+_DARK = 64  # pixels of a data set go up to 255
 _GRADIENT_METHODS = {"numerical": "numerical_gradient", "backprop": "gradient"}
 _DEFAULTS = {"h": USUAL_STEP, "method": "auto", "n_threads": None}
 
@@ -95,6 +96,13 @@ def checked_data(
     """Return the arrays, none empty, if those that belong together have the same length."""
     train = _checked_set("train", x_train, t_train, normalize)
     of_train = largest(train[0])
+    if normalize and 0 < 255 * of_train < _DARK:
+        warnings.warn(
+            f"x_train goes up to {255 * of_train:.0f} only, and pixels are divided by 255: are these pixels? Scale other "
+            "data yourself, to numbers from 0 to 1",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     if x_test is None and t_test is None:
         return Data(*train, None, None, of_train)
     for name, other, array in (("x_test", "t_test", x_test), ("t_test", "x_test", t_test)):
