@@ -114,6 +114,8 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]
         _draw_gap(axes, train, test)
     axes.set_ylim(0, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(train) == 1:
+        axes.set_xticks([0])
     finish(axes, "Accuracy", "epoch")
     legend(axes)
 

@@ -98,8 +98,8 @@ def checked_data(
     of_train = largest(train[0])
     if normalize and 0 < 255 * of_train < _DARK:
         warnings.warn(
-            f"x_train goes up to {255 * of_train:.0f} only, and pixels are divided by 255: are these pixels? Scale other "
-            "data yourself, to numbers from 0 to 1",
+            f"x_train goes up to {255 * of_train:.0f} only, and pixels are divided by 255: are these pixels? Scale "
+            "other data yourself, to numbers from 0 to 1",
             RuntimeWarning,
             stacklevel=3,
         )
