@@ -11,6 +11,7 @@ from tables import significant
 from timing import Contest, Contests, median, quartiles
 
 OURS, THEIRS, INK, GRID = "#d0452f", "#4269d0", "#3b3b3b", "#e3e3e3"
+QUANTITIES = {"N": "samples N", "I": "inputs I", "H": "hidden units H", "O": "classes O", "density": "density of x"}
 LIGHT = 0.45  # how opaque the second number of threads is
 
 
@@ -25,11 +26,19 @@ def training_bars(contests: Contests, path: Path) -> None:
     save(figure, path)
 
 
-def gradient_bars(contests: Contests, path: Path) -> None:
-    """A bar a way to compute the gradient of MNIST, on one thread, on a logarithmic scale."""
+def gradient_dots(contests: Contests, path: Path) -> None:
+    """A dot a way to compute the gradient of MNIST, on one thread: on a logarithmic scale bars would begin nowhere."""
     figure, axes = canvas(1, width=7.5, height=7)
-    draw_bars(axes[0], {"one thread": contests["MNIST, 1 thread"]}, "", 1e3)
+    samples = contests["MNIST, 1 thread"]["samples"]
+    names = sorted(samples, key=lambda name: -median(samples[name]))
+    for i, name in enumerate(names):
+        low, middle, high = 1e3 * np.array(quartiles(samples[name]))
+        axes[0].errorbar(middle, i, xerr=[[middle - low], [high - middle]], fmt="o", color=colour(name), ecolor=INK)
+        axes[0].annotate(significant(middle), (middle, i), (6, -3), textcoords="offset points", fontsize=7, color=INK)
+    axes[0].set_yticks(range(len(names)), [name.replace(" | ", ", ") for name in names])
     axes[0].set_xscale("log")
+    axes[0].margins(x=0.12, y=0.02)
+    key(axes[0], "lower left")
     finish(axes[0], "MNIST: ms a gradient, one thread")
     save(figure, path)
 
@@ -38,20 +47,35 @@ def growth_curves(contests: Contests, path: Path) -> None:
     """Cost against each quantity, both axes logarithmic; dotted, what is proportional to it."""
     figure, axes = canvas(len(growth.SWEEPS), width=13, height=3.2, sharey=True)
     for panel, quantity in zip(axes, growth.SWEEPS, strict=True):
-        for kind, colour in zip(growth.KINDS, (OURS, THEIRS), strict=True):
+        for kind, shade in zip(growth.KINDS, (OURS, THEIRS), strict=True):
             turns = {name: t for name, t in contests[quantity]["samples"].items() if name.endswith(kind)}
             values = [float(name.split(" | ")[0]) for name in turns]
             low, middle, high = 1e3 * np.array([quartiles(t) for t in turns.values()]).T
-            panel.fill_between(values, low, high, color=colour, alpha=0.2, linewidth=0)
-            panel.plot(values, middle, color=colour, marker="o", markersize=3.5, linewidth=1.5, label=kind)
+            panel.fill_between(values, low, high, color=shade, alpha=0.2, linewidth=0)
+            panel.plot(values, middle, color=shade, marker="o", markersize=3.5, linewidth=1.5, label=kind)
             if kind == growth.KINDS[0]:
-                panel.plot(values, middle[-1] / values[-1] * np.array(values), ":", color=INK, linewidth=1)
+                proportional = middle[-1] / values[-1] * np.array(values)
+                panel.plot(values, proportional, ":", color=INK, linewidth=1, label="proportional")
         panel.set(xscale="log", yscale="log")
         panel.minorticks_off()
         panel.set_xticks(values, [f"{value:g}" for value in values])
-        finish(panel, f"{quantity}, ms a gradient")
+        finish(panel, QUANTITIES[quantity])
+    axes[0].set_ylabel("ms a gradient", fontsize=8, color=INK)
     axes[0].legend(fontsize=8, frameon=False, labelcolor=INK)
     save(figure, path)
+
+
+def colour(name: str) -> str:
+    """Of a contestant."""
+    return OURS if name.startswith("Secant") else THEIRS
+
+
+def key(panel: Any, where: str) -> None:
+    """Say what the two colours are."""
+    from matplotlib.patches import Patch
+
+    patches = [Patch(color=OURS, label="Secant"), Patch(color=THEIRS, label="others")]
+    panel.legend(handles=patches, loc=where, fontsize=8, frameon=False, labelcolor=INK)
 
 
 def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float) -> None:
@@ -66,7 +90,7 @@ def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float
             middle,
             thickness,
             xerr=(middle - low, high - middle),
-            color=[OURS if name.startswith("Secant") else THEIRS for name in names],
+            color=[colour(name) for name in names],
             alpha=1 if i == 0 else LIGHT,
             error_kw={"ecolor": INK, "elinewidth": 0.8},
             label=label,
@@ -75,7 +99,7 @@ def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float
     panel.margins(x=0.15)
     panel.set_yticks(range(len(names)), [name.removesuffix(ending).replace(" | ", ", ") for name in names])
     if len(columns) > 1:
-        panel.legend(fontsize=8, frameon=False, labelcolor=INK)
+        panel.legend(fontsize=8, frameon=False, labelcolor=INK, title="red: Secant", title_fontsize=8)
 
 
 def canvas(columns: int, width: float, height: float, sharey: bool = False) -> tuple[Any, Any]:

@@ -178,7 +178,15 @@ def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
     for name, colour in zip(names, colours, strict=True):
         middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
         style = "--" if name.endswith("2 threads") else "-"
-        axes[0].plot(list(measured), middle, style, color=colour, marker="o", markersize=3.5, label=name)
+        axes[0].plot(
+            list(measured),
+            middle,
+            style,
+            color=colour,
+            marker="o",
+            markersize=3.5,
+            label=name if name in (LOOP, SCIPY) else f"Secant, {name}",
+        )
     axes[0].set(xscale="log", yscale="log", xlabel="dimensions")
     charts.finish(axes[0], "Rosenbrock: ms a gradient")
     axes[0].legend(fontsize=8, frameon=False, loc="upper left")

@@ -89,7 +89,7 @@ includes all checks of the arguments.""",
     "What a library costs": (footprint, "The time of an import, and room on the disk."),
 }
 PICTURES = {
-    "A gradient": ("gradient", charts.gradient_bars),
+    "A gradient": ("gradient", charts.gradient_dots),
     "A training iteration": ("training", charts.training_bars),
     "How the cost grows": ("growth", charts.growth_curves),
 }
