@@ -3,9 +3,9 @@
     python bench/verification.py [--quick]
 
 784-50-10, MNIST, mini-batches of 100, one thread: the chapter's loop over an accelerated network that keeps its
-parameters in a dict, and over one of layer objects. Two equal networks do one iteration each in turn; one of them is
-watched, the other only computes. Times are means of CPU time, with all comparisons but the first. The parameters of
-both must be the same in the end.
+parameters in a dict, and over one of layer objects, whose loss is called once a gradient for what it leaves. Two equal
+networks do one iteration each in turn; one of them is watched, the other only computes. Times are means of CPU time,
+with all comparisons but the first. The parameters of both must be the same in the end.
 """
 
 import argparse
