@@ -86,7 +86,7 @@ def main() -> None:
             outcomes = [measured(families.in_float32(case) if rounded else case) for case in cases]
             every += outcomes
             rows.append(row(name.replace("_", " ") + (", in float32" if rounded else ""), outcomes))
-    columns = ["", "evaluations an entry", "numdifftools", "share", "error, times", "bar / error", "covered"]
+    columns = ["", "evaluations an entry", "numdifftools", "share", "error / theirs", "bar / error", "covered"]
     lines = markdown(columns, [*rows, row("all, in the median", every)])
     print("\n".join(lines))
     if options.write:

@@ -447,6 +447,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             }
             if not new:
                 self._require_same_network()
+                self.best_validation_score_ = None
             else:
                 self.net_ = self._network(x.shape[1])
                 self.loss_curve_, self.loss_, self.n_iter_ = [], math.nan, 0

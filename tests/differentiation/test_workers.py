@@ -140,6 +140,9 @@ def test_what_does_not_go_together(threads):
             secant.numerical_gradient(ways.rosenbrock, X.copy(), **options)
     with pytest.raises(UnsupportedError, match="a C function cannot be sent"):
         secant.numerical_gradient(ways.in_c(), X.copy(), executor=threads)
+    client = type("Client", (), {"get_executor": None})()
+    with pytest.raises(DTypeError, match=r"executor must be a .*Executor, got Client: use its get_executor\(\)"):
+        secant.numerical_gradient(ways.rosenbrock, X.copy(), executor=client)
     with pytest.raises(DTypeError, match=r"executor must be a concurrent.futures.Executor, got int"):
         secant.numerical_gradient(ways.rosenbrock, X.copy(), executor=3)
 

@@ -490,6 +490,14 @@ def test_what_is_no_path(path):
             call(path)
 
 
+def test_a_path_that_names_a_folder_is_no_file(tmp_path):
+    name = os.path.join(tmp_path, "new", "")
+    for call in (network().save, History([0.5]).save, files.require_writable):
+        with pytest.raises(DataError, match="could not be written: it names a folder; give another path"):
+            call(name)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_path_may_be_bytes(tmp_path, saver):
     save, load = saver
     path = os.fsencode(tmp_path / "f.png")

@@ -147,6 +147,14 @@ def test_numbers_can_be_told_from_their_cells():
         (np.array(Y), X, T[:3], ShapeError, "t must have 4 rows like x, got 3"),
         (np.array(Y), X, T + 1, ValueRangeError, "t must hold class labels from 0 to 1, got 2"),
         (np.array(Y) * np.nan, X, T, ValueRangeError, r"net.predict\(x\) must be finite"),
+        (np.array(Y), X, np.full((4, 2), np.nan), ValueRangeError, "t must be finite"),
+        (
+            np.array(Y),
+            X,
+            [[1, 0], [0, 1], [1, -1], [1, 0]],
+            ValueRangeError,
+            "t must hold weights of at least 0, got -1",
+        ),
     ],
 )
 def test_what_cannot_be_judged(draw, net, x, t, error, message):

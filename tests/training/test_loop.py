@@ -223,6 +223,14 @@ def test_nothing_is_trained_where_the_data_are_wrong(net, data, options, place, 
     assert all(np.array_equal(net.params[key], before[key]) for key in before)
 
 
+@pytest.mark.parametrize("gradients", [None, {}, [1.0]])
+def test_what_is_no_gradient_trains_nothing(net, data, gradients):
+    own = ByHand(net.params)
+    own.numerical_gradient = lambda x, t: gradients
+    with pytest.raises(UnsupportedError, match=r"gradients must be a dict with the keys of net\.params, got"):
+        quiet(own, data)
+
+
 def test_an_accuracy_of_the_object_gets_arrays(net, data):
     seen = []
     net.accuracy = lambda x, t: seen.append(x) or 0.5
@@ -430,6 +438,7 @@ def test_training_learns(data):
         ({"n_threads": 0}, ValueRangeError, "n_threads must be at least 1, got 0"),
         ({"rng": "seed"}, DTypeError, "rng must be None, .* got 'seed'"),
         ({"callback": 1}, DTypeError, "callback must be callable, got 1"),
+        ({"progress": "no"}, DTypeError, "progress must be True or False, got 'no'"),
         ({"accuracy_after": "both"}, ValueRangeError, "accuracy_after must be one of 'first', 'last', got 'both'"),
         ({"history": [1.0]}, DTypeError, r"history must be a History, got \[1\.0\]"),
         ({"history": History([1.0])}, ValueRangeError, "history must be empty, got one of 1 iterations"),

@@ -17,6 +17,7 @@ from secant.errors import DataError, DTypeError
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 _REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a block device"}
+_ENDS_OF_FOLDERS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 def cache_folder() -> str:
@@ -139,6 +140,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
 
 def _is_stream(name: str) -> bool:
     """Return whether a name is that of something to write into, and refuse what cannot be written at all."""
+    if name.endswith(_ENDS_OF_FOLDERS):
+        raise OSError(0, "it names a folder")
     try:
         status = os.stat(name)
     except FileNotFoundError:

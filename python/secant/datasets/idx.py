@@ -82,7 +82,7 @@ def load_idx(
     >>> x_train.shape, t_train.shape
     ((10000, 784), (10000,))
     """
-    found = [_found(path_text(folder), name) for name in NAMES]
+    found = [_found(os.path.expanduser(path_text(folder)), name) for name in NAMES]
     (x_train, t_train, x_test, t_test), origins = zip(*found, strict=True)
     for x, t, origin in (x_train, t_train, origins[1]), (x_test, t_test, origins[3]):
         if len(t) != len(x):

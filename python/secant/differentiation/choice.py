@@ -63,7 +63,9 @@ def is_shared(f: Any, options: Options) -> bool:
         from concurrent.futures import Executor
 
         if not isinstance(options.executor, Executor):
-            raise DTypeError(f"executor must be a concurrent.futures.Executor, got {type(options.executor).__name__}")
+            hint = ": use its get_executor()" if hasattr(options.executor, "get_executor") else ""
+            got = f"{type(options.executor).__name__}{hint}"
+            raise DTypeError(f"executor must be a concurrent.futures.Executor, got {got}")
     if options.inplace:
         raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
     if native.is_native(f):

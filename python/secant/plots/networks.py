@@ -235,4 +235,5 @@ def _predictions(net: Any, x: ArrayLike, t: ArrayLike) -> tuple[Floats, Array, A
         raise ShapeError(f"net must predict ({len(samples)}, number of classes), got shape {y.shape}")
     validation.require_finite("net.predict(x)", y)
     targets = validation.targets(t, *y.shape)
+    validation.require_weights("t", targets)
     return y, targets if targets.ndim == 1 else targets.argmax(axis=1), samples

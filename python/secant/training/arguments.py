@@ -125,7 +125,7 @@ def checked_data(
 def _checked_set(part: str, x: Any, t: Any, normalize: bool) -> tuple[Array | NormalizedPixels, Array]:
     x, t = real_array(f"x_{part}", x), real_array(f"t_{part}", t)
     for name, array in ((f"x_{part}", x), (f"t_{part}", t)):
-        if array.ndim == 0 or len(array) == 0:
+        if array.size == 0 or array.ndim == 0:
             raise ShapeError(f"{name} must hold at least one sample, got shape {array.shape}")
     if len(x) != len(t):
         raise ShapeError(f"t_{part} must have {len(x)} rows like x_{part}, got {len(t)}")

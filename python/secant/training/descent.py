@@ -211,6 +211,8 @@ def _by_loop(
     for batch in indices:
         first = _loss(net, x[batch], t[batch], learning_rate, losses) if before else math.nan
         grads = take_gradient(x[batch], t[batch])
+        if not isinstance(grads, Mapping) or not grads:
+            raise UnsupportedError(f"gradients must be a dict with the keys of net.params, got {grads!r}")
         if other := [key for key in grads if key not in net.params]:
             raise UnsupportedError(f"gradients must have the keys of net.params to be trained with, got {other!r}")
         with held_interrupts(), _undone_by_errors(net.params, grads):

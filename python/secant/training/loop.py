@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import Array, finite_number, one_of, positive_int, step, thread_count
+from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
 from secant.backends import compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
@@ -164,6 +164,7 @@ def train(
     data = checked_data(x_train, t_train, x_test, t_test, normalize)
     if not (callback is None or callable(callback)):
         raise DTypeError(f"callback must be callable, got {callback!r}")
+    flag("progress", progress)
     one_of("accuracy_after", accuracy_after, get_args(AccuracyAfter))
     iters_num, batch_size = positive_int("iters_num", iters_num), positive_int("batch_size", batch_size)
     settings: dict[str, Any] = {
@@ -178,7 +179,7 @@ def train(
     }
     if isinstance(net, TwoLayerNet):
         settings |= {name: getattr(net, name) for name in ("hidden_activation", "output_activation", "soft_targets")}
-        settings["log_offset"] = float(net.log_offset)
+        settings["log_offset"] = finite_number("log_offset", net.log_offset, least=0)
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     options = {
         "method": one_of("method", method, get_args(Method)),
