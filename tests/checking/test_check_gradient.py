@@ -336,6 +336,18 @@ def test_a_numerical_gradient_is_all_but_right():
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
 
 
+def test_a_row_or_a_column_that_is_wrong_is_named():
+    x = {"W": np.random.default_rng(0).normal(size=(6, 8)), "b": np.arange(1.0, 6)}
+    f = lambda x: np.sum(x["W"] ** 3) + np.sum(x["b"] ** 2)  # noqa: E731
+    for place, said in ((np.s_[2], "W[2, :]"), (np.s_[:, 3], "W[:, 3]"), (np.s_[:], ""), (np.s_[1, 3], "")):
+        gradient = {"W": 3 * x["W"] ** 2, "b": 2 * x["b"]}
+        gradient["W"][place] *= 1.5
+        line = str(secant.check_gradient(f, x, gradient)).splitlines()[1]
+        assert line.endswith(
+            f"; those that were found lie in {said}" if said else ("entries", "entry")[place == (1, 3)]
+        )
+
+
 @pytest.mark.parametrize("x", [3.0, 3, np.float32(3), np.float64(3), np.int8(3), np.array(3.0)])
 def test_x_and_its_gradient_may_be_single_numbers(x):
     for right, wrong in ((6.0, 7), (6, 7.0), (np.array(6.0), -6), (lambda x: 2 * x, lambda x: x)):

@@ -174,7 +174,7 @@ class GradientReport:
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {'entry' if count == 1 else 'entries'}: {self._verdict}"]
+        lines = [f"gradient in {count:,} {_entries(count)}: {self._verdict}"]
         if self.compared_with:
             right = all(array.passed for array in self.arrays)
             lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
@@ -186,7 +186,7 @@ class GradientReport:
                 said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
                 said += f", but no entry is above {array.largest:.1e}" * (array.largest < array.sensitivity)
             else:
-                said = _wrong(sum(finding.array == array.name for finding in self.findings), math.prod(array.shape))
+                said = _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
             lines.append(f"  {_title(array):{width}}  {said}")
         if self.findings:
             names = max(5, *(len(finding.name) for finding in self.findings))
@@ -223,11 +223,20 @@ class GradientReport:
         return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{colour}]{self._verdict}[/]", 1)
 
 
-def _wrong(found: int, size: int) -> str:
+def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
     """What is known of a wrong array: a search ends when it has found some of many."""
-    if not found:
+    count = len(found)
+    if not count:
         return "wrong"
-    return f"wrong in {'all' if found == size else 'at least'} {found} {'entry' if found == 1 else 'entries'}"
+    said = f"wrong in {'all' if count == math.prod(array.shape) else 'at least'} {count} {_entries(count)}"
+    common = [str(axis[0]) if len(set(axis)) == 1 else ":" for axis in zip(*found, strict=True)]
+    if count > 2 and ":" in common and set(common) != {":"}:
+        said += f"; those that were found lie in {array.name}[{', '.join(common)}]"
+    return said
+
+
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
 
 
 def _some(names: tuple[str, ...], most: int = 6) -> str:
