@@ -189,9 +189,9 @@ CASES = {  # a script, and what is said of its network
 
 @pytest.fixture
 def run(tmp_path):
-    def run(script, *command):
+    def run(script, *command, arguments=()):
         done = subprocess.run(
-            [sys.executable, *command, script],
+            [sys.executable, *command, script, *arguments],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": FOLDER, "SECANT_BACKEND": "numpy"},
             capture_output=True,
@@ -407,3 +407,51 @@ print(inspect.getsource(Net.numerical_gradient), inspect.signature(n.numerical_g
     address = re.compile("0x[0-9a-f]+")
     assert address.sub("", got[1]) == address.sub("", plain[1])
     assert got[0] == 0
+
+
+CHILDREN = """
+import multiprocessing, sys
+from common.functions import softmax
+
+def work(seed):
+    np.random.seed(seed)
+    grads = Net().numerical_gradient(x, t)
+    return show(grads), sys.argv, __name__, __file__, softmax(np.ones(2))
+
+def deeper(start):
+    with multiprocessing.get_context(start).Pool(1) as pool:
+        return pool.map(work, [3])
+
+if __name__ == "__main__":
+    start = multiprocessing.get_context(sys.argv[-1])
+    with start.Pool(1) as pool:
+        print(pool.map(work, [1, 2]))
+    with concurrent.futures.ProcessPoolExecutor(1, start) as pool:
+        print(*pool.map(deeper, [sys.argv[-1]]))
+    print(sys.argv)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="forkserver is POSIX's")
+@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+def test_processes_that_a_script_starts_have_its_networks_and_the_books_modules(start, run, tmp_path):
+    source = "import concurrent.futures\n" + program(OWN, CHILDREN).rsplit("print(", 1)[0]
+    (tmp_path / "script.py").write_text(source)
+    code, output, lines = run("script.py", "-m", "secant", "run", arguments=[start])
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "functions.py").write_text("from secant.book.functions import *")
+    assert (code, output) == run("script.py", arguments=[start])[:2]
+    assert code == 0
+    assert lines == ["secant: common.functions is not in your folder: secant.book.functions stands in for it"]
+
+
+def test_a_child_computes_by_the_engines(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text(program(OWN, "kind = type(vars(Net)['numerical_gradient']).__name__"))
+    (tmp_path / "base.py").write_text(BASE)
+    child = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['script.py', {str(tmp_path / 'script.py')!r}];"
+    )
+    child += "import runpy; print(runpy.run_module('secant.book.child', run_name='__mp_main__')['kind'], sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[-2] == "_LazyMethod []"

@@ -34,11 +34,40 @@ def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
     main = _main_module(path)
     modules.supply(folder, say)
     _watch_classes(say)
+    _let_children_run_it(path)
     try:
         exec(compile(source, path, "exec", dont_inherit=True), vars(main))
     except BaseException as error:
         _show_as_the_scripts_own(error)
         raise
+
+
+def run_again(path: str, names: dict[str, Any]) -> None:
+    """Run a script in a process that it has started, silently, as a module with these names."""
+    silent: Say = lambda _: None  # noqa: E731
+    modules.supply(os.path.dirname(os.path.realpath(path)), silent)
+    _watch_classes(silent)
+    _let_children_run_it(path)
+    sys.argv[0] = path  # as multiprocessing has it until the script has run
+    names.update(__file__=path, __spec__=None, __loader__=None, __package__="", __cached__=None)
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec", dont_inherit=True), names)
+
+
+def _let_children_run_it(path: str) -> None:
+    """Have processes that are started afresh call `run_again`, with the path as their last argument."""
+    from multiprocessing import spawn
+
+    prepare = spawn.get_preparation_data
+
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if data.pop("init_main_from_path", None) is not None:
+            data["init_main_from_name"] = "secant.book.child"
+            data["sys_argv"] = [*data["sys_argv"], path]
+        return data
+
+    spawn.get_preparation_data = get_preparation_data
 
 
 def _main_module(path: str) -> ModuleType:
