@@ -3,13 +3,13 @@ import math
 import os
 import re
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secant.errors import DataError
+from secant.errors import DataError, ValueRangeError
 from secant.training.history import History
 
 FLOATS = st.floats() | st.just(-0.0)
@@ -73,6 +73,20 @@ def test_a_subclass_loads_itself(tmp_path):
 
     example().save(tmp_path / "h.json")
     assert type(Mine.load(tmp_path / "h.json")) is Mine
+
+
+def test_a_run_that_went_on_is_joined(tmp_path):
+    first, second = example(), History([2.0, 1.9], [0.3], [0.35], [1], {"iters_num": 2})
+    both = first + second
+    assert both == History([2.3, 2.2, 2.1, 2.0, 1.9], [0.1, 0.2, 0.3], [0.15, 0.25, 0.35], [0, 2, 4], {"iters_num": 2})
+    assert (first, second.train_loss_list) == (example(), [2.0, 1.9])
+    both.save(tmp_path / "h.json")
+    assert History.load(tmp_path / "h.json") == both
+    assert first + History() == replace(first, settings={})
+    with pytest.raises(ValueRangeError, match="both histories must have accuracies on a test set, or none"):
+        first + History([2.0], [0.3], [], [0])
+    with pytest.raises(TypeError, match="unsupported operand"):
+        first + 2.0
 
 
 def test_a_new_history_is_empty_and_shares_nothing():

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from secant._common.files import AnyPath, path_text, readable, write_file
-from secant.errors import DataError, MissingExtraError
+from secant.errors import DataError, MissingExtraError, ValueRangeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,6 +72,32 @@ class History:
             return f"<table>{cells}</table>"
         image = base64.b64encode(canvas.encoded(canvas.figure_of(axes[0]), "png")).decode()
         return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
+
+    def __add__(self, other: "History") -> Self:
+        """Return the record of a run and of one that went on with its network, with the settings of the latter.
+
+        Raises
+        ------
+        ValueRangeError
+            Only one of them has accuracies on a test set.
+
+        Examples
+        --------
+        >>> secant.History([2.3, 2.2], [0.1], [0.1], [0]) + secant.History([2.1], [0.2], [0.2], [0])
+        <History of 3 iterations, last loss 2.1, train acc 0.2, test acc 0.2>
+        """
+        if not isinstance(other, History):
+            return NotImplemented
+        if self.train_acc_list and other.train_acc_list and bool(self.test_acc_list) != bool(other.test_acc_list):
+            raise ValueRangeError("both histories must have accuracies on a test set, or none, got them in one only")
+        before = len(self.train_loss_list)
+        return type(self)(
+            self.train_loss_list + other.train_loss_list,
+            self.train_acc_list + other.train_acc_list,
+            self.test_acc_list + other.test_acc_list,
+            self.epoch_iterations + [before + iteration for iteration in other.epoch_iterations],
+            dict(other.settings),
+        )
 
     def _last(self) -> dict[str, float]:
         lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
