@@ -21,7 +21,7 @@ def check(
     f: Annotated[str, typer.Argument(metavar="FUNCTION", help="Takes x and returns a number.")],
     gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays as x.")],
     x: Annotated[str, typer.Argument(metavar="X", help="Where: an array, or a dict or list of arrays.")],
-    budget: Annotated[int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")] = 100,
+    budget: Annotated[int, typer.Option(min=1, help="About so many evaluations of a right gradient's function.")] = 100,
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
     ] = False,
