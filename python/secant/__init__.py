@@ -95,7 +95,10 @@ def __getattr__(name: str) -> _typing.Any:
     from importlib import import_module
 
     if name in _WITH_OTHERS:
-        return import_module(f"secant.{name}")
+        try:
+            return import_module(f"secant.{name}")
+        except ImportError as error:
+            raise AttributeError(str(error)) from error
     if name in _LATER:
         module = import_module(f"secant.{_LATER[name] or name}")
         globals()[name] = value = getattr(module, name) if _LATER[name] else module

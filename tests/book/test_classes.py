@@ -85,6 +85,14 @@ CASES = {  # a script, and what is said of its network
         program("    pass", f"class Own:\n{OWN}class Other(Own, Net):\n    pass\n{SHOW.replace('Net', 'Other')}"),
         "Other of w w1, b1, w2, b2: 5-4-3, relu hidden",
     ),
+    "classes that are no networks": (
+        "from base import *\nclass Meta(type):\n    def __getattr__(cls, name):\n        raise KeyError(name)\n"
+        "class Colours(metaclass=Meta):\n    pass\n"
+        "class Helper:\n    def num_grad(self, f, x):\n        return f(x)\n"
+        "    def numerical_gradient(self, f, x):\n        return f(x)\n"
+        "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",
+        [],
+    ),
     "no loss": (
         program(OWN.replace("self.all(x, t)", "{'w1': x}") + "    loss = None"),
         "Net is not known: it has no method loss(x, t). Its own numerical_gradient runs",

@@ -325,3 +325,11 @@ def test_an_example(name, capsys):
         warnings.simplefilter("ignore")  # torch's own check warns of float32
         runpy.run_path(str(examples / f"check_{name}.py"))
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "sklearn"])
+def test_what_needs_another_package_is_found_after_import_secant(name):
+    missing = f"import sys; sys.modules[{name!r}] = None; import secant; assert not hasattr(secant, {name!r})"
+    subprocess.run([sys.executable, "-c", missing], check=True)
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    subprocess.run([sys.executable, "-c", f"import secant; secant.{name}.__doc__"], check=True)

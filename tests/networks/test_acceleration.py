@@ -463,13 +463,40 @@ def test_what_a_loss_leaves_is_that_of_the_mini_batch():
             self.last = super().loss(x, t)
             return self.last
 
-    net, layers = secant.accelerate(filled(KeepsLoss(*SIZES))), secant.accelerate(filled(Layers(*SIZES)))
-    for i in range(5):
-        x, t = batch(seed=i)
-        net.numerical_gradient(x, t)
+    class KeepsLater(Book):
+        buffer, keeps = np.zeros((600, 6)), False
+
+        def loss(self, x, t):
+            if self.keeps:
+                self.buffer[: len(x), :6] = x
+            return super().loss(x, t)
+
+    nets = [secant.accelerate(filled(cls(*SIZES))) for cls in (KeepsLoss, Layers, KeepsLater)]
+    net, layers, later = nets
+    for i in range(8):
+        x, t = batch(1 if i < 2 else 8, seed=i)
+        for some in nets:
+            some.numerical_gradient(x, t)
         assert net.last == Book.loss(net, x, t)
-        layers.numerical_gradient(x, t)
         assert layers.layers["Affine1"].x is x
+        assert np.array_equal(later.buffer[: len(x), :6], x) == later.keeps
+        later.keeps = i > 2
+
+
+def test_a_counter_is_nothing_that_a_backward_pass_needs():
+    class Counts(Book):
+        calls = 0
+
+        def loss(self, x, t):
+            self.calls += 1
+            return super().loss(x, t)
+
+    net = secant.accelerate(filled(Counts(*SIZES)))
+    net.numerical_gradient(*batch())
+    before = net.calls
+    for _ in range(9):
+        net.numerical_gradient(*batch())
+    assert net.calls - before <= 1  # compared again at most once
 
 
 def test_images_are_rows_where_the_loss_takes_them_so():
@@ -484,10 +511,11 @@ def test_images_are_rows_where_the_loss_takes_them_so():
     assert all(np.array_equal(grad, right[key]) for key, grad in net.numerical_gradient(images, t).items())
     with pytest.raises(ValueError, match="shapes"):  # its own
         secant.accelerate(filled(Book(*SIZES))).numerical_gradient(images, t)
-    other = copy.deepcopy(net)
-    for one, inputs in ((net, x), (other, images)):
-        secant.train(one, inputs, t, iters_num=9, batch_size=4, rng=0, progress=False)
-    assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
+    for kind in (float, np.uint8):
+        other = copy.deepcopy(net)
+        for one, inputs in ((net, np.abs(100 * x).astype(kind)), (other, np.abs(100 * images).astype(kind))):
+            secant.train(one, inputs, t, iters_num=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8)
+        assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
 
 
 def test_large_data_that_a_network_keeps_are_not_copied():
@@ -505,6 +533,21 @@ def test_large_data_that_a_network_keeps_are_not_copied():
 
     net = secant.accelerate(KeepsData(*SIZES))
     assert net.data.flags.writeable
+
+
+def test_a_loss_may_write_to_large_data():
+    class Writes(Book):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.data = np.full(2_000_000, 255.0)
+
+        def loss(self, x, t):
+            if self.data[0] > 1:
+                self.data /= 255
+            return super().loss(x, t)
+
+    net = secant.accelerate(Writes(*SIZES))
+    assert (net.data == 255).all()
 
 
 def test_parameters_that_grow_are_compared():
@@ -586,8 +629,19 @@ def test_a_method_that_does_more_is_refused():
             np.random.permutation(3)  # the order in which it goes through them
             return super().numerical_gradient(x, t)
 
+    class DrawsItsOwn(Keyed):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.rng = np.random.default_rng(0)
+
+        def numerical_gradient(self, x, t):
+            self.rng.permutation(3)
+            return super().numerical_gradient(x, t)
+
     with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient draws random numbers"):
         secant.accelerate(Draws(*SIZES))
+    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.rng"):
+        secant.accelerate(DrawsItsOwn(*SIZES))
     with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.grads"):
         secant.accelerate(Keeps(*SIZES))
     with pytest.raises(secant.UnsupportedError, match="its numerical_gradient also returns loss"):
@@ -776,6 +830,34 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     bare, right = (secant.train(secant.accelerate(net), x, t, x[:9], t[:9], **options) for net in nets)
     assert (bare.train_acc_list, bare.test_acc_list) == (right.train_acc_list, right.test_acc_list)
     assert len(set(bare.train_acc_list)) > 1
+
+
+def test_the_accuracy_is_that_of_what_the_network_becomes():
+    class Bare(Keyed):
+        accuracy, act = property(), "relu"
+
+        def hidden(self, a):
+            return np.maximum(a, 0) if self.act == "relu" else np.tanh(a)
+
+    x, t = batch(200)
+    net, seen = filled(Bare(*SIZES)), []
+    net.params = {key: array.astype(np.float32) for key, array in net.params.items()}
+
+    def callback(net, history):
+        seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
+        net.act = "tanh"
+
+    options = {"iters_num": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
+    secant.train(secant.accelerate(net), x, t, callback=callback, **options)
+    assert len(seen) == 3
+    assert all(said == right for said, right in seen)
+
+
+def test_read_only_parameters_are_not_trained():
+    net = secant.accelerate(filled(Keyed(*SIZES)))
+    net.params["w2"].flags.writeable = False
+    with pytest.raises(secant.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
+        secant.train(net, *batch(), progress=False)
 
 
 def test_single_precision_is_trained_by_the_loop():

@@ -17,7 +17,7 @@ from typing import Any
 from secant.book import modules
 from secant.book.modules import Say
 from secant.networks import lazily, records
-from secant.networks.lazily import accelerate_lazily, takes_mini_batch
+from secant.networks.lazily import accelerate_lazily, defines, takes_mini_batch
 
 _BETWEEN = __file__, modules.__file__, lazily.__file__, records.__file__
 _ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
@@ -96,9 +96,9 @@ def _watch_classes(say: Say) -> None:
     def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
         cls = build(body, name, *bases, **keywords)
         if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
-            if hasattr(cls, "numerical_gradient"):
-                return accelerate_lazily(cls, report)
-            if alike := [name for name in vars(cls) if _ALIKE.fullmatch(name) and takes_mini_batch(vars(cls)[name])]:
+            accelerate_lazily(cls, report)
+            alike = [name for name in vars(cls) if _ALIKE.fullmatch(name) and takes_mini_batch(vars(cls)[name])]
+            if alike and not defines(cls, "numerical_gradient") and defines(cls, "loss", "cost", "predict"):
                 say(f"{name}.{alike[0]}(x, t) runs itself: Secant looks for a method of the name numerical_gradient")
         return cls
 

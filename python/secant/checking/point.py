@@ -43,7 +43,7 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
         array = value if is_plain(value) else None
         if array is None or array.dtype not in (np.float64, np.float32, np.float16):
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
-            got += ": make an array of a list of numbers" if isinstance(value, int | float) else ""
+            got += ": make an array of a list of numbers" if type(value) in (int, float) else ""
             raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
         if array.size:
             yield Leaf(path or title, array)

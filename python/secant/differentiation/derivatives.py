@@ -115,7 +115,7 @@ class Method:
             start = time.perf_counter()
             evaluator.shifted(0, count, shifts)
             seconds = time.perf_counter() - start
-            if seconds > _MEASURED or 8 * count > evaluator.size:
+            if seconds > _MEASURED or 64 * count > evaluator.size:
                 return seconds / count / len(shifts) * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
             count *= 8
 

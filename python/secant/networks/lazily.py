@@ -9,10 +9,11 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from secant.errors import LossDiffersError, NoLongerKnownError
+from secant.errors import LossDiffersError, NoLongerKnownError, UnsupportedError
 from secant.networks.acceleration import NAME, Method, not_kept, records
 from secant.networks.outlook import outlook
 from secant.networks.recognition.found import Recognition
+from secant.networks.recognition.layouts import layouts
 from secant.networks.recognition.recognise import recognised
 from secant.networks.records import Record
 
@@ -26,9 +27,22 @@ def accelerate_lazily(cls: type, report: Report) -> type:
     when its own runs for a call that the engines do not take.
     """
     own = vars(cls).get(NAME)
-    if inspect.isfunction(own) and (hasattr(cls, "loss") or takes_mini_batch(own)):
+    if inspect.isfunction(own) and (defines(cls, "loss") or takes_mini_batch(own)):
         setattr(cls, NAME, _LazyMethod(own, report))
     return cls
+
+
+def has_layers(net: Any) -> bool:
+    """Whether an object holds the parameters of two layers."""
+    try:
+        return bool(layouts(net))
+    except UnsupportedError:
+        return False
+
+
+def defines(cls: type, *names: str) -> bool:
+    """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
+    return any(name in vars(base) for base in cls.__mro__ for name in names)
 
 
 def takes_mini_batch(method: Any) -> bool:
@@ -83,7 +97,8 @@ class _LazyMethod(Method):
             found, kept = self._tried(net)
             records.put(net, kept)
         if not found.known:
-            self._tell(net, found.sentence)
+            if callable(getattr(net, "loss", None)) or has_layers(net):
+                self._tell(net, found.sentence)
         elif found.sentence not in self._said:
             self._said.add(found.sentence)
             self._report(type(net), found.sentence)

@@ -20,7 +20,7 @@ from secant.networks.recognition.engine import compare, engine, in_place, is_kno
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
-from secant.networks.recognition.state import NEVER, State
+from secant.networks.recognition.state import NEVER, State, contents, has_left
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
@@ -51,6 +51,7 @@ class Record:
         self._next = 0.0  # when it is to be compared again
         self._next_close_look = 0.0  # at values that have changed without an effect
         self._in_vain = 0  # how often it was recognised anew, and as the same
+        self._leaves = False  # whether a loss leaves something in the object, such as what layers keep
         self._is_copy = net is None
         if not self._is_copy:
             self._look(net)
@@ -101,7 +102,7 @@ class Record:
             self._arrays, self._known, self._in_place = arrays, engine(net, self.found), in_place(arrays)
         if is_new or time.perf_counter() > self._next or self._is_beyond(x):
             self.compare(net, self._known, x, t)
-        elif self._state.is_set_by_losses:
+        elif self._leaves:
             net.loss(x, t)  # what it leaves is that of this mini-batch, as after the network's own loop
         self._form = form
         grads = self._known.numerical_gradient(rows(x), t, h=self.found.h, n_threads=n_threads or self.n_threads)
@@ -137,7 +138,10 @@ class Record:
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(*_others(x, t))
             self._look(net)
+        arrays = self.arrays(net)
+        before = {} if self._leaves else contents(net, arrays)
         compare(net, self.found, known, x, t)
+        self._leaves = self._leaves or has_left(before, contents(net, arrays))
         if not unseen:
             self._look(net, strike=1 if self._forms else NEVER)
         now = time.perf_counter()
@@ -197,7 +201,9 @@ def _like(grad: Array, array: Array) -> Array:
 
 def _others(x: Any, t: Any) -> tuple[Any, Any]:
     """Return samples of another loss, in other arrays: what keeps them, or the loss, keeps something else next."""
-    return (np.roll(x, 1, axis=0), t.copy()) if type(x) is np.ndarray is type(t) else (x, t)
+    if not type(x) is np.ndarray is type(t):
+        return x, t
+    return np.roll(x, 1, axis=0 if len(x) > 1 else None), t.copy()
 
 
 def _square(array: Array) -> float:

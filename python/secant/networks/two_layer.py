@@ -454,7 +454,7 @@ class TwoLayerNet:
         """Return ``params``, checked, as backends take them. ``check``: whether an array is finite."""
         arguments.settings(self.hidden_activation, self.output_activation, self.log_offset, self.soft_targets)
         arrays = arguments.params(self.params, check)
-        arguments.require_offset(self.log_offset, arrays[0].dtype)
+        arguments.require_offset(float(self.log_offset), arrays[0].dtype)
         return Parameters(*arrays, self.hidden_activation, self.output_activation, float(self.log_offset))
 
     def _checked(

@@ -16,7 +16,7 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
-from secant.datasets.pixels import Rows
+from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
@@ -88,8 +88,8 @@ def descent(
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
         raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
-    if isinstance(net, TwoLayerNet):
-        require_updatable(net.params)
+    if isinstance(params := getattr(net, "params", None), Mapping):
+        require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
     known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
@@ -139,7 +139,7 @@ def _accelerated(
     own = [*known.params.values()]
     threads = options.get("n_threads") or accelerated.n_threads
     options = {"method": "auto", "h": found.h, "n_threads": threads}
-    inputs = rows(x) if isinstance(x, np.ndarray) else x
+    inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
     inner = descent(known, inputs, t, partial(known.numerical_gradient, **options), learning_rate, before)
     good, sure = [param.copy() for param in own], 0
 

@@ -260,8 +260,13 @@ def _accuracy_of(net: Network) -> Accuracy:
     """Return what measures the accuracy: of a network that was recognised and has no such method, the engines."""
     if hasattr(net, "accuracy"):
         return net.accuracy
-    found = cast(Record, record_of(net)).found
-    return lambda x, t: engine(net, found).accuracy(rows(x), t)
+
+    def accuracy(x: Any, t: Any) -> float:
+        known = cast(Record, record_of(net))
+        known.refresh(net)
+        return engine(net, known.found).accuracy(rows(x), t)
+
+    return accuracy
 
 
 def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:

@@ -83,7 +83,8 @@ def _form_of_rows(t: Array, found: Recognition) -> str:
 
 def rows(x: ArrayLike) -> ArrayLike:
     """Return a mini-batch of images (N, ...) as rows (N, I), as a loss has it that takes images."""
-    return np.reshape(x, (len(np.asarray(x)), -1)) if np.ndim(x) > 2 else x
+    array = np.asarray(x)
+    return array.reshape(len(array), -1) if array.ndim > 2 else x
 
 
 def compare(net: Any, found: Recognition, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:

@@ -6,6 +6,7 @@ import itertools
 import threading
 import types
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,6 +18,9 @@ _USUAL = ("params", "param", "parameters", "network", "weights")
 _SHARED = (types.ModuleType, type(threading.Lock()), type(threading.RLock()))  # what copies share: nobody can copy it
 _LARGE = 10_000_000  # bytes of an array that copies share, too: to be read only
 _MOST = 64  # combinations of attributes that are tried
+sharing = ContextVar("sharing", default=True)
+"""Whether copies share large arrays: not if the network writes into one."""
+READ_ONLY = "read-only"  # as NumPy says it where a copy wrote into one
 Shape = tuple[int, ...]
 Sizes = tuple[int, int, int]  # I, H, O
 
@@ -99,7 +103,7 @@ def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> 
     for value in vars(net).values():
         if isinstance(value, _SHARED):
             memo[id(value)] = value
-        elif isinstance(value, np.ndarray) and value.nbytes > _LARGE:
+        elif sharing.get() and isinstance(value, np.ndarray) and value.nbytes > _LARGE:
             memo.setdefault(id(value), _read_only(value))
     try:
         made = copy.deepcopy(net, memo)

@@ -200,12 +200,14 @@ def least_seconds(call: Callable[[], object]) -> float:
 
 def always_draws_numbers(call: Callable[[], object]) -> bool:
     """Whether a call draws from Python's or NumPy's global generator, and not another thread meanwhile."""
-    for _ in range(3):
-        before = _generators()
-        call()
-        if before == _generators():
-            return False
-    return True
+    return all(draws_numbers(call) for _ in range(3))
+
+
+def draws_numbers(call: Callable[[], object]) -> bool:
+    """The same of one call, or another thread has drawn meanwhile."""
+    before = _generators()
+    call()
+    return before != _generators()
 
 
 def _generators() -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from secant.networks.recognition.candidates import Candidate, candidates
 from secant.networks.recognition.engine import compare, engine
 from secant.networks.recognition.explanations import Trial, described, parting, why_not
 from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.layouts import Layout, Sizes, duplicate, layouts, require_apart
+from secant.networks.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
 from secant.networks.recognition.probes import (
     Form,
     NotANumberError,
@@ -72,6 +72,17 @@ def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
 
 def recognised(net: Any, own: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """As `recognise`, with the numerical gradient of its own, as it stands in a class; None if it has none."""
+    found = _tried(net, own, x, t)
+    if not found.known and READ_ONLY in found.sentence:
+        token = sharing.set(False)
+        try:
+            found = _tried(net, own, x, t)
+        finally:
+            sharing.reset(token)
+    return found
+
+
+def _tried(net: Any, own: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
     name = type(net).__name__
     try:
         if not callable(getattr(net, "loss", None)):

@@ -12,7 +12,14 @@ from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 from secant.networks.recognition.candidates import Candidate
 from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
-from secant.networks.recognition.probes import Probe, always_draws_numbers, fill, least_seconds, number
+from secant.networks.recognition.probes import (
+    Probe,
+    always_draws_numbers,
+    draws_numbers,
+    fill,
+    least_seconds,
+    number,
+)
 from secant.networks.recognition.state import Name, changes, contents, told
 
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
@@ -50,7 +57,7 @@ class SmallCopy:
             raise UnsupportedError("its loss is another one there")
         if self.seconds > LONGEST:
             raise UnsupportedError(f"it would take about {self.seconds:.0f} s")
-        self.returned = bound(self._method, self._copy)(probe.x.copy(), probe.t.copy())
+        self._drew = draws_numbers(self._call)
         self.spent += time.perf_counter() - start
         parts = zip(self.arrays, probe.params, strict=True)
         self._changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
@@ -60,10 +67,12 @@ class SmallCopy:
         done = changes(after, contents(self._copy, self.arrays)) - self._by_losses
         self._done = {name for name in done if name in after or name[0] not in self._growing}
 
+    def _call(self) -> None:
+        self.returned = bound(self._method, self._copy)(self._probe.x.copy(), self._probe.t.copy())
+
     def require_no_draws(self) -> None:
         """Raise an error if it draws random numbers."""
-        call, probe = bound(self._method, self._copy), self._probe
-        if always_draws_numbers(lambda: call(probe.x.copy(), probe.t.copy())):
+        if self._drew and always_draws_numbers(self._call):
             raise UnsupportedError("its numerical_gradient draws random numbers: your loop would draw others")
 
     def _let_losses_happen(self) -> None:

@@ -6,6 +6,7 @@ import array
 import collections
 import math
 import operator
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,11 +73,6 @@ class State:
         """Whether there is anything to be held against what comes."""
         return self._type is not None
 
-    @property
-    def is_set_by_losses(self) -> bool:
-        """Whether losses leave something in the object, such as what a layer keeps for backpropagation."""
-        return NEVER in self._strikes.values()
-
     def changed(self, net: Any, *, closely: bool) -> bool:
         """Whether something is another one; ``closely``: also of what has changed without an effect."""
         if type(net) is not self._type:
@@ -120,10 +116,15 @@ def contents(net: Any, apart_from: Sequence[Array]) -> dict[Name, tuple[Any, Any
         found[container.name, _SIZE] = len(container.held), None
         for key, value in items(container.held):
             if id(value) not in apart:
-                content = _content(value, left // 8, apart_from)
+                content = _state_of(value) or _content(value, left // 8, apart_from)
                 left -= len(content) if isinstance(content, bytes) else 0
                 found[container.name, key] = value, content
     return found
+
+
+def has_left(before: dict[Name, tuple[Any, Any]], now: dict[Name, tuple[Any, Any]]) -> bool:
+    """Whether something is another one that is no whole number, as a counter is; of `contents`."""
+    return any(not isinstance(now.get(name, (None,))[0], int) for name in changes(before, now))
 
 
 def changes(before: dict[Name, tuple[Any, Any]], now: dict[Name, tuple[Any, Any]]) -> set[Name]:
@@ -156,6 +157,15 @@ def _content(value: Any, most: int, apart_from: Sequence[Array]) -> Any:
     if isinstance(value, bytearray | array.array):
         return bytes(value) if len(value) <= most else len(value)
     return None
+
+
+def _state_of(value: Any) -> Any:
+    """The state of a random generator; None of anything else."""
+    if isinstance(value, np.random.Generator):
+        return repr(value.bit_generator.state)
+    if isinstance(value, np.random.RandomState):
+        return repr(value.get_state())
+    return value.getstate() if isinstance(value, random.Random) else None
 
 
 def _same(a: Any, b: Any) -> bool:
