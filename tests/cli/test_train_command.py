@@ -139,6 +139,18 @@ def test_a_saved_network_is_trained_further(tmp_path):
     assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(tmp_path):
+    x = np.arange(60, dtype=np.uint8).reshape(20, 3) % 17
+    t = np.arange(20) % 2
+    np.savez(tmp_path / "data.npz", x_train=x, t_train=t, x_test=x, t_test=t)
+    result = run("train", "--data", tmp_path / "data.npz", "--iters", 3, "--batch", 5)
+    assert result.exit_code == 0
+    assert result.output.startswith(
+        "warning: x_train goes up to 16 only, and pixels are divided by 255: are these pixels? "
+    )
+
+
 @pytest.mark.parametrize("option", [("--hidden", 4), ("--dtype", "float64"), ("--log-offset", 0)])
 def test_what_a_saved_network_has_of_its_own_is_no_option(tmp_path, option):
     secant.TwoLayerNet(784, 4, 10).save(tmp_path / "net.npz")

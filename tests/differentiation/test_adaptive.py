@@ -164,3 +164,13 @@ def test_an_entry_near_the_end_of_the_domain_beside_large_ones(x):
         )
         assert (np.abs(slopes - right) <= bars).all()
         assert (bars < 1e-4 * np.abs(right)).all()
+
+
+def test_a_jump_to_infinity_leaves_the_error_bars_of_the_others_alone():
+    x = np.r_[1.0, 0.5, np.linspace(0, 0.3, 20)]
+    f = lambda x: float(np.where(x > 1, np.inf, x).sum())  # noqa: E731
+    slopes, bars = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
+    assert not np.isfinite(bars[0])
+    assert np.isfinite(bars[1:]).all()
+    assert (np.abs(slopes[1:] - 1) <= bars[1:]).all()
+    assert bars[1:].max() < 1e-9

@@ -490,6 +490,16 @@ def test_what_is_no_path(path):
             call(path)
 
 
+def test_a_subclass_of_other_arguments_cannot_be_loaded(tmp_path):
+    class Fixed(secant.TwoLayerNet):
+        def __init__(self):
+            super().__init__(4, 3, 2)
+
+    Fixed().save(tmp_path / "net.npz")
+    with pytest.raises(secant.UnsupportedError, match="Fixed must take input_size, hidden_size, output_size and rng"):
+        Fixed.load(tmp_path / "net.npz")
+
+
 def test_a_path_that_names_a_folder_is_no_file(tmp_path):
     name = os.path.join(tmp_path, "new", "")
     for call in (network().save, History([0.5]).save, files.require_writable):

@@ -6,6 +6,7 @@ if one of the files fails, or standard output.
 
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -161,7 +162,9 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     """Train, keep the results and sum them up, also if Ctrl-C ended it early."""
     record, interrupted, start = History(), False, time.perf_counter()
     try:
-        train_network(net, *data, **hyperparameters, history=record, normalize=is_pixels(data[0]))
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+            train_network(net, *data, **hyperparameters, history=record, normalize=is_pixels(data[0]))
     except KeyboardInterrupt:
         if not record.train_loss_list:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor, inf, isfinite, log2, sqrt
+from math import floor, isfinite, log2, nan, sqrt
 from typing import NamedTuple
 
 from secant._common.validation import Floats
@@ -122,5 +122,5 @@ class Group:
             widths.append((up - down) / 2)
             largest = max(largest, abs(high), abs(low))
             difference -= slopes[-1] * shift
-        off = max(abs(difference), abs(kink)) if isfinite(difference + kink) else inf
+        off = max(abs(difference), abs(kink)) if isfinite(difference + kink) else nan
         return slopes, widths, off, start.noise.at(largest)

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from secant.errors import LossDiffersError, NoLongerKnownError, UnsupportedError
+from secant.errors import LossDiffersError, NoLongerKnownError
 from secant.networks.acceleration import NAME, Method, not_kept, records
 from secant.networks.outlook import outlook
 from secant.networks.recognition.found import Recognition
@@ -32,11 +32,11 @@ def accelerate_lazily(cls: type, report: Report) -> type:
     return cls
 
 
-def has_layers(net: Any) -> bool:
-    """Whether an object holds the parameters of two layers."""
+def is_network(net: Any) -> bool:
+    """Whether an object has a loss, or holds the parameters of two layers."""
     try:
-        return bool(layouts(net))
-    except UnsupportedError:
+        return callable(getattr(net, "loss", None)) or bool(layouts(net))
+    except Exception:  # whatever its class raises where it is asked for attributes
         return False
 
 
@@ -97,7 +97,7 @@ class _LazyMethod(Method):
             found, kept = self._tried(net)
             records.put(net, kept)
         if not found.known:
-            if callable(getattr(net, "loss", None)) or has_layers(net):
+            if is_network(net):
                 self._tell(net, found.sentence)
         elif found.sentence not in self._said:
             self._said.add(found.sentence)

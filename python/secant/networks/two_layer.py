@@ -431,6 +431,8 @@ class TwoLayerNet:
         ------
         DataError
             If the file cannot be read or does not hold a network.
+        UnsupportedError
+            If a subclass takes other arguments than `TwoLayerNet`.
 
         Examples
         --------
@@ -440,7 +442,11 @@ class TwoLayerNet:
         """
         saved, soft_targets, largest_input = checkpoint.load(path)
         inputs, hidden = saved.W1.shape
-        net = cls(inputs, hidden, len(saved.b2), rng=0)
+        try:
+            net = cls(inputs, hidden, len(saved.b2), rng=0)
+        except TypeError as error:
+            needed = "input_size, hidden_size, output_size and rng, as TwoLayerNet does"
+            raise UnsupportedError(f"{cls.__name__} must take {needed}, to be loaded: {error}") from error
         net.params = {name: getattr(saved, name) for name in PARAM_NAMES}
         net.hidden_activation, net.output_activation = saved.hidden_activation, saved.output_activation
         net.log_offset, net.soft_targets, net._largest_input = saved.log_offset, soft_targets, largest_input
