@@ -259,9 +259,9 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
 def _accuracy_of(net: Network) -> Accuracy:
     """Return what measures the accuracy: of a network that was recognised and has no such method, the engines."""
     if hasattr(net, "accuracy"):
-        return net.accuracy
+        return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
-    def accuracy(x: Any, t: Any) -> float:
+    def accuracy(x: Any, t: Any) -> Any:
         known = cast(Record, record_of(net))
         known.refresh(net)
         return engine(net, known.found).accuracy(rows(x), t)
