@@ -5,6 +5,7 @@ time. Where an array was replaced that others may refer to, or something else in
 is recognised anew; so is a copy, which may hold what its original held after it was recognised.
 """
 
+import itertools
 import operator
 import time
 import weakref
@@ -20,7 +21,7 @@ from secant.networks.recognition.engine import compare, engine, in_place, is_kno
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout
 from secant.networks.recognition.recognise import recognised
-from secant.networks.recognition.state import NEVER, State, contents, has_left
+from secant.networks.recognition.state import NEVER, State, changes, contents
 from secant.networks.two_layer import TwoLayerNet
 
 _SHARE = 1000
@@ -135,13 +136,15 @@ class Record:
         if (inputs := np.asarray(x)).dtype.kind == "f":
             require_finite("x", inputs)
         unseen = self._state.changed(net, closely=True)  # what waits for a close look must not be taken for right
+        arrays = self.arrays(net)
+        held = [contents(net, arrays)]
         if not self._forms:  # what the loss changes itself is left alone: caches, counters
             net.loss(*_others(x, t))
             self._look(net)
-        arrays = self.arrays(net)
-        before = {} if self._leaves else contents(net, arrays)
+            held.append(contents(net, arrays))
         compare(net, self.found, known, x, t)
-        self._leaves = self._leaves or has_left(before, contents(net, arrays))
+        held.append(contents(net, arrays))
+        self._leaves = self._leaves or any(changes(*pair) for pair in itertools.pairwise(held))
         if not unseen:
             self._look(net, strike=1 if self._forms else NEVER)
         now = time.perf_counter()

@@ -73,7 +73,7 @@ def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
 def recognised(net: Any, own: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """As `recognise`, with the numerical gradient of its own, as it stands in a class; None if it has none."""
     found = _tried(net, own, x, t)
-    if not found.known and READ_ONLY in found.sentence:
+    if not found.known and READ_ONLY in found.sentence:  # it writes to large data, which copies share
         token = sharing.set(False)
         try:
             found = _tried(net, own, x, t)

@@ -122,11 +122,6 @@ def contents(net: Any, apart_from: Sequence[Array]) -> dict[Name, tuple[Any, Any
     return found
 
 
-def has_left(before: dict[Name, tuple[Any, Any]], now: dict[Name, tuple[Any, Any]]) -> bool:
-    """Whether something is another one that is no whole number, as a counter is; of `contents`."""
-    return any(not isinstance(now.get(name, (None,))[0], int) for name in changes(before, now))
-
-
 def changes(before: dict[Name, tuple[Any, Any]], now: dict[Name, tuple[Any, Any]]) -> set[Name]:
     """Return the names of what is another one, came or went; of `contents`."""
     return {name for name in before.keys() | now.keys() if not _same(before.get(name, ()), now.get(name, ()))}
