@@ -24,8 +24,6 @@ from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent
 from secant.differentiation.gradient import numerical_diff as numerical_diff
 from secant.differentiation.gradient import numerical_gradient as numerical_gradient
-from secant.differentiation.gradient import numerical_gradient_1d as numerical_gradient_1d
-from secant.differentiation.gradient import numerical_gradient_2d as numerical_gradient_2d
 from secant.errors import DataError as DataError
 from secant.errors import DivergenceError as DivergenceError
 from secant.errors import DownloadError as DownloadError
@@ -38,7 +36,6 @@ from secant.errors import ShapeError as ShapeError
 from secant.errors import UnsupportedError as UnsupportedError
 from secant.errors import ValueRangeError as ValueRangeError
 from secant.functions import cross_entropy_error as cross_entropy_error
-from secant.functions import cross_entropy_error_onehot as cross_entropy_error_onehot
 from secant.functions import mean_squared_error as mean_squared_error
 from secant.functions import sigmoid as sigmoid
 from secant.functions import softmax as softmax

@@ -1,7 +1,7 @@
 """The names of "Deep Learning from Scratch", chapters 3 to 5, with the book's meaning: ``from secant.book import *``.
 
 Some of Secant's own functions bear the same names and differ, as the course notes differ from the book: see
-`secant.TwoLayerNet`, `secant.gradient_descent`, `secant.cross_entropy_error` and `secant.numerical_gradient_2d`.
+`secant.TwoLayerNet`, `secant.gradient_descent` and `secant.cross_entropy_error`.
 
 Design: a module for each of the book's, so that `secant run` can put it in its place. Where the book's code would
 return a wrong number, as for labels of shape (N, 1) or integers that are to be shifted by h, an error says so.
