@@ -448,10 +448,10 @@ def test_processes_that_a_script_starts_have_its_networks_and_the_books_modules(
     (tmp_path / "script.py").write_text(source)
     code, output, lines = run("script.py", "-m", "secant", "run", arguments=[start])
     (tmp_path / "common").mkdir()
-    (tmp_path / "common" / "functions.py").write_text("from secant.book.functions import *")
+    (tmp_path / "common" / "functions.py").write_text("from secant.book.common_functions import *")
     assert (code, output) == run("script.py", arguments=[start])[:2]
     assert code == 0
-    assert lines == ["secant: common.functions is not in your folder: secant.book.functions stands in for it"]
+    assert lines == ["secant: common.functions is not in your folder: secant.book.common_functions stands in for it"]
 
 
 def test_a_child_computes_by_the_engines(tmp_path, monkeypatch):

@@ -17,10 +17,10 @@ Say = Callable[[str], None]
 
 _MODULES = {  # of the book, and what stands in for them; None for a folder
     "common": None,
-    "common.functions": "secant.book.functions",
-    "common.gradient": "secant.book.gradient",
+    "common.functions": "secant.book.common_functions",
+    "common.gradient": "secant.book.common_gradient",
     "dataset": None,
-    "dataset.mnist": "secant.book.mnist",
+    "dataset.mnist": "secant.book.dataset_mnist",
     "two_layer_net": "secant.book.two_layer_net",
     "ch04": None,
     "ch04.two_layer_net": "secant.book.two_layer_net",

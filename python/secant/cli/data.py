@@ -9,7 +9,7 @@ import secant
 from secant._common.validation import Array
 from secant.cli.console import note
 from secant.datasets.idx import load_idx
-from secant.datasets.npz import Arrays, load_npz
+from secant.datasets.npz_data import Arrays, load_npz
 from secant.errors import DataError, DownloadError
 
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"

@@ -14,7 +14,7 @@ from secant._common.progress import Progress
 from secant._common.validation import Array, Floats
 from secant.cli.console import say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, load
-from secant.datasets.npz import classes
+from secant.datasets.npz_data import classes
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError
 from secant.networks.arguments import accuracy

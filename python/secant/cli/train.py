@@ -27,7 +27,7 @@ from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels
 from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
-from secant.datasets.npz import Arrays, classes
+from secant.datasets.npz_data import Arrays, classes
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, SecantError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet

@@ -1,7 +1,7 @@
 """The learning curves of a training run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,13 +23,20 @@ from secant.plots.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from secant.training.history import History
-
 _VISIBLE = 0.01  # a gap; smaller ones are hidden by the lines
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
-def learning_curves(history: "History", *, axes: Any = None, label: str | None = None) -> "list[Axes]":
+@runtime_checkable
+class Curves(Protocol):
+    """What is drawn of a `secant.History`."""
+
+    train_loss_list: list[float]
+    train_acc_list: list[float]
+    test_acc_list: list[float]
+
+
+def learning_curves(history: Curves, *, axes: Any = None, label: str | None = None) -> "list[Axes]":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
@@ -61,9 +68,7 @@ def learning_curves(history: "History", *, axes: Any = None, label: str | None =
     >>> loss, accuracy = secant.plots.learning_curves(history)
     >>> loss.figure.savefig("curves.png")
     """
-    from secant.training.history import History
-
-    if not isinstance(history, History):
+    if not isinstance(history, Curves):
         raise DTypeError(f"history must be a History, got {type(history).__name__}")
     used = new_axes(shown=True) if axes is None else pair_for(axes, "axes")
     _draw_losses(used[0], history.train_loss_list, label)
