@@ -1,4 +1,4 @@
-"""Networks that a script defines, under ``secant run``: accelerated where they are recognised, else left alone."""
+"""Networks that a script defines, under ``secant run``: accelerated where they are recognized, else left alone."""
 
 import os
 import re
@@ -87,7 +87,7 @@ CASES = {  # a script, and what is said of its network
     ),
     "classes that are no networks": (
         "from base import *\nclass Meta(type):\n    def __getattr__(cls, name):\n        raise KeyError(name)\n"
-        "class Colours(metaclass=Meta):\n    pass\n"
+        "class Colors(metaclass=Meta):\n    pass\n"
         "class Helper:\n    def num_grad(self, f, x):\n        return f(x)\n"
         "    def numerical_gradient(self, f, x):\n        return f(x)\n"
         "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",

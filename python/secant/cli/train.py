@@ -174,12 +174,12 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     if interrupted:
         note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
     _keep(net, record, outputs)
-    _summarise(net, data, record, seconds)
+    _summarize(net, data, record, seconds)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _summarise(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
+def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
     sets = [(NormalizedPixels(x) if is_pixels(x) else x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
     settings, iterations = record.settings, len(record.train_loss_list)

@@ -92,7 +92,7 @@ def difference_error(
     return ax
 
 
-def _draw_truncation(ax: Axes, steps: Floats, errors: Floats, rounding: Floats, order: int, colour: str) -> None:
+def _draw_truncation(ax: Axes, steps: Floats, errors: Floats, rounding: Floats, order: int, color: str) -> None:
     """The line C h^order through the smallest steps whose errors are clear of rounding."""
     with np.errstate(invalid="ignore"):
         clear = np.flatnonzero(errors > _CLEAR_OF_ROUNDING * np.maximum(rounding, 1e-300))
@@ -105,7 +105,7 @@ def _draw_truncation(ax: Axes, steps: Floats, errors: Floats, rounding: Floats, 
     name = f"truncation: {_POWERS[order]}"
     line = factor * steps**order
     seen = line > np.nanmin(errors) / 10
-    ax.plot(steps[seen], line[seen], color=colour, linestyle=":", linewidth=1.5, label=name)
+    ax.plot(steps[seen], line[seen], color=color, linestyle=":", linewidth=1.5, label=name)
 
 
 def _steps(h: Any) -> Floats:

@@ -77,10 +77,10 @@ def descent_paths(
         ax.contourf(*grid, masked, levels=levels, cmap="Greys_r", alpha=0.4)
         ax.contour(*grid, masked, levels=levels, colors="#6b6b6b", linewidths=0.7, linestyles="solid")
     for i, (name, path) in enumerate(named.items()):
-        colour, marker = SEQUENCE[i % len(SEQUENCE)], MARKERS[i % len(MARKERS)]
-        ax.plot(*path.T, color=colour, marker=marker, markersize=4, linewidth=1.4, label=name)
-        ax.plot(*path[0], color=colour, marker="s", markersize=9, markeredgecolor=INK)
-        ax.plot(*path[-1], color=colour, marker="*", markersize=15, markeredgecolor=INK)
+        color, marker = SEQUENCE[i % len(SEQUENCE)], MARKERS[i % len(MARKERS)]
+        ax.plot(*path.T, color=color, marker=marker, markersize=4, linewidth=1.4, label=name)
+        ax.plot(*path[0], color=color, marker="s", markersize=9, markeredgecolor=INK)
+        ax.plot(*path[-1], color=color, marker="*", markersize=15, markeredgecolor=INK)
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])
     finish(ax, "Gradient descent", "x0", "x1", picture=True)

@@ -72,7 +72,7 @@ def train(
     ----------
     net : TwoLayerNet, SimpleNet, or a network of your own
         Its ``params`` are updated in place. It needs ``loss``, ``accuracy`` and the method that computes the gradient.
-        A network that is recognised may do without ``accuracy``.
+        A network that is recognized may do without ``accuracy``.
     x_train, x_test : array_like, (N, ...) and (M, ...)
         Samples along the first axis. They are not modified. A `TwoLayerNet` takes C-contiguous uint8, float32 and
         float64 where they lie, and makes a float64 copy of others; with float32 parameters, a float32 copy of others
@@ -139,7 +139,7 @@ def train(
     Notes
     -----
     A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start and once an epoch, its
-    own loss is compared with the one that is minimised. Where they differ, an UnsupportedError is raised, and the
+    own loss is compared with the one that is minimized. Where they differ, an UnsupportedError is raised, and the
     parameters and the record are those of the last time when they did not.
 
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
@@ -259,7 +259,7 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
 
 
 def _accuracy_of(net: Network) -> Accuracy:
-    """Return what measures the accuracy: of a network that was recognised and has no such method, the engines."""
+    """Return what measures the accuracy: of a network that was recognized and has no such method, the engines."""
     if hasattr(net, "accuracy"):
         return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
