@@ -80,7 +80,7 @@ def _predicted(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, float]:
     with Progress(True) as shown:
         for first in range(0, len(t), _SAMPLES_AT_ONCE):
             shown("samples", first, len(t))
-            some = slice(first, first + _SAMPLES_AT_ONCE)
-            predictions.append(net.predict(samples[some]))
-            loss += net.loss(samples[some], t[some]) * len(t[some])
+            part = slice(first, first + _SAMPLES_AT_ONCE)
+            predictions.append(net.predict(samples[part]))
+            loss += net.loss(samples[part], t[part]) * len(t[part])
     return np.concatenate(predictions), loss / len(t)

@@ -1,8 +1,8 @@
 """Where and how all plots are drawn: figures, axes, colors, and what a figure is in a file.
 
-Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: what the look depends
-on is said to each artist. Colors are those of Okabe and Ito (2008), which people with any color vision can tell
-apart; no mark is told by its color alone.
+Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: each artist is
+given its style. Colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; no mark is
+told by its color alone.
 """
 
 import io

@@ -78,8 +78,8 @@ def difference_error(
     for i, name in enumerate(schemes):
         order = SCHEMES[validation.one_of("schemes", name, tuple(SCHEMES))].order
         with np.errstate(all="ignore"):
-            found = [abs(number(numerical_diff(f, x, float(step), scheme=name)) - truth) for step in steps]  # type: ignore[arg-type]
-        errors = np.array(found)
+            distances = [abs(number(numerical_diff(f, x, float(step), scheme=name)) - truth) for step in steps]  # type: ignore[arg-type]
+        errors = np.array(distances)
         errors[~(errors > 0)] = np.nan  # a logarithm has no 0
         ax.plot(steps, errors, color=SEQUENCE[i], marker=MARKERS[i], markersize=4, linewidth=0, label=name)
         _draw_truncation(ax, steps, errors, rounding, order, SEQUENCE[i])

@@ -123,12 +123,12 @@ def mistakes(
     y, labels, samples = _predictions(net, x, t)
     if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise ValueRangeError("net must predict probabilities, which sum to 1: give softmax of the scores instead")
-    said = y.argmax(axis=1)
-    wrong = np.flatnonzero(said != labels)
+    predicted = y.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(y[wrong, labels[wrong]], kind="stable")][:count]
     images = pictures(samples[worst], shape)
     ax = axes_for(ax, *mosaic_size(len(worst)))
-    captions = [f"is {labels[i]}, taken for {said[i]}\np = {y[i, said[i]]:.2f}" for i in worst]
+    captions = [f"is {labels[i]}, taken for {predicted[i]}\np = {y[i, predicted[i]]:.2f}" for i in worst]
     draw_mosaic(ax, images, captions, "gray_r", (float(samples.min()), float(samples.max())))
     finish(ax, f"The worst of {len(wrong):,} mistakes in {len(labels):,} samples", picture=True)
     return ax

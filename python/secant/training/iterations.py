@@ -99,8 +99,8 @@ def iterations_of(
         in_backend = _InBackend(net, x, t, method, take_gradient.keywords, learning_rate, before)
         if take_gradient.keywords.get("method") != "series":  # it refuses a mini-batch, and has to see each
             return in_backend
-    own = numerical and not accelerated and not method
-    return _ByMethods(net, x, t, take_gradient, learning_rate, before, own)
+    by_own_gradient = numerical and not accelerated and not method
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
 
 
 class _Snapshot:
@@ -237,9 +237,9 @@ class _ByMethods(Iterations):
     """Iterations by the network's own methods."""
 
     def __init__(
-        self, net: Any, x: Any, t: Array, take_gradient: partial[Any], rate: float, before: bool, own: bool
+        self, net: Any, x: Any, t: Array, take_gradient: partial[Any], rate: float, before: bool, by_own_gradient: bool
     ) -> None:
-        self.x, self.by_own_gradient = x, own
+        self.x, self.by_own_gradient = x, by_own_gradient
         self._net, self._t, self._take_gradient = net, t, take_gradient
         self._learning_rate, self._before = rate, before
 
@@ -295,9 +295,9 @@ class _FasterThreads:
     def __call__(self, indices: Array, losses: list[float]) -> None:
         faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
         if self._calls % self._CALLS_PER_TRIAL == 0 and len(indices) > 1:
-            some = -(-len(indices) // 16)
-            self._timed(indices[:some], losses, slower)
-            indices = indices[some:]
+            trial = -(-len(indices) // 16)
+            self._timed(indices[:trial], losses, slower)
+            indices = indices[trial:]
         self._calls += 1
         self._timed(indices, losses, faster)
 

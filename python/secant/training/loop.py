@@ -287,4 +287,4 @@ def _measured(accuracy: Accuracy, x: Array | Rows, t: Any) -> float:
     if not isinstance(x, NormalizedPixels):
         return float(accuracy(x, t))
     slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
-    return sum(float(accuracy(x[some], t[some])) * len(t[some]) for some in slices) / len(x)
+    return sum(float(accuracy(x[part], t[part])) * len(t[part]) for part in slices) / len(x)
