@@ -16,6 +16,7 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
+from secant.backends.base import Backend
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
@@ -95,10 +96,14 @@ def iterations_of(
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
+    options = take_gradient.keywords
     if method and isinstance(net, TwoLayerNet) and not net._own_structure():
-        in_backend = _InBackend(net, x, t, method, take_gradient.keywords, learning_rate, before)
-        if take_gradient.keywords.get("method") != "series":  # it refuses a mini-batch, and has to see each
-            return in_backend
+        backend = net._backend_in_use()
+        checked, inputs, targets = net._checked(backend, x, t)
+        require_step(options.get("h", 1.0), checked)
+        if options.get("method") != "series":  # it refuses a mini-batch, and has to see each
+            prepared = backend.prepare(inputs)
+            return _InBackend(net, backend, prepared, targets, method, options, learning_rate, before)
     by_own_gradient = numerical and not accelerated and not method
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
 
@@ -129,13 +134,18 @@ class _InBackend(Iterations):
     ahead = True
 
     def __init__(
-        self, net: TwoLayerNet, x: Any, t: Array, method: str, options: dict[str, Any], rate: float, before: bool
+        self,
+        net: TwoLayerNet,
+        backend: Backend,
+        x: Any,
+        t: Array,
+        method: str,
+        options: dict[str, Any],
+        learning_rate: float,
+        before: bool,
     ) -> None:
-        self._net, self._learning_rate, self._before = net, rate, before
-        self._backend = net._backend_in_use()
-        checked, inputs, self._t = net._checked(self._backend, x, t)
-        require_step(options.get("h", 1.0), checked)
-        self.x = self._backend.prepare(inputs)
+        self._net, self._backend, self.x, self._t = net, backend, x, t
+        self._learning_rate, self._before = learning_rate, before
         self._method: Any = options["method"] if method == "auto" else method
         self._h = options.get("h", 1.0)
         asked = options["n_threads"]
