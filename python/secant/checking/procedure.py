@@ -46,13 +46,17 @@ def run_check(
 
     ``candidate`` is called once it is known that f is a function. The options are those of `check_gradient`.
     """
-    limit = MAX_EVALUATIONS if max_evaluations is None else validation.positive_int("max_evaluations", max_evaluations)
-    _require_probability(confidence)
-    validation.positive_int("max_findings", max_findings)
-    validation.flag("entries", entries)
+    given = MAX_EVALUATIONS if max_evaluations is None else max_evaluations
+    options = _Options(
+        validation.positive_int("max_evaluations", given),
+        _probability(confidence),
+        validation.positive_int("max_findings", max_findings),
+        validation.flag("entries", entries),
+        seed(rng),
+    )
     try:
         with Progress(validation.flag("progress", progress)) as shown:
-            return _check(point, candidate, limit, confidence, max_findings, entries, shown, seed(rng))
+            return _check(point, candidate, options, shown)
     finally:
         try:
             with held_interrupts():
@@ -61,38 +65,40 @@ def run_check(
             point.restore()
 
 
-def _require_probability(confidence: float) -> None:
-    if validation.finite_number("confidence", confidence, above=0) >= 1:
+@dataclass(frozen=True)
+class _Options:
+    max_evaluations: int
+    confidence: float
+    max_findings: int
+    every_entry: bool
+    seed: int
+
+
+def _probability(confidence: float) -> float:
+    value = validation.finite_number("confidence", confidence, above=0)
+    if value >= 1:
         raise ValueRangeError(f"confidence must be less than 1, got {confidence!r}")
+    return value
 
 
-def _check(
-    point: Point,
-    candidate: Callable[[], Candidate],
-    max_evaluations: int,
-    confidence: float,
-    max_findings: int,
-    every_entry: bool,
-    progress: Progress,
-    number: int,
-) -> GradientReport:
-    start, rng = time.perf_counter(), np.random.default_rng(number)
+def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, progress: Progress) -> GradientReport:
+    start = time.perf_counter()
+    rng, kink_rng = np.random.default_rng(options.seed), np.random.default_rng([options.seed, 1])
     value = point.require_sane()
     given = candidate()
     probe = DirectionalProbe(point, given.with_finite_entries(), value, progress)
-    probe.stage = Stage("probing", 0, max_evaluations)
+    probe.stage = Stage("probing", 0, options.max_evaluations)
 
-    overall = probe_all(probe, max_evaluations, rng, number)
+    overall = probe_all(probe, options.max_evaluations, rng, kink_rng)
     kinks, groups = Kinks(overall.kink), []
     if not noticed(overall.probes):
-        groups = probe_groups(probe, overall, max_evaluations, rng)
+        groups = probe_groups(probe, overall, options.max_evaluations, rng)
         if overall.kink:
             kinks, groups = set_kinks_apart(probe, overall.kink, rng)
-    non_finite = given.non_finite()
-    wrong = any(map(len, non_finite)) or noticed(overall.probes) or any(group.wrong for group in groups)
+    wrong = any(map(len, given.non_finite())) or noticed(overall.probes) or any(group.wrong for group in groups)
 
     every: list[Entry] = []
-    if every_entry:
+    if options.every_entry:
         probe.stage = None
         every = measure_every_entry(probe, given, kinks, rng)
         wrong = wrong or any(entry.wrong for entry in every)
@@ -101,24 +107,25 @@ def _check(
     if wrong:
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
-        suspects = find_suspects(probe, given, direction, kinks, groups, max_findings, rng)
+        suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
+    suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
-    passed = not wrong or (overall.kink > 0 and not suspects.arrays)
-    suspect_arrays = suspects.arrays or set(range(0 if passed else len(non_finite)))
-    suspect_arrays |= {entry.leaf for entry in every if entry.wrong}
-
-    listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every_entry else suspects.entries
+    passed = not wrong or (overall.kink > 0 and not suspect_arrays)
     count = len(point.spans)
+    if not passed:
+        suspect_arrays = suspect_arrays or set(range(count))
+
+    listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
     return GradientReport(
         passed=passed,
-        findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: max_findings * count],
+        findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: options.max_findings * count],
         arrays=tuple(
-            _array_report(probe, leaf, overall.probes, groups, kinks, confidence, leaf not in suspect_arrays)
+            _array_report(probe, leaf, overall.probes, groups, kinks, options.confidence, leaf not in suspect_arrays)
             for leaf in range(count)
         ),
         diagnosis=suspects.diagnosis and suspects.diagnosis.text,
         evidence=suspects.diagnosis and suspects.diagnosis.evidence,
-        confidence=confidence,
+        confidence=options.confidence,
         evaluations=point.evaluations,
         noise=(probe.noise.near if probe.noise else 0.0) / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,
@@ -152,7 +159,9 @@ class OverallProbes:
     noticed_after: int
 
 
-def probe_all(probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator, number: int) -> OverallProbes:
+def probe_all(
+    probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator, kink_rng: np.random.Generator
+) -> OverallProbes:
     """Probe all entries along a few directions, and look for kinks once where something calls for it."""
     point = probe.point
     differences: list[Difference] = []
@@ -169,7 +178,7 @@ def probe_all(probe: DirectionalProbe, max_evaluations: int, rng: np.random.Gene
         if noticed(probes):
             noticed_after = point.evaluations
         if jumps is None and may_lie_on_kinks(difference):
-            jumps = measure_kinks(probe, difference.column, np.random.default_rng([number, 1]))
+            jumps = measure_kinks(probe, difference.column, kink_rng)
         if probes[-1].wrong:
             suspect = direction
             continue
