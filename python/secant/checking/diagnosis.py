@@ -1,7 +1,7 @@
 """What a wrong gradient looks like: corrections that usual mistakes call for, tried on the entries that were measured.
 
-A correction counts only if a fresh probe of all entries finds the corrected gradient right. Where none does, nothing is
-said.
+A correction counts only if a fresh probe of all entries finds the corrected gradient right. If none does, there is no
+diagnosis.
 """
 
 import itertools
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What an error looks like, and what speaks for it."""
+    """What an error looks like, and the evidence."""
 
     text: str
     evidence: str
@@ -134,12 +134,12 @@ class _Case:
         return None
 
     def close(self) -> Diagnosis | None:
-        """A gradient that is all but right."""
+        """A gradient that is almost right."""
         off = max((abs(entry.given - entry.numerical) for entry in self.wrong), default=math.inf)
         size = max((abs(entry.numerical) for entry in self.wrong), default=0.0)
         if off > _CLOSE * size:
             return None
-        reason = "as is a numerical gradient, or that of a loss that differs a little"
+        reason = "as a numerical gradient is, or the gradient of a slightly different loss"
         return Diagnosis(f"{self.who_is} off by {off / size:.0e} of its size", reason)
 
     def fits(self, correction: _Correction) -> bool:
@@ -191,9 +191,9 @@ class _Case:
         for decay in _rounded(self._share(self.x)):
             changes = {leaf: self.given[leaf] + decay * self.x[leaf] for leaf in self.suspect_arrays}
             text = (
-                f"{self.who} lacks a weight decay: {decay:.6g} times the parameters"
+                f"a weight decay is missing in {self.who}: {decay:.6g} times the parameters"
                 if decay > 0
-                else f"{self.who} has a weight decay that f has not: {-decay:.6g} times the parameters"
+                else f"there is a weight decay in {self.who} that f does not have: {-decay:.6g} times the parameters"
             )
             yield _Correction(text, self._replaced(changes))
 

@@ -54,7 +54,11 @@ class DirectionalProbe:
     stage: Stage | None = None
 
     def __init__(
-        self, point: Point, candidate: Candidate, value: float, progress: Callable[[str, int, int], object]
+        self,
+        point: Point,
+        candidate: Candidate,
+        value: float,
+        progress: Callable[[str, int, int], object] = lambda *_: None,
     ) -> None:
         self.point = point
         self.candidate = candidate

@@ -108,6 +108,10 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
         suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
+        if overall.kink and not suspects.arrays and noticed(overall.probes):  # jumps may be it, or hide what is wrong
+            kinks, groups = set_kinks_apart(probe, overall.kink, rng)
+            if any(group.wrong for group in groups):
+                suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     passed = not wrong or (overall.kink > 0 and not suspect_arrays)

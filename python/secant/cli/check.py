@@ -24,7 +24,9 @@ def check(
     max_evaluations: Annotated[
         int, typer.Option(min=1, help="About so many evaluations of a right gradient's function.")
     ] = 100,
-    max_findings: Annotated[int, typer.Option(min=1, help="At most so many wrong entries of each array.")] = 20,
+    max_findings: Annotated[
+        int, typer.Option(min=1, help="At most so many wrong entries are looked for in each array.")
+    ] = 20,
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
     ] = False,
