@@ -65,7 +65,6 @@ class DirectionalProbe:
         self.progress = progress
         self.noise: Noise | None = None
         self._value = value
-        self._finest = point.resolution
         self._column: Column | None = None
 
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
@@ -102,7 +101,7 @@ class DirectionalProbe:
     ) -> Line:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
-            self.noise = noise(sample, self._finest)
+            self.noise = noise(sample, self.point.resolution)
         return Line(sample, self.noise, self._value, fresh)
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sample:
