@@ -21,10 +21,10 @@ LAYERS = [  # the rooms; a file may import its own room and those below
     {"acceleration"},
     {"networks"},
     {"functions"},
+    {"backends"},
     {"jax", "testing", "torch"},  # from here on nothing knows of networks
     {"checking"},
     {"differentiation"},
-    {"backends"},
     {"datasets"},
     {"_common"},
     {"_startup", "errors"},

@@ -51,9 +51,9 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "Recognition": "networks.recognition.found",
     "accelerate": "networks.acceleration",
     "book": "",
-    "check_gradient": "checking.check",
+    "check_gradient": "checking.gradient",
     "check_jvp": "checking.vector",
-    "check_network": "checking.network",
+    "check_network": "acceleration.check_network",
     "check_vjp": "checking.vector",
     "epoch_batches": "training.sampling",
     "numerical_jacobian": "differentiation.jacobian",
@@ -70,8 +70,8 @@ if _typing.TYPE_CHECKING:
     from secant import book as book
     from secant import plots as plots
     from secant import testing as testing
-    from secant.checking.check import check_gradient as check_gradient
-    from secant.checking.network import check_network as check_network
+    from secant.acceleration.check_network import check_network as check_network
+    from secant.checking.gradient import check_gradient as check_gradient
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp

@@ -1,0 +1,1 @@
+"""Networks of other classes: which network an object is."""
