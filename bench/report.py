@@ -2,7 +2,7 @@
 
     python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json] [--again OLD.json]
 
-All of it takes half an hour, --quick a few minutes.
+`secant bench` in a clone of the repository does the same.
 """
 
 import argparse
@@ -95,7 +95,7 @@ PICTURES = {
 }
 HEAD = """# Benchmarks
 
-Written by `python bench/report.py`. Single-thread times are CPU time, others are wall time: medians of turns of
+Written by `secant bench`. On one thread, times are CPU time of the process, else what passes; medians of turns of
 50 ms, in rounds in which every contestant has a turn, in fresh processes for each of some launches that are spread
 over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
 where there are three or more; what was faster than Secant beyond the noise is in bold. On more than one thread, rounds

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import backpropagation
 import cases
@@ -20,6 +21,7 @@ import rivals
 import tables
 import timing
 import training
+from secant.cli.app import app
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -282,3 +284,39 @@ def test_the_pictures_are_drawn(tmp_path):
     for title, (name, draw) in report.PICTURES.items():
         draw(measured[title], tmp_path / f"{name}.svg")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gradient.svg", "growth.svg", "training.svg"]
+
+
+class Installed:
+    """The metadata of an installation from a folder, or from an index if that is None."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def read_text(self, name):
+        assert name == "direct_url.json"
+        return json.dumps({"url": self.folder.as_uri(), "dir_info": {}}) if self.folder else None
+
+
+def test_the_command_runs_the_benchmarks_of_its_own_clone(tmp_path, monkeypatch):
+    script = tmp_path / "a clone" / "bench" / "report.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import pathlib, sys; pathlib.Path('got').write_text(' '.join(sys.argv[1:])); sys.exit(7)")
+    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(tmp_path / "a clone"))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["bench", "--quick", "--compare", "old.json"])
+    assert result.exit_code == 7
+    assert (tmp_path / "got").read_text() == "--quick --compare old.json"
+
+
+@pytest.mark.parametrize("from_index", [True, False])
+def test_the_command_runs_no_file_of_another_folder(tmp_path, monkeypatch, from_index):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "secant"\n')
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "report.py").write_text("import pathlib; pathlib.Path('got').touch()")
+    gone = None if from_index else tmp_path / "moved away"
+    monkeypatch.setattr("secant.cli.bench.distribution", lambda _: Installed(gone))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["bench"])
+    assert result.exit_code == 1
+    assert "clone it" in result.stderr
+    assert not (tmp_path / "got").exists()

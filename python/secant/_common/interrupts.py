@@ -1,7 +1,7 @@
 """Signals such as Ctrl-C, held back while half of a change would be left behind.
 
-Design: a handler may raise at any instruction, also between those of this file. So a leftover handler only forwards
-signals, unless its block runs.
+Design: a handler may raise at any instruction, also between those of this file. So a handler that is in the way when it
+should not be does no harm: it passes on what comes, unless its block runs.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""An untrusted .npz file of plain arrays, never a pickle."""
+"""An .npz file of plain arrays, never a pickle, about which nothing is believed."""
 
 import warnings
 from collections.abc import Iterator, Mapping

@@ -8,6 +8,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from secant._startup import INTERRUPTED
 from secant.backends.configuration import show_config
+from secant.cli.bench import bench
 from secant.cli.check import check
 from secant.cli.console import note, say, steady
 from secant.cli.run import run_script
@@ -119,4 +120,5 @@ app.command(cls=_Command, short_help="Train the chapter's network on MNIST.")(tr
 app.command(no_args_is_help=True, short_help="Run your script with Secant's gradients.")(run)
 app.command(short_help="Check a gradient in a file of yours.")(check)
 app.command(no_args_is_help=True, short_help="Draw a network that was saved.")(show)
+app.command(short_help="Measure Secant against its peers.")(bench)
 app.command(short_help="Show what runs on this machine.")(config)

@@ -16,7 +16,7 @@ Arrays = tuple[Array, Array, Array, Array]
 
 
 def load_npz(path: str) -> Arrays:
-    """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test from an untrusted file.
+    """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test, believing nothing about the file.
 
     Samples of any shape become rows. Both x are uint8, float32 or float64; t are labels from 0 on, or weights.
 
