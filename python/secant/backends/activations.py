@@ -155,6 +155,7 @@ ACTIVATIONS: dict[HiddenActivation, Activation] = {
     "tanh": Activation("tanh(a)", "tanh", np.tanh, _LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
     "identity": Activation("a", "nothing", _itself, _LINEAR, 0.0, 1.0, _itself),
 }
+IN_WORDS = " or ".join(", ".join(entry.in_words for entry in ACTIVATIONS.values()).rsplit(", ", 1))
 FAMILIES = list(dict.fromkeys(activation.family for activation in ACTIVATIONS.values()))
 
 
