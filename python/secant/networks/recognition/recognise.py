@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
+from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.arguments import SoftTargets
 from secant.networks.recognition.candidates import Candidate, candidates
@@ -33,8 +34,8 @@ from secant.networks.recognition.step import own_gradient, own_method
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
 _ENGINES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, "
-    "tanh or nothing between them"
+    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
+    f"{IN_WORDS} between them"
 )
 
 
