@@ -12,7 +12,7 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.checking.diagnosis import Entry, diagnosed
 from secant.checking.kinks import allowance, jumps
-from secant.checking.point import Direction, Span, chunks
+from secant.checking.point import Direction, Span, chunks, norm_of
 from secant.checking.prober import Prober
 from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name
 from secant.checking.search import search
@@ -191,10 +191,13 @@ class Checker(Prober):
 
     def _missing(self, pattern: list[Floats]) -> float:
         """How many times a pattern has to be added to what is said, as far as f along that pattern tells."""
-        squares = sum(float(part @ part) for part in pattern)
+        largest = max(float(np.abs(part).max()) for part in pattern)
+        if not 0 < largest < math.inf:
+            return math.nan
+        pattern = [part / largest for part in pattern]
         sizes = [(self.point.least_scale(leaf), float(np.abs(part).max())) for leaf, part in enumerate(pattern)]
         step = min((scale / size for scale, size in sizes if size), default=0.0)
-        along = step * squares
+        along = step * largest * sum(float(part @ part) for part in pattern)
         if not along or not math.isfinite(along):
             return math.nan
         try:
@@ -238,10 +241,14 @@ class Checker(Prober):
         spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
         claim = self._claim[leaf] if self._claim else np.full(1, math.nan)
         largest = float(np.abs(claim).max())
-        parts = (np.square(claim[chunk], dtype=np.float64) for chunk in chunks(Span(0, claim.size)))
-        norm = math.sqrt(sum(float(part.sum()) for part in parts))
         return ArrayReport(
-            self.point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest, norm
+            self.point.names[leaf],
+            array.shape,
+            passed,
+            2 * least / smallest,
+            spread / smallest,
+            largest,
+            norm_of(claim),
         )
 
 

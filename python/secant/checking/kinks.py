@@ -4,11 +4,11 @@ The jumps of several kinks may cancel along a direction. They do not along all d
 are left out.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from secant.differentiation.noise import root_mean_square
 from secant.differentiation.slope import LIKELY, SURE
 
 SMOOTH = 2.0**-5
@@ -35,4 +35,4 @@ def jumps(half: Callable[[], tuple[float, float]]) -> list[float]:
 
 def allowance(jumps: Sequence[float]) -> float:
     """What jumps like these may change in a slope."""
-    return _ALLOWED * math.sqrt(float(np.mean(np.square(jumps)))) if any(jumps) else 0.0
+    return _ALLOWED * root_mean_square(np.array(jumps)) if any(jumps) else 0.0

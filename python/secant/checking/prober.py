@@ -13,7 +13,7 @@ from secant._common.validation import Array
 from secant.checking.kinks import SMOOTH, WIDER
 from secant.checking.point import Direction, Point, Span, chunks
 from secant.checking.verdict import Measured, measured
-from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.noise import Noise, Sample, noise, norm
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Slope
 from secant.errors import ValueRangeError
 
@@ -45,7 +45,7 @@ class Prober:
 
     def claim(self, gradient: Any) -> None:
         """Take a gradient in the structure of x as what is said."""
-        self._claim = [array.reshape(-1) for array in self.point.like("gradient", gradient)]
+        self._claim = [array.flatten() for array in self.point.like("gradient", gradient)]  # f may have them, too
 
     def claim_along(self, slope: Callable[[Direction], float]) -> None:
         """Take slopes along directions as what is said."""
@@ -70,7 +70,7 @@ class Prober:
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(
                 "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-            )
+            ) from self.point.steps.error
         return slope
 
     def _sample(self, direction: Direction, span: Span) -> Sample:
@@ -121,10 +121,13 @@ class Prober:
         """What the rounding of its entries may change in the slope that a gradient says."""
         if self._claim is None:
             return _ROUNDING_OF_ENTRIES * self.point.resolution * abs(self._said(direction, span))
-        squares = 0.0
+        sizes = []
         for leaf, part in self.point.parts(span):
             eps = _ROUNDING_OF_ENTRIES * float(np.finfo(self._claim[leaf].dtype).eps)
             for chunk in chunks(part):
-                said = self._claim[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
-                squares += eps**2 * float(said @ said)
-        return math.sqrt(squares)
+                with np.errstate(over="ignore"):
+                    said = self._claim[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
+                sizes.append(eps * norm(said))
+        if not math.isfinite(size := math.hypot(*sizes)):  # all errors would be within that
+            raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
+        return size
