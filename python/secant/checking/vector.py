@@ -10,8 +10,9 @@ import numpy as np
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
 from secant.checking.check import checked
-from secant.checking.point import Direction, Point, copied, leaves, listed, ordered, rebuilt
+from secant.checking.point import Direction, Point
 from secant.checking.report import GradientReport
+from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.errors import ShapeError
 
 
