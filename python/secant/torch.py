@@ -138,13 +138,15 @@ def _checked(
             raise DTypeError(f"{name} must be float64, float32, float16 or bfloat16, got {tensor.dtype}")
     values = [_Shared(tensor) for tensor in tensors]
     numbers = np.random.default_rng([rng, 1])
-    cotangents = [_cotangent(output, numbers) for output in _outputs(compute())]
+    cotangents: list[Any] = []
 
     def weighted(_: Any) -> float:
         for value in values:
             value.push()
         with torch.no_grad():
             outputs = _outputs(compute())
+        if not cotangents:
+            cotangents.extend(_cotangent(output, numbers) for output in outputs)
         return sum(float((c.double() * o.double()).sum()) for c, o in zip(cotangents, outputs, strict=True))
 
     def gradients() -> list[Array]:
@@ -153,11 +155,11 @@ def _checked(
             grads = torch.autograd.grad(
                 outputs,
                 list(tensors),
-                [c.to(o.dtype) for c, o in zip(cotangents, outputs, strict=True)],
+                [c.to(o.dtype, copy=True) for c, o in zip(cotangents, outputs, strict=True)],
                 allow_unused=True,
             )
         return [
-            np.zeros(value.array.shape, value.array.dtype) if grad is None else _lasting(grad, values)
+            np.zeros(value.array.shape, value.array.dtype) if grad is None else _array(grad)
             for grad, value in zip(grads, values, strict=True)
         ]
 
@@ -191,31 +193,23 @@ _NUMPY = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: n
 
 
 class _Shared:
-    """A tensor, and an array that shares its memory where NumPy can; else what is in the array is to be pushed."""
+    """A tensor, and an array of its elements; where they do not share memory, what is in the array is to be pushed."""
 
     def __init__(self, tensor: Any) -> None:
         self._tensor = tensor.detach()
         self._shares = tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16
-        self.array: Array = self._tensor.numpy() if self._shares else _array(self._tensor)
+        self.array = _array(self._tensor)
 
     def push(self) -> None:
         if not self._shares:
             self._tensor.copy_(torch.from_numpy(self.array))
 
 
-def _lasting(grad: Any, values: Sequence[_Shared]) -> Array:
-    """A gradient as an array: a copy only if it has to be one, since a backward function may return its inputs."""
-    if grad.device.type == "cpu" and grad.dtype != torch.bfloat16:
-        array: Array = grad.detach().numpy()
-        if not any(np.may_share_memory(array, value.array) for value in values):
-            return array
-    return _array(grad)
-
-
 def _array(tensor: Any) -> Array:
-    return np.array(
-        tensor.detach().to(device="cpu", dtype=torch.from_numpy(np.empty(0, _NUMPY[tensor.dtype])).dtype).numpy()
-    )
+    """A tensor as an array, which shares its memory where NumPy can."""
+    dtype = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
+    array: Array = tensor.detach().to(device="cpu", dtype=dtype).numpy()
+    return array
 
 
 def _to_bfloat16(array: Array) -> Array:

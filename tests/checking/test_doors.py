@@ -267,6 +267,17 @@ def test_trees_of_jax(jax, dtype):
 
 
 @needs_jax
+def test_derivatives_of_functions_that_return_arrays_of_jax(jax):
+    with pytest.warns(RuntimeWarning, match="^f returns float32, whose rounding"):
+        assert secant.numerical_diff(lambda x: jax.numpy.asarray([x, 2 * x]), 0.5).round(1).tolist() == [1, 2]
+    with pytest.warns(RuntimeWarning, match="^f returns float32, whose rounding"):
+        gradient = secant.numerical_gradient(lambda x: jax.numpy.sum(x), np.array([0.25, 0.5]))
+    assert gradient.round(1).tolist() == [1, 1]
+    with pytest.raises(DTypeError, match="x must be float64, got float32: h is lost in its rounding"):
+        secant.numerical_diff(lambda x: x, jax.numpy.ones(2))
+
+
+@needs_jax
 def test_what_jax_arguments_may_not_be(jax):
     x = jax.numpy.ones(3)
     with pytest.raises(UnsupportedError, match="order must be 1, got 2"):
@@ -275,6 +286,43 @@ def test_what_jax_arguments_may_not_be(jax):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
     with pytest.raises(DTypeError, match=r"x\[0\] must be an array of float64, .* got an array of int32"):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["float64", "float32"])
+def test_a_backward_function_of_torch_may_write_to_its_argument(torch, name):
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad.mul_(2)
+
+    x = torch.randn(4, dtype=getattr(torch, name), requires_grad=True)
+    assert secant.torch.gradcheck(Doubled.apply, x)
+
+
+@needs_torch
+def test_a_function_of_torch_that_writes_to_its_argument_is_refused(torch):
+    x = torch.randn(4, dtype=torch.float64, requires_grad=True)
+    before = x.detach().clone()
+
+    def f(x):
+        x.data.mul_(2)
+        return x.square()
+
+    with pytest.raises(ValueRangeError, match=r"f must leave its argument as it is, but it changes inputs\[0\]"):
+        secant.torch.gradcheck(f, x)
+    assert torch.equal(x, before)
+
+
+@needs_torch
+def test_tensors_whose_elements_share_memory_are_refused(torch):
+    x = torch.ones(1, dtype=torch.float64).expand(3).requires_grad_()
+    with pytest.raises(ValueRangeError, match=r"inputs\[0\] must have elements that share no memory"):
+        secant.torch.gradcheck(torch.sin, x)
 
 
 def test_assert_gradient():

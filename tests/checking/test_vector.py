@@ -1,13 +1,14 @@
 """Checks of functions with many values, and of networks."""
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
 
 import secant
 from secant.backends.activations import ACTIVATIONS
-from secant.errors import DTypeError, ParamsError, ShapeError
+from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
 
 A = np.random.default_rng(0).standard_normal((4, 3))
 X = np.linspace(0.5, 1.5, 3)
@@ -156,3 +157,69 @@ def test_a_function_with_a_single_value():
     x = np.array([1.0, 2.0])
     assert secant.check_vjp(lambda x: np.sum(x**2), x, lambda cotangent: 2 * x * cotangent).passed
     assert secant.check_jvp(lambda x: np.sum(x**2), x, lambda tangent: np.sum(2 * x * tangent)).passed
+
+
+def test_outputs_are_paired_by_their_keys():
+    def f(x):
+        return {"a": A @ x, "b": {"c": np.sin(A @ x), "d": x}}
+
+    def jvp(t, factor=1.0):
+        return {"b": {"d": t, "c": factor * np.cos(A @ X) * (A @ t)}, "a": A @ t}
+
+    assert secant.check_jvp(f, X, jvp).passed
+    assert not secant.check_jvp(f, X, lambda t: jvp(t, 1.001)).passed
+    with pytest.raises(ShapeError, match=r"jvp\(tangent\) must have the keys of f\(x\), a, b, got b"):
+        secant.check_jvp(f, X, lambda t: {"b": jvp(t)["b"]})
+    order = itertools.cycle([1, -1])
+    vjp = lambda c: A.T @ (c["a"] + np.cos(A @ X) * c["b"]["c"]) + c["b"]["d"]  # noqa: E731
+    assert secant.check_vjp(lambda x: dict(list(f(x).items())[:: next(order)]), X, vjp).passed
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_vector_function_that_writes_to_its_argument_is_refused_and_x_is_left_alone(inplace):
+    def f(x):
+        x *= 2
+        return x
+
+    for check in (secant.check_vjp, secant.check_jvp):
+        x = {"w": X.copy(), "b": np.ones(2)}
+        with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes w"):
+            check(lambda x: f(x["w"]), x, lambda given: given, inplace=inplace)
+        assert x["w"].tolist() == X.tolist()
+
+
+def test_a_cotangent_and_a_tangent_may_be_written_to():
+    def vjp(cotangent):
+        cotangent *= np.cos(A @ X)
+        return A.T @ cotangent
+
+    def jvp(tangent):
+        product = np.cos(A @ X) * (A @ tangent)
+        tangent[:] = 0
+        return product
+
+    assert secant.check_vjp(lambda x: np.sin(A @ x), X, vjp).passed
+    assert secant.check_jvp(lambda x: np.sin(A @ x), X, jvp).passed
+
+
+def test_a_gradient_in_a_buffer_that_f_fills_too():
+    buffer = np.zeros(3)
+
+    def f(x):
+        return float(np.square(x, out=buffer).sum())
+
+    assert secant.check_gradient(f, X, lambda x: np.multiply(2, x, out=buffer)).passed
+    assert secant.check_vjp(f, X, lambda cotangent: np.multiply(2 * cotangent, X, out=buffer)).passed
+
+
+def test_arrays_that_share_memory_are_not_shifted_in_place():
+    x = np.ones(6)
+    assert secant.check_gradient(
+        lambda p: float(p["a"].sum() + p["b"].sum()), {"a": x, "b": x}, {"a": x, "b": x}
+    ).passed
+    with pytest.raises(ValueRangeError, match="a and b must share no memory to be shifted in place"):
+        secant.check_gradient(
+            lambda _: float(x.sum()), {"a": x[:4], "b": x[2:]}, {"a": x[:4], "b": x[2:]}, inplace=True
+        )
+    parts = {"a": x[::2], "b": x[1::2]}
+    assert secant.check_gradient(lambda _: float(x.sum()), parts, parts, inplace=True).passed

@@ -1,5 +1,7 @@
 """The scheme "auto" and error bars: they cover the truth, and are no larger than they have to be."""
 
+import math
+
 import numpy as np
 import pytest
 import ways
@@ -174,3 +176,71 @@ def test_a_jump_to_infinity_leaves_the_error_bars_of_the_others_alone():
     assert np.isfinite(bars[1:]).all()
     assert (np.abs(slopes[1:] - 1) <= bars[1:]).all()
     assert bars[1:].max() < 1e-9
+
+
+DOMAINS = {
+    "math.log": (lambda x: math.log(x[0]) + math.log(x[1]), [0.1, 2.0], lambda x: 1 / x),
+    "math.exp": (lambda x: math.exp(x[0]) + math.exp(x[1]), [600.0, 1.0], np.exp),
+    "a complex root": (lambda x: float(x[0]) ** 0.5 + float(x[1]) ** 0.5, [0.1, 2.0], lambda x: 0.5 * x**-0.5),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "slope"), DOMAINS.values(), ids=DOMAINS)
+def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slope):
+    x = np.array(x)
+    gradient, bar = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
+    assert (np.abs(gradient - slope(x)) <= bar).all()
+    assert (bar <= 1e-6 * np.abs(slope(x)).max()).all()
+    jacobian = secant.numerical_jacobian(lambda x: [f(x), x[0]], x, scheme="auto")
+    assert jacobian[0].tobytes() == gradient.tobytes()
+    assert secant.check_gradient(f, x, slope(x)).passed
+    assert not secant.check_gradient(f, x, slope(x) * [1.001, 1]).passed
+
+
+def test_what_f_raises_everywhere_but_at_x_is_raised():
+    def f(x):
+        if x[1] != 1:
+            raise ValueError("math domain error")
+        return float(x[0])
+
+    x = np.array([3.0, 1.0])
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        secant.numerical_gradient(f, x, scheme="auto")
+    assert "f was evaluated at x[1] = " in caught.value.__notes__[0]
+    with pytest.raises(ValueRangeError, match="f must have a slope at x") as caught:
+        secant.check_gradient(f, x, np.ones(2))
+    assert str(caught.value.__cause__) == "math domain error"
+
+    def g(x):
+        raise ZeroDivisionError("at x")
+
+    for call in (lambda: secant.numerical_gradient(g, x, scheme="auto"), lambda: secant.check_gradient(g, x, x)):
+        with pytest.raises(ZeroDivisionError, match="at x"):
+            call()
+
+
+@pytest.mark.parametrize("size", [1e160, 1e200, 1e300])
+def test_numbers_whose_squares_overflow(size):
+    x = np.array([1.0, 2.0])
+    for f, there, slope in (
+        (lambda v: size * float(np.sum(np.sin(v))), x, size * np.cos(x)),
+        (lambda v: float(np.sum(np.sin(v / size))), size * x, np.cos(x) / size),
+    ):
+        gradient, bar = secant.numerical_gradient(f, there, scheme="auto", return_error=True)
+        assert (np.abs(gradient - slope) <= bar).all()
+        assert (bar < 1e-9 * np.abs(slope)).all()
+        assert secant.check_gradient(f, there, slope).passed
+        report = secant.check_gradient(f, there, 2 * slope)
+        assert not report.passed
+        assert report.diagnosis == "the gradient is 2 times too large"
+        assert not secant.check_gradient(f, there, slope * [1, 1.001]).passed
+    assert secant.check_vjp(lambda v: size * v, x, lambda c: size * c).passed
+    assert not secant.check_vjp(lambda v: size * v, x, lambda c: size * c * [1, 1.001]).passed
+    assert secant.check_jvp(lambda v: size * v, x, lambda t: size * t).passed
+    assert not secant.check_jvp(lambda v: size * v, x, lambda t: size * t * [1, 1.001]).passed
+
+
+def test_a_gradient_whose_products_overflow_is_not_called_right():
+    x = np.array([709.0, 1.0])
+    with pytest.raises(ValueRangeError, match="gradient must be small enough"):
+        secant.check_gradient(lambda x: float(np.exp(x).sum()), x, np.exp(x) * [1.001, 1])

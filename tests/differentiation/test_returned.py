@@ -22,10 +22,82 @@ def test_f_may_return_anything_that_is_one_number(result):
     assert secant.numerical_gradient(lambda p: result(4 * p[0]), np.zeros(1), h=0.25).tolist() == [4]
 
 
-@pytest.mark.parametrize("returned", [None, [1.0]])
-def test_a_derivative_needs_a_number_or_an_array(returned):
-    with pytest.raises(DTypeError, match=f"f must return a number or an array, got {type(returned).__name__}"):
+@pytest.mark.parametrize("returned", [None, "3", 1j, np.ma.array([1.0], mask=True)], ids=repr)
+def test_a_derivative_needs_real_numbers(returned):
+    with pytest.raises(DTypeError, match=r"^f must return real numbers, got "):
         secant.numerical_diff(lambda x: returned, 3.0)
+    sizes = iter([1, 2])
+    with pytest.raises(ShapeError, match="f must always return the same shape"):
+        secant.numerical_diff(lambda x: np.ones(next(sizes)), 3.0)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int64, np.bool_])
+def test_a_derivative_of_whole_numbers_does_not_wrap_around(kind):
+    with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)} and jumps near x") as caught:
+        assert secant.numerical_diff(lambda x: kind(x < 3), 3.0, 0.25) == -2
+    assert caught[0].filename == __file__
+
+
+def test_a_derivative_of_a_function_that_fills_one_buffer():
+    buffer = np.zeros(2)
+
+    def f(x):
+        buffer[:] = x, x**2
+        return buffer
+
+    for scheme in ("central", "forward", "five-point"):
+        assert secant.numerical_diff(f, 3.0, scheme=scheme).round(3).tolist() == [1, 6]
+    assert type(secant.numerical_diff(lambda x: np.array(x**2), 3.0)) is float
+
+
+def tensor(name):
+    def make(v):
+        torch = pytest.importorskip("torch")
+        return torch.tensor(v, dtype=getattr(torch, name), requires_grad=True)
+
+    return make
+
+
+def of_pandas(v):
+    return pytest.importorskip("pandas").Series(v, dtype="float32", index=range(np.size(v)))
+
+
+OTHERS = {
+    "torch float32": (tensor("float32"), np.float32),
+    "torch float16": (tensor("float16"), np.float16),
+    "pandas": (of_pandas, np.float32),
+}
+
+
+@pytest.mark.parametrize(("make", "dtype"), OTHERS.values(), ids=OTHERS)
+def test_arrays_of_other_libraries_are_numbers_and_their_rounding_is_warned_of(make, dtype):
+    x = np.array([0.5, 1.0])
+    for call in (
+        lambda: secant.numerical_gradient(lambda v: make(4 * v[:1]), x),
+        lambda: secant.numerical_jacobian(lambda v: make(4 * v), x)[0],
+        lambda: secant.numerical_diff(lambda v: make([4 * v, v]), 0.5)[::-1],
+    ):
+        with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(dtype)}, whose rounding") as caught:
+            found = call()
+        assert caught[0].filename == __file__
+        np.testing.assert_allclose(found, [4, 0] if found[1] == 0 else [1, 4], atol=5 if dtype == np.float16 else 0.01)
+
+
+def test_a_tensor_of_float64_is_a_number():
+    x, make = np.array([0.5, 1.0]), tensor("float64")
+    assert secant.numerical_gradient(lambda v: make(v @ v), x).round(6).tolist() == [1, 2]
+    assert secant.numerical_gradient(lambda v: make(v @ v), x, scheme="auto").round(6).tolist() == [1, 2]
+    assert secant.check_gradient(lambda v: make(v @ v), x, 2 * x).passed
+    assert round(secant.numerical_diff(lambda v: make(v * v), 0.5), 6) == 1
+    assert secant.numerical_gradient(lambda s: make((s * s).sum(1)), x, vectorized=True).round(6).tolist() == [1, 2]
+    with pytest.raises(DTypeError, match=r"^f must return a real number, got tensor\(.*bfloat16"):
+        secant.numerical_gradient(lambda v: tensor("bfloat16")(1.0), x)
+
+
+@pytest.mark.parametrize("make", [of_pandas, tensor("float32")], ids=["pandas", "torch"])
+def test_a_derivative_where_h_is_lost_is_refused_for_arrays_of_other_libraries(make):
+    with pytest.raises(DTypeError, match="x must be float64, got float32: h is lost in its rounding"):
+        secant.numerical_diff(lambda x: x, make([3.0]))
 
 
 def test_whole_numbers_that_jump_are_differentiated_with_a_warning():
@@ -122,3 +194,46 @@ def test_a_function_that_writes_to_its_stack_is_refused():
     with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes the stack"):
         secant.numerical_gradient(lambda v: np.sum(doubled(v), axis=1), x, vectorized=True)
     assert x.tolist() == [1, 2]
+
+
+def test_a_matrix_is_refused_as_x_since_its_products_are_others():
+    with pytest.warns(PendingDeprecationWarning):
+        x = np.matrix([[1.0, 2.0], [3.0, 4.0]])
+    for call in (
+        lambda x: secant.numerical_gradient(np.sum, x),
+        lambda x: secant.numerical_gradient(np.sum, x, n_jobs=2),
+        lambda x: secant.numerical_jacobian(np.asarray, x.astype(int)),
+        lambda x: secant.gradient_descent(np.sum, x),
+        lambda x: secant.check_gradient(np.sum, x, np.ones((2, 2))),
+        lambda x: secant.check_vjp(lambda v: v, np.ones((2, 2)), lambda _: x),
+    ):
+        with pytest.raises(DTypeError, match=r"must be an array, got np\.matrix, whose"):
+            call(x)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_elements_of_x_that_overlap_are_copied_or_refused(shape):
+    x = np.lib.stride_tricks.as_strided(np.ones(1), shape, (0,) * len(shape))
+    for options in ({}, {"scheme": "auto"}, {"n_jobs": 2}):
+        gradient = secant.numerical_gradient(lambda v: float(np.sum(v**2)), x, **options)
+        assert gradient.round(6).tolist() == np.full(shape, 2.0).tolist()
+    assert secant.check_gradient(lambda v: float(np.sum(v**2)), x, 2 * x).passed
+    for call in (
+        lambda: secant.numerical_gradient(np.sum, x, inplace=True),
+        lambda: secant.check_gradient(np.sum, x, np.ones(shape), inplace=True),
+        lambda: secant.book.gradient_descent(np.sum, x),
+    ):
+        with pytest.raises(ValueRangeError, match="x must have elements that share no memory"):
+            call()
+    with pytest.raises(DTypeError, match="f must use its argument"):
+        secant.numerical_gradient(lambda _: float(np.sum(x**2)), x)
+
+
+def test_views_whose_elements_do_not_overlap_are_shifted_in_place():
+    base = np.ones((4, 6))
+    windows = np.lib.stride_tricks.as_strided(base, (3, 2), (8, 8))
+    assert secant.numerical_gradient(lambda v: float(np.sum(v**2)), windows).round(6).tolist() == [[2, 2]] * 3
+    for x in (base[:, ::2], base.T, base[::-1, ::-1], base[:, :1], np.broadcast_to(base, (1, 4, 6))[:, ::2, ::-3]):
+        x.flags.writeable or x.setflags(write=True)
+        gradient = secant.numerical_gradient(lambda _, x=x: float(np.sum(x**2)), x)
+        assert (gradient.round(6) == 2).all()

@@ -4,6 +4,8 @@ import ctypes
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -166,6 +168,11 @@ WRONG = {
     "scipy": (
         lambda: pytest.importorskip("scipy").LowLevelCallable(ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(1)),
         r"got double \(double\)",
+    ),
+    "NULL of ctypes": (lambda: ways.SIGNATURE(0), "got a NULL pointer"),
+    "NULL of cffi": (
+        lambda: pytest.importorskip("cffi").FFI().cast("double (*)(const double *, intptr_t, void *)", 0),
+        "got a NULL pointer",
     ),
     "no callable": (lambda: 3, "f must be callable, got int"),
 }
@@ -330,3 +337,79 @@ def test_an_array_of_one_from_a_jitted_function():
     np.testing.assert_allclose(gradient, [[3, 0]], atol=1e-10)
     with pytest.warns(RuntimeWarning, match="f returns int64"):
         assert secant.numerical_gradient(numba.njit(lambda x: int(x[0])), np.array([0.5]), 1.0).tolist() == [0.5]
+
+
+def test_a_pointer_of_ctypes_may_be_changed():
+    memory = ctypes.create_string_buffer(8)
+    functions = [ways.SIGNATURE(lambda x, n, data, factor=factor: factor) for factor in (1.0, 2.0)]
+    f, x = ways.SIGNATURE.from_buffer(memory), np.ones(2)
+    seen = []
+    for function in functions:
+        memory.raw = bytes(ctypes.c_void_p.from_buffer(function))
+        secant.numerical_gradient(f, x)
+        seen.append(native.pointer(f).address)
+    assert seen == [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
+
+
+@pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
+def test_a_jitted_function_that_is_compiled_again(core, monkeypatch):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(native, "core", native.core if core else lambda: None)
+    space = {}
+    exec("factor = 2.0\ndef f(x): return factor * x.sum()", space)
+    exec("factor = 2.0\ndef declared(x): return factor * x.sum()", other := {})
+    for names, f in (
+        (space, numba.njit(space["f"])),
+        (other, numba.njit(["float64(float64[:])", "float64(float64[:, :])"])(other["declared"])),
+    ):
+        for factor in (2.0, 5.0):
+            names["factor"] = factor
+            f.recompile()
+            for shape in ((3,), (2, 3)):
+                gradient = secant.numerical_gradient(f, np.ones(shape))
+                assert gradient.round(6).tolist() == np.full(shape, factor).tolist()
+
+
+@pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
+@pytest.mark.parametrize("inline", ["never", "always"])
+def test_a_jitted_function_keeps_its_own_options(core, inline, monkeypatch):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(native, "core", native.core if core else lambda: None)
+    for shape in ((3,), (2, 3)):
+        f = numba.njit(inline=inline)(lambda x: 1.0 / (x.sum() - x.sum()))
+        with pytest.raises(ZeroDivisionError):
+            secant.numerical_gradient(f, np.ones(shape))
+        with pytest.raises(ZeroDivisionError):
+            f(np.ones(shape))
+
+
+def test_a_jitted_function_with_a_default_argument():
+    numba = pytest.importorskip("numba")
+    f = numba.njit(lambda x, factor=3: factor * x.sum())
+    for shape in ((2,), (1, 2)):
+        assert (secant.numerical_gradient(f, np.ones(shape)).round(6) == 3).all()
+
+
+@pytest.mark.parametrize("shape", [(3000,), (30, 100)])
+def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape):
+    """Those of a function that it calls, too: in another process, since two threads of "workqueue" abort it."""
+    pytest.importorskip("numba")
+    program = f"""
+import numba, numpy as np, secant
+from secant.differentiation import jitted, native
+jitted._ENOUGH_FOR_THREADS = native._ENOUGH_FOR_THREADS = 0.0
+@numba.njit(parallel=True)
+def inner(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x.flat[i]
+    return total
+outer = numba.njit(lambda x: 2 * inner(x))
+for f, slope in ((inner, 1), (outer, 2)):
+    for n_jobs in (None, 2):
+        assert (secant.numerical_gradient(f, np.ones({shape}), n_jobs=n_jobs).round(6) == slope).all()
+assert numba.threading_layer() == "workqueue"
+"""
+    environment = os.environ | {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

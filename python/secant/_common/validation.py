@@ -101,6 +101,16 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
 
 
+def overlaps(array: Array) -> bool:
+    """Whether elements share memory, or may, as in what `as_strided` makes."""
+    reach = array.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach:
+            return True
+        reach += stride * (length - 1)
+    return False
+
+
 def real_array(name: str, value: ArrayLike) -> Array:
     """An array of any real dtype, as it is; a list becomes one."""
     try:

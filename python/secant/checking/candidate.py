@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, chunks
+from secant.checking.point import Direction, EntryRange, Point, chunks, norm_of
+from secant.differentiation.noise import norm
+from secant.errors import ValueRangeError
 
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
 
@@ -56,7 +58,7 @@ class CandidateGradient(Candidate):
     @classmethod
     def of(cls, point: Point, gradient: Any) -> CandidateGradient:
         """Take a gradient in the structure of x."""
-        return cls(point, [array.reshape(-1) for array in point.like("gradient", gradient)])
+        return cls(point, [array.flatten() for array in point.like("gradient", gradient)])  # f may have them, too
 
     def along(self, direction: Direction, entries: EntryRange) -> float:
         """Nothing: `Point.shifted` takes it from the arrays, for the shift that the rounding of x leaves."""
@@ -64,13 +66,16 @@ class CandidateGradient(Candidate):
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
-        squares = 0.0
+        sizes = []
         for leaf, part in self._point.parts(entries):
             eps = _ULPS * float(np.finfo(self.arrays[leaf].dtype).eps)
             for chunk in chunks(part):
-                terms = self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
-                squares += eps**2 * float(terms @ terms)
-        return math.sqrt(squares)
+                with np.errstate(over="ignore"):
+                    terms = self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
+                sizes.append(eps * norm(terms))
+        if not math.isfinite(size := math.hypot(*sizes)):  # all errors would be within that
+            raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
+        return size
 
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
         """An entry as given."""
@@ -79,8 +84,7 @@ class CandidateGradient(Candidate):
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
         array = self.arrays[leaf]
-        squares = (np.square(array[chunk], dtype=np.float64) for chunk in chunks(EntryRange(0, array.size)))
-        return float(np.abs(array).max()), math.sqrt(sum(float(part.sum()) for part in squares))
+        return float(np.abs(array).max()), norm_of(array)
 
     def with_finite_entries(self) -> CandidateGradient:
         """Itself where all entries are finite."""

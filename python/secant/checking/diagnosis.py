@@ -203,10 +203,13 @@ class _Case:
 
     def _missing(self, pattern: list[Floats]) -> float:
         """How many times a pattern has to be added to the gradient, as far as f along that pattern tells."""
-        squares = sum(float(part @ part) for part in pattern)
+        largest = max(float(np.abs(part).max()) for part in pattern)
+        if not 0 < largest < math.inf:
+            return math.nan
+        pattern = [part / largest for part in pattern]
         sizes = [(self.point.least_scale(leaf), float(np.abs(part).max())) for leaf, part in enumerate(pattern)]
         step = min((scale / size for scale, size in sizes if size), default=0.0)
-        along = step * squares
+        along = step * largest * sum(float(part @ part) for part in pattern)
         if not along or not math.isfinite(along):
             return math.nan
         try:

@@ -120,5 +120,5 @@ class DirectionalProbe:
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(
                 "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-            )
+            ) from self.point.steps.error
         return slope, self._column

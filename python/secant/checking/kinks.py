@@ -6,7 +6,6 @@ are left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from secant.checking.directional_probe import Difference, DirectionalProbe
 from secant.checking.point import Direction, EntryRange
+from secant.differentiation.noise import root_mean_square
 from secant.differentiation.slope import LIKELY, SURE, Column
 
 _SMOOTH = 2.0**-5  # a derivative that holds at steps of this size has no kink within them
@@ -52,7 +52,7 @@ def measure_kinks(probe: DirectionalProbe, column: Column, rng: np.random.Genera
 
 def allowance(jumps: Sequence[float]) -> float:
     """What jumps like these may change in a derivative."""
-    return _ALLOWED * math.sqrt(float(np.mean(np.square(jumps)))) if any(jumps) else 0.0
+    return _ALLOWED * root_mean_square(np.array(jumps)) if any(jumps) else 0.0
 
 
 def bisect_kinks(probe: DirectionalProbe, direction: Direction) -> Iterator[tuple[Difference, bool]]:

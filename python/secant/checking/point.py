@@ -2,79 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Array, Floats, finite_number, is_plain
-from secant.differentiation.evaluation import number
+from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.structure import leaves, listed, ordered, rebuilt
+from secant.differentiation.evaluation import Steps, number
+from secant.differentiation.noise import norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
-
-
-class Leaf(NamedTuple):
-    """An array of a structure, and its path in it."""
-
-    name: str
-    array: Array
-
-
-def leaves(title: str, value: Any) -> list[Leaf]:
-    """The arrays of a structure: nested dicts, lists, tuples and named tuples; or a single array."""
-    found = list(_leaves(title, "", value))
-    if not found:
-        raise ShapeError(f"{title} must hold at least one array, got {value!r}")
-    return found
-
-
-def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(title, f"{path}.{key}" if path else str(key), inner)
-    elif isinstance(value, tuple | list):
-        names = getattr(value, "_fields", None)
-        for i, inner in enumerate(value):
-            own = f"{path}.{names[i]}" if names and path else names[i] if names else f"{path or title}[{i}]"
-            yield from _leaves(title, own, inner)
-    else:
-        array = value if is_plain(value) else None
-        if array is None or array.dtype not in (np.float64, np.float32, np.float16):
-            got = type(value).__name__ if array is None else f"an array of {array.dtype}"
-            got += ": make an array of a list of numbers" if type(value) in (int, float) else ""
-            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
-        if array.size:
-            yield Leaf(path or title, array)
-
-
-def listed(shapes: list[tuple[int, ...]]) -> str:
-    """Shapes, as messages have them."""
-    return ", ".join(map(str, shapes))
-
-
-def ordered(title: str, like: Any, value: Any) -> Any:
-    """The same structure with the keys of its dicts in the order of another one's."""
-    if isinstance(like, Mapping):
-        if not isinstance(value, Mapping) or set(value) != set(like):
-            got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
-            raise ShapeError(f"{title} must have the keys of x, {', '.join(map(str, like))}, got {got}")
-        return {key: ordered(title, inner, value[key]) for key, inner in like.items()}
-    if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
-        parts = [ordered(title, inner, own) for inner, own in zip(like, value, strict=True)]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return value
-
-
-def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
-    """The same structure with other arrays."""
-    if isinstance(value, Mapping):
-        return {key: rebuilt(inner, arrays) for key, inner in value.items()}
-    if isinstance(value, tuple | list):
-        parts = [rebuilt(inner, arrays) for inner in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return next(arrays) if value.size else value
 
 
 class EntryRange(NamedTuple):
@@ -131,12 +73,14 @@ class Point:
                 raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
             if inplace and not leaf.array.flags.writeable:
                 raise ValueRangeError(f"{leaf.name} must be writeable to be shifted in place, got a read-only array")
+        if inplace:
+            _require_apart(self.names, arrays)
         copies = [array.copy() for array in arrays]
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
         self._argument = x if inplace else rebuilt(x, iter(self._work))
         self._f, self._x = f, x
         self._rounded = rounded
-        self.evaluations = 0
+        self.evaluations, self.steps = 0, Steps()
         self._inplace, self._values = inplace, set[float]()
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
@@ -146,7 +90,7 @@ class Point:
 
     def like(self, title: str, value: Any) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value)))]
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x"))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -164,7 +108,7 @@ class Point:
     def value(self) -> float:
         """Return f as its arrays are now."""
         self.evaluations += 1
-        with np.errstate(all="ignore"):  # steps may leave the domain of f, and are then dropped
+        with np.errstate(all="ignore"):
             value = number(self._f(self._argument))
         if len(self._values) < 2:
             self._values.add(value)
@@ -206,13 +150,13 @@ class Point:
                 origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
                 for chunk in chunks(part):
                     start = origin[chunk].astype(np.float64)
-                    with np.errstate(over="ignore"):
+                    with np.errstate(over="ignore", invalid="ignore"):
                         there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
-                    there = there if self._rounded is None else self._rounded(there)
-                    if gradient is not None:
-                        linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
+                        there = there if self._rounded is None else self._rounded(there)
+                        if gradient is not None:
+                            linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
                     work[chunk] = there
-            value = self.value()
+            value = self.steps(math.nan, self.value)
         finally:
             for leaf, part in self.parts(span):
                 origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
@@ -241,9 +185,9 @@ class Point:
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
-        squares = [_mean_square(array) for array in self.origin]
-        overall = float(np.average(squares, weights=[array.size for array in self.origin])) ** 0.5 or 1.0
-        return [square**0.5 or overall for square in squares], None
+        norms = [norm_of(array) for array in self.origin]
+        overall = math.hypot(*norms) / math.sqrt(self.all.size) or 1.0
+        return [own / math.sqrt(array.size) or overall for own, array in zip(norms, self.origin, strict=True)], None
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
@@ -283,6 +227,18 @@ def flat(array: Array) -> Any:
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
 
 
-def _mean_square(array: Array) -> float:
-    parts = [flat(array)[chunk] for chunk in chunks(EntryRange(0, array.size))]
-    return sum(float(np.sum(np.square(part, dtype=np.float64))) for part in parts) / array.size
+def norm_of(array: Array) -> float:
+    """The root of the sum of squares of all entries."""
+    parts = (flat(array)[chunk] for chunk in chunks(EntryRange(0, array.size)))
+    return math.hypot(*(norm(part.astype(np.float64)) for part in parts))
+
+
+def _require_apart(names: list[str], arrays: list[Array]) -> None:
+    """Raise an error if entries share memory: where one is shifted in place, the other one is too."""
+    named = list(zip(names, arrays, strict=True))
+    for name, array in named:
+        if overlaps(array):
+            raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
+    for (name, array), (other_name, other) in itertools.combinations(named, 2):
+        if np.shares_memory(array, other):
+            raise ValueRangeError(f"{name} and {other_name} must share no memory to be shifted in place")

@@ -10,9 +10,10 @@ import numpy as np
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
 from secant.checking.candidate import CandidateDerivative, CandidateGradient
-from secant.checking.point import Direction, Point, leaves, listed, rebuilt
+from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.errors import ShapeError
 
 
@@ -60,9 +61,10 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
-    cotangent, weighted = _weighted(f, x, rng, "vjp", vjp)
+    require_callable("vjp", vjp)
+    weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
-    return run_check(point, lambda: CandidateGradient.of(point, vjp(cotangent)), rng=rng, **options)
+    return run_check(point, lambda: CandidateGradient.of(point, vjp(copied(weighted.cotangent))), rng=rng, **options)
 
 
 def check_jvp(
@@ -105,42 +107,55 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
-    cotangent, weighted = _weighted(f, x, rng, "jvp", jvp)
+    require_callable("jvp", jvp)
+    weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
 
     def slope(direction: Direction) -> float:
         parts = zip(direction, point.origin, strict=True)
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
-        return _dot(cotangent, jvp(tangent), "jvp must return the shapes of f(x)")
+        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)")
 
     return run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
 
 
-def _weighted(
-    f: Callable[[Any], Any], x: Any, rng: int, title: str, product: Any
-) -> tuple[Any, Callable[[Any], float]]:
-    """A random cotangent for f(x), and the sum of products of both: a function with a single value."""
-    for name, function in (("f", f), (title, product)):
-        require_callable(name, function)
-    value = _as_array(f(x))
-    numbers = np.random.default_rng([seed(rng), 1])
+class _Weighted:
+    """The sum of products of f and a cotangent: a function with a single value.
 
-    def random(array: Array) -> Array:
-        signs = numbers.choice([-1.0, 1.0], array.shape)
-        return np.asarray(numbers.uniform(0.5, 1.5, array.shape) * signs, array.dtype)
+    Attributes
+    ----------
+    cotangent : array, or structure of arrays
+        Random; made for what f returns when it is called first.
+    """
 
-    cotangent = rebuilt(value, (random(leaf.array) for leaf in leaves("f(x)", value)))
-    return cotangent, lambda there: _dot(cotangent, f(there), "f must always return the same shapes")
+    cotangent: Any = None
+
+    def __init__(self, f: Callable[[Any], Any], rng: int) -> None:
+        require_callable("f", f)
+        self._f = f
+        self._numbers = np.random.default_rng([seed(rng), 1])
+
+    def __call__(self, x: Any) -> float:
+        value = _as_array(self._f(x))
+        if self.cotangent is None:
+            self.cotangent = rebuilt(value, (self._random(leaf.array) for leaf in leaves("f(x)", value)))
+        return self.dot(value, "f(x)", "f must always return the same shapes")
+
+    @np.errstate(over="ignore")
+    def dot(self, value: Any, title: str, wanted: str) -> float:
+        """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
+        own = leaves("cotangent", self.cotangent)
+        others = leaves(title, ordered(title, self.cotangent, _as_array(value), "f(x)"))
+        shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
+        if shapes[0] != shapes[1]:
+            raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
+        pairs = zip(own, others, strict=True)
+        return sum(float(a.array.astype(np.float64).ravel() @ b.array.astype(np.float64).ravel()) for a, b in pairs)
+
+    def _random(self, array: Array) -> Array:
+        signs = self._numbers.choice([-1.0, 1.0], array.shape)
+        return np.asarray(self._numbers.uniform(0.5, 1.5, array.shape) * signs, array.dtype)
 
 
 def _as_array(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, float | np.floating) else value
-
-
-def _dot(cotangent: Any, value: Any, wanted: str) -> float:
-    own, others = leaves("cotangent", cotangent), leaves("f(x)", _as_array(value))
-    shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
-    if shapes[0] != shapes[1]:
-        raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
-    pairs = zip(own, others, strict=True)
-    return sum(float(a.array.astype(np.float64).ravel() @ b.array.astype(np.float64).ravel()) for a, b in pairs)

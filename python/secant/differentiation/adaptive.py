@@ -10,6 +10,7 @@ the same whoever computes them, and know nothing of each other: so is the result
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf, isfinite, nan
 from typing import Any
 
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Evaluator, require_same_shape
+from secant.differentiation.evaluation import Evaluator, Steps, require_same_shape
 from secant.differentiation.looks import Group, Look, Start, close_look
-from secant.differentiation.noise import noise
+from secant.differentiation.noise import noise, root_mean_square
 from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError
 
@@ -47,9 +48,9 @@ class Adaptive:
 
     def __init__(self, evaluator: Evaluator, x: Floats) -> None:
         size = np.abs(np.array(x, order="C").reshape(-1))
-        typical = float(np.sqrt(np.mean(size**2))) if x.size else 1.0
+        typical = root_mean_square(size)
         if not isfinite(typical):
-            raise ValueRangeError("x must be finite for the scheme 'auto' and for error bars, and its squares too")
+            raise ValueRangeError("x must be finite for the scheme 'auto' and for error bars")
         self._x = np.array(x, order="C")
         self._scales = _ASKEW * np.maximum(size, typical or 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
@@ -62,59 +63,68 @@ class Adaptive:
         results = np.empty((end - begin, 2, len(self._starts)))
         for first in range(begin - begin % self.group, end, self.group):
             coordinates = np.arange(first, min(first + self.group, self._x.size))
-            group = self._group(evaluator, coordinates)
+            steps = Steps()
+            group = self._group(evaluator, coordinates, steps)
             for k, start in enumerate(self._starts):
                 found = group.slopes(start, k) if start.together else None
                 for i in range(max(first, begin), min(first + self.group, end)):
                     results[i - begin, :, k] = (
                         found[i - first] if found else _slope(start, k, group.looks[i - first], self._scales[i])
                     )
+            done = results[max(first - begin, 0) : first + self.group - begin]
+            if steps.error is not None and not np.isfinite(done).all():
+                raise steps.error
             tell(min(first + self.group, end) - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
     def _learned(self, evaluator: Evaluator) -> list[Start]:
-        values = np.asarray(_quietly(evaluator.at, self._x))
+        with np.errstate(all="ignore"):
+            values = np.asarray(evaluator.at(self._x))
         self._shape: tuple[int, ...] = values.shape
         if not np.isfinite(values).all():
             raise ValueRangeError("f must be finite at x for the scheme 'auto' and for error bars")
         rng = np.random.default_rng(_SEED)
         factors = rng.uniform(0.5, 1.5, self._x.size) * rng.choice([-1.0, 1.0], self._x.size)
         direction = (factors * self._scales).reshape(self._x.shape)
-        memory = {0.0: values.reshape(-1)}
+        memory, steps = {0.0: values.reshape(-1)}, Steps()
 
         def along(step: float) -> Floats:
             if step not in memory:
-                memory[step] = self._row(_quietly(evaluator.at, self._x + step * direction))
+                memory[step] = self._at(evaluator, self._x + step * direction, steps)
             return memory[step]
 
+        def both(k: int, step: float) -> tuple[float, float]:
+            return (float(along(step)[k]),) * 2
+
         chosen = np.unique(np.linspace(0, self._x.size - 1, min(_MEASURED, self._x.size)).astype(int))
-        group = self._group(evaluator, chosen)
+        group = self._group(evaluator, chosen, steps)
         starts = []
         for k, value in enumerate(memory[0.0].tolist()):
-            level = _quietly(noise, lambda step, k=k: (float(along(step)[k]),) * 2, _RESOLUTION)
-            start = Start(value, level, _FIRST_STEP)
+            start = Start(value, noise(partial(both, k), _RESOLUTION), _FIRST_STEP)
             starts.append(_with_steps(start, k, group, self._scales[chosen]) if self._x.size else start)
         return starts
 
-    def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_]) -> Group:
+    def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps) -> Group:
         factors, memory = self._factors[: len(coordinates)], {}
         origin = self._x.reshape(-1)[coordinates]
+
+        def at(there: Floats) -> Floats:
+            x = self._x.copy()
+            x.reshape(-1)[coordinates] = there
+            return self._at(evaluator, x, steps)
 
         def along(step: float) -> tuple[list[float], Floats, Floats]:
             if step not in memory:
                 shifts = step * factors * self._scales[coordinates]
                 above, below = origin + shifts, origin - shifts
-                high, low = (self._at(evaluator, coordinates, there) for there in (above, below))
-                memory[step] = (above - below).tolist(), high, low
+                memory[step] = (above - below).tolist(), at(above), at(below)
             return memory[step]
 
-        return Group([self._look(evaluator, int(i)) for i in coordinates], along, factors.tolist())
+        return Group([self._look(evaluator, int(i), steps) for i in coordinates], along, factors.tolist())
 
-    def _at(self, evaluator: Evaluator, coordinates: NDArray[np.int_], there: Floats) -> Floats:
-        """What f returns where some coordinates have other values."""
-        x = self._x.copy()
-        x.reshape(-1)[coordinates] = there
-        return self._row(_quietly(evaluator.at, x))
+    def _at(self, evaluator: Evaluator, x: Floats, steps: Steps) -> Floats:
+        """What f returns at a point that is not x."""
+        return self._row(steps(np.full(self._shape, nan), evaluator.at, x))
 
     def _row(self, values: Any) -> Floats:
         """What f returned, in one row."""
@@ -122,14 +132,15 @@ class Adaptive:
         require_same_shape(self._shape, row.shape)
         return row.reshape(-1)
 
-    def _look(self, evaluator: Evaluator, i: int) -> Look:
+    def _look(self, evaluator: Evaluator, i: int, steps: Steps) -> Look:
         """Values of f along a coordinate, each evaluated once."""
         scale, origin = float(self._scales[i]), float(self._x.reshape(-1)[i])
         memory: dict[float, tuple[Floats, float]] = {}
 
         def look(step: float) -> tuple[Floats, float]:
             if step not in memory:
-                values = _quietly(evaluator.shifted, i, i + 1, [step * scale])
+                undefined = np.full((1, 1, *self._shape), nan)
+                values = steps(undefined, evaluator.shifted, i, i + 1, [step * scale])
                 memory[step] = self._row(values[0, 0]), (origin + step * scale) - origin
             return memory[step]
 
@@ -194,8 +205,3 @@ def _sample(look: Look, k: int, rough: float) -> Callable[[float], tuple[float, 
         return value, value - rough * shift
 
     return sample
-
-
-def _quietly(call: Callable[..., Any], *arguments: Any) -> Any:
-    with np.errstate(all="ignore"):  # steps may leave the domain of f, and are then dropped
-        return call(*arguments)

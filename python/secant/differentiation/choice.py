@@ -77,11 +77,20 @@ def is_shared(f: Any, options: Options) -> bool:
 
 def argument(x: Any) -> tuple[Floats, bool]:
     """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
+    if type(x) is not np.ndarray:
+        refuse_matrix("x", x)
     if (type(x) is np.ndarray or validation.is_plain(x)) and x.dtype == _FLOAT64:
         if not x.flags.writeable:
             require_perturbable("x", x)  # which raises
-        return x, False
+        if x.flags.c_contiguous or not validation.overlaps(x):
+            return x, False
     return np.array(validation.real_array("x", x), np.float64, order="C"), True
+
+
+def refuse_matrix(name: str, x: Any) -> None:
+    """Raise an error for a `np.matrix`: f would get an array of another class, whose products are others."""
+    if isinstance(x, np.matrix):
+        raise DTypeError(f"{name} must be an array, got np.matrix, whose products are others: use np.asarray")
 
 
 def require_perturbable(name: str, x: Any) -> None:
@@ -97,6 +106,8 @@ def require_perturbable(name: str, x: Any) -> None:
         raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
         raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")
+    if validation.overlaps(x):
+        raise ValueRangeError(f"{name} must have elements that share no memory, but they overlap: use {name}.copy()")
 
 
 LOST = "h is lost in its rounding"

@@ -24,6 +24,7 @@ from secant.differentiation.choice import (
     require_perturbable,
 )
 from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
+from secant.differentiation.noise import root_mean_square
 
 _MEASURED = 0.01  # seconds of a measurement
 _EVALUATIONS_OF_AUTO = 6  # of an entry, about
@@ -67,11 +68,13 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     if copied or shared:
         require_dependence(f, result[0])
     if returned != np.float64:
-        _warn_of_rounding(returned, scheme, h, point, jumps=bool(result[0].any()))
+        warn_of_rounding(returned, scheme, h, point, jumps=bool(result[0].any()), stacklevel=4)
     return result
 
 
-def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats, *, jumps: bool) -> None:
+def warn_of_rounding(
+    returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats, *, jumps: bool, stacklevel: int = 3
+) -> None:
     """Warn if f returns numbers that are too coarse for a step of that size.
 
     That whole numbers have the slope 0, like a step function, is right. Rounding in float32 is seen by "auto" itself.
@@ -79,7 +82,7 @@ def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, 
     if returned.kind in "biu" and jumps:
         message = f"f returns {returned} and jumps near x: a difference of whole numbers is no slope; return a float"
     elif returned.kind == "f" and returned.itemsize < 8 and scheme is not None:
-        size = float(np.sqrt(np.mean(x**2))) or 1.0
+        size = root_mean_square(x) or 1.0
         right = size * float(np.finfo(returned).eps) ** (1 / (scheme.order + 1))
         if h > right / 8:
             return
@@ -89,7 +92,7 @@ def _warn_of_rounding(returned: np.dtype[Any], scheme: Scheme | None, h: float, 
         )
     else:
         return
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
 
 class Method:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, require_dependence
+from secant.differentiation.choice import Options, refuse_matrix, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SchemeName
 from secant.errors import DivergenceError, ValueRangeError
@@ -129,6 +129,7 @@ def gradient_descent(
     >>> secant.gradient_descent(lambda x: np.sum(x**2), [-3.0, 4.0], lr=0.1).round(6)
     array([-0.,  0.])
     """
+    refuse_matrix("init_x", init_x)
     x = validation.float_array("init_x", init_x).copy()
     lr = validation.finite_number("lr", lr)
     count = validation.positive_int("step_num", step_num)

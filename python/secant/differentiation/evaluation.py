@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
@@ -83,7 +83,7 @@ class Evaluator(ABC):
     first_block : int
         How many coordinates are worth a call of ``differences`` of which it is not known how long it takes.
     returned : dtype
-        Of what f returned, if it was NumPy's.
+        Of what f returned, if that has one.
     """
 
     size: int
@@ -156,7 +156,7 @@ class Plain(Evaluator):
                 found.append(values)
                 if i > begin:
                     continue
-                self.returned = getattr(there, "dtype", self.returned)
+                self.returned = returned_dtype(there, self.returned)
                 own = left == value + shift or value != value
                 if not own or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
                     raise changed_argument()
@@ -226,18 +226,53 @@ def number(value: Any) -> float:
 
 def numbers(value: Any) -> Floats:
     """Return what f returned as an array of float64, if it holds real numbers."""
-    return _real(value, "a regular array", "real numbers").astype(
-        np.float64
-    )  # a copy: f may return the same array again
+    real = _real(value, "a regular array", "real numbers")
+    return real.astype(np.float64)  # a copy: f may return the same array again
+
+
+def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype of what f returned, or that from before: a number of Python's has none."""
+    own = getattr(value, "dtype", before)
+    return own if isinstance(own, np.dtype) else as_array(value).dtype
+
+
+def as_array(value: Any) -> Array:
+    """An array of NumPy's with the numbers of a value: also of a tensor of PyTorch's that requires a gradient."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _real(value: Any, regular: str, real: str) -> Array:
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"f must return {regular}, got {value!r}") from None
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"f must return {real}, got a masked array: its mask would be lost")
+    try:
+        array = as_array(value)
+    except ValueError:
+        raise ShapeError(f"f must return {regular}, got {value!r}") from None
+    except (TypeError, RuntimeError):  # such as bfloat16, which NumPy does not have
+        array = np.empty(0, object)
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"f must return {real}, got {value!r}")
     return array
+
+
+class Steps:
+    """Calls of f at steps that we choose: they may leave the domain of f, and what it raises there counts as NaN.
+
+    Attributes
+    ----------
+    error : Exception, optional
+        The last one that f raised. Where nothing but NaN is left, it says why.
+    """
+
+    error: Exception | None = None
+
+    def __call__(self, undefined: Any, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the call returns, or ``undefined``."""
+        with np.errstate(all="ignore"):
+            try:
+                return call(*arguments)
+            except (ArithmeticError, ValueError, DTypeError) as error:  # DTypeError: (-1) ** 0.5 is complex
+                if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                    raise
+                self.error = error
+                return undefined

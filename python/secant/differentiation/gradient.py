@@ -11,12 +11,22 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
-from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import SCHEMES, FixedScheme, SchemeName
+from secant.differentiation.derivatives import derivatives, warn_of_rounding
+from secant.differentiation.evaluation import (
+    SCHEMES,
+    FixedScheme,
+    SchemeName,
+    as_array,
+    numbers,
+    require_same_shape,
+    returned_dtype,
+)
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: FixedScheme = "central") -> Any:
@@ -35,14 +45,21 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: 
 
     Returns
     -------
-    float or array
-        Whatever f returns.
+    float, or ndarray of float64
+        In the shape of what f returns.
+
+    Warns
+    -----
+    RuntimeWarning
+        If f returns float32, or whole numbers that jump, as for `numerical_gradient`.
 
     Raises
     ------
     DTypeError
         If f is not callable, x is float32 or float16, in whose rounding h is lost, x or h is not a number, or f
-        does not return one or an array.
+        does not return real numbers.
+    ShapeError
+        If f does not always return the same shape.
     ValueRangeError
         If h is not finite and greater than 0, or there is no such scheme.
 
@@ -55,19 +72,25 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: 
     validation.require_callable("f", f)
     if isinstance(x, list | tuple | str | None):
         x = validation.float_array("x", cast(Any, x))
-    if isinstance(x, np.ndarray | np.generic) and loses_h(x.dtype):
-        raise DTypeError(f"x must be float64, got {x.dtype}: {LOST}")
     chosen = SCHEMES[validation.one_of("scheme", scheme, tuple(SCHEMES))]
     shifts = chosen.shifts + (0.0,) * chosen.uses_value
     try:
         points = [x + shift * h for shift in shifts]
     except TypeError:
         raise DTypeError(f"x must be a number or an array, got {type(x).__name__}") from None
-    values = [f(point) for point in points]
-    try:
-        return chosen.quotient(values, h)
-    except TypeError:
-        raise DTypeError(f"f must return a number or an array, got {type(values[0]).__name__}") from None
+    if loses_h(returned_dtype(points[0], _FLOAT64)):
+        raise DTypeError(f"x must be float64, got {returned_dtype(x, _FLOAT64)}: {LOST}")
+    values, returned = [], _FLOAT64
+    for point in points:
+        there = f(point)
+        values.append(numbers(there))
+        returned = returned_dtype(there, returned)
+        require_same_shape(values[0].shape, values[-1].shape)
+    with np.errstate(all="ignore"):  # where values are not finite, quotients are not
+        result = chosen.quotient(values, h)
+    if returned != _FLOAT64:
+        warn_of_rounding(returned, chosen, h, np.asarray(as_array(x), np.float64), jumps=bool(np.any(result)))
+    return result if np.ndim(result) else float(result)
 
 
 @overload
@@ -127,20 +150,23 @@ def numerical_gradient(
         An array of float64 is perturbed in place while f runs, so f may ignore its argument and look at the same array
         elsewhere, as in ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. When the call ends it is
         what it was, bit for bit, also when f raises. Lists and arrays of other types are copied to float64: then f must
-        use its argument.
+        use its argument. So are arrays whose elements overlap in memory.
     h : float
         The shift of a coordinate. Where x + h rounds to x, central and forward differences are 0: for 1e-4, where x is
         above about 1e12.
     scheme : {"central", "forward", "five-point", "auto"}
         Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. With "auto" h does
-        not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation.
+        not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation. Steps
+        may leave the domain of f: an ArithmeticError or ValueError of f counts as NaN there, and is raised if nothing
+        else is left.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
         at most 128 KB, or one point.
     n_jobs : int, optional
         So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
-        more are asked for, which says that it is thread-safe. -1 means all. Little work stays in this process.
+        more are asked for, which says that it is thread-safe; one with parallel loops of Numba's always runs on one.
+        -1 means all. Little work stays in this process.
     executor : concurrent.futures.Executor, optional
         The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
         lost is computed again. f must use its argument.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,21 +43,72 @@ def chosen(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluato
     """The core calls f through a pointer, if f takes a vector and returns a number; else a loop that Numba compiles."""
     import numba
 
-    if x.ndim == 1 and convert is number and native.core() is not None:
-        try:
-            return InCore(f, x, threads or numba.get_num_threads())
-        except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-            return Plain(f, np.array(x, order="C"), convert)
-    return Jitted(f, x, convert, threads or numba.get_num_threads())
+    try:
+        code = _compiled(f, x.ndim)
+        threads = 1 if code.is_parallel else threads or numba.get_num_threads()
+        if x.ndim == 1 and convert is number and native.core() is not None:
+            return InCore(f, x, threads, code)
+    except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
+        return Plain(f, np.array(x, order="C"), convert)
+    return Jitted(f, x, convert, threads, code)
+
+
+class Code(NamedTuple):
+    """What Numba has compiled of f, with the options that f has.
+
+    Attributes
+    ----------
+    entries : tuple
+        It is other code where they are others: f may be compiled again.
+    returned : dtype
+        Of what f returns; float64 where that is none of NumPy's.
+    is_parallel : bool
+        Whether there are parallel loops in it, or in a function that it calls. Threading layers of Numba abort the
+        process if two threads start such loops.
+    """
+
+    entries: tuple[Any, ...]
+    returned: np.dtype[Any]
+    is_parallel: bool
+
+
+def _compiled(f: Any, dimensions: int) -> Code:
+    """Compile f for arrays of float64, unless it is compiled."""
+    found = f.overloads.get(_argument(dimensions))
+    if found is None:
+        _, _, arguments, _ = f.get_call_template(_argument(dimensions), {})  # what a function that calls f would do
+        found = f.overloads.get(tuple(arguments))
+    if found is None:  # other types are declared, such as arrays of any layout
+        return _described(f, tuple(each.entry_point for each in f.overloads.values()))
+    return _described(f, (found.entry_point,))
+
+
+@lru_cache(maxsize=64)
+def _described(f: Any, entries: tuple[Any, ...]) -> Code:
+    import numba
+
+    compiled = [each for each in f.overloads.values() if each.entry_point in entries]
+    kind, returned = compiled[0].signature.return_type, np.dtype(np.float64)
+    with suppress(numba.core.errors.NumbaNotImplementedError):
+        returned = numba.np.numpy_support.as_dtype(getattr(kind, "dtype", kind))
+    # What a library needs when it is loaded from a file: where there are parallel loops, Numba's threads.
+    return Code(entries, returned, any(each.reload_init for each in compiled))
+
+
+@cache
+def _argument(dimensions: int) -> tuple[Any]:
+    import numba
+
+    return (numba.types.Array(numba.types.float64, dimensions, "C"),)
 
 
 class InCore(native.Native):
     """f is called by the core, like a function in C."""
 
-    def __init__(self, f: Any, x: Floats, threads: int) -> None:
-        self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f)
+    def __init__(self, f: Any, x: Floats, threads: int, code: Code) -> None:
+        self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f, code.entries)
         super().__init__(f, x, threads, native.Pointer(self._compiled.address, self._failed.ctypes.data))
-        self.returned = _returned(f, 1)
+        self.returned = code.returned
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
@@ -68,27 +119,14 @@ class InCore(native.Native):
 
 
 @lru_cache(maxsize=64)
-def _returned(f: Any, dimensions: int) -> np.dtype[Any]:
-    """The type of the numbers that f, which is compiled, returns; float64 where that is none of NumPy's."""
-    import numba
-
-    for arguments, compiled in f.overloads.items():
-        if arguments[0] == numba.types.Array(numba.types.float64, dimensions, "C"):
-            kind = compiled.signature.return_type
-            with suppress(numba.core.errors.NumbaNotImplementedError):
-                return numba.np.numpy_support.as_dtype(getattr(kind, "dtype", kind))  # type: ignore[no-any-return]
-    return np.dtype(np.float64)
-
-
-@lru_cache(maxsize=64)
-def _pointer(f: Any) -> Any:
+def _pointer(f: Any, entries: tuple[Any, ...]) -> Any:
     """Compile f as a function of C, whose ``data`` points to a number that is 1 once f has raised something."""
     import numba
 
     types = numba.types
 
     @numba.cfunc(  # type: ignore[untyped-decorator]
-        types.float64(types.CPointer(types.float64), types.intp, types.CPointer(types.int64)), error_model="numpy"
+        types.float64(types.CPointer(types.float64), types.intp, types.CPointer(types.int64))
     )
     def call(x: Any, n: int, failed: Any) -> float:
         try:
@@ -103,8 +141,9 @@ def _pointer(f: Any) -> Any:
 class Jitted(Evaluator):
     """f is called from compiled code, with copies of x."""
 
-    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int) -> None:
-        self._f, self._convert = f, convert
+    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int, code: Code) -> None:
+        self._f, self._convert, self._entries = f, convert, code.entries
+        self.returned = code.returned
         self._x = np.array(x, order="C")
         self.size = x.size
         self._threads = threads
@@ -130,7 +169,6 @@ class Jitted(Evaluator):
                 self._share(begin, end, shifts, values)
             else:
                 self._share_with_threads(threads, begin, end, shifts, values)
-        self.returned = _returned(self._f, self._x.ndim)
         if begin > 0 or self._seconds:  # the first call may have compiled
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values
@@ -154,7 +192,7 @@ class Jitted(Evaluator):
 
         x, reached = self._x.copy(), np.zeros(1, np.int64)
         try:
-            left = _compiled()(self._f, x, begin, end, np.array(shifts), values, reached)
+            left = _loop(self._f, self._entries)(x, begin, end, np.array(shifts), values, reached)
         except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
             values[...] = Plain(self._f, x, self._convert).shifted(begin, end, shifts)
         except Exception as error:
@@ -166,13 +204,13 @@ class Jitted(Evaluator):
                 raise changed_argument()
 
 
-@cache
-def _compiled() -> Callable[..., bool]:
-    """The loop, which Numba compiles for each f."""
+@lru_cache(maxsize=64)
+def _loop(f: Any, entries: tuple[Any, ...]) -> Callable[..., bool]:
+    """The loop over coordinates, which Numba compiles with f in it."""
     import numba
 
-    @numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-    def shifted(f: Any, x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> bool:
+    @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+    def shifted(x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> bool:
         flat, left = x.reshape(-1), True  # left as it is by f
         for i in range(begin, end):
             reached[0] = i

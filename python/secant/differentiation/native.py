@@ -40,9 +40,10 @@ def is_native(f: Any) -> bool:
     kind = type(f)
     if kind.__module__ in _CLASSES:
         return _CLASSES[kind.__module__] in kind.__name__
-    return isinstance(f, ctypes._CFuncPtr)  # type: ignore[attr-defined]
+    return isinstance(f, _CTYPES)
 
 
+_CTYPES = ctypes._CFuncPtr  # type: ignore[attr-defined]
 _CLASSES = {"_cffi_backend": "CData", "numba.core.ccallback": "CFunc", "scipy._lib._ccallback": "LowLevelCallable"}
 
 
@@ -50,20 +51,29 @@ def pointer(f: Any) -> Pointer:
     """The address of a function pointer, once its signature is known to be right."""
     global _last
     known = _last
-    if known[0] is not f:  # to look into a pointer takes longer than ten evaluations
-        known = _last = f, _looked_into(f)
+    if known[0] is not f or (isinstance(f, _CTYPES) and _address(f) != known[1].address):
+        known = _last = f, _looked_into(f)  # which takes longer than ten evaluations
     return known[1]
 
 
 _last: tuple[Any, Pointer] = object(), Pointer(0, 0)
 
 
+def _address(f: Any) -> int:
+    """The address in a pointer of ctypes, which can be changed: it may share its memory with something else."""
+    return ctypes.c_void_p.from_buffer(f).value or 0
+
+
 def _looked_into(f: Any) -> Pointer:
     if type(f).__name__ == "LowLevelCallable":
-        return _of_scipy(f)
-    if type(f).__module__ == "_cffi_backend":
-        return _of_cffi(f)
-    return _of_ctypes(f if isinstance(f, ctypes._CFuncPtr) else f.ctypes)  # type: ignore[attr-defined]
+        found = _of_scipy(f)
+    elif type(f).__module__ == "_cffi_backend":
+        found = _of_cffi(f)
+    else:
+        found = _of_ctypes(f if isinstance(f, _CTYPES) else f.ctypes)
+    if not found.address:
+        raise DTypeError(f"{_WANTED}, got a NULL pointer")
+    return found
 
 
 def _of_scipy(f: Any) -> Pointer:
@@ -98,7 +108,7 @@ def _of_ctypes(f: Any) -> Pointer:
     )
     if not right:
         raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}")
-    return Pointer(ctypes.cast(f, ctypes.c_void_p).value or 0, 0)
+    return Pointer(_address(f), 0)
 
 
 def _require_signature(text: str) -> None:

@@ -9,7 +9,7 @@ more cannot be told from values near x alone: where large terms of f cancel ther
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import comb, inf, isfinite, remainder, sqrt
+from math import comb, frexp, inf, isfinite, ldexp, remainder, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,20 @@ class Noise(NamedTuple):
         return Noise(factor * self.near, factor * self.share)
 
 
+def root_mean_square(values: Floats) -> float:
+    """The root of the mean of squares, also where squares are too large for floats."""
+    largest = float(np.abs(values).max(initial=0))
+    if not 0 < largest < inf:
+        return largest
+    exponent = max(frexp(largest)[1], 0)  # to divide by a power of two rounds nothing
+    return ldexp(sqrt(float(np.mean(np.ldexp(values, -exponent) ** 2))), exponent)
+
+
+def norm(values: Floats) -> float:
+    """The root of the sum of squares, likewise."""
+    return root_mean_square(values) * sqrt(values.size)
+
+
 def rounding(values: Floats) -> float:
     """The least noise of values: their own rounding."""
     return _unit(values) * float(np.abs(values).max(initial=0))
@@ -53,6 +67,7 @@ def _unit(values: Floats) -> float:
         return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
 
 
+@np.errstate(all="ignore")
 def noise(sample: Sample, resolution: float) -> Noise:
     """Estimate the noise of a function along a direction.
 
@@ -113,6 +128,5 @@ def _scatter(values: Floats) -> float:
     for order in range(1, len(values) - 1):
         values = np.diff(values)
         if order >= 2:
-            with np.errstate(over="ignore"):
-                levels.append(sqrt(float(np.mean(values**2)) / comb(2 * order, order)))
+            levels.append(root_mean_square(values) / sqrt(comb(2 * order, order)))
     return max(levels)

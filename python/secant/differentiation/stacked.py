@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
+from secant.differentiation.evaluation import Convert, Evaluator, number, numbers, returned_dtype
 from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
@@ -82,7 +82,7 @@ class Stacked(Evaluator):
         points = len(stack)
         returned = self._f(stack)
         values = numbers(returned)
-        self.returned = getattr(returned, "dtype", self.returned)
+        self.returned = returned_dtype(returned, self.returned)
         if values.shape != (points,) if self._one_number else values.shape[:1] != (points,):
             raise ShapeError(
                 f"f must return a value for each of {points} points, got an array of shape {values.shape}: with "

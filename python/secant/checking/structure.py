@@ -1,0 +1,80 @@
+"""Arrays in a structure: nested dicts, lists, tuples and named tuples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Array, is_plain
+from secant.differentiation.choice import refuse_matrix
+from secant.errors import DTypeError, ShapeError
+
+
+class Leaf(NamedTuple):
+    """An array of a structure, and its path in it."""
+
+    name: str
+    array: Array
+
+
+def leaves(title: str, value: Any) -> list[Leaf]:
+    """The arrays of a structure: nested dicts, lists, tuples and named tuples; or a single array."""
+    found = list(_leaves(title, "", value))
+    if not found:
+        raise ShapeError(f"{title} must hold at least one array, got {value!r}")
+    return found
+
+
+def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(title, f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, tuple | list):
+        names = getattr(value, "_fields", None)
+        for i, inner in enumerate(value):
+            own = f"{path}.{names[i]}" if names and path else names[i] if names else f"{path or title}[{i}]"
+            yield from _leaves(title, own, inner)
+    else:
+        refuse_matrix(path or title, value)
+        array = value if is_plain(value) else None
+        if array is None or array.dtype not in (np.float64, np.float32, np.float16):
+            got = type(value).__name__ if array is None else f"an array of {array.dtype}"
+            got += ": make an array of a list of numbers" if type(value) in (int, float) else ""
+            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
+        if array.size:
+            yield Leaf(path or title, array)
+
+
+def listed(shapes: list[tuple[int, ...]]) -> str:
+    """Shapes, as messages have them."""
+    return ", ".join(map(str, shapes))
+
+
+def ordered(title: str, like: Any, value: Any, source: str) -> Any:
+    """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``."""
+    if isinstance(like, Mapping):
+        if not isinstance(value, Mapping) or set(value) != set(like):
+            got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
+            raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
+        return {key: ordered(title, inner, value[key], source) for key, inner in like.items()}
+    if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
+        parts = [ordered(title, inner, own, source) for inner, own in zip(like, value, strict=True)]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
+    """The same structure with other arrays."""
+    if isinstance(value, Mapping):
+        return {key: rebuilt(inner, arrays) for key, inner in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [rebuilt(inner, arrays) for inner in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return next(arrays) if value.size else value
+
+
+def copied(value: Any) -> Any:
+    """The same structure with copies of its arrays: whoever gets it may write to them."""
+    return rebuilt(value, (leaf.array.copy() for leaf in leaves("it", value)))
