@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers
+from secant.differentiation.noise import scatter, unit_rounding
 from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
-_SAME = 1e-4  # of a value: products of matrices of other sizes are rounded otherwise, in float32 too
+_SEED = 0
+_ROUNDED = 256.0  # times the rounding of values: products of matrices of another size have other last bits
+_COMPARED = 12  # values at least
+_NEAR = 1e-4  # where no point is shifted
+_TRUSTED = 30.0  # times the noise of f, that two values of a point may differ by
 
 
 class Stacked(Evaluator):
@@ -24,7 +29,7 @@ class Stacked(Evaluator):
         self._start = np.array(x, order="C").reshape(-1)
         self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
         self._flat = self._points.reshape(-1)
-        self._tried = False
+        self._checked = 0  # the size of the largest stack whose values were compared with those of other stacks
         self.size = x.size
         self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
 
@@ -52,12 +57,12 @@ class Stacked(Evaluator):
         self._flat[where] = after
         stack = self._points[:count].reshape(-1, *self._shape)
         try:
-            if self._tried:
+            if count <= self._checked:
                 return self._values(stack)
             given = stack.copy()
             values = self._values(stack)
-            self._require_right_use(given, stack, values[0])
-            self._tried = True
+            self._require_right_use(given, stack, values, float(np.abs(after - before).max()))
+            self._checked = count
             return values
         except Exception as error:
             first, last = where[0] % self.size, where[-1] % self.size
@@ -66,16 +71,73 @@ class Stacked(Evaluator):
         finally:
             self._flat[where] = before
 
-    def _require_right_use(self, before: Floats, stack: Floats, value: Floats) -> None:
-        """Raise an error if f changes its argument, or if the first point has another value where it is alone."""
-        if not np.array_equal(stack, before, equal_nan=True):
+    def _require_right_use(self, given: Floats, stack: Floats, values: Floats, step: float) -> None:
+        """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.
+
+        Points of the stack, and others that are further apart, are evaluated in another order, in a stack of another
+        size, and some of them alone. Points that are all shifted by h may have equal values.
+        """
+        if not np.array_equal(stack, given, equal_nan=True):
             raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
-        alone = self._values(before[:1])[0] if len(before) > 1 else value
-        size = float(np.abs(alone).max(initial=0))
-        if not np.allclose(alone, value, rtol=_SAME, atol=_SAME * size, equal_nan=True):
+        most = _LARGEST_STACK // max(1, self.size)
+        if most < 2:
+            return  # f is only called with one point
+        ends = [0, -1] if len(given) > 1 else [0]
+        self._require_same(given[ends], values[ends], np.array([self._alone(given[i]) for i in ends]))
+        rng = np.random.default_rng(_SEED)
+        others = self._others(rng, step, np.isfinite(values).all(axis=0))[:most]
+        rows = rng.permutation(len(given))[: most - len(others)]
+        points = np.concatenate([*(point[np.newaxis] for point, _ in others), given[rows]])
+        known = np.concatenate([*(value[np.newaxis] for _, value in others), values[rows]])
+        for _ in range(-(-_COMPARED // len(points))):  # few points may be in the same order by chance
+            order = rng.permutation(len(points))
+            self._require_same(points[order], self._values(points[order]), known[order])
+
+    def _others(self, rng: np.random.Generator, step: float, finite: Any) -> list[tuple[Floats, Floats]]:
+        """Points that differ in all coordinates, near x and far from it, and their values.
+
+        They may be outside of the domain of f: then it raises something, or returns fewer ``finite`` numbers.
+        """
+        x, near = self._start.reshape(self._shape), step or _NEAR
+        shifts = near * rng.uniform(-1, 1, (3, *self._shape))
+        shifts[1] -= x * rng.uniform(0, 0.5, self._shape)  # towards 0: positive numbers remain so, and small ones
+        shifts[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, self._shape)
+        found = []
+        with np.errstate(all="ignore"):
+            for point in x + shifts:
+                try:
+                    value = self._alone(point)
+                except Exception:
+                    continue
+                if (np.isfinite(value) >= finite).all():
+                    found.append((point, value))
+        return found
+
+    def _alone(self, point: Floats) -> Floats:
+        value: Floats = self._values(point[np.newaxis].copy())[0]
+        return value
+
+    def _require_same(self, points: Floats, values: Floats, others: Floats) -> None:
+        """Raise an error if values of points, in two stacks, differ by more than the noise of f there."""
+        if np.array_equal(values, others):
+            return
+        least = unit_rounding(np.array([values, others]))
+        if self.returned.kind == "f":
+            least = max(least, float(np.finfo(self.returned).eps))
+        with np.errstate(all="ignore"):
+            typical = np.mean(np.abs(others), axis=0)
+        for point, value, other in zip(points, values, others, strict=True):
+            right = (value == other) | (np.isnan(value) & np.isnan(other))
+            with np.errstate(all="ignore"):
+                away = np.abs(value - other)
+                right |= away <= _ROUNDED * least * np.maximum(np.abs(other), typical)
+                if not right.all():
+                    right |= away <= _TRUSTED * scatter(self._alone, point)
+            if right.all():
+                continue
             raise ValueRangeError(
-                f"f must return the value of each point by itself, got {value} for a point among others and {alone} "
-                "for the same one alone: with vectorized=True it takes a stack of points"
+                f"f must return the value of each point by itself, got {value} and {other} for the same point in two "
+                "stacks: with vectorized=True it takes a stack of points"
             )
 
     def _values(self, stack: Floats) -> Floats:
