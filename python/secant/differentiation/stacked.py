@@ -16,7 +16,7 @@ from secant.errors import ShapeError, ValueRangeError
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
 _SEED = 0
 _ROUNDED = 256.0  # times the rounding of values: products of matrices of another size have other last bits
-_COMPARED = 12  # values at least
+_FEW, _COMPARED = 12, 32  # points that are compared, at least and at most
 _NEAR = 1e-4  # where no point is shifted
 _TRUSTED = 30.0  # times the noise of f, that two values of a point may differ by
 
@@ -31,7 +31,7 @@ class Stacked(Evaluator):
         self._flat = self._points.reshape(-1)
         self._checked = 0  # the size of the largest stack whose values were compared with those of other stacks
         self.size = x.size
-        self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
+        self.first_block = max(1, min(x.size, _LARGEST_STACK // (2 * max(1, x.size))))
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
@@ -74,44 +74,45 @@ class Stacked(Evaluator):
     def _require_right_use(self, given: Floats, stack: Floats, values: Floats, step: float) -> None:
         """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.
 
-        Points of the stack, and others that are further apart, are evaluated in another order, in a stack of another
-        size, and some of them alone. Points that are all shifted by h may have equal values.
+        Some points are evaluated alone. Then the same is asked of points that differ in all coordinates, since those of
+        the stack may have equal values: in two stacks, of another order and size, and some of them alone.
         """
         if not np.array_equal(stack, given, equal_nan=True):
             raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
         most = _LARGEST_STACK // max(1, self.size)
         if most < 2:
             return  # f is only called with one point
-        ends = [0, -1] if len(given) > 1 else [0]
-        self._require_same(given[ends], values[ends], np.array([self._alone(given[i]) for i in ends]))
-        rng = np.random.default_rng(_SEED)
-        others = self._others(rng, step, np.isfinite(values).all(axis=0))[:most]
-        rows = rng.permutation(len(given))[: most - len(others)]
-        points = np.concatenate([*(point[np.newaxis] for point, _ in others), given[rows]])
-        known = np.concatenate([*(value[np.newaxis] for _, value in others), values[rows]])
-        for _ in range(-(-_COMPARED // len(points))):  # few points may be in the same order by chance
+        some = np.unique([0, len(given) // 2, len(given) - 1])
+        self._require_same(given[some], values[some], np.array([self._alone(given[i]) for i in some]))
+        rng, near, finite = np.random.default_rng(_SEED), step or _NEAR, np.isfinite(values).all(axis=0)
+        x, points, known = self._start.reshape(self._shape), given[:_COMPARED], values[:_COMPARED]
+        apart = points + near * rng.uniform(-1, 1, points.shape)
+        if (found := self._inside(self._values, apart, finite)) is not None:
+            points, known = apart, found
+        for there in [x + shifts for shifts in self._shifts(rng, near)][: most - 1]:
+            if (alone := self._inside(self._alone, there, finite)) is not None:
+                points = np.concatenate([[there], points[: most - 1]])
+                known = np.concatenate([[alone], known[: most - 1]])
+        for _ in range(-(-_FEW // len(points))):  # few points may be in the same order by chance
             order = rng.permutation(len(points))
             self._require_same(points[order], self._values(points[order]), known[order])
 
-    def _others(self, rng: np.random.Generator, step: float, finite: Any) -> list[tuple[Floats, Floats]]:
-        """Points that differ in all coordinates, near x and far from it, and their values.
+    def _shifts(self, rng: np.random.Generator, near: float) -> list[Floats]:
+        """Of three points: one near x, one nearer to 0, where positive numbers remain so, and one far away."""
+        x, shape = self._start.reshape(self._shape), self._shape
+        steps = near * rng.uniform(-1, 1, (3, *shape))
+        steps[1] -= x * rng.uniform(0, 0.5, shape)
+        steps[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, shape)
+        return list(steps)
 
-        They may be outside of the domain of f: then it raises something, or returns fewer ``finite`` numbers.
-        """
-        x, near = self._start.reshape(self._shape), step or _NEAR
-        shifts = near * rng.uniform(-1, 1, (3, *self._shape))
-        shifts[1] -= x * rng.uniform(0, 0.5, self._shape)  # towards 0: positive numbers remain so, and small ones
-        shifts[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, self._shape)
-        found = []
-        with np.errstate(all="ignore"):
-            for point in x + shifts:
-                try:
-                    value = self._alone(point)
-                except Exception:
-                    continue
-                if (np.isfinite(value) >= finite).all():
-                    found.append((point, value))
-        return found
+    def _inside(self, f: Callable[[Floats], Floats], points: Floats, finite: Any) -> Floats | None:
+        """The values of f; None outside of its domain, where it raises something or fewer numbers are ``finite``."""
+        try:
+            with np.errstate(all="ignore"):
+                values = f(points)
+        except Exception:
+            return None
+        return values if (np.isfinite(values) >= finite).all() else None
 
     def _alone(self, point: Floats) -> Floats:
         value: Floats = self._values(point[np.newaxis].copy())[0]
@@ -125,20 +126,16 @@ class Stacked(Evaluator):
         if self.returned.kind == "f":
             least = max(least, float(np.finfo(self.returned).eps))
         with np.errstate(all="ignore"):
-            typical = np.mean(np.abs(others), axis=0)
-        for point, value, other in zip(points, values, others, strict=True):
-            right = (value == other) | (np.isnan(value) & np.isnan(other))
-            with np.errstate(all="ignore"):
-                away = np.abs(value - other)
-                right |= away <= _ROUNDED * least * np.maximum(np.abs(other), typical)
-                if not right.all():
-                    right |= away <= _TRUSTED * scatter(self._alone, point)
-            if right.all():
-                continue
-            raise ValueRangeError(
-                f"f must return the value of each point by itself, got {value} and {other} for the same point in two "
-                "stacks: with vectorized=True it takes a stack of points"
-            )
+            sizes, away = np.abs(others), np.abs(values - others)
+            right = away <= _ROUNDED * least * np.maximum(sizes, np.mean(sizes, axis=0))
+            right |= (values == others) | (np.isnan(values) & np.isnan(others))
+            for i in np.flatnonzero(~right.reshape(len(points), -1).all(axis=1)):
+                if (right[i] | (away[i] <= _TRUSTED * scatter(self._alone, points[i]))).all():
+                    continue
+                raise ValueRangeError(
+                    f"f must return the value of each point by itself, got {values[i]} and {others[i]} for the same "
+                    "point in two stacks: with vectorized=True it takes a stack of points"
+                )
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)
