@@ -20,7 +20,9 @@ SCHEMES = "central", "forward", "five-point", "auto"
 def noisy(rng, n):
     """Noise of 1e-8, as the tolerance of an iteration leaves it, of the same bits for the same point."""
     g = squares(rng, n)
-    return lambda s: g(s) * (1 + 1e-8 * np.array([zlib.crc32(np.ascontiguousarray(row).tobytes()) / 2**32 for row in s]))
+    return lambda s: (
+        g(s) * (1 + 1e-8 * np.array([zlib.crc32(np.ascontiguousarray(row).tobytes()) / 2**32 for row in s]))
+    )
 
 
 def squares(rng, n):
@@ -101,7 +103,7 @@ def start(rng, n):
     return rng.uniform(0.1, 4, n)
 
 
-# ---- what mixes the values v of the points of a stack s; "part" says how much of them ---------------------------------
+# ---- what mixes the values v of the points of a stack s; "part" says how much of them ------------------------
 
 
 def mixers(rng):

@@ -116,12 +116,15 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
     if options.inplace:
         raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
     point, _ = argument(x)
-    given = sparsity.tocoo(copy=True) if issparse(sparsity) else sparsity  # a copy, since SciPy sums duplicates in place
-    stored = np.atleast_2d(validation.real_array("sparsity", given.data if issparse(given) else given))
-    shape = given.shape if issparse(given) else stored.shape
+    if issparse(sparsity):
+        given = sparsity.tocoo(copy=True)  # to compare it with 0 would sum its duplicates in place
+        stored, shape = validation.real_array("sparsity", given.data) != 0, given.shape
+        where = tuple(index[stored] for index in given.coords)
+    else:
+        dense = np.atleast_2d(validation.real_array("sparsity", sparsity))
+        where, shape = np.nonzero(dense), dense.shape
     if len(shape) != 2 or shape[1] != point.size:
         raise ShapeError(f"sparsity must have {point.size} columns, a coordinate of x each, got {shape}")
-    where = tuple(np.array(given.coords)[:, stored[0] != 0]) if issparse(given) else np.nonzero(stored)
     pattern = csr_array((np.ones(len(where[0])), where), shape=shape)
     groups = group_columns(pattern) if point.size else np.zeros(0, np.int64)
     scales = np.ones(point.shape)
@@ -156,7 +159,7 @@ def _agrees(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> boo
     """
     rng, scheme = np.random.default_rng(_SEED), SCHEMES[options.scheme]
     shifts = h * np.array(scheme.shifts + (0,) * scheme.uses_value)
-    alone, agrees = Options(options.scheme, options.vectorized), True
+    alone = Options(options.scheme, options.vectorized)
     for _ in range(_DIRECTIONS):
         direction = rng.uniform(1, 2, x.shape)
         line = Together(f, x, np.zeros(x.size, np.int64), direction)
@@ -164,15 +167,15 @@ def _agrees(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> boo
         points = points.reshape(2 * len(shifts), -1)
         along = direction.reshape(-1)
         with np.errstate(all="ignore"):
-            near, far = (scheme.quotient(part, factor * h) for part, factor in zip(np.split(points, 2), (1, 2)))
+            near, far = scheme.quotient(points[: len(shifts)], h), scheme.quotient(points[len(shifts) :], 2 * h)
             sizes = abs(jacobian) @ along + np.abs(near)
             terms = np.abs(points).max(axis=0) + abs(jacobian) @ np.abs(x.reshape(-1))
             error = _TRUNCATION * np.abs(near - far) + _ROUNDED * np.finfo(np.float64).eps * terms / h
             same = (points == points[0]).all(axis=0) & (sizes == 0)
-            agrees &= bool((same | ((np.abs(near - jacobian @ along) <= error) & (error <= _SMALL * sizes))).all())
-        if not agrees:
-            break
-    return agrees
+            agrees = (np.abs(near - jacobian @ along) <= error) & (error <= _SMALL * sizes)
+        if not (agrees | same).all():
+            return False
+    return True
 
 
 def _require_pattern(f: Any, x: Floats, steps: Any, vectorized: bool, groups: Any, jacobian: Any) -> None:
@@ -228,8 +231,8 @@ def _require_pattern(f: Any, x: Floats, steps: Any, vectorized: bool, groups: An
     if lost.any():
         row = int(np.argmax(lost))
         warnings.warn(
-            f"whether sparsity has 0 only where the Jacobian has cannot be told for {int(lost.sum())} rows, such as row "
-            f"{row}: f is not finite there, or its noise hides entries of up to {hidden[row]:.3g}",
+            f"whether sparsity has 0 only where the Jacobian has cannot be told for {int(lost.sum())} rows, such as "
+            f"row {row}: f is not finite there, or its noise hides entries of up to {hidden[row]:.3g}",
             RuntimeWarning,
             stacklevel=4,
         )

@@ -84,7 +84,7 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
         seen = np.append(seen, values[:, 0])
         if len(set(values[:, 0])) > _VALUES // 2:
-            level = max(level, float(_scatter(values[:, 1])))
+            level = max(level, *map(float, _levels(values[:, 1])))
             if _spacing(seen) <= _FITS * max(level, rounding(seen)):
                 break
             scale *= _OTHER
@@ -117,18 +117,17 @@ def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
     levels = []
     for scale in _SPACINGS:
         values = np.array([f(x + k * scale * direction) for k in range(_VALUES)])
-        levels.append(_scatter(values, least=3))  # of a curve, second differences are not small enough
+        levels.append(np.min(_levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
     level: Floats = np.fmax.reduce([*levels, _HALF_ULP * np.abs(values[0])])
     return level
 
 
-def _scatter(values: Floats, least: int = 2) -> Floats:
+def _levels(values: Floats) -> list[Floats]:
     """The standard deviation of what is not smooth, by the second to the last differences but one; of each output."""
     levels = []
     for order in range(1, len(values) - 1):
         values = np.diff(values, axis=0)
-        if order >= least:
+        if order >= 2:
             with np.errstate(over="ignore"):
                 levels.append(np.sqrt(np.mean(values**2, axis=0) / comb(2 * order, order)))
-    level: Floats = np.max(levels, axis=0)
-    return level
+    return levels

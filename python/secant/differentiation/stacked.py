@@ -85,25 +85,27 @@ class Stacked(Evaluator):
         some = np.unique([0, len(given) // 2, len(given) - 1])
         self._require_same(given[some], values[some], np.array([self._alone(given[i]) for i in some]))
         rng, near, finite = np.random.default_rng(_SEED), step or _NEAR, np.isfinite(values).all(axis=0)
-        x, points, known = self._start.reshape(self._shape), given[:_COMPARED], values[:_COMPARED]
+        others = self._others(rng, near)[: most - 1]
+        found = [(point, value) for point in others if (value := self._inside(self._alone, point, finite)) is not None]
+        count = min(_COMPARED, most - len(found))
+        points, known = given[:count], values[:count]
         apart = points + near * rng.uniform(-1, 1, points.shape)
-        if (found := self._inside(self._values, apart, finite)) is not None:
-            points, known = apart, found
-        for there in [x + shifts for shifts in self._shifts(rng, near)][: most - 1]:
-            if (alone := self._inside(self._alone, there, finite)) is not None:
-                points = np.concatenate([[there], points[: most - 1]])
-                known = np.concatenate([[alone], known[: most - 1]])
+        if (there := self._inside(self._values, apart, finite)) is not None:
+            points, known = apart, there
+        points = np.concatenate([points, *(point[np.newaxis] for point, _ in found)])
+        known = np.concatenate([known, *(value[np.newaxis] for _, value in found)])
         for _ in range(-(-_FEW // len(points))):  # few points may be in the same order by chance
             order = rng.permutation(len(points))
             self._require_same(points[order], self._values(points[order]), known[order])
 
-    def _shifts(self, rng: np.random.Generator, near: float) -> list[Floats]:
-        """Of three points: one near x, one nearer to 0, where positive numbers remain so, and one far away."""
+    def _others(self, rng: np.random.Generator, near: float) -> Floats:
+        """Three points: one near x, one nearer to 0, where positive numbers remain so, and one far away."""
         x, shape = self._start.reshape(self._shape), self._shape
-        steps = near * rng.uniform(-1, 1, (3, *shape))
-        steps[1] -= x * rng.uniform(0, 0.5, shape)
-        steps[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, shape)
-        return list(steps)
+        points = near * rng.uniform(-1, 1, (3, *shape))
+        points += x
+        points[1] -= x * rng.uniform(0, 0.5, shape)
+        points[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, shape)
+        return points
 
     def _inside(self, f: Callable[[Floats], Floats], points: Floats, finite: Any) -> Floats | None:
         """The values of f; None outside of its domain, where it raises something or fewer numbers are ``finite``."""
