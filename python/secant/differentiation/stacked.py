@@ -88,15 +88,16 @@ class Stacked(Evaluator):
         others = self._others(rng, near)[: most - 1]
         found = [(point, value) for point in others if (value := self._inside(self._alone, point, finite)) is not None]
         count = min(_COMPARED, most - len(found))
-        points, known = given[:count], values[:count]
-        apart = points + near * rng.uniform(-1, 1, points.shape)
-        if (there := self._inside(self._values, apart, finite)) is not None:
-            points, known = apart, there
+        points = given[:count] + near * rng.uniform(-1, 1, given[:count].shape)
+        known = self._inside(self._values, points, finite)
+        if known is None:
+            points, known = given[:count], values[:count]
         points = np.concatenate([points, *(point[np.newaxis] for point, _ in found)])
         known = np.concatenate([known, *(value[np.newaxis] for _, value in found)])
         for _ in range(-(-_FEW // len(points))):  # few points may be in the same order by chance
             order = rng.permutation(len(points))
-            self._require_same(points[order], self._values(points[order]), known[order])
+            points, known = points[order], known[order]
+            self._require_same(points, self._values(points), known)
 
     def _others(self, rng: np.random.Generator, near: float) -> Floats:
         """Three points: one near x, one nearer to 0, where positive numbers remain so, and one far away."""
