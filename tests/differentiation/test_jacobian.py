@@ -278,7 +278,12 @@ def test_the_pattern_given_is_left_as_it_is(sparse):
     assert given.data.tolist() == data.tolist()  # duplicates that cancel are entries
     assert given.indices.tolist() == indices.tolist()
     assert given.indptr.tolist() == starts.tolist()
-    for pattern in (np.matrix(np.eye(3)), np.eye(3, dtype=bool), np.eye(3).tolist(), sparse.eye_array(3, dtype=bool)):
+    for pattern in (
+        np.eye(3).view(np.matrix),
+        np.eye(3, dtype=bool),
+        np.eye(3).tolist(),
+        sparse.eye_array(3, dtype=bool),
+    ):
         assert secant.numerical_jacobian(np.square, x, sparsity=pattern).nnz == 3
     with pytest.raises(DTypeError, match="sparsity must hold real numbers, got an array of complex128"):
         secant.numerical_jacobian(np.square, x, sparsity=sparse.eye_array(3, dtype=complex))

@@ -54,8 +54,9 @@ def numerical_jacobian(
         As for `numerical_gradient`.
     sparsity : array_like or sparse array, (outputs, coordinates), optional
         Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
-        evaluations of f. A derivative where the pattern has 0 would make others wrong: so the result is compared with
-        the derivative along a random direction, in a few evaluations more. f must use its argument. It needs SciPy.
+        evaluations of f. A derivative where the pattern has 0 would make others wrong: so each row is compared with its
+        derivatives along random directions and, if it does not agree, with its values where parts of a group of
+        coordinates are shifted. The pattern is copied. f must use its argument. It needs SciPy.
 
     Returns
     -------
@@ -67,7 +68,8 @@ def numerical_jacobian(
     Warns
     -----
     RuntimeWarning
-        If f returns float32, or whole numbers that jump, as for `numerical_gradient`.
+        If f returns float32, or whole numbers that jump, as for `numerical_gradient`; or if the noise of a row hides
+        whether its pattern is right.
 
     Raises
     ------
@@ -81,8 +83,8 @@ def numerical_jacobian(
     UnsupportedError
         If options do not go together, or f is a C function.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", or the pattern has 0
-        where the Jacobian has not.
+        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", the pattern has 0
+        where the Jacobian has not, or f mixes the points of a stack.
 
     Examples
     --------
