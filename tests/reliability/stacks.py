@@ -8,7 +8,10 @@ from outcome import Outcome
 import secant
 from secant.errors import SecantError
 
-MIXED = "A function of a stack whose values depend on the points beside them is refused with `vectorized=True`."
+MIXED = (
+    "A function of a stack whose values depend on the points beside them is refused with `vectorized=True`, or its "
+    "gradient is that of single points all the same (1e-9 of f), as where it exchanges equal values."
+)
 APART = (
     "A function that returns the value of each point of a stack by itself is not refused with `vectorized=True`: badly "
     "scaled, noisy, kinked, float32, with large offsets, nearly constant, or at the edge of its domain."
