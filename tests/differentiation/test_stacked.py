@@ -5,6 +5,7 @@ import pytest
 
 import secant
 from secant.differentiation import stacked
+from secant.differentiation.noise import scatter
 from secant.errors import ValueRangeError
 
 X = np.array([1.0, -2.0, 0.5])
@@ -124,3 +125,16 @@ def test_stacks_are_no_larger_than_promised():
 
         secant.numerical_gradient(counted, np.ones(n), vectorized=True)
         assert max(sizes) <= stacked._LARGEST_STACK
+
+
+def test_the_noise_of_each_output_is_told_from_its_curve():
+    c = np.linspace(0.5, 2, 5)
+
+    def f(x):
+        smooth = np.sin(30 * c @ x)
+        return np.array([smooth, np.float32(smooth), smooth * (1 + 1e-8 * np.cos(1e12 * x[0])), 1e6 + smooth, 1.0])
+
+    levels = scatter(f, np.linspace(1, 2, 5))
+    lowest, highest = [1e-17, 1e-9, 1e-10, 1e-12, 1e-17], [1e-12, 1e-7, 1e-7, 1e-9, 1e-15]
+    assert (levels >= lowest).all(), levels
+    assert (levels <= highest).all(), levels
