@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SEED = 0
 _DIRECTIONS = 2  # in all of which rows that need no closer look agree
 _TRUNCATION, _ROUNDED = 3.0, 8.0  # times what is seen of truncation, and rounding, that such a row may be off
-_SMALL = 1e-3  # of a row: a larger error may hide an entry
+_SMALL = 1e-6  # of a row: a larger error may hide an entry
 _STEP_OF_AUTO = 1e-4  # times the size of x
 _TRUSTED = 30.0  # times the noise of a row, that its values may differ by where the pattern is right
 _HIDDEN = 0.01  # of a row, that noise may hide without a warning
