@@ -10,6 +10,7 @@ import ways
 import secant
 from secant.differentiation import workers
 from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
+from sweeps import grid
 
 X = np.random.RandomState(0).normal(size=7)
 A = np.random.RandomState(1).normal(size=(2, 3, 7))
@@ -194,6 +195,98 @@ def test_a_right_pattern_is_accepted_however_rough_f_is(sparse, scheme):
         for f in rough.values():
             with np.errstate(invalid="ignore"):
                 secant.numerical_jacobian(f, x, scheme=scheme, sparsity=pattern(n))
+
+
+OTHER_ROWS = {
+    "exponential": lambda x: np.exp(10 * x),
+    "fast": lambda x: np.sin(1e3 * x),
+    "pole": lambda x: 1 / (x - 3.001),
+    "steps": np.floor,
+    "kink": lambda x: np.abs(x - 3),
+    "constant": lambda x: 1e10 + 0 * x,
+    "offset": lambda x: 1e14 + x,
+    "not a number": lambda x: np.nan * x,
+    "infinite": lambda x: np.where(x > 3, np.inf, x),
+}
+
+
+def rows_of(other, coupling):
+    return lambda x: np.stack([x[..., 0] + coupling * x[..., 1], 2 * x[..., 1], other(x[..., 2])], axis=-1)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize(
+    ("scheme", "other"),
+    grid(
+        lambda scheme, other: scheme == "central" or other in ("exponential", "steps"),
+        ["central", "forward", "five-point", "auto"],
+        OTHER_ROWS,
+    ),
+)
+def test_no_row_hides_what_another_one_leaves_out(sparse, scheme, other, vectorized):
+    if scheme == "auto" and other in ("not a number", "infinite"):
+        return  # an error of "auto"
+    options = {"scheme": scheme, "sparsity": np.eye(3), "vectorized": vectorized}
+    x = np.array([1.0, 2.0, 3.0])
+    with np.errstate(invalid="ignore"):
+        assert secant.numerical_jacobian(rows_of(OTHER_ROWS[other], 0), x, **options)[0, 0] == pytest.approx(1)
+        for coupling in (1, -1e-3):
+            with pytest.raises(ValueRangeError, match=r"in row 0 f changes by .* that the pattern leaves out"):
+                secant.numerical_jacobian(rows_of(OTHER_ROWS[other], coupling), x, **options)
+
+
+def test_a_row_of_other_rows_norms_is_no_reason_for_a_warning(sparse):
+    def f(x):
+        return np.array([x[0], 2 * x[1], np.linalg.norm(x / np.linalg.norm(x))])
+
+    found = secant.numerical_jacobian(f, np.array([1.0, 2.0, 3.0]), sparsity=np.eye(3))
+    np.testing.assert_allclose(found.toarray(), np.diag([1, 2, 0]), atol=1e-9)
+
+
+def test_a_row_whose_noise_hides_its_entries_is_named(sparse):
+    def f(x):
+        return np.array([x[0], 2 * x[1] + 1e-3 * np.cos(1e12 * (x[0] + x[1])), x[2]])
+
+    with pytest.warns(RuntimeWarning, match=r"cannot be told for 1 rows, such as row 1: .* hides entries of up to"):
+        secant.numerical_jacobian(f, np.array([1.0, 2.0, 3.0]), sparsity=np.eye(3))
+
+
+def test_a_small_entry_beside_large_ones_is_missed_by_no_direction(sparse):
+    def f(x):
+        return np.array([1e8 * x[2] + x[0] + x[1], np.sin(x[1]), np.exp(x[2])])
+
+    wrong = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 1]])
+    with pytest.raises(ValueRangeError, match="in row 0 f changes by"):
+        secant.numerical_jacobian(f, np.array([1.0, 2.0, 3.0]), sparsity=wrong)
+
+
+def test_the_pattern_given_is_left_as_it_is(sparse):
+    data, indices, starts = np.array([1.0, -1.0, 0.0, 2.0, 5.0]), np.array([0, 0, 1, 1, 2]), np.array([0, 3, 4, 5])
+    given = sparse.csr_array((data.copy(), indices.copy(), starts.copy()), shape=(3, 3))
+    x = np.array([1.0, 2.0, 3.0])
+    forms = [
+        given,
+        sparse.csr_matrix(given, copy=True),
+        *(given.copy().asformat(name) for name in ("coo", "csc")),
+    ]
+    for pattern in forms:
+        before = pattern.copy()
+        found = secant.numerical_jacobian(np.square, x, sparsity=pattern)
+        np.testing.assert_allclose(found.toarray(), np.diag(2 * x), atol=1e-8)
+        assert pattern.nnz == before.nnz
+        assert (pattern.toarray() == before.toarray()).all()
+    assert given.data.tolist() == data.tolist()  # duplicates that cancel are entries
+    assert given.indices.tolist() == indices.tolist()
+    assert given.indptr.tolist() == starts.tolist()
+    for pattern in (
+        np.eye(3).view(np.matrix),
+        np.eye(3, dtype=bool),
+        np.eye(3).tolist(),
+        sparse.eye_array(3, dtype=bool),
+    ):
+        assert secant.numerical_jacobian(np.square, x, sparsity=pattern).nnz == 3
+    with pytest.raises(DTypeError, match="sparsity must hold real numbers, got an array of complex128"):
+        secant.numerical_jacobian(np.square, x, sparsity=sparse.eye_array(3, dtype=complex))
 
 
 def test_bad_patterns(sparse):

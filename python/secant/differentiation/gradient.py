@@ -160,8 +160,9 @@ def numerical_gradient(
         may leave the domain of f: an ArithmeticError or ValueError of f counts as NaN there, and is raised if nothing
         else is left.
     vectorized : bool
-        f takes a stack of points, (points, and the shape of x), and returns a value for each. It is called in blocks of
-        at most 128 KB, or one point.
+        f takes a stack of points, (points, and the shape of x), and returns a value for each, which must not depend on
+        the points beside it. It is called in blocks of at most 128 KB, or one point. About ten calls, some of them
+        further from x, check that points are not mixed.
     n_jobs : int, optional
         So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
@@ -203,7 +204,8 @@ def numerical_gradient(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, or f or x is not finite for "auto".
+        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", or f mixes
+        the points of a stack.
 
     Notes
     -----

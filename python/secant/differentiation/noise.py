@@ -9,8 +9,8 @@ more cannot be told from values near x alone: where large terms of f cancel ther
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import comb, frexp, inf, isfinite, ldexp, remainder, sqrt
-from typing import NamedTuple
+from math import comb, inf, isfinite, remainder, sqrt
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from secant._common.validation import Floats
 _VALUES = 8
 _FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
+_SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, beside x
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
@@ -42,26 +43,27 @@ class Noise(NamedTuple):
         return Noise(factor * self.near, factor * self.share)
 
 
-def root_mean_square(values: Floats) -> float:
+def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     """The root of the mean of squares, also where squares are too large for floats."""
-    largest = float(np.abs(values).max(initial=0))
-    if not 0 < largest < inf:
-        return largest
-    exponent = max(frexp(largest)[1], 0)  # to divide by a power of two rounds nothing
-    return ldexp(sqrt(float(np.mean(np.ldexp(values, -exponent) ** 2))), exponent)
+    if not values.size:
+        return 0.0
+    largest = np.abs(values).max(axis=axis)
+    # To divide by a power of two rounds nothing.
+    exponent = np.maximum(np.frexp(np.where(np.isfinite(largest), largest, 0))[1], 0)
+    return np.ldexp(np.sqrt(np.mean(np.ldexp(values, -exponent) ** 2, axis=axis)), exponent)
 
 
 def norm(values: Floats) -> float:
     """The root of the sum of squares, likewise."""
-    return root_mean_square(values) * sqrt(values.size)
+    return float(root_mean_square(values)) * sqrt(values.size)
 
 
 def rounding(values: Floats) -> float:
     """The least noise of values: their own rounding."""
-    return _unit(values) * float(np.abs(values).max(initial=0))
+    return unit_rounding(values) * float(np.abs(values).max(initial=0))
 
 
-def _unit(values: Floats) -> float:
+def unit_rounding(values: Floats) -> float:
     """The relative rounding of values: that of float32, if all of them are float32 numbers."""
     with np.errstate(over="ignore"):
         return _HALF_ULP_OF_FLOAT32 if np.array_equal(values, values.astype(np.float32)) else _HALF_ULP
@@ -98,7 +100,7 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
         seen = np.append(seen, values[:, 0])
         if len(set(values[:, 0])) > _VALUES // 2:
-            level = max(level, _scatter(values[:, 1]))
+            level = max(level, *map(float, _levels(values[:, 1])))
             if _spacing(seen) <= _FITS * max(level, rounding(seen)):
                 break
             scale *= _OTHER
@@ -106,7 +108,7 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
             scale *= _NEXT
     seen = seen[np.isfinite(seen)]
     level, size = max(rounding(seen), level, _spacing(seen) / 2), float(np.abs(seen).max(initial=0))
-    return level, level / size if size else inf, _unit(seen)
+    return level, level / size if size else inf, unit_rounding(seen)
 
 
 def _spacing(values: Floats) -> float:
@@ -122,11 +124,25 @@ def _spacing(values: Floats) -> float:
     return spacing
 
 
-def _scatter(values: Floats) -> float:
-    """The standard deviation of what is not smooth, by the second to the last differences but one."""
+def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
+    """The noise of each output of f near x: a few steps along a line, at spacings that float64 and float32 tell apart.
+
+    It takes many evaluations, and is for outputs that differ where they should not.
+    """
+    direction = np.random.default_rng(0).uniform(1, 2, x.shape) * np.where(x, x, 1.0)
+    levels = []
+    for scale in _SPACINGS:
+        values = np.array([f(x + k * scale * direction) for k in range(_VALUES)])
+        levels.append(np.min(_levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
+    level: Floats = np.fmax.reduce([*levels, _HALF_ULP * np.abs(values[0])])
+    return level
+
+
+def _levels(values: Floats) -> list[Floats]:
+    """The standard deviation of what is not smooth, by the second to the last differences but one; of each output."""
     levels = []
     for order in range(1, len(values) - 1):
-        values = np.diff(values)
+        values = np.diff(values, axis=0)
         if order >= 2:
-            levels.append(root_mean_square(values) / sqrt(comb(2 * order, order)))
-    return max(levels)
+            levels.append(root_mean_square(values, axis=0) / sqrt(comb(2 * order, order)))
+    return levels

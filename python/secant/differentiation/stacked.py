@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.differentiation.evaluation import Convert, Evaluator, number, numbers, returned_dtype
+from secant.differentiation.noise import scatter, unit_rounding
 from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
-_SAME = 1e-4  # of a value: products of matrices of other sizes are rounded otherwise, in float32 too
+_SEED = 0
+_ROUNDED = 256.0  # times the rounding of values: products of matrices of another size have other last bits
+_FEW, _COMPARED = 12, 32  # points that are compared, at least and at most
+_NEAR = 1e-4  # where no point is shifted
+_TRUSTED = 30.0  # times the noise of f, that two values of a point may differ by
 
 
 class Stacked(Evaluator):
@@ -24,9 +29,9 @@ class Stacked(Evaluator):
         self._start = np.array(x, order="C").reshape(-1)
         self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
         self._flat = self._points.reshape(-1)
-        self._tried = False
+        self._checked = 0  # the size of the largest stack whose values were compared with those of other stacks
         self.size = x.size
-        self.first_block = max(1, min(x.size, _LARGEST_STACK // (4 * max(1, x.size))))
+        self.first_block = max(1, min(x.size, _LARGEST_STACK // (2 * max(1, x.size))))
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
@@ -52,12 +57,12 @@ class Stacked(Evaluator):
         self._flat[where] = after
         stack = self._points[:count].reshape(-1, *self._shape)
         try:
-            if self._tried:
+            if count <= self._checked:
                 return self._values(stack)
             given = stack.copy()
             values = self._values(stack)
-            self._require_right_use(given, stack, values[0])
-            self._tried = True
+            self._require_right_use(given, stack, values, float(np.abs(after - before).max()))
+            self._checked = count
             return values
         except Exception as error:
             first, last = where[0] % self.size, where[-1] % self.size
@@ -66,17 +71,74 @@ class Stacked(Evaluator):
         finally:
             self._flat[where] = before
 
-    def _require_right_use(self, before: Floats, stack: Floats, value: Floats) -> None:
-        """Raise an error if f changes its argument, or if the first point has another value where it is alone."""
-        if not np.array_equal(stack, before, equal_nan=True):
+    def _require_right_use(self, given: Floats, stack: Floats, values: Floats, step: float) -> None:
+        """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.
+
+        Some points are evaluated alone. Then the same is asked of points that differ in all coordinates, since those of
+        the stack may have equal values: in two stacks, of another order and size, and some of them alone.
+        """
+        if not np.array_equal(stack, given, equal_nan=True):
             raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
-        alone = self._values(before[:1])[0] if len(before) > 1 else value
-        size = float(np.abs(alone).max(initial=0))
-        if not np.allclose(alone, value, rtol=_SAME, atol=_SAME * size, equal_nan=True):
-            raise ValueRangeError(
-                f"f must return the value of each point by itself, got {value} for a point among others and {alone} "
-                "for the same one alone: with vectorized=True it takes a stack of points"
-            )
+        most = _LARGEST_STACK // max(1, self.size)
+        if most < 2:
+            return  # f is only called with one point
+        some = np.unique([0, len(given) // 2, len(given) - 1])
+        self._require_same(given[some], values[some], np.array([self._alone(given[i]) for i in some]))
+        rng, near, finite = np.random.default_rng(_SEED), step or _NEAR, np.isfinite(values).all(axis=0)
+        others = self._others(rng, near)[: most - 1]
+        found = [(point, value) for point in others if (value := self._inside(self._alone, point, finite)) is not None]
+        count = min(_COMPARED, most - len(found))
+        points = given[:count] + near * rng.uniform(-1, 1, given[:count].shape)
+        known = self._inside(self._values, points, finite)
+        if known is None:
+            points, known = given[:count], values[:count]
+        points = np.concatenate([points, *(point[np.newaxis] for point, _ in found)])
+        known = np.concatenate([known, *(value[np.newaxis] for _, value in found)])
+        for _ in range(-(-_FEW // len(points))):  # few points may be in the same order by chance
+            order = rng.permutation(len(points))
+            points, known = points[order], known[order]
+            self._require_same(points, self._values(points), known)
+
+    def _others(self, rng: np.random.Generator, near: float) -> Floats:
+        """Three points: one near x, one nearer to 0, where positive numbers remain so, and one far away."""
+        x, shape = self._start.reshape(self._shape), self._shape
+        points = near * rng.uniform(-1, 1, (3, *shape))
+        points += x
+        points[1] -= x * rng.uniform(0, 0.5, shape)
+        points[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, shape)
+        return points
+
+    def _inside(self, f: Callable[[Floats], Floats], points: Floats, finite: Any) -> Floats | None:
+        """The values of f; None outside of its domain, where it raises something or fewer numbers are ``finite``."""
+        try:
+            with np.errstate(all="ignore"):
+                values = f(points)
+        except Exception:
+            return None
+        return values if (np.isfinite(values) >= finite).all() else None
+
+    def _alone(self, point: Floats) -> Floats:
+        value: Floats = self._values(point[np.newaxis].copy())[0]
+        return value
+
+    def _require_same(self, points: Floats, values: Floats, others: Floats) -> None:
+        """Raise an error if values of points, in two stacks, differ by more than the noise of f there."""
+        if np.array_equal(values, others):
+            return
+        least = unit_rounding(np.array([values, others]))
+        if self.returned.kind == "f":
+            least = max(least, float(np.finfo(self.returned).eps))
+        with np.errstate(all="ignore"):
+            sizes, away = np.abs(others), np.abs(values - others)
+            right = away <= _ROUNDED * least * np.maximum(sizes, np.mean(sizes, axis=0))
+            right |= (values == others) | (np.isnan(values) & np.isnan(others))
+            for i in np.flatnonzero(~right.reshape(len(points), -1).all(axis=1)):
+                if (right[i] | (away[i] <= _TRUSTED * scatter(self._alone, points[i]))).all():
+                    continue
+                raise ValueRangeError(
+                    f"f must return the value of each point by itself, got {values[i]} and {others[i]} for the same "
+                    "point in two stacks: with vectorized=True it takes a stack of points"
+                )
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)

@@ -1,0 +1,233 @@
+"""Functions of stacks of points: those that mix points are refused, and those that do not are not."""
+
+import zlib
+
+import numpy as np
+from outcome import Outcome
+
+import secant
+from secant.errors import SecantError
+
+MIXED = (
+    "A function of a stack whose values depend on the points beside them is refused with `vectorized=True`, or its "
+    "gradient is that of single points all the same (1e-9 of f), as where it exchanges equal values."
+)
+APART = (
+    "A function that returns the value of each point of a stack by itself is not refused with `vectorized=True`: badly "
+    "scaled, noisy, kinked, float32, with large offsets, nearly constant, or at the edge of its domain."
+)
+SIZES = 1, 2, 3, 10, 40, 200, 1000, 5000
+SCHEMES = "central", "forward", "five-point", "auto"
+
+
+def noisy(rng, n):
+    """Noise of 1e-8, as the tolerance of an iteration leaves it, of the same bits for the same point."""
+    g = squares(rng, n)
+    return lambda s: (
+        g(s) * (1 + 1e-8 * np.array([zlib.crc32(np.ascontiguousarray(row).tobytes()) / 2**32 for row in s]))
+    )
+
+
+def squares(rng, n):
+    a = 10 ** rng.uniform(-2, 2, n)
+    return lambda s: (s * s * a).sum(-1)
+
+
+def product(rng, n):
+    """Products of matrices, whose last bits depend on the size of the stack."""
+    w, u = rng.standard_normal((n, 30)), rng.standard_normal(30)
+    return lambda s: np.tanh(s @ w) @ u
+
+
+def kinked(rng, n):
+    w, b = rng.standard_normal((n, 20)), rng.standard_normal(20)
+    return lambda s: np.maximum(s @ w + b, 0).sum(-1) + s.sum(-1)
+
+
+def single(rng, n):
+    w, u = rng.standard_normal((n, 30)).astype(np.float32), rng.standard_normal(30).astype(np.float32)
+    return lambda s: (np.tanh(s.astype(np.float32) @ w) @ u).astype(np.float64)
+
+
+def logarithms(rng, n):
+    return lambda s: np.log(s).sum(-1) + s.sum(-1)
+
+
+def edge(rng, n):
+    return lambda s: np.sqrt(1.01 - s / 4).sum(-1)
+
+
+def cancelling(rng, n):
+    """Distances from far away, by large squares that cancel."""
+    c = 1e3 * rng.standard_normal(n)
+    return lambda s: (s * s).sum(-1) - 2 * s @ c + c @ c
+
+
+def raising(rng, n):
+    """No number outside of its domain, but an error."""
+
+    def f(s):
+        if (np.abs(s) > 4.001).any():
+            raise FloatingPointError("outside")
+        return np.exp(s / 2).sum(-1)
+
+    return f
+
+
+def offset(rng, n):
+    g, large = product(rng, n), 10 ** rng.uniform(2, 6)
+    return lambda s: g(s) + large
+
+
+def slight(rng, n):
+    g, small = squares(rng, n), 10 ** rng.uniform(-6, -2)
+    return lambda s: 1 + small * g(s)
+
+
+def last(rng, n):
+    """The first coordinates do not matter: many points have the same value."""
+    return lambda s: np.sin(3 * s[:, -1])
+
+
+def covariance(rng, n):
+    """Of each point, through einsum and a solver of small systems."""
+    a = rng.standard_normal((n, 3, 3)) / np.sqrt(n)
+    return lambda s: np.linalg.slogdet(np.einsum("pi,ijk->pjk", s, a) + 10 * np.eye(3))[1]
+
+
+FAMILIES = {
+    f.__name__: f
+    for f in (squares, product, kinked, noisy, single, logarithms, edge, cancelling, raising, offset, slight, last)
+} | {"covariance": covariance}
+
+
+def start(rng, n):
+    """Positive, of 0.1 to 4, for all families; of stacks of the size n."""
+    return rng.uniform(0.1, 4, n)
+
+
+# ---- what mixes the values v of the points of a stack s; "part" says how much of them ------------------------
+
+
+def mixers(rng):
+    """By name: a function of (v, s)."""
+    i, j = rng.choice(8, 2, replace=False)
+    k = int(rng.integers(2, 7))
+
+    def swapped(v, s):
+        v = v.copy()
+        if len(v) > max(i, j):
+            v[[i, j]] = v[[j, i]]
+        elif len(v) > 1:
+            v[[0, -1]] = v[[-1, 0]]
+        return v
+
+    def in_chunks(v, s):
+        return np.concatenate([v[at : at + k][::-1] for at in range(0, len(v), k)])
+
+    def neighbors(v, s):
+        return (np.roll(v, 1) + v + np.roll(v, -1)) / 3
+
+    def running(v, s):
+        out = v.copy()
+        for at in range(1, len(v)):
+            out[at] = 0.5 * v[at] + 0.5 * out[at - 1]
+        return out
+
+    def last_again(v, s):
+        v = v.copy()
+        v[-1] = v[-min(2, len(v))]
+        return v
+
+    return {
+        "reversed": lambda v, s: v[::-1],
+        "sorted": lambda v, s: np.sort(v),
+        "sorted down": lambda v, s: -np.sort(-v),
+        "rolled": lambda v, s: np.roll(v, k % max(1, len(v)) or 1),
+        "cumulated": lambda v, s: np.cumsum(v),
+        "mean": lambda v, s: np.full(len(v), v.mean()),
+        "sum over the size": lambda v, s: np.full(len(v), (v * v).sum() / len(v)),
+        "largest": lambda v, s: np.full(len(v), v.max()),
+        "least": lambda v, s: np.full(len(v), v.min()),
+        "mean of points added": lambda v, s: v + s.mean() * np.std(v),
+        "mean added": lambda v, s: v + v.mean(),
+        "less the mean": lambda v, s: v - v.mean(),
+        "normalized": lambda v, s: (v - v.mean()) / (v.std() + 1e-12),
+        "less the first": lambda v, s: v - v[0],
+        "over the size": lambda v, s: v / len(v),
+        "over the largest": lambda v, s: v / np.abs(v).max(),
+        "times the place": lambda v, s: v * np.arange(len(v)),
+        "shuffled": lambda v, s: rng.permutation(v),
+        "ranks": lambda v, s: v * np.argsort(np.argsort(v)),
+        "softmax": lambda v, s: np.exp(v - v.max()) / np.exp(v - v.max()).sum(),
+        "first for all": lambda v, s: np.full(len(v), v[0]),
+        "swapped": swapped,
+        "in chunks": in_chunks,
+        "neighbors": neighbors,
+        "running": running,
+        "last again": last_again,
+    }
+
+
+PARTS = 1.0, 0.1, 1e-2, 1e-4
+
+
+def mixed(trials: int, seed: int) -> Outcome:
+    outcome, rng = Outcome(MIXED, "functions"), np.random.default_rng(seed)
+    for number in range(trials):
+        family = str(rng.choice([name for name in FAMILIES if name not in ("noisy", "single")]))
+        n = int(rng.choice(SIZES))
+        g, x, ways = FAMILIES[family](rng, n), start(rng, n), mixers(rng)
+        way, part = list(ways)[number % len(ways)], float(rng.choice(PARTS))
+        scheme = _scheme(rng, family, n)
+
+        def f(s, g=g, mix=ways[way], part=part):
+            v = g(s)
+            return v + part * (mix(v, s) - v)
+
+        example = f"seed {seed}, {number}: {family}, part {part}, {n} coordinates, {scheme}"
+        outcome.add(way, _passes(f, x, scheme), example=example)
+        outcome.tried += 1
+    return outcome
+
+
+def apart(trials: int, seed: int) -> Outcome:
+    outcome, rng = Outcome(APART, "functions"), np.random.default_rng(seed)
+    for number in range(trials):
+        family = list(FAMILIES)[number % len(FAMILIES)]
+        n = int(rng.choice(SIZES))
+        f, x = FAMILIES[family](rng, n), start(rng, n)
+        scheme = _scheme(rng, family, n)
+        outcome.add(family, _refused(f, x, scheme), example=f"seed {seed}, {number}: {n} coordinates, {scheme}")
+        outcome.tried += 1
+    return outcome
+
+
+def _scheme(rng, family, n) -> str:
+    """Not "auto" where it takes long, or its steps leave the domain."""
+    far = n < 1000 and family not in ("edge", "raising", "logarithms")
+    return str(rng.choice(SCHEMES, p=(0.6, 0.2, 0.1, 0.1) if far else (0.7, 0.2, 0.1, 0)))
+
+
+def _passes(f, x, scheme) -> bool:
+    """Whether f is not refused, and its gradient is not that of single points.
+
+    A part of the rounding of f itself is not seen, and values that are the same may be exchanged.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            found = secant.numerical_gradient(f, x, scheme=scheme, vectorized=True)
+    except SecantError as error:
+        return "for the same point in two stacks" not in str(error)
+    alone = secant.numerical_gradient(lambda x: f(x[np.newaxis])[0], x, scheme=scheme)
+    size = abs(f(x[np.newaxis])[0])
+    return not np.allclose(found, alone, rtol=1e-9, atol=1e-9 * max(size, 1.0))
+
+
+def _refused(f, x, scheme) -> bool:
+    with np.errstate(all="ignore"):
+        try:
+            secant.numerical_gradient(f, x, scheme=scheme, vectorized=True)
+        except SecantError as error:
+            return "for the same point in two stacks" in str(error)
+    return False
