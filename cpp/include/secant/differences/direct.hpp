@@ -1,8 +1,8 @@
 // The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero. So are the units
 // near a kink of every sample, one by one: then lanes run over the different values of the inputs.
 //
-// Where a shift is so small that the loss is linear, as far as its type can tell, the difference is the slope times the input. So
-// no change is computed that would be subnormal.
+// Where a shift is so small that the loss is linear, as far as a float can tell, the difference is the slope times the input. So no
+// change is computed that would be subnormal.
 #pragma once
 
 #include <cmath>
@@ -63,7 +63,7 @@ public:
           shifts_(work.take<Real>(capacity * stride_)),
           terms_(work.take<int>(capacity)),
           coefficients_(work.take<Real>(capacity * net.outputs() * most_terms)),
-          slopes_(work.take<Real>(capacity * net.outputs())),
+          slopes_(work.take<Real>(finds_slopes ? capacity * net.outputs() : 0)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
           differences_(work.take<Real>(static_cast<std::size_t>(threads) * stride_ * lanes)),
           outgoing_(work.take<Real>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
@@ -77,7 +77,7 @@ public:
             map(values, shifts_ + n * stride_, count, [h = h_](Pack v) { return A::prepare(h * absolute(v)); });
         });
         counts_[n] = count;
-        find_slopes(output(n), slopes(n));
+        if constexpr (finds_slopes) find_slopes(output(n), slopes(n));
         if (terms_[n] == few_terms) Taylor<few_terms>::expand(output(n), coefficients(n));
         if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
     }
@@ -90,13 +90,13 @@ public:
                 add_incoming<A>(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
             });
             const Pack z1 = load(samples_.z1(panel, n) + p * lanes), shift = h_ * z1;
-            const bool any = largest_lane(absolute(shift)) > linear;
+            const bool all_linear = finds_slopes && !(largest_lane(absolute(shift)) > linear);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
                 Real* to = outgoing.row(k) + p * lanes;
-                Pack sum = fma(z1, broadcast(slopes(n)[k]), load(to));
-                if (any)
-                    sum = select(absolute(shift) > linear,
-                                 fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), load(to)), sum);
+                const Pack before = load(to);
+                Pack sum{};
+                if (!all_linear) sum = fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), before);
+                if constexpr (finds_slopes) sum = select(absolute(shift) > linear, sum, fma(z1, broadcast(slopes(n)[k]), before));
                 store(to, sum);
             }
         });
@@ -119,12 +119,16 @@ public:
     void add_output_biases(std::size_t n, double* b2) const {
         with_method(n, [&](const auto& method) {
             for (std::size_t k = 0; k < net_.outputs(); ++k)
-                b2[k] += h_ > linear ? Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0) : slopes(n)[k];
+                if (finds_slopes && h_ <= linear)
+                    b2[k] += slopes(n)[k];
+                else
+                    b2[k] += Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
         });
     }
 
 private:
     static constexpr Real linear = static_cast<Real>(Limits<Real>::linear);
+    static constexpr bool finds_slopes = linear > 0;
 
     Real* slopes(std::size_t n) const { return slopes_ + n * net_.outputs(); }
     Real* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
@@ -188,19 +192,19 @@ private:
                                load(samples_.state1(panel, n) + p * lanes)};
         const Tile<const Real> w2 = net_.transposed(panel).from(0, p * lanes);
         const typename Method::Unit unit(method, w2);
-        const Pack slope = hidden_slope(n, w2);
+        const Pack slope = finds_slopes ? hidden_slope(n, w2) : Pack{};
         const Pack derivative = compose(Jet<1>{{Pack{}, slope}}, Activation::template series<1>(before.z, before.state)).c[1];
         const double effect = largest_effect();
         const Real largest_weight = net_.largest_outgoing();
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const Real value = values_[n * stride_ + v], shift = h_ * value, quotient = std::copysign(Real{0.5} / h_, shift) * scale;
-            if (std::abs(shift) * effect <= linear) {
+            if (finds_slopes && std::abs(shift) * effect <= linear) {
                 store(differences + v * lanes, scale * (value * derivative));
                 continue;
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
             Pack difference = quotient * hidden_difference(unit, f);
-            if constexpr (is_single)  // the change of a saturated unit is small, however large the shift
+            if constexpr (finds_slopes)  // the change of a saturated unit is small, however large the shift
                 difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > linear, difference,
                                     quotient * (f.plus - f.minus) * slope);
             store(differences + v * lanes, difference);
@@ -218,14 +222,16 @@ private:
         Real *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
         for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
         const typename Method::Unit unit(method, {w2, lanes});
-        const Pack slope = hidden_slope(n, {w2, lanes});
+        const Pack slope = finds_slopes ? hidden_slope(n, {w2, lanes}) : Pack{};
         const Real effect = static_cast<Real>(largest_effect());
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
             const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
+            const Pack difference =
+                quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
+            if constexpr (!finds_slopes) return difference;
             const Sides f = Activation::changes_near_kink(broadcast(a / h_), absolute(v));  // in units of h
-            return select(absolute(shift) * effect > linear,
-                          quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift))),
-                          select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5})) * scale * ((f.plus - f.minus) * slope));
+            const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));
+            return select(absolute(shift) * effect > linear, difference, half * scale * ((f.plus - f.minus) * slope));
         });
         for_each_input(n, incoming, j, [&](Real* to, std::size_t v) { *to += differences[v]; });
     }
