@@ -79,8 +79,19 @@ def saturated(rng: np.random.RandomState, case: Case) -> None:
     case.h = float(log_uniform(rng, 1e-18, 1e3))
 
 
+def kinks(rng: np.random.RandomState, case: Case) -> None:
+    """Pre-activations at, within and next to what a shift reaches, for inputs of any size up to 1."""
+    case.hidden = "relu"
+    size = log_uniform(rng, 1e-28, 1.0)
+    case.x *= size
+    case.params["W1"] *= size if rng.randint(2) else 1.0
+    case.h = float(log_uniform(rng, 1e-18, 1e-1))
+    at = rng.uniform(-2, 2, case.params["b1"].shape)
+    case.params["b1"][...] = case.h * at - case.x[0] @ case.params["W1"]
+
+
 GENERATORS: tuple[Callable[[np.random.RandomState, Case], None], ...] = (
-    any_scale, balanced, mixed, outgoing, hidden_scale, cancelling, far_logits, saturated,
+    any_scale, balanced, mixed, outgoing, hidden_scale, cancelling, far_logits, saturated, kinks,
 )  # fmt: skip
 
 

@@ -128,6 +128,7 @@ public:
 
 private:
     static constexpr Real linear = static_cast<Real>(Limits<Real>::linear);
+    static constexpr Real linear_one_sided = linear * linear;  // where the changes on both sides differ, even terms do not cancel
     static constexpr bool finds_slopes = linear > 0;
 
     Real* slopes(std::size_t n) const { return slopes_ + n * net_.outputs(); }
@@ -204,9 +205,12 @@ private:
             }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
             Pack difference = quotient * hidden_difference(unit, f);
-            if constexpr (finds_slopes)  // the change of a saturated unit is small, however large the shift
-                difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > linear, difference,
-                                    quotient * (f.plus - f.minus) * slope);
+            if constexpr (finds_slopes) {  // the change of a saturated unit is small, however large the shift
+                const bool small = std::abs(shift) <= linear;
+                difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > (small ? linear : linear_one_sided),
+                                    difference,
+                                    small ? scale * (value * derivative) : quotient * (f.plus - f.minus) * slope);
+            }
             store(differences + v * lanes, difference);
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
@@ -231,7 +235,7 @@ private:
             if constexpr (!finds_slopes) return difference;
             const Sides f = Activation::changes_near_kink(broadcast(a / h_), absolute(v));  // in units of h
             const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));
-            return select(absolute(shift) * effect > linear, difference, half * scale * ((f.plus - f.minus) * slope));
+            return select(absolute(shift) * effect > linear_one_sided, difference, half * scale * ((f.plus - f.minus) * slope));
         });
         for_each_input(n, incoming, j, [&](Real* to, std::size_t v) { *to += differences[v]; });
     }
