@@ -27,7 +27,7 @@ CONTRACT = (
     Promise("direct and series, against the NumPy loop", "the loop's own rounding: 8 eps · max(1, loss) / h"),
     Promise(
         "float32 parameters: predict, loss, gradients at any h",
-        "16 eps32 · Σ abs(terms), and what changes as each pre-activation moves by its number of terms · eps32 · Σ abs(x w)",
+        "16 eps32 · Σ abs(terms), and what changes if pre-activations are off by (number of terms) eps32 · Σ abs(x w)",
     ),
     Promise("results for 1, 2, ... threads, and for a call repeated", "the same bits"),
     Promise("training, against the NumPy loop, same seed", "losses within 1e-9 over 20 iterations of a small net"),
