@@ -113,7 +113,7 @@ def _at_any_scale(net, x: np.ndarray, t: np.ndarray, h: float) -> dict:
 
     def slopes(moved: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the loss in each a2 (N, ..., O), its terms and its error, where those are shifted by up to ``moved``."""
-        more = 2 * outer.change(moved).max(axis=-1, keepdims=True)
+        more = 2 * outer.change(outer.off_like(moved), moved).max(axis=-1, keepdims=True)
         of_class = [np.expand_dims(a, tuple(range(1, moved.ndim - 1))) for a in (y, t, mass, log_y_off)]
         p, weight, total, off = of_class
         largest = np.minimum(p * np.exp(more), 1.0)
@@ -123,7 +123,7 @@ def _at_any_scale(net, x: np.ndarray, t: np.ndarray, h: float) -> dict:
         return slope * terms, slope * error + slope_off * terms + SMALLEST_32 * total
 
     x_h, z_h = h * inputs[:, :, np.newaxis], h * np.abs(z1)[:, :, np.newaxis]
-    moved = inner.change(x_h * np.ones(w2.shape[0]))  # (N, I + 1, H)
+    moved = inner.change(inner.off_like(x_h), x_h)  # (N, I + 1, H)
     rate = inner.largest_slope(x_h * np.ones(w2.shape[0])) * inputs[:, :, np.newaxis]
     terms, error = slopes(moved[..., np.newaxis] * w2)  # (N, I + 1, H, O)
     hidden, hidden_off = ((part * w2).sum(axis=-1) for part in (terms, error))
@@ -147,44 +147,36 @@ class _Units:
         self.off = (count + 1) * (EPS32 * terms + SMALLEST_32) + more
         self.kinked, self.a = name == "relu", a
         small = np.exp(-self.rate * np.abs(a))
-        self.slope = 4 * self.steepest * small / (1 + small) ** 2 if self.rate else np.ones(a.shape)
+        self.log_slope = np.log(4 * self.steepest) - self.rate * np.abs(a) - 2 * np.log1p(small) if self.rate else 0 * a
         sigmoid = np.where(a > 0, 1, small) / (1 + small)
         self.z = {"sigmoid": sigmoid, "tanh": np.tanh(a), "relu": np.maximum(a, 0)}.get(name, a)
-        self.z_off = np.minimum(self._reached(self.off), self.rate or np.inf) + 4 * EPS32 * np.abs(self.z)
-        if self.kinked:
-            self.z_off = np.where(a < -self.off, 0.0, self.z_off)
+        self.z_off = self.change(0 * a, self.off) + 4 * EPS32 * np.abs(self.z)
 
-    def _wide(self, a: np.ndarray, like: np.ndarray) -> np.ndarray:
+    def _wide(self, units: np.ndarray, like: np.ndarray) -> np.ndarray:
         """The array (N, units) with axes between these, as ``like`` has."""
-        return np.expand_dims(a, tuple(range(1, like.ndim - 1)))
+        return np.expand_dims(units, tuple(range(1, like.ndim - 1)))
 
-    def _reached(self, shift: np.ndarray) -> np.ndarray:
-        """The most that z changes when a is shifted by up to so much."""
-        slope = self._wide(self.slope, shift)
-        return (
-            np.minimum(slope * np.expm1(self.rate * shift) / self.rate, self.steepest * shift) if self.rate else shift
-        )
-
-    def change(self, shift: np.ndarray) -> np.ndarray:
-        """The same, from an a that is off."""
-        off = self._wide(self.off, shift)
-        return np.minimum(
-            self._reached(shift) * (np.exp(np.minimum(self.rate * off, 700)) if self.rate else 1), self.rate or np.inf
-        )
+    def off_like(self, like: np.ndarray) -> np.ndarray:
+        """How far a is off, with the axes of ``like``."""
+        return self._wide(self.off, like)
 
     def largest_slope(self, shift: np.ndarray) -> np.ndarray:
-        """Of the secant between a and a shifted, at most."""
-        slope = self._wide(self.slope, shift)
+        """Of the secants between a and a shifted by up to so much, at most."""
         if self.kinked:
-            return np.where(self._wide(self.a + self.off, shift) + shift >= 0, 1.0, 0.0)
-        return np.minimum(slope * np.exp(np.minimum(self.rate * shift, 700)), self.steepest) if self.rate else slope
+            return 1.0 * (self._wide(self.a + self.off, shift) + shift >= 0)
+        return np.minimum(np.exp(np.minimum(self._wide(self.log_slope, shift) + self.rate * shift, 1)), self.steepest)
+
+    def change(self, off: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """The most that z changes when a, which is off by so much, is shifted."""
+        return np.minimum(self.largest_slope(off + shift) * shift, self.rate or np.inf)
 
     def slope_off(self, shift: np.ndarray) -> np.ndarray:
         """How far such a slope is off. A derivative at a kink may be that of its other side; differences cross it."""
         if not self.rate:
             return 1.0 * (self.kinked & (shift == 0) & (self._wide(np.abs(self.a) - self.off, shift) <= 0))
-        off = self.rate * self._wide(self.off, shift)
-        return np.minimum(self.largest_slope(shift) * np.expm1(np.minimum(off, 700)), self.steepest)
+        off = self.off_like(shift)
+        by_little = self.largest_slope(shift) * np.expm1(np.minimum(self.rate * off, 1))
+        return np.where(self.rate * off < 1, by_little, self.largest_slope(shift + off))
 
 
 def numpy_loop(loss: float, h: float) -> float:
