@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import single
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_central_difference import HIDDEN, KINDS, OUTPUTS, random_case
@@ -270,3 +271,127 @@ def test_equal_terms_whose_rounding_errors_add_up(compiled, hidden, samples, zer
     one = net.gradient(x, [0])
     for key, grad in net.gradient(np.repeat(x, samples, axis=0), np.zeros(samples, int)).items():
         assert np.all(np.abs(grad - one[key].astype(np.float64)) <= bounds.single(np.abs(one[key]))), key
+
+
+# ---- numbers of any size ---------------------------------------------------------------------------------------------
+
+
+def given_case(w1, b1, w2, b2, x, hidden="identity", dtype=np.float32, log_offset=1e-7):
+    """A network of these numbers, with identity outputs, and one sample of the first class."""
+    arrays = np.atleast_2d(w1), np.atleast_1d(b1), np.atleast_2d(w2), np.atleast_1d(b2)
+    sizes = (*arrays[0].shape, arrays[2].shape[1])
+    net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation="identity", log_offset=log_offset)
+    net.params = dict(zip(("W1", "b1", "W2", "b2"), (array.astype(dtype) for array in arrays), strict=True))
+    return net, np.atleast_2d(x).astype(dtype), np.array([0])
+
+
+def share_at_any_scale(net, x, t, h, method):
+    """The largest error of a component, as a share of what is promised for numbers of any size."""
+    true = oracles.gradients(net, x, t, h or 1e-15)
+    got = net.numerical_gradient(x, t, h=h, method=method) if h else net.gradient(x, t)
+    allowed = bounds.single_at_any_scale(net, x, t, h)
+    return max((np.abs(got[key] - true[key]) / allowed[key]).max() for key in true)
+
+
+@pytest.mark.parametrize("h", [0.0, 1e-4], ids=["derivative", "difference"])
+@pytest.mark.parametrize("hidden", ["identity", "tanh", "relu", "sigmoid"])
+def test_an_entry_of_w2_whose_pre_activation_cancels(fast, hidden, h):
+    """0.99 - 0.990011: each product is rounded, so z1 has half the digits, and W2's gradient has no more."""
+    w1, x = [[0.90001], [0.9]], [[1.1, -1.1]]
+    net, x, t = given_case(w1, [0.0], [[1.0, -0.5]], [0.0, 0.0], x, hidden)
+    for method in METHODS:
+        assert share_at_any_scale(net, x, t, h, method) <= 1
+    terms, allowed = bounds.absolute_terms(net, x, t)["W2"], bounds.single_at_any_scale(net, x, t, h)["W2"]
+    if hidden != "sigmoid":  # whose z1 does not cancel
+        assert (allowed > 10 * bounds.single(terms)).all()
+    assert (allowed < 0.1 * terms).all()  # yet they count
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_shifts_that_are_subnormal(fast, hidden):
+    """h x of 1e-42, beside an input of order 1 and one that needs the full functions."""
+    for largest in (1e-33, 1.0, 1e8):
+        net, x, t = given_case(
+            [[0.9, 0.3], [1e-9, 2e-9]], [0.0, 0.0], [[1.0, -0.5], [0.3, 0.2]], [0, 0], [1e-33, largest], hidden
+        )
+        assert share_at_any_scale(net, x, t, 1e-9, "direct") <= 1
+
+
+def test_changes_of_the_loss_that_are_subnormal(fast):
+    """Where a probability, or the slope of a unit, is small."""
+    for b1, b2 in ((0.0, [0, -70]), (60.0, [0, 0])):
+        net, x, t = given_case([[0.9]], [b1], [[1.0, -0.5]], b2, [1e-3], "sigmoid")
+        assert share_at_any_scale(net, x, t, 1e-14, "direct") <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("w2", [[1e5, 1e5], [1e5, 0.0], [3e4, -3e4], [-1e5, 1e5]], ids=str)
+def test_weights_whose_powers_overflow(fast, w2, method):
+    net, x, t = given_case([[0.5]], [0.0], [w2], [0.0, 0.0], [1.0])
+    for h in (1e-6, 3e-7, 1e-8):
+        assert share_at_any_scale(net, x, t, h, method) <= 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("size", "h"), [(1e45, 4e-48), (1e80, 1e-83), (1e110, 1e-120), (1e140, 1e-147)])
+def test_weights_whose_powers_overflow_in_float64(fast, size, h, method):
+    net, x, t = given_case([[0.5 / size]], [0.0], [[size, 2 * size]], [0.0, 0.0], [1.0], dtype=np.float64)
+    with oracles.digits(700):  # of what h z1 = 1e-287 changes
+        true = oracles.gradients(net, x, t, h)
+    got = net.numerical_gradient(x, t, h=h, method=method)
+    for key in true:
+        np.testing.assert_allclose(got[key], true[key], rtol=1e-13, err_msg=key)
+
+
+def test_every_backend_evaluates_samples_whose_powers_overflow(backend):
+    net, x, t = given_case([[0.5 / 1e140]], [0.0], [[1e140, 2e140]], [0.0, 0.0], [1.0], dtype=np.float64)
+    _, info = net.numerical_gradient(x, t, h=1e-147, return_info=True)
+    assert info.samples == {0: 1}
+    net, x, t = given_case([[0.5e-15]], [0.0], [[1e15, 2e15]], [0.0, 0.0], [1.0])
+    assert net.numerical_gradient(x, t, h=1e-18, return_info=True)[1].samples == {0: 1}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("b2", "h"), [(-711, 650), (-740, 700), (-711, 500), (-300, 650)])
+def test_a_probability_that_comes_back_or_vanishes_without_an_offset(backend, b2, h, method):
+    for label in (0, 1):
+        net, x, _ = given_case([[0.0]], [0.0], [[0.0, 0.0]], [0, b2], [1.0], dtype=np.float64, log_offset=0.0)
+        t = np.array([label])
+        true, got = oracles.gradients(net, x, t, h), net.numerical_gradient(x, t, h=h, method=method)
+        for key in true:
+            np.testing.assert_allclose(got[key], true[key], rtol=0, atol=1e-13, err_msg=key)
+
+
+@pytest.mark.parametrize("size", [1e20, 1e30])
+@pytest.mark.parametrize("method", [*METHODS, "derivative"])
+def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
+    """The first sample is right beyond doubt, and adds nothing to the gradient."""
+    net, x, t = given_case([[size]], [0.0], [[1.0, -2.0]], [0, 0], [[size], [1 / size]], log_offset=0.0)
+    t = np.array([0, 0])
+
+    def gradient(net):
+        if method == "derivative":
+            return net.gradient(x, t)
+        return net.numerical_gradient(x, t, method=method)
+
+    wide = in_double(net)
+    wide.log_offset = 0.0
+    exact = gradient(wide)
+    for key, found in gradient(net).items():
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact[key], rtol=1e-6, err_msg=key)
+
+
+def test_a_result_beyond_the_range_of_float32_is_refused(backend):
+    net, x, t = given_case([[0.0]], [0.0], [[1e10, -1e10]], [0.0, 0.0], [1e30], log_offset=0.0)
+    with pytest.raises(secant.ValueRangeError, match="finite result"):
+        net.gradient(x, t)
+    with pytest.raises(secant.ValueRangeError, match="finite result"):
+        net.numerical_gradient(x, t, h=1e-18)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_some_float32_networks_of_any_size():
+    outcome = single.run(300, 7)
+    assert outcome.tried == 300
+    assert outcome.failed == 0, outcome.examples

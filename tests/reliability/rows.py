@@ -23,6 +23,7 @@ class Row(NamedTuple):
 
 ROWS = {
     "sweep": Row("sweep", full=20_000, quick=400, slice=60),
+    "single": Row("single", full=20_000, quick=400, slice=300),
     "bound": Row("truncation", full=10_000, quick=250, slice=125),
     "threads": Row("threads", full=500, quick=10),
     "exits": Row("exits", full=1248, quick=48),

@@ -38,6 +38,7 @@ class Discs(NamedTuple):
     rho: Floats
     hidden: Floats
     output: Floats
+    largest_weight: float
 
 
 def discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> Discs:
@@ -51,7 +52,8 @@ def discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: fl
 def _discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> Discs:
     radii = [LARGEST_RADIUS * RADIUS_RATIO**i for i in range(DISCS)]
     of_hidden = [_loss_change(largest_weight * ACTIVATIONS[hidden].largest_change(rho), output) for rho in radii]
-    return Discs(np.array(radii), np.array(of_hidden), np.array([_loss_change(rho, output) for rho in radii]))
+    of_output = [_loss_change(rho, output) for rho in radii]
+    return Discs(np.array(radii), np.array(of_hidden), np.array(of_output), largest_weight)
 
 
 def _loss_change(v: float, output: OutputActivation) -> float:
@@ -59,6 +61,18 @@ def _loss_change(v: float, output: OutputActivation) -> float:
     change = ACTIVATIONS[output].largest_change(v)
     log_y = change - math.log1p(-math.expm1(change)) if change < LOG_BOUND_LIMIT else math.inf
     return -math.log1p(-math.expm1(log_y)) if log_y < LOG_BOUND_LIMIT else math.inf
+
+
+def powers_are_finite(largest_weight: float, highest: int, single: bool = False) -> bool:
+    """Whether the powers up to ``highest`` of weights up to ``largest_weight``, and small sums of them, are finite."""
+    margin, exponent = 16, math.frexp(largest_weight)[1]
+    return exponent * highest <= (128 if single else 1024) - margin
+
+
+def orders(tried: Discs, single: bool = False) -> list[int]:
+    """Those that a series may have: the powers of weights must be finite."""
+    of_type = SINGLE_ORDERS if single else ORDERS
+    return [order for order in of_type if order == 1 or powers_are_finite(tried.largest_weight, order, single)]
 
 
 def tolerance(h: float, single: bool = False) -> float:
@@ -74,7 +88,7 @@ def proven_order(
     tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float, single: bool = False
 ) -> tuple[int, float]:
     """The smallest order that suffices, 0 where none is proven; and the bound of what it cuts."""
-    for order in SINGLE_ORDERS if single else ORDERS:
+    for order in orders(tried, single):
         worst = float(truncation(tried, h, largest_input, largest_z1, mass, order))
         if worst <= tolerance(h, single):
             return order, worst
@@ -97,11 +111,14 @@ def truncation(tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows needs the full functions
-def terms_needed(h: float, largest_input: Any, largest_z1: Any, steepest: float) -> NDArray[np.int64]:
+def terms_needed(
+    h: float, largest_input: Any, largest_z1: Any, steepest: float, largest_weight: float
+) -> NDArray[np.int64]:
     """How many terms of the series of a growth suffice for each sample; 0 where the full functions are needed.
 
-    ``steepest`` is the largest slope of a hidden unit, times max |W2|. So no a2 is shifted by more than u, and D terms
-    err by (2u)^D / (D + 1), relative: at most 1e-15.
+    ``steepest`` is the largest slope of a hidden unit. So no a2 is shifted by more than u, and D terms err by
+    (2u)^D / (D + 1), relative: at most 1e-15. They need powers of the weights, up to ``largest_weight``.
     """
-    u = h * np.maximum(np.maximum(1.0, largest_z1), np.maximum(1.0, largest_input) * steepest)
-    return np.select([u <= FEW_TERMS_LIMIT, u <= MOST_TERMS_LIMIT], [FEW_TERMS, MOST_TERMS], 0)
+    u = h * np.maximum(np.maximum(1.0, largest_z1), np.maximum(1.0, largest_input) * (steepest * largest_weight))
+    few, most = (terms * powers_are_finite(largest_weight, terms) for terms in (FEW_TERMS, MOST_TERMS))
+    return np.select([u <= FEW_TERMS_LIMIT, u <= MOST_TERMS_LIMIT], [few, most], 0)

@@ -84,8 +84,9 @@ def plan(net: Parameters, x: Array, t: Array, h: float, single: bool = False) ->
     order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass, single)
     if order:
         return np.ones(len(x), np.bool_), order, cut
-    highest = (bound.SINGLE_ORDERS if single else bound.ORDERS)[-1]
-    proven = bound.truncation(discs, h, inputs, z1, mass, highest) <= bound.tolerance(h, single)
+    proven = np.zeros(len(x), np.bool_)
+    for highest in bound.orders(discs, single)[-1:]:
+        proven = bound.truncation(discs, h, inputs, z1, mass, highest) <= bound.tolerance(h, single)
     if proven.any():
         order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass, single)
     return proven, order, cut

@@ -520,9 +520,7 @@ class TwoLayerNet:
             return None
         net = *arrays, self.hidden_activation, self.output_activation, self.log_offset
         found = backend.gradient_as_given(net, x, t, method, h, n_threads or 0)
-        if found and not found[1]:  # no samples are counted where the gradient is not finite
-            self._result(backend, found[0], x, t)
-        return found
+        return found if found and found[1] else None  # no samples are counted where the gradient is not finite
 
     def _own_method(self) -> str:
         """Name a method that makes this another network than the engines know; "" if there is none."""

@@ -23,6 +23,14 @@ struct Largest {
 
 inline Largest maximum(Largest a, Largest b) { return {std::max(a.input, b.input), std::max(a.hidden, b.hidden)}; }
 
+// Whether the powers up to `highest` of weights up to `largest`, and small sums of them, are finite.
+inline bool powers_are_finite(double largest, int highest) {
+    constexpr int margin = 16;
+    int exponent = 0;  // musl does not write it for an infinity
+    std::frexp(largest, &exponent);
+    return exponent * highest <= std::numeric_limits<Real>::max_exponent - margin;
+}
+
 // Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
 // higher orders cost little there.
 struct Orders {
@@ -53,7 +61,7 @@ public:
         };
         const int hidden = smallest(discs_.hidden, largest.input);
         const int highest = std::max(hidden, smallest(discs_.output, largest.hidden));
-        if (highest > Limits<Real>::highest_order) return {};
+        if (highest > Limits<Real>::highest_order || !(highest == 1 || powers_are_finite(discs_.largest_weight, highest))) return {};
         const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
         return {bounded ? highest : hidden, highest};
     }

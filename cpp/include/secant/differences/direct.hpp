@@ -1,9 +1,13 @@
 // The central difference, evaluated: phi(h x) - phi(-h x) for every weight and every input that is not zero. So are the units
 // near a kink of every sample, one by one: then lanes run over the different values of the inputs.
+//
+// Where a shift is so small that the loss is linear, as far as a float can tell, the difference is the slope times the input. So no
+// change is computed that would be subnormal.
 #pragma once
 
 #include <cmath>
 
+#include "secant/differences/bound.hpp"
 #include "secant/differences/exact.hpp"
 #include "secant/differences/taylor.hpp"
 
@@ -59,11 +63,12 @@ public:
           shifts_(work.take<Real>(capacity * stride_)),
           terms_(work.take<int>(capacity)),
           coefficients_(work.take<Real>(capacity * net.outputs() * most_terms)),
+          slopes_(work.take<Real>(finds_slopes ? capacity * net.outputs() : 0)),
           distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
           differences_(work.take<Real>(static_cast<std::size_t>(threads) * stride_ * lanes)),
           outgoing_(work.take<Real>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
 
-    // The shifts h |v| by the different input values v, as the activation wants them, and the series of the outputs.
+    // The shifts h |v| by the different input values v, as the activation wants them, and the slopes and series of the outputs.
     void prepare(std::size_t n, std::size_t thread) {
         Real* values = values_ + n * stride_;
         const std::size_t count = distinct_[thread].number(samples_.rows, n, ids_ + n * stride_, values);
@@ -72,6 +77,7 @@ public:
             map(values, shifts_ + n * stride_, count, [h = h_](Pack v) { return A::prepare(h * absolute(v)); });
         });
         counts_[n] = count;
+        if constexpr (finds_slopes) find_slopes(output(n), slopes(n));
         if (terms_[n] == few_terms) Taylor<few_terms>::expand(output(n), coefficients(n));
         if (terms_[n] == most_terms) Taylor<most_terms>::expand(output(n), coefficients(n));
     }
@@ -83,10 +89,15 @@ public:
             with_activation(net_.hidden_activation(), [&]<class A>() {
                 add_incoming<A>(panel, p, n, method, incoming, scale, differences_ + thread * stride_ * lanes);
             });
-            const Pack shift = h_ * load(samples_.z1(panel, n) + p * lanes);
+            const Pack z1 = load(samples_.z1(panel, n) + p * lanes), shift = h_ * z1;
+            const bool all_linear = finds_slopes && !(largest_lane(absolute(shift)) > linear);
             for (std::size_t k = 0; k < net_.outputs(); ++k) {
                 Real* to = outgoing.row(k) + p * lanes;
-                store(to, fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), load(to)));
+                const Pack before = load(to);
+                Pack sum{};
+                if (!all_linear) sum = fma(broadcast(Real{0.5} / h_), output_difference(method, k, shift), before);
+                if constexpr (finds_slopes) sum = select(absolute(shift) > linear, sum, fma(z1, broadcast(slopes(n)[k]), before));
+                store(to, sum);
             }
         });
     }
@@ -108,21 +119,53 @@ public:
     void add_output_biases(std::size_t n, double* b2) const {
         with_method(n, [&](const auto& method) {
             for (std::size_t k = 0; k < net_.outputs(); ++k)
-                b2[k] += Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
+                if (finds_slopes && h_ <= linear)
+                    b2[k] += slopes(n)[k];
+                else
+                    b2[k] += Real{0.5} / h_ * lane(output_difference(method, k, broadcast(h_)), 0);
         });
     }
 
 private:
+    static constexpr Real linear = static_cast<Real>(Limits<Real>::linear);
+    static constexpr Real linear_one_sided = linear * linear;  // where the changes on both sides differ, even terms do not cancel
+    static constexpr bool finds_slopes = linear > 0;
+
+    Real* slopes(std::size_t n) const { return slopes_ + n * net_.outputs(); }
     Real* coefficients(std::size_t n) const { return coefficients_ + n * net_.outputs() * most_terms; }
     OutputState output(std::size_t n) const { return {net_, samples_, targets_, n}; }
 
+    // slopes(O,): the derivative of the loss in each a2_k.
+    static void find_slopes(const OutputState& out, Real* slopes) {
+        Real sum = 0;
+        for (std::size_t i = 0; i < out.target_count; ++i) sum += out.target(i).weight * out.target(i).ratio;
+        for (std::size_t k = 0; k < out.outputs; ++k) slopes[k] = out.y(k) * sum;
+        for (std::size_t i = 0; i < out.target_count; ++i) slopes[out.target(i).k] -= out.target(i).weight * out.target(i).ratio;
+        for (std::size_t k = 0; k < out.outputs && out.sigmoid_output; ++k) slopes[k] *= out.z2(k) * out.zc2(k);
+    }
+
+    // The derivative in the outputs of a pack of hidden units, with the outgoing weights w2.
+    Pack hidden_slope(std::size_t n, Tile<const Real> w2) const {
+        Pack sum{};
+        for (std::size_t k = 0; k < net_.outputs(); ++k) sum = fma(broadcast(slopes(n)[k]), load(w2.row(k)), sum);
+        return sum;
+    }
+
+    // How far a shift of a1 by 1 moves anything, at most.
+    double largest_effect() const {
+        const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
+        return std::max(1.0, steepest * net_.largest_outgoing());
+    }
+
     // The terms that a sample needs, 0 for the full functions. No a2 is shifted by more than
-    // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15.
+    // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15. They need
+    // powers of the weights.
     int terms_needed(std::size_t n) const {
         const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
-        const double by_hidden = std::max(Real{1}, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
+        const double by_hidden = std::max<double>(1, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
         const double u = h_ * std::max<double>(samples_.largest_hidden(n), by_hidden);
-        return u <= Limits<Real>::few_terms ? few_terms : u <= Limits<Real>::most_terms ? most_terms : 0;
+        const int terms = u <= Limits<Real>::few_terms ? few_terms : u <= Limits<Real>::most_terms ? most_terms : 0;
+        return powers_are_finite(net_.largest_outgoing(), terms) ? terms : 0;
     }
 
     template <class What>
@@ -148,11 +191,27 @@ private:
                       const Incoming<Real>& incoming, Real scale, Real* differences) const {
         const Unshifted before{load(samples_.a1(panel, n) + p * lanes), load(samples_.z1(panel, n) + p * lanes),
                                load(samples_.state1(panel, n) + p * lanes)};
-        const typename Method::Unit unit(method, net_.transposed(panel).from(0, p * lanes));
+        const Tile<const Real> w2 = net_.transposed(panel).from(0, p * lanes);
+        const typename Method::Unit unit(method, w2);
+        const Pack slope = finds_slopes ? hidden_slope(n, w2) : Pack{};
+        const Pack derivative = compose(Jet<1>{{Pack{}, slope}}, Activation::template series<1>(before.z, before.state)).c[1];
+        const double effect = largest_effect();
+        const Real largest_weight = net_.largest_outgoing();
         for (std::size_t v = 0; v < counts_[n]; ++v) {
-            const Real shift = h_ * values_[n * stride_ + v];
+            const Real value = values_[n * stride_ + v], shift = h_ * value, quotient = std::copysign(Real{0.5} / h_, shift) * scale;
+            if (finds_slopes && std::abs(shift) * effect <= linear) {
+                store(differences + v * lanes, scale * (value * derivative));
+                continue;
+            }
             const Sides f = changes<Activation>(before, std::abs(shift), shifts_[n * stride_ + v]);
-            store(differences + v * lanes, std::copysign(Real{0.5} / h_, shift) * scale * hidden_difference(unit, f));
+            Pack difference = quotient * hidden_difference(unit, f);
+            if constexpr (finds_slopes) {  // the change of a saturated unit is small, however large the shift
+                const bool small = std::abs(shift) <= linear;
+                difference = select((absolute(f.plus) + absolute(f.minus)) * largest_weight > (small ? linear : linear_one_sided),
+                                    difference,
+                                    small ? scale * (value * derivative) : quotient * (f.plus - f.minus) * slope);
+            }
+            store(differences + v * lanes, difference);
         }
         const std::size_t columns = std::min(lanes, incoming.columns - p * lanes);
         for_each_input(n, incoming, p * lanes, [&](Real* to, std::size_t v) {
@@ -167,9 +226,16 @@ private:
         Real *differences = differences_ + thread * stride_ * lanes, *w2 = outgoing_ + thread * net_.outputs() * lanes;
         for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
         const typename Method::Unit unit(method, {w2, lanes});
+        const Pack slope = finds_slopes ? hidden_slope(n, {w2, lanes}) : Pack{};
+        const Real effect = static_cast<Real>(largest_effect());
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
             const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
-            return quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
+            const Pack difference =
+                quotient * scale * hidden_difference(unit, Activation::changes_near_kink(broadcast(a), absolute(shift)));
+            if constexpr (!finds_slopes) return difference;
+            const Sides f = Activation::changes_near_kink(broadcast(a / h_), absolute(v));  // in units of h
+            const Pack half = select(v < 0, broadcast(-Real{0.5}), broadcast(Real{0.5}));
+            return select(absolute(shift) * effect > linear_one_sided, difference, half * scale * ((f.plus - f.minus) * slope));
         });
         for_each_input(n, incoming, j, [&](Real* to, std::size_t v) { *to += differences[v]; });
     }
@@ -195,7 +261,7 @@ private:
     std::size_t* counts_;
     Real *values_, *shifts_;
     int* terms_;
-    Real* coefficients_;
+    Real *coefficients_, *slopes_;
     DistinctValues* distinct_;
     Real *differences_, *outgoing_;
 };

@@ -84,7 +84,7 @@ private:
             const Sides w = broadcast(t.ratio) * (growth.excess * scale);
             // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
             const Sides near = log1p(w);
-            const Sides far = log_ratio(y, y, growth.exponent, scale);
+            const Sides far = log_ratio(t.k, y, growth.exponent, scale);
             change = change - broadcast(t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
                                                           select(w.minus < -Real{0.5}, far.minus, near.minus)};
         }
@@ -107,17 +107,27 @@ private:
         const Sides scale = reciprocal(sum);
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
-            anew = anew - broadcast(t.weight) * log_ratio(out_.y(t.k), 1, logit(t.k) - top, scale);
+            anew = anew - broadcast(t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
         }
         return {select(farthest.plus > limit, anew.plus, change.plus),
                 select(farthest.minus > limit, anew.minus, change.minus)};
     }
 
-    // log((shifted + log_offset) / (y + log_offset)), where shifted = from exp(exponent) scale. It may underflow, with an offset.
-    Sides log_ratio(Real y, Real from, Sides exponent, Sides scale) const {
-        const Real offset = out_.log_offset;
-        if (offset == 0) return exponent + log(scale) + log(both(from / y));
+    // log((shifted + log_offset) / (y_k + log_offset)), where shifted = from exp(exponent) scale, and from is y_k or 1. Either of them
+    // may underflow.
+    Sides log_ratio(std::size_t k, Real from, Sides exponent, Sides scale) const {
+        const Real offset = out_.log_offset, y = out_.y(k);
+        if (offset == 0) return exponent + log(scale) + both(from == y ? Pack{} : minus_log(k));
         return log(broadcast(1 / (y + offset)) * (offset + broadcast(from) * (exp(exponent) * scale)));
+    }
+
+    // - log y_k, also where y_k is subnormal: it has lost digits then.
+    Pack minus_log(std::size_t k) const {
+        if (out_.y(k) >= std::numeric_limits<Real>::min()) return log(broadcast(1 / out_.y(k)));
+        const auto logit = [&](std::size_t l) { return broadcast(out_.sigmoid_output ? out_.z2(l) : out_.a2(l)); };
+        Pack sum{};
+        for (std::size_t l = 0; l < out_.outputs; ++l) sum += exp(logit(l) - logit(top_));
+        return (logit(top_) - logit(k)) + log(sum);
     }
 
     const OutputState& out_;

@@ -46,8 +46,8 @@ def summed_differences(
 
 def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
     """How many terms each sample needs, see `bound.terms_needed`."""
-    slope = ACTIVATIONS[net.hidden_activation].steepest * float(np.abs(net.W2).max())
-    return bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope)
+    slope = ACTIVATIONS[net.hidden_activation].steepest
+    return bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope, float(np.abs(net.W2).max()))
 
 
 @Kernel
@@ -206,7 +206,7 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
     y, change = layers.y[n], 0.0
     q = q - q[y.argmax()]
     if np.abs(q).max() > EXPONENT_LIMIT:
-        return float(loss_change_anew(layers.z2[n] + q, y, t, layers.log_offset))
+        return float(loss_change_anew(layers.z2[n], layers.z2[n] + q, y, t, layers.log_offset))
     mean = (y * np.expm1(q)).sum()
     for k in range(len(t)):
         if t[k] != 0:
@@ -227,17 +227,28 @@ def exponent(layers: Activations, n: int, k: int, u: float) -> float:
 def log_change(y: float, log_offset: float, factor: float, excess: float) -> float:
     """The change of log(y + log_offset) when y is multiplied by ``factor``, which is 1 + ``excess``."""
     change = y / (y + log_offset) * excess
+    if change < -0.5 and log_offset == 0:
+        return math.log(factor)  # y times it may underflow
     if change < -0.5:  # where the probability has all but vanished, it is computed as such
         return math.log((log_offset + y * factor) / (y + log_offset))
     return math.log1p(change)
 
 
 @compiled
-def loss_change_anew(z2: Floats, y: Floats, t: Floats, log_offset: float) -> float:
-    """The change of the loss, from probabilities y to those of z2."""
+def loss_change_anew(before: Floats, z2: Floats, y: Floats, t: Floats, log_offset: float) -> float:
+    """The change of the loss, from probabilities y, the softmax of ``before``, to those of z2."""
     shifted, change = np.empty(len(y)), 0.0
     softmax(z2, shifted)
     for k in range(len(t)):
-        if t[k] != 0:
+        if t[k] != 0 and log_offset == 0:  # a probability may underflow
+            change -= t[k] * (log_softmax(z2, k) - log_softmax(before, k))
+        elif t[k] != 0:
             change -= t[k] * math.log((shifted[k] + log_offset) / (y[k] + log_offset))
     return change
+
+
+@compiled
+def log_softmax(x: Floats, k: int) -> float:
+    """The logarithm of the softmax of x, of class k."""
+    top = x.max()
+    return float(x[k] - top - math.log(np.exp(x - top).sum()))

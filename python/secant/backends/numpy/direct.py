@@ -6,7 +6,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Gradients, Parameters
-from secant.backends.numpy.forward import cross_entropy, predict
+from secant.backends.numpy.forward import cross_entropy, logits, loss_of_logits, predict
 
 
 def by_loop(h: float, net: Parameters, x: Array, t: Array) -> Gradients:
@@ -16,7 +16,8 @@ def by_loop(h: float, net: Parameters, x: Array, t: Array) -> Gradients:
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        return cross_entropy(predict(own, x), t, net.log_offset)
+        value = cross_entropy(predict(own, x), t, net.log_offset)
+        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(own, x), t)
 
     return Gradients(*(central_difference(loss, param, h) for param in own[:4]))
 

@@ -34,12 +34,24 @@ def prepare(x: Array | Rows) -> Array:
 def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array:
     y = np.empty((len(x), len(net.b2)), net.W1.dtype)
     net = in_double(net)
-    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     for block in blocks(len(x), largest_row(net)):
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-            z1 = hidden.function(x[block].astype(np.float64) @ net.W1 + net.b1)
-            y[block] = softmax(output.function(z1 @ net.W2 + net.b2))
+        y[block] = softmax(logits(net, x[block]))
     return y
+
+
+def logits(net: Parameters, x: Array) -> Floats:
+    """What the softmax is taken of, (N, O)."""
+    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+        z1 = hidden.function(x.astype(np.float64) @ net.W1 + net.b1)
+        return output.function(z1 @ net.W2 + net.b2)
+
+
+def loss_of_logits(z2: Floats, t: Array) -> float:
+    """The cross entropy without an offset, also where a probability underflows."""
+    t = np.eye(z2.shape[1])[t] if t.ndim == 1 else t
+    z2 = z2 - z2.max(axis=1, keepdims=True)
+    return float(-np.sum(t * (z2 - np.log(np.exp(z2).sum(axis=1, keepdims=True)))) / len(z2))
 
 
 def largest_row(net: Parameters) -> int:
