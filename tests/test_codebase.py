@@ -18,6 +18,7 @@ LAYERS = [  # by folder; each may import what stands below it
     {"plots", "training"},  # a history draws itself
     {"jax", "testing", "torch"},
     {"checking"},
+    {"acceleration"},
     {"networks"},
     {"functions"},
     {"differentiation"},

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.engine import engine, in_place
+from secant.acceleration.recognition.layouts import Layout
+from secant.acceleration.recognition.recognize import recognized
 from secant.checking.check import check_gradient
 from secant.checking.report import GradientReport
 from secant.errors import ParamsError, SecantError, ShapeError, UnsupportedError
-from secant.networks.recognition.engine import engine, in_place
-from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.recognise import recognised
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -53,7 +53,7 @@ def check_network(
     The arrays of ``params`` are shifted in place: layers may hold them too. When the call ends they are what they were.
 
     A textbook's gradient, y - t, is that of a loss without the 1e-7 in its logarithm, and wrong for one that has it. If
-    the network is one that `recognise` knows, and an array of its gradient is that of the loss without it, or a
+    the network is one that `recognize` knows, and an array of its gradient is that of the loss without it, or a
     multiple, the gradient is compared with that, and the report says so; ``passed`` is False all the same.
 
     Examples
@@ -91,7 +91,7 @@ def check_network(
 
 def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
     """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
-    found = recognised(net, None, x, t)
+    found = recognized(net, None, x, t)
     if not found.known or not found.log_offset or not in_place(Layout(found.holder, found.keys).arrays(net)):
         return None
     known = engine(net, found)  # on the same arrays

@@ -108,7 +108,7 @@ def run(
 ) -> None:
     """Run a script of yours, unchanged, with numerical gradients from Secant.
 
-    Networks that it defines are recognised and accelerated. Modules of "Deep Learning from Scratch" that it imports and
+    Networks that it defines are recognized and accelerated. Modules of "Deep Learning from Scratch" that it imports and
     that are not in its folder are supplied. Lines on standard error say what was done.
     """
     run_script(script, arguments or [])  # after "--"; otherwise `secant.cli.main` does it, before anything is parsed

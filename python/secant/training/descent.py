@@ -16,13 +16,13 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
+from secant.acceleration.accelerate import record_of
+from secant.acceleration.recognition.engine import rows
+from secant.acceleration.records import Record
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
-from secant.networks.acceleration import record
 from secant.networks.arguments import extremes, require_step, require_updatable
-from secant.networks.recognition.engine import engine, in_place, require_known_form, rows
-from secant.networks.records import Record
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 
@@ -83,8 +83,8 @@ def descent(
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
     numerical = take_gradient.func == getattr(net, "numerical_gradient", None)
-    accelerated = record(net) if numerical else None
-    if accelerated and in_place(accelerated.arrays(net)):
+    accelerated = record_of(net) if numerical else None
+    if accelerated and accelerated.in_place(net):
         return _accelerated(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
         raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
@@ -131,14 +131,12 @@ def descent(
 def _accelerated(
     net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], learning_rate: float, before: bool
 ) -> Descent:
-    """Return what updates a network of another class where its parameters lie, and watches its own loss."""
-    accelerated.refresh(net)
-    found = accelerated.found
-    require_known_form(found, x[:1], t)
-    known = engine(net, found)
+    """Return what updates a network of another class where its parameters lie, and compares its own loss."""
+    some = np.array(extremes(x))
+    known = accelerated.engine(net, x[some], t[some])
     own = [*known.params.values()]
     threads = options.get("n_threads") or accelerated.n_threads
-    options = {"method": "auto", "h": found.h, "n_threads": threads}
+    options = {"method": "auto", "h": accelerated.recognition.h, "n_threads": threads}
     inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
     inner = descent(known, inputs, t, partial(known.numerical_gradient, **options), learning_rate, before)
     good, sure = [param.copy() for param in own], 0
@@ -146,12 +144,7 @@ def _accelerated(
     def compare(batch: Array, losses: list[float]) -> None:
         nonlocal sure
         try:
-            accelerated.refresh(net)
-            if accelerated.found != found:
-                raise UnsupportedError(f"net must stay what it was when training began, got {accelerated.found}")
-            if not all(map(np.may_share_memory, own, engine(net, found).params.values())):
-                raise UnsupportedError("the arrays of net must stay those that it had when training began")
-            accelerated.compare(net, known, x[batch], t[batch])
+            accelerated.require_same(net, known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():
                 _put_back(own, good)
@@ -163,7 +156,6 @@ def _accelerated(
     def run(indices: Array, losses: list[float]) -> None:
         if not losses:
             compare(indices[0], losses)
-            compare(np.array(extremes(x)), losses)
         inner.run(indices, losses)
 
     return Descent(run, inner.x, inner.ahead, compare)

@@ -39,7 +39,7 @@ def batch(samples=8, seed=0, targets="one-hot"):
 @functools.cache
 def layout_of(cls):
     """Where a class keeps its parameters."""
-    found = secant.recognise(cls(*SIZES))
+    found = secant.recognize(cls(*SIZES))
     return Layout(found.holder, found.keys)
 
 
@@ -74,7 +74,7 @@ def test_every_backend_takes_networks_of_others(cls, backend):
 @pytest.mark.parametrize("reader", SOME, ids=lambda reader: reader.cls.__name__)
 def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader):
     net = filled(reader.cls(*SIZES))
-    found = secant.recognise(net)
+    found = secant.recognize(net)
     layout = Layout(found.holder, found.keys)
     before = [array.copy() for array in layout.arrays(net)]
     assert secant.accelerate(net) is net
@@ -116,8 +116,8 @@ def test_nobody_notices_that_a_network_was_tried_out(capsys):
     params = copy.deepcopy(net.params)
     np.random.seed(3)
     state = np.random.get_state()[1].copy()
-    secant.recognise(net)
-    secant.recognise(readers.WithDropout(*SIZES))
+    secant.recognize(net)
+    secant.recognize(readers.WithDropout(*SIZES))
     np.random.seed(3)
     assert np.array_equal(np.random.get_state()[1], state)
     assert all(np.array_equal(net.params[key], params[key]) for key in params)
@@ -154,7 +154,7 @@ def test_a_class_whose_instances_are_not_known_says_so_when_one_is_used():
     with pytest.raises(secant.UnsupportedError, match="must have loss"):
         secant.accelerate(dict)
     with pytest.raises(secant.UnsupportedError, match="must be an instance"):
-        secant.recognise(Keyed)
+        secant.recognize(Keyed)
 
 
 @pytest.mark.parametrize("cls", [Book, Layers, Attributes, HeldAsNetwork])
@@ -650,7 +650,7 @@ def test_a_method_that_does_more_is_refused():
 
 def test_threads_that_recognise_at_once_leave_standard_output():
     before, filters = sys.stdout, warnings.filters[:]
-    threads = [threading.Thread(target=secant.recognise, args=(filled(Keyed(*SIZES)),)) for _ in range(4)]
+    threads = [threading.Thread(target=secant.recognize, args=(filled(Keyed(*SIZES)),)) for _ in range(4)]
     for thread in threads:
         thread.start()
         time.sleep(0.01)
@@ -691,7 +691,7 @@ def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
     with pytest.raises(secant.UnsupportedError, match="where it is large, as for clipping"):
         secant.accelerate(ClippedAtItsSizes(60, 20, 10))
     net = readers.KnowsItsSizes(60, 20, 10)
-    assert secant.recognise(net).known
+    assert secant.recognize(net).known
     monkeypatch.setattr(small_copy, "LONGEST", 0)
     with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
         secant.accelerate(net)
@@ -791,9 +791,9 @@ def test_one_sample_is_known_where_the_loss_takes_it():
 def test_a_reader_may_ask_with_a_mini_batch(wake):
     net = Sleeper(*SIZES)
     x, t = batch()
-    assert secant.recognise(net, x, t).known
+    assert secant.recognize(net, x, t).known
     wake()
-    assert not secant.recognise(net, x, t).known
+    assert not secant.recognize(net, x, t).known
 
 
 # secant.train
@@ -802,7 +802,7 @@ def test_a_reader_may_ask_with_a_mini_batch(wake):
 @pytest.mark.parametrize("cls", [Keyed, BiasesAsRows, Attributes, HeldAsNetwork, Layers])
 def test_training_is_that_of_the_network_that_was_recognised(cls):
     x, t = batch(60)
-    net, found = filled(cls(*SIZES)), secant.recognise(cls(*SIZES))
+    net, found = filled(cls(*SIZES)), secant.recognize(cls(*SIZES))
     kinds = {"hidden_activation": found.hidden_activation, "output_activation": "identity"}
     same = secant.TwoLayerNet(*SIZES, **kinds, soft_targets=found.soft_targets)
     arrays = Layout(found.holder, found.keys).arrays(net)

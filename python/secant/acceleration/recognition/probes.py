@@ -17,7 +17,7 @@ import numpy as np
 
 from secant._common.trial import being_tried
 from secant._common.validation import Array, Floats
-from secant.networks.recognition.layouts import Sizes
+from secant.acceleration.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
@@ -157,7 +157,7 @@ def number(value: Any) -> float:
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def isolated_globals() -> Iterator[None]:
     """Run somebody's code so that nobody notices: no output, no warnings, and random numbers go on as before."""
     with _ONE_AT_A_TIME, _replaced():  # what is replaced belongs to all threads
         yield

@@ -8,10 +8,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.probes import Probe, tolerance
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import HiddenActivation, OutputActivation
 from secant.backends.numpy.forward import cross_entropy, softmax
-from secant.networks.recognition.probes import Probe, tolerance
 
 Functions = dict[str, Callable[[Floats], Floats]]
 FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVATIONS.items()}

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
+from secant.acceleration.recognition.probes import Probe, short, tolerance
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
-from secant.networks.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
-from secant.networks.recognition.probes import Probe, short, tolerance
 
 _AGREE = 1e-9
 _ENOUGH = 8  # trials to see how a loss is related to another
@@ -222,5 +222,5 @@ def _coupled(trials: Sequence[Trial], loss: Callable[[Probe], float]) -> str:
         if 1 < len(probe.x) < 10:
             singles = [loss(probe._replace(x=probe.x[i : i + 1], t=probe.t[i : i + 1])) for i in range(len(probe.x))]
             if np.isfinite(singles).all() and not _same(float(np.mean(singles)), batch):
-                return "samples of a mini-batch depend on each other, as in batch normalisation"
+                return "samples of a mini-batch depend on each other, as in batch normalization"
     return ""

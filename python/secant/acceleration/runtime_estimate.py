@@ -1,19 +1,18 @@
 """How long a network's own numerical gradient will take."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array
-from secant.networks.recognition.layouts import duplicate
-from secant.networks.recognition.probes import least_seconds, undisturbed
+from secant.acceleration.recognition.layouts import duplicate
+from secant.acceleration.recognition.probes import isolated_globals, least_seconds
 
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
 
 
-def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
+def runtime_estimate(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
     """Say that its own numerical gradient runs, and how long it will take, if a copy's loss takes one of the batches.
 
     Without ``batches``, random ones are taken.
@@ -30,8 +29,7 @@ def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
             took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
             of = "" if batches else f" for {_SAMPLES} samples"
             said += f": two losses for each of {count:,} parameters, about {took} s a call{of}"
-            checks = hasattr(sys.modules["secant"], "check_gradient")
-            return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
+            return f"{said}; secant.check_gradient finds mistakes in a gradient with far fewer"
     return said
 
 
@@ -48,7 +46,7 @@ def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:
 def _seconds(net: Any, x: Any, t: Any) -> float | None:
     """How long a loss takes, if it can be computed."""
     try:
-        with undisturbed():
+        with isolated_globals():
             copied = duplicate(net, (), ())
             return least_seconds(lambda: copied.loss(x, t))
     except Exception:  # whatever somebody's code raises

@@ -1,4 +1,4 @@
-"""A network's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
+"""The reader's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
 
 Design: it is called where gradients are of order 1, where they are large or small, where parameters are 0, negative or
 large, and with targets of every form: a gradient that is clipped is the difference of the loss elsewhere. What is not
@@ -12,19 +12,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from secant.acceleration.recognition.candidates import Candidate
+from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate
+from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
+from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy, bound
 from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
-from secant.networks.recognition.candidates import Candidate
-from secant.networks.recognition.layouts import Layout, Sizes, duplicate
-from secant.networks.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
-from secant.networks.recognition.small_copy import LONGEST, SmallCopy, bound
 
 _STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
 _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
 
-class OwnGradient(NamedTuple):
+NAME = "numerical_gradient"
+
+
+class ReaderGradient(NamedTuple):
     """The step of the difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
 
     h: float
@@ -34,22 +37,38 @@ class OwnGradient(NamedTuple):
     kind: str = "central"
 
 
-class Replaced:
+class StandIn:
     """What stands in a class in place of its ``numerical_gradient``."""
 
-    own: Any
+    def __init__(self, cls: type) -> None:
+        self._own = vars(cls).get(NAME)
+
+    def reader_gradient(self, owner: type) -> Any:
+        """Return what a class would have without it, its own or what it inherits; None if there is nothing."""
+        if self._own is not None:
+            return self._own
+        following = (vars(cls)[NAME] for cls in owner.__mro__ if NAME in vars(cls))
+        for standing in following:
+            if standing is self:
+                break
+        return next(following, None)
+
+    def unwrapped(self, owner: type) -> Any:
+        """The same without what stands in classes that it inherits from."""
+        standing = self.reader_gradient(owner)
+        return standing.unwrapped(owner) if isinstance(standing, StandIn) else standing
 
 
-def own_method(cls: type) -> Any:
+def reader_gradient_of(cls: type) -> Any:
     """Return the numerical gradient that a class has of its own, as it stands there; None if it has none."""
-    method = inspect.getattr_static(cls, "numerical_gradient", None)
-    return method.own if isinstance(method, Replaced) else method
+    standing = inspect.getattr_static(cls, NAME, None)
+    return standing.unwrapped(cls) if isinstance(standing, StandIn) else standing
 
 
-def own_gradient(
+def recognized_gradient(
     net: Any, method: Any, layout: Layout, candidate: Candidate, forms: Sequence[Form], *, argmax: bool
-) -> OwnGradient:
-    """Find out what a network's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
+) -> ReaderGradient:
+    """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
 
     It is tried with targets of some forms, most of all of the first; ``argmax``: whether the largest weight counts.
 
@@ -61,7 +80,9 @@ def own_gradient(
     """
     order = tuple(layout.mapping(net))
     if method is None:
-        return OwnGradient(USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order)
+        return ReaderGradient(
+            USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order
+        )
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
     sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, 2, outputs), (inputs, hidden, outputs)]
@@ -102,7 +123,7 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
         return False
 
 
-def _judged(small: SmallCopy, layout: Layout, form: Form) -> OwnGradient:
+def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
     if type(small.returned) not in (dict, OrderedDict):
         got = type(small.returned).__name__
         raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
@@ -122,10 +143,10 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> OwnGradient:
     kind, h = min(both)[1]
     instead = "" if kind == "central" else ", in place of which comes the central one"
     sentence = f"its numerical_gradient is a {kind} difference at h = {short(h)}{instead}"
-    return OwnGradient(h, sentence, keys, order, kind)
+    return ReaderGradient(h, sentence, keys, order, kind)
 
 
-def _holds_elsewhere(small: SmallCopy, own: OwnGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
+def _holds_elsewhere(small: SmallCopy, own: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
     """Try as much else as there is time for. Raises an error if it is another gradient there.
 
     Returns whether it could be tried with all forms of targets.

@@ -56,7 +56,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_gradient_that_is_another_one_elsewhere_is_refused(case):
-    sentence = secant.recognise(OTHERS[case](*SIZES)).sentence
+    sentence = secant.recognize(OTHERS[case](*SIZES)).sentence
     assert "its numerical_gradient" in sentence
     assert "the central difference of its loss" in sentence
 
@@ -107,7 +107,7 @@ EFFECTS = {
 @pytest.mark.parametrize("effect", EFFECTS)
 def test_a_gradient_that_does_something_else_is_refused(effect):
     cls, reason = EFFECTS[effect]
-    assert reason in secant.recognise(cls(*SIZES)).sentence
+    assert reason in secant.recognize(cls(*SIZES)).sentence
 
 
 def test_what_the_loss_does_itself_may_happen_less_often():
@@ -123,7 +123,7 @@ def test_what_the_loss_does_itself_may_happen_less_often():
             self.calls += 1
             return super().loss(x, t)
 
-    assert secant.recognise(Net(*SIZES)).known
+    assert secant.recognize(Net(*SIZES)).known
 
 
 def test_a_loss_that_draws_numbers_without_effect_is_refused():
@@ -134,7 +134,7 @@ def test_a_loss_that_draws_numbers_without_effect_is_refused():
 
     net = Net(*SIZES)
     state = np.random.get_state()[1].copy()
-    assert "its loss draws random numbers" in secant.recognise(net).sentence
+    assert "its loss draws random numbers" in secant.recognize(net).sentence
     assert np.array_equal(np.random.get_state()[1], state)
 
 
@@ -148,9 +148,9 @@ def test_what_copies_leave_out_is_tried_too():
             self.frozen, self.lock = True, threading.Lock()
 
     net = Net(*SIZES)
-    assert "differs from the central difference" in secant.recognise(net).sentence
+    assert "differs from the central difference" in secant.recognize(net).sentence
     net.frozen = False
-    assert secant.recognise(net).known
+    assert secant.recognize(net).known
 
 
 @pytest.mark.parametrize("h", [3e-4, 0.1, 1e-9, np.cbrt(np.finfo(float).eps), np.sqrt(np.finfo(float).eps)])
@@ -160,7 +160,7 @@ def test_unusual_steps_are_taken_over(h):
             return {key: secant.numerical_gradient(lambda _: self.loss(x, t), param, h, inplace=True)
                     for key, param in self.params.items()}  # fmt: skip
 
-    assert secant.recognise(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
+    assert secant.recognize(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
 
 
 def test_what_a_loss_does_now_and_then_may_happen_less_often():
@@ -178,7 +178,7 @@ def test_what_a_loss_does_now_and_then_may_happen_less_often():
             every = [super(Net, self).numerical_gradient(x[i : i + 1], t[i : i + 1]) for i in range(len(x))]
             return {key: np.mean([grads[key] for grads in every], axis=0) for key in every[0]}
 
-    assert secant.recognise(Net(*SIZES)).known
+    assert secant.recognize(Net(*SIZES)).known
 
 
 def test_keys_with_dots_are_keys():
@@ -187,7 +187,7 @@ def test_keys_with_dots_are_keys():
             self.kept[f"{x.sum()}"] = super().loss(x, t)
             return self.kept[f"{x.sum()}"]
 
-    assert secant.recognise(Net(*SIZES)).known
+    assert secant.recognize(Net(*SIZES)).known
 
 
 def test_nothing_comes_back_to_a_defaultdict():
@@ -217,7 +217,7 @@ def test_a_dict_of_another_kind_is_not_replaced():
     class Named(dict):
         __getattr__ = dict.__getitem__
 
-    sentence = secant.recognise(with_gradient(lambda net, grads, *_: Named(grads))(*SIZES)).sentence
+    sentence = secant.recognize(with_gradient(lambda net, grads, *_: Named(grads))(*SIZES)).sentence
     assert "its numerical_gradient returns a Named, not a dict" in sentence
 
 
