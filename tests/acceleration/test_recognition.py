@@ -22,7 +22,7 @@ def test_there_are_enough_of_them():
 
 
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
-def test_a_network_is_recognised(reader):
+def test_a_network_is_recognized(reader):
     found = secant.recognize(reader.cls(30, 15, 7))
     assert found.known, found.sentence
     facts = dict(reader.facts)
@@ -108,7 +108,7 @@ def test_one_class_says_nothing():
         [(784, 50, 10), (2, 3, 40), (300, 2, 2)],
     ),
 )
-def test_networks_of_secant_are_recognised(sizes, hidden, output):
+def test_networks_of_secant_are_recognized(sizes, hidden, output):
     net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
     with secant.use_backend("numpy"):
         found = secant.recognize(net)

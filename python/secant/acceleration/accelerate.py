@@ -1,9 +1,9 @@
 """`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognized.
 
 Design: an attribute of the class, `Method`, stands in place of its ``numerical_gradient``. It gives the method of the
-engines where a network is known; else the one that the class had, unwrapped. Each class has a `Method` of its own, which
-keeps what was recognized of an object, by its identity and as long as it lives: attributes and type of the object stay
-what they are.
+engines where a network is known; else the one that the class had, unwrapped. Each class has a `Method` of its own,
+which keeps what was recognized of an object, by its identity and as long as it lives: attributes and type of the object
+stay what they are.
 """
 
 import functools
@@ -150,11 +150,11 @@ class Method(StandIn):
         """Return the method of an instance, or what stands in the class."""
         if net is not None and not being_tried.get() and self.takes(net):
             return MethodType(self._ours, net)
-        inherited = self.reader_gradient(type(net) if owner is None else owner)
-        if inherited is not None:
-            return inherited.__get__(net, owner) if hasattr(inherited, "__get__") else inherited
-        if net is None and self._all:
+        if net is None and self._all and self.unwrapped(owner) is None:
             return self._ours
+        standing = self.reader_gradient(type(net) if owner is None else owner)
+        if standing is not None:
+            return standing.__get__(net, owner) if hasattr(standing, "__get__") else standing
         whose = f"type object {owner.__name__!r}" if net is None else f"{type(net).__name__!r} object"
         raise AttributeError(f"{whose} has no attribute {NAME!r}", name=NAME, obj=net)
 

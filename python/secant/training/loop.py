@@ -139,8 +139,8 @@ def train(
     Notes
     -----
     A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start, once an epoch and at
-    the end, its own loss is compared with the one that is minimised. Where they differ, an UnsupportedError is raised, and the
-    parameters and the record are those of the last time when they did not.
+    the end, its own loss is compared with the one that is minimized. Where they differ, an UnsupportedError is raised,
+    and the parameters and the record are those of the last time when they did not.
 
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
     all batches of a shuffled set, the short one included, where it is not.
