@@ -91,21 +91,25 @@ def check_network(
 
 def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
     """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
-    found = recognized(net, None, x, t)
-    if not found.known or not found.log_offset or not in_place(Layout(found.holder, found.keys).arrays(net)):
+    recognition = recognized(net, None, x, t)
+    if (
+        not recognition.known
+        or not recognition.log_offset
+        or not in_place(Layout(recognition.holder, recognition.keys).arrays(net))
+    ):
         return None
-    known = engine(net, found)  # on the same arrays
+    known = engine(net, recognition)  # on the same arrays
     try:
         right = known.gradient(x, t)
         known.log_offset = 0.0
         other = known.gradient(x, t)
     except SecantError:  # a probability has underflowed: there is no such loss
         return None
-    for key, grad, without in zip(found.keys, right.values(), other.values(), strict=True):
+    for key, grad, without in zip(recognition.keys, right.values(), other.values(), strict=True):
         if key in claimed and np.size(claimed[key]) == grad.size:
             given = np.asarray(claimed[key], np.float64).reshape(grad.shape)
             if _rest(given, without) < 0.01 * _rest(given, grad):
-                return known, f"{found.log_offset:g}".replace("e-0", "e-")
+                return known, f"{recognition.log_offset:g}".replace("e-0", "e-")
     return None
 
 

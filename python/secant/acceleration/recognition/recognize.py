@@ -61,8 +61,8 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
 
     Examples
     --------
-    >>> found = secant.recognize(secant.TwoLayerNet(6, 5, 4, rng=0))
-    >>> found.known, found.hidden_activation, found.output_activation, found.log_offset
+    >>> recognition = secant.recognize(secant.TwoLayerNet(6, 5, 4, rng=0))
+    >>> recognition.known, recognition.hidden_activation, recognition.output_activation, recognition.log_offset
     (True, 'sigmoid', 'sigmoid', 1e-07)
     """
     if isinstance(net, type):
@@ -75,14 +75,14 @@ recognise = recognize  # as it was spelled before
 
 def recognized(net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
-    found = _tried(net, method, x, t)
-    if not found.known and READ_ONLY in found.sentence:  # it writes to large data, which copies share
+    recognition = _tried(net, method, x, t)
+    if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to large data, which copies share
         token = sharing.set(False)
         try:
-            found = _tried(net, method, x, t)
+            recognition = _tried(net, method, x, t)
         finally:
             sharing.reset(token)
-    return found
+    return recognition
 
 
 def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
@@ -91,12 +91,12 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> R
         if not callable(getattr(net, "loss", None)):
             raise UnsupportedError("it has no method loss(x, t)")
         with isolated_globals():
-            found = _recognized(net, method)
+            recognition = _recognized(net, method)
             if x is not None and t is not None:
-                require_same_loss(net, found, engine(net, found).loss(rows(x), t), x, t)
+                require_same_loss(net, recognition, engine(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
         return Recognition(False, f"{name} is not known: {error}")
-    return found
+    return recognition
 
 
 class _Subject:
@@ -236,14 +236,14 @@ def _named(
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]
-    own = recognized_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
+    gradient = recognized_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
     return Recognition(
         known=True,
         sentence=sentence,
@@ -253,7 +253,7 @@ def _named(
         keys=layout.keys,
         holder=layout.holder,
         targets=right,
-        h=own.h,
-        gradient_keys=own.keys,
-        order=own.order,
+        h=gradient.h,
+        gradient_keys=gradient.keys,
+        order=gradient.order,
     )
