@@ -4,8 +4,8 @@
 
 784-50-10, MNIST, mini-batches of 100, one thread: the chapter's loop over an accelerated network that keeps its
 parameters in a dict, and over one of layer objects. Two equal networks do one iteration each in turn: the loss of one
-is called and compared before a gradient is returned, the other only computes. Times are means of CPU time. The parameters
-of both must be the same in the end.
+is called and compared before a gradient is returned, the other only computes. Times are means of CPU time. In the end
+the parameters of both must be the same.
 """
 
 import argparse

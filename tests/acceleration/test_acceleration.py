@@ -201,6 +201,17 @@ def test_a_numerical_gradient_appears_only_in_the_object_that_was_accelerated():
     assert cls.numerical_gradient(other, *batch()).keys() == other.params.keys()
 
 
+def test_a_gradient_of_attributes_has_their_names_alone():
+    class Net(Attributes):
+        numerical_gradient = None
+
+    net = filled(Net(*SIZES))
+    net.another = 1.0
+    found = secant.recognize(net)
+    assert net.another == 1.0
+    assert set(secant.accelerate(net).numerical_gradient(*batch())) == set(found.keys)
+
+
 def fresh_without_gradient():
     return type("NoGradient", (readers.NoGradient,), {})
 

@@ -1,4 +1,4 @@
-"""Networks that a script defines, under ``secant run``: accelerated where they are recognised, else left alone."""
+"""Networks that a script defines, under ``secant run``: accelerated where they are recognized, else left alone."""
 
 import os
 import re

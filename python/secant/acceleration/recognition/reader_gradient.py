@@ -24,7 +24,7 @@ _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
 
-NAME = "numerical_gradient"
+NAME, _MISSING = "numerical_gradient", object()
 
 
 class ReaderGradient(NamedTuple):
@@ -41,11 +41,11 @@ class StandIn:
     """What stands in a class in place of its ``numerical_gradient``."""
 
     def __init__(self, cls: type) -> None:
-        self._own = vars(cls).get(NAME)
+        self._own = vars(cls).get(NAME, _MISSING)
 
     def reader_gradient(self, owner: type) -> Any:
         """Return what a class would have without it, its own or what it inherits; None if there is nothing."""
-        if self._own is not None:
+        if self._own is not _MISSING:
             return self._own
         following = (vars(cls)[NAME] for cls in owner.__mro__ if NAME in vars(cls))
         for standing in following:
@@ -78,11 +78,10 @@ def recognized_gradient(
         If it takes something else than (x, t), returns something else than a dict of the four gradients, or another
         gradient than a difference of the loss.
     """
-    order = tuple(layout.mapping(net))
     if method is None:
-        return ReaderGradient(
-            USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order
-        )
+        order = tuple(key for key in layout.mapping(net) if key in layout.keys)
+        sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
+        return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
     sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, 2, outputs), (inputs, hidden, outputs)]
