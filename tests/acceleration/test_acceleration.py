@@ -596,6 +596,36 @@ def test_threads_that_recognize_at_once_leave_standard_output():
     assert warnings.filters == filters
 
 
+class Warns(readers.Talkative):
+    def loss(self, x, t):
+        warnings.warn("of its loss", stacklevel=1)
+        return super().loss(x, t)
+
+
+def test_what_another_thread_prints_and_warns_of_is_not_withheld(capsys):
+    net, stop, printed, warned = Warns(*SIZES), threading.Event(), [], []
+
+    def work():
+        while not stop.is_set():
+            print("one", file=sys.stdout)
+            print("two", file=sys.stderr)
+            printed.append(None)
+            warnings.warn("of the thread", stacklevel=1)
+            warned.append(None)
+
+    thread = threading.Thread(target=work)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        thread.start()
+        found = secant.recognize(net)
+        stop.set()
+        thread.join()
+    assert found.known
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("one\n" * len(printed), "two\n" * len(printed))
+    assert [str(warning.message) for warning in caught] == ["of the thread"] * len(warned)
+
+
 CHANGES = {
     "clipped": lambda net, key, grad: np.clip(grad, -5, 5),
     "clipped by the norm": lambda net, key, grad: grad * min(1.0, 100 / np.linalg.norm(grad)),

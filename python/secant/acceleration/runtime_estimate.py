@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
+from secant.acceleration.recognition.isolation import isolated_globals
 from secant.acceleration.recognition.layouts import duplicate
-from secant.acceleration.recognition.probes import isolated_globals, least_seconds
+from secant.acceleration.recognition.probes import least_seconds
 
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
 

@@ -13,14 +13,13 @@ from numpy.typing import ArrayLike
 from secant.acceleration.recognition.candidates import Candidate, candidates
 from secant.acceleration.recognition.engine import engine, require_same_loss, rows
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
+from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
 from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
 from secant.acceleration.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
-    always_draws_numbers,
     fill,
-    isolated_globals,
     number,
     offset_probe,
     probes,

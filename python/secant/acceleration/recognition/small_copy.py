@@ -10,11 +10,10 @@ import numpy as np
 from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.effects import Path, changes, contents, written
+from secant.acceleration.recognition.isolation import always_draws_numbers, draws_numbers
 from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, shapes
 from secant.acceleration.recognition.probes import (
     Probe,
-    always_draws_numbers,
-    draws_numbers,
     fill,
     least_seconds,
     number,
