@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.acceleration.recognition.engine import engine, in_place
-from secant.acceleration.recognition.layouts import Layout
+from secant.acceleration.recognition.engine import arrays_of, engine, in_place
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.check import check_gradient
 from secant.checking.report import GradientReport
@@ -92,11 +91,7 @@ def check_network(
 def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
     """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
     recognition = recognized(net, None, x, t)
-    if (
-        not recognition.known
-        or not recognition.log_offset
-        or not in_place(Layout(recognition.holder, recognition.keys).arrays(net))
-    ):
+    if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
         return None
     known = engine(net, recognition)  # on the same arrays
     try:
