@@ -178,8 +178,9 @@ class Method(StandIn):
     def record(self, net: Any) -> Record | None:
         """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known."""
         if self._all and not self.has_tried(net):
-            own = self.unwrapped(type(net))
-            self.keep(net, Record(recognition_of(net, own), own, self._n_threads))
+            reader_gradient = self.unwrapped(type(net))
+            recognition = recognition_of(net, reader_gradient)
+            self.keep(net, Record(recognition, reader_gradient, self._n_threads))
         return self.kept(net)
 
 

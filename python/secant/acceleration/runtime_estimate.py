@@ -18,7 +18,7 @@ def runtime_estimate(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
 
     Without ``batches``, random ones are taken.
     """
-    said = "Its own numerical_gradient runs"
+    sentence = "Its own numerical_gradient runs"
     held = getattr(net, "__dict__", {})
     holders = [value for value in held.values() if type(value) is dict]
     arrays = [array for some in holders or [held] for array in some.values() if isinstance(array, np.ndarray)]
@@ -29,9 +29,9 @@ def runtime_estimate(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
             call = 2 * count * seconds
             took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
             of = "" if batches else f" for {_SAMPLES} samples"
-            said += f": two losses for each of {count:,} parameters, about {took} s a call{of}"
-            return f"{said}; secant.check_gradient finds mistakes in a gradient with far fewer"
-    return said
+            times = f"two losses for each of {count:,} parameters, about {took} s a call{of}"
+            return f"{sentence}: {times}; secant.check_gradient finds mistakes in a gradient with far fewer"
+    return sentence
 
 
 def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:

@@ -25,8 +25,8 @@ def accelerate_lazily(cls: type, report: Report) -> type:
     ``report`` is called with the class and a sentence that says which, when an instance is used for the first time, and
     when its own runs for a call that the engines do not take.
     """
-    own = vars(cls).get(NAME)
-    if inspect.isfunction(own) and (defines(cls, "loss") or takes_mini_batch(own)):
+    method = vars(cls).get(NAME)
+    if inspect.isfunction(method) and (defines(cls, "loss") or takes_mini_batch(method)):
         setattr(cls, NAME, _ScriptMethod(cls, report))
     return cls
 
@@ -57,7 +57,7 @@ class _ScriptMethod(Method):
     """As it is for `secant run`: recognizes an instance when its method is looked up, and lets its own run instead."""
 
     def __init__(self, cls: type, report: Report) -> None:
-        self._report, self._said = report, set[str]()
+        self._report, self._told = report, set[str]()
         super().__init__(cls)
 
     def _function(self, reader_gradient: Any) -> Callable[..., Any]:
@@ -95,29 +95,29 @@ class _ScriptMethod(Method):
         if record is None:
             if is_network(net):
                 self._tell(net, sentence)
-        elif sentence not in self._said:
-            self._said.add(sentence)
+        elif sentence not in self._told:
+            self._told.add(sentence)
             self._report(type(net), sentence)
         return record
 
     def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
         """Report why its own numerical gradient runs, once, and how long that takes."""
-        if reason not in self._said:
-            self._said.add(reason)
+        if reason not in self._told:
+            self._told.add(reason)
             self._report(type(net), f"{reason}. {runtime_estimate(net, batches)}")
 
     def _tried(self, net: Any) -> tuple[Record | None, str]:
         """Recognize a network that may be anything. Returns a sentence as well, which says what, or why it is not."""
-        name, own = type(net).__name__, self.unwrapped(type(net))
-        if not takes_mini_batch(own):
+        name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
+        if not takes_mini_batch(reader_gradient):
             return None, f"{name}.{NAME} takes more or less than x and t"
         try:
-            recognition = recognition_of(net, own)
+            recognition = recognition_of(net, reader_gradient)
         except SecantError as error:
             return None, f"{error}"
         except Exception as error:  # whatever somebody's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
-        return Record(recognition, own), recognition.sentence
+        return Record(recognition, reader_gradient), recognition.sentence
 
 
 def _positional(

@@ -86,17 +86,17 @@ def recognized_gradient(
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
     sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, 2, outputs), (inputs, hidden, outputs)]
     failures = []
-    for some in sizes:
+    for tried in sizes:
         try:
-            small = SmallCopy(net, method, layout, candidate, some)
-            small.call(step_probe(some, forms[0]))
+            small = SmallCopy(net, method, layout, candidate, tried)
+            small.call(step_probe(tried, forms[0]))
         except Exception as error:  # whatever somebody's code raises that never met such a network
             failures.append(f"{type(error).__name__}: {error}")
             continue
         try:
-            own = _judged(small, layout, forms[0])
-            if _holds_elsewhere(small, own, forms, argmax=argmax) or some is not sizes[0]:
-                return own
+            gradient = _judged(small, layout, forms[0])
+            if _holds_elsewhere(small, gradient, forms, argmax=argmax) or tried is not sizes[0]:
+                return gradient
         except UnsupportedError:
             raise
         except Exception as error:  # whatever somebody's code raises, or returns
@@ -145,7 +145,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
     return ReaderGradient(h, sentence, keys, order, kind)
 
 
-def _holds_elsewhere(small: SmallCopy, own: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
+def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
     """Try as much else as there is time for. Raises an error if it is another gradient there.
 
     Returns whether it could be tried with all forms of targets.
@@ -168,8 +168,8 @@ def _holds_elsewhere(small: SmallCopy, own: ReaderGradient, forms: Sequence[Form
             tried = False
             continue
         small.require_no_effect()
-        if small.differs((own.kind, own.h), own.keys):
-            raise _differs_there(where, small, own.keys)
+        if small.differs((gradient.kind, gradient.h), gradient.keys):
+            raise _differs_there(where, small, gradient.keys)
     return tried
 
 
@@ -181,11 +181,11 @@ _NEEDED = "one that returns the central difference alone is needed"
 
 
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
-    theirs, right = small.gradient(keys), small.usual()
+    returned, right = small.gradient(keys), small.usual()
     with np.errstate(all="ignore"):
-        factor = float(theirs @ right / (right @ right))
-    alike = np.allclose(theirs, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
+        factor = float(returned @ right / (right @ right))
+    alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
     if abs(factor) > 1e-3 and abs(factor - 1) > 1e-2 and alike:
         return f"is {factor:.3g} times the central difference of its loss"
-    off, largest = float(np.abs(theirs - right).max()), float(np.abs(right).max())
+    off, largest = float(np.abs(returned - right).max()), float(np.abs(right).max())
     return f"differs from the central difference of its loss, up to {largest:.2g}, by up to {off:.2g}"

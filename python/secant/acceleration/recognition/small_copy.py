@@ -165,12 +165,12 @@ class SmallCopy:
 
     def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
         """The same for one step, and so many entries of each array."""
-        theirs, losses, found = self.gradient(keys, most), self.losses(h, most), {}
+        returned, losses, found = self.gradient(keys, most), self.losses(h, most), {}
         parts = zip(keys, self._probe.params, strict=True)
         steps = max(float(np.abs(np.ravel(self.returned[key]) * param.ravel()).max()) for key, param in parts)
         rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()), steps)
         for name, signs in KINDS.items():
-            off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
+            off = float(np.abs(returned - _difference(losses, h, *signs)).max())
             if off <= _ROUNDING * rounded / h:
                 found[name, h] = off
         return found
