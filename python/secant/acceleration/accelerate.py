@@ -15,9 +15,9 @@ from types import MethodType
 from typing import Any, TypeVar, cast
 
 from secant._common.trial import being_tried
-from secant.acceleration.recognition.reader_gradient import NAME, StandIn, reader_gradient_of
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
+from secant.acceleration.recognition.stand_in import NAME, StandIn, reader_gradient_of
 from secant.acceleration.records import Record
 from secant.errors import UnsupportedError
 from secant.networks.two_layer import TwoLayerNet

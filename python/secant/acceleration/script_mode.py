@@ -11,7 +11,7 @@ from typing import Any
 
 from secant.acceleration.accelerate import Method, recognition_of, why_not_kept
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.reader_gradient import NAME
+from secant.acceleration.recognition.stand_in import NAME
 from secant.acceleration.records import Record
 from secant.acceleration.runtime_estimate import runtime_estimate
 from secant.errors import LossDiffersError, SecantError

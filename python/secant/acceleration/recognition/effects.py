@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
+from secant.acceleration.recognition.stand_in import StandIn
 
 Path = tuple[Hashable, ...]  # from the name of the object: of `self.kept["b1"]`, ("self", "kept", "b1")
 Contents = dict[Path, Any]
@@ -24,7 +25,7 @@ _MOST_VALUES, _MOST_ITEMS = 20_000, 1000  # that are looked at: of all, the near
 _MOST_BYTES = 50_000_000  # of an array
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, type(None), np.generic)
 _GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
-_OPAQUE = (types.ModuleType, logging.Logger, logging.Handler)  # nothing in them is looked at
+_OPAQUE = (types.ModuleType, logging.Logger, logging.Handler, StandIn)  # nothing in them is looked at
 _LIBRARIES = sys.stdlib_module_names | {
     "numpy",
     "secant",

@@ -5,7 +5,6 @@ large, and with targets of every form: a gradient that is clipped is the differe
 the difference of the loss is refused, and so is what does something besides: the engines would not do it.
 """
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -24,9 +23,6 @@ _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
 
-NAME, _MISSING = "numerical_gradient", object()
-
-
 class ReaderGradient(NamedTuple):
     """The step of the difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
 
@@ -35,34 +31,6 @@ class ReaderGradient(NamedTuple):
     keys: tuple[Any, ...]
     order: tuple[Any, ...]  # in which gradients are to be put into a dict
     kind: str = "central"
-
-
-class StandIn:
-    """What stands in a class in place of its ``numerical_gradient``."""
-
-    def __init__(self, cls: type) -> None:
-        self._own = vars(cls).get(NAME, _MISSING)
-
-    def reader_gradient(self, owner: type) -> Any:
-        """Return what a class would have without it, its own or what it inherits; None if there is nothing."""
-        if self._own is not _MISSING:
-            return self._own
-        following = (vars(cls)[NAME] for cls in owner.__mro__ if NAME in vars(cls))
-        for standing in following:
-            if standing is self:
-                break
-        return next(following, None)
-
-    def unwrapped(self, owner: type) -> Any:
-        """The same without what stands in classes that it inherits from."""
-        standing = self.reader_gradient(owner)
-        return standing.unwrapped(owner) if isinstance(standing, StandIn) else standing
-
-
-def reader_gradient_of(cls: type) -> Any:
-    """Return the numerical gradient that a class has of its own, as it stands there; None if it has none."""
-    standing = inspect.getattr_static(cls, NAME, None)
-    return standing.unwrapped(cls) if isinstance(standing, StandIn) else standing
 
 
 def recognized_gradient(

@@ -24,8 +24,9 @@ from secant.acceleration.recognition.probes import (
     offset_probe,
     probes,
 )
-from secant.acceleration.recognition.reader_gradient import reader_gradient_of, recognized_gradient
+from secant.acceleration.recognition.reader_gradient import recognized_gradient
 from secant.acceleration.recognition.result import Recognition
+from secant.acceleration.recognition.stand_in import reader_gradient_of
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.arguments import SoftTargets
 
