@@ -95,4 +95,6 @@ def _same_loss(net: Any, x: ArrayLike, t: ArrayLike, recognition: Recognition) -
 
 def _like(grad: Array, array: Array) -> Array:
     """Return a gradient in the shape and type of its parameter."""
-    return grad.reshape(array.shape).astype(array.dtype, copy=False)
+    if grad.shape == array.shape and grad.dtype == array.dtype:
+        return grad
+    return grad.reshape(array.shape).astype(array.dtype)

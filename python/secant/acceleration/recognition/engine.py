@@ -14,7 +14,7 @@ from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.arguments import PARAM_NAMES
 from secant.networks.two_layer import TwoLayerNet
 
-_AGREE = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}  # relative to a loss; by the type of the parameters
+_AGREE = 1e-9  # relative to a loss
 
 
 def arrays_of(net: Any, recognition: Recognition) -> tuple[Array, Array, Array, Array]:
@@ -61,13 +61,13 @@ def rows(x: ArrayLike) -> ArrayLike:
 def require_same_loss(net: Any, recognition: Recognition, expected: float, x: ArrayLike, t: ArrayLike) -> None:
     """Call ``net.loss(x, t)``, once. Raise the error that names both, if it is not what the engines expect."""
     loss = number(net.loss(x, t))
-    arrays = arrays_of(net, recognition)
-    dtype = min(array.dtype for array in arrays)  # float32 < float64: the one that rounds most
-    if abs(loss - expected) <= _AGREE.get(dtype, 0.0) * abs(expected):
+    off = abs(loss - expected)
+    if off <= _AGREE * abs(expected):
         return
-    samples = np.atleast_2d(np.asarray(rows(x), np.float64))
+    arrays, samples = arrays_of(net, recognition), np.atleast_2d(np.asarray(rows(x), np.float64))
+    dtype = np.float64 if all(array.dtype == np.float64 for array in arrays) else np.float32
     params = [np.asarray(array, np.float64) for array in arrays]
-    if not abs(loss - expected) <= tolerance(params, samples, expected, dtype.type):
+    if not off <= tolerance(params, samples, expected, dtype):  # what rounding allows
         raise LossDiffersError(
             f"{type(net).__name__}.loss(x, t) is {loss!r} here, and that of the network that was recognized is "
             f"{expected!r}: no gradient is returned, since it would be that of another network ({recognition})"
