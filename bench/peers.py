@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import secant
 from cases import Data
-from secant.training.descent import descent
+from secant.training.iterations import iterations_of
 
 RATE, H, EPSILON = 0.1, 1e-4, 1e-7
 KEYS = ("W1", "b1", "W2", "b2")
@@ -182,7 +182,7 @@ class Secant:
             if numerical
             else partial(self.net.gradient, n_threads=threads)
         )
-        self.run = descent(self.net, data.x, data.t, take, RATE, before=not after).run
+        self.run = iterations_of(self.net, data.x, data.t, take, RATE, before=not after).run
 
     def descend(self, indices: NDArray[np.int64]) -> list[float]:
         losses: list[float] = []

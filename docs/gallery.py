@@ -31,7 +31,7 @@ def figure_of(code: str, names: dict[str, Any]) -> Any:
 
 
 def compact(png: bytes) -> bytes:
-    """Return a PNG with a palette of 256 colours, which is less than half as large."""
+    """Return a PNG with a palette of 256 colors, which is less than half as large."""
     content = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         if image.mode == "P":

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,18 @@ import secant
 ROOT = Path(__file__).parent.parent
 PYTHON = sorted((ROOT / "python").rglob("*.py"))
 CPP = sorted((ROOT / "cpp").rglob("*.[ch]pp"))
-LAYERS = [  # by folder; each may import what stands below it
+LAYERS = [  # the rooms; a file may import its own room and those below
     {"__main__", "cli"},
     {"book", "sklearn"},
-    {"plots", "training"},  # a history draws itself
-    {"jax", "testing", "torch"},
-    {"checking"},
+    {"training"},
+    {"plots"},
     {"acceleration"},
     {"networks"},
     {"functions"},
-    {"differentiation"},
     {"backends"},
+    {"jax", "testing", "torch"},  # from here on nothing knows of networks
+    {"checking"},
+    {"differentiation"},
     {"datasets"},
     {"_common"},
     {"_startup", "errors"},
@@ -35,38 +37,52 @@ CPP_LAYERS = [
     "interface",
     "simd",
 ]  # each may include itself and what follows
-LONGEST = 300
-LONGER = dict.fromkeys(("sklearn.py", "two_layer.py"), "one public class, half of it documentation")
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT / "python").with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in PYTHON}
+
+
+def imports_of(path: Path) -> set[str]:
+    """What a file of the package imports of it, in functions too, but not what only a type checker imports."""
+    found, nodes = set(), [ast.parse(path.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            nodes += node.orelse
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else node.module for name in names.values() if name != "secant._core"}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        nodes += ast.iter_child_nodes(node)
+    return found & MODULES.keys()
 
 
 def layer(module: str) -> int:
     return next(i for i, names in enumerate(LAYERS) if module.split(".")[1] in names)
 
 
-def imports_of(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {f"{node.module}.{alias.name}" if node.module == "secant" else node.module for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "secant"])
+def test_imports_point_one_way(module):
+    imported = imports_of(MODULES[module])
+    assert "secant" not in imported, "that is all of it: import what is needed from where it is"
+    up = sorted(name for name in imported if layer(name) < layer(module))
+    assert not up, f"{module} imports {up}"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    parts = path.relative_to(ROOT / "python").with_suffix("").parts
-    if parts == ("secant", "__init__"):
-        return
-    own = layer(".".join(parts))
-    for name in imports_of(path):
-        if name.startswith("secant.") and name != "secant._core":
-            assert layer(name) >= own, f"{'.'.join(parts)} imports {name}"
+def test_no_file_imports_itself_by_way_of_others():
+    graph = {module: imports_of(path) for module, path in MODULES.items()}
+    TopologicalSorter(graph).prepare()  # its error names a circle
 
 
-@pytest.mark.parametrize("path", PYTHON + CPP, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_short(path):
-    assert path.name in LONGER or len(path.read_text().splitlines()) <= LONGEST
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_looks_for_others_of_the_package_among_what_is_loaded(module):
+    assert not re.search(r"""sys\.modules(\.get\(|\[)["']secant""", MODULES[module].read_text())
 
 
 def test_only_the_bindings_know_python_and_only_one_file_calls_openmp():

@@ -57,10 +57,6 @@ def test_a_batch_of_one_has_the_loss_of_its_sample(backend, t):
     assert ulps(secant.cross_entropy_error([Y], t), 0.510825457099338) <= 1
 
 
-def test_cross_entropy_error_onehot_is_the_chapters(backend):
-    assert ulps(secant.cross_entropy_error_onehot(Y, T), 0.510825457099338) <= 1
-
-
 def test_a_probability_of_zero_has_a_finite_loss(backend):
     assert secant.cross_entropy_error([0.0, 1.0], 0) == pytest.approx(-np.log(1e-7), rel=1e-15)
 
@@ -204,7 +200,6 @@ def test_cross_entropy_of_soft_targets_is_its_formula(backend, y, data):
     t = data.draw(arrays(np.float64, y.shape, elements=st.floats(0, 2)))
     expected, rounding = plain_cross_entropy(y, t)
     assert abs(secant.cross_entropy_error(y, t) - expected) <= rounding
-    assert secant.cross_entropy_error_onehot(y, t) == secant.cross_entropy_error(y, t)
 
 
 @of_any_example
@@ -325,8 +320,6 @@ OF_ANY_ARRAY = {
     "mean_squared_error, t": (lambda a: secant.mean_squared_error([1.0], a), "t"),
     "cross_entropy_error, y": (lambda a: secant.cross_entropy_error(a, [1.0]), "y"),
     "cross_entropy_error, t": (lambda a: secant.cross_entropy_error([1.0], a), "t"),
-    "cross_entropy_error_onehot, y": (lambda a: secant.cross_entropy_error_onehot(a, [1.0]), "y"),
-    "cross_entropy_error_onehot, t": (lambda a: secant.cross_entropy_error_onehot([1.0], a), "t"),
     "to_one_hot": (secant.to_one_hot, "labels"),
     "to_labels": (secant.to_labels, "one_hot"),
 }
@@ -361,10 +354,6 @@ BAD_SHAPES = {
     "squares that would broadcast": (
         lambda: secant.mean_squared_error([1.0, 2.0], 1.0),
         "t must have the shape of y, (2,), got ()",
-    ),
-    "labels where one-hot is asked for": (
-        lambda: secant.cross_entropy_error_onehot([[0.5, 0.5]], [0]),
-        "t must have the shape of y, (1, 2), got (1,)",
     ),
     "y of no dimension": (
         lambda: secant.cross_entropy_error(0.5, 0),

@@ -24,8 +24,6 @@ from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent
 from secant.differentiation.gradient import numerical_diff as numerical_diff
 from secant.differentiation.gradient import numerical_gradient as numerical_gradient
-from secant.differentiation.gradient import numerical_gradient_1d as numerical_gradient_1d
-from secant.differentiation.gradient import numerical_gradient_2d as numerical_gradient_2d
 from secant.errors import DataError as DataError
 from secant.errors import DivergenceError as DivergenceError
 from secant.errors import DownloadError as DownloadError
@@ -38,7 +36,6 @@ from secant.errors import ShapeError as ShapeError
 from secant.errors import UnsupportedError as UnsupportedError
 from secant.errors import ValueRangeError as ValueRangeError
 from secant.functions import cross_entropy_error as cross_entropy_error
-from secant.functions import cross_entropy_error_onehot as cross_entropy_error_onehot
 from secant.functions import mean_squared_error as mean_squared_error
 from secant.functions import sigmoid as sigmoid
 from secant.functions import softmax as softmax
@@ -54,9 +51,9 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "Recognition": "acceleration.recognition.result",
     "accelerate": "acceleration.accelerate",
     "book": "",
-    "check_gradient": "checking.check",
+    "check_gradient": "checking.gradient",
     "check_jvp": "checking.vector",
-    "check_network": "checking.network",
+    "check_network": "acceleration.check_network",
     "check_vjp": "checking.vector",
     "epoch_batches": "training.sampling",
     "numerical_jacobian": "differentiation.jacobian",
@@ -75,11 +72,11 @@ if _typing.TYPE_CHECKING:
     from secant import plots as plots
     from secant import testing as testing
     from secant.acceleration.accelerate import accelerate as accelerate
+    from secant.acceleration.check_network import check_network as check_network
     from secant.acceleration.recognition.recognize import recognise as recognise
     from secant.acceleration.recognition.recognize import recognize as recognize
     from secant.acceleration.recognition.result import Recognition as Recognition
-    from secant.checking.check import check_gradient as check_gradient
-    from secant.checking.network import check_network as check_network
+    from secant.checking.gradient import check_gradient as check_gradient
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp

@@ -187,33 +187,6 @@ def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: f
     return loss
 
 
-def cross_entropy_error_onehot(y: ArrayLike, t: ArrayLike) -> float:
-    """Return ``cross_entropy_error(y, t)`` for targets in the shape of y only.
-
-    Parameters
-    ----------
-    y, t : array_like, (N, O) or (O,)
-
-    Raises
-    ------
-    ShapeError
-        If t does not have the shape of y.
-
-    See Also
-    --------
-    cross_entropy_error : takes labels too, and lists the other errors.
-
-    Examples
-    --------
-    >>> round(secant.cross_entropy_error_onehot([0.1, 0.6, 0.3], [0, 1, 0]), 4)
-    0.5108
-    """
-    y, t = validation.float_array("y", y), validation.real_array("t", t)
-    if y.shape != t.shape:
-        raise ShapeError(f"t must have the shape of y, {y.shape}, got {t.shape}")
-    return cross_entropy_error(y, t)
-
-
 def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     """Return a row for each label: 1 in the label's column, 0 elsewhere.
 

@@ -42,7 +42,8 @@ def check_grads(
     atol, rtol, eps
         Options of `jax.test_util.check_grads` that are not needed, and not used: tolerances are measured.
     **options
-        ``budget``, ``confidence``, ``findings``, ``names``, ``scale`` and ``rng`` of `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
+        `secant.check_gradient`.
 
     Raises
     ------

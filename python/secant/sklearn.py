@@ -479,9 +479,9 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def _require_same_network(self) -> None:
         """Raise the error that names a parameter which the network that is there does not have."""
-        own = {"hidden_size": len(self.net_.params["b1"])}
-        own |= {name: getattr(self.net_, name) for name in ("hidden_activation", "output_activation")}
-        for name, value in own.items():
+        kept = {"hidden_size": len(self.net_.params["b1"])}
+        kept |= {name: getattr(self.net_, name) for name in ("hidden_activation", "output_activation")}
+        for name, value in kept.items():
             if (now := getattr(self, name)) != value:
                 raise ValueRangeError(f"{name} must be {value!r} as long as weights are kept, got {now!r}")
 
@@ -523,7 +523,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         finally:
             losses = history.train_loss_list
             of_epochs = [losses[first : first + len(sizes)] for first in range(0, len(losses), len(sizes))]
-            self.loss_curve_ = self.loss_curve_ + [mean_loss(some, sizes) for some in of_epochs]
+            self.loss_curve_ = self.loss_curve_ + [mean_loss(epoch, sizes) for epoch in of_epochs]
             self.n_iter_ = len(self.loss_curve_)
             self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from secant.checking.check import check_gradient
+from secant.checking.gradient import check_gradient
 
 
 def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Any) -> None:

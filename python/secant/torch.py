@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.check import checked
+from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
+from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, MissingExtraError, UnsupportedError
 
@@ -49,7 +50,8 @@ def gradcheck(
     raise_exception : bool
         Raise an error with the report where a gradient is wrong, instead of returning False.
     **options
-        ``budget``, ``confidence``, ``findings``, ``names``, ``scale`` and ``rng`` of `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
+        `secant.check_gradient`.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Any) -> Gra
     loss : callable
         Takes the module, and returns a tensor with a single element.
     **options
-        ``budget``, ``confidence``, ``findings``, ``scale`` and ``rng`` of `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``scale`` and ``rng`` of `secant.check_gradient`.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def _checked(
         resolution=2.0**-8 if low else None,
     )
     try:
-        return checked(point, lambda checker: checker.claim(gradients()), rng=rng, **options)
+        return run_check(point, lambda: CandidateGradient.of(point, gradients()), rng=rng, **options)
     finally:
         for value in values:
             value.push()

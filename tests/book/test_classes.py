@@ -87,7 +87,7 @@ CASES = {  # a script, and what is said of its network
     ),
     "classes that are no networks": (
         "from base import *\nclass Meta(type):\n    def __getattr__(cls, name):\n        raise KeyError(name)\n"
-        "class Colours(metaclass=Meta):\n    pass\n"
+        "class Colors(metaclass=Meta):\n    pass\n"
         "class Helper:\n    def num_grad(self, f, x):\n        return f(x)\n"
         "    def numerical_gradient(self, f, x):\n        return f(x)\n"
         "print(Helper().numerical_gradient(abs, -2), Helper().num_grad(abs, -3))",
@@ -448,10 +448,10 @@ def test_processes_that_a_script_starts_have_its_networks_and_the_books_modules(
     (tmp_path / "script.py").write_text(source)
     code, output, lines = run("script.py", "-m", "secant", "run", arguments=[start])
     (tmp_path / "common").mkdir()
-    (tmp_path / "common" / "functions.py").write_text("from secant.book.functions import *")
+    (tmp_path / "common" / "functions.py").write_text("from secant.book.common_functions import *")
     assert (code, output) == run("script.py", arguments=[start])[:2]
     assert code == 0
-    assert lines == ["secant: common.functions is not in your folder: secant.book.functions stands in for it"]
+    assert lines == ["secant: common.functions is not in your folder: secant.book.common_functions stands in for it"]
 
 
 def test_a_child_computes_by_the_engines(tmp_path, monkeypatch):

@@ -108,7 +108,7 @@ def test_what_the_readers_folder_lacks_is_supplied(write, run):
     write({"common/functions.py": OWN, "common/__init__.py": "", "use.py": program})
     output, lines = run("use.py")
     assert output.startswith("own <function numerical_gradient")
-    assert lines == ["secant: common.gradient is not in your folder: secant.book.gradient stands in for it"]
+    assert lines == ["secant: common.gradient is not in your folder: secant.book.common_gradient stands in for it"]
 
 
 def test_a_star_import_brings_what_the_book_s_module_brings(write, run):

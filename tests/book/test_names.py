@@ -12,7 +12,7 @@ from secant import book
 RNG = np.random.RandomState(0)
 
 
-@pytest.mark.parametrize("name", [name for name in book.__all__ if name not in ("np", "_numerical_gradient_1d")])
+@pytest.mark.parametrize("name", [name for name in book.__all__ if name != "np"])
 def test_the_examples_give_what_they_say(name):
     text = inspect.getdoc(getattr(book, name))
     example = doctest.DocTestParser().get_doctest(text, {"secant": secant, "np": np}, name, None, None)
@@ -66,6 +66,15 @@ def test_soft_targets_are_labels_here_and_weights_in_secant():
     y, t = np.array([[0.2, 0.8]]), np.array([[0.4, 0.6]])
     assert book.cross_entropy_error(y, t) == pytest.approx(-np.log(0.8 + 1e-7))
     assert secant.cross_entropy_error(y, t) != pytest.approx(-np.log(0.8 + 1e-7))
+
+
+def test_one_hot_targets_are_weights_in_the_shape_of_y(backend):
+    y, t = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0], np.eye(10)[2]
+    assert book.cross_entropy_error_onehot(y, t) == pytest.approx(0.510825457099338, rel=1e-15)
+    soft = np.array([[0.4, 0.6]])
+    assert book.cross_entropy_error_onehot([[0.2, 0.8]], soft) == secant.cross_entropy_error([[0.2, 0.8]], soft)
+    with pytest.raises(secant.ShapeError, match=r"^t must have the shape of y, \(1, 2\), got \(1,\)$"):
+        book.cross_entropy_error_onehot([[0.5, 0.5]], [0])
 
 
 def test_one_class_is_always_right():
@@ -122,9 +131,10 @@ def test_the_two_dimensional_gradient_goes_row_by_row():
 
 
 def test_gradients_of_one_dimension():
-    assert book._numerical_gradient_1d(np.sum, np.zeros(3)) == pytest.approx(np.ones(3))
+    assert book.numerical_gradient_1d(np.sum, np.zeros(3)) == pytest.approx(np.ones(3))
+    assert book._numerical_gradient_1d is book.numerical_gradient_1d
     with pytest.raises(secant.ShapeError, match=r"x must have shape \(n,\), got \(2, 2\)"):
-        book._numerical_gradient_1d(np.sum, np.zeros((2, 2)))
+        book.numerical_gradient_1d(np.sum, np.zeros((2, 2)))
     with pytest.raises(secant.ShapeError, match=r"X must have shape \(N, n\) or \(n,\), got \(1, 1, 1\)"):
         book.numerical_gradient_2d(np.sum, np.zeros((1, 1, 1)))
     assert book.numerical_diff(lambda x: x**2, 3) == pytest.approx(6)
@@ -142,7 +152,7 @@ def test_integers_which_cannot_be_shifted_by_h_are_an_error(function):
         function(lambda x: np.sum(x**2), np.array([3, 4]))
 
 
-@pytest.mark.parametrize("function", [book.numerical_gradient, book._numerical_gradient_1d])
+@pytest.mark.parametrize("function", [book.numerical_gradient, book.numerical_gradient_1d])
 def test_integers_have_a_gradient(function):
     assert np.allclose(function(lambda x: np.sum(x**2), np.array([3, 4])), [6, 8])
 

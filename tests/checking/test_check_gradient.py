@@ -62,7 +62,7 @@ def test_an_entry_on_a_kink_does_not_hide_the_error_of_another():
         assert report.passed
         assert report.kinked == ("x[0]",)
         assert report.sensitivity["x"] < 1e-10
-        assert "on kinks of f, where what jumps explain is taken for right: x[0]\n" in str(report)
+        assert "on kinks of f, where errors that a kink may explain pass: x[0]\n" in str(report)
     for entry, error in itertools.product((1, 2, 3), (3.0, -1e-6)):
         wrong = right.copy()
         wrong[entry] += error
@@ -70,6 +70,21 @@ def test_an_entry_on_a_kink_does_not_hide_the_error_of_another():
             report = secant.check_gradient(f, x, wrong, entries=entries)
             assert not report.passed
             assert [finding.name for finding in report.findings] == [f"x[{entry}]"]
+
+
+@pytest.mark.parametrize("entries", [False, True])
+def test_a_kink_does_not_hide_errors_that_add_up(entries):
+    """Each is less than the kink may explain, and their sum is more."""
+    x = [np.zeros(1), *np.ones((8, 1))]
+
+    def f(x):
+        return float(abs(x[0][0]) + sum((array**2).sum() for array in x[1:]))
+
+    for rng in (0, 3, 22, 27):
+        assert secant.check_gradient(f, x, [2 * array for array in x], rng=rng, entries=entries).passed
+        report = secant.check_gradient(f, x, [np.zeros(1), *np.full((8, 1), 7.0)], rng=rng, entries=entries)
+        assert not report.passed
+        assert {finding.array for finding in report.findings} == {f"x[{i}]" for i in range(1, 9)}
 
 
 def test_weights_of_0_under_an_l1_norm():
@@ -139,7 +154,7 @@ def test_an_entry_that_is_nan_is_told_once():
 
 
 def test_kinks_that_the_noise_of_float32_all_but_hides():
-    """Jumps cancel along most directions, and the budget is used up when one gives an alarm."""
+    """Jumps cancel along most directions, and all evaluations are used up when one gives an alarm."""
     for seed in range(30):
         rng = np.random.default_rng(seed)
         case = in_float32(relu_network(rng, int(2 * 500 ** rng.uniform()), kinks=True))
@@ -212,7 +227,7 @@ def test_a_tiny_weight_decay_is_found():
         net, x, t, right = network(np.random.default_rng(seed), sizes=(200, 20, 4))
         wrong = right | {key: right[key] + 1e-8 * net.params[key] for key in ("W1", "W2")}
         assert check(net, x, t, wrong).diagnosis == (
-            "W1 and W2 has a weight decay that f has not: 1e-08 times the parameters"
+            "there is a weight decay in W1 and W2 that f does not have: 1e-08 times the parameters"
         )
 
 
@@ -241,7 +256,7 @@ def test_an_error_just_above_the_sensitivity_is_noticed(part):
         assert not check(net, x, t, wrong).passed
 
 
-def test_a_larger_budget_notices_less():
+def test_more_evaluations_notice_smaller_errors():
     rng = np.random.default_rng(3)
     w = rng.standard_normal((50, 200)).astype(np.float32)
 
@@ -250,7 +265,7 @@ def test_a_larger_budget_notices_less():
 
     x = rng.standard_normal(200).astype(np.float32) / 10
     gradient = w.T @ (1 - np.tanh(w @ x) ** 2)
-    few, many = (secant.check_gradient(f, x, gradient, budget=budget) for budget in (100, 3000))
+    few, many = (secant.check_gradient(f, x, gradient, max_evaluations=most) for most in (100, 3000))
     assert few.passed
     assert many.passed
     assert few.evaluations <= 110 < many.evaluations <= 3100
@@ -307,7 +322,7 @@ def test_a_check_that_notices_no_error_as_large_as_the_gradient_says_so():
         first = report.arrays[0]
         assert report
         assert (first.sensitivity > first.largest) == said
-        hidden = f"not known: noise hides errors below {first.sensitivity:.1e}, and all of it is {first.norm:.1e}"
+        hidden = f"not verified: noise hides errors below {first.sensitivity:.1e}, and its norm is {first.norm:.1e}"
         assert (hidden in str(report).splitlines()[1]) == (first.name in report.hidden) == said
         assert str(report).splitlines()[0].endswith("no error was noticed" if report.hidden else "right")
         assert ("check it in float64" in str(report)) == bool(report.hidden)
@@ -315,7 +330,7 @@ def test_a_check_that_notices_no_error_as_large_as_the_gradient_says_so():
 
 def test_where_noise_hides_a_gradient_a_warning_says_so():
     x = np.arange(1.0, 9)
-    with pytest.warns(RuntimeWarning, match=r"noise of f, \d.\de-\d\d, hides all of x: check it in float64"):
+    with pytest.warns(RuntimeWarning, match=r"f is too noisy, \d.\de-\d\d, to verify x: check it in float64"):
         secant.testing.assert_gradient(lambda x: float(np.float32(np.sum(x**2))), x, 2 * x, scale=1e-6)
     secant.testing.assert_gradient(
         lambda x: np.sum((x - 3) ** 2), np.full(8, 3.0), np.zeros(8)
@@ -331,7 +346,7 @@ def test_a_numerical_gradient_is_all_but_right():
     report = secant.check_gradient(f, x, secant.numerical_gradient(f, x))
     assert not report
     assert re.match(r"the gradient is off by \de-(09|1\d) of its size", report.diagnosis)
-    assert "as is a numerical gradient" in report.evidence
+    assert "as a numerical gradient is" in report.evidence
     assert secant.check_gradient(f, x, 3 * x**2)
     assert secant.check_gradient(f, x, 3.001 * x**2).diagnosis == "the gradient is 1.00033 times too large"
 
@@ -452,7 +467,8 @@ BAD = {
         ValueRangeError,
         "x must be finite, got NaN or infinity",
     ),
-    "no budget": (np.sum, {"budget": 0}, ValueRangeError, "budget must be at least 1, got 0"),
+    "no evaluations": (np.sum, {"max_evaluations": 0}, ValueRangeError, "max_evaluations must be at least 1, got 0"),
+    "no findings": (np.sum, {"max_findings": 0}, ValueRangeError, "max_findings must be at least 1, got 0"),
     "certainty": (np.sum, {"confidence": 1}, ValueRangeError, "confidence must be less than 1, got 1"),
     "a scale of 0": (np.sum, {"scale": 0}, ValueRangeError, "scale must be finite and greater than 0, got 0"),
     "two names": (np.sum, {"names": ["a", "b"]}, ShapeError, "names must have one name for each of 1 arrays, got 2"),

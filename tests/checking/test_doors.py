@@ -109,7 +109,7 @@ def scaled_sine(torch, factor):
 
 
 @needs_torch
-@pytest.mark.filterwarnings("ignore:noise of f:RuntimeWarning")  # of 8 or 11 bits
+@pytest.mark.filterwarnings("ignore:f is too noisy:RuntimeWarning")  # of 8 or 11 bits
 @pytest.mark.parametrize("name", ["float64", "float32", "float16", "bfloat16"])
 def test_every_precision(torch, name):
     x = torch.randn(40).to(getattr(torch, name)).requires_grad_()
@@ -245,7 +245,7 @@ def test_a_custom_jvp(jax):
 
 
 @needs_jax
-@pytest.mark.filterwarnings("ignore:noise of f:RuntimeWarning")  # of 8 or 11 bits
+@pytest.mark.filterwarnings("ignore:f is too noisy:RuntimeWarning")  # of 8 or 11 bits
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_trees_of_jax(jax, dtype):
     rng = np.random.default_rng(0)

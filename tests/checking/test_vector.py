@@ -35,6 +35,21 @@ def test_a_wrong_vjp_and_jvp_name_the_entry():
         assert 0.4e-6 < abs(finding.given - finding.numerical) < 1.6e-6
 
 
+def test_where_no_array_of_a_wrong_jvp_is_wrong_by_itself_none_is_said_to_be_right():
+    x = [np.array([value]) for value in np.random.default_rng(0).uniform(1, 2, 40)]
+
+    def f(x):
+        return [np.float32([sum((array**2).sum() for array in x)])]
+
+    def jvp(tangent):
+        return [np.array([sum((2 * (1 + 4e-5) * a * b).sum() for a, b in zip(x, tangent, strict=True))])]
+
+    report = secant.check_jvp(f, x, jvp)
+    assert not report.passed
+    assert not report.findings
+    assert not any(array.passed for array in report.arrays)
+
+
 def test_a_vjp_of_structures():
     x = {"a": X, "b": Pair(np.float32([1, 2]), np.array(0.5))}
 

@@ -73,9 +73,15 @@ def test_json(check):
     assert {finding["array"] for finding in report["findings"]} == {"b"}
 
 
+def test_at_most_so_many_wrong_entries_of_each_array_are_listed(check):
+    for options, most in (([], 3), (["--max-findings", "1"], 2)):  # 1 for each of 2 arrays
+        result = check("f", "WRONG", "X", options=["--json", *options])
+        assert len(json.loads(result.output)["findings"]) == most
+
+
 def test_a_function_that_does_not_use_its_argument(check):
     assert check("at_home", "RIGHT", "X").exit_code == 1
-    assert check("at_home", "RIGHT", "X", options=["--inplace", "--budget", "300"]).exit_code == 0
+    assert check("at_home", "RIGHT", "X", options=["--inplace", "--max-evaluations", "300"]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,8 @@ def test_an_error_in_a_file_is_shown_without_the_frames_of_secant(check, tmp_pat
         ("mine.py:", "mine.py:RIGHT", "mine.py:X"),
         (":f", "mine.py:RIGHT", "mine.py:X"),
         ("mine.py:f",),
-        ("--budget", "0"),
+        ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-evaluations", "0"),
+        ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-findings", "0"),
     ],
 )
 def test_what_is_no_command_is_2(check, arguments):

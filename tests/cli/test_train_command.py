@@ -195,14 +195,14 @@ def no_training(monkeypatch):
     def load_mnist(**_):
         pytest.fail("data were loaded before the error was found")
 
-    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    monkeypatch.setattr("secant.cli.data.load_mnist", load_mnist)
 
 
 @pytest.mark.usefixtures("no_training")
 @pytest.mark.parametrize("option", ["--plot", "--history", "--save"])
 def test_files_are_checked_before_training(option, tmp_path):
     missing = tmp_path / "nowhere" / "f.png"
-    for path, why in ((missing, "No such file or directory"), (tmp_path, "it is a folder")):
+    for path, why in ((missing, "No such file or directory"), (tmp_path, "it is not a regular file")):
         message = re.escape(f"{path} could not be written: {why}; give another path.")
         assert_error(run_train(option, path), message)
 
@@ -306,7 +306,7 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
             raise DownloadError("No mirror could be reached.")
         return load_mnist(normalize, subset=True)
 
-    monkeypatch.setattr(secant, "load_mnist", offline)
+    monkeypatch.setattr("secant.cli.data.load_mnist", offline)
     result = run_train("--data", "auto")
     assert result.exit_code == 0
     assert result.output.startswith("note: MNIST could not be downloaded: using the 12,000 samples")
@@ -318,7 +318,7 @@ def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
     def damaged(**_):
         raise secant.DataError("A file is damaged.")
 
-    monkeypatch.setattr(secant, "load_mnist", damaged)
+    monkeypatch.setattr("secant.cli.data.load_mnist", damaged)
     assert_error(run_train("--data", "auto"), "A file is damaged.")
 
 
@@ -351,7 +351,7 @@ def test_the_sizes_of_the_network_come_from_the_data(data, tmp_path):
 
 def test_nothing_is_downloaded_into_a_folder(data, monkeypatch):
     monkeypatch.setenv("SECANT_DATA_HOME", "elsewhere")
-    monkeypatch.setattr("secant.load_mnist", lambda **_: pytest.fail("MNIST was asked for"))
+    monkeypatch.setattr("secant.cli.data.load_mnist", lambda **_: pytest.fail("MNIST was asked for"))
     (data / "t10k-labels-idx1-ubyte").unlink()
     assert_error(run_train("--data", data), re.escape(str(data / "t10k-labels-idx1-ubyte")) + " is missing")
     assert os.environ["SECANT_DATA_HOME"] == "elsewhere"
@@ -392,7 +392,7 @@ def test_ctrl_c_before_the_first_iteration(monkeypatch):
     def load_mnist(**_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    monkeypatch.setattr("secant.cli.data.load_mnist", load_mnist)
     result = run_train()
     assert (result.exit_code, result.output) == (130, "interrupted\n")
 
@@ -577,7 +577,7 @@ def test_a_socket_is_refused_before_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-    assert_error(run_train("--save", "socket"), "socket could not be written: it is a socket; give another path")
+    assert_error(run_train("--save", "socket"), "socket could not be written: it is not a regular file")
     assert stat.S_ISSOCK(os.stat("socket").st_mode)
 
 
@@ -600,7 +600,7 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
     def load_mnist(**_):
         raise MemoryError
 
-    monkeypatch.setattr(secant, "load_mnist", load_mnist)
+    monkeypatch.setattr("secant.cli.data.load_mnist", load_mnist)
     assert_error(run_train(), "there is not enough memory: ")
 
 

@@ -13,7 +13,7 @@ import bounds
 import cases
 import secant
 from secant.backends import BACKENDS
-from secant.training import arguments, descent
+from secant.training import arguments, iterations
 from secant.training import loop as training
 from sweeps import grid
 
@@ -60,7 +60,7 @@ def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
     options = {"method": "auto", "h": 1e-4, "n_threads": None}
     losses = [] if losses is None else losses
     take_gradient = arguments.gradient_of(net, "numerical", options)
-    descent.descent(net, x, t, take_gradient, learning_rate).run(indices, losses)
+    iterations.iterations_of(net, x, t, take_gradient, learning_rate).run(indices, losses)
     return losses
 
 
@@ -175,7 +175,7 @@ def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     take_gradient = arguments.gradient_of(net, "numerical", {"method": "auto", "h": 1e-4, "n_threads": threads})
     losses = []
     rows = np.tile(np.arange(300), (2, 1))
-    descent.descent(net, x, t, take_gradient, LEARNING_RATE, before=True).run(rows, losses)
+    iterations.iterations_of(net, x, t, take_gradient, LEARNING_RATE, before=True).run(rows, losses)
     assert losses[0] == pytest.approx(expected, rel=1e-13)
     assert losses[1] < losses[0]
 

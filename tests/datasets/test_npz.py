@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secant.datasets import npz
+from secant.datasets import npz_data
 from secant.errors import DataError
 
 PIXELS = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
@@ -22,17 +22,17 @@ def write(path, **arrays):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_samples_become_rows_of_the_type_that_they_have(tmp_path, dtype):
     path = write(tmp_path / "d.npz", x_train=PIXELS.astype(dtype), x_test=PIXELS[:2].astype(dtype))
-    x_train, t_train, x_test, t_test = npz.load_npz(path)
+    x_train, t_train, x_test, t_test = npz_data.load_npz(path)
     assert (x_train.shape, x_test.shape, x_train.dtype, x_test.dtype) == ((4, 6), (2, 6), dtype, dtype)
     np.testing.assert_array_equal(x_train, PIXELS.reshape(4, 6))
-    assert npz.classes(t_train, t_test) == 5
+    assert npz_data.classes(t_train, t_test) == 5
 
 
 def test_labels_may_be_one_hot(tmp_path):
     one_hot = {name: np.eye(7)[GOOD[name]] for name in ("t_train", "t_test")}
     for targets in ({"t_train": one_hot["t_train"]}, {"t_test": one_hot["t_test"]}, one_hot):
-        _, t_train, _, t_test = npz.load_npz(write(tmp_path / "d.npz", **targets))
-        assert npz.classes(t_train, t_test) == 7
+        _, t_train, _, t_test = npz_data.load_npz(write(tmp_path / "d.npz", **targets))
+        assert npz_data.classes(t_train, t_test) == 7
 
 
 BAD = {
@@ -56,23 +56,23 @@ BAD = {
 def test_what_does_not_fit(tmp_path, arrays, message):
     path = write(tmp_path / "d.npz", **arrays)
     with pytest.raises(DataError, match=re.escape(path) + " is not an .npz file of x_train, .*" + re.escape(message)):
-        npz.load_npz(path)
+        npz_data.load_npz(path)
 
 
 def test_a_file_that_lacks_an_array(tmp_path):
     np.savez(tmp_path / "d.npz", x_train=PIXELS)
     with pytest.raises(DataError, match=r"it lacks t_train, x_test, t_test; it has x_train\.$"):
-        npz.load_npz(str(tmp_path / "d.npz"))
+        npz_data.load_npz(str(tmp_path / "d.npz"))
     with pytest.raises(DataError, match="could not be read"):
-        npz.load_npz(str(tmp_path / "e.npz"))
+        npz_data.load_npz(str(tmp_path / "e.npz"))
 
 
 def test_the_size_is_checked_before_anything_is_unpacked(tmp_path, monkeypatch):
     path = write(tmp_path / "d.npz")
-    monkeypatch.setattr(npz, "MAX_BYTES", 100)
+    monkeypatch.setattr(npz_data, "MAX_BYTES", 100)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was unpacked"))
     with pytest.raises(DataError, match=r"it unpacks to [0-9]+ bytes, expected at most 100"):
-        npz.load_npz(path)
+        npz_data.load_npz(path)
 
 
 def test_a_shape_that_nothing_could_hold(tmp_path):
@@ -80,10 +80,10 @@ def test_a_shape_that_nothing_could_hold(tmp_path):
     shape = (2**60, 2)
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
-        for name in npz.NAMES:
+        for name in npz_data.NAMES:
             archive.writestr(f"{name}.npy", header.getvalue())
     with pytest.raises(DataError, match=r"is not an .npz file"):
-        npz.load_npz(str(tmp_path / "d.npz"))
+        npz_data.load_npz(str(tmp_path / "d.npz"))
 
 
 def stored():
@@ -101,7 +101,7 @@ def test_mutated_files_are_read_or_refused(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "mutated.npz"
     path.write_bytes(raw)
     try:
-        x_train, t_train, x_test, t_test = npz.load_npz(str(path))
+        x_train, t_train, x_test, t_test = npz_data.load_npz(str(path))
     except DataError as error:
         assert str(path) in str(error)  # noqa: PT017 - or it is read
     else:

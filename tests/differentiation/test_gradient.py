@@ -328,11 +328,6 @@ def test_a_step_may_be_any_real_number(h):
     assert secant.numerical_gradient(function_2, np.array([1.0]), h).tolist() == [2]
 
 
-def test_the_chapters_two_names_are_the_same_function():
-    assert secant.numerical_gradient_1d is secant.numerical_gradient
-    assert secant.numerical_gradient_2d is secant.numerical_gradient
-
-
 def test_numerical_diff_knows_small_floats_of_any_byte_order():
     with pytest.raises(secant.DTypeError, match="h is lost in its rounding"):
         secant.numerical_diff(lambda v: v**2, np.array([3], ">f4"))

@@ -24,7 +24,7 @@ import pytest
 from pages import PAGES, ROOT, blocks, name_of
 
 import secant
-from secant.book import functions, gradient
+from secant.book import common_functions, common_gradient
 
 READER = Path(__file__).parent / "reader"
 RECORDS = ["docs/benchmarks.md", "docs/reliability.md"]  # written by programs
@@ -59,7 +59,7 @@ def names(monkeypatch):
     """What a page need not define: a network of the reader's, and digits to train it on."""
     spec = importlib.util.spec_from_file_location("two_layer_net", READER / "two_layer_net.py")
     own = importlib.util.module_from_spec(spec)
-    modules = {"common": ModuleType("common"), "common.functions": functions, "common.gradient": gradient}
+    modules = {"common": ModuleType("common"), "common.functions": common_functions, "common.gradient": common_gradient}
     for name, module in modules.items() | {("two_layer_net", own)}:
         monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(own)

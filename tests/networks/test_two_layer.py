@@ -139,7 +139,7 @@ def test_a_simple_net_is_the_chapters(backend):
     y = np.exp(scores) / np.exp(scores).sum()
     np.testing.assert_allclose(net.predict(x), scores, rtol=1e-15)
     assert net.loss(x, t) == pytest.approx(-np.log(y[2] + 1e-7), rel=1e-14)
-    gradient = secant.numerical_gradient_2d(lambda W: net.loss(x, t), net.W)
+    gradient = secant.numerical_gradient(lambda W: net.loss(x, t), net.W)
     np.testing.assert_allclose(gradient, np.outer(x, y - t), atol=1e-5)  # but for the 1e-7 in the logarithm
 
 

@@ -52,7 +52,7 @@ def test_contours_are_those_of_the_function():
         assert [bowl(vertex) for vertex in path.vertices] == pytest.approx([level] * len(path.vertices), abs=0.05)
 
 
-def test_paths_are_told_apart_by_more_than_colour():
+def test_paths_are_told_apart_by_more_than_color():
     ax = plots.descent_paths(bowl, {"slow": PATH, "fast": PATH[:2]})
     assert names(ax) == ["slow", "fast"]
     assert len({line.get_marker() for line in (ax.lines[0], ax.lines[3])}) == 2

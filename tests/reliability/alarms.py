@@ -7,8 +7,10 @@ from families import FAMILIES, Case, in_float32, on_a_kink, relu_network
 from outcome import Outcome
 
 import secant
-from secant.checking.checker import BUDGET, Checker
+from secant.checking.candidate import CandidateGradient
+from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
+from secant.checking.procedure import MAX_EVALUATIONS, OverallProbes, probe_all
 
 ALARMS = "A right gradient of 2 to 100,000 entries is never said to be wrong: in float64, in float32, on kinks and off."
 COVERAGE = (
@@ -38,6 +40,13 @@ def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.Gr
         return secant.check_gradient(case.f, case.x, case.gradient + error, rng=number)
 
 
+def probed(point: Point, gradient, number: int) -> OverallProbes:
+    """The first part of a check alone: probes of all entries."""
+    value = point.require_sane()
+    probe = DirectionalProbe(point, CandidateGradient.of(point, gradient), value)
+    return probe_all(probe, MAX_EVALUATIONS, np.random.default_rng(number), np.random.default_rng([number, 1]))
+
+
 def alarms(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
     outcome = Outcome(ALARMS, "checks")
     for number, name, case in cases(trials, seed, largest):
@@ -53,10 +62,9 @@ def coverage(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
         if outcome.tried >= trials:
             break
         with np.errstate(over="ignore", invalid="ignore"):
-            checker = Checker(Point(case.f, case.x), number)
-            checker.claim(case.gradient)
-            for probe in checker.probes(BUDGET)[0]:
-                share = abs(probe.error) / (probe.error_bar + checker.kink) if probe.error else 0.0
+            overall = probed(Point(case.f, case.x), case.gradient, number)
+            for probe in overall.probes:
+                share = abs(probe.error) / (probe.error_bar + overall.kink) if probe.error else 0.0
                 outcome.add(name, not share <= 1, share, f"seed {seed}, {number}, {case.x.size} entries")
                 outcome.tried += 1
     return outcome

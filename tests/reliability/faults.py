@@ -3,11 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+from alarms import probed
 from outcome import Outcome
 
 import secant
-from secant.checking.checker import BUDGET, Checker
 from secant.checking.point import Point
+from secant.checking.procedure import MAX_EVALUATIONS
 from secant.checking.verdict import noticed as is_noticed
 
 NOTICED = "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss."
@@ -77,7 +78,7 @@ def a_nan(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) -> st
 def a_decay(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) -> str:
     for key in ("W1", "W2"):
         g[key] += 1e-8 * net.params[key]
-    return "weight decay that f has not"
+    return "that f does not have"
 
 
 def zeros(g: Gradients, rng: np.random.Generator, net: secant.TwoLayerNet) -> str:
@@ -127,11 +128,11 @@ def noticed(trials: int, seed: int) -> Outcome:
             wrong = {key: array.copy() for key, array in right.items()}
             fault(wrong, rng, net)
             point = Point(lambda _, net=net, x=x, t=t: net.loss(x, t), dict(net.params), inplace=True)
-            checker = Checker(point, outcome.tried)
-            checker.claim(wrong)
-            caught = not all(np.isfinite(array).all() for array in wrong.values())
-            caught = caught or is_noticed(checker.probes(BUDGET)[0])
-            share = (checker.noticed_after or point.evaluations) / BUDGET
+            caught, share = True, 0.0
+            if all(np.isfinite(array).all() for array in wrong.values()):
+                overall = probed(point, wrong, outcome.tried)
+                caught = is_noticed(overall.probes)
+                share = (overall.noticed_after or point.evaluations) / MAX_EVALUATIONS
             outcome.add(fault.__name__, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
             outcome.tried += 1
     return outcome

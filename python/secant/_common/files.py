@@ -1,7 +1,7 @@
 """Writing a file so that a reader sees all of it or what was there before.
 
-Design: only a regular file is ever replaced. A pipe, a terminal or another character device is written into, and so is
-the file that standard output or standard error goes to; whatever else there is under the name is refused.
+Design: only a regular file is ever replaced. A pipe, a terminal or another character device is opened and written to;
+whatever else has the name, such as a folder or a disk, is refused.
 """
 
 import errno
@@ -15,9 +15,6 @@ from typing import BinaryIO
 from secant.errors import DataError, DTypeError
 
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-
-_REFUSED = {stat.S_IFDIR: "a folder", stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a block device"}
-_ENDS_OF_FOLDERS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 def cache_folder() -> str:
@@ -63,30 +60,23 @@ def write_file(path: AnyPath, content: bytes) -> None:
     name = path_text(path)
     with _named(name):
         if _is_stream(name):
-            with open(_opened(name), "wb") as stream:
+            with open(name, "wb") as stream:
                 stream.write(content)
         else:
-            write_atomically(name, content)
+            _replace(name, content)
 
 
 def require_writable(path: AnyPath) -> None:
     """Raise the error that `write_file` would raise, as far as it can be known without writing."""
+    import tempfile  # takes a while to import
+
     name = path_text(path)
     with _named(name):
-        if _is_stream(name):
-            _require_permission(name)
-        else:
-            import tempfile  # takes a while to import
-
-            if os.path.exists(name):
-                _require_permission(name)
+        stream = _is_stream(name)
+        _require_permission(name)
+        if not stream:
             with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(name))):
                 pass
-
-
-def _require_permission(name: str) -> None:
-    if not os.access(name, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def may_wait(path: AnyPath) -> bool:
@@ -120,13 +110,26 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
             raise _failure(name, "read", error) from error
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Do what `write_file` does with a regular file, and raise the system's own errors."""
+def _is_stream(name: str) -> bool:
+    """Return whether something is to be written into, not replaced, and refuse what is neither stream nor file."""
+    if not os.path.basename(name):
+        raise OSError(0, "it names a folder")
+    try:
+        mode = os.stat(name).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        raise OSError(0, "it is not a regular file")
+    return False
+
+
+def _replace(name: str, content: bytes) -> None:
     import tempfile
 
-    target = os.path.realpath(path)
-    if os.path.exists(target):
-        _require_permission(target)  # which replacing it does not need
+    target = os.path.realpath(name)
+    _require_permission(target)  # which replacing it does not need
     with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".secant-") as scratch:
         part = os.path.join(scratch, os.path.basename(target))
         with open(part, "wb") as stream:
@@ -138,34 +141,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(part, target)
 
 
-def _is_stream(name: str) -> bool:
-    """Return whether a name is that of something to write into, and refuse what cannot be written at all."""
-    if name.endswith(_ENDS_OF_FOLDERS):
-        raise OSError(0, "it names a folder")
-    try:
-        status = os.stat(name)
-    except FileNotFoundError:
-        return False
-    if refused := _REFUSED.get(stat.S_IFMT(status.st_mode)):
-        raise OSError(0, f"it is {refused}")
-    return not stat.S_ISREG(status.st_mode) or _own_output(status) is not None
-
-
-def _opened(name: str) -> int:
-    """Return a new descriptor of a stream."""
-    own = _own_output(os.stat(name))
-    return os.dup(own) if own is not None else os.open(name, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
-
-
-def _own_output(status: os.stat_result) -> int | None:
-    """Return the descriptor of the standard stream that goes to this file: it continues there, and is not replaced."""
-    for descriptor in (1, 2):
-        try:
-            if os.path.samestat(os.fstat(descriptor), status):
-                return descriptor
-        except OSError:  # it is closed
-            pass
-    return None
+def _require_permission(name: str) -> None:
+    if os.path.exists(name) and not os.access(name, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 @contextmanager

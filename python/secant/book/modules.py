@@ -17,10 +17,10 @@ Say = Callable[[str], None]
 
 _MODULES = {  # of the book, and what stands in for them; None for a folder
     "common": None,
-    "common.functions": "secant.book.functions",
-    "common.gradient": "secant.book.gradient",
+    "common.functions": "secant.book.common_functions",
+    "common.gradient": "secant.book.common_gradient",
     "dataset": None,
-    "dataset.mnist": "secant.book.mnist",
+    "dataset.mnist": "secant.book.dataset_mnist",
     "two_layer_net": "secant.book.two_layer_net",
     "ch04": None,
     "ch04.two_layer_net": "secant.book.two_layer_net",
@@ -85,8 +85,8 @@ class _ReadersMnist:
 
     def _complete(self, module: ModuleType) -> None:
         """Put ours behind ``load_mnist``, or in its place where it could only ask an address that is dead."""
-        theirs, folder = getattr(module, "load_mnist", None), os.path.dirname(module.__file__ or "")
-        if theirs is None or any(os.path.exists(os.path.join(folder, name)) for name in _DATA):
+        readers_own, folder = getattr(module, "load_mnist", None), os.path.dirname(module.__file__ or "")
+        if readers_own is None or any(os.path.exists(os.path.join(folder, name)) for name in _DATA):
             return
         dead = _DEAD in str(getattr(module, "url_base", ""))
 
@@ -94,7 +94,7 @@ class _ReadersMnist:
             why = f"{folder} has no data, and {_DEAD} no longer serves it"
             if not dead:
                 try:
-                    return theirs(*args, **kwargs)
+                    return readers_own(*args, **kwargs)
                 except OSError as error:  # of the network, and of damaged archives
                     why = f"load_mnist of {folder} failed ({error})"
             self._say(f"{why}: load_mnist is Secant's")

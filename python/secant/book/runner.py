@@ -74,8 +74,8 @@ def _main_module(path: str) -> ModuleType:
     """Return a new ``__main__`` with what it holds when a script starts, which depends on the version of Python."""
     main = ModuleType("__main__")
     vars(main).update(__file__=path, __loader__=SourceFileLoader("__main__", path), __builtins__=builtins)
-    some: dict[str, Any] = {"__cached__": None, "__annotations__": {}}
-    vars(main).update({name: some[name] for name in some.keys() & vars(sys.modules["__main__"])})
+    optional: dict[str, Any] = {"__cached__": None, "__annotations__": {}}
+    vars(main).update({name: optional[name] for name in optional.keys() & vars(sys.modules["__main__"])})
     sys.modules["__main__"] = main
     return main
 
@@ -85,10 +85,10 @@ def _watch_classes(say: Say) -> None:
     build = builtins.__build_class__
     paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
     libraries = tuple(os.path.join(os.path.realpath(path), "") for path in paths)
-    said: dict[int, set[str]] = {}
+    reported: dict[int, set[str]] = {}
 
     def report(cls: type, sentence: str) -> None:
-        sentences = said.setdefault(id(cls), set())
+        sentences = reported.setdefault(id(cls), set())
         if sentence not in sentences and len(sentences) < _MOST_LINES:
             sentences.add(sentence)
             say(sentence)

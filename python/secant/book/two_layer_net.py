@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from secant.book import functions
-from secant.book.functions import *  # noqa: F403 - as in the book
-from secant.book.gradient import numerical_gradient
+from secant.book import common_functions
+from secant.book.common_functions import *  # noqa: F403 - as in the book
+from secant.book.common_gradient import numerical_gradient
 from secant.networks import two_layer
 
 __all__ = ["TwoLayerNet", "numerical_gradient"]
-__all__ += functions.__all__
+__all__ += common_functions.__all__
 
 
 class TwoLayerNet(two_layer.TwoLayerNet):

@@ -1,19 +1,21 @@
 """What a wrong gradient looks like: corrections that usual mistakes call for, tried on the entries that were measured.
 
-A correction counts only if a fresh probe of all entries finds the corrected gradient right. Where none does, nothing is
-said.
+A correction counts only if a fresh probe of all entries finds the corrected gradient right. If none does, there is no
+diagnosis.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.checking.point import Point
+from secant.checking.candidate import CandidateGradient
+from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
+from secant.errors import ValueRangeError
 
 _CLOSE = 1e-5
 """What a gradient may be off by, as a share of the largest wrong entry, and still be called close."""
@@ -31,6 +33,13 @@ class Entry(NamedTuple):
     wrong: bool
 
 
+class Diagnosis(NamedTuple):
+    """What an error looks like, and the evidence."""
+
+    text: str
+    evidence: str
+
+
 class _Correction(NamedTuple):
     """What may be wrong, and the gradient without it."""
 
@@ -39,83 +48,99 @@ class _Correction(NamedTuple):
 
 
 def diagnosed(
-    point: Point,
+    probe: DirectionalProbe,
+    kink: float,
+    rng: np.random.Generator,
     given: Sequence[Array],
     entries: Sequence[Entry],
-    blamed: set[int],
-    confirmed: Callable[[list[Array]], bool],
-    missing: Callable[[list[Floats]], float],
-) -> tuple[str, str] | None:
-    """Return what the error looks like, and what speaks for it; None if nothing fits.
+    suspect_arrays: set[int],
+) -> Diagnosis | None:
+    """Return what the error looks like; None if nothing fits.
 
-    ``missing`` tells how many times a pattern is missing in the gradient, by the slope of f along that pattern.
+    Parameters
+    ----------
+    probe : DirectionalProbe
+    kink : float
+        What is allowed for kinks.
+    rng : numpy.random.Generator
+        Draws the directions along which corrected gradients are probed.
+    given : list of ndarray
+        The gradient, flat, array by array.
+    entries : list of Entry
+        Those that were measured.
+    suspect_arrays : set of int
+        Those in which something is wrong.
     """
-    case = _Case(point, given, entries, blamed, missing)
-    if said := case.obvious():
-        return said
+    case = _Case(probe, kink, given, entries, suspect_arrays)
+    if obvious := case.obvious():
+        return obvious
     for correction in case.corrections():
-        if case.fits(correction) and confirmed([np.asarray(part) for part in correction.gradient]):
-            return correction.text, "with that corrected, a fresh probe of all entries finds no error"
+        if case.fits(correction) and case.confirms(correction, rng):
+            return Diagnosis(correction.text, "with that corrected, a fresh probe of all entries finds no error")
     return case.zeros() or case.close()
 
 
 class _Case:
     def __init__(
         self,
-        point: Point,
+        probe: DirectionalProbe,
+        kink: float,
         given: Sequence[Array],
         entries: Sequence[Entry],
-        blamed: set[int],
-        missing: Callable[[list[Floats]], float],
+        suspect_arrays: set[int],
     ) -> None:
-        self.names, self.missing = point.names, missing
-        self.standstill = point.standstill()
-        self.x = [array.reshape(-1).astype(np.float64) for array in point.origin]
-        self.shapes = [array.shape for array in point.origin]
+        self.probe, self.point, self.kink = probe, probe.point, kink
+        self.names = self.point.names
+        self.standstill = self.point.standstill()
+        self.x = [array.reshape(-1).astype(np.float64) for array in self.point.origin]
+        self.shapes = [array.shape for array in self.point.origin]
         self.given = [np.asarray(part, np.float64) for part in given]
         self.entries = entries
         self.wrong = [entry for entry in entries if entry.wrong]
-        self.blamed = sorted(blamed)
+        self.suspect_arrays = sorted(suspect_arrays)
 
     @property
     def who(self) -> str:
         """The arrays that are wrong."""
-        if len(self.blamed) == len(self.names):
+        if len(self.suspect_arrays) == len(self.names):
             return "the gradient"
-        return " and ".join(self.names[leaf] for leaf in self.blamed)
+        return " and ".join(self.names[leaf] for leaf in self.suspect_arrays)
 
     @property
     def who_is(self) -> str:
         """The same, and a verb."""
-        return f"{self.who} {'is' if len(self.blamed) == 1 or self.who == 'the gradient' else 'are'}"
+        return f"{self.who} {'is' if len(self.suspect_arrays) == 1 or self.who == 'the gradient' else 'are'}"
 
-    def obvious(self) -> tuple[str, str] | None:
+    def obvious(self) -> Diagnosis | None:
         """What needs no further evaluation."""
         if self.standstill and self.wrong:
-            return self.standstill, "all evaluations of f"
+            return Diagnosis(self.standstill, "all evaluations of f")
         for leaf, part in enumerate(self.given):
             if count := int((~np.isfinite(part)).sum()):
                 kind = "NaN" if np.isnan(part).any() else "infinite"
-                return f"{count:,} of {part.size:,} entries of {self.names[leaf]} are {kind}", "the gradient as given"
-        zero = [leaf for leaf in self.blamed if not self.given[leaf].any() and self.given[leaf].size > 1]
-        if zero and zero == self.blamed:
-            return f"{self.who_is} 0 everywhere", "all entries as given; those that were measured are not 0"
+                text = f"{count:,} of {part.size:,} entries of {self.names[leaf]} are {kind}"
+                return Diagnosis(text, "the gradient as given")
+        zero = [leaf for leaf in self.suspect_arrays if not self.given[leaf].any() and self.given[leaf].size > 1]
+        if zero and zero == self.suspect_arrays:
+            evidence = "all entries as given; those that were measured are not 0"
+            return Diagnosis(f"{self.who_is} 0 everywhere", evidence)
         return None
 
-    def zeros(self) -> tuple[str, str] | None:
+    def zeros(self) -> Diagnosis | None:
         """Entries that are left out."""
         if len(self.wrong) > 1 and all(entry.given == 0 for entry in self.wrong):
-            return f"some entries of {self.who} are 0 that should not be", "all wrong entries that were found are 0"
+            text = f"some entries of {self.who} are 0 that should not be"
+            return Diagnosis(text, "all wrong entries that were found are 0")
         return None
 
-    def close(self) -> tuple[str, str] | None:
-        """A gradient that is all but right."""
+    def close(self) -> Diagnosis | None:
+        """A gradient that is almost right."""
         off = max((abs(entry.given - entry.numerical) for entry in self.wrong), default=math.inf)
         size = max((abs(entry.numerical) for entry in self.wrong), default=0.0)
         if off > _CLOSE * size:
             return None
-        reason = "as is a numerical gradient, or that of a loss that differs a little"
-        return f"{self.who_is} off by {off / size:.0e} of its size", reason
+        reason = "as a numerical gradient is, or the gradient of a slightly different loss"
+        return Diagnosis(f"{self.who_is} off by {off / size:.0e} of its size", reason)
 
     def fits(self, correction: _Correction) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
@@ -123,6 +148,12 @@ class _Case:
             abs(correction.gradient[e.leaf][e.flat] - e.numerical) <= 8 * e.error_bar + 1e-5 * abs(e.numerical)
             for e in self.entries
         )
+
+    def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
+        """Whether a fresh probe of all entries finds a corrected gradient right."""
+        corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
+        direction = self.point.direction(rng)
+        return not self.probe.measure(direction, self.point.all, self.kink, corrected).wrong
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first."""
@@ -153,25 +184,38 @@ class _Case:
         rest = self._share(self.given)
         for factor in _rounded(1 / (1 + rest)) if rest != -1 else []:
             if factor not in (0.0, 1.0):
-                changes = {leaf: self.given[leaf] / factor for leaf in self.blamed}
+                changes = {leaf: self.given[leaf] / factor for leaf in self.suspect_arrays}
                 yield _Correction(f"{self.who_is} {_as_factor(factor)}", self._replaced(changes))
 
     def _proportional(self) -> Iterator[_Correction]:
         for decay in _rounded(self._share(self.x)):
-            changes = {leaf: self.given[leaf] + decay * self.x[leaf] for leaf in self.blamed}
+            changes = {leaf: self.given[leaf] + decay * self.x[leaf] for leaf in self.suspect_arrays}
             text = (
-                f"{self.who} lacks a weight decay: {decay:.6g} times the parameters"
+                f"a weight decay is missing in {self.who}: {decay:.6g} times the parameters"
                 if decay > 0
-                else f"{self.who} has a weight decay that f has not: {-decay:.6g} times the parameters"
+                else f"there is a weight decay in {self.who} that f does not have: {-decay:.6g} times the parameters"
             )
             yield _Correction(text, self._replaced(changes))
 
     def _share(self, pattern: list[Floats]) -> float:
         """What times a pattern is missing in the arrays that are wrong, if all that is missing is of that pattern."""
-        return self.missing([part if leaf in self.blamed else 0 * part for leaf, part in enumerate(pattern)])
+        return self._missing([part if leaf in self.suspect_arrays else 0 * part for leaf, part in enumerate(pattern)])
+
+    def _missing(self, pattern: list[Floats]) -> float:
+        """How many times a pattern has to be added to the gradient, as far as f along that pattern tells."""
+        squares = sum(float(part @ part) for part in pattern)
+        sizes = [(self.point.least_scale(leaf), float(np.abs(part).max())) for leaf, part in enumerate(pattern)]
+        step = min((scale / size for scale, size in sizes if size), default=0.0)
+        along = step * squares
+        if not along or not math.isfinite(along):
+            return math.nan
+        try:
+            return self.probe.measure([step * part for part in pattern], self.point.all, self.kink).error / along
+        except ValueRangeError:  # f has no slope there
+            return math.nan
 
     def _reordered(self) -> Iterator[_Correction]:
-        for leaf in self.blamed:
+        for leaf in self.suspect_arrays:
             shape, part, name = self.shapes[leaf], self.given[leaf], self.names[leaf]
             if len(shape) == 2 and min(shape) > 1:
                 yield _Correction(f"{name} is transposed", self._replaced({leaf: part.reshape(shape[::-1]).T.ravel()}))
@@ -185,14 +229,14 @@ class _Case:
                 yield _Correction(f"{name} is reversed{along}", self._replaced({leaf: np.flip(whole, axis).ravel()}))
 
     def _exchanged(self) -> Iterator[_Correction]:
-        for a, b in itertools.combinations(self.blamed, 2):
+        for a, b in itertools.combinations(self.suspect_arrays, 2):
             if self.given[a].size == self.given[b].size:
                 text = f"{self.names[a]} and {self.names[b]} are exchanged"
                 yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))
 
     def _constant(self) -> Iterator[_Correction]:
         for constant in _rounded(-self._share([np.ones_like(part) for part in self.given])):
-            changes = {leaf: self.given[leaf] - constant for leaf in self.blamed}
+            changes = {leaf: self.given[leaf] - constant for leaf in self.suspect_arrays}
             yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
 
     def _name(self, entry: Entry) -> str:

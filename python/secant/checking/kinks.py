@@ -1,38 +1,75 @@
-"""What kinks at x may change in a slope.
+"""What kinks at x may change in a directional derivative.
 
 The jumps of several kinks may cancel along a direction. They do not along all directions of which half of the entries
 are left out.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from secant.differentiation.slope import LIKELY, SURE
+from secant.checking.directional_probe import Difference, DirectionalProbe
+from secant.checking.point import Direction, EntryRange
+from secant.differentiation.slope import LIKELY, SURE, Column
 
-SMOOTH = 2.0**-5
-"""Kinks are looked for unless a slope holds at steps of this size."""
-WIDER = 2
-"""Larger steps at which they are looked for: 8 and 64 times those of the slope."""
+_SMOOTH = 2.0**-5  # a derivative that holds at steps of this size has no kink within them
 _LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a kink
 
 
-def jumps(half: Callable[[], tuple[float, float]]) -> list[float]:
-    """The jumps of a slope along some directions; none, unless it is likely that x lies on kinks.
+@dataclass(frozen=True)
+class Kinks:
+    """What is allowed for kinks, and where they are."""
 
-    Parameters
-    ----------
-    half : callable
-        Returns the jump along another direction, of half of the entries, and how clear it is.
-    """
-    found = [half() for _ in range(_LOOKS)]
+    allowed: float = 0.0
+    entries: tuple[EntryRange, ...] | None = ()
+    """The entries that lie on kinks, each by itself; None where that cannot be told."""
+
+    def allowed_in(self, entries: EntryRange) -> float:
+        """What is allowed in a range: nothing where none of its entries is known to lie on a kink."""
+        return self.allowed if self.entries is None or entries in self.entries else 0.0
+
+
+def may_lie_on_kinks(difference: Difference) -> bool:
+    """Whether kinks are to be looked for: where something seems wrong, or larger steps were of no use."""
+    return difference.judged().wrong or difference.column.farthest < _SMOOTH
+
+
+def measure_kinks(probe: DirectionalProbe, column: Column, rng: np.random.Generator) -> list[float]:
+    """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks."""
+
+    def looked() -> list[tuple[float, float]]:
+        return [probe.jump(probe.point.direction(rng, half=True), column) for _ in range(_LOOKS)]
+
+    found = looked()
     if sum(clear > LIKELY for _, clear in found) < 2 and not any(clear > SURE for _, clear in found):
         return []
-    found += [half() for _ in range(_LOOKS)]
-    return [jump for jump, _ in found]
+    return [jump for jump, _ in found + looked()]
 
 
 def allowance(jumps: Sequence[float]) -> float:
-    """What jumps like these may change in a slope."""
+    """What jumps like these may change in a derivative."""
     return _ALLOWED * math.sqrt(float(np.mean(np.square(jumps)))) if any(jumps) else 0.0
+
+
+def bisect_kinks(probe: DirectionalProbe, direction: Direction) -> Iterator[tuple[Difference, bool]]:
+    """Measure ranges of entries, and the halves of those whose derivative jumps, down to single entries.
+
+    Yields
+    ------
+    difference : Difference
+    halved : bool
+        Whether the halves of this range follow.
+    """
+    queue = list(probe.point.spans)
+    while queue:
+        entries = queue.pop()
+        difference = probe.difference(direction, entries)
+        halved = difference.slope.jump != 0 and entries.size > 1
+        yield difference, halved
+        if halved:
+            middle = (entries.begin + entries.end) // 2
+            queue += [EntryRange(entries.begin, middle), EntryRange(middle, entries.end)]

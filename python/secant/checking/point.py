@@ -77,7 +77,7 @@ def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     return next(arrays) if value.size else value
 
 
-class Span(NamedTuple):
+class EntryRange(NamedTuple):
     """A range of entries of all arrays, one after the other."""
 
     begin: int
@@ -93,7 +93,7 @@ Direction = list[Array]
 """A displacement of every entry, for a step of 1: flat, array by array."""
 
 
-def chunks(part: Span) -> Iterator[slice]:
+def chunks(part: EntryRange) -> Iterator[slice]:
     """The entries of a range of an array, few enough at a time to be widened to float64."""
     for begin in range(part.begin, part.end, _CHUNK):
         yield slice(begin, min(part.end, begin + _CHUNK))
@@ -139,8 +139,8 @@ class Point:
         self.evaluations = 0
         self._inplace, self._values = inplace, set[float]()
         ends = np.cumsum([array.size for array in arrays]).tolist()
-        self.spans = [Span(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
-        self.all = Span(0, ends[-1])
+        self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
+        self.all = EntryRange(0, ends[-1])
         self._least, self._given = self._scales(scale)
         self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
 
@@ -181,7 +181,7 @@ class Point:
         """Return f(x), after it was looked at whether f is a function."""
         first = self.value()
         for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
-            if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(Span(0, work.size))):
+            if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(EntryRange(0, work.size))):
                 self.restore()
                 raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
         if not np.isfinite(first):
@@ -194,7 +194,7 @@ class Point:
         return first
 
     def shifted(
-        self, direction: Direction, claim: Sequence[Array] | None, step: float, span: Span
+        self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange
     ) -> tuple[float, float]:
         """Return f where the entries of ``span`` are shifted, and that less what the gradient says of the shift.
 
@@ -209,8 +209,8 @@ class Point:
                     with np.errstate(over="ignore"):
                         there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
                     there = there if self._rounded is None else self._rounded(there)
-                    if claim is not None:
-                        linear += float(claim[leaf][chunk].astype(np.float64) @ (there - start))
+                    if gradient is not None:
+                        linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
                     work[chunk] = there
             value = self.value()
         finally:
@@ -220,16 +220,16 @@ class Point:
                     work[chunk] = origin[chunk]
         return value, value - linear
 
-    def parts(self, span: Span) -> Iterator[tuple[int, Span]]:
+    def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
         for leaf, own in enumerate(self.spans):
             begin, end = max(own.begin, span.begin), min(own.end, span.end)
             if begin < end:
-                yield leaf, Span(begin - own.begin, end - own.begin)
+                yield leaf, EntryRange(begin - own.begin, end - own.begin)
 
     def entry(self, flat: int) -> tuple[int, tuple[int, ...]]:
         """The array and the index of an entry."""
-        leaf, part = next(self.parts(Span(flat, flat + 1)))
+        leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
 
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
@@ -258,7 +258,7 @@ class Point:
         parts = []
         for leaf, array in enumerate(self.origin):
             part = np.empty(array.size, array.dtype)
-            for chunk in chunks(Span(0, array.size)):
+            for chunk in chunks(EntryRange(0, array.size)):
                 magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
                 if self._given is None:
                     magnitudes *= np.maximum(np.abs(flat(array)[chunk].astype(np.float64)), self._least[leaf])
@@ -284,5 +284,5 @@ def flat(array: Array) -> Any:
 
 
 def _mean_square(array: Array) -> float:
-    parts = [flat(array)[chunk] for chunk in chunks(Span(0, array.size))]
+    parts = [flat(array)[chunk] for chunk in chunks(EntryRange(0, array.size))]
     return sum(float(np.sum(np.square(part, dtype=np.float64))) for part in parts) / array.size

@@ -27,7 +27,7 @@ class Finding:
         The path of its array.
     index : tuple of int
     given, numerical : float
-        What the gradient says, and the slope of f.
+        The candidate's value, and the slope of f.
     error_bar : float
         How far the slope may be off.
     """
@@ -87,7 +87,7 @@ class GradientReport:
     diagnosis : str or None
         What the error looks like; None where nothing fits, or nothing is wrong.
     evidence : str or None
-        What speaks for the diagnosis.
+        Evidence for the diagnosis.
     confidence : float
         The probability with which an error of ``spread`` is noticed.
     evaluations : int
@@ -126,7 +126,7 @@ class GradientReport:
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The arrays that noise of f hides: even if all of their entries were left out, it might go unnoticed."""
+        """The arrays that f is too noisy to verify: even without all of their entries it might pass."""
         if not self.noise > _CLEAN:
             return ()
         return tuple(array.name for array in self.arrays if array.passed and array.norm < array.sensitivity)
@@ -138,7 +138,7 @@ class GradientReport:
     def raise_if_failed(self) -> None:
         """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
 
-        A RuntimeWarning names arrays that noise hides: see `hidden`.
+        A RuntimeWarning names arrays that f is too noisy to verify: see `hidden`.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class GradientReport:
             raise GradientMismatchError(str(self))
         if self.hidden:
             warnings.warn(
-                f"noise of f, {self.noise:.1e}, hides all of {_some(self.hidden)}: check it in float64",
+                f"f is too noisy, {self.noise:.1e}, to verify {_some(self.hidden)}: check it in float64",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -181,13 +181,16 @@ class GradientReport:
         width = max(len(_title(array)) for array in self.arrays)
         for array in self.arrays:
             if array.name in self.hidden:
-                said = f"not known: noise hides errors below {array.sensitivity:.1e}, and all of it is {array.norm:.1e}"
+                verdict = (
+                    f"not verified: noise hides errors below {array.sensitivity:.1e}, and its norm is {array.norm:.1e}"
+                )
             elif array.passed:
-                said = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
-                said += f", but no entry is above {array.largest:.1e}" * (array.largest < array.sensitivity)
+                verdict = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
+                if array.largest < array.sensitivity:
+                    verdict += f", but no entry is above {array.largest:.1e}"
             else:
-                said = _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
-            lines.append(f"  {_title(array):{width}}  {said}")
+                verdict = _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
+            lines.append(f"  {_title(array):{width}}  {verdict}")
         if self.findings:
             names = max(5, *(len(finding.name) for finding in self.findings))
             lines.append(f"  {'entry':{names}}  {'given':>12}  {'numerical':>12}  error bar")
@@ -196,15 +199,15 @@ class GradientReport:
                 for finding in self.findings
             ]
         if self.kinked:
-            lines.append(f"  on kinks of f, where what jumps explain is taken for right: {_some(self.kinked)}")
+            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {_some(self.kinked)}")
         elif self.kink:
-            lines.append("  x lies on kinks of f: an error that their jumps may explain is taken for right")
+            lines.append("  x lies on kinks of f: errors that kinks may explain pass")
         lines.append(
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
         )
         if self.hidden:
-            lines.append("  noise of f hides what is not known: check it in float64")
+            lines.append(f"  f is too noisy to verify {_some(self.hidden)}: check it in float64")
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
@@ -214,13 +217,13 @@ class GradientReport:
         return "WRONG" if not self.passed else "no error was noticed" if self.hidden else "right"
 
     def _repr_html_(self) -> str:
-        colour = "#207227" if self.passed else "#b3261e"
-        return f'<pre style="border-left: 4px solid {colour}; padding-left: 8px">{html.escape(str(self))}</pre>'
+        color = "#207227" if self.passed else "#b3261e"
+        return f'<pre style="border-left: 4px solid {color}; padding-left: 8px">{html.escape(str(self))}</pre>'
 
     def __rich__(self) -> str:
-        """Return the page with the verdict in colour, for `rich`."""
-        colour = "green" if self.passed else "bold red"
-        return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{colour}]{self._verdict}[/]", 1)
+        """Return the page with the verdict in color, for `rich`."""
+        color = "green" if self.passed else "bold red"
+        return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{color}]{self._verdict}[/]", 1)
 
 
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
@@ -228,11 +231,11 @@ def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
     count = len(found)
     if not count:
         return "wrong"
-    said = f"wrong in {'all' if count == math.prod(array.shape) else 'at least'} {count} {_entries(count)}"
+    text = f"wrong in {'all' if count == math.prod(array.shape) else 'at least'} {count} {_entries(count)}"
     common = [str(axis[0]) if len(set(axis)) == 1 else ":" for axis in zip(*found, strict=True)]
     if count > 2 and ":" in common and set(common) != {":"}:
-        said += f"; those that were found lie in {array.name}[{', '.join(common)}]"
-    return said
+        text += f"; those that were found lie in {array.name}[{', '.join(common)}]"
+    return text
 
 
 def _entries(count: int) -> str:

@@ -3,74 +3,84 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from secant.checking.point import Span
-from secant.checking.verdict import Measured
+from secant.checking.point import EntryRange
+from secant.checking.verdict import MeasuredError
 
-SAMPLED = 12  # entries of a wrong array that are looked at before it is halved
+_SAMPLED = 12  # entries of a wrong array that are measured before it is halved
+
+Measure = Callable[[EntryRange], MeasuredError]
 
 
-Measure = Callable[[Span], Measured]
+class Found(NamedTuple):
+    """Single entries that were measured, and the ranges that were given in which something is wrong."""
+
+    wrong: list[MeasuredError]
+    right: list[MeasuredError]
+    ranges: list[EntryRange]
 
 
 def search(
-    measure: Measure, arrays: list[Span], findings: int, evaluations_left: Callable[[], int], rng: np.random.Generator
-) -> tuple[list[Measured], list[Measured], set[Span]]:
-    """Look for wrong entries.
-
-    Returns
-    -------
-    wrong, right : list of Measured
-        Single entries that were measured.
-    arrays : set of Span
-        The arrays in which something is wrong.
-    """
-    wrong: list[Measured] = []
-    right: list[Measured] = []
-    blamed: set[Span] = set()
-    for array in arrays:
-        whole = measure(array)
+    measure: Measure,
+    ranges: Sequence[EntryRange],
+    max_findings: int,
+    evaluations_left: Callable[[], int],
+    rng: np.random.Generator,
+) -> Found:
+    """Look for wrong entries in ranges, at most so many by halving each; the worst come first."""
+    wrong: list[MeasuredError] = []
+    right: list[MeasuredError] = []
+    suspect: list[EntryRange] = []
+    for entries in ranges:
+        whole = measure(entries)
         if not whole.wrong:
             continue
-        blamed.add(array)
-        sampled = [measure(entry) for entry in _entries(array, rng)] if array.size > 1 else [whole]
-        wrong += (bad := [entry for entry in sampled if entry.wrong])
-        right += [entry for entry in sampled if not entry.wrong]
+        suspect.append(entries)
+        sampled = [measure(entry) for entry in _sampled(entries, rng)] if entries.size > 1 else [whole]
+        bad = [single for single in sampled if single.wrong]
+        wrong += bad
+        right += [single for single in sampled if not single.wrong]
         if 2 * len(bad) < len(sampled):
-            known = {entry.span.begin for entry in bad}
-            for entry in _halved(measure, whole, findings, evaluations_left):
-                if entry.span.begin not in known:
-                    (wrong if entry.wrong else right).append(entry)
-    return sorted(wrong, key=lambda entry: -abs(entry.error)), right, blamed
+            known = {single.entries for single in bad}
+            for single in _halved(measure, whole, max_findings, evaluations_left):
+                if single.entries not in known:
+                    (wrong if single.wrong else right).append(single)
+    return Found(sorted(wrong, key=lambda single: -abs(single.error)), right, suspect)
 
 
-def _entries(array: Span, rng: np.random.Generator) -> Iterator[Span]:
-    for i in rng.choice(array.size, min(SAMPLED, array.size), replace=False).tolist():
-        yield Span(array.begin + i, array.begin + i + 1)
+def _sampled(entries: EntryRange, rng: np.random.Generator) -> Iterator[EntryRange]:
+    for i in rng.choice(entries.size, min(_SAMPLED, entries.size), replace=False).tolist():
+        yield EntryRange(entries.begin + i, entries.begin + i + 1)
 
 
 def _halved(
-    measure: Measure, whole: Measured, findings: int, evaluations_left: Callable[[], int]
-) -> Iterator[Measured]:
-    """Halve spans, the worst first, down to single entries."""
+    measure: Measure, whole: MeasuredError, max_findings: int, evaluations_left: Callable[[], int]
+) -> Iterator[MeasuredError]:
+    """Halve ranges, the worst first, down to single entries."""
     queue = [(-abs(whole.error), whole)]
     found = 0
-    while queue and found < findings and evaluations_left() > 0:
-        _, (span, error, bar, allowed) = heapq.heappop(queue)
-        if span.size == 1:
-            entry = measure(span)
-            found += entry.wrong
-            yield entry
+    while queue and found < max_findings and evaluations_left() > 0:
+        _, parent = heapq.heappop(queue)
+        begin, end = parent.entries
+        if parent.entries.size == 1:
+            single = measure(parent.entries)
+            found += single.wrong
+            yield single
             continue
-        middle = (span.begin + span.end) // 2
-        left = measure(Span(span.begin, middle))
-        rest = Span(middle, span.end)
-        right = Measured(rest, error - left.error, bar + left.error_bar, allowed + left.allowed)
+        middle = (begin + end) // 2
+        left = measure(EntryRange(begin, middle))
+        right = MeasuredError(
+            EntryRange(middle, end),
+            parent.error - left.error,
+            parent.error_bar + left.error_bar,
+            parent.allowed + left.allowed,
+        )
         if not abs(right.error) > 2 * right.allowed:  # not clear from the difference
-            right = measure(rest)
+            right = measure(right.entries)
         for half in (left, right):
             if half.wrong:
                 heapq.heappush(queue, (-abs(half.error), half))

@@ -9,8 +9,9 @@ import numpy as np
 
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
-from secant.checking.check import checked
+from secant.checking.candidate import CandidateDerivative, CandidateGradient
 from secant.checking.point import Direction, Point, leaves, listed, rebuilt
+from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.errors import ShapeError
 
@@ -40,7 +41,7 @@ def check_vjp(
     scale, names, inplace, rng
         As for `check_gradient`.
     **options
-        ``budget``, ``confidence``, ``findings``, ``entries`` and ``progress`` of `check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries`` and ``progress`` of `check_gradient`.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def check_vjp(
     """
     cotangent, weighted = _weighted(f, x, rng, "vjp", vjp)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
-    return checked(point, lambda checker: checker.claim(vjp(cotangent)), rng=rng, **options)
+    return run_check(point, lambda: CandidateGradient.of(point, vjp(cotangent)), rng=rng, **options)
 
 
 def check_jvp(
@@ -112,7 +113,7 @@ def check_jvp(
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
         return _dot(cotangent, jvp(tangent), "jvp must return the shapes of f(x)")
 
-    return checked(point, lambda checker: checker.claim_along(slope), rng=rng, **options)
+    return run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
 
 
 def _weighted(

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-import secant
 from secant._startup import INTERRUPTED
+from secant.backends.configuration import show_config
 from secant.cli.bench import bench
 from secant.cli.check import check
 from secant.cli.console import note, say, steady
@@ -82,16 +82,18 @@ def main() -> None:
     sys.exit(code)
 
 
-def _version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
-        say(f"secant {secant.__version__}")
+        from importlib.metadata import version  # takes a while to import
+
+        say(f"secant {version('secant')}")
         raise typer.Exit
 
 
 @app.callback()
 def _secant(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Numerical gradients of a two-layer network, from a compiled core."""
@@ -99,7 +101,7 @@ def _secant(
 
 def config() -> None:
     """Show versions, the compiler, the instruction set and the number of threads."""
-    secant.show_config()
+    show_config()
 
 
 def run(

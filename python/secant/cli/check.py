@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from secant.checking.check import check_gradient
+from secant.checking.gradient import check_gradient
 from secant.cli.console import say
 from secant.errors import DataError, SecantError
 
@@ -21,7 +21,12 @@ def check(
     f: Annotated[str, typer.Argument(metavar="FUNCTION", help="Takes x and returns a number.")],
     gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays as x.")],
     x: Annotated[str, typer.Argument(metavar="X", help="Where: an array, or a dict or list of arrays.")],
-    budget: Annotated[int, typer.Option(min=1, help="About so many evaluations of a right gradient's function.")] = 100,
+    max_evaluations: Annotated[
+        int, typer.Option(min=1, help="About so many evaluations of a right gradient's function.")
+    ] = 100,
+    max_findings: Annotated[
+        int, typer.Option(min=1, help="At most so many wrong entries are looked for in each array.")
+    ] = 20,
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
     ] = False,
@@ -32,9 +37,17 @@ def check(
     Each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
     files: dict[str, dict[str, Any]] = {}
-    function, claim, where = (_value(place, files) for place in (f, gradient, x))
+    function, candidate, where = (_value(place, files) for place in (f, gradient, x))
     with _users_code(files):
-        report = check_gradient(function, where, claim, budget=budget, inplace=inplace, progress=True)
+        report = check_gradient(
+            function,
+            where,
+            candidate,
+            max_evaluations=max_evaluations,
+            max_findings=max_findings,
+            inplace=inplace,
+            progress=True,
+        )
     say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 

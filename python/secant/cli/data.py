@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 
-import secant
 from secant._common.validation import Array
 from secant.cli.console import note
 from secant.datasets.idx import load_idx
-from secant.datasets.npz import Arrays, load_npz
+from secant.datasets.mnist import load_mnist
+from secant.datasets.npz_data import Arrays, load_npz
 from secant.errors import DataError, DownloadError
 
 METAVAR = "auto|full|subset|FOLDER|FILE.npz"
@@ -42,7 +42,7 @@ def is_pixels(x: Array) -> bool:
 
 
 def _mnist(subset: bool) -> Arrays:
-    train_set, test_set = secant.load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
+    train_set, test_set = load_mnist(normalize=False, subset=subset, progress=sys.stderr.isatty())
     return *train_set, *test_set
 
 

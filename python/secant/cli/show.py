@@ -14,7 +14,7 @@ from secant._common.progress import Progress
 from secant._common.validation import Array, Floats
 from secant.cli.console import say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, load
-from secant.datasets.npz import classes
+from secant.datasets.npz_data import classes
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError
 from secant.networks.arguments import accuracy
@@ -80,7 +80,7 @@ def _predicted(net: TwoLayerNet, x: Array, t: Array) -> tuple[Floats, float]:
     with Progress(True) as shown:
         for first in range(0, len(t), _SAMPLES_AT_ONCE):
             shown("samples", first, len(t))
-            some = slice(first, first + _SAMPLES_AT_ONCE)
-            predictions.append(net.predict(samples[some]))
-            loss += net.loss(samples[some], t[some]) * len(t[some])
+            part = slice(first, first + _SAMPLES_AT_ONCE)
+            predictions.append(net.predict(samples[part]))
+            loss += net.loss(samples[part], t[part]) * len(t[part])
     return np.concatenate(predictions), loss / len(t)

@@ -27,7 +27,7 @@ from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels
 from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
-from secant.datasets.npz import Arrays, classes
+from secant.datasets.npz_data import Arrays, classes
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, SecantError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
@@ -174,12 +174,12 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     if interrupted:
         note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
     _keep(net, record, outputs)
-    _summarise(net, data, record, seconds)
+    _summarize(net, data, record, seconds)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 
 
-def _summarise(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
+def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
     sets = [(NormalizedPixels(x) if is_pixels(x) else x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
     settings, iterations = record.settings, len(record.train_loss_list)

@@ -1,1 +1,1 @@
-"""MNIST, the IDX files that it comes in, and pixels that are normalised when they are read."""
+"""MNIST, the IDX files that it comes in, and pixels that are normalized when they are read."""

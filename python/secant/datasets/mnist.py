@@ -1,18 +1,14 @@
 """MNIST, as the chapter's ``load_mnist`` returns it: from the cache, a public mirror or the bundled subset.
 
-Design: a file is trusted for its contents, whose SHA-256 is known, and not for the place it comes from. A
-download stays in memory until it is verified, and gets its name in one step: whatever interrupts it leaves
-nothing behind. What takes long to import, such as pooch, is imported when used.
+Design: a file is trusted for its contents, whose SHA-256 is known, and not for the place it comes from. Pooch downloads
+it, and gives it its name once it is complete and verified. What takes long to import, such as pooch, is imported when
+used.
 """
 
-import io
 import os
-import threading
-import time
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from secant._common.files import cache_folder, path_text, write_atomically
+from secant._common.files import cache_folder, path_text
 from secant._common.validation import flag
 from secant.datasets.idx import NAMES, Bytes, Origin, Split, parse, rank_of, read, shaped
 from secant.errors import DataError, DownloadError, MissingExtraError
@@ -22,9 +18,7 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
-_PROBE_SECONDS = 8.0  # for a sign of life, all mirrors together
-_STALL_SECONDS = 20.0  # a download may take long, but not stand still that long
-_MAX_DOWNLOAD = 10_000_000  # the largest of the four has 9,912,422 bytes
+_TIMEOUTS = 5.0, 20.0  # seconds to connect, and that a download may stand still
 
 
 class _File(NamedTuple):
@@ -128,10 +122,10 @@ def _bundled() -> _Arrays:
     arrays: _Arrays = {}
     for name, file in _FILES.items():
         origin = Origin(os.path.join(folder, name), "Install Secant again.")
-        raw = read(origin.name, origin)
-        if raw is None:
+        array = _read(origin, file.subset)
+        if array is None:
             raise origin.error("is missing")
-        arrays[name] = parse(raw, rank_of(name), origin, file.subset)
+        arrays[name] = array
     return arrays
 
 
@@ -143,15 +137,73 @@ def _complete(home: str | None, progress: bool) -> _Arrays:
     if home and damage:
         raise damage[0]
     wanted = [name for name in _FILES if name not in arrays]
+    if not wanted:
+        return arrays
     try:
-        return arrays | _download(wanted, folder, progress) if wanted else arrays
+        _download(wanted, folder, progress)
     except DownloadError as error:
         if damage:
             raise DataError(f"{damage[0]} It could not be replaced: {error}") from error
         raise
+    arrays, damage = _stored(folder, "Delete it and load again.")
+    if damage:
+        raise damage[0]
+    return arrays
 
 
-def _pooch(progress: bool = False) -> Any:
+def _stored(folder: str, remedy: str) -> tuple[_Arrays, list[DataError]]:
+    """Read the files that are in ``folder``: return the good ones, and what is wrong with the others."""
+    arrays: _Arrays = {}
+    damage = []
+    for name, file in _FILES.items():
+        try:
+            array = _read(Origin(os.path.join(folder, name), remedy), file.full)
+            if array is not None:
+                arrays[name] = array
+        except DataError as error:
+            damage.append(error)
+    return arrays, damage
+
+
+def _read(origin: Origin, sha256: str) -> Bytes | None:
+    raw = read(origin.name, origin)
+    return None if raw is None else parse(raw, rank_of(origin.name), origin, sha256)
+
+
+def _download(wanted: list[str], folder: str, progress: bool) -> None:
+    """Download files into ``folder``; what one mirror does not give is asked of the next."""
+    pooch = _pooch(progress)
+    from requests import RequestException
+
+    registry = {name: f"sha256:{file.gz}" for name, file in _FILES.items()}
+    http = pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUTS)
+
+    def downloader(url: str, file: str, store: Any) -> None:
+        os.remove(file)  # pooch's temporary file can be read by its owner only; http makes one like any other
+        http(url, file, store)
+
+    failures = []
+    for mirror in MIRRORS:
+        store = pooch.create(folder, mirror, registry=registry)
+        try:
+            while wanted:
+                store.fetch(wanted[0], downloader=downloader)
+                wanted = wanted[1:]
+            return
+        except (RequestException, ValueError) as error:  # ValueError: another SHA-256
+            failures.append(f"{mirror}{wanted[0]} was not received ({_cause(error)}).")
+        except OSError as error:
+            remedy = "Set SECANT_DATA_HOME to a folder that can be written."
+            reason = f"cannot be written ({error.strerror or error})"
+            raise Origin(os.path.join(folder, wanted[0]), remedy).error(reason) from error
+    raise DownloadError(
+        f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
+        f"{', '.join(_FILES)} in a folder and set SECANT_DATA_HOME to it, or call "
+        "load_mnist(subset=True) for the 12,000 samples that come with Secant."
+    )
+
+
+def _pooch(progress: bool) -> Any:
     try:
         import pooch
 
@@ -165,111 +217,8 @@ def _pooch(progress: bool = False) -> Any:
     return pooch
 
 
-def _stored(folder: str, remedy: str) -> tuple[_Arrays, list[DataError]]:
-    """Read the files that are in ``folder``: return the good ones, and what is wrong with the others."""
-    arrays: _Arrays = {}
-    damage = []
-    for name, file in _FILES.items():
-        origin = Origin(os.path.join(folder, name), remedy)
-        try:
-            raw = read(origin.name, origin)
-            if raw is not None:
-                arrays[name] = parse(raw, rank_of(name), origin, file.full)
-        except DataError as error:
-            damage.append(error)
-    return arrays, damage
-
-
-def _store(path: str, raw: bytes) -> None:
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomically(path, raw)
-    except OSError as error:
-        remedy = "Set SECANT_DATA_HOME to a folder that can be written."
-        raise Origin(path, remedy).error(f"cannot be written ({error.strerror or error})") from error
-
-
-def _download(wanted: list[str], folder: str, progress: bool) -> _Arrays:
-    """Download files into ``folder``; what one mirror does not give is asked of the next."""
-    arrays: _Arrays = {}
-    failures = []
-    _pooch(progress)
-    for mirror, problem in _probe(wanted[0]):
-        try:
-            if problem:
-                raise DownloadError(f"{mirror} {problem}.")
-            while wanted:
-                raw, arrays[wanted[0]] = _fetch(mirror, wanted[0], progress)
-                _store(os.path.join(folder, wanted[0]), raw)
-                wanted = wanted[1:]
-            return arrays
-        except DownloadError as error:
-            failures.append(str(error))
-    raise DownloadError(
-        f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
-        f"{', '.join(_FILES)} in a folder and set SECANT_DATA_HOME to it, or call "
-        "load_mnist(subset=True) for the 12,000 samples that come with Secant."
-    )
-
-
-def _probe(name: str) -> Iterator[tuple[str, str]]:
-    """Yield each mirror and why it is of no use ("" if it is), after `_PROBE_SECONDS` at most in all.
-
-    Looking up a host name has no timeout. It can only be left behind, in a daemon thread.
-    """
-    problems = dict.fromkeys(MIRRORS, f"did not answer within {_PROBE_SECONDS:g} s")
-
-    def ask(mirror: str) -> None:
-        try:
-            offered = _http(timeout=_PROBE_SECONDS)(mirror + name, None, None, check_only=True)
-            problems[mirror] = "" if offered else f"does not offer {name}"
-        except Exception as error:  # nobody above a thread could catch it
-            problems[mirror] = f"cannot be reached ({_cause(error)})"
-
-    threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in MIRRORS]
-    deadline = time.monotonic() + _PROBE_SECONDS
-    for thread in threads:
-        thread.start()
-    for mirror, thread in zip(MIRRORS, threads, strict=True):
-        thread.join(max(0.0, deadline - time.monotonic()))
-        yield mirror, problems[mirror]
-
-
-def _fetch(mirror: str, name: str, progress: bool) -> tuple[bytes, Bytes]:
-    """Download one file into memory, and verify it: as it is, decompressed, and parsed."""
-    import hashlib
-
-    origin, file = Origin(mirror + name, "The mirror is at fault."), _FILES[name]
-    buffer = _Buffer()
-    try:
-        _http(progressbar=progress, timeout=_STALL_SECONDS)(origin.name, buffer, None)
-    except (OSError, ValueError) as error:  # whatever requests raises is one of these
-        raise DownloadError(f"{origin.name} was not received ({_cause(error)}).") from error
-    raw = buffer.getvalue()
-    actual = hashlib.sha256(raw).hexdigest()
-    try:
-        if actual != file.gz:
-            raise origin.error(f"has the SHA-256 {actual}, expected {file.gz}")
-        return raw, parse(raw, rank_of(name), origin, file.full)
-    except DataError as error:
-        raise DownloadError(str(error)) from error
-
-
-def _http(**options: Any) -> Any:
-    return _pooch().HTTPDownloader(chunk_size=1 << 16, **options)
-
-
 def _cause(error: BaseException) -> str:
     """Return what happened at the start of the chain of errors in which requests wraps it."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__
-
-
-class _Buffer(io.BytesIO):
-    """Memory for a download, which has its limit."""
-
-    def write(self, chunk: Any, /) -> int:
-        if self.tell() + len(chunk) > _MAX_DOWNLOAD:
-            raise OSError(f"more than {_MAX_DOWNLOAD} bytes")
-        return super().write(chunk)

@@ -1,4 +1,4 @@
-"""Inputs that are not plain arrays: pixels that are normalised when they are read, and what a backend has prepared."""
+"""Inputs that are not plain arrays: pixels that are normalized when they are read, and what a backend has prepared."""
 
 from abc import ABC, abstractmethod
 from typing import Any

@@ -206,7 +206,3 @@ def numerical_gradient(
     shape = np.shape(x)
     gradient = values.reshape(shape)
     return gradient if errors is None else (gradient, errors.reshape(shape))
-
-
-numerical_gradient_1d = numerical_gradient
-numerical_gradient_2d = numerical_gradient

@@ -6,11 +6,11 @@ where pyplot has been imported, so that ``plt.show()`` shows it, and in a notebo
 
 from secant.plots.checks import findings as findings
 from secant.plots.curves import learning_curves as learning_curves
-from secant.plots.functions import descent_paths as descent_paths
-from secant.plots.functions import difference_error as difference_error
+from secant.plots.difference_errors import difference_error as difference_error
 from secant.plots.networks import confusion_matrix as confusion_matrix
 from secant.plots.networks import mistakes as mistakes
 from secant.plots.networks import weights as weights
+from secant.plots.paths import descent_paths as descent_paths
 
 __all__ = [
     "confusion_matrix",

@@ -1,8 +1,8 @@
-"""Where and how all plots are drawn: figures, axes, colours, and what a figure is in a file.
+"""Where and how all plots are drawn: figures, axes, colors, and what a figure is in a file.
 
-Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: what the look depends
-on is said to each artist. Colours are those of Okabe and Ito (2008), which people with any colour vision can tell
-apart; no mark is told by its colour alone.
+Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: each artist is
+given its style. Colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; no mark is
+told by its color alone.
 """
 
 import io
@@ -25,7 +25,7 @@ INK, GRID, PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
 MARKERS = "os^DvP"
 DASHES = ("solid", "dashed", "dashdot", "dotted")
 SEQUENCE = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
-"""The colours of things that are drawn together, one after the other, as `MARKERS` and `DASHES`."""
+"""The colors of things that are drawn together, one after the other, as `MARKERS` and `DASHES`."""
 DPI = 150
 
 
@@ -137,3 +137,11 @@ def legend(axes: "Axes", corner: Any = "best", **options: Any) -> None:
     """Name what is drawn."""
     options = {"framealpha": 0.85, "facecolor": PAPER, "edgecolor": "none"} | options
     axes.legend(loc=corner, fontsize=9, labelcolor=INK, **options)
+
+
+def number(value: Any) -> float:
+    """Return what f returned, if it is a number."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise DTypeError(f"f must return a number, got {value!r}")
+    return float(array.reshape(()))

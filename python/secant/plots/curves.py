@@ -1,7 +1,7 @@
 """The learning curves of a training run."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,13 +23,20 @@ from secant.plots.canvas import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from secant.training.history import History
-
 _VISIBLE = 0.01  # a gap; smaller ones are hidden by the lines
 _WINDOWS = 50  # the moving average is over a fiftieth of the iterations
 
 
-def learning_curves(history: "History", *, axes: Any = None, label: str | None = None) -> "list[Axes]":
+@runtime_checkable
+class Curves(Protocol):
+    """What is drawn of a `secant.History`."""
+
+    train_loss_list: list[float]
+    train_acc_list: list[float]
+    test_acc_list: list[float]
+
+
+def learning_curves(history: Curves, *, axes: Any = None, label: str | None = None) -> "list[Axes]":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
@@ -42,7 +49,7 @@ def learning_curves(history: "History", *, axes: Any = None, label: str | None =
     axes : matplotlib.axes.Axes or a pair of them, optional
         For the loss and, if there are two, for the accuracies; by default those of a new figure.
     label : str, optional
-        The name of the run, which then has colours of its own, and neither shade nor star.
+        The name of the run, which then has colors of its own, and neither shade nor star.
 
     Returns
     -------
@@ -61,9 +68,7 @@ def learning_curves(history: "History", *, axes: Any = None, label: str | None =
     >>> loss, accuracy = secant.plots.learning_curves(history)
     >>> loss.figure.savefig("curves.png")
     """
-    from secant.training.history import History
-
-    if not isinstance(history, History):
+    if not isinstance(history, Curves):
         raise DTypeError(f"history must be a History, got {type(history).__name__}")
     used = new_axes(shown=True) if axes is None else pair_for(axes, "axes")
     _draw_losses(used[0], history.train_loss_list, label)
@@ -85,13 +90,13 @@ def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> No
     window = len(losses) // _WINDOWS
     name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
     run = 0 if label is None else _runs(axes)
-    colour = BLUE if label is None else SEQUENCE[run % len(SEQUENCE)]
-    axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=colour)
+    color = BLUE if label is None else SEQUENCE[run % len(SEQUENCE)]
+    axes.plot(finite, alpha=0.25, linewidth=0.8, label=name, color=color)
     if window > 1:
-        centres = np.arange(len(losses) - window + 1) + (window - 1) / 2
+        centers = np.arange(len(losses) - window + 1) + (window - 1) / 2
         means = np.convolve(finite, np.full(window, 1 / window), mode="valid")
         dashes = DASHES[run % len(DASHES)]
-        axes.plot(centres, means, color=colour, linestyle=dashes, linewidth=2, label=_name(label, f"mean of {window}"))
+        axes.plot(centers, means, color=color, linestyle=dashes, linewidth=2, label=_name(label, f"mean of {window}"))
     finish(axes, "Loss", "iteration")
     legend(axes, "upper right")
 
@@ -102,14 +107,14 @@ def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float]
 
     size = 5 if len(train) <= 40 else 0  # of markers, which would hide a longer line
     run = 0 if label is None else _runs(axes)
-    colours = (GREEN, VERMILION) if label is None else (SEQUENCE[run % len(SEQUENCE)],) * 2
+    colors = (GREEN, VERMILION) if label is None else (SEQUENCE[run % len(SEQUENCE)],) * 2
     marker = MARKERS[run % len(MARKERS)]
     name = _name(label, _with_last("training set", train))
     light = 1.0 if label is None else 0.4
-    axes.plot(train, linewidth=4, alpha=light, marker=marker, markersize=size, label=name, color=colours[0])
+    axes.plot(train, linewidth=4, alpha=light, marker=marker, markersize=size, label=name, color=colors[0])
     if test:
         name = _name(label, _with_last("test set", test))
-        axes.plot(test, linewidth=1.5, marker=marker, markersize=0.7 * size, label=name, color=colours[1])
+        axes.plot(test, linewidth=1.5, marker=marker, markersize=0.7 * size, label=name, color=colors[1])
     if test and label is None and len(train) == len(test):
         _draw_gap(axes, train, test)
     axes.set_ylim(0, 1.02)
@@ -133,7 +138,7 @@ def _draw_gap(axes: "Axes", train: Sequence[float], test: Sequence[float]) -> No
 
 
 def _runs(axes: "Axes") -> int:
-    """Return how many runs are drawn already: each has one colour."""
+    """Return how many runs are drawn already: each has one color."""
     return len({line.get_color() for line in axes.lines})
 
 

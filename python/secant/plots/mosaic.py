@@ -42,12 +42,12 @@ def pictures(rows: Array, shape: Any) -> Array:
 
 
 def mosaic_size(count: int, *, bar: bool = False) -> tuple[float, float]:
-    """Return the width and height in inches of a figure for so many pictures, and perhaps a bar of colours."""
+    """Return the width and height in inches of a figure for so many pictures, and perhaps a bar of colors."""
     columns = _columns(count)
     return max(columns * _TILE + bar, 3.6), max(math.ceil(count / columns), 1) * _TILE * 1.1 + 0.5
 
 
-def draw_mosaic(ax: "Axes", images: Array, captions: Sequence[str], colours: str, limits: tuple[float, float]) -> Any:
+def draw_mosaic(ax: "Axes", images: Array, captions: Sequence[str], colors: str, limits: tuple[float, float]) -> Any:
     """Draw pictures (K, height, width), row by row, with captions below them."""
     count, height, width = images.shape
     columns = _columns(count)
@@ -58,7 +58,7 @@ def draw_mosaic(ax: "Axes", images: Array, captions: Sequence[str], colours: str
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, top = i % columns * across, i // columns * down
         extent = (left, left + width, top + height, top)
-        shown = ax.imshow(image, cmap=colours, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
+        shown = ax.imshow(image, cmap=colors, vmin=limits[0], vmax=limits[1], extent=extent, interpolation="nearest")
         ax.text(left + width / 2, top + height * 1.03, caption, ha="center", va="top", fontsize=8, color=INK)
     ax.set_xlim(-width * _GAP / 2, columns * across - width * _GAP / 2)
     ax.set_ylim(max(math.ceil(count / columns), 1) * down, -height * _GAP / 2)

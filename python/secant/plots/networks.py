@@ -17,7 +17,7 @@ from secant.plots.mosaic import draw_mosaic, mosaic_size, pictures
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SATURATED = 0.995  # of the weights are within the range of colours
+_SATURATED = 0.995  # of the weights are within the range of colors
 _MOST_NUMBERED = 20  # classes, whose cells have room for a number
 _SUM_TOLERANCE = 1e-6  # of probabilities, which may be float32
 
@@ -27,7 +27,7 @@ def weights(
 ) -> Axes:
     """Draw the weights into hidden units as pictures: what each unit looks for.
 
-    Red weights are positive, blue ones negative, white ones 0. A half percent of the largest have the last colours.
+    Red weights are positive, blue ones negative, white ones 0. A half percent of the largest have the last colors.
 
     Parameters
     ----------
@@ -123,12 +123,12 @@ def mistakes(
     y, labels, samples = _predictions(net, x, t)
     if y.min() < 0 or np.abs(y.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
         raise ValueRangeError("net must predict probabilities, which sum to 1: give softmax of the scores instead")
-    said = y.argmax(axis=1)
-    wrong = np.flatnonzero(said != labels)
+    predicted = y.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
     worst = wrong[np.argsort(y[wrong, labels[wrong]], kind="stable")][:count]
     images = pictures(samples[worst], shape)
     ax = axes_for(ax, *mosaic_size(len(worst)))
-    captions = [f"is {labels[i]}, taken for {said[i]}\np = {y[i, said[i]]:.2f}" for i in worst]
+    captions = [f"is {labels[i]}, taken for {predicted[i]}\np = {y[i, predicted[i]]:.2f}" for i in worst]
     draw_mosaic(ax, images, captions, "gray_r", (float(samples.min()), float(samples.max())))
     finish(ax, f"The worst of {len(wrong):,} mistakes in {len(labels):,} samples", picture=True)
     return ax
@@ -137,7 +137,7 @@ def mistakes(
 def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = None) -> Axes:
     """Draw how often each class was taken for each class.
 
-    A colour is the share of its row, that is of all samples of a class; the number is that of the samples.
+    A color is the share of its row, that is of all samples of a class; the number is that of the samples.
 
     Parameters
     ----------
@@ -180,8 +180,8 @@ def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = 
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(shares, cmap="Blues", norm=PowerNorm(0.4, 0, 1))  # rare mistakes are to be seen
     for row, column in np.argwhere(counts) if classes <= _MOST_NUMBERED else ():
-        colour = "white" if shares[row, column] > 0.15 else INK
-        ax.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=9, color=colour)
+        color = "white" if shares[row, column] > 0.15 else INK
+        ax.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=9, color=color)
     if classes <= _MOST_NUMBERED:
         ax.set_xticks(range(classes))
         ax.set_yticks(range(classes))

@@ -115,7 +115,7 @@ class History:
         ax : matplotlib.axes.Axes or a pair of them, optional
             Where to draw: the loss on the first or only one, the accuracies on the second. By default on a new figure.
         label : str, optional
-            The name of the run in the legend. With a label each run has a colour of its own.
+            The name of the run in the legend. With a label each run has a color of its own.
 
         Returns
         -------

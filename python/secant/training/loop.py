@@ -1,7 +1,7 @@
 """The chapter's training loop: draw a mini-batch, take its gradient, step against it, note the loss.
 
-Design: the iterations themselves are a function from the indices of some mini-batches to their losses, which
-`secant.training.descent` makes; the loop around it keeps the record and the display and knows no more than that.
+Design: the iterations themselves are run by `secant.training.iterations`, which takes the indices of some mini-batches
+and appends their losses; the loop around it keeps the record and the display and knows no more than that.
 Ctrl-C is held back until an iteration is complete; other signals only while an update is incomplete. However training
 ends, the parameters are those that the iterations on record lead to; accuracies that were being taken are left out.
 """
@@ -29,9 +29,9 @@ from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
-from secant.training.descent import descent
+from secant.training.display import display
 from secant.training.history import History
-from secant.training.progress import display
+from secant.training.iterations import iterations_of
 from secant.training.sampling import Indices, Sampling, mini_batches
 
 AccuracyAfter = Literal["first", "last"]
@@ -190,13 +190,15 @@ def train(
     record = empty(history)
     record.settings = settings | take_gradient.keywords
     backend = getattr(net, "backend", None)
-    descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before")
+    iterations = iterations_of(
+        net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before"
+    )
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
     if isinstance(net, TwoLayerNet) and not net._own_structure() and _is_measured_by_engines(net):
         x_test = _prepared(net, data)
-        if descend.ahead:
-            data = data._replace(x_train=descend.x, x_test=x_test)
+        if iterations.ahead:
+            data = data._replace(x_train=iterations.x, x_test=x_test)
     accuracy = _accuracy_of(net)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
@@ -205,16 +207,16 @@ def train(
         compilation_noticed(shown.compiling),
         use_backend(backend or get_backend()),
     ):
-        for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, descend.ahead):
+        for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
             with held_interrupts(signal.SIGINT):
-                descend.run(block, record.train_loss_list)
+                iterations.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
-            if descend.own and last == 0 and time.monotonic() - start > _LONG_SECONDS:
+            if iterations.by_own_gradient and last == 0 and time.monotonic() - start > _LONG_SECONDS:
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated or last + 1 == iters_num:
-                descend.compare(block[-1], record.train_loss_list)
+                iterations.compare(block[-1], record.train_loss_list)
             if last % iters_per_epoch == evaluated:
                 shown.epoch(*_evaluate(accuracy, data, record, last))
                 if callback is not None and callback(net, record):
@@ -281,4 +283,4 @@ def _measured(accuracy: Accuracy, x: Array | Rows, t: Any) -> float:
     if not isinstance(x, NormalizedPixels):
         return float(accuracy(x, t))
     slices = [slice(first, first + _SAMPLES_AT_ONCE) for first in range(0, len(x), _SAMPLES_AT_ONCE)]
-    return sum(float(accuracy(x[some], t[some])) * len(t[some]) for some in slices) / len(x)
+    return sum(float(accuracy(x[part], t[part])) * len(t[part]) for part in slices) / len(x)

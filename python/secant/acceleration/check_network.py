@@ -11,7 +11,7 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.acceleration.recognition.engine import arrays_of, engine, in_place
 from secant.acceleration.recognition.recognize import recognized
-from secant.checking.check import check_gradient
+from secant.checking.gradient import check_gradient
 from secant.checking.report import GradientReport
 from secant.errors import ParamsError, SecantError, ShapeError, UnsupportedError
 from secant.networks.two_layer import TwoLayerNet
@@ -32,7 +32,8 @@ def check_network(
     gradients : dict, optional
         What is checked, if it is not what ``net.gradient(x, t)`` returns.
     **options
-        ``scale``, ``budget``, ``confidence``, ``findings``, ``entries``, ``progress`` and ``rng`` of `check_gradient`.
+        ``scale``, ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress`` and ``rng`` of
+        `check_gradient`.
 
     Returns
     -------
@@ -71,14 +72,14 @@ def check_network(
     if not isinstance(given, Mapping) or set(given) != set(params):
         got = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
         raise ParamsError(f"gradients must have the keys of params, {', '.join(map(str, params))}, got {got}")
-    claimed = {key: given[key] for key in params}
+    candidate = {key: given[key] for key in params}
     for key, param in params.items():
-        if isinstance(param, np.ndarray) and (got := np.shape(claimed[key])) != param.shape:
+        if isinstance(param, np.ndarray) and (got := np.shape(candidate[key])) != param.shape:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {got}")
-    if (reference := _without_offset(net, x, t, claimed)) is None:
-        return check_gradient(lambda _: net.loss(x, t), dict(params), claimed, inplace=True, **options)
+    if (reference := _without_offset(net, x, t, candidate)) is None:
+        return check_gradient(lambda _: net.loss(x, t), dict(params), candidate, inplace=True, **options)
     known, offset = reference
-    report = check_gradient(lambda _: known.loss(x, t), dict(params), claimed, inplace=True, **options)
+    report = check_gradient(lambda _: known.loss(x, t), dict(params), candidate, inplace=True, **options)
     said = f"y - t, which leaves out the {offset}: all is well if that is what you mean"
     return replace(
         report,
@@ -88,7 +89,7 @@ def check_network(
     )
 
 
-def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
+def _without_offset(net: Any, x: Any, t: Any, candidate: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
     """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
     recognition = recognized(net, None, x, t)
     if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
@@ -101,8 +102,8 @@ def _without_offset(net: Any, x: Any, t: Any, claimed: Mapping[Any, Any]) -> tup
     except SecantError:  # a probability has underflowed: there is no such loss
         return None
     for key, grad, without in zip(recognition.keys, right.values(), other.values(), strict=True):
-        if key in claimed and np.size(claimed[key]) == grad.size:
-            given = np.asarray(claimed[key], np.float64).reshape(grad.shape)
+        if key in candidate and np.size(candidate[key]) == grad.size:
+            given = np.asarray(candidate[key], np.float64).reshape(grad.shape)
             if _rest(given, without) < 0.01 * _rest(given, grad):
                 return known, f"{recognition.log_offset:g}".replace("e-0", "e-")
     return None

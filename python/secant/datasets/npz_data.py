@@ -34,8 +34,8 @@ def load_npz(path: str) -> Arrays:
 def _checked(x_train: Array, t_train: Array, x_test: Array, t_test: Array) -> Arrays:
     x_train, x_test = _samples("x_train", x_train), _samples("x_test", x_test)
     if x_train.shape[1] != x_test.shape[1] or x_train.dtype != x_test.dtype:
-        found = [f"{x.shape[1]} of {x.dtype}" for x in (x_test, x_train)]
-        raise ValueError(f"x_test has rows of {found[0]}, expected {found[1]} as in x_train")
+        rows = [f"{x.shape[1]} of {x.dtype}" for x in (x_test, x_train)]
+        raise ValueError(f"x_test has rows of {rows[0]}, expected {rows[1]} as in x_train")
     _check_targets("t_train", t_train, len(x_train))
     _check_targets("t_test", t_test, len(x_test))
     for name, t in ("t_train", t_train), ("t_test", t_test):

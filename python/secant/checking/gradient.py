@@ -10,13 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from secant._common import validation
-from secant._common.interrupts import held_interrupts
-from secant._common.progress import Progress
-from secant._common.randomness import seed
-from secant.checking.checker import BUDGET, Checker
+from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
+from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.errors import DTypeError, ValueRangeError
+from secant.errors import DTypeError
 
 
 def check_gradient(
@@ -25,9 +23,9 @@ def check_gradient(
     gradient: Any,
     *,
     scale: Any = None,
-    budget: int | None = None,
+    max_evaluations: int | None = None,
     confidence: float = 1 - 1e-6,
-    findings: int = 20,
+    max_findings: int = 20,
     names: Sequence[str] | None = None,
     inplace: bool = False,
     entries: bool = False,
@@ -48,12 +46,12 @@ def check_gradient(
     scale : float, or arrays as x, optional
         How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
         of its array.
-    budget : int, optional
+    max_evaluations : int, optional
         Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
         kinks, there are up to some 1,000 more: to find the entries that do.
     confidence : float
         The probability with which the reported ``spread`` of errors is noticed.
-    findings : int
+    max_findings : int
         At most so many wrong entries are looked for, in each array.
     names : sequence of str, optional
         Names of the arrays; by default their keys and paths.
@@ -104,50 +102,13 @@ def check_gradient(
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
-    return checked(
+    return run_check(
         point,
-        lambda check: check.claim(gradient(point.copy(), *args) if callable(gradient) else gradient),
-        budget=budget,
+        lambda: CandidateGradient.of(point, gradient(point.copy(), *args) if callable(gradient) else gradient),
+        max_evaluations=max_evaluations,
         confidence=confidence,
-        findings=findings,
+        max_findings=max_findings,
         entries=entries,
         progress=progress,
         rng=rng,
     )
-
-
-def checked(
-    point: Point,
-    claim: Callable[[Checker], None],
-    *,
-    budget: int | None = None,
-    confidence: float = 1 - 1e-6,
-    findings: int = 20,
-    entries: bool = False,
-    progress: bool = False,
-    rng: int = 0,
-) -> GradientReport:
-    """Check what ``claim`` says of the gradient at a point, and leave the point as it was."""
-    try:
-        with Progress(validation.flag("progress", progress)) as shown:
-            checker = Checker(point, seed(rng), shown)
-            claim(checker)
-            return checker.report(
-                validation.positive_int("budget", budget) if budget is not None else BUDGET,
-                _probability(confidence),
-                validation.positive_int("findings", findings),
-                validation.flag("entries", entries),
-            )
-    finally:
-        try:
-            with held_interrupts():
-                point.restore()
-        finally:  # also where an interrupt came before it could be held
-            point.restore()
-
-
-def _probability(confidence: float) -> float:
-    value = validation.finite_number("confidence", confidence, above=0)
-    if value >= 1:
-        raise ValueRangeError(f"confidence must be less than 1, got {confidence!r}")
-    return value

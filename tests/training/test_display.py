@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pytest
 
-from secant.training import progress
+from secant.training import display
 from secant.training.loop import train
 
 LINE = "train acc, test acc | 0.5000, 0.5000\n"
@@ -105,15 +105,15 @@ def test_a_log_gets_the_chapters_lines_only(capsys):
 
 def test_nothing_is_printed_without_progress(capsys):
     run(progress=False)
-    with progress.display(100, False) as shown:
+    with display.display(100, False) as shown:
         shown.compiling()
     assert capsys.readouterr() == ("", "")
 
 
 def test_short_epochs_have_a_line_twice_a_second_and_the_first_and_the_last_one(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.display(100, True) as shown:
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    with display.display(100, True) as shown:
         for epoch in range(100):
             now[0] = epoch * 0.02
             shown.epoch(epoch / 100, None)
@@ -124,8 +124,8 @@ def test_short_epochs_have_a_line_twice_a_second_and_the_first_and_the_last_one(
 
 def test_long_epochs_have_a_line_each(capsys, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.display(100, True) as shown:
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    with display.display(100, True) as shown:
         for epoch in range(4):
             now[0] = float(epoch)
             shown.epoch(0.5, 0.5)
@@ -169,7 +169,7 @@ def test_a_terminal_gets_a_bar_below_the_lines(open_terminal):
 def test_nothing_is_cut_at_60_columns(open_terminal, of_60_columns, clock, total, pace):
     terminal = open_terminal()
     terminal.descriptor = of_60_columns
-    with progress.display(total, True) as shown:
+    with display.display(total, True) as shown:
         for done in (1, 2, total // 2, total):
             clock[0] = 1000 + pace * done
             shown.iteration(done, 2.3012)
@@ -182,7 +182,7 @@ def test_nothing_is_cut_at_60_columns(open_terminal, of_60_columns, clock, total
 @pytest.mark.usefixtures("tqdm")
 def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
     terminal = open_terminal()
-    with progress.display(1000, True) as shown:
+    with display.display(1000, True) as shown:
         before = len(screen(terminal))
         for done in range(1, 1000):
             clock[0] += 0.001
@@ -195,7 +195,7 @@ def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
 @pytest.mark.usefixtures("tqdm")
 def test_the_time_of_a_compiler_is_not_that_of_the_iterations(open_terminal, clock):
     terminal = open_terminal()
-    with progress.display(100, True) as shown:
+    with display.display(100, True) as shown:
         shown.compiling()
         assert screen(terminal)[-1].endswith(", compiling")
         clock[0] += 20

@@ -13,6 +13,7 @@ from secant.functions import mean_squared_error, sigmoid, softmax, step_function
 
 __all__ = [
     "cross_entropy_error",
+    "cross_entropy_error_onehot",
     "identity_function",
     "mean_squared_error",
     "np",
@@ -158,6 +159,36 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
         validation.require_finite("t", t)
         t = t.reshape(rows.shape).argmax(axis=1)
     return functions.cross_entropy_error(rows, t)
+
+
+def cross_entropy_error_onehot(y: ArrayLike, t: ArrayLike) -> float:
+    """Return the chapter's ``-sum(t * log(y + 1e-7)) / N``, for targets in the shape of y only.
+
+    Parameters
+    ----------
+    y : array_like, (N, O) or (O,)
+        Probabilities.
+    t : array_like, in the shape of y
+        Weights of the classes, one-hot or soft.
+
+    Raises
+    ------
+    ShapeError
+        If t does not have the shape of y.
+
+    See Also
+    --------
+    secant.cross_entropy_error : takes labels too, and lists the other errors.
+
+    Examples
+    --------
+    >>> round(secant.book.cross_entropy_error_onehot([0.1, 0.6, 0.3], [0, 1, 0]), 4)
+    0.5108
+    """
+    y, t = validation.float_array("y", y), validation.real_array("t", t)
+    if y.shape != t.shape:
+        raise ShapeError(f"t must have the shape of y, {y.shape}, got {t.shape}")
+    return functions.cross_entropy_error(y, t)
 
 
 def softmax_loss(X: ArrayLike, t: ArrayLike) -> float:

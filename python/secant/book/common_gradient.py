@@ -17,15 +17,47 @@ __all__ = [
     "np",
     "numerical_diff",
     "numerical_gradient",
+    "numerical_gradient_1d",
     "numerical_gradient_2d",
 ]
 
 
-def _numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:
-    """Return the central difference of f in every coordinate of a vector."""
+def numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:
+    """Return the central difference of f in every coordinate of a vector.
+
+    The book calls it ``_numerical_gradient_1d``, which is the same function here.
+
+    Parameters
+    ----------
+    f : callable
+        Takes x and returns a number.
+    x : array_like, (n,)
+        An array of float64 is perturbed in place while f runs.
+
+    Returns
+    -------
+    ndarray of float64, (n,)
+
+    Raises
+    ------
+    ShapeError
+        If x is not one-dimensional.
+
+    See Also
+    --------
+    secant.numerical_gradient : takes any shape, and lists the other errors.
+
+    Examples
+    --------
+    >>> secant.book.numerical_gradient_1d(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
+    """
     if np.ndim(x) != 1:
         raise ShapeError(f"x must have shape (n,), got {np.shape(x)}; numerical_gradient takes any shape")
     return numerical_gradient(f, x)
+
+
+_numerical_gradient_1d = numerical_gradient_1d
 
 
 def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
@@ -53,7 +85,7 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
 
     See Also
     --------
-    secant.numerical_gradient_2d : calls f with the whole array.
+    secant.numerical_gradient : calls f with the whole array, as the course notes do.
 
     Examples
     --------

@@ -1,0 +1,117 @@
+"""What is checked: a gradient, or derivatives along directions."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Array
+from secant.checking.point import Direction, EntryRange, Point, chunks
+
+_ULPS = 16.0  # units in the last place that entries of a right gradient may be off
+
+
+class Candidate(ABC):
+    """What is said to be the derivative of f."""
+
+    arrays: list[Array] | None = None
+    """The gradient, flat, array by array; None if only derivatives along directions are known."""
+
+    @abstractmethod
+    def along(self, direction: Direction, entries: EntryRange) -> float:
+        """The derivative along a direction of which only a range is shifted, where ``arrays`` do not say it."""
+
+    @abstractmethod
+    def rounding(self, direction: Direction, entries: EntryRange) -> float:
+        """What the rounding of the candidate may change in that derivative."""
+
+    @abstractmethod
+    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
+        """An entry of the gradient."""
+
+    def size(self, leaf: int) -> tuple[float, float]:
+        """The largest entry of an array, and the root of the sum of squares of all; NaN if they are not known."""
+        return math.nan, math.nan
+
+    def non_finite(self) -> list[Any]:
+        """For each array of the gradient, the entries that are NaN or infinite."""
+        return [_non_finite(array) for array in self.arrays or []]
+
+    def with_finite_entries(self) -> Candidate:
+        """The same with 0 for NaN and infinity."""
+        return self
+
+
+class CandidateGradient(Candidate):
+    """A gradient, as flat arrays in the order of those of x."""
+
+    def __init__(self, point: Point, arrays: list[Array]) -> None:
+        self._point = point
+        self.arrays: list[Array] = arrays
+
+    @classmethod
+    def of(cls, point: Point, gradient: Any) -> CandidateGradient:
+        """Take a gradient in the structure of x."""
+        return cls(point, [array.reshape(-1) for array in point.like("gradient", gradient)])
+
+    def along(self, direction: Direction, entries: EntryRange) -> float:
+        """Nothing: `Point.shifted` takes it from the arrays, for the shift that the rounding of x leaves."""
+        return 0.0
+
+    def rounding(self, direction: Direction, entries: EntryRange) -> float:
+        """The root of the sum of squares of what the entries may be off by."""
+        squares = 0.0
+        for leaf, part in self._point.parts(entries):
+            eps = _ULPS * float(np.finfo(self.arrays[leaf].dtype).eps)
+            for chunk in chunks(part):
+                terms = self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
+                squares += eps**2 * float(terms @ terms)
+        return math.sqrt(squares)
+
+    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
+        """An entry as given."""
+        return float(self.arrays[leaf][flat])
+
+    def size(self, leaf: int) -> tuple[float, float]:
+        """Of the entries as given."""
+        array = self.arrays[leaf]
+        squares = (np.square(array[chunk], dtype=np.float64) for chunk in chunks(EntryRange(0, array.size)))
+        return float(np.abs(array).max()), math.sqrt(sum(float(part.sum()) for part in squares))
+
+    def with_finite_entries(self) -> CandidateGradient:
+        """Itself where all entries are finite."""
+        if not any(map(len, self.non_finite())):
+            return self
+        return CandidateGradient(self._point, [np.where(np.isfinite(array), array, 0) for array in self.arrays])
+
+
+class CandidateDerivative(Candidate):
+    """A function that takes a direction and returns the derivative along it."""
+
+    def __init__(self, point: Point, derivative: Callable[[Direction], float]) -> None:
+        self._point, self._derivative = point, derivative
+
+    def along(self, direction: Direction, entries: EntryRange) -> float:
+        """What the function says."""
+        restricted = [np.zeros_like(part) for part in direction]
+        for leaf, part in self._point.parts(entries):
+            restricted[leaf][part.begin : part.end] = direction[leaf][part.begin : part.end]
+        return self._derivative(restricted)
+
+    def rounding(self, direction: Direction, entries: EntryRange) -> float:
+        """Some units in the last place of x."""
+        return _ULPS * self._point.resolution * abs(self.along(direction, entries))
+
+    def entry(self, leaf: int, flat: int, direction: Direction) -> float:
+        """What the function says of that entry alone."""
+        begin = self._point.spans[leaf].begin + flat
+        return self.along(direction, EntryRange(begin, begin + 1)) / float(direction[leaf][flat])
+
+
+def _non_finite(array: Array) -> Any:
+    found = [c.start + np.flatnonzero(~np.isfinite(array[c])) for c in chunks(EntryRange(0, array.size))]
+    return np.concatenate(found)

@@ -1,0 +1,124 @@
+"""Directional derivatives minus the candidate's prediction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from secant.checking.candidate import Candidate
+from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.verdict import MeasuredError, judged
+from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Slope
+from secant.errors import ValueRangeError
+
+_KINK_LEVELS = 2
+"""Larger steps at which kinks are looked for: 8 and 64 times those of the derivative."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The derivative along a direction of which only a range is shifted, minus the candidate's prediction."""
+
+    entries: EntryRange
+    slope: Slope
+    column: Column
+    """The estimate that gave it: which steps, and how often they were extrapolated."""
+    rounding: float
+    """What the rounding of the candidate may change."""
+    hidden_jump: float
+    """How large a jump of the derivative may be that noise hides."""
+
+    def judged(self, kink: float = 0.0) -> MeasuredError:
+        """What it says of the candidate, where kinks may change it so much."""
+        return judged(self.entries, self.slope, kink, self.rounding)
+
+
+class Stage(NamedTuple):
+    """A part of the work, of which evaluations of f are steps: for the progress bar."""
+
+    name: str
+    begin: int
+    total: int
+
+
+class DirectionalProbe:
+    """Measures along directions how far a candidate is off.
+
+    The noise of f is measured along the first direction. Each derivative is tried first at the steps that suited the
+    one before it.
+    """
+
+    stage: Stage | None = None
+
+    def __init__(
+        self,
+        point: Point,
+        candidate: Candidate,
+        value: float,
+        progress: Callable[[str, int, int], object] = lambda *_: None,
+    ) -> None:
+        self.point = point
+        self.candidate = candidate
+        self.progress = progress
+        self.noise: Noise | None = None
+        self._value = value
+        self._column: Column | None = None
+
+    def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
+        """The derivative along a direction minus the prediction; ``again`` at other steps."""
+        line = self._line(direction, entries, self.candidate, FRESH_AGAIN if again else FRESH)
+        slope, column = self._slope(line)
+        rounding = self.candidate.rounding(direction, entries)
+        return Difference(entries, slope, column, rounding, line.hidden(column))
+
+    def measure(
+        self, direction: Direction, entries: EntryRange, kink: float, candidate: Candidate | None = None
+    ) -> MeasuredError:
+        """How far the candidate is off along a direction, where kinks may change so much: roughly, if it seems right.
+
+        ``candidate``: another one than the probe's own.
+        """
+        candidate = candidate or self.candidate
+        line, rounding = self._line(direction, entries, candidate), candidate.rounding(direction, entries)
+        slope, _ = self._slope(line, rough=True)
+        if judged(entries, slope, 0.0, rounding).wrong:
+            slope, _ = self._slope(line)
+        return judged(entries, slope, max(kink, slope.jump), rounding)
+
+    def jump(self, direction: Direction, column: Column) -> tuple[float, float]:
+        """How much the derivative along a direction jumps at x, and how clear that is."""
+        return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
+
+    def _line(
+        self,
+        direction: Direction,
+        entries: EntryRange,
+        candidate: Candidate,
+        fresh: tuple[float, float] = FRESH,
+    ) -> Line:
+        sample = self._sample(direction, entries, candidate)
+        if self.noise is None:
+            self.noise = noise(sample, self.point.resolution)
+        return Line(sample, self.noise, self._value, fresh)
+
+    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sample:
+        predicted = candidate.along(direction, entries)
+
+        def sample(step: float) -> tuple[float, float]:
+            if self.stage is not None:
+                self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
+            value, rest = self.point.shifted(direction, candidate.arrays, step, entries)
+            return value, rest - step * predicted
+
+        return sample
+
+    def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, Column]:
+        slope, self._column = line.slope(self._column, rough)
+        if not math.isfinite(slope.error_bar):
+            raise ValueRangeError(
+                "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
+            )
+        return slope, self._column

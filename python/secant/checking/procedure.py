@@ -1,0 +1,349 @@
+"""What a check does: probes of all entries, of groups of them, and the search for those that are wrong."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.interrupts import held_interrupts
+from secant._common.progress import Progress
+from secant._common.randomness import seed
+from secant.checking.candidate import Candidate
+from secant.checking.diagnosis import Diagnosis, Entry, diagnosed
+from secant.checking.directional_probe import Difference, DirectionalProbe, Stage
+from secant.checking.kinks import Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
+from secant.checking.point import Direction, EntryRange, Point
+from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name
+from secant.checking.search import search
+from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
+from secant.errors import ValueRangeError
+
+MAX_EVALUATIONS = 100
+"""Evaluations of f of a check that passes, unless more are allowed."""
+_PROBES, _SEARCH_EVALUATIONS, _KINK_EVALUATIONS = 4, 5000, 1000
+_CLEAR = 1000.0
+_HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
+
+
+def run_check(
+    point: Point,
+    candidate: Callable[[], Candidate],
+    *,
+    max_evaluations: int | None = None,
+    confidence: float = 1 - 1e-6,
+    max_findings: int = 20,
+    entries: bool = False,
+    progress: bool = False,
+    rng: int = 0,
+) -> GradientReport:
+    """Check a candidate at a point, and leave the point as it was.
+
+    ``candidate`` is called once it is known that f is a function. The options are those of `check_gradient`.
+    """
+    given = MAX_EVALUATIONS if max_evaluations is None else max_evaluations
+    options = _Options(
+        validation.positive_int("max_evaluations", given),
+        _probability(confidence),
+        validation.positive_int("max_findings", max_findings),
+        validation.flag("entries", entries),
+        seed(rng),
+    )
+    try:
+        with Progress(validation.flag("progress", progress)) as shown:
+            return _check(point, candidate, options, shown)
+    finally:
+        try:
+            with held_interrupts():
+                point.restore()
+        finally:  # also where an interrupt came before it could be held
+            point.restore()
+
+
+@dataclass(frozen=True)
+class _Options:
+    max_evaluations: int
+    confidence: float
+    max_findings: int
+    every_entry: bool
+    seed: int
+
+
+def _probability(confidence: float) -> float:
+    value = validation.finite_number("confidence", confidence, above=0)
+    if value >= 1:
+        raise ValueRangeError(f"confidence must be less than 1, got {confidence!r}")
+    return value
+
+
+def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, progress: Progress) -> GradientReport:
+    start = time.perf_counter()
+    rng, kink_rng = np.random.default_rng(options.seed), np.random.default_rng([options.seed, 1])
+    value = point.require_sane()
+    given = candidate()
+    probe = DirectionalProbe(point, given.with_finite_entries(), value, progress)
+    probe.stage = Stage("probing", 0, options.max_evaluations)
+
+    overall = probe_all(probe, options.max_evaluations, rng, kink_rng)
+    kinks, groups = Kinks(overall.kink), []
+    if not noticed(overall.probes):
+        groups = probe_groups(probe, overall, options.max_evaluations, rng)
+        if overall.kink:
+            kinks, groups = set_kinks_apart(probe, overall.kink, rng)
+    wrong = any(map(len, given.non_finite())) or noticed(overall.probes) or any(group.wrong for group in groups)
+
+    every: list[Entry] = []
+    if options.every_entry:
+        probe.stage = None
+        every = measure_every_entry(probe, given, kinks, rng)
+        wrong = wrong or any(entry.wrong for entry in every)
+
+    suspects = Suspects([], set(), None)
+    if wrong:
+        direction = point.direction(rng) if overall.suspect is None else overall.suspect
+        probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
+        suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
+        if overall.kink and not suspects.arrays and noticed(overall.probes):  # jumps may be it, or hide what is wrong
+            kinks, groups = set_kinks_apart(probe, overall.kink, rng)
+            if any(group.wrong for group in groups):
+                suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
+    suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
+    # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
+    passed = not wrong or (overall.kink > 0 and not suspect_arrays)
+    count = len(point.spans)
+    if not passed:
+        suspect_arrays = suspect_arrays or set(range(count))
+
+    listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
+    return GradientReport(
+        passed=passed,
+        findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: options.max_findings * count],
+        arrays=tuple(
+            _array_report(probe, leaf, overall.probes, groups, kinks, options.confidence, leaf not in suspect_arrays)
+            for leaf in range(count)
+        ),
+        diagnosis=suspects.diagnosis and suspects.diagnosis.text,
+        evidence=suspects.diagnosis and suspects.diagnosis.evidence,
+        confidence=options.confidence,
+        evaluations=point.evaluations,
+        noise=(probe.noise.near if probe.noise else 0.0) / (abs(value) or 1.0),
+        seconds=time.perf_counter() - start,
+        kink=overall.kink > 0,
+        entries=tuple(_finding(point, entry) for entry in every),
+        kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
+    )
+
+
+@dataclass(frozen=True)
+class OverallProbes:
+    """What probes of all entries found.
+
+    Attributes
+    ----------
+    probes : list of MeasuredError
+    kink : float
+        What is allowed for kinks; 0 unless x lies on some.
+    suspect : list of ndarray, optional
+        The last direction along which something seemed wrong.
+    cost : int
+        Evaluations of f of the last probe.
+    noticed_after : int
+        Evaluations of f before it was clear that something is off; 0 if it is not, but for kinks.
+    """
+
+    probes: list[MeasuredError]
+    kink: float
+    suspect: Direction | None
+    cost: int
+    noticed_after: int
+
+
+def probe_all(
+    probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator, kink_rng: np.random.Generator
+) -> OverallProbes:
+    """Probe all entries along a few directions, and look for kinks once where something calls for it."""
+    point = probe.point
+    differences: list[Difference] = []
+    suspect: Direction | None = None
+    jumps: list[float] | None = None
+    noticed_after = 0
+    while not noticed_after:
+        before = point.evaluations
+        direction = point.direction(rng)
+        difference = probe.difference(direction, point.all)
+        cost = point.evaluations - before
+        differences.append(difference := _confirmed(probe, difference, direction))
+        probes = [each.judged() for each in differences]
+        if noticed(probes):
+            noticed_after = point.evaluations
+        if jumps is None and may_lie_on_kinks(difference):
+            jumps = measure_kinks(probe, difference.column, kink_rng)
+        if probes[-1].wrong:
+            suspect = direction
+            continue
+        del direction  # before there is another one: it is as large as x
+        more = any(each.wrong for each in probes) or point.evaluations + cost <= max_evaluations
+        if len(probes) >= _PROBES or (len(probes) >= 2 and not more):
+            break
+    kink = allowance([*(jumps or []), *(each.slope.jump for each in differences)])
+    return OverallProbes([each.judged(kink) for each in differences], kink, suspect, cost, noticed_after)
+
+
+def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
+    """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
+    slope = difference.slope
+    if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
+        return difference
+    other = probe.difference(direction, difference.entries, again=True)
+    agree = abs(other.slope.value - slope.value) < abs(slope.value) / 2
+    return replace(difference, column=other.column) if agree else other
+
+
+def probe_groups(
+    probe: DirectionalProbe, overall: OverallProbes, max_evaluations: int, rng: np.random.Generator
+) -> list[MeasuredError]:
+    """Probe as many groups of entries as there are evaluations left for: of fewer entries, smaller errors show."""
+    point = probe.point
+    count = min((max_evaluations - point.evaluations) // max(overall.cost, 1), point.all.size)
+    if count < 2:
+        return []
+    ends = np.linspace(0, point.all.size, count + 1).astype(int).tolist()
+    direction = point.direction(rng)
+    groups = [probe.measure(direction, EntryRange(a, b), overall.kink) for a, b in itertools.pairwise(ends)]
+    if noticed(groups) or not any(group.wrong for group in groups):
+        return groups
+    direction = point.direction(rng)
+    return [probe.measure(direction, group.entries, overall.kink) if group.wrong else group for group in groups]
+
+
+def set_kinks_apart(
+    probe: DirectionalProbe, kink: float, rng: np.random.Generator
+) -> tuple[Kinks, list[MeasuredError]]:
+    """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps."""
+    point = probe.point
+    direction, limit = point.direction(rng), point.evaluations + _KINK_EVALUATIONS
+    groups: list[MeasuredError] = []
+    kinked: list[EntryRange] = []
+    for difference, halved in bisect_kinks(probe, direction):
+        jumps = difference.slope.jump != 0
+        if point.evaluations > limit or (not jumps and difference.hidden_jump > _HIDDEN * kink):
+            return Kinks(kink, None), []
+        if halved:
+            continue
+        if jumps:
+            kinked.append(difference.entries)
+        allowed = kink if jumps else 0.0
+        found = difference.judged(allowed)
+        groups.append(probe.measure(point.direction(rng), found.entries, allowed) if found.wrong else found)
+    return Kinks(kink, tuple(sorted(kinked))), groups
+
+
+def measure_every_entry(
+    probe: DirectionalProbe, given: Candidate, kinks: Kinks, rng: np.random.Generator
+) -> list[Entry]:
+    """Measure every entry by itself."""
+    point, found = probe.point, []
+    direction = point.direction(rng)
+    for i in range(point.all.size):
+        probe.progress("entries", i, point.all.size)
+        single = EntryRange(i, i + 1)
+        measured = probe.measure(direction, single, kinks.allowed_in(single))
+        found.append(_entry(point, direction, given, measured))
+    return found
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """Entries that were measured, the arrays in which something is wrong, and what it looks like."""
+
+    entries: list[Entry]
+    arrays: set[int]
+    diagnosis: Diagnosis | None
+
+
+def find_suspects(
+    probe: DirectionalProbe,
+    given: Candidate,
+    direction: Direction,
+    kinks: Kinks,
+    groups: Sequence[MeasuredError],
+    max_findings: int,
+    rng: np.random.Generator,
+) -> Suspects:
+    """Search for wrong entries, in wrong groups where kinks are set apart, else in all arrays; and diagnose them."""
+    point = probe.point
+    apart = [group.entries for group in groups if group.wrong] if kinks.allowed else []
+    limit = point.evaluations + _SEARCH_EVALUATIONS
+
+    def measure(entries: EntryRange) -> MeasuredError:
+        if apart:
+            return probe.measure(direction, entries, kinks.allowed_in(entries))
+        alone = entries.size == 1 and entries not in point.spans
+        return probe.measure(direction, entries, 0.0 if alone else kinks.allowed)
+
+    wrong, right, ranges = search(measure, apart or point.spans, max_findings, lambda: limit - point.evaluations, rng)
+    suspect_arrays = {point.entry(entries.begin)[0] for entries in ranges}
+    for leaf, indices in enumerate(given.non_finite()):
+        suspect_arrays |= {leaf} if len(indices) else set()
+        for i in indices[:max_findings].tolist():
+            begin = point.spans[leaf].begin + i
+            if all(found.entries.begin != begin for found in wrong):
+                wrong.append(measure(EntryRange(begin, begin + 1)))
+    entries = [_entry(point, direction, given, found) for found in (*wrong, *right)]
+    if given.arrays is None:
+        return Suspects(entries, suspect_arrays, None)
+    diagnosis = diagnosed(probe, kinks.allowed, rng, given.arrays, entries, suspect_arrays)
+    return Suspects(entries, suspect_arrays, diagnosis)
+
+
+def _entry(point: Point, direction: Direction, given: Candidate, found: MeasuredError) -> Entry:
+    leaf, index = point.entry(found.entries.begin)
+    flat = found.entries.begin - point.spans[leaf].begin
+    step = float(direction[leaf][flat])
+    value = given.entry(leaf, flat, direction)
+    numerical = (value if math.isfinite(value) else 0.0) + found.error / step
+    wrong = found.wrong or not math.isfinite(value)
+    return Entry(leaf, flat, index, value, numerical, found.error_bar / abs(step), wrong)
+
+
+def _name(point: Point, flat: int) -> str:
+    leaf, index = point.entry(flat)
+    return entry_name(point.names[leaf], index)
+
+
+def _finding(point: Point, entry: Entry) -> Finding:
+    return Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)
+
+
+def _array_report(
+    probe: DirectionalProbe,
+    leaf: int,
+    probes: Sequence[MeasuredError],
+    groups: Sequence[MeasuredError],
+    kinks: Kinks,
+    confidence: float,
+    passed: bool,
+) -> ArrayReport:
+    """What would have been noticed: see docs/checks.md."""
+    point = probe.point
+    array, own, smallest = point.origin[leaf], point.spans[leaf], point.least_scale(leaf)
+    thresholds = list(map(seen_for_sure, probes))
+    least = max(thresholds)
+    if groups:
+        covering = [
+            group
+            for group in groups
+            if group.entries.begin < own.end
+            and own.begin < group.entries.end
+            and group.entries not in (kinks.entries or ())
+        ]
+        least = min(least, max(map(seen_for_sure, covering), default=least))
+    mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
+    spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
+    largest, norm = probe.candidate.size(leaf)
+    return ArrayReport(point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest, norm)

@@ -1,0 +1,320 @@
+"""What runs the iterations of a training: in the backend, many in one call, or by the network's own methods.
+
+Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: a snapshot of the
+parameters is taken before a block of iterations and, if the block diverged, rolled back to. Its halves are run again,
+then theirs, to find the last good iteration: the result does not depend on what is run in one call.
+"""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from secant._common.interrupts import held_interrupts
+from secant._common.validation import Array, all_finite
+from secant.acceleration.accelerate import record_of
+from secant.acceleration.recognition.engine import rows
+from secant.acceleration.records import Record
+from secant.backends.base import Backend
+from secant.datasets.pixels import NormalizedPixels
+from secant.errors import UnsupportedError, ValueRangeError
+from secant.functions import UNDERFLOW
+from secant.networks.arguments import extremes, require_step, require_updatable
+from secant.networks.simple import SimpleNet
+from secant.networks.two_layer import TwoLayerNet
+
+_ALL_THREADS, _ONE_THREAD = 0, 1
+_BUILT_IN: dict[Any, str] = {
+    TwoLayerNet.numerical_gradient: "auto",
+    TwoLayerNet.gradient: "derivative",
+    SimpleNet.numerical_gradient: "auto",  # by a loop, but not the user's own
+}
+
+
+class Iterations(ABC):
+    """Gradient descent over some mini-batches.
+
+    Attributes
+    ----------
+    x : ndarray or Rows
+        The inputs, in the form that they are read in.
+    ahead : bool
+        Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
+    by_own_gradient : bool
+        Whether the network's own numerical gradient runs, which `accelerate` may replace.
+    """
+
+    x: Any
+    ahead = False
+    by_own_gradient = False
+
+    @abstractmethod
+    def run(self, indices: Array, losses: list[float]) -> None:
+        """Run the mini-batches of these indices, (K, B), and append the loss of each.
+
+        However it ends, the losses are finite, and the parameters are those that the losses belong to.
+        """
+
+    def compare(self, batch: Array, losses: list[float]) -> None:  # noqa: B027 - most have nothing to compare with
+        """Raise an error if the network's loss of a mini-batch is not the one that is minimized.
+
+        The parameters and losses are then those of the last comparison that did not fail.
+        """
+
+
+def iterations_of(
+    net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float, before: bool = False
+) -> Iterations:
+    """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
+
+    Parameters
+    ----------
+    net : TwoLayerNet, or a network of the user's own
+    x, t : ndarray, or Rows and ndarray
+        The training set, of which the indices choose.
+    take_gradient : partial
+        A method of ``net`` with its options.
+    learning_rate : float
+    before : bool
+        Whether losses are those before the update, and not after it.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        If ``net`` is a `TwoLayerNet` that cannot take x or t.
+    """
+    numerical = take_gradient.func == getattr(net, "numerical_gradient", None)
+    accelerated = record_of(net) if numerical else None
+    if accelerated and accelerated.in_place(net):
+        return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
+    if accelerated and not hasattr(net, "params"):
+        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
+    if isinstance(params := getattr(net, "params", None), Mapping):
+        require_updatable(params)
+    method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
+    options = take_gradient.keywords
+    if method and isinstance(net, TwoLayerNet) and not net._own_structure():
+        backend = net._backend_in_use()
+        checked, inputs, targets = net._checked(backend, x, t)
+        require_step(options.get("h", 1.0), checked)
+        if options.get("method") != "series":  # it refuses a mini-batch, and has to see each
+            prepared = backend.prepare(inputs)
+            return _InBackend(net, backend, prepared, targets, method, options, learning_rate, before)
+    by_own_gradient = numerical and not accelerated and not method
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
+
+
+class _Snapshot:
+    """Copies of parameters, to roll back to: the same objects with the same numbers."""
+
+    def __init__(self, params: Any, keys: Any = None) -> None:
+        self._params = params
+        self._arrays = {key: params[key] for key in (params if keys is None else keys)}
+        self._copies = {
+            key: array.copy() if isinstance(array, np.ndarray) else array for key, array in self._arrays.items()
+        }
+
+    def rollback(self) -> None:
+        """Put everything back."""
+        for key, array in self._arrays.items():
+            if isinstance(array, np.ndarray):
+                array[...] = self._copies[key]
+        for key, array in self._arrays.items():
+            if self._params[key] is not array:
+                self._params[key] = array
+
+
+class _InBackend(Iterations):
+    """The iterations of a `TwoLayerNet`: a block of them is one call of the backend."""
+
+    ahead = True
+
+    def __init__(
+        self,
+        net: TwoLayerNet,
+        backend: Backend,
+        x: Any,
+        t: Array,
+        method: str,
+        options: dict[str, Any],
+        learning_rate: float,
+        before: bool,
+    ) -> None:
+        self._net, self._backend, self.x, self._t = net, backend, x, t
+        self._learning_rate, self._before = learning_rate, before
+        self._method: Any = options["method"] if method == "auto" else method
+        self._h = options.get("h", 1.0)
+        asked = options["n_threads"]
+        self._run_all = _FasterThreads(self._run) if asked is None else partial(self._run, n_threads=asked)
+
+    def run(self, indices: Array, losses: list[float]) -> None:
+        """Run the mini-batches of these indices."""
+        self._run_all(indices, losses)
+
+    def _run(self, indices: Array, losses: list[float], n_threads: int) -> None:
+        waiting = [indices]
+        while waiting:
+            block = waiting.pop()
+            fault = self._run_block(block, losses, n_threads)
+            if fault and len(block) == 1:
+                raise _divergence(self._learning_rate, losses, fault)
+            if fault:
+                first, second = np.array_split(block, 2)
+                waiting += [second, first]
+
+    def _run_block(self, indices: Array, losses: list[float], n_threads: int) -> str:
+        """Run some iterations in one call. If they diverge, undo them and say what is not finite."""
+        params = self._net._parameters(self._backend.all_finite)
+        arrays = {name: getattr(params, name) for name in ("W1", "b1", "W2", "b2")}
+        snapshot, first = _Snapshot(arrays), len(losses)
+        try:
+            self._backend.train(
+                params,
+                self.x,
+                self._t,
+                indices,
+                self._method,
+                self._h,
+                self._learning_rate,
+                n_threads,
+                losses,
+                self._before,
+            )
+        finally:
+            with held_interrupts():
+                fault = _not_finite(arrays, losses[first:], self._backend.all_finite)
+                if fault:
+                    snapshot.rollback()
+                    del losses[first:]
+        return UNDERFLOW if params.log_offset == 0 and fault == "the loss is inf" else fault
+
+
+class _OfRecognized(Iterations):
+    """The iterations of a network of another class that was recognized: its arrays are updated where they lie.
+
+    Its own loss is compared at the start, and whenever `compare` is called.
+    """
+
+    def __init__(
+        self, net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
+    ) -> None:
+        self._net, self._record, self._data = net, accelerated, (x, t)
+        extreme = np.array(extremes(x))
+        self._known = accelerated.engine(net, x[extreme], t[extreme])
+        h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
+        take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
+        inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
+        self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
+        self.x, self.ahead = self._inner.x, self._inner.ahead
+        self._compared, self._losses_compared = _Snapshot(self._known.params), 0
+
+    def run(self, indices: Array, losses: list[float]) -> None:
+        """Run the mini-batches of these indices."""
+        if not losses:
+            self.compare(indices[0], losses)
+        self._inner.run(indices, losses)
+
+    def compare(self, batch: Array, losses: list[float]) -> None:
+        """Raise an error if the network's loss of a mini-batch is not the one that is minimized."""
+        x, t = self._data
+        try:
+            self._record.require_same(self._net, self._known, x[batch], t[batch])
+        except UnsupportedError:
+            with held_interrupts():
+                self._compared.rollback()
+                del losses[self._losses_compared :]
+            raise
+        self._compared, self._losses_compared = _Snapshot(self._known.params), len(losses)
+
+
+class _ByMethods(Iterations):
+    """Iterations by the network's own methods."""
+
+    def __init__(
+        self, net: Any, x: Any, t: Array, take_gradient: partial[Any], rate: float, before: bool, by_own_gradient: bool
+    ) -> None:
+        self.x, self.by_own_gradient = x, by_own_gradient
+        self._net, self._t, self._take_gradient = net, t, take_gradient
+        self._learning_rate, self._before = rate, before
+
+    def run(self, indices: Array, losses: list[float]) -> None:
+        """Run the mini-batches of these indices."""
+        samples: Any = self.x
+        for batch in indices:
+            self._step(samples[batch], self._t[batch], losses)
+
+    def _step(self, x: Any, t: Array, losses: list[float]) -> None:
+        params = self._net.params
+        before = self._loss(x, t, losses) if self._before else math.nan
+        grads = self._take_gradient(x, t)
+        if not isinstance(grads, Mapping) or not grads:
+            raise UnsupportedError(f"gradients must be a dict with the keys of net.params, got {grads!r}")
+        if other := [key for key in grads if key not in params]:
+            raise UnsupportedError(f"gradients must have the keys of net.params to be trained with, got {other!r}")
+        with held_interrupts():
+            snapshot = _Snapshot(params, grads)
+            try:
+                for key in grads:
+                    params[key] -= self._learning_rate * grads[key]
+                fault = _not_finite({key: params[key] for key in grads}, [])
+                loss = before if self._before or fault else self._loss(x, t, losses)
+                if fault := fault or _not_finite({}, [loss]):
+                    raise _divergence(self._learning_rate, losses, fault)
+                losses.append(loss)
+            except BaseException:
+                snapshot.rollback()
+                raise
+
+    def _loss(self, x: Any, t: Array, losses: list[float]) -> float:
+        try:
+            return float(self._net.loss(x, t))
+        except ValueRangeError as error:  # the parameters are finite, and too large for a loss that is
+            raise _divergence(self._learning_rate, losses, str(error)) from error
+
+
+class _FasterThreads:
+    """Runs on one thread or on all, whichever was faster of late: what is computed does not depend on it.
+
+    An iteration is over in less time than a busy machine takes to run a thread that waits. So threads that should
+    share the work may wait for each other instead, and be many times slower than one.
+    """
+
+    _CALLS_PER_TRIAL = 10
+
+    def __init__(self, run: Callable[[Array, list[float], int], None]) -> None:
+        self._run = run
+        self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # that an iteration took, at last
+        self._calls = 0
+
+    def __call__(self, indices: Array, losses: list[float]) -> None:
+        faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
+        if self._calls % self._CALLS_PER_TRIAL == 0 and len(indices) > 1:
+            trial = -(-len(indices) // 16)
+            self._timed(indices[:trial], losses, slower)
+            indices = indices[trial:]
+        self._calls += 1
+        self._timed(indices, losses, faster)
+
+    def _timed(self, indices: Array, losses: list[float], n_threads: int) -> None:
+        start = time.perf_counter()
+        self._run(indices, losses, n_threads)
+        self._seconds[n_threads] = (time.perf_counter() - start) / len(indices)
+
+
+def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite) -> str:
+    """Say what is NaN or infinite, if anything is."""
+    for key, param in params.items():
+        if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
+            return f"params[{key!r}] is not finite"
+    return f"the loss is {losses[-1]}" if losses and not math.isfinite(losses[-1]) else ""
+
+
+def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
+    return ValueRangeError(
+        f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
+        f"in iteration {len(losses) + 1}, {what}"
+    )
