@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant.backends.activations import ACTIVATIONS
+from secant.backends.numpy.series import activated
+
 EPS, EPS32 = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 
 
@@ -58,13 +61,9 @@ def absolute_terms(net, x: np.ndarray, t: np.ndarray) -> dict:
     params = {key: param.astype(np.float64) for key, param in net.params.items()}
     x, t = x.astype(np.float64), np.eye(net.params["b2"].size)[t] if t.ndim == 1 else t
     a1 = x @ params["W1"] + params["b1"]
-    sigmoid = 1 / (1 + np.exp(-a1))
-    z1, slope1 = {
-        "sigmoid": (sigmoid, sigmoid * (1 - sigmoid)),
-        "tanh": (np.tanh(a1), 1 - np.tanh(a1) ** 2),
-        "relu": (np.maximum(a1, 0), 1.0 * (a1 > -1e-3)),
-        "identity": (a1, np.ones_like(a1)),
-    }[net.hidden_activation]
+    activation = ACTIVATIONS[net.hidden_activation]
+    z1 = activation.function(a1)
+    slope1 = 1.0 * (a1 > -1e-3) if activation.kinked else activated(activation, a1).series(1)[1]
     a2 = z1 @ params["W2"] + params["b2"]
     z2 = 1 / (1 + np.exp(-a2)) if net.output_activation == "sigmoid" else a2
     slope2 = z2 * (1 - z2) if net.output_activation == "sigmoid" else 1.0

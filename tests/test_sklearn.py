@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import secant
+from secant.backends.activations import ACTIVATIONS
 from secant.errors import UnsupportedError, ValueRangeError
 
 sklearn = pytest.importorskip("sklearn")
@@ -82,7 +83,7 @@ def test_the_defaults_learn_at_once_and_converge(compiled):
     assert model.loss_ == model.loss_curve_[-1] < 0.02 < model.loss_curve_[0]
 
 
-@pytest.mark.parametrize("hidden_activation", ["relu", "sigmoid", "tanh", "identity"])
+@pytest.mark.parametrize("hidden_activation", ACTIVATIONS)
 @pytest.mark.parametrize("gradient", ["numerical", "backprop"])
 def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
     model = short(hidden_activation=hidden_activation, gradient=gradient, batch_size=40, learning_rate_init=0.3).fit(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import secant
+from secant.backends.activations import ACTIVATIONS
 from secant.errors import DTypeError, ParamsError, ShapeError
 
 A = np.random.default_rng(0).standard_normal((4, 3))
@@ -99,7 +100,7 @@ def test_what_vector_functions_may_not_return():
         secant.check_vjp(lambda x: np.ones(next(sizes)), X, lambda cotangent: cotangent)
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("hidden", ACTIVATIONS)
 def test_a_network(hidden):
     rng = np.random.default_rng(0)
     net = secant.TwoLayerNet(7, 5, 3, rng=0, hidden_activation=hidden)

@@ -1,7 +1,6 @@
 """The central differences of each backend, against 50 digits and against the chapter's loop."""
 
 from functools import cache
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,11 +11,11 @@ import bounds
 import cases
 import oracles
 import secant
-from secant.backends.base import HiddenActivation
+from secant.backends.activations import ACTIVATIONS
 from sweeps import grid
 
 OUTPUTS = ("sigmoid", "identity")
-HIDDEN = get_args(HiddenActivation)
+HIDDEN = tuple(ACTIVATIONS)
 TARGETS = ("one-hot", "soft", "labels")
 KINDS = (*TARGETS, "argmax")
 

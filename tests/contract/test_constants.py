@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_central_difference import HIDDEN, OUTPUTS
 
 import secant
 from secant.backends import bound
@@ -23,8 +24,8 @@ def test_so_many_terms_err_by_1e_15_up_to_their_limit(terms, limit):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("output", ["sigmoid", "identity"])
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", HIDDEN)
 def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend, hidden, output, dtype):
     net = secant.TwoLayerNet(5, 4, 3, hidden_activation=hidden, output_activation=output, rng=0, dtype=dtype)
     net.params["W2"] *= 30

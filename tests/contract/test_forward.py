@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_central_difference import HIDDEN, OUTPUTS
 
 import bounds
 import cases
@@ -9,7 +10,7 @@ import oracles
 import secant
 
 
-@pytest.mark.parametrize("output", ["sigmoid", "identity"])
+@pytest.mark.parametrize("output", OUTPUTS)
 def test_predict_and_loss_of_real_digits(backend, output):
     net, x, t = cases.mnist(3)
     net.output_activation = output
@@ -19,7 +20,7 @@ def test_predict_and_loss_of_real_digits(backend, output):
     assert abs(net.loss(x, t) - float(truth.loss())) <= bounds.FORWARD * max(1, net.loss(x, t))
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "tanh", "identity"])
+@pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1e-6, 1e-3, 0.1, 1.0, 20.0])
 def test_the_output_of_a_hidden_unit_is_right_to_the_last_digits(backend, hidden, scale):
     """With W2 = 0 the gradient of W2 is half of it: tanh must not cancel where it is small."""

@@ -5,6 +5,7 @@ import pytest
 
 import secant
 from secant import DTypeError, TwoLayerNet, ValueRangeError
+from secant.backends.activations import ACTIVATIONS
 
 X = np.random.RandomState(0).uniform(size=(6, 3))
 SOFT = np.random.RandomState(1).uniform(size=(6, 2))
@@ -33,7 +34,7 @@ def test_a_subclass_that_sets_only_params_is_the_chapters_network(backend):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("hidden_activation", "gelu", "one of 'sigmoid', 'relu', 'tanh', 'identity', got 'gelu'"),
+        ("hidden_activation", "gelu", f"one of {', '.join(map(repr, ACTIVATIONS))}, got 'gelu'"),
         ("output_activation", "relu", "one of 'sigmoid', 'identity', got 'relu'"),
         ("soft_targets", None, "one of 'weights', 'argmax', got None"),
         ("log_offset", -1e-9, "finite and at least 0, got -1e-09"),

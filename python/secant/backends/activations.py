@@ -1,24 +1,69 @@
-"""What stands behind an affine layer, for NumPy and Numba: all that is known of an activation, and only here.
+"""What stands behind an affine layer: all that Python knows of an activation, and only here.
 
-A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). With a rate k that is not 0, it solves
+To add a hidden activation, write its entry in `ACTIVATIONS`, with a family if none of these suits, and its name in
+`HiddenActivation`; and for the compiled core its policy in ``network/activations.hpp``. Tests go over all entries.
 
-    F' = (p + F) (q - F)        p = k sigmoid(k a),  q = k sigmoid(-k a)
-
-p and q are both kept: where one of them is small, k minus the other has lost all digits. With a rate of 0, F is p u, as
-far as relu's kink is not reached. Each function takes arrays, and numbers where Numba compiles it.
+A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
+pass, say how.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.base import HiddenActivation
+
+HiddenActivation = Literal["sigmoid", "relu", "tanh", "identity"]
+OutputActivation = Literal["sigmoid", "identity"]
 
 _SPLIT = 2.0**27 + 1
 """The product with it leaves the upper half of a number's digits."""
+
+Unit = tuple[Any, Any, Any, Any]
+"""a, f(a), p and q."""
+
+
+class Family(NamedTuple):
+    """How functions of one kind change, given the rate of one of them.
+
+    These take arrays, and numbers where Numba compiles them. There they can call no function of this file.
+    """
+
+    state: Callable[[float, bool, Any], tuple[Any, Any, Any]]
+    """Of the rate, of whether it is kinked, and of a: f(a), p and q. The slope is 0 where p is."""
+    series: Callable[[float, Any, Any, Floats], None]
+    """Of rate, p, q and out: ``out[m]`` becomes the coefficient of u^m in F, for m from 1 to K, and 0 for m = 0."""
+    change: Callable[[float, Any, Any, Any, Any], Any]
+    """F(u) of rate, p, q, u and m = expm1(rate |u|), which may not overflow: no kink is between."""
+    large_change: Callable[[Unit, Unit, float], float]
+    """F(u) where rate |u| is above 1, of the unit at a and at a + u. There p and q may have underflowed."""
+
+
+class Activation(NamedTuple):
+    """A function f."""
+
+    formula: str
+    """f(a), for people, and for the oracle of the tests, which evaluates it in 50 digits."""
+    in_words: str
+    """What then stands between the layers."""
+    function: Callable[[Floats], Floats]
+    """f of arrays."""
+    family: Family
+    rate: float
+    steepest: float
+    """The largest slope."""
+    largest_change: Callable[[float], float]
+    """The most that f changes on the complex disc of radius rho around any real a, relu's without its kink."""
+    bounded: bool = False
+    """Whether |f| <= 1."""
+    kinked: bool = False
+    """Whether it is relu, whose slope jumps at 0: see `near_kink` and `kinked_change`."""
+
+
+# ---- sigmoids of rate k:  F' = (p + F) (q - F),  p = k sigmoid(k a),  q = k sigmoid(-k a) ----------------------------
+# p and q are both kept: where one of them is small, k minus the other has lost all digits.
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -28,62 +73,90 @@ def sigmoid(x: Floats) -> Floats:
     return z
 
 
-def relu(x: Floats) -> Floats:
-    """The larger of x and 0."""
-    z: Floats = np.maximum(x, 0)
-    return z
-
-
-def identity(x: Floats) -> Floats:
-    """X itself."""
-    return x
-
-
-class Activation(NamedTuple):
-    """Its function of arrays; its rate k, 1 of a sigmoid and 2 of tanh; and whether the slope jumps at 0."""
-
-    function: Callable[[Floats], Floats]
-    rate: float
-    kinked: bool = False
-
-
-ACTIVATIONS: dict[HiddenActivation, Activation] = {
-    "sigmoid": Activation(sigmoid, 1.0),
-    "relu": Activation(relu, 0.0, kinked=True),
-    "tanh": Activation(np.tanh, 2.0),
-    "identity": Activation(identity, 0.0),
-}
-
-
-def state(rate: float, kinked: bool, a: Any) -> Any:
-    """f(a), p and q."""
+def _logistic_state(rate: float, _: bool, a: Any) -> tuple[Any, Any, Any]:
     lit = 1.0 * (a > 0)
-    if rate == 0:
-        p = np.maximum(lit, 1.0 - kinked)
-        return np.maximum(a, 0.0) if kinked else a, p, p
     e = np.exp(-rate * np.abs(a))
     large, small = rate / (1 + e), rate * e / (1 + e)
     p, q = lit * large + (1 - lit) * small, lit * small + (1 - lit) * large
     return p if rate == 1 else np.tanh(a), p, q
 
 
-def series(rate: float, p: Floats, q: Floats, out: Floats) -> None:
-    """The series of F: ``out[m]`` is the coefficient of u^m, for m from 1 to K, and 0 for m = 0."""
+def _logistic_series(rate: float, p: Any, q: Any, out: Floats) -> None:
     out[:] = 0
-    out[1] = p * q if rate else p
-    for m in range(1, len(out) - 1 if rate else 0):
+    out[1] = p * q
+    for m in range(1, len(out) - 1):
         out[m + 1] = (q - p) * out[m]
         for i in range(1, m):
             out[m + 1] -= out[i] * out[m - i]
         out[m + 1] /= m + 1
 
 
-def change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
-    """F(u), given m = expm1(k |u|), which may not overflow: no kink is between."""
-    if rate == 0:
-        return p * u
+def _logistic_change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
     rises = 1.0 * (u > 0)
     return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
+
+
+def _logistic_large_change(before: Unit, after: Unit, _: float) -> float:
+    a, _, p, q = before
+    shifted, _, shifted_p, shifted_q = after
+    return float(q - shifted_q if a + shifted > 0 else shifted_p - p)  # of that which is small
+
+
+def _largest_logistic_change(rate: float) -> Callable[[float], float]:
+    def largest_change(rho: float) -> float:
+        angle = rate * rho / 2
+        return float(rate * rate * rho / (4 * np.cos(angle) ** 2)) if 2 * angle < np.pi else np.inf
+
+    return largest_change
+
+
+_LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change, _logistic_large_change)
+
+
+# ---- linear, as far as relu's kink is not reached:  F = p u ----------------------------------------------------------
+
+
+def relu(x: Floats) -> Floats:
+    """The larger of x and 0."""
+    z: Floats = np.maximum(x, 0)
+    return z
+
+
+def _itself(x: Any) -> Any:
+    return x
+
+
+def _linear_state(rate: float, kinked: bool, a: Any) -> tuple[Any, Any, Any]:
+    p = np.maximum(1.0 * (a > 0), 1.0 - kinked)
+    return np.maximum(a, 0.0) if kinked else a, p, p
+
+
+def _linear_series(rate: float, p: Any, _: Any, out: Floats) -> None:
+    out[:] = 0
+    out[1] = p
+
+
+def _linear_change(rate: float, p: Any, q: Any, u: Any, _: Any) -> Any:
+    return p * u
+
+
+def _linear_large_change(before: Unit, _: Unit, u: float) -> float:
+    return float(before[2] * u)
+
+
+_LINEAR = Family(_linear_state, _linear_series, _linear_change, _linear_large_change)
+
+
+ACTIVATIONS: dict[HiddenActivation, Activation] = {
+    "sigmoid": Activation(
+        "1 / (1 + exp(-a))", "sigmoid", sigmoid, _LOGISTIC, 1.0, 1 / 4, _largest_logistic_change(1.0), bounded=True
+    ),
+    "relu": Activation("max(a, 0)", "ReLU", relu, _LINEAR, 0.0, 1.0, _itself, kinked=True),
+    "tanh": Activation("tanh(a)", "tanh", np.tanh, _LOGISTIC, 2.0, 1.0, _largest_logistic_change(2.0), bounded=True),
+    "identity": Activation("a", "nothing", _itself, _LINEAR, 0.0, 1.0, _itself),
+}
+IN_WORDS = " or ".join(", ".join(entry.in_words for entry in ACTIVATIONS.values()).rsplit(", ", 1))
+FAMILIES = list(dict.fromkeys(activation.family for activation in ACTIVATIONS.values()))
 
 
 @np.errstate(over="ignore")  # what overflows is near
@@ -114,16 +187,3 @@ def rounded_once(x: Floats, w: Floats, b: float) -> float:
 def kinked_change(a: float, u: Any) -> Any:
     """F(u) of relu, across its kink too."""
     return np.maximum(u, -a) if a > 0 else np.maximum(a + u, 0.0)
-
-
-def widest(rate: float, rho: float) -> float:
-    """The most that f changes on the complex disc of radius ``rho`` around any real a, relu's without its kink."""
-    if rate == 0:
-        return rho
-    angle = rate * rho / 2
-    return float(rate * rate * rho / (4 * np.cos(angle) ** 2)) if 2 * angle < np.pi else np.inf
-
-
-def steepest(rate: float) -> float:
-    """The largest slope."""
-    return rate * rate / 4 if rate else 1.0

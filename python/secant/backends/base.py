@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secant._common.validation import Array, Floats
+from secant.backends.activations import HiddenActivation as HiddenActivation
+from secant.backends.activations import OutputActivation as OutputActivation
 from secant.datasets.pixels import Rows
 from secant.errors import UnsupportedError
 
-HiddenActivation = Literal["sigmoid", "relu", "tanh", "identity"]
-OutputActivation = Literal["sigmoid", "identity"]
 Method = Literal["auto", "series", "direct"]
 
 LOG_OFFSET = 1e-7

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.activations import ACTIVATIONS, widest
-from secant.backends.base import HiddenActivation, OutputActivation
+from secant.backends.activations import ACTIVATIONS, HiddenActivation, OutputActivation
 
 ORDERS, SINGLE_ORDERS = (3, 5, 7, 9), (1, 3, 5)
 """Those of float64, and of float32 parameters."""
@@ -45,19 +44,19 @@ def discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: fl
     """The discs to try, where ``largest_weight`` is max |W2|."""
     mantissa, exponent = math.frexp(largest_weight)
     rounded_up = math.ceil(mantissa * 32) / 16 * 2.0 ** (exponent - 1)  # to 5 bits: it seldom changes in training
-    return _discs(ACTIVATIONS[hidden].rate, ACTIVATIONS[output].rate, rounded_up)
+    return _discs(hidden, output, rounded_up)
 
 
 @lru_cache(maxsize=64)
-def _discs(hidden: float, output: float, largest_weight: float) -> Discs:
+def _discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> Discs:
     radii = [LARGEST_RADIUS * RADIUS_RATIO**i for i in range(DISCS)]
-    of_hidden = [_loss_change(largest_weight * widest(hidden, rho), output) for rho in radii]
+    of_hidden = [_loss_change(largest_weight * ACTIVATIONS[hidden].largest_change(rho), output) for rho in radii]
     return Discs(np.array(radii), np.array(of_hidden), np.array([_loss_change(rho, output) for rho in radii]))
 
 
-def _loss_change(v: float, output: float) -> float:
+def _loss_change(v: float, output: OutputActivation) -> float:
     """The most that the loss changes when no a2 moves by more than v."""
-    change = widest(output, v)
+    change = ACTIVATIONS[output].largest_change(v)
     log_y = change - math.log1p(-math.expm1(change)) if change < LOG_BOUND_LIMIT else math.inf
     return -math.log1p(-math.expm1(log_y)) if log_y < LOG_BOUND_LIMIT else math.inf
 

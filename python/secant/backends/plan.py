@@ -101,7 +101,7 @@ def largest_inputs(x: Array) -> Floats:
 def largest_z1(net: Parameters, x: Array) -> Floats:
     """The largest |z1| of each sample, (N,), or what bounds it."""
     hidden = ACTIVATIONS[net.hidden_activation]
-    if hidden.rate:
+    if hidden.bounded:
         return np.ones(len(x))
     a1 = (x[block] @ net.W1 + net.b1 for block in blocks(len(x), max(net.W1.shape)))
     return np.concatenate([largest_inputs(hidden.function(part)) for part in a1])

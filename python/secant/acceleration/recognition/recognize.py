@@ -27,14 +27,15 @@ from secant.acceleration.recognition.probes import (
 from secant.acceleration.recognition.reader_gradient import recognized_gradient
 from secant.acceleration.recognition.result import Recognition
 from secant.acceleration.recognition.stand_in import reader_gradient_of
+from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.arguments import SoftTargets
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
 _ENGINES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with sigmoid, ReLU, "
-    "tanh or nothing between them"
+    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
+    f"{IN_WORDS} between them"
 )
 
 

@@ -17,7 +17,8 @@ class Recognition:
         Whether it is a network that the engines know. If not, only the sentence counts.
     sentence : str
         What it is, or why it is not known.
-    hidden_activation : {"sigmoid", "relu", "tanh", "identity"}
+    hidden_activation : str
+        One of those of `TwoLayerNet`.
     output_activation : {"sigmoid", "identity"}
         What stands before the softmax.
     log_offset : float

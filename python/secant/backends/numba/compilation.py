@@ -8,7 +8,7 @@ layer would abort the process.
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -65,6 +65,16 @@ def _can_start() -> bool:
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile a function that only compiled ones call."""
     return numba.njit(error_model="numpy")(function)
+
+
+def compiled_choice(functions: Sequence[Callable[..., Any]]) -> Any:
+    """Compile what passes its arguments on to the function whose number is the first of them."""
+    first, rest = compiled(functions[0]), functions[1:]
+    if len(rest) > 1:
+        other = compiled_choice(rest)
+        return compiled(lambda number, *given: first(*given) if number == 0 else other(number - 1, *given))
+    other = compiled(rest[0])
+    return compiled(lambda number, *given: first(*given) if number == 0 else other(*given))
 
 
 class Kernel:

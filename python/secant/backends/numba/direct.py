@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import bound
-from secant.backends.activations import ACTIVATIONS, steepest
+from secant.backends.activations import ACTIVATIONS, Unit
 from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
-from secant.backends.numba.forward import Activations, change, kinked_change, softmax, state
+from secant.backends.numba.forward import Activations, change, kinked_change, large_change, softmax, state
 from secant.backends.numba.series import growths, moments, powers_of
 from secant.backends.plan import largest_inputs, largest_z1
 
@@ -46,7 +46,7 @@ def summed_differences(
 
 def terms_of(net: Parameters, x: NDArray[Any], h: float) -> NDArray[np.int64]:
     """How many terms each sample needs, see `bound.terms_needed`."""
-    slope = steepest(ACTIVATIONS[net.hidden_activation].rate) * float(np.abs(net.W2).max())
+    slope = ACTIVATIONS[net.hidden_activation].steepest * float(np.abs(net.W2).max())
     return bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope)
 
 
@@ -134,33 +134,30 @@ def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats
 @compiled
 def hidden_changes(layers: Activations, only_near: bool, n: int, shift: float, out: Floats) -> None:
     """The changes of z1 of a sample, when a1 is shifted by ``shift`` and by its negative."""
-    rate, hidden = layers.rate1, layers.a1.shape[1]
+    family, rate, hidden = layers.family1, layers.rate1, layers.a1.shape[1]
     if layers.kinked:
         for j in range(hidden):
             a, u = layers.a1[n, j], shift if layers.near[n, j] or not only_near else 0.0
             out[j], out[hidden + j] = kinked_change(a, u), kinked_change(a, -u)
     elif rate * abs(shift) > SMALL_SHIFT_LIMIT:
         for j in range(hidden):
-            a, p, q = layers.a1[n, j], layers.p1[n, j], layers.q1[n, j]
-            out[j], out[hidden + j] = unit_change(rate, a, p, q, shift), unit_change(rate, a, p, q, -shift)
+            unit = layers.a1[n, j], layers.z1[n, j], layers.p1[n, j], layers.q1[n, j]
+            out[j], out[hidden + j] = unit_change(family, rate, unit, shift), unit_change(family, rate, unit, -shift)
     else:
         m = math.expm1(rate * abs(shift))
         for j in range(hidden):
             p, q = layers.p1[n, j], layers.q1[n, j]
-            out[j], out[hidden + j] = change(rate, p, q, shift, m), change(rate, p, q, -shift, m)
+            out[j], out[hidden + j] = change(family, rate, p, q, shift, m), change(family, rate, p, q, -shift, m)
 
 
 @compiled
-def unit_change(rate: float, a: float, p: float, q: float, u: float) -> float:
-    """F(u) for a u of any size, see `activations.state`.
-
-    A small change is computed as such. A large one may start where p q has underflowed: it is a difference, of that of
-    p and q which is small.
-    """
+def unit_change(family: int, rate: float, unit: Unit, u: float) -> float:
+    """F(u) for a u of any size, see `activations.Family`."""
+    a, _, p, q = unit
     if rate * abs(u) > SMALL_SHIFT_LIMIT:
-        _, shifted_p, shifted_q = state(rate, False, a + u)
-        return float(q - shifted_q if a + (a + u) > 0 else shifted_p - p)
-    return float(change(rate, p, q, u, math.expm1(rate * abs(u))))
+        z, shifted_p, shifted_q = state(family, rate, False, a + u)
+        return float(large_change(family, unit, (a + u, z, shifted_p, shifted_q), u))
+    return float(change(family, rate, p, q, u, math.expm1(rate * abs(u))))
 
 
 # ---- small shifts: the change of the loss by a few terms of the series of growths and of log1p -----------------------
@@ -221,7 +218,8 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
 @compiled
 def exponent(layers: Activations, n: int, k: int, u: float) -> float:
     """The change of z2_k when a2_k is shifted by u."""
-    q: float = unit_change(layers.rate2, layers.a2[n, k], layers.p2[n, k], layers.q2[n, k], u)
+    unit = layers.a2[n, k], layers.z2[n, k], layers.p2[n, k], layers.q2[n, k]
+    q: float = unit_change(layers.family2, layers.rate2, unit, u)
     return q
 
 

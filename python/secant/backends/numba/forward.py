@@ -8,27 +8,29 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.backends import activations as policy
-from secant.backends.activations import ACTIVATIONS, near_kink
+from secant.backends.activations import ACTIVATIONS, FAMILIES, near_kink
 from secant.backends.base import Parameters
-from secant.backends.numba.compilation import Kernel, choose_threads, compiled
+from secant.backends.numba.compilation import Kernel, choose_threads, compiled, compiled_choice
 from secant.backends.plan import blocks, in_double
 
-change, kinked_change = compiled(policy.change), compiled(policy.kinked_change)
-rounded_once, series, state = compiled(policy.rounded_once), compiled(policy.series), compiled(policy.state)
+kinked_change, rounded_once = compiled(policy.kinked_change), compiled(policy.rounded_once)
+state, series, change, large_change = map(compiled_choice, zip(*FAMILIES, strict=True))
 
 BLOCK_MULTIPLICATIONS = 2**27
 """Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
 
 
 class Activations(NamedTuple):
-    """Both layers after the forward pass, with the p and q of `activations.state`.
+    """Both layers after the forward pass, with the p and q of `activations.Family`.
 
     The output that is always 1 and belongs to a bias stands behind the others in z1. Where a shift may take a1 across a
     kink, as ``near`` says, it is rounded only once, and its slope p1 is 0.
     """
 
+    family1: int  # its number
     rate1: float
     kinked: bool
+    family2: int
     rate2: float
     log_offset: float
     near: NDArray[np.bool_]  # (N, H)
@@ -59,7 +61,8 @@ def activations(net: Parameters, x: NDArray[Any], threads: int, h: float = 0.0) 
     f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     columns = (hidden, hidden + 1, hidden, hidden, outputs, outputs, outputs, outputs, outputs)
     arrays = (np.empty((samples, size)) for size in columns)
-    out = Activations(f.rate, f.kinked, g.rate, net.log_offset, np.zeros((samples, hidden), np.bool_), x, *arrays)
+    kinds = FAMILIES.index(f.family), f.rate, f.kinked, FAMILIES.index(g.family), g.rate
+    out = Activations(*kinds, net.log_offset, np.zeros((samples, hidden), np.bool_), x, *arrays)
     out.a1[:] = x @ net.W1 + net.b1
     _activate(threads, net.W2, net.b2, out)
     if out.kinked and h:
@@ -94,12 +97,12 @@ def activate(w2: Floats, b2: Floats, out: Activations, n: int) -> None:
     a1, z1, p1, q1 = out.a1[n], out.z1[n], out.p1[n], out.q1[n]
     a2, z2, p2, q2 = out.a2[n], out.z2[n], out.p2[n], out.q2[n]
     for j in range(len(a1)):
-        z1[j], p1[j], q1[j] = state(out.rate1, out.kinked, a1[j])
+        z1[j], p1[j], q1[j] = state(out.family1, out.rate1, out.kinked, a1[j])
     z1[-1] = 1
     a2[:] = b2
     add_products(z1, w2, a2)
     for k in range(len(b2)):
-        z2[k], p2[k], q2[k] = state(out.rate2, False, a2[k])
+        z2[k], p2[k], q2[k] = state(out.family2, out.rate2, False, a2[k])
     softmax(z2, out.y[n])
 
 

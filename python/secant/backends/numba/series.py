@@ -46,7 +46,7 @@ def expand(powers: Floats, t: Floats, layers: Activations, n: int, hidden_phi: F
     length, outputs, hidden = powers.shape
     growth, change, phi = np.empty((length, outputs)), np.empty((length, hidden)), np.empty((length, hidden))
     growths(layers, n, growth)
-    series(layers.rate1, layers.p1[n], layers.q1[n], change)
+    series(layers.family1, layers.rate1, layers.p1[n], layers.q1[n], change)
     hidden_series(powers, layers.y[n], t, layers.log_offset, growth, change, phi)
     hidden_phi[:, n] = phi
     output_series(layers.y[n], t, layers.log_offset, growth, output_phi[:, n])
@@ -56,7 +56,7 @@ def expand(powers: Floats, t: Floats, layers: Activations, n: int, hidden_phi: F
 def growths(layers: Activations, n: int, out: Floats) -> None:
     """The growths (K+1, O) of the softmax numerators of sample n, in the shift of a2."""
     z2_change = np.empty(out.shape)
-    series(layers.rate2, layers.p2[n], layers.q2[n], z2_change)
+    series(layers.family2, layers.rate2, layers.p2[n], layers.q2[n], z2_change)
     jets.expm1(z2_change, out)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
-from secant.backends.activations import ACTIVATIONS, change, kinked_change, near_kink, rounded_once, series, state
+from secant.backends.activations import ACTIVATIONS, Activation, kinked_change, near_kink, rounded_once
 from secant.backends.base import Gradients, Parameters
 from secant.backends.numpy import jets
 from secant.backends.numpy.forward import softmax
@@ -21,7 +21,7 @@ from secant.backends.numpy.forward import softmax
 class Layer(NamedTuple):
     """Units (N, units) after the forward pass: their outputs, and what changes of them need."""
 
-    rate: float
+    activation: Activation
     z: Floats
     p: Floats
     q: Floats
@@ -29,8 +29,13 @@ class Layer(NamedTuple):
     def series(self, order: int) -> Floats:
         """The changes of z (K+1, N, units)."""
         out = np.empty((order + 1, *self.p.shape))
-        series(self.rate, self.p, self.q, out)
+        self.activation.family.series(self.activation.rate, self.p, self.q, out)
         return out
+
+
+def activated(activation: Activation, a: Floats) -> Layer:
+    """The units of pre-activations a (N, units)."""
+    return Layer(activation, *activation.family.state(activation.rate, activation.kinked, a))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
@@ -43,8 +48,8 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> 
     t = np.eye(net.W2.shape[1])[t] if t.ndim == 1 else t
     hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     a1 = x @ net.W1 + net.b1
-    inner = Layer(hidden.rate, *state(hidden.rate, hidden.kinked, a1))
-    outer = Layer(output.rate, *state(output.rate, output.kinked, inner.z @ net.W2 + net.b2))
+    inner = activated(hidden, a1)
+    outer = activated(output, inner.z @ net.W2 + net.b2)
     y = softmax(outer.z)
     near = np.zeros(a1.shape, np.bool_)
     if hidden.kinked and h:
@@ -73,8 +78,9 @@ def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: 
     inputs, counts = np.append(x, 1.0), t > 0
     a1 = rounded_once(x, net.W1[:, j], net.b1[j])
     a2_change = kinked_change(a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
-    m = np.expm1(outer.rate * np.abs(a2_change))
-    growth = np.expm1(change(outer.rate, outer.p[n], outer.q[n], a2_change, m))
+    rate, family = outer.activation.rate, outer.activation.family
+    m = np.expm1(rate * np.abs(a2_change))
+    growth = np.expm1(family.change(rate, outer.p[n], outer.q[n], a2_change, m))
     mean = (growth @ y)[..., np.newaxis]
     r = y[counts] / (y[counts] + net.log_offset)
     phi = np.log1p(r * (growth[..., counts] - mean) / (1 + mean)) @ -t[counts]
