@@ -3,9 +3,9 @@
     python bench/verification.py [--quick]
 
 784-50-10, MNIST, mini-batches of 100, one thread: the chapter's loop over an accelerated network that keeps its
-parameters in a dict, and over one of layer objects, whose loss is called once a gradient for what it leaves. Two equal
-networks do one iteration each in turn; one of them is watched, the other only computes. Times are means of CPU time,
-with all comparisons but the first. The parameters of both must be the same in the end.
+parameters in a dict, and over one of layer objects. Two equal networks do one iteration each in turn: the loss of one
+is called and compared before a gradient is returned, the other only computes. Times are means of CPU time. In the end
+the parameters of both must be the same.
 """
 
 import argparse
@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import secant
-from secant.networks import acceleration, records
+from secant.acceleration.accelerate import record_of
+from secant.acceleration.recognition.engine import engine
+from secant.acceleration.records import Record
 from tables import markdown
 
 EPOCH = 600  # iterations
@@ -91,14 +93,13 @@ class Layers(Digits):
         return self.last.forward(self.scores(x), t)
 
 
-class Trusted(records.Record):
-    """What was recognised, and nothing that is held against it any more."""
+class Trusted(Record):
+    """Compares nothing."""
 
-    def gradient(self, net: Any, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
-        known = cast(secant.TwoLayerNet, self._known)
-        grads = known.numerical_gradient(x, t, h=self.found.h, n_threads=n_threads or self.n_threads)
-        found = dict(zip(self.found.gradient_keys, map(records._like, grads.values(), self._arrays), strict=True))
-        return {key: found[key] for key in self._order}
+    def gradient(self, net: Any, x: Any, t: Any, n_threads: int | None = None) -> dict[Any, Array]:
+        known = engine(net, self.recognition)
+        grads = known.numerical_gradient(x, t, h=self.recognition.h, n_threads=n_threads or self.n_threads)
+        return dict(zip(self.recognition.keys, grads.values(), strict=True))
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -125,20 +126,20 @@ def price(cls: type[Digits], iterations: int) -> list[str]:
 
     for net in nets:
         step(net, 0)
-    cast(Any, acceleration.record(nets[1])).__class__ = Trusted
+    cast(Any, record_of(nets[1])).__class__ = Trusted
     turns = [
         [step(nets[k], i) for k in ((0, 1) if i % 2 else (1, 0))][:: 1 if i % 2 else -1] for i in range(1, iterations)
     ]
     if not all(np.array_equal(nets[0].params[key], nets[1].params[key]) for key in nets[0].params):
         raise ValueError("the two networks differ: no time is worth anything")
     accuracies = cpu_seconds(lambda: (nets[1].accuracy(x_train, t_train), nets[1].accuracy(x_test, t_test)))
-    watched, trusted = np.mean(turns, axis=0)
-    watching, bare, loss = watched[0] - trusted[0], trusted[0], trusted[1]
+    compared, trusted = np.mean(turns, axis=0)
+    comparing, bare, loss = compared[0] - trusted[0], trusted[0], trusted[1]
     loops = bare, bare + loss, bare + loss + accuracies / EPOCH
     return [
         cls.__name__,
-        f"{1e6 * watching:.0f}",
-        *(f"{100 * watching / each:.2f}" for each in loops),
+        f"{1e6 * comparing:.0f}",
+        *(f"{100 * comparing / each:.0f}" for each in loops),
         f"{1e3 * recognition:.0f}",
     ]
 

@@ -48,8 +48,8 @@ from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
 _LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
     "GradientReport": "checking.report",
     "History": "training.history",
-    "Recognition": "networks.recognition.found",
-    "accelerate": "networks.acceleration",
+    "Recognition": "acceleration.recognition.result",
+    "accelerate": "acceleration.accelerate",
     "book": "",
     "check_gradient": "checking.gradient",
     "check_jvp": "checking.vector",
@@ -58,7 +58,8 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "epoch_batches": "training.sampling",
     "numerical_jacobian": "differentiation.jacobian",
     "plots": "",
-    "recognise": "networks.recognition.recognise",
+    "recognise": "acceleration.recognition.recognize",
+    "recognize": "acceleration.recognition.recognize",
     "sample_with_replacement": "training.sampling",
     "testing": "",
     "train": "training.loop",
@@ -70,15 +71,16 @@ if _typing.TYPE_CHECKING:
     from secant import book as book
     from secant import plots as plots
     from secant import testing as testing
+    from secant.acceleration.accelerate import accelerate as accelerate
     from secant.acceleration.check_network import check_network as check_network
+    from secant.acceleration.recognition.recognize import recognise as recognise
+    from secant.acceleration.recognition.recognize import recognize as recognize
+    from secant.acceleration.recognition.result import Recognition as Recognition
     from secant.checking.gradient import check_gradient as check_gradient
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp
     from secant.differentiation.jacobian import numerical_jacobian as numerical_jacobian
-    from secant.networks.acceleration import accelerate as accelerate
-    from secant.networks.recognition.found import Recognition as Recognition
-    from secant.networks.recognition.recognise import recognise as recognise
     from secant.training.history import History as History
     from secant.training.loop import train as train
     from secant.training.sampling import epoch_batches as epoch_batches

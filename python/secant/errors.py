@@ -32,11 +32,7 @@ class UnsupportedError(SecantError, ValueError):
 
 
 class LossDiffersError(UnsupportedError):
-    """The loss of an accelerated network is not that of the network that was recognised."""
-
-
-class NoLongerKnownError(UnsupportedError):
-    """An accelerated network has become one that is not recognised."""
+    """The loss of an accelerated network on a mini-batch is not that of a network that is known."""
 
 
 class DataError(SecantError, OSError):

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.engine import arrays_of, engine, in_place
+from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
 from secant.checking.report import GradientReport
 from secant.errors import ParamsError, SecantError, ShapeError, UnsupportedError
-from secant.networks.recognition.engine import engine, in_place
-from secant.networks.recognition.layouts import Layout
-from secant.networks.recognition.recognise import recognised
 from secant.networks.two_layer import TwoLayerNet
 
 
@@ -54,7 +53,7 @@ def check_network(
     The arrays of ``params`` are shifted in place: layers may hold them too. When the call ends they are what they were.
 
     A textbook's gradient, y - t, is that of a loss without the 1e-7 in its logarithm, and wrong for one that has it. If
-    the network is one that `recognise` knows, and an array of its gradient is that of the loss without it, or a
+    the network is one that `recognize` knows, and an array of its gradient is that of the loss without it, or a
     multiple, the gradient is compared with that, and the report says so; ``passed`` is False all the same.
 
     Examples
@@ -92,21 +91,21 @@ def check_network(
 
 def _without_offset(net: Any, x: Any, t: Any, candidate: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
     """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
-    found = recognised(net, None, x, t)
-    if not found.known or not found.log_offset or not in_place(Layout(found.holder, found.keys).arrays(net)):
+    recognition = recognized(net, None, x, t)
+    if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
         return None
-    known = engine(net, found)  # on the same arrays
+    known = engine(net, recognition)  # on the same arrays
     try:
         right = known.gradient(x, t)
         known.log_offset = 0.0
         other = known.gradient(x, t)
     except SecantError:  # a probability has underflowed: there is no such loss
         return None
-    for key, grad, without in zip(found.keys, right.values(), other.values(), strict=True):
+    for key, grad, without in zip(recognition.keys, right.values(), other.values(), strict=True):
         if key in candidate and np.size(candidate[key]) == grad.size:
             given = np.asarray(candidate[key], np.float64).reshape(grad.shape)
             if _rest(given, without) < 0.01 * _rest(given, grad):
-                return known, f"{found.log_offset:g}".replace("e-0", "e-")
+                return known, f"{recognition.log_offset:g}".replace("e-0", "e-")
     return None
 
 

@@ -55,10 +55,13 @@ class GradientInfo:
         directly. Empty where the network is not ours and its loss was differenced as a whole.
     truncation_bound : float
         Upper bound on the truncation error of each component of the gradient.
+    loss : float
+        The loss of the mini-batch.
     """
 
     samples: dict[int, int]
     truncation_bound: float
+    loss: float
 
     @property
     def method(self) -> str:

@@ -14,12 +14,12 @@ from importlib.machinery import SourceFileLoader
 from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
+from secant.acceleration import records, script_mode
+from secant.acceleration.script_mode import accelerate_lazily, defines, takes_mini_batch
 from secant.book import modules
 from secant.book.modules import Say
-from secant.networks import lazily, records
-from secant.networks.lazily import accelerate_lazily, defines, takes_mini_batch
 
-_BETWEEN = __file__, modules.__file__, lazily.__file__, records.__file__
+_BETWEEN = __file__, modules.__file__, script_mode.__file__, records.__file__
 _ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
 _MOST_LINES = 3  # of a class, whose instances may differ
 

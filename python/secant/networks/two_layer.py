@@ -345,7 +345,7 @@ class TwoLayerNet:
             grads, by_order, bound = found
             if method == "series":
                 require_proven(by_order, h)
-            return (grads, GradientInfo(by_order, bound)) if return_info else grads
+            return (grads, GradientInfo(by_order, bound, self.loss(x, t))) if return_info else grads
         h = validation.step(h)
         validation.one_of("method", method, _METHODS)
         threads = validation.thread_count(n_threads)
@@ -360,7 +360,7 @@ class TwoLayerNet:
             arguments.require_step(h, net)
             named, by_order, bound = backend.numerical_gradient(net, samples, labels, h, method, threads)
             grads = self._result(backend, named._asdict(), x, t)
-        return (grads, GradientInfo(by_order, bound)) if return_info else grads
+        return (grads, GradientInfo(by_order, bound, self.loss(x, t))) if return_info else grads
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.

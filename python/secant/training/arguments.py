@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
+from secant.acceleration.accelerate import record_of
 from secant.backends.base import USUAL_STEP
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
-from secant.networks.acceleration import record
 from secant.networks.arguments import largest
 from secant.networks.two_layer import ANOTHER_SCALE
 from secant.training.history import History
@@ -63,7 +63,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
     if isinstance(net, type):
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
-    trained_in_place = name == "numerical_gradient" and record(net) is not None
+    trained_in_place = name == "numerical_gradient" and record_of(net) is not None
     for needed in ("loss", name) if trained_in_place else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")

@@ -16,14 +16,14 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite
+from secant.acceleration.accelerate import record_of
+from secant.acceleration.recognition.engine import rows
+from secant.acceleration.records import Record
 from secant.backends.base import Backend
 from secant.datasets.pixels import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.functions import UNDERFLOW
-from secant.networks.acceleration import record
 from secant.networks.arguments import extremes, require_step, require_updatable
-from secant.networks.recognition.engine import engine, in_place, require_known_form, rows
-from secant.networks.records import Record
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet
 
@@ -88,8 +88,8 @@ def iterations_of(
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
     numerical = take_gradient.func == getattr(net, "numerical_gradient", None)
-    accelerated = record(net) if numerical else None
-    if accelerated and in_place(accelerated.arrays(net)):
+    accelerated = record_of(net) if numerical else None
+    if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
         raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
@@ -202,13 +202,11 @@ class _OfRecognized(Iterations):
     def __init__(
         self, net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
     ) -> None:
-        accelerated.refresh(net)
         self._net, self._record, self._data = net, accelerated, (x, t)
-        self._found = accelerated.found
-        require_known_form(self._found, x[:1], t)
-        self._known = engine(net, self._found)
-        threads = options.get("n_threads") or accelerated.n_threads
-        take_gradient = partial(self._known.numerical_gradient, method="auto", h=self._found.h, n_threads=threads)
+        extreme = np.array(extremes(x))
+        self._known = accelerated.engine(net, x[extreme], t[extreme])
+        h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
+        take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
         self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
         self.x, self.ahead = self._inner.x, self._inner.ahead
@@ -218,29 +216,19 @@ class _OfRecognized(Iterations):
         """Run the mini-batches of these indices."""
         if not losses:
             self.compare(indices[0], losses)
-            self.compare(np.array(extremes(self._data[0])), losses)
         self._inner.run(indices, losses)
 
     def compare(self, batch: Array, losses: list[float]) -> None:
         """Raise an error if the network's loss of a mini-batch is not the one that is minimized."""
         x, t = self._data
         try:
-            self._require_same_network()
-            self._record.compare(self._net, self._known, x[batch], t[batch])
+            self._record.require_same(self._net, self._known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():
                 self._compared.rollback()
                 del losses[self._losses_compared :]
             raise
         self._compared, self._losses_compared = _Snapshot(self._known.params), len(losses)
-
-    def _require_same_network(self) -> None:
-        self._record.refresh(self._net)
-        if self._record.found != self._found:
-            raise UnsupportedError(f"net must stay what it was when training began, got {self._record.found}")
-        now = engine(self._net, self._found).params.values()
-        if not all(map(np.may_share_memory, self._known.params.values(), now)):
-            raise UnsupportedError("the arrays of net must stay those that it had when training began")
 
 
 class _ByMethods(Iterations):

@@ -19,14 +19,14 @@ from numpy.typing import ArrayLike
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
+from secant.acceleration.accelerate import record_of
+from secant.acceleration.recognition.engine import rows
+from secant.acceleration.records import Record
 from secant.backends import compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.datasets.pixels import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
-from secant.networks.acceleration import record as record_of
-from secant.networks.recognition.engine import engine, rows
-from secant.networks.records import Record
 from secant.networks.two_layer import TwoLayerNet
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.display import display
@@ -39,7 +39,7 @@ Accuracy = Callable[[Any, Any], Any]
 
 _BLOCK_SECONDS = 0.05
 _LONG_SECONDS = 1.0  # of one iteration
-_SLOW = "an iteration takes long, by {}'s own numerical_gradient: see secant.accelerate and secant.recognise"
+_SLOW = "an iteration takes long, by {}'s own numerical_gradient: see secant.accelerate and secant.recognize"
 _SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 
 
@@ -138,9 +138,9 @@ def train(
 
     Notes
     -----
-    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start and once an epoch, its
-    own loss is compared with the one that is minimized. Where they differ, an UnsupportedError is raised, and the
-    parameters and the record are those of the last time when they did not.
+    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start, once an epoch and at
+    the end, its own loss is compared with the one that is minimized. Where they differ, an UnsupportedError is raised,
+    and the parameters and the record are those of the last time when they did not.
 
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
     all batches of a shuffled set, the short one included, where it is not.
@@ -215,8 +215,9 @@ def train(
             if iterations.by_own_gradient and last == 0 and time.monotonic() - start > _LONG_SECONDS:
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
-            if last % iters_per_epoch == evaluated:
+            if last % iters_per_epoch == evaluated or last + 1 == iters_num:
                 iterations.compare(block[-1], record.train_loss_list)
+            if last % iters_per_epoch == evaluated:
                 shown.epoch(*_evaluate(accuracy, data, record, last))
                 if callback is not None and callback(net, record):
                     break
@@ -263,12 +264,7 @@ def _accuracy_of(net: Network) -> Accuracy:
     if hasattr(net, "accuracy"):
         return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
-    def accuracy(x: Any, t: Any) -> Any:
-        known = cast(Record, record_of(net))
-        known.refresh(net)
-        return engine(net, known.found).accuracy(rows(x), t)
-
-    return accuracy
+    return lambda x, t: cast(Record, record_of(net)).engine(net, x, t).accuracy(rows(x), t)
 
 
 def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
+from secant.acceleration.recognition.probes import Probe, short, tolerance
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
-from secant.networks.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
-from secant.networks.recognition.probes import Probe, short, tolerance
 
 _AGREE = 1e-9
 _ENOUGH = 8  # trials to see how a loss is related to another
@@ -79,11 +79,11 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     usable = [trial for trial in trials if math.isfinite(trial.loss)][:_ENOUGH]
     if not usable:
         return "its loss is not finite"
-    theirs = np.array([trial.loss for trial in usable])
+    losses = np.array([trial.loss for trial in usable])
     tried = _Tried([trial.probe for trial in usable])
     for fit in _fits(tried):
         with np.errstate(all="ignore"):
-            for said in _relations(theirs, fit.losses, tried):
+            for said in _relations(losses, fit.losses, tried):
                 if said is not None:
                     return "; ".join((*fit.differences, *said)) or "its loss is a known one to nine digits only"
     if coupled := _coupled(usable, loss):
@@ -171,19 +171,19 @@ def _cross_entropy(y: Floats, t: Floats) -> Floats:
     return -t * np.log(np.where(t == 0, 1.0, y))
 
 
-def _relations(theirs: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str] | None]:
+def _relations(losses: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str] | None]:
     """Yield how losses are related, or None."""
     if not np.isfinite(ours).all():
         return
-    yield [] if _same(theirs, ours) else None
-    ratio = theirs / np.where(ours == 0, np.nan, ours)
+    yield [] if _same(losses, ours) else None
+    ratio = losses / np.where(ours == 0, np.nan, ours)
     if (factor := _constant(ratio)) is not None:
         mean = math.isclose(factor, 1 / tried.classes, rel_tol=1e-8)
         yield ["its loss is a mean over the outputs too"] if mean else [_scaled(factor)]
     if (factor := _constant(ratio / tried.samples)) is not None:
         times = "" if _same(factor, 1) else f", but times {factor:.6g}"
         yield [f"its loss is not divided by the number of samples{times}"]
-    rest = theirs - ours
+    rest = losses - ours
     for what, squares in tried.penalties.items():
         if (decay := _constant(rest / squares)) is not None:
             yield [
@@ -222,5 +222,5 @@ def _coupled(trials: Sequence[Trial], loss: Callable[[Probe], float]) -> str:
         if 1 < len(probe.x) < 10:
             singles = [loss(probe._replace(x=probe.x[i : i + 1], t=probe.t[i : i + 1])) for i in range(len(probe.x))]
             if np.isfinite(singles).all() and not _same(float(np.mean(singles)), batch):
-                return "samples of a mini-batch depend on each other, as in batch normalisation"
+                return "samples of a mini-batch depend on each other, as in batch normalization"
     return ""

@@ -1,4 +1,4 @@
-"""`recognise`: networks of readers' classes are named rightly, or refused with the right reason."""
+"""`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
 
 import numpy as np
 import pytest
@@ -23,8 +23,8 @@ def test_there_are_enough_of_them():
 
 
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
-def test_a_network_is_recognised(reader):
-    found = secant.recognise(reader.cls(30, 15, 7))
+def test_a_network_is_recognized(reader):
+    found = secant.recognize(reader.cls(30, 15, 7))
     assert found.known, found.sentence
     facts = dict(reader.facts)
     assert found.hidden_activation == facts.pop("hidden")
@@ -47,7 +47,7 @@ def test_a_network_is_recognised(reader):
 
 @pytest.mark.parametrize("reader", REFUSED, ids=name)
 def test_a_network_is_refused_with_the_reason(reader):
-    found = secant.recognise(reader.cls(30, 15, 7))
+    found = secant.recognize(reader.cls(30, 15, 7))
     assert not found.known, found.sentence
     assert reader.reason in found.sentence
     assert found.sentence.startswith(name(reader))
@@ -73,7 +73,7 @@ class Scrambled(Keyed):
 
 @pytest.mark.parametrize("sizes", SQUARE)
 def test_parameters_are_told_apart_where_shapes_do_not(sizes):
-    found = secant.recognise(Scrambled(*sizes))
+    found = secant.recognize(Scrambled(*sizes))
     assert found.known, found.sentence
     assert found.keys == ("in", "b in", "out", "b out")
     assert found.sizes == sizes
@@ -89,7 +89,7 @@ def test_attributes_are_told_apart_where_shapes_do_not(sizes):
         def params(self):
             return {"in": self.into, "b in": self.bias_of_in, "out": self.out, "b out": self.bias_of_out}
 
-    found = secant.recognise(Net(*sizes))
+    found = secant.recognize(Net(*sizes))
     assert found.known, found.sentence
     assert found.keys == ("into", "bias_of_in", "out", "bias_of_out")
     assert found.gradient_keys == ("in", "b in", "out", "b out")
@@ -97,7 +97,7 @@ def test_attributes_are_told_apart_where_shapes_do_not(sizes):
 
 
 def test_one_class_says_nothing():
-    assert "cannot tell apart" in secant.recognise(Keyed(5, 4, 1)).sentence
+    assert "cannot tell apart" in secant.recognize(Keyed(5, 4, 1)).sentence
 
 
 @pytest.mark.parametrize(
@@ -109,21 +109,21 @@ def test_one_class_says_nothing():
         [(784, 50, 10), (2, 3, 40), (300, 2, 2)],
     ),
 )
-def test_networks_of_secant_are_recognised(sizes, hidden, output):
+def test_networks_of_secant_are_recognized(sizes, hidden, output):
     net = secant.TwoLayerNet(*sizes, hidden_activation=hidden, output_activation=output, log_offset=1e-9)
     with secant.use_backend("numpy"):
-        found = secant.recognise(net)
+        found = secant.recognize(net)
     assert (found.hidden_activation, found.output_activation, found.log_offset) == (hidden, output, pytest.approx(1e-9))
     assert found.sizes == sizes
     assert str(found) == found.sentence
 
 
 def test_the_sentence():
-    assert secant.recognise(Keyed(8, 4, 3)).sentence == (
+    assert secant.recognize(Keyed(8, 4, 3)).sentence == (
         "Keyed of params w1, b1, w2, b2: 8-4-3, sigmoid hidden, identity output, log offset 1e-7, targets as weights, "
         "no labels; its numerical_gradient is a central difference at h = 1e-4"
     )
-    assert "for 13 samples up to " in secant.recognise(readers.ABranchForLargeInputs(8, 4, 3)).sentence
+    assert "for 13 samples up to " in secant.recognize(readers.ABranchForLargeInputs(8, 4, 3)).sentence
 
 
 def stepping(kind, h, hidden):
@@ -169,7 +169,7 @@ def stepping(kind, h, hidden):
     ),
 )
 def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
-    found = secant.recognise(stepping(kind, h, hidden)(9, 8, 7))
+    found = secant.recognize(stepping(kind, h, hidden)(9, 8, 7))
     close = (
         6 if kind == "central, in steps" and h < 1e-5 else 1
     )  # which of these it is, is less than its rounding errors
@@ -178,6 +178,10 @@ def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
 
 
 def test_a_step_so_small_that_the_loop_returns_noise_is_said():
-    sentence = secant.recognise(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
+    sentence = secant.recognize(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
     assert "differs from the central difference of its loss" in sentence
     assert sentence.endswith("one that returns the central difference alone is needed")
+
+
+def test_the_former_spelling_is_the_same_function():
+    assert secant.recognise is secant.recognize

@@ -1,4 +1,4 @@
-"""`recognise`: try out a copy of a network, and name the one that the engines know by its numbers."""
+"""`recognize`: try out a copy of a network, and name the one that the engines know by its numbers."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from secant.backends.activations import IN_WORDS
-from secant.errors import SecantError, UnsupportedError
-from secant.networks.arguments import SoftTargets
-from secant.networks.recognition.candidates import Candidate, candidates
-from secant.networks.recognition.engine import compare, engine
-from secant.networks.recognition.explanations import Trial, described, parting, why_not
-from secant.networks.recognition.found import Recognition
-from secant.networks.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
-from secant.networks.recognition.probes import (
+from secant.acceleration.recognition.candidates import Candidate, candidates
+from secant.acceleration.recognition.engine import engine, require_same_loss, rows
+from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
+from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
+from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
+from secant.acceleration.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
-    always_draws_numbers,
     fill,
     number,
     offset_probe,
     probes,
-    undisturbed,
 )
-from secant.networks.recognition.step import own_gradient, own_method
+from secant.acceleration.recognition.reader_gradient import recognized_gradient
+from secant.acceleration.recognition.result import Recognition
+from secant.acceleration.recognition.stand_in import reader_gradient_of
+from secant.backends.activations import IN_WORDS
+from secant.errors import SecantError, UnsupportedError
+from secant.networks.arguments import SoftTargets
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 
@@ -39,7 +39,7 @@ _ENGINES = (
 )
 
 
-def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
     Parameters
@@ -62,39 +62,42 @@ def recognise(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
 
     Examples
     --------
-    >>> found = secant.recognise(secant.TwoLayerNet(6, 5, 4, rng=0))
-    >>> found.known, found.hidden_activation, found.output_activation, found.log_offset
+    >>> recognition = secant.recognize(secant.TwoLayerNet(6, 5, 4, rng=0))
+    >>> recognition.known, recognition.hidden_activation, recognition.output_activation, recognition.log_offset
     (True, 'sigmoid', 'sigmoid', 1e-07)
     """
     if isinstance(net, type):
-        raise UnsupportedError(f"net must be an instance to be recognised, got the class {net.__name__}")
-    return recognised(net, own_method(type(net)), x, t)
+        raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
+    return recognized(net, reader_gradient_of(type(net)), x, t)
 
 
-def recognised(net: Any, own: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
-    """As `recognise`, with the numerical gradient of its own, as it stands in a class; None if it has none."""
-    found = _tried(net, own, x, t)
-    if not found.known and READ_ONLY in found.sentence:  # it writes to large data, which copies share
+recognise = recognize  # as it was spelled before
+
+
+def recognized(net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
+    recognition = _tried(net, method, x, t)
+    if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to large data, which copies share
         token = sharing.set(False)
         try:
-            found = _tried(net, own, x, t)
+            recognition = _tried(net, method, x, t)
         finally:
             sharing.reset(token)
-    return found
+    return recognition
 
 
-def _tried(net: Any, own: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
+def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
     name = type(net).__name__
     try:
         if not callable(getattr(net, "loss", None)):
             raise UnsupportedError("it has no method loss(x, t)")
-        with undisturbed():
-            found = _recognised(net, own)
+        with isolated_globals():
+            recognition = _recognized(net, method)
             if x is not None and t is not None:
-                compare(net, found, engine(net, found), x, t)
+                require_same_loss(net, recognition, engine(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
         return Recognition(False, f"{name} is not known: {error}")
-    return found
+    return recognition
 
 
 class _Subject:
@@ -104,7 +107,7 @@ class _Subject:
         arrays = layout.arrays(net)
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
-        require_apart(layout, arrays)
+        require_apart(layout.keys, arrays)
         self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
         self._arrays = [np.zeros(array.shape) for array in arrays]
@@ -159,19 +162,8 @@ class _Subject:
                 unread.append(name)
         return unread
 
-    def rebinds(self, trial: Trial) -> bool:
-        """Whether its loss follows when other arrays are put in the places of its parameters."""
-        held = self.layout.mapping(self._copy)
-        fill(self._arrays, [np.zeros(param.shape) for param in trial.probe.params])
-        try:
-            for key, array, param in zip(self.layout.keys, self._arrays, trial.probe.params, strict=True):
-                held[key] = param.reshape(array.shape).copy()
-            return abs(number(self._copy.loss(trial.probe.x, trial.probe.t)) - trial.loss) <= 1e-13 * abs(trial.loss)
-        except Exception:  # whatever somebody's code raises where its parameters change
-            return False
 
-
-def _recognised(net: Any, method: Any) -> Recognition:
+def _recognized(net: Any, method: Any) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
         subject = _Subject(net, layout)
@@ -245,14 +237,14 @@ def _named(
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]
-    own = own_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
+    gradient = recognized_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {own.sentence}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
     return Recognition(
         known=True,
         sentence=sentence,
@@ -262,8 +254,7 @@ def _named(
         keys=layout.keys,
         holder=layout.holder,
         targets=right,
-        h=own.h,
-        gradient_keys=own.keys,
-        order=own.order,
-        rebinds=subject.rebinds(tried[form][0]),
+        h=gradient.h,
+        gradient_keys=gradient.keys,
+        order=gradient.order,
     )

@@ -79,12 +79,14 @@ def layouts(net: Any) -> list[Layout]:
     )
 
 
-def require_apart(layout: Layout, arrays: Sequence[Array]) -> None:
+def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
     """Raise an error if an entry of the parameters is another one, too: a step of h would shift both."""
-    for (a, first), (b, second) in itertools.combinations(zip(layout.keys, arrays, strict=True), 2):
+    if all(array.base is None for array in arrays) and len(set(map(id, arrays))) == len(arrays):
+        return  # each has memory of its own
+    for (a, first), (b, second) in itertools.combinations(zip(keys, arrays, strict=True), 2):
         if _share(first, second):
             raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
-    for key, array in zip(layout.keys, arrays, strict=True):
+    for key, array in zip(keys, arrays, strict=True):
         extent = array.itemsize + sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True))
         if extent < array.nbytes:
             raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
@@ -178,7 +180,7 @@ def _why(held: MutableMapping[str, Any]) -> str:
     if len(matrices) < 2:
         return f"this is no network of two layers, and {wanted}"
     if len(arrays) > 4:
-        return f"there are more than two layers need, as for batch normalisation, and {wanted}"
+        return f"there are more than two layers need, as for batch normalization, and {wanted}"
     if matrices[0].shape[0] == matrices[1].shape[1]:
         return f"the matrices are (outputs, inputs), transposed, and {wanted}"
     if others:

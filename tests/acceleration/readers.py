@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Reader(NamedTuple):
-    """A class with the verdict: what `recognise` must find, or a word of the reason why it must not."""
+    """A class with the verdict: what `recognize` must find, or a word of the reason why it must not."""
 
     cls: type
     facts: dict
@@ -299,7 +299,7 @@ class BatchNormalization:
         return (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-7)
 
 
-@known(hidden="relu", output="identity", soft="argmax", rebinds=False)
+@known(hidden="relu", output="identity", soft="argmax")
 class Layers(Book):
     """Chapter 5."""
 
@@ -323,7 +323,7 @@ class Layers(Book):
         return self.lastLayer.forward(self.predict(x), t)
 
 
-@known(hidden="sigmoid", output="identity", rebinds=False)
+@known(hidden="sigmoid", output="identity")
 class LayersOfSigmoids(Layers):
     def between(self):
         return {"Sigmoid1": Sigmoid()}
@@ -653,7 +653,7 @@ class LayersWithCopies(Layers):
         self.params = {key: array.copy() for key, array in self.params.items()}
 
 
-@refused("batch normalisation")
+@refused("batch normalization")
 class BatchNormWithParams(Layers):
     def __init__(self, *sizes):
         super().__init__(*sizes)

@@ -8,19 +8,18 @@ from typing import Any, cast
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.backends.base import USUAL_STEP
-from secant.errors import UnsupportedError
-from secant.networks.recognition.candidates import Candidate
-from secant.networks.recognition.layouts import Layout, Sizes, duplicate, shapes
-from secant.networks.recognition.probes import (
+from secant.acceleration.recognition.candidates import Candidate
+from secant.acceleration.recognition.effects import Path, changes, contents, written
+from secant.acceleration.recognition.isolation import always_draws_numbers, draws_numbers
+from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, shapes
+from secant.acceleration.recognition.probes import (
     Probe,
-    always_draws_numbers,
-    draws_numbers,
     fill,
     least_seconds,
     number,
 )
-from secant.networks.recognition.state import Name, changes, contents, told
+from secant.backends.base import USUAL_STEP
+from secant.errors import UnsupportedError
 
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 LONGEST = 30.0  # seconds that all calls may take on a copy of the network's own size, where a smaller one will not do
@@ -40,8 +39,8 @@ class SmallCopy:
         self._copy = duplicate(net, arrays, self.arrays)
         self._method, self._candidate = method, candidate
         self.spent = 0.0  # seconds
-        self._by_losses: set[Name] = set()
-        self._growing: set[str] = set()  # what losses put something into
+        self._by_losses: set[Path] = set()
+        self._growing: set[Path] = set()  # what losses put something into
         rng = np.random.default_rng(11)
         self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
 
@@ -63,9 +62,9 @@ class SmallCopy:
         self._changed = max(float(np.abs(a.ravel() - p.ravel()).max()) for a, p in parts)
         fill(self.arrays, probe.params)
         self._by_losses |= changes(before, after)
-        self._growing |= {container for container, key in self._by_losses if (container, key) not in before}
+        self._growing |= {path[:-1] for path in self._by_losses if path not in before}
         done = changes(after, contents(self._copy, self.arrays)) - self._by_losses
-        self._done = {name for name in done if name in after or name[0] not in self._growing}
+        self._done = {path for path in done if path in after or self._growing.isdisjoint(_outer(path))}
 
     def _call(self) -> None:
         self.returned = bound(self._method, self._copy)(self._probe.x.copy(), self._probe.t.copy())
@@ -89,7 +88,7 @@ class SmallCopy:
 
     def require_no_effect(self) -> None:
         """Raise an error if it did something else than to return gradients, that a loss does not."""
-        what = [f"sets {told(self._done)}"] if self._done else []
+        what = [f"sets {written(self._done)}"] if self._done else []
         what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
         if what:
             raise UnsupportedError(
@@ -166,15 +165,20 @@ class SmallCopy:
 
     def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
         """The same for one step, and so many entries of each array."""
-        theirs, losses, found = self.gradient(keys, most), self.losses(h, most), {}
+        returned, losses, found = self.gradient(keys, most), self.losses(h, most), {}
         parts = zip(keys, self._probe.params, strict=True)
         steps = max(float(np.abs(np.ravel(self.returned[key]) * param.ravel()).max()) for key, param in parts)
         rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()), steps)
         for name, signs in KINDS.items():
-            off = float(np.abs(theirs - _difference(losses, h, *signs)).max())
+            off = float(np.abs(returned - _difference(losses, h, *signs)).max())
             if off <= _ROUNDING * rounded / h:
                 found[name, h] = off
         return found
+
+
+def _outer(path: Path) -> list[Path]:
+    """The paths of what holds something."""
+    return [path[:n] for n in range(1, len(path))]
 
 
 def bound(method: Any, net: Any) -> Callable[..., Any]:

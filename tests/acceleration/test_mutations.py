@@ -1,7 +1,7 @@
 """Classes that are nearly a network that the engines know: none may be trusted where it is not one.
 
-A mutant is refused; or its loss is found to differ before a number is returned; or the number is the central difference
-of its own loss, because what was changed makes no difference there.
+A mutant is refused; or its loss is found to differ, or raises an error, before a number is returned; or the number is
+the central difference of its own loss, because what was changed makes no difference there.
 """
 
 import ast
@@ -192,7 +192,10 @@ def judge(source):
     for x, t in batches():
         try:
             found = net.numerical_gradient(x, t)
-        except secant.SecantError:
+        except Exception as error:
+            if not isinstance(error, secant.SecantError):  # then what its own loss raises
+                with pytest.raises(type(error)):
+                    net.loss(x, t)
             verdict = "found"
             continue
         own = central_difference(copy.deepcopy(net), x, t, 1e-4)

@@ -1,30 +1,29 @@
-"""A network's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
+"""The reader's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
 
 Design: it is called where gradients are of order 1, where they are large or small, where parameters are 0, negative or
 large, and with targets of every form: a gradient that is clipped is the difference of the loss elsewhere. What is not
 the difference of the loss is refused, and so is what does something besides: the engines would not do it.
 """
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from secant.acceleration.recognition.candidates import Candidate
+from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate
+from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
+from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy, bound
 from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
-from secant.networks.recognition.candidates import Candidate
-from secant.networks.recognition.layouts import Layout, Sizes, duplicate
-from secant.networks.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
-from secant.networks.recognition.small_copy import LONGEST, SmallCopy, bound
 
 _STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
 _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
 
-class OwnGradient(NamedTuple):
+class ReaderGradient(NamedTuple):
     """The step of the difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
 
     h: float
@@ -34,22 +33,10 @@ class OwnGradient(NamedTuple):
     kind: str = "central"
 
 
-class Replaced:
-    """What stands in a class in place of its ``numerical_gradient``."""
-
-    own: Any
-
-
-def own_method(cls: type) -> Any:
-    """Return the numerical gradient that a class has of its own, as it stands there; None if it has none."""
-    method = inspect.getattr_static(cls, "numerical_gradient", None)
-    return method.own if isinstance(method, Replaced) else method
-
-
-def own_gradient(
+def recognized_gradient(
     net: Any, method: Any, layout: Layout, candidate: Candidate, forms: Sequence[Form], *, argmax: bool
-) -> OwnGradient:
-    """Find out what a network's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
+) -> ReaderGradient:
+    """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
 
     It is tried with targets of some forms, most of all of the first; ``argmax``: whether the largest weight counts.
 
@@ -59,24 +46,25 @@ def own_gradient(
         If it takes something else than (x, t), returns something else than a dict of the four gradients, or another
         gradient than a difference of the loss.
     """
-    order = tuple(layout.mapping(net))
     if method is None:
-        return OwnGradient(USUAL_STEP, f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}", layout.keys, order)
+        order = tuple(key for key in layout.mapping(net) if key in layout.keys)
+        sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
+        return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
     sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, 2, outputs), (inputs, hidden, outputs)]
     failures = []
-    for some in sizes:
+    for tried in sizes:
         try:
-            small = SmallCopy(net, method, layout, candidate, some)
-            small.call(step_probe(some, forms[0]))
+            small = SmallCopy(net, method, layout, candidate, tried)
+            small.call(step_probe(tried, forms[0]))
         except Exception as error:  # whatever somebody's code raises that never met such a network
             failures.append(f"{type(error).__name__}: {error}")
             continue
         try:
-            own = _judged(small, layout, forms[0])
-            if _holds_elsewhere(small, own, forms, argmax=argmax) or some is not sizes[0]:
-                return own
+            gradient = _judged(small, layout, forms[0])
+            if _holds_elsewhere(small, gradient, forms, argmax=argmax) or tried is not sizes[0]:
+                return gradient
         except UnsupportedError:
             raise
         except Exception as error:  # whatever somebody's code raises, or returns
@@ -102,7 +90,7 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
         return False
 
 
-def _judged(small: SmallCopy, layout: Layout, form: Form) -> OwnGradient:
+def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
     if type(small.returned) not in (dict, OrderedDict):
         got = type(small.returned).__name__
         raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
@@ -122,10 +110,10 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> OwnGradient:
     kind, h = min(both)[1]
     instead = "" if kind == "central" else ", in place of which comes the central one"
     sentence = f"its numerical_gradient is a {kind} difference at h = {short(h)}{instead}"
-    return OwnGradient(h, sentence, keys, order, kind)
+    return ReaderGradient(h, sentence, keys, order, kind)
 
 
-def _holds_elsewhere(small: SmallCopy, own: OwnGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
+def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
     """Try as much else as there is time for. Raises an error if it is another gradient there.
 
     Returns whether it could be tried with all forms of targets.
@@ -148,8 +136,8 @@ def _holds_elsewhere(small: SmallCopy, own: OwnGradient, forms: Sequence[Form], 
             tried = False
             continue
         small.require_no_effect()
-        if small.differs((own.kind, own.h), own.keys):
-            raise _differs_there(where, small, own.keys)
+        if small.differs((gradient.kind, gradient.h), gradient.keys):
+            raise _differs_there(where, small, gradient.keys)
     return tried
 
 
@@ -161,11 +149,11 @@ _NEEDED = "one that returns the central difference alone is needed"
 
 
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
-    theirs, right = small.gradient(keys), small.usual()
+    returned, right = small.gradient(keys), small.usual()
     with np.errstate(all="ignore"):
-        factor = float(theirs @ right / (right @ right))
-    alike = np.allclose(theirs, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
+        factor = float(returned @ right / (right @ right))
+    alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
     if abs(factor) > 1e-3 and abs(factor - 1) > 1e-2 and alike:
         return f"is {factor:.3g} times the central difference of its loss"
-    off, largest = float(np.abs(theirs - right).max()), float(np.abs(right).max())
+    off, largest = float(np.abs(returned - right).max()), float(np.abs(right).max())
     return f"differs from the central difference of its loss, up to {largest:.2g}, by up to {off:.2g}"

@@ -1,24 +1,24 @@
 """How long a network's own numerical gradient will take."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array
-from secant.networks.recognition.layouts import duplicate
-from secant.networks.recognition.probes import least_seconds, undisturbed
+from secant.acceleration.recognition.isolation import isolated_globals
+from secant.acceleration.recognition.layouts import duplicate
+from secant.acceleration.recognition.probes import least_seconds
 
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
 
 
-def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
+def runtime_estimate(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
     """Say that its own numerical gradient runs, and how long it will take, if a copy's loss takes one of the batches.
 
     Without ``batches``, random ones are taken.
     """
-    said = "Its own numerical_gradient runs"
+    sentence = "Its own numerical_gradient runs"
     held = getattr(net, "__dict__", {})
     holders = [value for value in held.values() if type(value) is dict]
     arrays = [array for some in holders or [held] for array in some.values() if isinstance(array, np.ndarray)]
@@ -29,10 +29,9 @@ def outlook(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
             call = 2 * count * seconds
             took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
             of = "" if batches else f" for {_SAMPLES} samples"
-            said += f": two losses for each of {count:,} parameters, about {took} s a call{of}"
-            checks = hasattr(sys.modules["secant"], "check_gradient")
-            return said + "; secant.check_gradient finds mistakes in a gradient with far fewer" * checks
-    return said
+            times = f"two losses for each of {count:,} parameters, about {took} s a call{of}"
+            return f"{sentence}: {times}; secant.check_gradient finds mistakes in a gradient with far fewer"
+    return sentence
 
 
 def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:
@@ -48,7 +47,7 @@ def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:
 def _seconds(net: Any, x: Any, t: Any) -> float | None:
     """How long a loss takes, if it can be computed."""
     try:
-        with undisturbed():
+        with isolated_globals():
             copied = duplicate(net, (), ())
             return least_seconds(lambda: copied.loss(x, t))
     except Exception:  # whatever somebody's code raises

@@ -8,10 +8,10 @@ from typing import NamedTuple, get_args
 import numpy as np
 
 from secant._common.validation import Floats
+from secant.acceleration.recognition.probes import Probe, tolerance
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import HiddenActivation, OutputActivation
 from secant.backends.numpy.forward import cross_entropy, softmax
-from secant.networks.recognition.probes import Probe, tolerance
 
 Functions = dict[str, Callable[[Floats], Floats]]
 FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVATIONS.items()}
@@ -30,10 +30,10 @@ class Candidate(NamedTuple):
         y = softmax(outputs(probe, self.hidden_activation, self.output_activation))
         return cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
 
-    def agrees(self, probe: Probe, theirs: float, *, argmax: bool = False) -> bool:
+    def agrees(self, probe: Probe, loss: float, *, argmax: bool = False) -> bool:
         """Whether a loss is that of this network."""
         x, _ = probe.rows
-        return abs(self.loss(probe, argmax=argmax) - theirs) <= tolerance(probe.params, x, theirs)
+        return abs(self.loss(probe, argmax=argmax) - loss) <= tolerance(probe.params, x, loss)
 
 
 KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
@@ -41,12 +41,12 @@ KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
 )
 
 
-def candidates(probe: Probe, theirs: float) -> list[Candidate]:
+def candidates(probe: Probe, loss: float) -> list[Candidate]:
     """Return a candidate for each pair of activations, with the offset that explains the loss of an `offset_probe`."""
     found = []
     for hidden, output in KINDS:
         y = softmax(outputs(probe, hidden, output))[0, 0]
-        offset = _rounded(math.exp(-theirs) - y, 1e-15 * y) if theirs < 700 else 0.0
+        offset = _rounded(math.exp(-loss) - y, 1e-15 * y) if loss < 700 else 0.0
         if offset >= 0:
             found.append(Candidate(hidden, output, offset))
     return found

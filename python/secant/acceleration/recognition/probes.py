@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
 import math
-import random
-import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from secant._common.trial import being_tried
 from secant._common.validation import Array, Floats
-from secant.networks.recognition.layouts import Sizes
+from secant.acceleration.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
@@ -156,35 +150,6 @@ def number(value: Any) -> float:
         raise NotANumberError(f"loss(x, t) returns {what}{shape}, not a number") from None
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Run somebody's code so that nobody notices: no output, no warnings, and random numbers go on as before."""
-    with _ONE_AT_A_TIME, _replaced():  # what is replaced belongs to all threads
-        yield
-
-
-_ONE_AT_A_TIME = threading.RLock()
-
-
-@contextlib.contextmanager
-def _replaced() -> Iterator[None]:
-    state, state_of_numpy = random.getstate(), np.random.get_state()
-    quiet, token = io.StringIO(), being_tried.set(True)
-    try:
-        with (
-            contextlib.redirect_stdout(quiet),
-            contextlib.redirect_stderr(quiet),
-            warnings.catch_warnings(),
-            np.errstate(all="ignore"),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        being_tried.reset(token)
-        random.setstate(state)
-        np.random.set_state(state_of_numpy)
-
-
 def least_seconds(call: Callable[[], object]) -> float:
     """How long a call takes: the least of three, since the first is the slowest and a pause may fall into one.
 
@@ -196,24 +161,6 @@ def least_seconds(call: Callable[[], object]) -> float:
         call()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def always_draws_numbers(call: Callable[[], object]) -> bool:
-    """Whether a call draws from Python's or NumPy's global generator, and not another thread meanwhile."""
-    return all(draws_numbers(call) for _ in range(3))
-
-
-def draws_numbers(call: Callable[[], object]) -> bool:
-    """The same of one call, or another thread has drawn meanwhile."""
-    before = _generators()
-    call()
-    return before != _generators()
-
-
-def _generators() -> tuple[Any, ...]:
-    """The state of both generators, to be compared."""
-    _, key, *rest = cast(Any, np.random.get_state())
-    return random.getstate(), key.tobytes(), rest
 
 
 def step_probe(sizes: Sizes, form: Form, scale: float = 1.0) -> Probe:

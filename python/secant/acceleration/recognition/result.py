@@ -1,4 +1,4 @@
-"""`Recognition`: what `recognise` returns."""
+"""`Recognition`: what `recognize` returns."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,8 +40,6 @@ class Recognition:
         The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
     order : tuple
         The order in which it returns them.
-    rebinds : bool
-        Whether its loss follows when another array is put in the place of one.
     """
 
     known: bool
@@ -57,7 +55,6 @@ class Recognition:
     h: float = USUAL_STEP
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
     order: tuple[Any, ...] = field(default=(), repr=False)
-    rebinds: bool = field(default=True, repr=False)
 
     def __str__(self) -> str:
         """Return the sentence."""

@@ -1,0 +1,92 @@
+"""Running somebody's code so that nobody notices: what this thread prints, warns of and draws at random.
+
+Design: streams and filters of warnings belong to the whole process, so what is put in their places asks which thread it
+serves, by `being_tried`. Random generators belong to all threads as well: they are put back.
+"""
+
+import contextlib
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+
+from secant._common.trial import being_tried
+
+_ONE_AT_A_TIME = threading.RLock()
+
+
+@contextlib.contextmanager
+def isolated_globals() -> Iterator[None]:
+    """Run somebody's code without its output and its warnings, and let random numbers go on as before."""
+    with _ONE_AT_A_TIME:
+        state, state_of_numpy = random.getstate(), np.random.get_state()
+        filters, token = warnings.filters, being_tried.set(True)
+        cast(Any, filters).insert(0, _IGNORED)  # no new list: what other threads were warned of stays known
+        try:
+            with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
+                yield
+        finally:
+            with contextlib.suppress(ValueError):  # somebody has emptied the list
+                cast(Any, filters).remove(_IGNORED)
+            being_tried.reset(token)
+            random.setstate(state)
+            np.random.set_state(state_of_numpy)
+
+
+class _OfThisThread(type):
+    def __subclasscheck__(cls, category: type) -> bool:
+        return being_tried.get()
+
+
+class _BeingTried(Warning, metaclass=_OfThisThread):
+    """Any warning of code that is tried."""
+
+
+_IGNORED = ("ignore", None, _BeingTried, None, 0)
+
+
+@contextlib.contextmanager
+def _withheld(name: str) -> Iterator[None]:
+    """Put a stream of `sys` where nothing of this thread gets through."""
+    stream = getattr(sys, name)
+    ours = _Withheld(stream)
+    setattr(sys, name, ours)
+    try:
+        yield
+    finally:
+        if getattr(sys, name) is ours:
+            setattr(sys, name, stream)
+
+
+class _Withheld:
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what others print."""
+        return len(text) if being_tried.get() or self._stream is None else cast(int, self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def always_draws_numbers(call: Callable[[], object]) -> bool:
+    """Whether a call draws from Python's or NumPy's global generator, and not another thread meanwhile."""
+    return all(draws_numbers(call) for _ in range(3))
+
+
+def draws_numbers(call: Callable[[], object]) -> bool:
+    """The same of one call, or another thread has drawn meanwhile."""
+    before = _generators()
+    call()
+    return before != _generators()
+
+
+def _generators() -> tuple[Any, ...]:
+    """The state of both generators, to be compared."""
+    _, key, *rest = cast(Any, np.random.get_state())
+    return random.getstate(), key.tobytes(), rest

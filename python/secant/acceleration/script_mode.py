@@ -1,0 +1,133 @@
+"""Script mode: acceleration for `secant run`, where an unchanged script must not notice it.
+
+Design: an instance is recognized when its ``numerical_gradient`` is looked up, and whatever the engines do not take is
+left to the class, with a line that says why and how long that will take.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from secant.acceleration.accelerate import Method, recognition_of, why_not_kept
+from secant.acceleration.recognition.layouts import layouts
+from secant.acceleration.recognition.stand_in import NAME
+from secant.acceleration.records import Record
+from secant.acceleration.runtime_estimate import runtime_estimate
+from secant.errors import LossDiffersError, SecantError
+
+Report = Callable[[type, str], object]
+
+
+def accelerate_lazily(cls: type, report: Report) -> type:
+    """Accelerate a class where its instances are recognized; else its own ``numerical_gradient`` runs, as it would.
+
+    ``report`` is called with the class and a sentence that says which, when an instance is used for the first time, and
+    when its own runs for a call that the engines do not take.
+    """
+    method = vars(cls).get(NAME)
+    if inspect.isfunction(method) and (defines(cls, "loss") or takes_mini_batch(method)):
+        setattr(cls, NAME, _ScriptMethod(cls, report))
+    return cls
+
+
+def is_network(net: Any) -> bool:
+    """Whether an object has a loss, or holds the parameters of two layers."""
+    try:
+        return callable(getattr(net, "loss", None)) or bool(layouts(net))
+    except Exception:  # whatever its class raises where it is asked for attributes
+        return False
+
+
+def defines(cls: type, *names: str) -> bool:
+    """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
+    return any(name in vars(base) for base in cls.__mro__ for name in names)
+
+
+def takes_mini_batch(method: Any) -> bool:
+    """Whether a function in a class can be called with x and t."""
+    try:
+        inspect.signature(method).bind(None, None, None)
+    except (TypeError, ValueError):  # also if it is no function
+        return False
+    return True
+
+
+class _ScriptMethod(Method):
+    """As it is for `secant run`: recognizes an instance when its method is looked up, and lets its own run instead."""
+
+    def __init__(self, cls: type, report: Report) -> None:
+        self._report, self._told = report, set[str]()
+        super().__init__(cls)
+
+    def _function(self, reader_gradient: Any) -> Callable[..., Any]:
+        signature = inspect.signature(reader_gradient)
+
+        @functools.wraps(reader_gradient)
+        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
+            xt, name = _positional(signature, net, args, kwargs), type(net).__name__
+            record = self.record(net)
+            if len(xt) != 2:
+                self._tell(net, f"{name}.{NAME} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
+            elif record is not None:
+                try:
+                    return record.gradient(net, *xt)
+                except LossDiffersError as error:
+                    self.keep(net, None)
+                    self._tell(net, f"{error}", [xt])
+                except Exception as error:  # of arguments, or of somebody's code, which its own will raise, too
+                    self._tell(net, f"{name} is known, but not for a call ({type(error).__name__}: {error})", [xt])
+            return reader_gradient(net, *args, **kwargs)
+
+        return numerical_gradient
+
+    def takes(self, net: Any) -> bool:
+        """Whether it is known."""
+        return self.record(net) is not None
+
+    def record(self, net: Any) -> Record | None:
+        """What was recognized, or None."""
+        if self.has_tried(net):
+            return self.kept(net)
+        record, sentence = self._tried(net)
+        if not why_not_kept(net):
+            self.keep(net, record)
+        if record is None:
+            if is_network(net):
+                self._tell(net, sentence)
+        elif sentence not in self._told:
+            self._told.add(sentence)
+            self._report(type(net), sentence)
+        return record
+
+    def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
+        """Report why its own numerical gradient runs, once, and how long that takes."""
+        if reason not in self._told:
+            self._told.add(reason)
+            self._report(type(net), f"{reason}. {runtime_estimate(net, batches)}")
+
+    def _tried(self, net: Any) -> tuple[Record | None, str]:
+        """Recognize a network that may be anything. Returns a sentence as well, which says what, or why it is not."""
+        name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
+        if not takes_mini_batch(reader_gradient):
+            return None, f"{name}.{NAME} takes more or less than x and t"
+        try:
+            recognition = recognition_of(net, reader_gradient)
+        except SecantError as error:
+            return None, f"{error}"
+        except Exception as error:  # whatever somebody's code raises
+            return None, f"{name} is not known: {type(error).__name__}: {error}"
+        return Record(recognition, reader_gradient), recognition.sentence
+
+
+def _positional(
+    signature: inspect.Signature, net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Return the arguments of a call in their order, or none if some have no place in it."""
+    if not kwargs:
+        return args
+    try:
+        bound = signature.bind(net, *args, **kwargs)
+    except TypeError:
+        return ()
+    return () if bound.kwargs else bound.args[1:]

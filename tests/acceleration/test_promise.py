@@ -1,0 +1,325 @@
+"""No gradient is returned where the reader's loss differed, wherever the cause hides."""
+
+import threading
+import types
+
+import numpy as np
+import pytest
+import readers
+from readers import Book, Keyed
+
+import secant
+from secant.errors import LossDiffersError
+
+SIZES = 6, 5, 4
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(8, SIZES[0])), np.eye(SIZES[2])[np.arange(8) % SIZES[2]]
+
+
+def decaying(decay, base=Book):
+    """A class whose loss has a weight decay, ``decay(net)`` times the sum of the squares of W1."""
+
+    class Net(base):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.params["W1"] *= 100
+
+        def loss(self, x, t):
+            return super().loss(x, t) + decay(self) * np.sum(self.params["W1"] ** 2)
+
+    return Net
+
+
+def closure_cell():
+    decay = 0.0
+
+    def turn_on():
+        nonlocal decay
+        decay = 0.1
+
+    return decaying(lambda net: decay), turn_on
+
+
+def default_of_an_argument():
+    def decay(net, factor=0.0):
+        return factor
+
+    return decaying(decay), lambda: setattr(decay, "__defaults__", (0.1,))
+
+
+def long_list():
+    factors = [0.0] * 500
+
+    def turn_on():
+        factors[450] = 0.1
+
+    return decaying(lambda net: sum(factors)), turn_on
+
+
+def long_list_of_the_object():
+    cls, nets = decaying(lambda net: sum(net.factors)), []
+
+    class Net(cls):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.factors = [0.0] * 500
+            nets.append(self)
+
+    return Net, lambda: nets[0].factors.__setitem__(450, 0.1)
+
+
+def eight_deep():
+    inner = {"decay": 0.0}
+    outer = inner
+    for _ in range(8):
+        outer = {"deeper": outer}
+
+    def decay(net):
+        held = outer
+        while "deeper" in held:
+            held = held["deeper"]
+        return held["decay"]
+
+    return decaying(decay), lambda: inner.update(decay=0.1)
+
+
+def large_array():
+    factors = np.zeros(5000)
+    return decaying(lambda net: factors[4321]), lambda: factors.__setitem__(4321, 0.1)
+
+
+def module_global():
+    settings = types.ModuleType("settings")
+    settings.decay = 0.0
+    return decaying(lambda net: settings.decay), lambda: setattr(settings, "decay", 0.1)
+
+
+def class_from_exec():
+    names = {"Book": Book, "np": np, "DECAY": 0.0}
+    source = "class Net(Book):\n    def loss(self, x, t):\n        return Book.loss(self, x, t) + DECAY\n"
+    exec(source, names)
+    return names["Net"], lambda: names.update(DECAY=0.1)
+
+
+def counter():
+    calls = []
+
+    def decay(net):
+        calls.append(None)
+        return 0.1 if len(calls) > limit[0] else 0.0
+
+    limit = [1e9]
+    return decaying(decay), lambda: limit.__setitem__(0, len(calls))
+
+
+PLACES = [
+    closure_cell, default_of_an_argument, long_list, long_list_of_the_object, eight_deep, large_array, module_global,
+    class_from_exec, counter,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("as_class", [False, True], ids=["instance", "class"])
+def test_a_decay_that_is_turned_on_is_noticed_by_the_next_gradient(place, as_class):
+    cls, turn_on = place()
+    net = (secant.accelerate(cls))(*SIZES) if as_class else secant.accelerate(cls(*SIZES))
+    for _ in range(3):
+        net.numerical_gradient(X, T)
+    turn_on()
+    for _ in range(2):
+        with pytest.raises(LossDiffersError, match="no gradient is returned"):
+            net.numerical_gradient(X, T)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_training_ends_where_a_decay_is_turned_on(place):
+    cls, turn_on = place()
+    net, good = secant.accelerate(cls(*SIZES)), []
+
+    def callback(net, history):
+        good.append({key: array.copy() for key, array in net.params.items()})
+        turn_on()
+
+    options = {"iters_num": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
+    with pytest.raises(LossDiffersError):
+        secant.train(net, X, T, **options)
+    assert len(good) == 1
+    assert all(np.array_equal(net.params[key], array) for key, array in good[0].items())
+
+
+def test_training_compares_at_its_end():
+    calls, last = [], 1e9
+
+    def decay(net):
+        calls.append(None)
+        return 0.1 * (len(calls) > last)
+
+    options = {"iters_num": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
+    net = secant.accelerate(decaying(decay)(*SIZES))
+    calls.clear()
+    secant.train(net, X, T, **options)
+    assert len(calls) == 4  # before, on the first mini-batch, after it, and at the end
+    calls.clear()
+    last = 3
+    with pytest.raises(LossDiffersError):
+        secant.train(net, X, T, **options)
+
+
+@pytest.mark.parametrize("decay", [1e-3, 1e-7])
+def test_a_small_decay_is_noticed_too(decay):
+    on = []
+    net = secant.accelerate(decaying(lambda net: decay * len(on))(*SIZES))
+    net.numerical_gradient(X, T)
+    on.append(True)
+    with pytest.raises(LossDiffersError):
+        net.numerical_gradient(X, T)
+
+
+def test_rounding_is_no_difference():
+    """Losses of trained networks, in float64 and in float32, near 0 too."""
+    for base in (Keyed, readers.SinglePrecision):
+        net = secant.accelerate(base(*SIZES))
+        x = X.astype(np.float32) if base is readers.SinglePrecision else X
+        for _ in range(300):
+            for key, grad in net.numerical_gradient(x, T).items():
+                net.params[key] -= 2 * grad
+        net.params["b2"][0] += 40
+        net.numerical_gradient(x[:1], T[:1])
+        assert abs(net.loss(x[:1], T[:1])) < 1e-5
+
+
+def test_the_loss_is_called_once_a_gradient_on_that_mini_batch():
+    class Net(Book):
+        seen = None
+
+        def loss(self, x, t):
+            if self.seen is not None:
+                self.seen.append((x, t))
+            return super().loss(x, t)
+
+    net = secant.accelerate(Net(*SIZES))
+    net.seen = []
+    for n in range(1, 9):
+        x, t = X[:n].copy(), T[:n].copy()
+        net.numerical_gradient(x, t)
+        assert len(net.seen) == n
+        assert net.seen[-1][0] is x
+        assert net.seen[-1][1] is t
+
+
+# Each class has a stand-in of its own
+
+
+def hierarchy():
+    base = type("Base", (Keyed,), {"numerical_gradient": Keyed.numerical_gradient})
+    return base, type("Sub", (base,), {}), type("Sibling", (base,), {})
+
+
+def is_accelerated(net):
+    return type(net.numerical_gradient(X, T)["w1"]) is np.ndarray and "acceleration" in str(
+        net.numerical_gradient.__func__.__code__.co_filename
+    )
+
+
+def test_a_subclass_is_accelerated_alone():
+    base, sub, sibling = hierarchy()
+    first = secant.accelerate(base(*SIZES))
+    secant.accelerate(sub)
+    assert is_accelerated(first)
+    assert is_accelerated(sub(*SIZES))
+    for cls in (base, sibling):
+        assert cls(*SIZES).numerical_gradient.__func__ is Keyed.numerical_gradient
+    assert base.numerical_gradient is sub.numerical_gradient is Keyed.numerical_gradient
+
+
+def test_a_base_class_is_accelerated_with_those_that_inherit_from_it():
+    base, sub, sibling = hierarchy()
+    net = secant.accelerate(sub(*SIZES))
+    other = sub(*SIZES)
+    assert other.numerical_gradient.__func__ is Keyed.numerical_gradient
+    secant.accelerate(base)
+    assert all(map(is_accelerated, (net, other, base(*SIZES), sibling(*SIZES))))
+
+
+def test_a_numerical_gradient_that_the_base_class_gets_later_is_seen():
+    class Base(Book):
+        pass
+
+    class Sub(Base):
+        pass
+
+    secant.accelerate(Sub(*SIZES))
+    Base.numerical_gradient = lambda self, x, t: "later"
+    assert Sub(*SIZES).numerical_gradient(X, T) == "later"
+
+
+def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
+    base, _, _ = hierarchy()
+
+    class Doubled(base):
+        def numerical_gradient(self, x, t):
+            return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+    secant.accelerate(base)
+    with pytest.raises(secant.UnsupportedError, match="is 2 times the central difference"):
+        secant.accelerate(Doubled(*SIZES))
+    net = Doubled(*SIZES)
+    plain = base(*SIZES)
+    plain.params = net.params
+    grads = plain.numerical_gradient(X, T)
+    assert all(np.array_equal(grad, 2 * grads[key]) for key, grad in net.numerical_gradient(X, T).items())
+
+
+@pytest.mark.parametrize("rounds", [20, pytest.param(500, marks=pytest.mark.slow)])
+def test_threads_that_accelerate_at_once_lose_nothing(rounds, monkeypatch):
+    found = secant.recognize(Keyed(*SIZES))
+    monkeypatch.setattr("secant.acceleration.accelerate.recognized", lambda net, own: found)  # which takes long
+    for i in range(rounds):
+        base, sub, _ = hierarchy()
+        nets, barrier = [cls(*SIZES) for cls in (base, sub) * 3], threading.Barrier(8)
+        targets = [*nets, base if i % 2 else sub, sub]
+
+        def work(target, barrier=barrier):
+            barrier.wait()
+            secant.accelerate(target)
+
+        threads = [threading.Thread(target=work, args=(target,)) for target in targets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all(map(is_accelerated, [*nets, sub(*SIZES)]))
+        assert (base(*SIZES).numerical_gradient.__func__ is not Keyed.numerical_gradient) == (i % 2)
+        assert base.numerical_gradient is sub.numerical_gradient is Keyed.numerical_gradient
+
+
+def test_threads_may_compute_while_another_network_is_put_in_its_place():
+    """Each gradient is that of a loss that the network had meanwhile, or an error that says that it changed."""
+    net = secant.accelerate(Keyed(*SIZES))
+    one, other = net.params, Keyed(*SIZES).params
+    right = []
+    for net.params in (one, other):
+        right.append(net.numerical_gradient(X, T)["w1"])
+    wrong, stop = [], threading.Event()
+
+    def compute():
+        while not stop.is_set():
+            try:
+                grad = net.numerical_gradient(X, T)["w1"]
+            except LossDiffersError:
+                continue
+            except Exception as error:
+                wrong.append(error)
+                break
+            if not any(np.array_equal(grad, some) for some in right):
+                wrong.append(grad)
+
+    threads = [threading.Thread(target=compute) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for i in range(20_000):
+        net.params = (one, other)[i % 2]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
