@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends.inputs import NormalizedPixels, Rows
 
 DTYPES = (np.uint8, np.float32, np.float64)
 H = 1e-4

@@ -7,7 +7,7 @@ import pytest
 
 import secant
 from secant.backends import backend_module
-from secant.networks.arguments import PARAM_NAMES
+from secant.networks.batch import PARAM_NAMES
 
 
 class Subclass(np.ndarray):

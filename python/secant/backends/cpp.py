@@ -1,20 +1,21 @@
-"""The compiled backend: secant._core, with the checks of its results that Python makes."""
+"""The compiled backend: secant._core, whose faults are looked for in Python."""
 
-from typing import cast
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from secant import _core
 from secant._common.validation import Array
-from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
-from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
+from secant.backends import faults
+from secant.backends.base import AnyMethod, Batch, Differences, Parameters, require_proven
+from secant.backends.faults import Fault
+from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
 
 name = "cpp"
-finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
-predict = _core.predict
-train = _core.train
-gradient_as_given = _core.gradient_as_given
 
 Rows.register(_core.IndexedInputs)
 
@@ -29,15 +30,30 @@ def prepare(x: Array | Rows) -> Array | Rows:
     return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
-def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-    grads, _, _ = _core.gradient(net, x, t, "derivative", 1.0, n_threads)
-    return Gradients(**grads)
+def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
+    y = _core.predict(net, x, n_threads)
+    return (faults.first(net, x) or faults.OVERFLOW) if y is None else y
 
 
-def numerical_gradient(
-    net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-) -> NumericalGradient:
-    grads, samples, bound = _core.gradient(net, x, t, method, h, n_threads)
+def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    return Gradients(**grads), samples, bound
+    if gradients is None:
+        return faults.first(*batch) or (faults.of_result(loss, batch.net.log_offset) if samples else faults.CHANGED)
+    return Differences(gradients, samples, bound, loss)
+
+
+def train(
+    batch: Batch,
+    indices: NDArray[np.int64],
+    method: Literal["derivative", "auto", "direct"],
+    h: float,
+    learning_rate: float,
+    n_threads: int,
+    losses: list[float],
+    before: bool = False,
+) -> Fault | None:
+    if _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before):
+        return None
+    return faults.first(*batch) or faults.CHANGED

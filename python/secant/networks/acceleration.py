@@ -18,7 +18,7 @@ from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.recognise import recognised
 from secant.networks.recognition.step import Replaced, own_method
 from secant.networks.records import Record, Records
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 NAME = "numerical_gradient"
 Net = TypeVar("Net")
@@ -79,7 +79,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
             )
         _replaced(net).for_all(n_threads)
         return net
-    if isinstance(net, TwoLayerNet) and not net._own_structure():
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net):
         return net
     if reason := not_kept(net):
         raise UnsupportedError(reason)

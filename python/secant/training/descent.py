@@ -10,21 +10,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array, all_finite
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant._common.validation import Array, all_finite, as_float64
+from secant.backends import backend_module, faults
+from secant.backends.faults import UNDERFLOW
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import UnsupportedError, ValueRangeError
-from secant.functions import UNDERFLOW
 from secant.networks.acceleration import record
-from secant.networks.arguments import extremes, require_step, require_updatable
+from secant.networks.batch import checked, error, extremes, network, require_step, require_updatable, require_valid
 from secant.networks.recognition.engine import engine, in_place, require_known_form, rows
 from secant.networks.records import Record
 from secant.networks.simple import SimpleNet
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 
 class Descent(NamedTuple):
@@ -92,32 +93,40 @@ def descent(
         require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
-    known = method and isinstance(net, TwoLayerNet) and not net._own_structure()
+    known = method and isinstance(net, TwoLayerNet) and not foreign_structure(net)
     if known:
-        backend = net._backend_in_use()
-        checked, *prepared = net._checked(backend, x, t)
-        require_step(options.get("h", 1.0), checked)
+        backend = backend_module(net.backend)
+        batch = checked(net, x, t, backend)
+        require_valid(batch, x, backend)
+        require_step(options.get("h", 1.0), batch.net)
     if not known or options.get("method") == "series":  # it refuses a mini-batch, and has to see each
         by_loop = partial(_by_loop, net, x, t, take_gradient, learning_rate, before)
         return Descent(by_loop, x, ahead=False, own=numerical and not accelerated and not method)
-    x, t = backend.prepare(prepared[0]), prepared[1]
+    t = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
+    batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=t)
     if method == "auto":
         method = options["method"]
     asked = options["n_threads"]
 
     def run(indices: Array, losses: list[float], n_threads: int) -> None:
-        params = net._parameters(backend.all_finite)
+        own = batch._replace(net=network(net))
+        fault = faults.first(own.net, all_finite=backend.all_finite)  # a callback may have changed them
+        if fault:
+            raise error(fault, own, x)
+        params = own.net
         kept, first = [param.copy() for param in params[:4]], len(losses)
         try:
             h = options.get("h", 1.0)
-            backend.train(params, x, t, indices, method, h, learning_rate, n_threads, losses, before)
+            fault = backend.train(own, indices, cast(Any, method), h, learning_rate, n_threads, losses, before)
         finally:
             with held_interrupts():
                 diverged = _not_finite(params._asdict(), losses[first:], backend.all_finite)
                 if diverged:
-                    diverged = UNDERFLOW if params.log_offset == 0 and diverged == "the loss is inf" else diverged
+                    diverged = UNDERFLOW.must if params.log_offset == 0 and diverged == "the loss is inf" else diverged
                     _put_back(params[:4], kept)
                     del losses[first:]
+        if fault:
+            raise error(fault, own, x)
         if diverged and len(indices) == 1:
             raise _divergence(learning_rate, losses, diverged)
         if diverged:
@@ -125,7 +134,7 @@ def descent(
                 run(half, losses, n_threads)
 
     faster = _FasterThreads(run) if asked is None else partial(run, n_threads=asked)
-    return Descent(faster, x, ahead=True)
+    return Descent(faster, batch.x, ahead=True)
 
 
 def _accelerated(

@@ -19,15 +19,16 @@ from numpy.typing import ArrayLike
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
-from secant.backends import compilation_noticed, use_backend
+from secant.backends import backend_module, compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
 from secant.networks.acceleration import record as record_of
+from secant.networks.batch import checked, require_valid
 from secant.networks.recognition.engine import engine, rows
 from secant.networks.records import Record
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.descent import descent
 from secant.training.history import History
@@ -193,7 +194,7 @@ def train(
     descend = descent(net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before")
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
-    if isinstance(net, TwoLayerNet) and not net._own_structure() and _is_measured_by_engines(net):
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _is_measured_by_engines(net):
         x_test = _prepared(net, data)
         if descend.ahead:
             data = data._replace(x_train=descend.x, x_test=x_test)
@@ -251,9 +252,10 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     """Check the test set once, and return its inputs in the form that they are read in."""
     if data.x_test is None or data.t_test is None:
         return None
-    backend = net._backend_in_use()
-    _, x, _ = net._checked(backend, data.x_test, data.t_test)
-    return backend.prepare(x)
+    backend = backend_module(net.backend)
+    batch = checked(net, data.x_test, data.t_test, backend)
+    require_valid(batch, data.x_test, backend)
+    return backend.prepare(batch.x)
 
 
 def _accuracy_of(net: Network) -> Accuracy:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
 from secant.errors import LossDiffersError, UnsupportedError
-from secant.networks.arguments import PARAM_NAMES
+from secant.networks.batch import PARAM_NAMES
 from secant.networks.recognition.found import Recognition
 from secant.networks.recognition.layouts import Layout, require_apart
 from secant.networks.recognition.probes import AGREE, number, tolerance

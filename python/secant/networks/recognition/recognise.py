@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant.errors import SecantError, UnsupportedError
-from secant.networks.arguments import SoftTargets
+from secant.networks.batch import SoftTargets
 from secant.networks.recognition.candidates import Candidate, candidates
 from secant.networks.recognition.engine import compare, engine
 from secant.networks.recognition.explanations import Trial, described, parting, why_not

@@ -1,7 +1,11 @@
-"""What the methods of networks check of their arguments: samples, and the parameters themselves."""
+"""The arguments of a network's methods: checked once, by their attributes alone, and in the form that backends take.
+
+What takes a pass over the data to find, a backend finds, and returns as a `Fault`.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast, get_args
 
@@ -10,14 +14,47 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
-from secant.backends.base import Gradients, HiddenActivation, OutputActivation, Parameters
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends import faults
+from secant.backends.base import Backend, Batch, Gradients, HiddenActivation, OutputActivation, Parameters
+from secant.backends.faults import Fault
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = Gradients._fields
 SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
+
+
+def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
+    """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an argument."""
+    parameters = network(net)
+    samples, single = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
+    rows, classes = samples.shape[0], parameters.b2.shape[0]
+    return Batch(parameters, samples, targets(t, rows, classes, single=single, soft_targets=net.soft_targets))
+
+
+def network(net: Any) -> Parameters:
+    """Return the parameters and the settings of a `TwoLayerNet`."""
+    settings(net.hidden_activation, net.output_activation, net.log_offset, net.soft_targets)
+    arrays, offset = params(net.params), float(net.log_offset)
+    least, most = _LIMITS[arrays[0].dtype]
+    if offset != 0 and not least <= offset <= most:
+        raise ValueRangeError(
+            f"log_offset must be 0 or from {least:.2g} to {most:.2g} for {arrays[0].dtype} parameters, got {offset!r}"
+        )
+    return Parameters(*arrays, net.hidden_activation, net.output_activation, offset)
+
+
+def require_valid(batch: Batch, x: ArrayLike, backend: Backend) -> None:
+    """Look at all elements of a mini-batch once, before they are read many times. ``x`` is as it was given."""
+    if fault := faults.first(*batch, backend.all_finite):
+        raise error(fault, batch, x)
+
+
+def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
+    """Return the error that a fault of a mini-batch is worth. ``x`` is as it was given."""
+    return faults.error(fault, batch.net._asdict() | {"x": batch.x, "t": batch.t}, x)
 
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
@@ -29,44 +66,40 @@ def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, so
 
 
 def inputs(
-    x: ArrayLike,
-    columns: int,
-    check: Callable[[Array], bool],
-    prepare: Callable[[Any], Any] = np.asarray,
-    dtype: Any = np.float64,
+    x: ArrayLike, columns: int, dtype: Any = np.float64, prepare: Callable[[Any], Any] = np.asarray
 ) -> tuple[Array, bool]:
-    """Check inputs of a network with parameters of ``dtype``: returns (N, I) and whether they were one sample.
+    """Return the inputs (N, I) of a network with parameters of ``dtype``, and whether they were one sample.
 
     uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
-    float64. For float32 parameters all but uint8 become float32. `Rows`, which are finite, are prepared for the
-    backend.
+    float64. For float32 parameters all but uint8 become float32. `Rows` are prepared for the backend.
     """
     if isinstance(x, Rows):
         if x.shape[1:] != (columns,):
             raise ShapeError(f"x must have {columns} columns, got shape {x.shape}")
         return prepare(x), False
     array = validation.real_array("x", x)
-    single = array.ndim == 1
     if array.ndim not in (1, 2):
         raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {array.shape}")
     if array.shape[-1] != columns:
         raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
     if array.shape[0] == 0:
         raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
-    kept = array.dtype in (np.uint8, np.float32, dtype)
-    given, array = array, validation.in_order(array) if kept else validation.as_float(array, dtype)
-    validation.require_finite("x", array, check, given)
-    return (array[np.newaxis] if single else array), single
+    kept = array.dtype == dtype or array.dtype in _KEPT
+    array = validation.in_order(array) if kept else validation.as_float(array, dtype)
+    return (array, False) if array.ndim == 2 else (array[np.newaxis], True)
+
+
+_KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
 
 
 def targets(t: ArrayLike, rows: int, classes: int, *, single: bool, soft_targets: str) -> Array:
-    """Check targets: labels (N,) or weights (N, O); of the latter "argmax" leaves labels."""
+    """Return labels (N,) or weights (N, O); of the latter "argmax" leaves labels, for which it has to read them."""
     array = validation.targets(t, rows, classes, single=single)
-    if array.ndim == 2:
-        validation.require_weights("t", array)
-        if soft_targets == "argmax":
-            array = array.argmax(axis=1)
-    return array
+    if array.ndim == 1 or soft_targets == "weights":
+        return array
+    if fault := faults.of_targets(array, classes):
+        raise faults.error(fault, {"t": array})
+    return cast(Array, array.argmax(axis=1))
 
 
 def largest(x: Array | NormalizedPixels) -> float:
@@ -88,7 +121,8 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> float:
     y = validation.float_array("y", y)
     rows = np.atleast_2d(y)
     t = validation.targets(t, *rows.shape, single=y.ndim == 1)
-    validation.require_weights("t", t)
+    if fault := faults.of_targets(t, rows.shape[1]):
+        raise faults.error(fault, {"t": t})
     expected = t if t.ndim == 1 else t.argmax(axis=1)
     return float(np.mean(rows.argmax(axis=1) == expected))
 
@@ -116,24 +150,37 @@ def mapping(values: Any) -> Mapping[str, Any]:
     return values
 
 
-def params(values: Mapping[str, Any], check: Callable[[Array], bool]) -> tuple[Array, Array, Array, Array]:
+def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
     """Check the parameters of a two-layer network, as W1 (I, H), b1 (H,), W2 (H, O), b2 (O,): float64 or float32.
 
     They are used where they lie and never converted: an update in place of a copy would be lost. Read-only ones, as
     workers of joblib get them, are copied.
     """
     w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
-    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
-        if array.dtype != w1.dtype:
-            raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
-    for name, array, beside, weights in (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2)):
-        if len(array) != weights.shape[1]:
-            shape = (weights.shape[1], *array.shape[1:])
-            fit = f"to fit params[{beside!r}] {weights.shape}"
+    hidden, outputs = w1.shape[1], w2.shape[1]
+    if not (b1.dtype == w2.dtype == b2.dtype == w1.dtype):
+        arrays = zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True)
+        name, array = next((name, array) for name, array in arrays if array.dtype != w1.dtype)
+        raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
+    for name, array, length, beside, weights in (
+        ("b1", b1, hidden, "W1", w1), ("W2", w2, hidden, "W1", w1), ("b2", b2, outputs, "W2", w2),
+    ):  # fmt: skip
+        if array.shape[0] != length:
+            shape, fit = (length, *array.shape[1:]), f"to fit params[{beside!r}] {weights.shape}"
             raise ParamsError(f"params[{name!r}] must have shape {shape} {fit}, got {array.shape}")
-    for name, array in zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True):
-        validation.require_finite(f"params[{name!r}]", array, check)
     return w1, b1, w2, b2
+
+
+def shared_memory(values: Mapping[str, Any]) -> str:
+    """Name two parameters that share memory, if there are such; "" if not."""
+    # Arrays that are no views have memory of their own.
+    owners = {id(array) for array in values.values() if isinstance(array, np.ndarray) and array.base is None}
+    if len(owners) < len(values):
+        arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
+        for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
+            if np.may_share_memory(a, b):
+                return f"params[{one!r}] and params[{other!r}] share memory"
+    return ""
 
 
 def require_step(h: float, net: Parameters) -> None:
@@ -143,28 +190,15 @@ def require_step(h: float, net: Parameters) -> None:
 
 
 _LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}
-
-
-def require_offset(log_offset: float, dtype: np.dtype[Any]) -> None:
-    """Raise the error that says so, if the type of the parameters has no such number."""
-    least, most = _LIMITS[dtype]
-    if log_offset != 0 and not least <= log_offset <= most:
-        raise ValueRangeError(
-            f"log_offset must be 0 or from {least:.2g} to {most:.2g} for {dtype} parameters, got {log_offset!r}"
-        )
+_REALS = tuple(_LIMITS)
 
 
 def matrix(values: Mapping[str, Any], name: str) -> Floats:
     """Check the only parameter of a network, a matrix."""
-    array = _param(values, name, 2, (name,), (np.float64,))
-    validation.require_finite(f"params[{name!r}]", array)
+    array = _param(values, name, 2, (name,), (np.dtype(np.float64),))
+    if fault := faults.of_finite(name, array):
+        raise faults.error(fault, {name: array})
     return array
-
-
-def require_result(check: Callable[[Array], bool], *arrays: Array) -> None:
-    """Raise an error if a result of finite arguments is not finite."""
-    if not all(map(check, arrays)):
-        raise ValueRangeError("x and params must be small enough for a finite result, got an overflow")
 
 
 def _param(
@@ -172,9 +206,9 @@ def _param(
     name: str,
     ndim: int,
     names: tuple[str, ...] = PARAM_NAMES,
-    dtypes: tuple[type[Any], ...] = validation.REALS,
+    dtypes: tuple[np.dtype[Any], ...] = _REALS,
 ) -> Array:
-    if name not in mapping(values):
+    if not (type(values) is dict and name in values) and name not in mapping(values):
         got = ", ".join(map(str, values)) or "none"
         raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
     array = values[name]
@@ -183,7 +217,7 @@ def _param(
     if not (plain or validation.is_plain(array)):
         raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
     if array.dtype not in dtypes:
-        raise ParamsError(f"{title} must be {' or '.join(kind.__name__ for kind in dtypes)}, got {array.dtype}")
+        raise ParamsError(f"{title} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
         raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
     if plain and array.flags.carray:
