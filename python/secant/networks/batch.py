@@ -73,20 +73,21 @@ def inputs(
     uint8, float32 and float64 stay what they are, since every backend widens them exactly; other real dtypes become
     float64. For float32 parameters all but uint8 become float32. `Rows` are prepared for the backend.
     """
-    if isinstance(x, Rows):
+    if type(x) is not np.ndarray and isinstance(x, Rows):
         if x.shape[1:] != (columns,):
             raise ShapeError(f"x must have {columns} columns, got shape {x.shape}")
         return prepare(x), False
     array = validation.real_array("x", x)
-    if array.ndim not in (1, 2):
-        raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {array.shape}")
-    if array.shape[-1] != columns:
-        raise ShapeError(f"x must have {columns} columns, got {array.shape[-1]}")
-    if array.shape[0] == 0:
-        raise ShapeError(f"x must hold at least one sample, got shape {array.shape}")
+    shape = array.shape
+    if len(shape) not in (1, 2):
+        raise ShapeError(f"x must have shape (N, {columns}) or ({columns},), got {shape}")
+    if shape[-1] != columns:
+        raise ShapeError(f"x must have {columns} columns, got {shape[-1]}")
+    if shape[0] == 0:
+        raise ShapeError(f"x must hold at least one sample, got shape {shape}")
     kept = array.dtype == dtype or array.dtype in _KEPT
     array = validation.in_order(array) if kept else validation.as_float(array, dtype)
-    return (array, False) if array.ndim == 2 else (array[np.newaxis], True)
+    return (array, False) if len(shape) == 2 else (array[np.newaxis], True)
 
 
 _KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
@@ -156,30 +157,38 @@ def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
     They are used where they lie and never converted: an update in place of a copy would be lost. Read-only ones, as
     workers of joblib get them, are copied.
     """
-    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
-    hidden, outputs = w1.shape[1], w2.shape[1]
-    if not (b1.dtype == w2.dtype == b2.dtype == w1.dtype):
-        arrays = zip(PARAM_NAMES, (w1, b1, w2, b2), strict=True)
-        name, array = next((name, array) for name, array in arrays if array.dtype != w1.dtype)
-        raise ParamsError(f"params[{name!r}] must be {w1.dtype} like params['W1'], got {array.dtype}")
-    for name, array, length, beside, weights in (
-        ("b1", b1, hidden, "W1", w1), ("W2", w2, hidden, "W1", w1), ("b2", b2, outputs, "W2", w2),
-    ):  # fmt: skip
-        if array.shape[0] != length:
-            shape, fit = (length, *array.shape[1:]), f"to fit params[{beside!r}] {weights.shape}"
-            raise ParamsError(f"params[{name!r}] must have shape {shape} {fit}, got {array.shape}")
+    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in _DIMENSIONS)
+    same_type = w1.dtype == b1.dtype == w2.dtype == b2.dtype
+    if not (same_type and w1.shape[1] == b1.size and w2.shape == (b1.size, b2.size)):
+        raise _misfit(w1, b1, w2, b2)
     return w1, b1, w2, b2
+
+
+_DIMENSIONS = tuple(zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
+
+
+def _misfit(w1: Array, b1: Array, w2: Array, b2: Array) -> ParamsError:
+    """Name the first parameter that does not fit the others."""
+    for name, array in (("b1", b1), ("W2", w2), ("b2", b2)):
+        if array.dtype != w1.dtype:
+            return _wrong(name, f"{w1.dtype} like params['W1'], got {array.dtype}")
+    fits = (("b1", b1, "W1", w1), ("W2", w2, "W1", w1), ("b2", b2, "W2", w2))
+    name, array, beside, weights = next(fit for fit in fits if len(fit[1]) != fit[3].shape[1])
+    shape = (weights.shape[1], *array.shape[1:])
+    return ParamsError(
+        f"params[{name!r}] must have shape {shape} to fit params[{beside!r}] {weights.shape}, got {array.shape}"
+    )
 
 
 def shared_memory(values: Mapping[str, Any]) -> str:
     """Name two parameters that share memory, if there are such; "" if not."""
-    # Arrays that are no views have memory of their own.
-    owners = {id(array) for array in values.values() if isinstance(array, np.ndarray) and array.base is None}
-    if len(owners) < len(values):
-        arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
-        for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
-            if np.may_share_memory(a, b):
-                return f"params[{one!r}] and params[{other!r}] share memory"
+    owners = {id(array) for array in values.values() if getattr(array, "base", array) is None}
+    if len(owners) == len(values):
+        return ""  # arrays that are no views have memory of their own
+    arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
+    for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
+        if np.may_share_memory(a, b):
+            return f"params[{one!r}] and params[{other!r}] share memory"
     return ""
 
 
@@ -208,27 +217,33 @@ def _param(
     names: tuple[str, ...] = PARAM_NAMES,
     dtypes: tuple[np.dtype[Any], ...] = _REALS,
 ) -> Array:
-    if not (type(values) is dict and name in values) and name not in mapping(values):
-        got = ", ".join(map(str, values)) or "none"
-        raise ParamsError(f"params must have the keys {' and '.join(', '.join(names).rsplit(', ', 1))}, got {got}")
-    array = values[name]
-    title = f"params[{name!r}]"
+    try:
+        array = values[name]
+    except (LookupError, TypeError):
+        got = ", ".join(map(str, mapping(values))) or "none"
+        wanted = " and ".join(", ".join(names).rsplit(", ", 1))
+        raise ParamsError(f"params must have the keys {wanted}, got {got}") from None
     plain = type(array) is np.ndarray
     if not (plain or validation.is_plain(array)):
-        raise ParamsError(f"{title} must be a plain NumPy array, got {type(array).__name__}")
+        raise _wrong(name, f"a plain NumPy array, got {type(array).__name__}")
     if array.dtype not in dtypes:
-        raise ParamsError(f"{title} must be {' or '.join(map(str, dtypes))}, got {array.dtype}")
+        raise _wrong(name, f"{' or '.join(map(str, dtypes))}, got {array.dtype}")
     if array.ndim != ndim or array.size == 0:
-        raise ParamsError(f"{title} must be {ndim}-dimensional and not empty, got shape {array.shape}")
-    if plain and array.flags.carray:
+        raise _wrong(name, f"{ndim}-dimensional and not empty, got shape {array.shape}")
+    flags = array.flags
+    if plain and flags.carray:
         return cast(Array, array)
-    if not array.flags.c_contiguous:
-        raise ParamsError(f"{title} must be C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
-    if not array.flags.aligned:
-        raise ParamsError(f"{title} must be aligned, got an array that is not: use its copy()")
-    if not array.flags.writeable:
+    if not flags.c_contiguous:
+        raise _wrong(name, f"C-contiguous, got strides {array.strides}: use np.ascontiguousarray")
+    if not flags.aligned:
+        raise _wrong(name, "aligned, got an array that is not: use its copy()")
+    if not flags.writeable:
         return np.array(array)  # which nobody can update, see `require_updatable`
     return np.asarray(array)  # a view without the habits of a subclass
+
+
+def _wrong(name: str, what: str) -> ParamsError:
+    return ParamsError(f"params[{name!r}] must be {what}")
 
 
 def require_updatable(values: Mapping[str, Any]) -> None:

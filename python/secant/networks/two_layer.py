@@ -479,12 +479,13 @@ class TwoLayerNet:
 def foreign_structure(net: TwoLayerNet) -> str:
     """Say what makes this another network than the engines know; "" if nothing does."""
     own, cls = net.__dict__, type(net)
-    for name, method in (("predict", _PREDICT), ("loss", _LOSS)):
-        if getattr(cls, name) is not method or name in own:
-            return f"{cls.__name__}.{name} is not the one that Secant defines"
+    if cls.predict is not _PREDICT or "predict" in own:
+        return f"{cls.__name__}.predict is not the one that Secant defines"
+    if cls.loss is not _LOSS or "loss" in own:
+        return f"{cls.__name__}.loss is not the one that Secant defines"
     params = batch.mapping(net.params)
-    if extra := params.keys() - _KNOWN_PARAMS:
-        return f"params has the extra key {min(map(str, extra))!r}"
+    if not params.keys() <= _KNOWN_PARAMS:
+        return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"
     return batch.shared_memory(params)
 
 
