@@ -162,5 +162,5 @@ class Backend(Protocol):
 
         Each is that of its mini-batch after the update, or ``before`` it. The first that is not finite is the last. An
         interrupted call has appended those of the iterations that it completed, and leaves the parameters as the last
-        did. After a fault they may be anything.
+        did. So does one that finds a fault.
         """

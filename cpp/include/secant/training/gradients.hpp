@@ -67,7 +67,7 @@ public:
     // Whether the gradient is finite, too.
     bool finite() const { return valid() && sums_.finite(); }
 
-    // False if it was stopped. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
+    // False if it was stopped, or a sample is not valid. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
     // brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
@@ -85,6 +85,7 @@ public:
                 plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
+            if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
             for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
