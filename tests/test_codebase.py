@@ -21,8 +21,8 @@ LAYERS = [  # by folder; each may import what stands below it
     {"networks"},
     {"functions"},
     {"differentiation"},
-    {"backends"},
     {"datasets"},
+    {"backends"},
     {"_common"},
     {"_startup", "errors"},
 ]

@@ -38,6 +38,7 @@ ROWS = {
     "restored": Row("restored", full=10_000, quick=400, slice=40),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),
     "entries": Row("derivatives", full=100_000, quick=5000, slice=1000, run="entries"),
+    "writers": Row("writers", full=60, quick=4, together=False),
     "statement": Row("statement", full=10_000, quick=500, slice=100),
 }
 

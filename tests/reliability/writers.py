@@ -11,7 +11,7 @@ from outcome import Outcome
 
 import secant
 
-PROMISE = "Whatever other threads write to x, t and params during calls, the process goes on."
+PROMISE = "Whatever four threads write to x, t and params while four others use them, the process goes on."
 SECONDS = 10  # of a round
 CALLERS = WRITERS = 4
 SAMPLES, INPUTS, CLASSES = 150, 240, 10  # more samples, and more columns, than a block has
@@ -19,7 +19,7 @@ SAMPLES, INPUTS, CLASSES = 150, 240, 10  # more samples, and more columns, than 
 
 def run(rounds: int, seed: int) -> Outcome:
     """So many rounds of `SECONDS`, each with eight threads."""
-    outcome = Outcome(PROMISE, "calls of eight threads, in ten minutes")
+    outcome = Outcome(PROMISE, "calls")
     rng = np.random.default_rng(seed)
     for number in range(rounds):
         one_round(outcome, rng, SECONDS, *KINDS[number % len(KINDS)])
@@ -31,11 +31,11 @@ TARGETS = ("labels", "weights", "uint8 labels", "bool weights")
 KINDS = [*itertools.product(INPUT_TYPES, TARGETS)]
 
 
-def short(seconds: float) -> None:
-    """For a test: a part of a second for each kind of input and of targets."""
+def short(seconds: str) -> None:
+    """For a test: a part of the time for each kind of input and of targets."""
     outcome, rng = Outcome(PROMISE, "calls"), np.random.default_rng(0)
     for kind in KINDS:
-        one_round(outcome, rng, seconds / len(KINDS), *kind)
+        one_round(outcome, rng, float(seconds) / len(KINDS), *kind)
     assert outcome.tried > 0
     assert outcome.kept, outcome.examples
 
