@@ -59,10 +59,14 @@ def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
     """Check what a network is besides its parameters."""
-    validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
-    validation.one_of("output_activation", output_activation, _OUTPUT)
+    for name, value, choices in (
+        ("hidden_activation", hidden_activation, _HIDDEN),
+        ("output_activation", output_activation, _OUTPUT),
+        ("soft_targets", soft_targets, _SOFT),
+    ):
+        if not (type(value) is str and value in choices):
+            validation.one_of(name, value, choices)
     validation.finite_number("log_offset", log_offset, least=0)
-    validation.one_of("soft_targets", soft_targets, _SOFT)
 
 
 def inputs(
@@ -146,7 +150,7 @@ def is_single(params: Any) -> bool:
 
 def mapping(values: Any) -> Mapping[str, Any]:
     """What can be asked for its keys."""
-    if not isinstance(values, Mapping):
+    if not isinstance(values, (dict, Mapping)):  # dict first, which is found fast
         raise ParamsError(f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}")
     return values
 
@@ -157,14 +161,11 @@ def params(values: Mapping[str, Any]) -> tuple[Array, Array, Array, Array]:
     They are used where they lie and never converted: an update in place of a copy would be lost. Read-only ones, as
     workers of joblib get them, are copied.
     """
-    w1, b1, w2, b2 = (_param(values, name, ndim) for name, ndim in _DIMENSIONS)
+    w1, b1, w2, b2 = _param(values, "W1", 2), _param(values, "b1", 1), _param(values, "W2", 2), _param(values, "b2", 1)
     same_type = w1.dtype == b1.dtype == w2.dtype == b2.dtype
     if not (same_type and w1.shape[1] == b1.size and w2.shape == (b1.size, b2.size)):
         raise _misfit(w1, b1, w2, b2)
     return w1, b1, w2, b2
-
-
-_DIMENSIONS = tuple(zip(PARAM_NAMES, (2, 1, 2, 1), strict=True))
 
 
 def _misfit(w1: Array, b1: Array, w2: Array, b2: Array) -> ParamsError:
