@@ -21,11 +21,11 @@ LAYERS = [  # the rooms; a file may import its own room and those below
     {"acceleration"},
     {"networks"},
     {"functions"},
+    {"datasets"},
     {"backends"},
     {"jax", "testing", "torch"},  # from here on nothing knows of networks
     {"checking"},
     {"differentiation"},
-    {"datasets"},
     {"_common"},
     {"_startup", "errors"},
 ]

@@ -1,5 +1,5 @@
-// NumPy arrays as views. What could read or write memory that is not ours is checked again, whatever Python has validated; and
-// `gradient_as_given`, in networks.hpp, relies on these checks.
+// NumPy arrays as views. What a view is made of is required here, so that no call can read or write memory that is not ours; the errors
+// that users see are raised in Python. What indexes an array is copied and then looked at: another thread may write to the original.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #ifdef __linux__
 #include <sys/mman.h>
@@ -64,19 +65,65 @@ inline std::uint64_t largest(const std::int64_t* values, std::size_t size) {
     return largest;
 }
 
-// t(N,) of int64 are labels, t(N,O) of float64 are weights.
-inline Targets targets(const py::array& t, std::size_t rows, std::size_t classes) {
-    require(t.ndim() >= 1 && length(t, 0) == rows, "t must have a row for each of x");
-    if (py::isinstance<Array<std::int64_t>>(t)) {
-        require(t.ndim() == 1, "labels must be one-dimensional");
-        const auto* labels = static_cast<const std::int64_t*>(t.data());
-        require(largest(labels, rows) < classes, "a label is out of range");
-        return {labels, nullptr};
+// A copy of an array of bool, integers, float or double.
+template <class T>
+std::vector<T> copied(const py::array& a) {
+    constexpr int needed = py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    const py::dtype type = a.dtype();
+    require((a.flags() & needed) == needed && type.byteorder() != '>', "an array must be C-contiguous, aligned and in native byte order");
+    std::vector<T> copy(static_cast<std::size_t>(a.size()));
+    const auto from = [&]<class From>() {
+        const auto* values = static_cast<const From*>(a.data());
+        std::transform(values, values + copy.size(), copy.begin(), [](From value) { return static_cast<T>(value); });
+    };
+    const auto of_size = [&]<class One, class Two, class Four, class Eight>() {
+        switch (type.itemsize()) {
+            case 1: return from.template operator()<One>();
+            case 2: return from.template operator()<Two>();
+            case 4: return from.template operator()<Four>();
+            default: return from.template operator()<Eight>();
+        }
+    };
+    switch (type.kind()) {
+        case 'b':
+        case 'u': of_size.template operator()<std::uint8_t, std::uint16_t, std::uint32_t, std::uint64_t>(); break;
+        case 'i': of_size.template operator()<std::int8_t, std::int16_t, std::int32_t, std::int64_t>(); break;
+        default:
+            require(type.kind() == 'f' && (type.itemsize() == 4 || type.itemsize() == 8), "an array must hold integers, float or double");
+            type.itemsize() == 4 ? from.template operator()<float>() : from.template operator()<double>();
     }
-    require(py::isinstance<Array<double>>(t) && t.ndim() == 2 && length(t, 1) == classes,
-            "t must be int64 labels or a float64 matrix");
-    return {nullptr, static_cast<const double*>(t.data())};
+    return copy;
 }
+
+// t(N,) of integers are labels, t(N,O) of any real type are weights: a copy of them, but for weights that are double already.
+class OwnTargets {
+public:
+    OwnTargets(const py::array& t, std::size_t rows, std::size_t classes) {
+        require(t.ndim() >= 1 && length(t, 0) == rows, "t must have a row for each of x");
+        if (t.ndim() == 1) {
+            require(t.dtype().kind() != 'f', "labels must be integers");
+            labels_ = copied<std::int64_t>(t);
+            in_range_ = largest(labels_.data(), rows) < classes;
+            view_ = {labels_.data(), nullptr};
+        } else {
+            require(t.ndim() == 2 && length(t, 1) == classes, "t must have a column for each class");
+            const bool as_it_is = py::isinstance<Array<double>>(t);
+            if (!as_it_is) weights_ = copied<double>(t);
+            view_ = {nullptr, as_it_is ? static_cast<const double*>(t.data()) : weights_.data()};
+        }
+    }
+    OwnTargets(const OwnTargets&) = delete;
+    OwnTargets& operator=(const OwnTargets&) = delete;
+
+    bool in_range() const { return in_range_; }  // all labels
+    const Targets& view() const { return view_; }
+
+private:
+    std::vector<std::int64_t> labels_;
+    std::vector<double> weights_;
+    Targets view_{};
+    bool in_range_ = true;
+};
 
 // The number of a name in a list that ends with null.
 inline std::size_t number_of(const std::string& name, const char* const* names, const char* what) {

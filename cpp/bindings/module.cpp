@@ -1,6 +1,7 @@
 // secant._core: check, view, release the GIL, call, return.
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <optional>
 
 #include <pybind11/stl.h>
@@ -47,12 +48,14 @@ Array<double> softmax(const Array<double>& x) {
     return out;
 }
 
+// NaN if a label is out of range, too.
 double cross_entropy(const Array<double>& y, const py::array& t, double log_offset) {
     const View<const double> view = matrix(y);
-    const Targets to = targets(t, view.rows, view.cols);
+    const OwnTargets to(t, view.rows, view.cols);
+    if (!to.in_range()) return std::numeric_limits<double>::quiet_NaN();
     const Unlocked unlocked;
-    const std::size_t logarithms = view.rows * (to.labels ? 1 : view.cols);
-    return compiled.kernels->cross_entropy(view, to, log_offset, started_threads(logarithms * cost_of_a_function));
+    const std::size_t logarithms = view.rows * (t.ndim() == 1 ? 1 : view.cols);
+    return compiled.kernels->cross_entropy(view, to.view(), log_offset, started_threads(logarithms * cost_of_a_function));
 }
 
 // x as IndexedInputs, if it can be. values(256,): what the pixels of uint8 stand for.
@@ -152,8 +155,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("gradient", &gradient, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"), py::arg("threads"));
     m.def("train", &train, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("indices"), py::arg("method"), py::arg("h"),
           py::arg("learning_rate"), py::arg("n_threads"), py::arg("losses"), py::arg("before") = false);
-    m.def("gradient_as_given", &gradient_as_given, py::arg("net"), py::arg("x"), py::arg("t"), py::arg("method"), py::arg("h"),
-          py::arg("threads"));
     m.def("difference", &difference, py::arg("address"), py::arg("data"), py::arg("x"), py::arg("begin"), py::arg("end"),
           py::arg("scheme"), py::arg("h"), py::arg("threads"));
     py::class_<IndexedInputs>(m, "IndexedInputs")

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -73,15 +74,18 @@ std::size_t multiplications(const NetworkOf<Real>& net) {
     return net.hidden() * (net.inputs() + net.outputs());
 }
 
+// None if x, a parameter or y is not finite.
 inline py::object predict(const py::tuple& parameters, const py::object& x, int threads) {
     return with_type_of(parameters, [&]<class Real>() -> py::object {
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
         Array<Real> y({from.rows, net.outputs()});
-        const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, from.rows * multiplications(net)), interrupted};
+        bool finite = false;
+        const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, from.rows * multiplications(net)), interrupted,
+                                       &finite};
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
         throw_if_interrupted();
-        return y;
+        return finite ? py::object(y) : py::none();
     });
 }
 
@@ -94,119 +98,71 @@ inline GradientMethod method_named(const std::string& name) {
     return automatic;
 }
 
-template <class Real>
-Batch samples(const NetworkOf<Real>& net, const py::object& x, const py::array& t) {
-    const Inputs from = inputs_of(net, x);
-    return {from, targets(t, from.rows, net.outputs()), nullptr, from.rows};
-}
-
-// Whether an array is no subclass, in order and aligned, and writeable if it is a parameter.
-inline bool plain(const py::object& object, bool parameter) {
-    using Api = py::detail::npy_api;
-    if (Py_TYPE(object.ptr()) != Api::get().PyArray_Type_) return false;
-    const int needed = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | (parameter ? Api::NPY_ARRAY_WRITEABLE_ : 0);
-    return (py::reinterpret_borrow<py::array>(object).flags() & needed) == needed;
-}
-
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 template <class Real>
 std::size_t cost(const GradientCallOf<Real>& call) {
     return multiplications(call.net) * (call.method == GradientMethod::direct ? call.net.outputs() : 2);
 }
 
-// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound)
-template <class Real>
-py::tuple gradient_of(const NetworkOf<Real>& net, const Batch& batch, const std::string& method, double h, int threads) {
-    Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
-    Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
-    GradientReport report{};
-    GradientCallOf<Real> call{net, batch, method_named(method), h, {}, 0.0, &report, 0, interrupted};
-    call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
-    call.threads = choose_threads(threads, cost(call) * batch.size);
-    run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
-    throw_if_interrupted();
-    py::dict gradients, by_order;
-    gradients["W1"] = d_w1;
-    gradients["b1"] = d_b1;
-    gradients["W2"] = d_w2;
-    gradients["b2"] = d_b2;
-    for (int order = 0; order <= highest_order; ++order)
-        if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
-    return py::make_tuple(gradients, by_order, report.truncation_bound);
-}
-
+// ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound, loss). Without gradients if something is not
+// finite, a label out of range or a weight of a target negative; no samples are counted then, unless it is the gradient.
 inline py::tuple gradient(const py::tuple& parameters, const py::object& x, const py::array& t, const std::string& method, double h,
                           int threads) {
-    return with_type_of(parameters, [&]<class Real>() {
+    return with_type_of(parameters, [&]<class Real>() -> py::tuple {
         const NetworkOf<Real> net = network<Real>(parameters);
-        return gradient_of(net, samples(net, x, t), method, h, threads);
-    });
-}
-
-// Whether no two arrays share memory.
-template <class Real>
-bool apart(const NetworkOf<Real>& net) {
-    std::array<std::pair<const Real*, const Real*>, 4> ranges{{{net.w1.data, net.w1.data + net.w1.rows * net.w1.cols},
-                                                              {net.b1, net.b1 + net.hidden()},
-                                                              {net.w2.data, net.w2.data + net.w2.rows * net.w2.cols},
-                                                              {net.b2, net.b2 + net.outputs()}}};
-    std::sort(ranges.begin(), ranges.end());
-    for (std::size_t i = 0; i < 3; ++i)
-        if (ranges[i].second > ranges[i + 1].first) return false;
-    return true;
-}
-
-// The same where nothing has to be converted, and no check of the arguments would find something wrong; else None.
-inline py::object gradient_as_given(const py::tuple& parameters, const py::object& x, const py::object& t, const std::string& method,
-                                    double h, int threads) {
-    const auto of = [&](std::size_t i) { return py::object(parameters[i]); };
-    if (parameters.size() != 7) return py::none();
-    if (!(PyUnicode_CheckExact(of(4).ptr()) && PyUnicode_CheckExact(of(5).ptr()) && PyFloat_CheckExact(of(6).ptr()))) return py::none();
-    for (std::size_t i = 0; i < 4; ++i)
-        if (!plain(of(i), true)) return py::none();
-    if (!(plain(x, false) && plain(t, false))) return py::none();
-    return with_type_of(parameters, [&]<class Real>() -> py::object {
-        const auto targets = py::reinterpret_borrow<py::array>(t);
-        NetworkOf<Real> net;
-        Batch batch;
-        try {
-            net = network<Real>(parameters);
-            batch = samples(net, x, targets);
-        } catch (const std::exception&) {
-            return py::none();
+        const Inputs from = inputs_of(net, x);
+        const OwnTargets to(t, from.rows, net.outputs());
+        py::dict by_order;
+        constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+        if (!to.in_range()) return py::make_tuple(py::none(), by_order, nan, nan);
+        Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
+        Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
+        GradientReport report{};
+        GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, method_named(method), h, {}, 0.0, &report, 0, interrupted};
+        call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
+        call.threads = choose_threads(threads, cost(call) * from.rows);
+        run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
+        throw_if_interrupted();
+        for (int order = 0; order <= highest_order && report.valid; ++order)
+            if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
+        py::object gradients = py::none();
+        if (report.finite) {
+            using namespace py::literals;
+            gradients = py::dict("W1"_a = d_w1, "b1"_a = d_b1, "W2"_a = d_w2, "b2"_a = d_b2);
         }
-        const double* weights = batch.t.weights;
-        const std::size_t size = weights ? static_cast<std::size_t>(targets.size()) : 0;
-        const bool valid = std::all_of(weights, weights + size, [](double w) { return w >= 0 && std::isfinite(w); });
-        if (!valid || !apart(net)) return py::none();
-        return gradient_of(net, batch, method, h, threads);
+        return py::make_tuple(gradients, by_order, report.truncation_bound, report.loss);
     });
 }
 
 // Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
-// when it is interrupted.
-inline void train(const py::tuple& parameters, const py::object& x, const py::array& t, const Array<std::int64_t>& indices,
+// when it is interrupted. Returns whether x, t and the parameters were valid, as far as it came.
+inline bool train(const py::tuple& parameters, const py::object& x, const py::array& t, const Array<std::int64_t>& indices,
                   const std::string& method, double h, double rate, int threads, py::list losses, bool before) {
-    with_type_of(parameters, [&]<class Real>() {
+    return with_type_of(parameters, [&]<class Real>() {
         const NetworkOf<Real> net = network<Real>(parameters);
-        Batch batch = samples(net, x, t);
+        const Inputs from = inputs_of(net, x);
+        const OwnTargets to(t, from.rows, net.outputs());
+        if (!to.in_range()) return false;
         require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
-        require(largest(indices.data(), static_cast<std::size_t>(indices.size())) < batch.size, "an index is out of range");
-        batch.size = length(indices, 1);
+        const std::vector<std::int64_t> drawn = copied<std::int64_t>(indices);
+        require(largest(drawn.data(), drawn.size()) < from.rows, "an index is out of range");
+        const Batch batch{from, to.view(), nullptr, length(indices, 1)};
         GradientReport report{};
+        report.valid = true;
         GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
         auto [w1, b1, w2, b2] = arrays<Real>(parameters);  // to be written
         call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);
         std::vector<double> values(length(indices, 0));
         std::size_t done = 0;
-        const TrainingCallOf<Real> training{call, indices.data(), values.size(), values.data(), before, &done};
+        const TrainingCallOf<Real> training{call, drawn.data(), values.size(), values.data(), before, &done};
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().train(training, block); });
         {
             const py::error_scope pending;
             for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
         }
         throw_if_interrupted();
+        return report.valid;
     });
 }
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.backends import backend_module
+from secant.backends import backend_module, faults
 from secant.backends.base import LOG_OFFSET, Backend
 from secant.errors import ShapeError, ValueRangeError
 
@@ -168,9 +168,6 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     return cross_entropy_by(backend_module(), y, t)
 
 
-UNDERFLOW = "log_offset is 0 and the probability of a target has underflowed to 0: its logarithm is infinite"
-
-
 def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: float = LOG_OFFSET) -> float:
     """Return `cross_entropy_error` as one backend computes it."""
     y = validation.float_array("y", y)
@@ -180,10 +177,9 @@ def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: f
     checked = validation.targets(t, *rows.shape, single=y.ndim == 1)
     loss = backend.cross_entropy(rows, checked, log_offset)
     if not math.isfinite(loss):  # only then is it worth a look at every element
-        validation.require_weights("t", checked)
-        validation.require_weights("y", y)
-        if log_offset == 0:
-            raise ValueRangeError(UNDERFLOW)
+        fault = faults.of_targets(checked, rows.shape[1]) or faults.of_weights("y", y)
+        if fault or log_offset == 0:
+            raise faults.error(fault or faults.UNDERFLOW, {"t": checked, "y": y})
     return loss
 
 

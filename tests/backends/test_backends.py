@@ -187,20 +187,21 @@ def test_a_network_keeps_its_backend_whatever_is_in_use(backend):
 # ---- what every backend offers ---------------------------------------------------------------------------------------
 
 OPERATIONS = dict(inspect.getmembers(base.Backend, inspect.isfunction))
-OPERATIONS = {name: f for name, f in OPERATIONS.items() if not name.startswith("_") and name != "gradient_as_given"}
+OPERATIONS = {name: f for name, f in OPERATIONS.items() if not name.startswith("_")}
 
 
 def arguments():
     """A value for each parameter of the protocol, by name."""
     rng = np.random.RandomState(0)
     net = base.Parameters(rng.normal(size=(3, 4)), np.zeros(4), rng.normal(size=(4, 2)), np.zeros(2), "sigmoid")
-    x, y = rng.uniform(size=(5, 3)), np.full((5, 2), 0.5)
+    x, y, t = rng.uniform(size=(5, 3)), np.full((5, 2), 0.5), np.array([0, 1, 1, 0, 1])
     return {
         "net": net,
+        "batch": base.Batch(net, x, t),
         "x": x,
         "array": x,
         "y": y,
-        "t": np.array([0, 1, 1, 0, 1]),
+        "t": t,
         "h": 1e-4,
         "method": "direct",
         "n_threads": 1,
@@ -223,9 +224,9 @@ def outcome(backend, operation, names, by_name=False):
     result = function(**chosen) if by_name else function(*chosen.values())
     if result is None:
         return result, [*values["net"][:4], values["losses"]]
-    if isinstance(result, base.Gradients):
-        return result, list(result)
-    return result, list(result[0]) if isinstance(result, tuple) else [result]
+    if isinstance(result, base.Differences):
+        return result, [*result.gradients.values(), result.loss]
+    return result, [result]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -246,9 +247,9 @@ def test_every_backend_says_its_name(backend):
 
 def test_gradients_are_named_in_every_backend(backend):
     values = arguments()
-    grads = backend_module().gradient(values["net"], values["x"], values["t"], 1)
-    assert isinstance(grads, base.Gradients)
-    assert list(grads._asdict()) == ["W1", "b1", "W2", "b2"]
+    found = backend_module().gradient(values["batch"], "derivative", 1.0, 1)
+    assert list(found.gradients) == ["W1", "b1", "W2", "b2"]
+    assert found.samples == {1: 5}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf], ids=repr)

@@ -10,6 +10,7 @@ import pytest
 import oracles
 import secant
 from secant.backends import bound, plan
+from secant.networks import batch
 from sweeps import parts
 
 numba = pytest.importorskip("numba")
@@ -274,7 +275,7 @@ def test_bounds_of_any_numbers_are_silent(weight, largest, h):
     net = secant.TwoLayerNet(1, 1, 2, rng=0, backend="numpy")
     net.params["W2"][...] = weight
     x, t = np.array([[largest], [0.0]]), np.array([0, 1])
-    proven, order, cut = plan.plan(net._parameters(lambda _: True), x, t, h)
+    proven, order, cut = plan.plan(batch.network(net), x, t, h)
     assert proven.any() == (order > 0)
     assert cut <= 2e-15
 
@@ -282,8 +283,8 @@ def test_bounds_of_any_numbers_are_silent(weight, largest, h):
 def test_the_samples_that_have_an_order_are_those_with_the_smaller_inputs():
     net = secant.TwoLayerNet(1, 1, 2, rng=0, backend="numpy")
     x = np.logspace(-3, 6, 40)[:, np.newaxis]
-    proven, order, _ = plan.plan(net._parameters(lambda _: True), x, np.zeros(40, np.int64), 1e-3)
-    one_by_one = [plan.plan(net._parameters(lambda _: True), x[[n]], np.zeros(1, np.int64), 1e-3) for n in range(40)]
+    proven, order, _ = plan.plan(batch.network(net), x, np.zeros(40, np.int64), 1e-3)
+    one_by_one = [plan.plan(batch.network(net), x[[n]], np.zeros(1, np.int64), 1e-3) for n in range(40)]
     assert proven.tolist() == [bool(alone[0][0]) for alone in one_by_one]
     assert 0 < proven.sum() < 40
     assert order == max(alone[1] for alone in one_by_one)

@@ -7,6 +7,8 @@ import pytest
 from test_central_difference import OUTPUTS, share_of_bound
 
 import secant
+from secant.backends import backend_module
+from secant.networks.batch import checked
 from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -73,9 +75,8 @@ def test_direct_and_the_derivative(hidden, output):
 
 def trained(indices, hidden, large, method, n_threads):
     net, x, t = case(hidden, large=large)
-    backend = net._backend_in_use()
-    losses = []
-    backend.train(net._parameters(backend.all_finite), x, t, indices, method, H, 0.1, n_threads, losses)
+    losses, backend = [], backend_module(net.backend)
+    assert backend.train(checked(net, x, t, backend), indices, method, H, 0.1, n_threads, losses) is None
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 

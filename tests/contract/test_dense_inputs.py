@@ -7,6 +7,8 @@ from test_central_difference import OUTPUTS, share_of_bound
 import bounds
 import oracles
 import secant
+from secant.backends import backend_module
+from secant.networks.batch import checked
 from sweeps import grid
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -139,10 +141,10 @@ def test_the_zeros_of_a_dense_block_count_for_nothing(method):
 @pytest.mark.parametrize("size", grid(lambda size: size == 225, INPUTS))
 def test_training(size, density):
     net, x, t = case(size, density)
-    backend, other = net._backend_in_use(), network(size)
+    backend, other = backend_module(net.backend), network(size)
     indices = np.random.RandomState(2).randint(len(x), size=(20, 30))
     losses, expected = [], []
-    backend.train(net._parameters(backend.all_finite), x, t, indices, "auto", 1e-4, 0.1, 2, losses)
+    assert backend.train(checked(net, x, t, backend), indices, "auto", 1e-4, 0.1, 2, losses) is None
     for batch in indices:
         grads = other.numerical_gradient(x[batch], t[batch])
         for key, param in other.params.items():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import secant
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends import backend_module
+from secant.backends.inputs import NormalizedPixels, Rows
+from secant.networks.batch import checked
 
 DTYPES = (np.uint8, np.float32, np.float64)
 H = 1e-4
@@ -24,9 +26,8 @@ def trained(x, t, method="auto", h=H, n_threads=1):
     net = network()
     losses = []
     indices = np.random.RandomState(1).randint(len(x), size=(10, 30))
-    net._backend_in_use().train(
-        net._parameters(net._backend_in_use().all_finite), x, t, indices, method, h, 0.1, n_threads, losses
-    )
+    backend = backend_module("cpp")
+    assert backend.train(checked(net, x, t, backend), indices, method, h, 0.1, n_threads, losses) is None
     assert len(losses) == len(indices)
     return net.params | {"losses": np.array(losses)}
 
@@ -40,7 +41,7 @@ def same_bits(one, other):
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda t: t.__name__)
 def test_training_on_indexed_inputs_is_training_on_the_array(dtype, method, h):
     x, t = digits(200, dtype)
-    indexed = network()._backend_in_use().prepare(x)
+    indexed = backend_module("cpp").prepare(x)
     assert isinstance(indexed, Rows)
     expected = trained(x, t, method, h)
     for n_threads in (1, 3):
@@ -51,7 +52,7 @@ def test_training_on_indexed_inputs_is_training_on_the_array(dtype, method, h):
 def test_full_blocks_of_an_indexed_row_are_the_same_too():
     x, t = digits(200)
     x[::3, 112:336] = 1 + x[::3, 112:336] // 2  # two of seven blocks without a zero
-    indexed = network()._backend_in_use().prepare(x)
+    indexed = backend_module("cpp").prepare(x)
     assert isinstance(indexed, Rows)
     assert same_bits(trained(indexed, t, h=1e-6), trained(x, t, h=1e-6))
 
@@ -64,14 +65,14 @@ def test_inputs_that_cannot_be_indexed_stay_an_array(kind):
         x[0, :257] = np.arange(1, 258)
     else:
         x[:, :393] = 1
-    assert network()._backend_in_use().prepare(x) is x
+    assert backend_module("cpp").prepare(x) is x
 
 
 @pytest.mark.usefixtures("compiled")
 def test_negative_values_and_256_of_them_can_be_indexed():
     x = np.zeros((20, 784))
     x[:, :256] = np.arange(-128, 128) + 0.5
-    indexed = network()._backend_in_use().prepare(x)
+    indexed = backend_module("cpp").prepare(x)
     assert isinstance(indexed, Rows)
     t = np.arange(20) % 10
     assert same_bits(trained(indexed, t, h=1e-6), trained(x, t, h=1e-6))
@@ -82,7 +83,7 @@ def test_negative_values_and_256_of_them_can_be_indexed():
 def test_a_network_computes_the_same_of_indexed_inputs(dtype):
     x, t = digits(150, dtype)
     net = network()
-    indexed = net._backend_in_use().prepare(x)
+    indexed = backend_module("cpp").prepare(x)
     assert net.predict(indexed).tobytes() == net.predict(x).tobytes()
     assert net.loss(indexed, t) == net.loss(x, t)
     assert net.accuracy(indexed, t) == net.accuracy(x, t)

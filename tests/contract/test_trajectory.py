@@ -12,7 +12,8 @@ import pytest
 import bounds
 import cases
 import secant
-from secant.backends import BACKENDS
+from secant.backends import BACKENDS, backend_module
+from secant.networks.batch import checked
 from secant.training import arguments, iterations
 from secant.training import loop as training
 from sweeps import grid
@@ -236,11 +237,10 @@ class Rate:
 @pytest.mark.usefixtures("compiled")
 def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")
-    backend = net._backend_in_use()
-    _, x, t = net._checked(backend, x, t)
+    backend = backend_module("cpp")
     indices = np.random.RandomState(2).randint(50, size=(100_000, 20))
     rate = Rate()
-    run = (net._parameters(backend.all_finite), x, t, indices, "auto", 1e-4, rate, 1, [])
+    run = (checked(net, x, t, backend), indices, "auto", 1e-4, rate, 1, [])
     bias = net.params["b2"]
     start = bias.tobytes()
     thread = threading.Thread(target=backend.train, args=run)

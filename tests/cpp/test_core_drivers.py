@@ -29,6 +29,14 @@ def usable_isas() -> tuple[str, ...]:
     return _core.build_info()["usable_isas"]
 
 
+def build_and_run(source: str, program: Path, options: list[str]) -> subprocess.CompletedProcess:
+    path = ROOT / "tests" / "cpp" / source
+    command = [COMPILER, *command_in(path), *options, "-o", program]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return subprocess.run([program], capture_output=True, text=True)
+
+
 @pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize(
     ("options", "isa"),
@@ -42,12 +50,14 @@ def usable_isas() -> tuple[str, ...]:
 def test_simd_functions_stand_alone_and_are_right(tmp_path, options, isa):
     if isa and isa.replace("-", "_") not in usable_isas():
         pytest.skip(f"this processor, or the core, has no {isa}")
-    source = ROOT / "tests" / "cpp" / "simd.cpp"
-    program = tmp_path / "simd"
     options = [*options, *([f"-march={isa}", "-Wno-psabi"] if isa else [])]
-    command = [COMPILER, *command_in(source), *options, "-o", program]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    ran = subprocess.run([program], capture_output=True, text=True)
+    ran = build_and_run("simd.cpp", tmp_path / "simd", options)
     assert ran.returncode == 0, ran.stdout
     assert len(ran.stdout.splitlines()) == 1
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=str)
+def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(tmp_path, options):
+    ran = build_and_run("rows.cpp", tmp_path / "rows", options)
+    assert ran.returncode == 0, ran.stdout

@@ -64,7 +64,8 @@ void run_in_memory(const Run& run) {
 
 Numbers predicted(const Case& c, const Inputs& x, int threads) {
     Numbers y(N * O);
-    const PredictCall call{c.net(true), x, {y.data(), N, O}, threads, never};
+    bool finite = false;
+    const PredictCall call{c.net(true), x, {y.data(), N, O}, threads, never, &finite};
     run_in_memory([&](void* block) { return secant::SECANT_ISA::predict(call, block); });
     return y;
 }

@@ -210,7 +210,7 @@ BAD_WEIGHTS = {
     "negative integer": (
         changed(ONE_HOT, (1, 0), -2).astype(np.int8),
         ValueRangeError,
-        "t must hold weights of at least 0, got -2.0",
+        "t must hold weights of at least 0, got -2",
     ),
     "nan beside a negative": (
         changed(changed(ONE_HOT, (0, 0), -1), (1, 1), np.nan),

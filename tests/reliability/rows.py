@@ -43,6 +43,7 @@ ROWS = {
     "apart": Row("stacks", full=5200, quick=260, slice=52, run="apart"),
     "wrong_patterns": Row("patterns", full=20_000, quick=400, slice=80, run="wrong"),
     "right_patterns": Row("patterns", full=5200, quick=400, slice=80, run="right"),
+    "writers": Row("writers", full=60, quick=4, together=False),
     "statement": Row("statement", full=10_000, quick=500, slice=100),
 }
 

@@ -4,10 +4,11 @@ import importlib.util
 import sys
 
 import pytest
-from launching import measured
+from launching import launch, measured
 from outcome import Outcome
 from rows import ROWS, part
 from sweep import check
+from writers import short
 
 import oracles
 from networks import KNOWN
@@ -43,6 +44,11 @@ def test_a_slice(name):
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.slice])
 def test_every_call_of_every_backend(name):
     hold(name, ROWS[name].quick)
+
+
+def test_arrays_that_other_threads_write_to():
+    done = launch(short, 4)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(("name", "backend"), grid(lambda name, backend: backend == "cpp", KNOWN, BACKENDS))

@@ -18,6 +18,7 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
+_LONG_OR_SHORT = "eg"  # the types of floats that are neither
 _REAL = float, numbers.Real  # float first, which is found fast
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
@@ -113,6 +114,8 @@ def overlaps(array: Array) -> bool:
 
 def real_array(name: str, value: ArrayLike) -> Array:
     """An array of any real dtype, as it is; a list becomes one."""
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     try:
         array = np.asarray(value)
     except ValueError:
@@ -159,7 +162,8 @@ def real_dtype(name: str, value: Any) -> np.dtype[Any]:
 
 def in_order(array: Array) -> Array:
     """The array, C-contiguous and aligned: the same one where it is that already, else a copy."""
-    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy(order="C")
 
 
 def all_finite(array: Array) -> bool:
@@ -179,25 +183,36 @@ def require_finite(
 
 
 def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:
-    """Check targets: labels (N,) come back as int64, one-hot or soft targets (N, O) as float64.
+    """Targets in a form that backends take, by attributes alone: labels (N,) of integers, or weights (N, O).
 
+    Weights are bool, integers, float32 or float64; others become float64. All are C-contiguous, in native byte order.
     ``single``: the targets of one sample, either a label or ``classes`` weights.
     """
     array = real_array("t", t)
     if single and array.shape in ((), (classes,)):
         array = array[np.newaxis]
-    if array.ndim == 0 or array.shape[1:] not in ((), (classes,)):
-        hint = ": give labels as (N,)" if array.shape[1:] == (1,) else ""
-        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {array.shape}{hint}")
-    if array.shape[0] != rows:
-        raise ShapeError(f"t must have {rows} rows like x, got {array.shape[0]}")
-    return labels(array, classes) if array.ndim == 1 else as_float64(array)
+    shape, dtype = array.shape, array.dtype
+    if shape not in ((rows,), (rows, classes)):
+        if shape and shape[1:] in ((), (classes,)):
+            raise ShapeError(f"t must have {rows} rows like x, got {shape[0]}")
+        hint = ": give labels as (N,)" if shape[1:] == (1,) else ""
+        raise ShapeError(f"t must have shape ({rows},) or ({rows}, {classes}), got {shape}{hint}")
+    if len(shape) == 1:
+        require_integers("t", array)
+    elif dtype.char in _LONG_OR_SHORT:
+        return as_float64(array)
+    return in_order(array if dtype.isnative else array.astype(dtype.newbyteorder("=")))
+
+
+def require_integers(name: str, array: Array) -> None:
+    """Raise the error that says so, if class labels are not integers."""
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
 
 
 def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int64]:
     """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
-    if array.dtype.kind not in "iu":
-        raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
+    require_integers(name, array)
     limit = 2**63 if classes is None else classes
     as_int64 = in_order(np.asarray(array, dtype=np.int64))
     if as_int64.view(np.uint64).max(initial=0) >= limit:  # one pass: a negative label is huge without its sign
@@ -205,10 +220,3 @@ def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int
         wanted = "of at least 0" if classes is None else f"from 0 to {classes - 1}"
         raise ValueRangeError(f"{name} must hold class labels {wanted}, got {bad}")
     return as_int64
-
-
-def require_weights(name: str, array: Array) -> None:
-    """Raise the error that names an element which is negative, NaN or infinite. They need not sum to 1."""
-    require_finite(name, array)
-    if array.min() < 0:
-        raise ValueRangeError(f"{name} must hold weights of at least 0, got {array.min()}")

@@ -20,7 +20,7 @@ from secant.acceleration.recognition.result import Recognition
 from secant.acceleration.recognition.stand_in import NAME, StandIn, reader_gradient_of
 from secant.acceleration.records import Record
 from secant.errors import UnsupportedError
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
 _LOCK = threading.RLock()  # of what stands in classes
@@ -80,7 +80,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
             )
         _method_of(net).for_all(n_threads)
         return net
-    if isinstance(net, TwoLayerNet) and not net._own_structure():
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net):
         return net
     cls: Any = type(net)
     if NAME in getattr(net, "__dict__", ()):

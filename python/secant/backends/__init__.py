@@ -3,7 +3,6 @@
 import importlib
 import importlib.util
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -84,10 +83,10 @@ def use_backend(backend: str) -> Iterator[None]:
 
 
 @contextmanager
-def compilation_noticed(notice: Callable[[], None]) -> Iterator[None]:
+def compilation_noticed(notice: Callable[[], None], backend: str | None = None) -> Iterator[None]:
     """Call ``notice`` in a ``with`` block whenever a backend starts to compile something, which may take a while."""
-    numba = sys.modules.get("secant.backends.numba")
-    with numba.compilation_noticed(notice) if numba else nullcontext():
+    noticed = getattr(backend_module(backend), "compilation_noticed", None)
+    with noticed(notice) if noticed else nullcontext():
         yield
 
 

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
 from secant.backends.activations import HiddenActivation as HiddenActivation
 from secant.backends.activations import OutputActivation as OutputActivation
-from secant.datasets.pixels import Rows
+from secant.backends.faults import Fault
+from secant.backends.inputs import Rows
 from secant.errors import UnsupportedError
 
 Method = Literal["auto", "series", "direct"]
+AnyMethod = Method | Literal["derivative"]
 
 LOG_OFFSET = 1e-7
 """Added to y before its logarithm is taken, as in the chapter: it keeps the loss finite where y is 0."""
@@ -56,7 +58,7 @@ class GradientInfo:
     truncation_bound : float
         Upper bound on the truncation error of each component of the gradient.
     loss : float
-        The loss of the mini-batch.
+        The loss of the mini-batch, at the parameters as they are.
     """
 
     samples: dict[int, int]
@@ -87,20 +89,32 @@ def require_proven(samples: dict[int, int], h: float) -> None:
         )
 
 
-NumericalGradient = tuple[Gradients, dict[int, int], float]
-"""The gradients, then the fields of `GradientInfo`, which is made only where it is asked for."""
+class Batch(NamedTuple):
+    """A checked mini-batch, in the form that every backend takes.
+
+    ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64; or what `Backend.prepare`
+    returned. ``t`` is labels (N,) of any integer type, or weights (N, O) of bool, integers, float32 or float64, and
+    C-contiguous. What is in the arrays nobody has looked at, and another thread may write to them.
+    """
+
+    net: Parameters
+    x: Array
+    t: Array
+
+
+class Differences(NamedTuple):
+    """A gradient, by the names of the parameters, and the fields of `GradientInfo`, made only where it is asked for."""
+
+    gradients: dict[str, Array]
+    samples: dict[int, int]
+    truncation_bound: float
+    loss: float
 
 
 class Backend(Protocol):
-    """The operations every backend has. Arguments are validated before they arrive, but see `finds_non_finite`.
-
-    ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64. ``t`` is either labels (N,) of
-    int64 or weights (N, O) of float64. ``n_threads`` of 0 leaves the choice to the backend.
-    """
+    """The operations every backend has. ``n_threads`` of 0 leaves the choice to the backend."""
 
     name: str
-    finds_non_finite: bool
-    """Whether its gradients look for NaN and infinity in x, the parameters and the result: that of b2 is NaN then."""
 
     def all_finite(self, array: Array) -> bool:
         """Whether no element is NaN or infinite."""
@@ -112,40 +126,30 @@ class Backend(Protocol):
         """exp(x) over its sum along the last axis."""
 
     def cross_entropy(self, y: Floats, t: Array, log_offset: float) -> float:
-        """-sum(t log(y + log_offset)) / N of y (N, O); a t of 0 counts nothing. NaN where a y or t is negative or NaN.
+        """-sum(t log(y + log_offset)) / N of y (N, O); a t of 0 counts nothing. ``t`` as in `Batch`.
 
-        It is infinite, or NaN, where ``log_offset`` is 0, and so is the y of a target.
+        NaN where a y or t is negative or NaN, or a label out of range. It is infinite, or NaN, where ``log_offset`` is
+        0, and so is the y of a target.
         """
 
     def prepare(self, x: Array | Rows) -> Array | Rows:
         """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
 
-    def predict(self, net: Parameters, x: Array, n_threads: int) -> Array:
-        """The network's output y (N, O), in the type of the parameters, as are gradients."""
+    def predict(self, net: Parameters, x: Array, n_threads: int) -> Array | Fault:
+        """The network's output y (N, O), in the type of the parameters, as are gradients. ``x`` as in `Batch`."""
 
-    def gradient(self, net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-        """The derivative of the loss, by backpropagation; not finite where the loss is not, as in all gradients."""
+    def gradient(self, batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+        """The central difference of the loss in every parameter; of the method "derivative", the derivative.
 
-    def numerical_gradient(
-        self, net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-    ) -> NumericalGradient:
-        """The central difference of the loss in every parameter."""
-
-    def gradient_as_given(
-        self, net: tuple[object, ...], x: ArrayLike, t: ArrayLike, method: str, h: float, n_threads: int
-    ) -> tuple[dict[str, Array], dict[int, int], float] | None:
-        """`numerical_gradient`, or `gradient` for the method "derivative", of arguments that nobody has checked.
-
-        ``net`` has the fields of `Parameters`. None if there is something to convert or to complain of in the
-        arguments. The caller refuses a series that is not proven. No samples are counted where the gradient is not
-        finite. Only asked of a backend that `finds_non_finite`.
+        Raises
+        ------
+        UnsupportedError
+            If the method is "series", and no order is proven for a sample.
         """
 
     def train(
         self,
-        net: Parameters,
-        x: Array,
-        t: Array,
+        batch: Batch,
         indices: NDArray[np.int64],
         method: Literal["derivative", "auto", "direct"],
         h: float,
@@ -153,10 +157,10 @@ class Backend(Protocol):
         n_threads: int,
         losses: list[float],
         before: bool = False,
-    ) -> None:
+    ) -> Fault | None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
         Each is that of its mini-batch after the update, or ``before`` it. The first that is not finite is the last. An
         interrupted call has appended those of the iterations that it completed, and leaves the parameters as the last
-        did.
+        did. So does one that finds a fault.
         """

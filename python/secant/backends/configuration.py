@@ -2,10 +2,10 @@
 
 import platform
 from contextlib import suppress
+from importlib.metadata import version
 
 import numpy as np
 
-import secant
 from secant.backends import BACKENDS, backend_module
 
 
@@ -64,7 +64,7 @@ def _facts() -> dict[str, str]:
         with suppress(ImportError):
             usable.append(backend_module(name).name)
     facts = {
-        "secant": secant.__version__,
+        "secant": version("secant"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),

@@ -1,22 +1,22 @@
-"""The compiled backend: secant._core, with the checks of its results that Python makes."""
+"""The compiled backend: secant._core, whose faults are looked for in Python."""
 
-import math
-from typing import cast
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from secant import _core
 from secant._common.validation import Array
-from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
-from secant.backends.plan import in_double, is_single, rounded
-from secant.datasets.pixels import NORMALIZED_VALUES, NormalizedPixels, Rows
+from secant.backends import faults
+from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters, require_proven
+from secant.backends.faults import Fault
+from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
+from secant.backends.plan import finite, in_double, is_single, rounded
 
 name = "cpp"
-finds_non_finite = True
 sigmoid = _core.sigmoid
 softmax = _core.softmax
 cross_entropy = _core.cross_entropy
-predict = _core.predict
-train = _core.train
-gradient_as_given = _core.gradient_as_given
 
 Rows.register(_core.IndexedInputs)
 
@@ -31,27 +31,43 @@ def prepare(x: Array | Rows) -> Array | Rows:
     return x if isinstance(x, Rows) else cast(Rows, _core.index_inputs(x)) or x
 
 
-def gradient(net: Parameters, x: Array, t: Array, n_threads: int) -> Gradients:
-    grads, _, _ = _gradient(net, x, t, 1.0, "derivative", n_threads)
-    return grads
+def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
+    y = _core.predict(net, x, n_threads)
+    return (faults.first(net, x) or faults.OVERFLOW) if y is None else y
 
 
-def numerical_gradient(
-    net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int
-) -> NumericalGradient:
-    grads, samples, bound = _gradient(net, x, t, h, method, n_threads)
+def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    return grads, samples, bound
+    if gradients is not None:
+        return Differences(gradients, samples, bound, loss)
+    if fault := faults.first(*batch):
+        return fault
+    if not samples:
+        return faults.CHANGED
+    if is_single(batch.net):  # something on the way may be beyond the range of float32
+        return _in_double(batch, method, h, n_threads)
+    return faults.of_result(loss, batch.net.log_offset)
 
 
-def _gradient(net: Parameters, x: Array, t: Array, h: float, method: str, n_threads: int) -> NumericalGradient:
-    """The gradient; in float64 where something on the way is beyond the range of float32 parameters."""
-    named, samples, bound = _core.gradient(net, x, t, method, h, n_threads)
-    grads = Gradients(**named)
-    if is_single(net) and not math.isfinite(grads.b2[0]):
-        wide, samples, bound = _gradient(in_double(net), x, t, h, method, n_threads)
-        grads = rounded(wide, net)
-        if not all(map(all_finite, grads)):
-            grads.b2[:] = math.nan
-    return grads, samples, bound
+def _in_double(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    found = gradient(batch._replace(net=in_double(batch.net)), method, h, n_threads)
+    if isinstance(found, Fault):
+        return found
+    return finite(found._replace(gradients=rounded(Gradients(**found.gradients), batch.net)._asdict()), batch)
+
+
+def train(
+    batch: Batch,
+    indices: NDArray[np.int64],
+    method: Literal["derivative", "auto", "direct"],
+    h: float,
+    learning_rate: float,
+    n_threads: int,
+    losses: list[float],
+    before: bool = False,
+) -> Fault | None:
+    if _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before):
+        return None
+    return faults.first(*batch) or faults.CHANGED

@@ -10,10 +10,11 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.validation import Array, Floats
-from secant.backends import bound
+from secant._common.validation import Array, Floats, all_finite
+from secant.backends import bound, faults
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import Gradients, Method, NumericalGradient, Parameters, require_proven
+from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters, require_proven
+from secant.backends.faults import Fault
 
 _NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
@@ -21,21 +22,27 @@ _BLOCK_ELEMENTS = 2**17
 
 
 def planned_gradient(
-    net: Parameters,
-    x: Array,
-    t: Array,
+    batch: Batch,
+    method: AnyMethod,
     h: float,
-    method: Method,
-    by_series: Callable[[Parameters, Array, Array, int], Gradients],
-    directly: Callable[[Parameters, Array, Array], Gradients],
-) -> NumericalGradient:
-    """The mean over samples: ``by_series(net, x, t, order)`` where an order is proven, else ``directly(net, x, t)``.
+    by_series: Callable[[Parameters, Array, Array, float, int], Gradients],
+    directly: Callable[[Parameters, Array, Array, float], Gradients],
+    loss: Callable[[Parameters, Array, Array], float],
+) -> Differences | Fault:
+    """The mean over samples: ``by_series(net, x, t, h, order)`` where an order is proven, else ``directly(...)``.
 
-    They are given the parameters in float64.
+    They and ``loss(net, x, t)`` are given the parameters in float64, and targets that no other thread writes to. What
+    is returned may have overflowed.
     """
+    net, x, t = batch
+    t = t.astype(np.int64 if t.ndim == 1 else np.float64)
+    if fault := faults.first(net, x, t):
+        return fault
     own, single, count = in_double(net), is_single(net), len(x)
     proven, order, cut = np.zeros(count, np.bool_), 0, 0.0
-    if method != "direct":
+    if method == "derivative":
+        proven, order, h = ~proven, 1, 0.0
+    elif method != "direct":
         proven, order, cut = plan(own, x, t, h, single)
     expanded = int(proven.sum())
     samples = {key: some for key, some in ((0, count - expanded), (order, expanded)) if some}
@@ -43,10 +50,17 @@ def planned_gradient(
         require_proven(samples, h)
     parts = []
     if expanded:
-        parts.append(scaled(expanded / count, by_series(own, x[proven], t[proven], order)))
+        parts.append(scaled(expanded / count, by_series(own, x[proven], t[proven], h, order)))
     if expanded < count:
-        parts.append(scaled((count - expanded) / count, directly(own, x[~proven], t[~proven])))
-    return rounded(reduce(total, parts), net), samples, cut
+        parts.append(scaled((count - expanded) / count, directly(own, x[~proven], t[~proven], h)))
+    return Differences(rounded(reduce(total, parts), net)._asdict(), samples, cut, loss(own, x, t))
+
+
+def finite(found: Differences | Fault, batch: Batch) -> Differences | Fault:
+    """What was found, unless it has overflowed."""
+    if isinstance(found, Fault) or all(map(all_finite, found.gradients.values())):
+        return found
+    return faults.of_result(found.loss, batch.net.log_offset)
 
 
 def is_single(net: Parameters) -> bool:

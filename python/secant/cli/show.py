@@ -12,12 +12,12 @@ import typer
 from secant._common.files import require_writable, write_file
 from secant._common.progress import Progress
 from secant._common.validation import Array, Floats
+from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import say, table
 from secant.cli.data import HELP, METAVAR, is_pixels, load
 from secant.datasets.npz_data import classes
-from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError
-from secant.networks.arguments import accuracy
+from secant.networks.batch import accuracy
 from secant.networks.two_layer import TwoLayerNet
 from secant.plots import canvas, networks
 

@@ -23,12 +23,12 @@ from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
+from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import note, say, table
 from secant.cli.data import HELP, METAVAR, is_pixels
 from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
 from secant.datasets.npz_data import Arrays, classes
-from secant.datasets.pixels import NormalizedPixels
 from secant.errors import DataError, SecantError, ValueRangeError
 from secant.networks.two_layer import TwoLayerNet
 from secant.plots.canvas import figure_format

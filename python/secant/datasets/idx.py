@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from secant._common.files import path_text
 from secant._common.validation import Array, flag
-from secant.datasets.pixels import normalized
+from secant.backends.inputs import normalized
 from secant.errors import DataError
 
 MAX_BYTES = 2**31

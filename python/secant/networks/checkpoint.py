@@ -6,12 +6,12 @@ from typing import cast
 
 import numpy as np
 
-from secant._common import validation
 from secant._common.files import AnyPath, write_file
 from secant._common.npz import npz_arrays
+from secant.backends import faults
 from secant.backends.base import LOG_OFFSET, HiddenActivation, OutputActivation, Parameters
-from secant.networks import arguments
-from secant.networks.arguments import PARAM_NAMES, SoftTargets
+from secant.networks import batch
+from secant.networks.batch import PARAM_NAMES, SoftTargets
 
 LARGEST = 4 * 2**30
 """Bytes that a file may unpack to."""
@@ -31,9 +31,11 @@ def load(path: AnyPath) -> tuple[Parameters, SoftTargets, float]:
         hidden = cast(HiddenActivation, str(arrays.get("hidden_activation", "sigmoid")))
         soft_targets = cast(SoftTargets, str(arrays.get("soft_targets", "weights")))
         log_offset = float(arrays.get("log_offset", LOG_OFFSET))
-        arguments.settings(hidden, output, log_offset, soft_targets)
-        params = arguments.params({name: arrays[name] for name in PARAM_NAMES}, validation.all_finite)
+        batch.settings(hidden, output, log_offset, soft_targets)
+        net = Parameters(*batch.params({name: arrays[name] for name in PARAM_NAMES}), hidden, output, log_offset)
+        if fault := faults.first(net):
+            raise faults.error(fault, net._asdict())
         largest_input = float(arrays.get("largest_input", 0.0))
         if not 0 <= largest_input < math.inf:
             raise ValueError(f"largest_input is {largest_input}")
-    return Parameters(*params, hidden, output, log_offset), soft_targets, largest_input
+    return net, soft_targets, largest_input

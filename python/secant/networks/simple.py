@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.randomness import RandomSource, stream
 from secant._common.validation import Array, Floats
+from secant.backends import faults
 from secant.backends.base import LOG_OFFSET
 from secant.differentiation.gradient import numerical_gradient
 from secant.functions import cross_entropy_error, softmax, to_one_hot
-from secant.networks import arguments
+from secant.networks import batch
 
 
 class SimpleNet:
@@ -64,7 +65,7 @@ class SimpleNet:
 
     def __repr__(self) -> str:
         """Return the class, the sizes and the number of parameters."""
-        return arguments.described(self)
+        return batch.described(self)
 
     def predict(self, x: ArrayLike) -> Floats:
         """Return x W, the scores before the softmax.
@@ -91,11 +92,14 @@ class SimpleNet:
         >>> net.predict([1, 1])
         array([5., 7., 9.])
         """
-        weights = arguments.matrix(self.params, "W")
-        x, single = arguments.inputs(x, len(weights), validation.all_finite)
+        weights = batch.matrix(self.params, "W")
+        given, (x, single) = x, batch.inputs(x, len(weights))
+        if fault := faults.of_finite("x", x):
+            raise faults.error(fault, {"x": x}, given)
         with np.errstate(over="ignore", invalid="ignore"):
             scores: Floats = x @ weights
-        arguments.require_result(validation.all_finite, scores)
+        if not validation.all_finite(scores):
+            raise faults.error(faults.OVERFLOW, {})
         return scores[0] if single else scores
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -141,7 +145,7 @@ class SimpleNet:
         >>> net.accuracy([[3, 1], [0, 1]], [0, 0])
         0.5
         """
-        return arguments.accuracy(self.predict(x), t)
+        return batch.accuracy(self.predict(x), t)
 
     def numerical_gradient(self, x: ArrayLike, t: ArrayLike, *, h: float = 1e-4) -> dict[str, Floats]:
         """Return the central difference of the loss in W, by the generic `secant.numerical_gradient`.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import warnings
-from collections.abc import Callable
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -16,24 +13,24 @@ from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.trial import being_tried
 from secant._common.validation import Array
-from secant.backends import backend_module
+from secant.backends import backend_module, faults
 from secant.backends.base import (
     LOG_OFFSET,
-    Backend,
+    AnyMethod,
+    Differences,
     GradientInfo,
     HiddenActivation,
     Method,
     OutputActivation,
-    Parameters,
-    require_proven,
 )
-from secant.datasets.pixels import Rows
+from secant.backends.faults import Fault
+from secant.backends.inputs import Rows
 from secant.differentiation.choice import require_perturbable
 from secant.differentiation.gradient import numerical_gradient
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
-from secant.networks import arguments, checkpoint
-from secant.networks.arguments import PARAM_NAMES, SoftTargets
+from secant.networks import batch, checkpoint
+from secant.networks.batch import PARAM_NAMES, SoftTargets
 
 
 class TwoLayerNet:
@@ -117,7 +114,7 @@ class TwoLayerNet:
         hidden = validation.positive_int("hidden_size", hidden_size)
         outputs = validation.positive_int("output_size", output_size)
         std = validation.finite_number("weight_init_std", weight_init_std)
-        arguments.settings(hidden_activation, output_activation, log_offset, soft_targets)
+        batch.settings(hidden_activation, output_activation, log_offset, soft_targets)
         kind = validation.real_dtype("dtype", dtype)
         if backend is not None:
             backend_module(backend)
@@ -143,9 +140,9 @@ class TwoLayerNet:
             f"{self.output_activation} output": True,
             f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
-            "float32": arguments.is_single(getattr(self, "params", None)),
+            "float32": batch.is_single(getattr(self, "params", None)),
         }
-        return arguments.described(self, *(fact for fact, said in facts.items() if said))
+        return batch.described(self, *(fact for fact, said in facts.items() if said))
 
     def predict(self, x: ArrayLike) -> Array:
         """Return the class probabilities y.
@@ -187,12 +184,12 @@ class TwoLayerNet:
         array([[0.5, 0.5],
                [0.5, 0.5]])
         """
-        backend = self._backend_in_use()
-        net = self._parameters(backend.all_finite)
-        x, single = arguments.inputs(x, net.W1.shape[0], backend.all_finite, backend.prepare, net.W1.dtype)
-        self._notice_scale(x)
-        y = backend.predict(net, x, 0)
-        arguments.require_result(backend.all_finite, y)
+        backend, net = backend_module(self.backend), batch.network(self)
+        samples, single = batch.inputs(x, net.W1.shape[0], net.W1.dtype, backend.prepare)
+        y = backend.predict(net, samples, 0)
+        if isinstance(y, Fault):
+            raise faults.error(y, net._asdict() | {"x": samples}, x)
+        self._notice_scale(samples)
         return y[0] if single else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -224,8 +221,8 @@ class TwoLayerNet:
         y = self.predict(x)
         if self.soft_targets == "argmax":
             single, y = y.ndim == 1, np.atleast_2d(y)
-            t = arguments.targets(t, *y.shape, single=single, soft_targets=self.soft_targets)
-        return cross_entropy_by(self._backend_in_use(), y, t, self.log_offset)
+            t = batch.targets(t, *y.shape, single=single, soft_targets=self.soft_targets)
+        return cross_entropy_by(backend_module(self.backend), y, t, self.log_offset)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the share of samples whose most probable class is that of t, from 0 to 1.
@@ -248,7 +245,7 @@ class TwoLayerNet:
         >>> net.accuracy([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1])
         0.5
         """
-        return arguments.accuracy(self.predict(x), t)
+        return batch.accuracy(self.predict(x), t)
 
     @overload
     def numerical_gradient(
@@ -307,7 +304,7 @@ class TwoLayerNet:
         grads : dict
             Arrays with the keys, shapes and type of ``params``.
         info : GradientInfo
-            Only with ``return_info``: the methods and orders that were used, and the bound of the truncation.
+            Only with ``return_info``: the methods and orders that were used, the bound of the truncation, and the loss.
 
         Warns
         -----
@@ -340,27 +337,16 @@ class TwoLayerNet:
         >>> info.method
         'series'
         """
-        known = type(method) is str and method in _METHODS
-        if known and (found := self._gradient_as_given(x, t, method, h, n_threads)):
-            grads, by_order, bound = found
-            if method == "series":
-                require_proven(by_order, h)
-            return (grads, GradientInfo(by_order, bound, self.loss(x, t))) if return_info else grads
         h = validation.step(h)
         validation.one_of("method", method, _METHODS)
         threads = validation.thread_count(n_threads)
-        if reason := self._own_structure():
+        if reason := foreign_structure(self):
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            grads, by_order, bound = self._generic_gradient(x, t, h, reason), dict[int, int](), 0.0
-            arguments.require_result(validation.all_finite, *grads.values())
+            found = self._generic_gradient(x, t, h, reason)
         else:
-            backend = self._backend_in_use()
-            net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
-            arguments.require_step(h, net)
-            named, by_order, bound = backend.numerical_gradient(net, samples, labels, h, method, threads)
-            grads = self._result(backend, named._asdict(), x, t)
-        return (grads, GradientInfo(by_order, bound, self.loss(x, t))) if return_info else grads
+            found = self._gradient(x, t, method, h, threads)
+        return (found.gradients, GradientInfo(*found[1:])) if return_info else found.gradients
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.
@@ -388,15 +374,10 @@ class TwoLayerNet:
         >>> np.allclose(net.gradient(x, t)["W1"], net.numerical_gradient(x, t)["W1"])
         True
         """
-        if found := self._gradient_as_given(x, t, "derivative", 1.0, n_threads):
-            return found[0]
         threads = validation.thread_count(n_threads)
-        if reason := self._own_structure():
+        if reason := foreign_structure(self):
             raise UnsupportedError(f"{reason}: backpropagation knows the built-in network only; use numerical_gradient")
-        backend = self._backend_in_use()
-        net, samples, labels = self._checked(backend, x, t, finite=not backend.finds_non_finite)
-        grads = backend.gradient(net, samples, labels, threads)
-        return self._result(backend, grads._asdict(), x, t)
+        return self._gradient(x, t, "derivative", 1.0, threads).gradients
 
     def save(self, path: AnyPath) -> None:
         """Write the network to an .npz file, all of it or nothing.
@@ -416,11 +397,13 @@ class TwoLayerNet:
         >>> net.save("net.npz")
         >>> same = secant.TwoLayerNet.load("net.npz")
         """
-        if extra := arguments.mapping(self.params).keys() - _KNOWN_PARAMS:
+        if extra := batch.mapping(self.params).keys() - _KNOWN_PARAMS:
             raise ParamsError(
                 f"params must have the keys W1, b1, W2 and b2 only to be saved, got {sorted(map(str, extra))} too"
             )
-        net = self._parameters(self._backend_in_use().all_finite)
+        net = batch.network(self)
+        if fault := faults.first(net):
+            raise faults.error(fault, net._asdict())
         checkpoint.save(path, net, self.soft_targets, self._largest_input)
 
     @classmethod
@@ -452,35 +435,20 @@ class TwoLayerNet:
         net.log_offset, net.soft_targets, net._largest_input = saved.log_offset, soft_targets, largest_input
         return net
 
-    def _backend_in_use(self) -> Backend:
-        """Return what computes now."""
-        return backend_module(self.backend)
-
-    def _parameters(self, check: Callable[[Array], bool]) -> Parameters:
-        """Return ``params``, checked, as backends take them. ``check``: whether an array is finite."""
-        arguments.settings(self.hidden_activation, self.output_activation, self.log_offset, self.soft_targets)
-        arrays = arguments.params(self.params, check)
-        arguments.require_offset(float(self.log_offset), arrays[0].dtype)
-        return Parameters(*arrays, self.hidden_activation, self.output_activation, float(self.log_offset))
-
-    def _checked(
-        self, backend: Backend, x: ArrayLike, t: ArrayLike, *, finite: bool = True
-    ) -> tuple[Parameters, Array, Array]:
-        """Return the parameters, the inputs (N, I) and their targets, checked; the former two for NaN if ``finite``."""
-        net = self._parameters(_unchecked)
-        samples, single = arguments.inputs(x, net.W1.shape[0], _unchecked, backend.prepare, net.W1.dtype)
-        t = arguments.targets(t, len(samples), len(net.b2), single=single, soft_targets=self.soft_targets)
-        if finite:
-            self._parameters(backend.all_finite)
-            if isinstance(samples, np.ndarray):
-                validation.require_finite("x", samples[0] if single else samples, backend.all_finite, np.asarray(x))
-        return net, samples, t
+    def _gradient(self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int) -> Differences:
+        backend = backend_module(self.backend)
+        samples = batch.checked(self, x, t, backend)
+        batch.require_step(h, samples.net)
+        found = backend.gradient(samples, method, h, n_threads)
+        if isinstance(found, Fault):
+            raise batch.error(found, samples, x)
+        return found
 
     def _notice_scale(self, x: Array | Rows) -> None:
         """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
-        if (largest := arguments.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
+        if (largest := batch.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
             self._warned_of_scale = True
             warnings.warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
@@ -489,73 +457,7 @@ class TwoLayerNet:
                 stacklevel=3,
             )
 
-    def _gradient_as_given(
-        self, x: ArrayLike, t: ArrayLike, method: str, h: float, n_threads: int | None
-    ) -> tuple[dict[str, Array], dict[int, int], float] | None:
-        """Return the gradient where the backend takes all as it is, and no check would find something; else None.
-
-        A gradient fills the caches. So whatever Python runs before or after it costs more than it seems to.
-        """
-        usual = (
-            not self._own_method()
-            and type(h) is float
-            and arguments.SMALLEST_SINGLE_STEP <= h < math.inf
-            and (n_threads is None or (type(n_threads) is int and 0 < n_threads <= validation.MOST_THREADS))
-        )
-        if not usual:
-            return None
-        params, backend = self.params, backend_module(self.backend)
-        usual = (
-            backend.finds_non_finite
-            and type(params) is dict
-            and len(params) == len(PARAM_NAMES)
-            and type(self.soft_targets) is str
-            and self.soft_targets == "weights"
-        )
-        if not usual:
-            return None
-        try:
-            arrays = params["W1"], params["b1"], params["W2"], params["b2"]
-        except KeyError:
-            return None
-        net = *arrays, self.hidden_activation, self.output_activation, self.log_offset
-        found = backend.gradient_as_given(net, x, t, method, h, n_threads or 0)
-        return found if found and found[1] else None  # no samples are counted where the gradient is not finite
-
-    def _own_method(self) -> str:
-        """Name a method that makes this another network than the engines know; "" if there is none."""
-        own, cls = self.__dict__, type(self)
-        if cls.predict is not _PREDICT or "predict" in own:
-            return "predict"
-        return "loss" if cls.loss is not _LOSS or "loss" in own else ""
-
-    def _own_structure(self) -> str | None:
-        """Say what makes this another network than the engines know, if anything does."""
-        if name := self._own_method():
-            return f"{type(self).__name__}.{name} is not the one that Secant defines"
-        params = arguments.mapping(self.params)
-        if extra := params.keys() - _KNOWN_PARAMS:
-            return f"params has the extra key {min(map(str, extra))!r}"
-        # Arrays that are no views have memory of their own.
-        owners = {id(array) for array in params.values() if isinstance(array, np.ndarray) and array.base is None}
-        if len(owners) < len(params):
-            arrays = {name: array for name, array in params.items() if isinstance(array, np.ndarray)}
-            for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
-                if np.may_share_memory(a, b):
-                    return f"params[{one!r}] and params[{other!r}] share memory"
-        return None
-
-    def _result(self, backend: Backend, grads: dict[str, Array], x: ArrayLike, t: ArrayLike) -> dict[str, Array]:
-        """Return a gradient, if it is finite."""
-        marked = backend.finds_non_finite  # by NaN in b2
-        if not (math.isfinite(grads["b2"][0]) if marked else all(map(backend.all_finite, grads.values()))):
-            self._checked(backend, x, t)  # raises the error that names what is not finite, if there is such a thing
-            if self.log_offset == 0:
-                self.loss(x, t)  # and this one, that of a probability of 0
-            arguments.require_result(backend.all_finite, *grads.values())
-        return grads
-
-    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> dict[str, Array]:
+    def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
         if not (self.__dict__.get("_warned") or being_tried.get()):
             self._warned = True
             warnings.warn(
@@ -565,10 +467,26 @@ class TwoLayerNet:
             )
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
-        return {
+        grads = {
             key: numerical_gradient(lambda _: self.loss(x, t), param, h, inplace=True)
             for key, param in self.params.items()
         }
+        if not all(map(validation.all_finite, grads.values())):
+            raise faults.error(faults.OVERFLOW, {})
+        return Differences(grads, {}, 0.0, float(self.loss(x, t)))
+
+
+def foreign_structure(net: TwoLayerNet) -> str:
+    """Say what makes this another network than the engines know; "" if nothing does."""
+    own, cls = net.__dict__, type(net)
+    if cls.predict is not _PREDICT or "predict" in own:
+        return f"{cls.__name__}.predict is not the one that Secant defines"
+    if cls.loss is not _LOSS or "loss" in own:
+        return f"{cls.__name__}.loss is not the one that Secant defines"
+    params = batch.mapping(net.params)
+    if not params.keys() <= _KNOWN_PARAMS:
+        return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"
+    return batch.shared_memory(params)
 
 
 _KNOWN_PARAMS = frozenset(PARAM_NAMES)
@@ -577,7 +495,3 @@ _PREDICT, _LOSS = TwoLayerNet.predict, TwoLayerNet.loss
 
 
 ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
-
-
-def _unchecked(_: Array) -> bool:
-    return True

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array, Floats
+from secant.backends import faults
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 from secant.plots.canvas import GRID, INK, axes_for, finish
 from secant.plots.mosaic import draw_mosaic, mosaic_size, pictures
@@ -235,5 +236,6 @@ def _predictions(net: Any, x: ArrayLike, t: ArrayLike) -> tuple[Floats, Array, A
         raise ShapeError(f"net must predict ({len(samples)}, number of classes), got shape {y.shape}")
     validation.require_finite("net.predict(x)", y)
     targets = validation.targets(t, *y.shape)
-    validation.require_weights("t", targets)
-    return y, targets if targets.ndim == 1 else targets.argmax(axis=1), samples
+    if fault := faults.of_targets(targets, y.shape[1]):
+        raise faults.error(fault, {"t": targets})
+    return y, targets.astype(np.int64) if targets.ndim == 1 else targets.argmax(axis=1), samples

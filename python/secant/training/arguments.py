@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from secant._common.validation import Array, real_array
 from secant.acceleration.accelerate import record_of
 from secant.backends.base import USUAL_STEP
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
-from secant.networks.arguments import largest
+from secant.networks.batch import largest
 from secant.networks.two_layer import ANOTHER_SCALE
 from secant.training.history import History
 

@@ -10,22 +10,32 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array, all_finite
+from secant._common.validation import Array, all_finite, as_float64
 from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.engine import rows
 from secant.acceleration.records import Record
-from secant.backends.base import Backend
-from secant.datasets.pixels import NormalizedPixels
+from secant.backends import backend_module, faults
+from secant.backends.base import Backend, Batch
+from secant.backends.faults import UNDERFLOW
+from secant.backends.inputs import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
-from secant.functions import UNDERFLOW
-from secant.networks.arguments import extremes, require_step, require_updatable
+from secant.networks.batch import (
+    PARAM_NAMES,
+    checked,
+    error,
+    extremes,
+    network,
+    require_step,
+    require_updatable,
+    require_valid,
+)
 from secant.networks.simple import SimpleNet
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 _ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {
@@ -97,13 +107,15 @@ def iterations_of(
         require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
     options = take_gradient.keywords
-    if method and isinstance(net, TwoLayerNet) and not net._own_structure():
-        backend = net._backend_in_use()
-        checked, inputs, targets = net._checked(backend, x, t)
-        require_step(options.get("h", 1.0), checked)
+    if method and isinstance(net, TwoLayerNet) and not foreign_structure(net):
+        backend = backend_module(net.backend)
+        batch = checked(net, x, t, backend)
+        require_valid(batch, x, backend)
+        require_step(options.get("h", 1.0), batch.net)
         if options.get("method") != "series":  # it refuses a mini-batch, and has to see each
-            prepared = backend.prepare(inputs)
-            return _InBackend(net, backend, prepared, targets, method, options, learning_rate, before)
+            weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
+            batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
+            return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
     by_own_gradient = numerical and not accelerated and not method
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
 
@@ -137,14 +149,15 @@ class _InBackend(Iterations):
         self,
         net: TwoLayerNet,
         backend: Backend,
-        x: Any,
-        t: Array,
+        batch: Batch,
+        given: Any,
         method: str,
         options: dict[str, Any],
         learning_rate: float,
         before: bool,
     ) -> None:
-        self._net, self._backend, self.x, self._t = net, backend, x, t
+        self._net, self._backend, self._batch, self.x = net, backend, batch, batch.x
+        self._given = given  # x, as messages show it
         self._learning_rate, self._before = learning_rate, before
         self._method: Any = options["method"] if method == "auto" else method
         self._h = options.get("h", 1.0)
@@ -159,38 +172,33 @@ class _InBackend(Iterations):
         waiting = [indices]
         while waiting:
             block = waiting.pop()
-            fault = self._run_block(block, losses, n_threads)
-            if fault and len(block) == 1:
-                raise _divergence(self._learning_rate, losses, fault)
-            if fault:
+            diverged = self._run_block(block, losses, n_threads)
+            if diverged and len(block) == 1:
+                raise _divergence(self._learning_rate, losses, diverged)
+            if diverged:
                 first, second = np.array_split(block, 2)
                 waiting += [second, first]
 
     def _run_block(self, indices: Array, losses: list[float], n_threads: int) -> str:
         """Run some iterations in one call. If they diverge, undo them and say what is not finite."""
-        params = self._net._parameters(self._backend.all_finite)
-        arrays = {name: getattr(params, name) for name in ("W1", "b1", "W2", "b2")}
+        batch = self._batch._replace(net=network(self._net))
+        if fault := faults.first(batch.net, all_finite=self._backend.all_finite):  # a callback may have changed them
+            raise error(fault, batch, self._given)
+        arrays = dict(zip(PARAM_NAMES, batch.net, strict=False))
         snapshot, first = _Snapshot(arrays), len(losses)
         try:
-            self._backend.train(
-                params,
-                self.x,
-                self._t,
-                indices,
-                self._method,
-                self._h,
-                self._learning_rate,
-                n_threads,
-                losses,
-                self._before,
+            fault = self._backend.train(
+                batch, indices, self._method, self._h, self._learning_rate, n_threads, losses, self._before
             )
         finally:
             with held_interrupts():
-                fault = _not_finite(arrays, losses[first:], self._backend.all_finite)
-                if fault:
+                diverged = _not_finite(arrays, losses[first:], self._backend.all_finite)
+                if diverged:
                     snapshot.rollback()
                     del losses[first:]
-        return UNDERFLOW if params.log_offset == 0 and fault == "the loss is inf" else fault
+        if fault:
+            raise error(fault, batch, self._given)
+        return UNDERFLOW.must if batch.net.log_offset == 0 and diverged == "the loss is inf" else diverged
 
 
 class _OfRecognized(Iterations):

@@ -22,12 +22,13 @@ from secant._common.validation import Array, finite_number, flag, one_of, positi
 from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.engine import rows
 from secant.acceleration.records import Record
-from secant.backends import compilation_noticed, use_backend
+from secant.backends import backend_module, compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
-from secant.datasets.pixels import NormalizedPixels, Rows
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, UnsupportedError
-from secant.networks.two_layer import TwoLayerNet
+from secant.networks.batch import checked, require_valid
+from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.display import display
 from secant.training.history import History
@@ -195,7 +196,7 @@ def train(
     )
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
-    if isinstance(net, TwoLayerNet) and not net._own_structure() and _is_measured_by_engines(net):
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _is_measured_by_engines(net):
         x_test = _prepared(net, data)
         if iterations.ahead:
             data = data._replace(x_train=iterations.x, x_test=x_test)
@@ -204,8 +205,8 @@ def train(
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
     with (
         display(iters_num, progress) as shown,
-        compilation_noticed(shown.compiling),
         use_backend(backend or get_backend()),
+        compilation_noticed(shown.compiling),
     ):
         for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
@@ -254,9 +255,10 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     """Check the test set once, and return its inputs in the form that they are read in."""
     if data.x_test is None or data.t_test is None:
         return None
-    backend = net._backend_in_use()
-    _, x, _ = net._checked(backend, data.x_test, data.t_test)
-    return backend.prepare(x)
+    backend = backend_module(net.backend)
+    batch = checked(net, data.x_test, data.t_test, backend)
+    require_valid(batch, data.x_test, backend)
+    return backend.prepare(batch.x)
 
 
 def _accuracy_of(net: Network) -> Accuracy:

@@ -65,7 +65,8 @@ struct Inputs {
     }
 };
 
-// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. The other pointer is null.
+// The targets of N samples: class labels (N,), or weights (N,O), one-hot or soft. The other pointer is null. Labels index arrays: they
+// are a copy of the caller's, which another thread may write to. Weights may be anything at any time.
 struct Targets {
     const std::int64_t* labels;
     const double* weights;
@@ -91,7 +92,7 @@ struct NetworkOf {
 struct Batch {
     Inputs x;
     Targets t;
-    const std::int64_t* indices;
+    const std::int64_t* indices;  // a copy, like labels
     std::size_t size;
 
     SECANT_INLINE std::size_t sample(std::size_t n) const { return indices ? static_cast<std::size_t>(indices[n]) : n; }
@@ -106,7 +107,8 @@ struct GradientOf {
     Real* b2;
 };
 
-// Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete.
+// Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete. `finite` becomes
+// whether x, the parameters and y are.
 template <class Real>
 struct PredictCallOf {
     NetworkOf<Real> net;
@@ -114,19 +116,22 @@ struct PredictCallOf {
     View<Real> y;
     int threads;
     bool (*interrupted)();
+    bool* finite;
 };
 
 // How a gradient was computed.
 struct GradientReport {
     std::size_t samples[highest_order + 1];  // how many had a series of this order; at 0: how many were evaluated directly
     double truncation_bound;                 // the largest of any sample; 0 for the derivative (order 1)
+    double loss;                             // of the batch
+    bool valid;                              // whether x and the parameters are finite, and weights of targets also not negative
+    bool finite;                             // whether they are valid, and the gradient is finite
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };
 
 // Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
-// of the method `series` if the report counts a sample at order 0. If x, a parameter or a component of the gradient is not
-// finite, the gradient of b2 is NaN, and the report is empty.
+// of the method `series` if the report counts a sample at order 0.
 template <class Real>
 struct GradientCallOf {
     NetworkOf<Real> net;
@@ -141,7 +146,7 @@ struct GradientCallOf {
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, before or after its update. Stops early if a loss is not finite.
+// losses(iterations,): of each batch, before or after its update. Stops early if a loss is not finite, or x or t not valid.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;

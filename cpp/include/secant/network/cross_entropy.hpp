@@ -53,12 +53,15 @@ void log_sums(const Real* y, const Targets& t, const Network& net, const NumberO
     Pack sum{};
     const auto add = [&](const auto& weight_and_class) {
         Real weights[lanes] = {}, outputs_named[lanes] = {};
+        bool any = false;
         for (std::size_t l = 0; l < count; ++l) {
             const auto [weight, k] = weight_and_class(number(l));
             weights[l] = static_cast<Real>(weight);
             outputs_named[l] = y[k * lanes + l];
+            any |= weight != 0;
         }
-        sum += log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset));
+        // A class that no sample has, as most are where targets are one-hot, is not worth a logarithm.
+        sum += any ? log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset)) : zero_or_nan(load(outputs_named));
     };
     struct Named {
         double weight;

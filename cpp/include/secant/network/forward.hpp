@@ -204,20 +204,27 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     Samples* pieces = one_a_thread<Samples>(work, call.threads, net, x, capacity, 1, false, Real{0});
     if (work.counting()) return work.bytes();
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
+    std::atomic<bool> all_finite{true};
     parallel(call.threads, [&](const Team& team) {
-        net.pack(team, false);
+        net.pack(team, true);
+        Pack finite{};  // 0, or NaN where a weight, an input or a result is not
         Samples& own = pieces[team.rank];
         for (std::size_t task; (task = next++) < tasks;) {
             const std::size_t first = task * capacity, size = std::min(capacity, x.rows - first);
             for (std::size_t n = 0; n < size; ++n) own.rows.gather(n, first + n);
-            own.activate_hidden(0, net.panels.count, 0, size, false, 0);
+            finite += own.activate_hidden(0, net.panels.count, 0, size, false, 0);
             own.affine_output(0, size);
             for (std::size_t n = 0; n < size; n += lanes) own.activate_output(n, false);
-            for (std::size_t n = 0; n < size; ++n)
-                for (std::size_t k = 0; k < net.outputs(); ++k) call.y.row(first + n)[k] = own.y(n)[k * lanes];
+            for (std::size_t n = 0; n < size; ++n) {
+                Real* y = call.y.row(first + n);
+                for (std::size_t k = 0; k < net.outputs(); ++k) y[k] = own.y(n)[k * lanes];
+                finite += zero_or_nan(broadcast(own.rows.largest(n))) + zero_or_nan(y, net.outputs());
+            }
             if (team.rank == 0 && call.interrupted()) next = tasks;
         }
+        if (lane_sum(finite) != 0) all_finite = false;
     });
+    *call.finite = all_finite && net.finite();
     return 0;
 }
 

@@ -150,15 +150,16 @@ private:
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
             const bool likely = begins_without_zero(x_b, size);
-            const std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
-                                                : find_nonzeros(x_b, size, entries, values);
+            // Another thread may write to x meanwhile: what a second pass finds need not be what the first has counted.
+            std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
+                                          : find_nonzeros(x_b, size, entries, values);
             if (is_full(nonzeros, b)) {
                 const Real* all = converted(x_b, size, values);
                 set_full(n, b, all);
                 if (!whole) seen.add(all, size);
                 values += all == values ? size : 0;
             } else {
-                if (likely) find_nonzeros(x_b, size, entries, values);
+                if (likely) nonzeros = find_nonzeros(x_b, size, entries, values);
                 span(n, b) = {entries, entries + nonzeros};
                 tables_[b * capacity_ + n] = values;
                 entries += nonzeros;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
 #include "secant/interface/kernels.hpp"
 #include "secant/network/parameters.hpp"
@@ -33,11 +34,17 @@ public:
           counts_(work.take<std::size_t>(pad(capacity))),
           fields_(work.take<Real>(pad(capacity) * longest_ * fields)) {}
 
-    // The sum of the weights of sample `from`.
+    // The sum of the weights of sample `from`; NaN if one is negative or not finite.
     double mass(std::size_t from) const {
+        if (t_.labels) return 1.0;
         double sum = 0.0;
-        for (std::size_t k = 0; !t_.labels && k < outputs_; ++k) sum += t_.weights[from * outputs_ + k];
-        return t_.labels ? 1.0 : sum;
+        bool valid = true;
+        for (std::size_t k = 0; k < outputs_; ++k) {
+            const double weight = t_.weights[from * outputs_ + k];
+            sum += weight;
+            valid &= weight >= 0 && weight <= std::numeric_limits<double>::max();
+        }
+        return valid ? sum : std::numeric_limits<double>::quiet_NaN();
     }
 
     // The targets of sample n are those of the caller's sample `from`; its class k has the probability y[k * lanes].

@@ -48,10 +48,10 @@ public:
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)),
           stopped_(work.take<bool>(1)),
-          finite_(work.take<bool>(1)),
+          valid_(work.take<bool>(1)),
           given_up_(work.take<std::atomic<bool>>(1)) {
         if (work.counting()) return;
-        *finite_ = true;
+        *valid_ = true;
         new (given_up_) std::atomic<bool>(false);
     }
 
@@ -61,30 +61,31 @@ public:
         team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
 
-    // Whether the parameters and the samples so far are finite.
-    bool finite() const { return *finite_ && net_.finite(); }
+    // Whether the parameters, the samples and their targets were valid so far.
+    bool valid() const { return *valid_ && net_.finite(); }
 
     // Whether the gradient is finite, too.
-    bool finite_gradient() const { return finite() && sums_.finite(); }
+    bool finite() const { return valid() && sums_.finite(); }
 
-    // False if it was stopped. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
+    // False if it was stopped, or a sample is not valid. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
     // brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         bool evaluated = false;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
-            if (team.rank == 0) *stopped_ = call_.interrupted() || !finite();
+            if (team.rank == 0) *stopped_ = call_.interrupted() || !valid();
             gather(team, batch, first, count);
             if (*stopped_) return false;
             for (std::size_t n = 0; n < count && team.rank == 0; ++n)
-                if (std::isnan(samples_.rows.largest(n))) *finite_ = false;
+                if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) *valid_ = false;
             const bool bounded = net_.bounded();
             if (!bounded) activate_hidden(team, count, !differentiates());
             if (team.rank == 0)
                 plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
                            *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
             team.wait();
+            if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
             for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
@@ -222,7 +223,7 @@ private:
     SeriesEngine series_;
     Direct direct_;
     double *masses_, *losses_;
-    bool *stopped_, *finite_;
+    bool *stopped_, *valid_;
     std::atomic<bool>* given_up_;
 };
 
@@ -237,11 +238,13 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
     GradientEngine engine(work, call, block_capacity(call), false);
     if (!work.counting())
         parallel(call.threads, [&](const Team& team) {
+            double loss = 0.0;
             engine.pack(team);
-            engine.run(team, call.batch);
-            if (team.rank > 0 || engine.finite_gradient()) return;
-            std::fill_n(call.out.b2, call.net.outputs(), std::numeric_limits<Real>::quiet_NaN());
-            *call.report = {};
+            engine.run(team, call.batch, &loss);
+            if (team.rank > 0) return;
+            call.report->loss = loss;
+            call.report->valid = engine.valid();
+            call.report->finite = engine.finite();
         });
     return work.bytes();
 }

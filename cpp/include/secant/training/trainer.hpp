@@ -28,6 +28,7 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
             }
             if (!std::isfinite(loss)) break;
         }
+        if (team.rank == 0) gradient.report->valid = engine.valid();
         engine.unpack(team);
     });
     return 0;

@@ -29,7 +29,7 @@ from secant.acceleration.recognition.result import Recognition
 from secant.acceleration.recognition.stand_in import reader_gradient_of
 from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
-from secant.networks.arguments import SoftTargets
+from secant.networks.batch import SoftTargets
 
 _REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
-from secant.networks.arguments import SoftTargets
+from secant.networks.batch import SoftTargets
 
 
 @dataclass(frozen=True)

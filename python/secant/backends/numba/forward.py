@@ -10,7 +10,9 @@ from secant._common.validation import Floats
 from secant.backends import activations as policy
 from secant.backends.activations import ACTIVATIONS, FAMILIES, near_kink
 from secant.backends.base import Parameters
+from secant.backends.faults import Fault
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled, compiled_choice
+from secant.backends.numpy.forward import checked_outputs
 from secant.backends.plan import blocks, in_double
 
 kinked_change, rounded_once = compiled(policy.kinked_change), compiled(policy.rounded_once)
@@ -46,7 +48,12 @@ class Activations(NamedTuple):
     y: Floats  # (N, O)
 
 
-def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
+def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any] | Fault:
+    return checked_outputs(lambda net, x: outputs(net, x, n_threads), net, x)
+
+
+def outputs(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
+    """The network's output y (N, O)."""
     cost, own = net.W1.size + net.W2.size, in_double(net)
     threads = choose_threads(n_threads, len(x) * cost)
     y = [activations(own, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)]

@@ -8,35 +8,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.base import Gradients, Method, NumericalGradient, Parameters
+from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters
+from secant.backends.faults import Fault
 from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
-from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations
+from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations, outputs
 from secant.backends.numba.series import summed_series
-from secant.backends.plan import blocks, in_double, planned_gradient, rounded, total
+from secant.backends.numpy.forward import mean_loss
+from secant.backends.plan import blocks, finite, planned_gradient, total
 
 _BY_TERMS, _EXACT = 3, 400
 """What the change of the loss is worth in multiplications, for each class."""
 
 
-def numerical_gradient(
-    net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, method: Method, n_threads: int
-) -> NumericalGradient:
-    def by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], order: int) -> Gradients:
+def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    return finite(differences(batch, method, h, n_threads), batch)
+
+
+def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    """The gradient, which may have overflowed."""
+
+    def by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
         return _by_series(net, x, t, h, order, n_threads)
 
-    def directly(net: Parameters, x: NDArray[Any], t: NDArray[Any]) -> Gradients:
+    def directly(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gradients:
         def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
             return summed_differences(net, activations(net, x, threads, h), t, h, terms_of(net, x, h), threads)
 
         exact = not terms_of(net, x, h).all()
         return _mean(net, x, t, summed, (_EXACT if exact else _BY_TERMS) * len(net.b2), n_threads)
 
-    return planned_gradient(net, x, t, h, method, by_series, directly)
+    def loss(net: Parameters, x: NDArray[Any], t: NDArray[Any]) -> float:
+        return mean_loss(outputs(net, x, n_threads), t, net.log_offset)
 
-
-def gradient(net: Parameters, x: NDArray[Any], t: NDArray[Any], n_threads: int) -> Gradients:
-    return rounded(_by_series(in_double(net), x, t, 0.0, 1, n_threads), net)
+    return planned_gradient(batch, method, h, by_series, directly, loss)
 
 
 def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int, n_threads: int) -> Gradients:

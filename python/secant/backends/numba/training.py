@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from secant.backends.numba.forward import predict
-from secant.backends.numba.gradients import gradient, numerical_gradient
+from secant.backends.numba.forward import outputs
+from secant.backends.numba.gradients import differences
 from secant.backends.numpy.training import iterate
 
-train = partial(iterate, gradient, numerical_gradient, predict)
+train = partial(iterate, differences, outputs)

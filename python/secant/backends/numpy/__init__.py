@@ -3,8 +3,7 @@
 from secant._common.validation import all_finite
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import cross_entropy, predict, prepare, softmax
-from secant.backends.numpy.gradients import gradient, numerical_gradient
+from secant.backends.numpy.gradients import gradient
 from secant.backends.numpy.training import train
 
 name = "numpy"
-finds_non_finite = False

@@ -6,17 +6,17 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Gradients, Parameters
-from secant.backends.numpy.forward import cross_entropy, logits, loss_of_logits, predict
+from secant.backends.numpy.forward import logits, loss_of, loss_of_logits
 
 
-def by_loop(h: float, net: Parameters, x: Array, t: Array) -> Gradients:
+def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
     """Two losses of all samples for each parameter."""
     w1, b1, w2, b2 = (param.copy() for param in net[:4])
     own = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        value = cross_entropy(predict(own, x), t, net.log_offset)
+        value = loss_of(own, x, t)
         return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(own, x), t)
 
     return Gradients(*(central_difference(loss, param, h) for param in own[:4]))

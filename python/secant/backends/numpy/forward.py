@@ -1,14 +1,17 @@
 """The forward pass: affine, activation, affine, activation, softmax; and the loss."""
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
 
-from secant._common.validation import Array, Floats
+from secant._common.validation import Array, Floats, all_finite
+from secant.backends import faults
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import Parameters
+from secant.backends.faults import Fault
+from secant.backends.inputs import NormalizedPixels, Rows
 from secant.backends.plan import blocks, in_double
-from secant.datasets.pixels import NormalizedPixels, Rows
 
 
 def softmax(x: Floats) -> Floats:
@@ -19,6 +22,14 @@ def softmax(x: Floats) -> Floats:
 
 
 def cross_entropy(y: Floats, t: Array, log_offset: float) -> float:
+    t = t.astype(np.int64 if t.ndim == 1 else np.float64)  # a copy, to which no other thread writes
+    if t.ndim == 1 and faults.of_targets(t, y.shape[1]):
+        return np.nan
+    return mean_loss(y, t, log_offset)
+
+
+def mean_loss(y: Floats, t: Array, log_offset: float) -> float:
+    """`cross_entropy`, of labels that are in range."""
     if t.ndim == 1:
         y, t = y[np.arange(len(y)), t], np.ones(len(y))
     if y.min() < 0 or t.min() < 0:
@@ -31,7 +42,25 @@ def prepare(x: Array | Rows) -> Array:
     return x[:] if isinstance(x, NormalizedPixels) else cast("Array", x)
 
 
-def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array:
+def predict(net: Parameters, x: Array, n_threads: int = 0) -> Array | Fault:
+    return checked_outputs(outputs, net, x)
+
+
+def checked_outputs(outputs: Callable[[Parameters, Array], Array], net: Parameters, x: Array) -> Array | Fault:
+    """What ``outputs(net, x)`` returns, if all of it is finite."""
+    if fault := faults.first(net, x):
+        return fault
+    y = outputs(net, x)
+    return y if all_finite(y) else faults.OVERFLOW
+
+
+def loss_of(net: Parameters, x: Array, t: Array) -> float:
+    """The loss of a mini-batch."""
+    return mean_loss(outputs(net, x), t, net.log_offset)
+
+
+def outputs(net: Parameters, x: Array) -> Array:
+    """The network's output y (N, O)."""
     y = np.empty((len(x), len(net.b2)), net.W1.dtype)
     net = in_double(net)
     for block in blocks(len(x), largest_row(net)):

@@ -1,31 +1,28 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
-from functools import partial, reduce
+from functools import reduce
 
 import numpy as np
 
 from secant._common.validation import Array
-from secant.backends.base import Gradients, Method, NumericalGradient, Parameters
+from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters
+from secant.backends.faults import Fault
 from secant.backends.numpy.direct import by_loop
-from secant.backends.numpy.forward import largest_row
+from secant.backends.numpy.forward import largest_row, loss_of
 from secant.backends.numpy.series import summed_series
-from secant.backends.plan import blocks, in_double, planned_gradient, rounded, total
-
-_overflow_is_looked_for = np.errstate(over="ignore", invalid="ignore", divide="ignore")  # by the caller, in the result
+from secant.backends.plan import blocks, finite, planned_gradient, total
 
 
-@_overflow_is_looked_for
-def numerical_gradient(
-    net: Parameters, x: Array, t: Array, h: float, method: Method, n_threads: int = 0
-) -> NumericalGradient:
-    return planned_gradient(net, x, t, h, method, partial(_by_series, h), partial(by_loop, h))
+def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> Differences | Fault:
+    return finite(differences(batch, method, h, n_threads), batch)
 
 
-@_overflow_is_looked_for
-def gradient(net: Parameters, x: Array, t: Array, n_threads: int = 0) -> Gradients:
-    return rounded(_by_series(0.0, in_double(net), x, t, 1), net)
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
+def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> Differences | Fault:
+    """The gradient, which may have overflowed."""
+    return planned_gradient(batch, method, h, _by_series, by_loop, loss_of)
 
 
-def _by_series(h: float, net: Parameters, x: Array, t: Array, order: int) -> Gradients:
+def _by_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Gradients:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(len(x), largest_row(net)))
     return Gradients(*(part / len(x) for part in reduce(total, parts)))

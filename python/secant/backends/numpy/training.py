@@ -1,4 +1,4 @@
-"""Gradient descent, one mini-batch after the other, by gradients that are Python functions."""
+"""Gradient descent, one mini-batch after the other, by functions in Python."""
 
 import math
 from collections.abc import Callable
@@ -9,19 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Array, Floats
-from secant.backends.base import Gradients, NumericalGradient, Parameters
-from secant.backends.numpy.forward import cross_entropy, predict
-from secant.backends.numpy.gradients import gradient, numerical_gradient
+from secant._common.validation import Array
+from secant.backends.base import Batch, Differences, Parameters
+from secant.backends.faults import Fault
+from secant.backends.numpy.forward import cross_entropy, outputs
+from secant.backends.numpy.gradients import differences
 
 
 def iterate(
-    gradient: Callable[..., Gradients],
-    numerical_gradient: Callable[..., NumericalGradient],
-    predict: Callable[..., Floats],
-    net: Parameters,
-    x: Array,
-    t: Array,
+    differences: Callable[..., Differences | Fault],
+    outputs: Callable[[Parameters, Array, int], Array],
+    batch: Batch,
     indices: NDArray[np.int64],
     method: Literal["derivative", "auto", "direct"],
     h: float,
@@ -29,27 +27,23 @@ def iterate(
     n_threads: int,
     losses: list[float],
     before: bool = False,
-) -> None:
-    """`Backend.train`, by three other functions of the backend."""
-
-    def loss(x: Array, t: Array) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-            return cross_entropy(predict(net, x, n_threads), t, net.log_offset)
-
-    for batch in indices:
-        own_x, own_t = x[batch], t[batch]
-        first = loss(own_x, own_t) if before else math.nan
-        if method == "derivative":
-            grads = gradient(net, own_x, own_t, n_threads)
-        else:
-            grads, *_ = numerical_gradient(net, own_x, own_t, h, method, n_threads)
+) -> Fault | None:
+    """`Backend.train`, by two functions of the backend."""
+    net = batch.net
+    for chosen in indices:
+        own = Batch(net, batch.x[chosen], batch.t[chosen])
+        found = differences(own, method, h, n_threads)
+        if isinstance(found, Fault):
+            return found
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
-            for param, grad in zip(net[:4], grads, strict=True):
+            for param, grad in zip(net[:4], found.gradients.values(), strict=True):
                 grad *= learning_rate
                 param -= grad
-            losses.append(first if before else loss(own_x, own_t))
+            after = math.nan if before else cross_entropy(outputs(net, own.x, n_threads), own.t, net.log_offset)
+            losses.append(found.loss if before else after)
         if not math.isfinite(losses[-1]):
             break
+    return None
 
 
-train = partial(iterate, gradient, numerical_gradient, predict)
+train = partial(iterate, differences, lambda net, x, _: outputs(net, x))

@@ -1,0 +1,101 @@
+"""What a pass over the data of a mini-batch may find, and the error that it is worth.
+
+A backend finds that something is wrong in the pass that reads the data. Which element it is is looked for here, for the
+message.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secant._common import validation
+from secant._common.validation import Array
+from secant.backends.inputs import Rows
+from secant.errors import ValueRangeError
+
+if TYPE_CHECKING:
+    from secant.backends.base import Parameters
+
+
+class Fault(NamedTuple):
+    """What is wrong with which argument, and where: the index of an element in C order.
+
+    Without an index ``must`` is a whole sentence.
+    """
+
+    must: str
+    which: str = ""
+    where: int | None = None
+
+
+OVERFLOW = Fault("x and params must be small enough for a finite result, got an overflow")
+UNDERFLOW = Fault("log_offset is 0 and the probability of a target has underflowed to 0: its logarithm is infinite")
+CHANGED = Fault("x, t and params must not be written to by another thread during a call")
+_FINITE = "be finite"
+
+
+def of_finite(which: str, array: Array, all_finite: Callable[[Array], bool] = validation.all_finite) -> Fault | None:
+    """Find the first element that is NaN or infinite."""
+    return None if all_finite(array) else Fault(_FINITE, which, int(np.isfinite(array).argmin()))
+
+
+def of_weights(which: str, array: Array) -> Fault | None:
+    """Find the first element that is NaN, infinite or negative."""
+    if fault := of_finite(which, array):
+        return fault
+    negative = array < 0
+    return Fault("hold weights of at least 0", which, int(negative.argmax())) if negative.any() else None
+
+
+def of_targets(t: Array, classes: int) -> Fault | None:
+    """Find the first label that is out of range, or of weights the first one that is none."""
+    if t.ndim > 1:
+        return of_weights("t", t)
+    bad = (t < 0) | (t >= classes)
+    return Fault(f"hold class labels from 0 to {classes - 1}", "t", int(bad.argmax())) if bad.any() else None
+
+
+def first(
+    net: Parameters,
+    x: Array | Rows | None = None,
+    t: Array | None = None,
+    all_finite: Callable[[Array], bool] = validation.all_finite,
+) -> Fault | None:
+    """Find what is wrong with the parameters of a network, or inputs, or targets; `Rows` were looked at before."""
+    arrays: dict[str, Any] = dict(zip(net._fields[:4], net[:4], strict=True))
+    if isinstance(x, np.ndarray):
+        arrays["x"] = x
+    for which, array in arrays.items():
+        if fault := of_finite(which, array, all_finite):
+            return fault
+    return None if t is None else of_targets(t, len(net.b2))
+
+
+def of_result(loss: float, log_offset: float) -> Fault:
+    """Say why the gradient of a mini-batch without a fault is not finite."""
+    return UNDERFLOW if log_offset == 0 and loss == math.inf else OVERFLOW
+
+
+def error(fault: Fault, taken: dict[str, Array], given: ArrayLike | None = None) -> ValueRangeError:
+    """Return the error that names an argument.
+
+    ``taken`` has all arguments by name; ``given`` is x as it was before it was converted, if it was.
+    """
+    if fault.where is None:
+        return ValueRangeError(fault.must)
+    array, must = taken[fault.which], fault.must
+    shown: Any = np.asarray(given) if fault.which == "x" and given is not None else array
+    index = tuple(int(i) for i in np.unravel_index(fault.where, shown.shape))
+    if shown is not array and np.isfinite(shown[index]):
+        must = f"be within the range of {array.dtype}"
+    title = f"params[{fault.which!r}]" if fault.which in _PARAMS else fault.which
+    at = f" at {index}" if fault.must == _FINITE else ""
+    return ValueRangeError(f"{title} must {must}, got {shown[index]!s}{at}")
+
+
+_PARAMS = ("W", "W1", "b1", "W2", "b2")

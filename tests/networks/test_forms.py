@@ -1,0 +1,279 @@
+"""The forms in which x, t and params may be given, what backends find in them, and the loss that comes back."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import secant
+from secant.backends import backend_module
+from secant.backends.faults import CHANGED, OVERFLOW, UNDERFLOW, Fault
+from secant.networks.batch import PARAM_NAMES, checked
+from sweeps import grid
+
+
+class Subclass(np.ndarray):
+    pass
+
+
+def frozen(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def unaligned(array):
+    raw = np.empty(array.nbytes + 1, np.uint8)[1:]
+    result = raw.view(array.dtype).reshape(array.shape)
+    result[...] = array
+    return result
+
+
+def changed(array, value, at=-1):
+    array = array.copy()
+    array.flat[at] = value
+    return array
+
+
+X, LABELS = np.random.default_rng(0).integers(0, 9, (6, 3)) / 8, np.array([0, 1, 1, 0, 1, 1])
+WEIGHTS = np.eye(2)[LABELS]
+FORMS = {
+    "strided": lambda array: np.repeat(array, 2, axis=0)[::2],
+    "Fortran": np.asfortranarray,
+    "swapped": lambda array: array.astype(array.dtype.newbyteorder()),
+    "unaligned": unaligned,
+    "subclass": lambda array: array.view(Subclass),
+    "list": lambda array: array.tolist(),
+    "frozen": frozen,
+    "half": lambda array: array.astype(array.dtype.str[:2] + "2"),
+    "single": lambda array: array.astype(array.dtype.str[:2] + "4"),
+}
+INTEGERS = ["b", "B", "h", "H", "i", "I", "q", "Q", "l", "L"]
+XS = {name: form(X) for name, form in FORMS.items()} | {"long": X.astype(np.longdouble)}
+TS = {f"labels, {name}": form(LABELS) for name, form in FORMS.items()}
+TS |= {f"labels, {kind}": LABELS.astype(kind) for kind in INTEGERS}
+TS |= {f"weights, {name}": form(WEIGHTS) for name, form in FORMS.items()}
+TS |= {f"weights, {kind}": WEIGHTS.astype(kind) for kind in ["?", *INTEGERS, "g"]}
+
+
+def network(dtype=np.float64, **settings):
+    return secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype, **settings)
+
+
+def results(net, x, t):
+    """All that is computed of a mini-batch, as bytes."""
+    grads, info = net.numerical_gradient(x, t, return_info=True)
+    trained = network(net.params["W1"].dtype, soft_targets=net.soft_targets)
+    history = secant.train(trained, x, t, iters_num=4, batch_size=4, rng=0, progress=False)
+    arrays = [net.predict(x), *net.gradient(x, t).values(), *grads.values(), *trained.params.values()]
+    numbers = [info.loss, net.loss(x, t), net.accuracy(x, t), *history.train_loss_list, *history.train_acc_list]
+    return [*(array.tobytes() for array in arrays), *numbers]
+
+
+@pytest.mark.parametrize("soft_targets", ["weights", "argmax"])
+@pytest.mark.parametrize("t", TS.values(), ids=TS)
+def test_every_form_of_targets_gives_the_same_bits(backend, t, soft_targets):
+    net = network(soft_targets=soft_targets)
+    plain = LABELS if np.ndim(t) == 1 else WEIGHTS
+    assert results(net, X, t) == results(net, X, plain)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("x", XS.values(), ids=XS)
+def test_every_form_of_inputs_gives_the_same_bits(backend, x, dtype):
+    """Eighths are exact in all of them."""
+    assert results(network(dtype), x, LABELS) == results(network(dtype), X, LABELS)
+
+
+PLAIN = [LABELS.astype(kind) for kind in INTEGERS] + [WEIGHTS.astype(kind) for kind in ["?", *INTEGERS, "f", "d"]]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+def test_what_backends_take_is_not_copied(dtype):
+    net = network(dtype)
+    for x in (X.astype(dtype), X.astype(np.uint8), X.astype(np.float32)):
+        for t in PLAIN:
+            batch = checked(net, x, t, backend_module("numpy"))
+            assert batch.x is x
+            assert batch.t is t
+            assert all(a is b for a, b in zip(batch.net, net.params.values(), strict=False))
+
+
+# ---- what is found in the data ---------------------------------------------------------------------------------------
+
+BAD = {
+    "x": ("x", lambda net, x, t: (net, changed(x, np.nan, 7), t), Fault("be finite", "x", 7)),
+    "a label": (
+        "t",
+        lambda net, x, t: (net, x, changed(t, 2, 3)),
+        Fault("hold class labels from 0 to 1", "t", 3),
+    ),
+    "a negative label": (
+        "t",
+        lambda net, x, t: (net, x, changed(t.astype(np.int8), -1, 4)),
+        Fault("hold class labels from 0 to 1", "t", 4),
+    ),
+    "a weight": (
+        "t",
+        lambda net, x, t: (net, x, changed(np.eye(2)[t], -1, 5)),
+        Fault("hold weights of at least 0", "t", 5),
+    ),
+    "an infinite weight": (
+        "t",
+        lambda net, x, t: (net, x, changed(np.eye(2, dtype="f")[t], np.inf, 5)),
+        Fault("be finite", "t", 5),
+    ),
+    **{
+        name: (
+            name,
+            lambda net, x, t, name=name: (net._replace(**{name: changed(getattr(net, name), np.inf, 1)}), x, t),
+            Fault("be finite", name, 1),
+        )
+        for name in PARAM_NAMES
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("bad", "method"),
+    grid(lambda bad, method: method == "auto", BAD, ["derivative", "auto", "series", "direct"]),
+)
+def test_every_backend_finds_the_same_faults(backend, bad, method):
+    which, spoil, expected = BAD[bad]
+    engine, net = backend_module(), network()
+    batch = checked(net, X, LABELS, engine)
+    spoiled = batch._make(spoil(*batch))
+    assert engine.gradient(spoiled, method, 1e-4, 1) == expected
+    if which != "t":
+        assert engine.predict(spoiled.net, spoiled.x, 1) == expected
+    indices = np.arange(6)[np.newaxis].repeat(3, 0)
+    assert engine.train(spoiled, indices, "auto", 1e-4, 0.0, 1, []) == expected
+
+
+def test_results_that_are_not_finite_are_told_apart(backend):
+    engine, net = backend_module(), network(output_activation="identity", log_offset=0.0)
+    net.params["b2"][:] = 0, 800
+    assert engine.gradient(checked(net, X, LABELS, engine), "auto", 1e-4, 1) == UNDERFLOW
+    net.params["W1"][:], net.params["W2"][:], net.params["b1"][:] = 0, [[1.7e308, 1.0]], 50
+    assert engine.gradient(checked(net, X, LABELS, engine), "auto", 1e-4, 1) == OVERFLOW
+
+
+def test_what_was_put_right_again_before_it_could_be_named_is_an_error(compiled, monkeypatch):
+    """Another thread writes NaN to x, and then a number."""
+    from secant.backends import cpp
+
+    monkeypatch.setattr(cpp.faults, "first", lambda *_: None)
+    batch = checked(network(), changed(X, np.nan), LABELS, cpp)
+    assert cpp.gradient(batch, "auto", 1e-4, 1) == CHANGED
+    assert cpp.train(batch, np.arange(6)[np.newaxis], "auto", 1e-4, 0.1, 1, []) == CHANGED
+    with pytest.raises(secant.errors.ValueRangeError, match=r"^x, t and params must not be written to by another "):
+        network().gradient(changed(X, np.nan), LABELS)
+
+
+# ---- the loss --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("t", "method"),
+    grid(lambda t, method: method == "auto", ["labels", "weights", "soft"], ["auto", "series", "direct"]),
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+def test_the_loss_of_the_mini_batch_comes_with_the_gradient(backend, dtype, t, method):
+    rng = np.random.default_rng(1)
+    net = secant.TwoLayerNet(3, 5, 2, 1.0, rng=0, dtype=dtype)
+    x = rng.uniform(size=(300, 3)).astype(dtype)  # of several blocks
+    labels = rng.integers(0, 2, 300)
+    targets = {"labels": labels, "weights": np.eye(2)[labels], "soft": rng.dirichlet([1, 1], 300)}[t]
+    if backend == "numpy" and method == "direct":
+        x, targets = x[:20], targets[:20]
+    _, info = net.numerical_gradient(x, targets, method=method, return_info=True, n_threads=1)
+    assert info.loss == pytest.approx(net.loss(x, targets), rel=8 * float(np.finfo(dtype).eps))
+    _, again = net.numerical_gradient(x, targets, method=method, return_info=True, n_threads=3)
+    assert again == info
+
+
+def test_the_loss_of_a_network_that_is_not_ours_comes_too(backend):
+    class Twice(secant.TwoLayerNet):
+        def loss(self, x, t):
+            return 2 * super().loss(x, t)
+
+    net = Twice(3, 5, 2, rng=0)
+    with pytest.warns(RuntimeWarning, match="generic"):
+        _, info = net.numerical_gradient(X, LABELS, return_info=True)
+    assert info.method == "generic"
+    assert info.loss == net.loss(X, LABELS) == 2 * network().loss(X, LABELS)
+
+
+# ---- params and settings ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_activation", "swish"), ("hidden_activation", 1), ("hidden_activation", "\udc80"),
+        ("output_activation", "relu"), ("output_activation", None),
+        ("log_offset", -1.0), ("log_offset", np.nan), ("log_offset", "0"), ("log_offset", True),
+        ("soft_targets", np.array("weights")), ("soft_targets", np.array(["weights", "argmax"])),
+        ("soft_targets", None),
+    ],
+)  # fmt: skip
+def test_settings(name, value):
+    net = network()
+    setattr(net, name, value)
+    for call in (net.predict, lambda x: net.gradient(x, LABELS), lambda x: net.numerical_gradient(x, LABELS)):
+        with pytest.raises(secant.errors.SecantError, match=f"^{name} must be "):
+            call(X)
+
+
+class Doubled(dict):
+    def __getitem__(self, name):
+        return 2 * super().__getitem__(name)
+
+
+def test_params_that_are_no_dict_are_asked_as_elsewhere(backend):
+    net, twice = network(), network()
+    twice.params = Doubled(net.params)
+    net.params = {name: 2 * array for name, array in net.params.items()}
+    for name, gradient in net.gradient(X, LABELS).items():
+        np.testing.assert_array_equal(twice.gradient(X, LABELS)[name], gradient)
+        np.testing.assert_array_equal(
+            twice.numerical_gradient(X, LABELS)[name], net.numerical_gradient(X, LABELS)[name]
+        )
+
+
+def test_parameters_that_share_memory_have_the_generic_gradient():
+    memory = np.random.default_rng(0).normal(size=12)
+    for end in range(5):
+        net = network()
+        net.params["b1"], net.params["b2"] = memory[:5], memory[5 - end :][:2]
+        if end == 0:
+            net.numerical_gradient(X, LABELS)
+            continue
+        with pytest.warns(RuntimeWarning, match=r"params\['b1'\] and params\['b2'\] share memory"):
+            net.numerical_gradient(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"method": "derivative"}, "method"), ({"method": np.array(["auto", "series"])}, "method"), ({"h": 0.0}, "h"),
+        ({"h": np.nan}, "h"), ({"h": -1e-4}, "h"), ({"h": np.inf}, "h"), ({"n_threads": 0}, "n_threads"),
+        ({"n_threads": 1.0}, "n_threads"),
+    ],
+)  # fmt: skip
+def test_other_arguments_are_checked_where_all_else_is_right(backend, options, named):
+    with pytest.raises(secant.errors.SecantError, match=f"^{named} must be"):
+        network().numerical_gradient(X, LABELS, **options)
+
+
+@pytest.mark.parametrize("h", [np.float64(0.5), Fraction(1, 2)])
+@pytest.mark.parametrize("n_threads", [np.int64(2), None])
+def test_other_types_of_arguments_mean_the_same(compiled, h, n_threads):
+    expected = network().numerical_gradient(X, LABELS, h=0.5, n_threads=2)
+    for name, gradient in network().numerical_gradient(X, LABELS, h=h, n_threads=n_threads).items():
+        np.testing.assert_array_equal(gradient, expected[name])
+
+
+def test_a_series_that_is_not_proven_is_refused(backend):
+    with pytest.raises(secant.errors.UnsupportedError, match="no proven order for 6 of 6 samples"):
+        network().numerical_gradient(X, LABELS, method="series", h=2.0)

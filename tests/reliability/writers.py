@@ -1,0 +1,144 @@
+"""Arrays that other threads write to while Secant reads them: any number may come of it, or an error, but no crash."""
+
+import itertools
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from outcome import Outcome
+
+import secant
+
+PROMISE = "Whatever four threads write to x, t and params while four others use them, the process goes on."
+SECONDS = 10  # of a round
+CALLERS = WRITERS = 4
+SAMPLES, INPUTS, CLASSES = 150, 240, 10  # more samples, and more columns, than a block has
+
+
+def run(rounds: int, seed: int) -> Outcome:
+    """So many rounds of `SECONDS`, each with eight threads."""
+    outcome = Outcome(PROMISE, "calls")
+    rng = np.random.default_rng(seed)
+    for number in range(rounds):
+        one_round(outcome, rng, SECONDS, *KINDS[number % len(KINDS)])
+    return outcome
+
+
+INPUT_TYPES = (np.float64, np.uint8, np.float32)
+TARGETS = ("labels", "weights", "uint8 labels", "bool weights")
+KINDS = [*itertools.product(INPUT_TYPES, TARGETS)]
+
+
+def short(seconds: str) -> None:
+    """For a test: a part of the time for each kind of input and of targets."""
+    outcome, rng = Outcome(PROMISE, "calls"), np.random.default_rng(0)
+    for kind in KINDS:
+        one_round(outcome, rng, float(seconds) / len(KINDS), *kind)
+    assert outcome.tried > 0
+    assert outcome.kept, outcome.examples
+
+
+def one_round(outcome: Outcome, rng: np.random.Generator, seconds: float, input_type: type, targets: str) -> None:
+    """Callers and writers that share x, t and the parameters, until the time is up."""
+    dense = rng.uniform(1, 2, (SAMPLES, INPUTS)).astype(input_type)
+    sparse = dense * (rng.uniform(size=dense.shape) < 0.3).astype(input_type)
+    begin = np.arange(INPUTS) % 112 < 4  # a block that begins as a dense one does is counted first, and then found
+    sparse[:, begin] = dense[:, begin]
+    x, t = dense.copy(), targets_of(targets, rng)
+    nets = [network(activation, x) for activation in ("sigmoid", "relu")]
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def call(rank: int) -> None:
+        for name, function in itertools.cycle(calls(nets[rank % 2], x, t)):
+            if stop.is_set():
+                return
+            error = ""
+            try:
+                function()
+            except secant.SecantError:
+                pass
+            except Exception as other:
+                error = repr(other)
+            with lock:
+                outcome.tried += 1
+                outcome.add(f"{np.dtype(input_type)}, {targets}: {name}", bool(error), example=error)
+
+    def write(rank: int) -> None:
+        for step in itertools.cycle(writes(rank, x, t, dense, sparse, [*nets[rank % 2].params.values()])):
+            if stop.is_set():
+                return
+            step()
+
+    threads = [threading.Thread(target=call, args=(rank,)) for rank in range(CALLERS)]
+    threads += [threading.Thread(target=write, args=(rank,)) for rank in range(WRITERS)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of numbers that are none
+        for thread in threads:
+            thread.start()
+        time.sleep(seconds)
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def network(activation: str, x: np.ndarray) -> secant.TwoLayerNet:
+    dtype = np.float32 if x.dtype == np.float32 else np.float64
+    return secant.TwoLayerNet(INPUTS, 20, CLASSES, rng=0, hidden_activation=activation, dtype=dtype)
+
+
+def targets_of(kind: str, rng: np.random.Generator) -> np.ndarray:
+    labels = rng.integers(0, CLASSES, SAMPLES)
+    rows = np.eye(CLASSES)[labels]
+    return {
+        "labels": labels,
+        "weights": rows,
+        "uint8 labels": labels.astype(np.uint8),
+        "bool weights": rows.astype(np.bool_),
+    }[kind]
+
+
+def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[str, Callable[[], object]]]:
+    def train(**options: object) -> None:
+        own = network(net.hidden_activation, x)
+        secant.train(own, x, t, iters_num=30, batch_size=140, progress=False, rng=0, learning_rate=1e-6, **options)
+
+    return [
+        ("gradient", lambda: net.gradient(x, t)),
+        ("auto", lambda: net.numerical_gradient(x, t, n_threads=2)),
+        ("direct", lambda: net.numerical_gradient(x[:20], t[:20], method="direct")),
+        ("mixed", lambda: net.numerical_gradient(x[:20], t[:20], h=0.3)),
+        ("predict", lambda: net.predict(x)),
+        ("loss", lambda: net.loss(x, t)),
+        ("accuracy", lambda: net.accuracy(x, t)),
+        ("train", train),
+        ("train by backpropagation", lambda: train(gradient="backprop")),
+    ]
+
+
+def writes(
+    rank: int, x: np.ndarray, t: np.ndarray, dense: np.ndarray, sparse: np.ndarray, params: list[np.ndarray]
+) -> Iterator[Callable[[], object]]:
+    """What a writer writes, again and again: inputs, targets, or parameters."""
+    right, largest = t.copy(), 10**12 if t.dtype == np.int64 else 255
+
+    def spoil() -> None:
+        t[:] = largest
+
+    def restore() -> None:
+        t[:] = right
+
+    def inputs(values: np.ndarray) -> Callable[[], object]:
+        return lambda: np.copyto(x, values)
+
+    copies = [param.copy() for param in params]
+    if rank == 0:
+        return iter([spoil, *[restore] * 3])
+    if rank == 1:
+        return iter([lambda: [np.copyto(p, np.nan) for p in params]] + [lambda: [*map(np.copyto, params, copies)]] * 50)
+    strange = dense.copy()
+    if x.dtype != np.uint8:
+        strange[::7, ::5] = np.nan
+    return iter([*[inputs(sparse), inputs(dense)] * 20, inputs(strange)])
