@@ -2,7 +2,6 @@
 
 import platform
 from contextlib import suppress
-from importlib.metadata import version
 
 import numpy as np
 
@@ -59,6 +58,8 @@ def show_config() -> None:
 
 
 def _facts() -> dict[str, str]:
+    from importlib.metadata import version  # takes half as long to import as NumPy
+
     backend, usable = get_backend(), []
     for name in BACKENDS:
         with suppress(ImportError):
