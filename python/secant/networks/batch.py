@@ -59,13 +59,9 @@ def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
     """Check what a network is besides its parameters."""
-    for name, value, choices in (
-        ("hidden_activation", hidden_activation, _HIDDEN),
-        ("output_activation", output_activation, _OUTPUT),
-        ("soft_targets", soft_targets, _SOFT),
-    ):
-        if not (type(value) is str and value in choices):
-            validation.one_of(name, value, choices)
+    validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
+    validation.one_of("output_activation", output_activation, _OUTPUT)
+    validation.one_of("soft_targets", soft_targets, _SOFT)
     validation.finite_number("log_offset", log_offset, least=0)
 
 
