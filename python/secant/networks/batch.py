@@ -191,7 +191,7 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 def require_step(h: float, net: Parameters) -> None:
     """Raise the error that says so, if h is too small for the type of the parameters."""
-    if net.W1.dtype == np.float32 and h < SMALLEST_SINGLE_STEP:
+    if h < SMALLEST_SINGLE_STEP and net.W1.dtype == np.float32:
         raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
 
 
