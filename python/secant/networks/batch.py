@@ -59,13 +59,9 @@ def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
     """Check what a network is besides its parameters."""
-    for name, value, choices in (
-        ("hidden_activation", hidden_activation, _HIDDEN),
-        ("output_activation", output_activation, _OUTPUT),
-        ("soft_targets", soft_targets, _SOFT),
-    ):
-        if not (type(value) is str and value in choices):
-            validation.one_of(name, value, choices)
+    validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
+    validation.one_of("output_activation", output_activation, _OUTPUT)
+    validation.one_of("soft_targets", soft_targets, _SOFT)
     validation.finite_number("log_offset", log_offset, least=0)
 
 
@@ -195,7 +191,7 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 def require_step(h: float, net: Parameters) -> None:
     """Raise the error that says so, if h is too small for the type of the parameters."""
-    if net.W1.dtype == np.float32 and h < SMALLEST_SINGLE_STEP:
+    if h < SMALLEST_SINGLE_STEP and net.W1.dtype == np.float32:
         raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
 
 
