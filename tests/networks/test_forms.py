@@ -7,7 +7,8 @@ import pytest
 
 import secant
 from secant.backends import backend_module
-from secant.backends.faults import CHANGED, OVERFLOW, UNDERFLOW, Fault
+from secant.backends.base import Fault
+from secant.backends.faults import CHANGED, OVERFLOW, UNDERFLOW
 from secant.networks.batch import PARAM_NAMES, checked
 from sweeps import grid
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats
 from secant.backends.activations import HiddenActivation as HiddenActivation
 from secant.backends.activations import OutputActivation as OutputActivation
-from secant.backends.faults import Fault
 from secant.backends.inputs import Rows
 from secant.errors import UnsupportedError
 
@@ -109,6 +108,17 @@ class Differences(NamedTuple):
     samples: dict[int, int]
     truncation_bound: float
     loss: float
+
+
+class Fault(NamedTuple):
+    """What is wrong with which argument, and where: the index of an element in C order.
+
+    Without an index ``must`` is a whole sentence.
+    """
+
+    must: str
+    which: str = ""
+    where: int | None = None
 
 
 class Backend(Protocol):

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from secant import _core
 from secant._common.validation import Array
 from secant.backends import faults
-from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters, require_proven
-from secant.backends.faults import Fault
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.backends.plan import finite, in_double, is_single, rounded
 

@@ -4,34 +4,18 @@ A backend finds that something is wrong in the pass that reads the data. Which e
 message.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Array
+from secant.backends.base import Fault, Parameters
 from secant.backends.inputs import Rows
 from secant.errors import ValueRangeError
-
-if TYPE_CHECKING:
-    from secant.backends.base import Parameters
-
-
-class Fault(NamedTuple):
-    """What is wrong with which argument, and where: the index of an element in C order.
-
-    Without an index ``must`` is a whole sentence.
-    """
-
-    must: str
-    which: str = ""
-    where: int | None = None
-
 
 OVERFLOW = Fault("x and params must be small enough for a finite result, got an overflow")
 UNDERFLOW = Fault("log_offset is 0 and the probability of a target has underflowed to 0: its logarithm is infinite")

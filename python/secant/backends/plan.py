@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import bound, faults
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters, require_proven
-from secant.backends.faults import Fault
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
 
 _NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17

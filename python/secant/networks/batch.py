@@ -15,8 +15,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Array, Floats
 from secant.backends import faults
-from secant.backends.base import Backend, Batch, Gradients, HiddenActivation, OutputActivation, Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import Backend, Batch, Fault, Gradients, HiddenActivation, OutputActivation, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 

@@ -18,12 +18,12 @@ from secant.backends.base import (
     LOG_OFFSET,
     AnyMethod,
     Differences,
+    Fault,
     GradientInfo,
     HiddenActivation,
     Method,
     OutputActivation,
 )
-from secant.backends.faults import Fault
 from secant.backends.inputs import Rows
 from secant.differentiation.choice import require_perturbable
 from secant.differentiation.gradient import numerical_gradient

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Floats
 from secant.backends import activations as policy
 from secant.backends.activations import ACTIVATIONS, FAMILIES, near_kink
-from secant.backends.base import Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import Fault, Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled, compiled_choice
 from secant.backends.numpy.forward import checked_outputs
 from secant.backends.plan import blocks, in_double

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters
 from secant.backends.numba.compilation import choose_threads
 from secant.backends.numba.direct import summed_differences, terms_of
 from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations, outputs

@@ -8,8 +8,7 @@ import numpy as np
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import faults
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import Fault, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.backends.plan import blocks, in_double
 

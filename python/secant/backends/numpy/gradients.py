@@ -5,8 +5,7 @@ from functools import reduce
 import numpy as np
 
 from secant._common.validation import Array
-from secant.backends.base import AnyMethod, Batch, Differences, Gradients, Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters
 from secant.backends.numpy.direct import by_loop
 from secant.backends.numpy.forward import largest_row, loss_of
 from secant.backends.numpy.series import summed_series

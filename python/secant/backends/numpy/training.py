@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
-from secant.backends.base import Batch, Differences, Parameters
-from secant.backends.faults import Fault
+from secant.backends.base import Batch, Differences, Fault, Parameters
 from secant.backends.numpy.forward import cross_entropy, outputs
 from secant.backends.numpy.gradients import differences
 
