@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.differentiation import native
+from secant.differentiation import c_pointer
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 RESULTS = {
@@ -136,7 +136,7 @@ def test_float32_is_differentiated_with_a_warning_that_names_a_step(scheme, step
 @pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
 def test_what_a_jitted_function_returns_is_known_too(core, monkeypatch):
     numba = pytest.importorskip("numba")
-    monkeypatch.setattr(native, "core", native.core if core else lambda: None)
+    monkeypatch.setattr(c_pointer, "core", c_pointer.core if core else lambda: None)
     for kind in (np.float32, np.int64):
         with pytest.warns(RuntimeWarning, match=f"^f returns {np.dtype(kind)}"):
             secant.numerical_gradient(numba.njit(lambda x, kind=kind: kind(x[0])), np.ones(2))

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
+from secant.differentiation.central_difference import Group, Look, Start, close_look
 from secant.differentiation.evaluation import Evaluator, Steps, require_same_shape
-from secant.differentiation.looks import Group, Look, Start, close_look
 from secant.differentiation.noise import noise, root_mean_square
 from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError

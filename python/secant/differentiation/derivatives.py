@@ -12,9 +12,11 @@ import numpy as np
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation import native
+from secant.differentiation import c_pointer
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.choice import (
+from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
+from secant.differentiation.noise import root_mean_square
+from secant.differentiation.options import (
     DEFAULTS,
     Options,
     argument,
@@ -23,8 +25,6 @@ from secant.differentiation.choice import (
     require_dependence,
     require_perturbable,
 )
-from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
-from secant.differentiation.noise import root_mean_square
 
 _MEASURED = 0.01  # seconds of a measurement
 _EVALUATIONS_OF_AUTO = 6  # of an entry, about
@@ -36,8 +36,8 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     h = validation.finite_number("h", h, above=0)
     point, copied = argument(x)
     if options is DEFAULTS:  # they need no check, which would take longer than a small f
-        if native.is_native(f) and 0 < point.size <= Evaluator.first_block and native.core() is not None:
-            return native.few_differences(f, point, h), None
+        if c_pointer.is_c_pointer(f) and 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
+            return c_pointer.few_differences(f, point, h), None
         scheme: Scheme | None = SCHEMES["central"]
     else:
         name = validation.one_of("scheme", options.scheme, (*SCHEMES, "auto"))
@@ -58,7 +58,7 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
 
-            seconds, returned = method.seconds_a_coordinate(own), own.returned
+            seconds, returned = method.seconds_per_coordinate(own), own.returned
             if shared := workers.pays(options, seconds * point.size):
                 job = workers.Job(f, point, options, convert, method)
                 del own  # it has a copy of x
@@ -110,7 +110,7 @@ class Method:
         self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
         self.group = self._adaptive.group if self._adaptive else 1
 
-    def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
+    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
         """How long a coordinate takes, measured on as few as make sense: a call looks at all of x, too."""
         count = max(1, evaluator.first_block // 16)
         shifts = [0.0] if self._scheme is None else [self._h * shift for shift in self._scheme.shifts]

@@ -18,7 +18,7 @@ from secant._common.validation import Array, Floats
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
-_SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
+_SECONDS_PER_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
 
 FixedScheme = Literal["central", "forward", "five-point"]
 SchemeName = FixedScheme | Literal["auto"]
@@ -105,7 +105,7 @@ class Evaluator(ABC):
         return result
 
 
-class Plain(Evaluator):
+class PythonEvaluator(Evaluator):
     """f is called with x itself, whose elements are shifted in place: f may look at x without using its argument."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
@@ -204,7 +204,7 @@ def differentiate(
         result[done : done + count] = found
         done += count
         seconds = max(time.perf_counter() - start, 1e-9)
-        block = min(max(1, int(count * min(64.0, _SECONDS_A_BLOCK / seconds))), _LARGEST_BLOCK)
+        block = min(max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK)
     return result
 
 

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
 from secant.differentiation.derivatives import derivatives, warn_of_rounding
 from secant.differentiation.evaluation import (
     SCHEMES,
@@ -21,6 +20,7 @@ from secant.differentiation.evaluation import (
     require_same_shape,
     returned_dtype,
 )
+from secant.differentiation.options import DEFAULTS, LOST, Options, loses_h
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, argument, evaluator, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
 from secant.differentiation.noise import root_mean_square, scatter
+from secant.differentiation.options import Options, argument, evaluator, require_dependence
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
     auto = options.scheme == "auto"
     if auto:  # it starts from the size of x
         scales = np.maximum(np.abs(point), root_mean_square(point) or 1.0)
-    together = Together(f, point, groups, scales)
+    together = ColumnGroups(f, point, groups, scales)
     return_error, options = options.return_error, options._replace(return_error=options.return_error or auto)
     values, errors = derivatives(together, np.zeros(groups.max(initial=-1) + 1), h, options, numbers)
     require_dependence(f, values)
@@ -164,7 +164,7 @@ def _agrees(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> boo
     alone = Options(options.scheme, options.vectorized)
     for _ in range(_DIRECTIONS):
         direction = rng.uniform(1, 2, x.shape)
-        line = Together(f, x, np.zeros(x.size, np.int64), direction)
+        line = ColumnGroups(f, x, np.zeros(x.size, np.int64), direction)
         points = evaluator(line, np.zeros(1), alone, numbers).shifted(0, 1, [*shifts, *(2 * shifts)])[0]
         points = points.reshape(2 * len(shifts), -1)
         along = direction.reshape(-1)
@@ -240,7 +240,7 @@ def _require_pattern(f: Any, x: Floats, steps: Any, vectorized: bool, groups: An
         )
 
 
-class Together:
+class ColumnGroups:
     """f as a function of the shifts of groups of coordinates; of a stack of them, if that is what it gets."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, groups: Any, scales: Floats) -> None:

@@ -32,7 +32,7 @@ class Slope:
 
 
 @dataclass(frozen=True)
-class Column:
+class RichardsonColumn:
     """Which estimate to take: the smallest step, and how often it is extrapolated."""
 
     step: float
@@ -54,7 +54,7 @@ class Line:
         self._fresh = fresh
         self._sides: dict[float, tuple[float, float, float]] = {}
 
-    def slope(self, column: Column | None = None, rough: bool = False) -> tuple[Slope, Column]:
+    def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is where to look first.
 
         ``rough``: where that column does, kinks are not looked for.
@@ -74,7 +74,7 @@ class Line:
         fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
         return self._measured(column, error, *fresh, value), column
 
-    def _measured(self, column: Column, error: float, *values: float) -> Slope:
+    def _measured(self, column: RichardsonColumn, error: float, *values: float) -> Slope:
         value, bar = values[0], _COVERAGE * max(error, max(values) - min(values))
         factor = self._fresh[0]
         for _ in range(_FINER):  # values may agree for a while, and smaller steps not: near kinks
@@ -87,7 +87,7 @@ class Line:
         # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
         return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
 
-    def jump(self, column: Column, levels: int = 0) -> tuple[float, float]:
+    def jump(self, column: RichardsonColumn, levels: int = 0) -> tuple[float, float]:
         """How much the slope jumps at 0, or may, as at a kink; and how clear that is.
 
         A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
@@ -106,7 +106,7 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
-    def hidden(self, column: Column) -> float:
+    def hidden(self, column: RichardsonColumn) -> float:
         """How large a jump may be that noise hides."""
         step = column.step * self._fresh[0]
         return 4 * _VISIBLE * self._error(step / 2) / step
@@ -131,8 +131,8 @@ class Line:
             return before, abs(near) / (2 * noise) if noise else inf
         return 0.0, 0.0
 
-    def _best(self) -> tuple[Column, tuple[float, float]]:
-        best, estimate, step = Column(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
+    def _best(self) -> tuple[RichardsonColumn, tuple[float, float]]:
+        best, estimate, step = RichardsonColumn(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
         rows: list[list[tuple[float, float]]] = []
         for _ in range(_ROWS):
             first = self._difference(step)
@@ -149,13 +149,13 @@ class Line:
                     if now > max(before / 2, 4 * noise):
                         continue
                     if now + noise < estimate[1]:
-                        best, estimate = Column(step, j), (value, now + noise)
+                        best, estimate = RichardsonColumn(step, j), (value, now + noise)
                 if 3 * first[1] > estimate[1]:  # smaller steps are no better
                     break
             step /= 2
         return best, estimate
 
-    def _estimate(self, column: Column, factor: float = 1.0) -> tuple[float, float]:
+    def _estimate(self, column: RichardsonColumn, factor: float = 1.0) -> tuple[float, float]:
         """The value of a column at ``factor`` times its steps, and its noise."""
         row: list[tuple[float, float]] = []
         for i in range(column.index, -1, -1):

@@ -16,15 +16,15 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, evaluator
 from secant.differentiation.evaluation import Convert, require_same_shape
+from secant.differentiation.options import Options, evaluator
 from secant.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from secant.differentiation.derivatives import Method
 
-TASKS_A_WORKER = 4
-SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
+TASKS_PER_WORKER = 4
+SECONDS_PER_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
 ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: to start processes takes as long
 _UNKNOWN_WORKERS = 64
 ATTEMPTS = 4  # to compute a range whose worker was lost
@@ -58,7 +58,7 @@ def pays(options: Options, seconds: float) -> bool:
 def computed(job: Job, options: Options, size: int, seconds: float, tell: Callable[[int], object]) -> Result:
     """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
     workers = _number_of_workers(options)
-    count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
+    count = max(1, min(-(-size // (TASKS_PER_WORKER * workers)), int(SECONDS_PER_TASK / max(seconds, 1e-9))))
     count = -(-count // job.group) * job.group
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     run = (

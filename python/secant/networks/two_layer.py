@@ -28,8 +28,8 @@ from secant.backends.base import (
     require_proven,
 )
 from secant.datasets.pixels import Rows
-from secant.differentiation.choice import require_perturbable
 from secant.differentiation.gradient import numerical_gradient
+from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import arguments, checkpoint

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Plain, Scheme, changed_argument, number
+from secant.differentiation.evaluation import PythonEvaluator, Scheme, changed_argument, number
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
@@ -33,7 +33,7 @@ class Pointer(NamedTuple):
     data: int
 
 
-def is_native(f: Any) -> bool:
+def is_c_pointer(f: Any) -> bool:
     """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
     if f is _last[0]:
         return True
@@ -141,7 +141,7 @@ def core() -> Any:
 
 
 def few_differences(f: Any, x: Floats, h: float) -> Floats:
-    """Central differences of few coordinates, which cost less than all that `Native` offers; they need the core."""
+    """Central differences of few coordinates, which cost less than all that `CEvaluator` offers; they need the core."""
     address, data = pointer(f)
     if x.ndim != 1 or not x.flags.c_contiguous:
         x = x.reshape(-1)
@@ -155,7 +155,7 @@ def _unless_changed(result: Floats | None) -> Floats:
     return result
 
 
-class Native(Plain):
+class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
     def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, where: Pointer) -> None:

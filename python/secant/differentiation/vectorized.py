@@ -21,7 +21,7 @@ _NEAR = 1e-4  # where no point is shifted
 _TRUSTED = 30.0  # times the noise of f, that two values of a point may differ by
 
 
-class Stacked(Evaluator):
+class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point. x is only read."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:
