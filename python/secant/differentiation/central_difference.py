@@ -1,74 +1,130 @@
-"""What central differences at given steps tell of slopes: of one entry at three steps, or of a group of them at one."""
+"""Central differences with error bars: of one entry at three steps, or of a group of entries at one step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import floor, isfinite, log2, nan, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from secant._common.validation import Floats
 from secant.differentiation.noise import Noise
 
-_SETTLED = 2.0  # times the noise, that what is left of truncation may be
-_SEEN = 3.0  # times the noise: what is not noise
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 
-Look = Callable[[float], tuple[Floats, float]]
-"""Values of f at a step along a coordinate, and the shift that the rounding of x leaves."""
-Along = Callable[[float], tuple[list[float], Floats, Floats]]
-"""At a step along a direction: the distances of two points in each coordinate, and the values of f there."""
+
+class CachedSamples:
+    """f where some coordinates of x are shifted, evaluated once at each step.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Takes the shifts of these coordinates and returns what f returns, in one row.
+    origin : ndarray or float
+        The coordinates at x.
+    scales : ndarray or float
+        Units of their steps.
+    factors : ndarray or float
+        Times the step, in these units.
+    """
+
+    def __init__(self, evaluate: Callable[[Any], Floats], origin: Any, scales: Any, factors: Any = 1.0) -> None:
+        self.origin, self.factors = origin, factors
+        self._evaluate, self._scales = evaluate, scales
+        self._known: dict[float, Floats] = {}
+
+    def values(self, step: float) -> Floats:
+        """What f returns at a step."""
+        if step not in self._known:
+            self._known[step] = self._evaluate(self._shifts(step))
+        return self._known[step]
+
+    def position(self, step: float) -> Any:
+        """The shifted coordinates at a step, as the rounding of x leaves them."""
+        return self.origin + self._shifts(step)
+
+    def _shifts(self, step: float) -> Any:
+        return step * self.factors * self._scales
 
 
 class Start(NamedTuple):
-    """What is known of one output of f before its entries are looked at.
+    """What is known of one output of f before its entries are evaluated.
 
-    Steps are in units of scales. A close look begins at ``step``; ``together`` is that of groups, 0 if there are none.
+    Steps are in units of scales. An entry alone is first tried at ``step``, and at 2 and 4 times that; groups take
+    ``group_step``, 0 if there are none.
     """
 
     value: float
     noise: Noise
     step: float
-    together: float = 0.0
+    group_step: float = 0.0
 
 
-def close_look(start: Start, k: int, look: Look, step: float) -> tuple[float, float] | None:
+class Central(NamedTuple):
+    """A central difference of an entry, its second difference, half the distance of the points, and the size of f.
+
+    The size is NaN where a point is outside of the domain of f.
+    """
+
+    slope: float
+    second_difference: float
+    width: float
+    size: float
+
+
+def central(samples: CachedSamples, k: int, step: float, value: float) -> Central:
+    """The central difference of one output of f; ``value`` is that at x."""
+    high, low = float(samples.values(step)[k]), float(samples.values(-step)[k])
+    up, down = samples.position(step) - samples.origin, samples.position(-step) - samples.origin
+    return Central(
+        (high - low) / (up - down),
+        (high - value) / up - (low - value) / down,
+        (up - down) / 2,
+        max(abs(high), abs(low)) if isfinite(high) and isfinite(low) else nan,
+    )
+
+
+def slope_of_entry(start: Start, k: int, samples: CachedSamples, step: float) -> tuple[float, float] | None:
     """The slope by central differences at three steps, and its error bar; None if they do not settle.
 
     What extrapolation leaves of the truncation error shows as the difference of two extrapolated values. Where f is
     smooth, that of the smaller steps has a sixteenth of it; near kinks it may have all.
     """
-    slopes, bends, widths, largest = [], [], [], abs(start.value)
+    each: list[Central] = []
     for factor in (1, 2, 4):
-        (above, up), (below, down) = look(factor * step), look(-factor * step)
-        high, low = float(above[k]), float(below[k])
-        if not (isfinite(high) and isfinite(low)):  # outside of the domain of f
+        each.append(central(samples, k, factor * step, start.value))
+        if not isfinite(each[-1].size):
             return None
-        slopes.append((high - low) / (up - down))
-        bends.append((high - start.value) / up - (low - start.value) / down)
-        widths.append((up - down) / 2)
-        largest = max(largest, abs(high), abs(low))
-    noise = start.noise.at(largest)
-    if abs(bends[0]) > 0.75 * abs(bends[1]) + 4 * noise / widths[0]:  # at a kink, bends do not shrink with the step
+    first, second, third = each
+    noise = start.noise.at(max(abs(start.value), *(difference.size for difference in each)))
+    shrinks = abs(first.second_difference) <= 0.75 * abs(second.second_difference) + 4 * noise / first.width
+    if not shrinks:  # as at a kink
         return None
-    near, far = (4 * slopes[0] - slopes[1]) / 3, (4 * slopes[1] - slopes[2]) / 3
-    noise_of_near = noise * (4 / widths[0] + 1 / widths[1]) / 3
-    noise_of_far = noise * (4 / widths[1] + 1 / widths[2]) / 3
+    near, noise_of_near = _extrapolated(first, second, noise)
+    far, noise_of_far = _extrapolated(second, third, noise)
     left = abs(near - far)
-    if left / 2 > _SETTLED * noise_of_near:
+    noise_explains_it = left / 2 <= 2 * noise_of_near
+    if not noise_explains_it:
         return None
     error, value = min(
         (left + noise_of_near, near),
         (left + noise_of_far, far),
-        (4 / 3 * abs(slopes[2] - slopes[1]) + noise / widths[2], slopes[2]),
+        (4 / 3 * abs(third.slope - second.slope) + noise / third.width, third.slope),
     )
     return value, _COVERAGE * error
 
 
+def _extrapolated(near: Central, far: Central, noise: float) -> tuple[float, float]:
+    """The slope without the truncation of order 2, from a step and twice the step; and its noise."""
+    return (4 * near.slope - far.slope) / 3, noise * (4 / near.width + 1 / far.width) / 3
+
+
 class Group:
-    """Entries that are looked at together: a central difference each, and two along a direction at larger steps.
+    """Entries that are measured together: a central difference each, and two along a direction at larger steps.
 
     Truncation of order 3, or a kink, makes the difference along the direction another one than those of the entries
-    foretell. With the noise e of f, steps h, and ``factors`` u of them along the direction, it is off by
+    foretell. With the noise e of f, steps h, and factors u of them along the direction, it is off by
 
         sum of 2 (u^3 - u) h times the truncation error of an entry, +- e sqrt(2 + 2 sum of u^2)
 
@@ -76,20 +132,20 @@ class Group:
     but second differences along the direction shrink less there when steps are halved.
     """
 
-    def __init__(self, looks: list[Look], along: Along, factors: list[float]) -> None:
-        self.looks = looks
+    def __init__(self, entries: list[CachedSamples], along: CachedSamples) -> None:
+        self.entries = entries
         self._along = along
-        self._factors = factors
+        factors = along.factors.tolist()
         self._spread = sqrt(2 + 2 * sum(factor**2 for factor in factors))
+        self._sensitivity = np.array([abs(2 * (factor**3 - factor)) for factor in factors])
 
-    def slopes(self, start: Start, k: int) -> list[tuple[float, float]] | None:
+    def slopes(self, start: Start, k: int) -> tuple[Floats, Floats] | None:
         """The slopes of one output of f and their error bars; None if truncation or a kink shows."""
-        slopes, widths, off, noise = self._measured(start, k, start.together)
-        unseen = _SEEN * self._spread * noise
+        slopes, widths, off, noise = self._measured(start, k, start.group_step)
+        unseen = 3 * self._spread * noise
         if not off <= unseen:
             return None
-        errors = [noise + (off + unseen) / abs(2 * (factor**3 - factor)) for factor in self._factors]
-        return [(slope, _COVERAGE * error / width) for slope, error, width in zip(slopes, errors, widths, strict=True)]
+        return slopes, _COVERAGE * (noise + (off + unseen) / self._sensitivity) / widths
 
     def step(self, start: Start, k: int, most: float) -> float:
         """A step at which truncation does not show, by far; 0 if noise / step would be larger than ``most``.
@@ -107,20 +163,17 @@ class Group:
                 step = 2.0 ** floor(log2(step / (off / (self._spread * noise)) ** (1 / 3)))
         return 0.0
 
-    def _measured(self, start: Start, k: int, step: float) -> tuple[list[float], list[float], float, float]:
+    def _measured(self, start: Start, k: int, step: float) -> tuple[Floats, Floats, float, float]:
         """The slopes of the entries, half the distances of their points, how far they are off, and the noise of f."""
-        shifts, above, below = self._along(step)
-        _, *halfway = self._along(step / 2)
-        far, near = ([float(values[k]) for values in pair] for pair in ((above, below), halfway))
-        difference, largest = far[0] - far[1], max(abs(start.value), *map(abs, far))
-        kink = 4 * sum(near) - sum(far) - 6 * start.value
-        slopes, widths = [], []
-        for look, shift in zip(self.looks, shifts, strict=True):
-            (above, up), (below, down) = look(step), look(-step)
-            high, low = float(above[k]), float(below[k])
-            slopes.append((high - low) / (up - down))
-            widths.append((up - down) / 2)
-            largest = max(largest, abs(high), abs(low))
-            difference -= slopes[-1] * shift
-        off = max(abs(difference), abs(kink)) if isfinite(difference + kink) else nan
+        along = self._along
+        (high, low), (halfway_high, halfway_low) = (
+            (float(along.values(h)[k]), float(along.values(-h)[k])) for h in (step, step / 2)
+        )
+        differences = [central(samples, k, step, start.value) for samples in self.entries]
+        slopes, _, widths, sizes = np.array(differences).T
+        foretold = slopes * (along.position(step) - along.position(-step))
+        odd = float(np.subtract.reduce(foretold, initial=high - low))
+        even = 4 * (halfway_high + halfway_low) - (high + low) - 6 * start.value
+        off = max(abs(odd), abs(even)) if isfinite(odd + even) else nan
+        largest = max(abs(start.value), abs(high), abs(low), *sizes.tolist())
         return slopes, widths, off, start.noise.at(largest)

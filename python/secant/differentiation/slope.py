@@ -1,7 +1,7 @@
 """The slope of a function along a line, with its error bar.
 
-Central differences at halving steps are extrapolated (Richardson). Of some dozen estimates the one with the least sum of
-truncation and noise is taken. Since the best of many is now and then best by luck, its column is evaluated again at
+Central differences at halving steps are extrapolated (Richardson). Of some dozen estimates the one with the least sum
+of truncation and noise is taken. Since the best of many is now and then best by luck, its column is evaluated again at
 other steps.
 """
 
@@ -219,7 +219,7 @@ class Line:
         return 4 * _VISIBLE * self._error(step / 2) / step
 
     def _settles(self, step: float) -> bool:
-        """Whether the second difference does not grow at half the step: it is halved where f is smooth, kept at a kink."""
+        """Whether the second difference does not grow with a smaller step: a kink keeps it, and smooth f halves it."""
         near, far = abs(self._second_difference(step)), abs(self._second_difference(2 * step))
         return near * step <= _VISIBLE * self._error(step) or near <= 1.5 * far
 
