@@ -136,7 +136,7 @@ def _noise(line: CachedSamples, k: int) -> Noise:
     """The noise of one output of f."""
 
     def sample(step: float) -> tuple[float, float]:
-        value = float(line.values(step)[k])
+        value = float(line(step)[0][k])
         return value, value
 
     return noise(sample, _RESOLUTION)
@@ -195,7 +195,8 @@ def _without_linear_part(samples: CachedSamples, k: int, slope: float) -> Callab
     """One output of f along a coordinate, and that minus a linear part."""
 
     def sample(step: float) -> tuple[float, float]:
-        value = float(samples.values(step)[k])
-        return value, value - slope * (samples.position(step) - samples.origin)
+        values, position = samples(step)
+        value = float(values[k])
+        return value, value - slope * (position - samples.origin)
 
     return sample

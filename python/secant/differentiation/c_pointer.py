@@ -1,4 +1,4 @@
-"""f in C, ``double f(const double *x, intptr_t n, void *data)``: evaluated by the core, without Python.
+"""The evaluator of ``double f(const double *x, intptr_t n, void *data)`` in C: the core calls it, without Python.
 
 Where the core is not built, the pointer is called from Python, with the same bits.
 """
@@ -20,7 +20,7 @@ from secant._common.validation import Floats
 from secant.differentiation.evaluation import PythonEvaluator, Scheme, changed_argument, number
 from secant.errors import DTypeError
 
-_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
+_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
 _NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
 _SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
@@ -141,7 +141,7 @@ def core() -> Any:
 
 
 def few_differences(f: Any, x: Floats, h: float) -> Floats:
-    """Central differences of few coordinates, which cost less than all that `CEvaluator` offers; they need the core."""
+    """Central differences of few coordinates, in less time than it takes to make a `CEvaluator`; they need the core."""
     address, data = pointer(f)
     if x.ndim != 1 or not x.flags.c_contiguous:
         x = x.reshape(-1)
@@ -158,10 +158,10 @@ def _unless_changed(result: Floats | None) -> Floats:
 class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
-    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, where: Pointer) -> None:
+    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
         super().__init__(f, np.array(x, order="C"), number)
-        self._pointer, self._threads = where, threads
-        self._seconds = 0.0  # a coordinate, as far as is known
+        self._pointer, self._threads = address, threads
+        self._seconds = 0.0  # per coordinate, as far as is known
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""

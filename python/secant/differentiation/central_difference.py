@@ -32,20 +32,14 @@ class CachedSamples:
     def __init__(self, evaluate: Callable[[Any], Floats], origin: Any, scales: Any, factors: Any = 1.0) -> None:
         self.origin, self.factors = origin, factors
         self._evaluate, self._scales = evaluate, scales
-        self._known: dict[float, Floats] = {}
+        self._known: dict[float, tuple[Floats, Any]] = {}
 
-    def values(self, step: float) -> Floats:
-        """What f returns at a step."""
+    def __call__(self, step: float) -> tuple[Floats, Any]:
+        """What f returns at a step, and the shifted coordinates, as the rounding of x leaves them."""
         if step not in self._known:
-            self._known[step] = self._evaluate(self._shifts(step))
+            shifts = step * self.factors * self._scales
+            self._known[step] = self._evaluate(shifts), self.origin + shifts
         return self._known[step]
-
-    def position(self, step: float) -> Any:
-        """The shifted coordinates at a step, as the rounding of x leaves them."""
-        return self.origin + self._shifts(step)
-
-    def _shifts(self, step: float) -> Any:
-        return step * self.factors * self._scales
 
 
 class Start(NamedTuple):
@@ -75,8 +69,9 @@ class Central(NamedTuple):
 
 def central(samples: CachedSamples, k: int, step: float, value: float) -> Central:
     """The central difference of one output of f; ``value`` is that at x."""
-    high, low = float(samples.values(step)[k]), float(samples.values(-step)[k])
-    up, down = samples.position(step) - samples.origin, samples.position(-step) - samples.origin
+    (above, right), (below, left) = samples(step), samples(-step)
+    high, low = float(above[k]), float(below[k])
+    up, down = right - samples.origin, left - samples.origin
     return Central(
         (high - low) / (up - down),
         (high - value) / up - (low - value) / down,
@@ -165,15 +160,14 @@ class Group:
 
     def _measured(self, start: Start, k: int, step: float) -> tuple[Floats, Floats, float, float]:
         """The slopes of the entries, half the distances of their points, how far they are off, and the noise of f."""
-        along = self._along
-        (high, low), (halfway_high, halfway_low) = (
-            (float(along.values(h)[k]), float(along.values(-h)[k])) for h in (step, step / 2)
-        )
+        (above, right), (below, left) = self._along(step), self._along(-step)
+        high, low = float(above[k]), float(below[k])
+        halfway = float(self._along(step / 2)[0][k]) + float(self._along(-step / 2)[0][k])
         differences = [central(samples, k, step, start.value) for samples in self.entries]
         slopes, _, widths, sizes = np.array(differences).T
-        foretold = slopes * (along.position(step) - along.position(-step))
+        foretold = slopes * (right - left)
         odd = float(np.subtract.reduce(foretold, initial=high - low))
-        even = 4 * (halfway_high + halfway_low) - (high + low) - 6 * start.value
+        even = 4 * halfway - (high + low) - 6 * start.value
         off = max(abs(odd), abs(even)) if isfinite(odd + even) else nan
         largest = max(abs(start.value), abs(high), abs(low), *sizes.tolist())
         return slopes, widths, off, start.noise.at(largest)

@@ -1,4 +1,4 @@
-"""f compiled by Numba: called from compiled code, on several threads without the GIL.
+"""The evaluators of functions compiled by Numba: called from compiled code, on several threads without the GIL.
 
 The core calls it like a function in C. Where that is not possible the loop over the coordinates is compiled by Numba.
 Its threads are Python's, each with its own copy of x: Numba's abort the process when two threads call them, or after a
@@ -30,7 +30,7 @@ from secant.differentiation.evaluation import (
     number,
 )
 
-_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
+_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: starting a thread takes a tenth of it
 
 
 def is_numba_function(f: Any) -> bool:
@@ -147,7 +147,7 @@ class NumbaEvaluator(Evaluator):
         self._x = np.array(x, order="C")
         self.size = x.size
         self._threads = threads
-        self._seconds = 0.0  # a coordinate
+        self._seconds = 0.0  # per coordinate
         self._shape: tuple[int, ...] | None = None  # of what f returns
 
     def at(self, point: Floats) -> Any:

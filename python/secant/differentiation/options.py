@@ -1,4 +1,4 @@
-"""The arguments of a derivative: the options, x, and which way f is evaluated."""
+"""The arguments of a derivative: the options, x, and which evaluator they call for."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Options(NamedTuple):
 DEFAULTS = Options()
 
 
-def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
-    """The way in which f is evaluated by this process; ``origin`` is a copy of x, where there is one."""
+def choose_evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
+    """The evaluator of f in this process; ``origin`` is a copy of x, where there is one."""
     if type(f) is not _FUNCTION:
         if c_pointer.is_c_pointer(f):
             if options.vectorized or options.inplace or convert is not number:
