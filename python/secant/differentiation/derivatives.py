@@ -87,7 +87,7 @@ def warn_of_rounding(
         if h > right / 8:
             return
         message = (
-            f"f returns {returned}: round-off dominates at h = {h:g}; "
+            f"f returns {returned} and round-off dominates at h = {h:g}: "
             f"take h = {right:.0e}, scheme='auto', or an f that computes in float64"
         )
     else:

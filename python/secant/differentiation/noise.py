@@ -43,6 +43,7 @@ class Noise(NamedTuple):
         return Noise(factor * self.near, factor * self.share)
 
 
+@np.errstate(over="ignore")  # only where something is not finite, as then the result is
 def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     """The root of the mean of squares, also where squares are too large for floats."""
     if not values.size:

@@ -1,44 +1,21 @@
-"""The central difference, literally: the chapter's loop."""
-
-from collections.abc import Callable
+"""The central difference, literally: the loss is evaluated twice for each parameter."""
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Gradients, Parameters
 from secant.backends.numpy.forward import cross_entropy, logits, loss_of_logits, predict
+from secant.differentiation.gradient import numerical_gradient
 
 
 def by_loop(h: float, net: Parameters, x: Array, t: Array) -> Gradients:
     """Two losses of all samples for each parameter."""
     w1, b1, w2, b2 = (param.copy() for param in net[:4])
-    own = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
+    shifted = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        value = cross_entropy(predict(own, x), t, net.log_offset)
-        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(own, x), t)
+        value = cross_entropy(predict(shifted, x), t, net.log_offset)
+        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(shifted, x), t)
 
-    return Gradients(*(central_difference(loss, param, h) for param in own[:4]))
-
-
-def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
-    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: what all of Secant is measured against.
-
-    x itself is perturbed, since f may look at it without using its argument. Afterwards it is what it was, bit for
-    bit, also when f raises.
-    """
-    gradient = np.zeros(x.shape)
-    original = x.copy()
-    try:
-        for index in np.ndindex(x.shape):
-            value = original[index]
-            x[index] = value + h
-            above = f(x)
-            x[index] = value - h
-            below = f(x)
-            x[index] = value
-            gradient[index] = (above - below) / (2 * h)
-    finally:
-        x[...] = original
-    return gradient
+    return Gradients(*(numerical_gradient(loss, param, h) for param in shifted[:4]))
