@@ -26,7 +26,7 @@ from secant.errors import ValueRangeError
 _SEED = 0
 _RESOLUTION = float(np.finfo(np.float64).eps)
 _FIRST_STEP, _HALVINGS = 0.25, 25
-_MEASURED = 3  # coordinates that are searched for the steps to begin with, each from the step of the one before
+_MEASURED = 3  # coordinates that are searched for the steps to begin with
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""

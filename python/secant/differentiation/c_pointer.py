@@ -52,7 +52,7 @@ def pointer(f: Any) -> Pointer:
     global _last
     known = _last
     if known[0] is not f or (isinstance(f, _CTYPES) and _address(f) != known[1].address):
-        known = _last = f, _looked_into(f)  # which takes longer than ten evaluations
+        known = _last = f, _checked(f)  # which takes longer than ten evaluations
     return known[1]
 
 
@@ -64,7 +64,7 @@ def _address(f: Any) -> int:
     return ctypes.c_void_p.from_buffer(f).value or 0
 
 
-def _looked_into(f: Any) -> Pointer:
+def _checked(f: Any) -> Pointer:
     if type(f).__name__ == "LowLevelCallable":
         found = _of_scipy(f)
     elif type(f).__module__ == "_cffi_backend":

@@ -35,7 +35,7 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
     """Derivatives of f in all coordinates of x, (coordinates, and the shape of f(x)), and their error bars."""
     h = validation.finite_number("h", h, above=0)
     point, copied = argument(x)
-    if options is DEFAULTS:  # need no check, which would take longer than a small f
+    if options is DEFAULTS:  # checking them would take longer than a small f
         if c_pointer.is_c_pointer(f) and 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
             return c_pointer.few_differences(f, point, h), None
         scheme: Scheme | None = SCHEMES["central"]
@@ -96,7 +96,7 @@ def warn_of_rounding(
 
 
 class Method:
-    """What is made of the values of f: a difference quotient, or slopes with error bars.
+    """How derivatives are made of values of f: by a difference quotient, or as slopes with error bars.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from secant._common.validation import Array, Floats
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
-_SECONDS_PER_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
+_SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 
 FixedScheme = Literal["central", "forward", "five-point"]
 SchemeName = FixedScheme | Literal["auto"]
@@ -106,7 +106,7 @@ class Evaluator(ABC):
 
 
 class PythonEvaluator(Evaluator):
-    """f is called with x itself, whose elements are shifted in place: f may look at x without using its argument."""
+    """f is called with x itself, whose elements are shifted in place: f may read x without using its argument."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
         self._f, self._x, self._convert = f, x, convert

@@ -39,7 +39,7 @@ def is_numba_function(f: Any) -> bool:
     return dispatcher is not None and isinstance(f, dispatcher.Dispatcher) and not f.targetoptions.get("forceobj")
 
 
-def chosen(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
+def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
     """The core calls f through a pointer, if f takes a vector and returns a number; else a loop that Numba compiles."""
     import numba
 

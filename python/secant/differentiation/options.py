@@ -44,7 +44,7 @@ def choose_evaluator(f: Any, x: Floats, options: Options, convert: Convert, orig
             return c_pointer.CEvaluator(c_pointer.as_function(f), x, threads(options.n_jobs) or 1, c_pointer.pointer(f))
         validation.require_callable("f", f)
         if numba_jit.is_numba_function(f) and not options.vectorized and not options.inplace:
-            return numba_jit.chosen(f, x, convert, threads(options.n_jobs))
+            return numba_jit.choose_evaluator(f, x, convert, threads(options.n_jobs))
     if options.vectorized:
         if options.inplace:
             raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")

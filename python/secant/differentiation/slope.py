@@ -103,7 +103,7 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
 
 
 class Line:
-    """A function along a line: f, and f minus the linear part that it is said to have; ``value`` is f at 0."""
+    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
 
     def __init__(self, sample: Sample, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
         self._sample = sample
@@ -113,9 +113,9 @@ class Line:
         self._known: dict[float, tuple[float, float, float]] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
-        """Return the slope at 0, and the column that gave it; ``column`` is where to look first.
+        """Return the slope at 0, and the column that gave it; ``column`` is tried first.
 
-        ``rough``: where that column does, kinks are not looked for.
+        ``rough``: if that column settles, kinks are not looked for.
         """
         if column is not None:
             first, second = (self._estimate(column, factor) for factor in self._fresh)
@@ -141,8 +141,8 @@ class Line:
         first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
         difference that does not shrink may be a jump.
 
-        ``levels``: how many times larger steps, of 8 times, are tried first. A jump is clearer there, but it is likely
-        at most, and has to be seen at the next smaller steps too.
+        ``levels``: how many larger steps are tried first, each 8 times the next. A jump is clearer there, but no more
+        than likely, and has to be seen at the next smaller step too.
         """
         for level in range(levels, -1, -1):
             step = column.step * self._fresh[0] * 8**level

@@ -1,4 +1,4 @@
-"""f on many workers: threads, processes, or the machines of a cluster.
+"""Derivatives on many workers: threads, processes, or the machines of a cluster.
 
 A task is a range of coordinates. At most a few tasks per worker are in flight, so memory grows with the number of
 workers and not with that of coordinates. Each task has its own copy of x. The bits are those of one process.
@@ -21,14 +21,14 @@ from secant.differentiation.options import Options, choose_evaluator
 from secant.errors import MissingExtraError
 
 TASKS_PER_WORKER = 4
-SECONDS_PER_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
-ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: to start processes takes as long
+SECONDS_PER_TASK = 0.5  # at most, unless a coordinate takes longer: an error or Ctrl-C ends them soon
+ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: starting processes takes as long
 _UNKNOWN_WORKERS = 64
 ATTEMPTS = 4  # to compute a range whose worker was lost
 
 Result = tuple[Floats, Floats | None]
 Span = tuple[int, int]
-Method = Callable[[Evaluator, int, int, Callable[[int], object]], Result]
+ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Result]
 """Makes derivatives of a range of coordinates, and tells how many are done."""
 Results = Generator[tuple[Span, Result], None, None]
 
@@ -36,8 +36,8 @@ Results = Generator[tuple[Span, Result], None, None]
 class Job:
     """What workers do; it is sent to them."""
 
-    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, method: Method) -> None:
-        self._f, self._convert, self._method = f, convert, method
+    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, compute: ComputeRange) -> None:
+        self._f, self._convert, self._compute = f, convert, compute
         self._x = np.asarray(x, order="C")
         self._options = options._replace(n_jobs=1, executor=None)
 
@@ -45,11 +45,11 @@ class Job:
         """Return the derivatives of a range of coordinates."""
         origin = self._x.view(np.ndarray)
         evaluator = choose_evaluator(self._f, origin.copy(), self._options, self._convert, origin)
-        return self._method(evaluator, begin, end, lambda _: None)
+        return self._compute(evaluator, begin, end, lambda _: None)
 
 
 def pays(options: Options, seconds: float) -> bool:
-    """Whether that much work is done sooner by several workers."""
+    """Whether several workers do that much work faster."""
     return seconds > (ENOUGH_FOR_EXECUTOR if options.executor is not None else ENOUGH_FOR_JOBS)
 
 
