@@ -163,8 +163,10 @@ def _first_step(start: Start, k: int, samples: CachedSamples, step: float) -> tu
     before = None
     for _ in range(_HALVINGS):
         found = slope_of_entry(start, k, samples, step)
-        if found is not None and before is not None and abs(found[0] - before[0]) <= found[1] + before[1]:
-            return step, min(found[1], before[1])
+        if found is not None and before is not None:
+            (slope, bar), (slope_before, bar_before) = found, before
+            if abs(slope - slope_before) <= bar + bar_before:
+                return step, min(bar, bar_before)
         step, before = step / 2, found
     return _FIRST_STEP, inf
 
