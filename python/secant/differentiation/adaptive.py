@@ -66,11 +66,11 @@ class Adaptive:
             for k, start in enumerate(self._starts):
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
-                    if together is not None:
-                        slopes, bars = together
-                        results[i - begin, :, k] = slopes[i - first], bars[i - first]
-                    else:
-                        results[i - begin, :, k] = _slope(start, k, group.entries[i - first], self._scales[i])
+                    results[i - begin, :, k] = (
+                        _slope(start, k, group.entries[i - first], self._scales[i])
+                        if together is None
+                        else together[i - first]
+                    )
             done = results[max(first - begin, 0) : first + self.group - begin]
             if steps.error is not None and not np.isfinite(done).all():
                 raise steps.error

@@ -134,13 +134,14 @@ class Group:
         self._spread = sqrt(2 + 2 * sum(factor**2 for factor in factors))
         self._sensitivity = np.array([abs(2 * (factor**3 - factor)) for factor in factors])
 
-    def slopes(self, start: Start, k: int) -> tuple[Floats, Floats] | None:
-        """The slopes of one output of f and their error bars; None if truncation or a kink shows."""
+    def slopes(self, start: Start, k: int) -> Floats | None:
+        """The slopes of one output of f and their error bars, (entries, 2); None if truncation or a kink shows."""
         slopes, widths, off, noise = self._measured(start, k, start.group_step)
         unseen = 3 * self._spread * noise
         if not off <= unseen:
             return None
-        return slopes, _COVERAGE * (noise + (off + unseen) / self._sensitivity) / widths
+        bars = _COVERAGE * (noise + (off + unseen) / self._sensitivity) / widths
+        return np.column_stack([slopes, bars])
 
     def step(self, start: Start, k: int, most: float) -> float:
         """A step at which truncation does not show, by far; 0 if noise / step would be larger than ``most``.
