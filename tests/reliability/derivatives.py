@@ -15,7 +15,7 @@ from launching import measured, report
 from outcome import Outcome, joined
 
 import secant
-from secant.differentiation import jitted, native, workers
+from secant.differentiation import c_pointer, numba_jit, workers
 
 INTERRUPTS = (
     "However an exception of f or a signal ends a derivative, x is what it was, bit for bit; nothing hangs, no thread "
@@ -56,9 +56,8 @@ def run(trials: int, seed: int) -> Outcome:
 
 def interrupts(trials: str, seed: str) -> None:
     """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
-    jitted._ENOUGH_FOR_THREADS = native._ENOUGH_FOR_THREADS = workers.ENOUGH_FOR_EXECUTOR = workers.ENOUGH_FOR_JOBS = (
-        0.0
-    )
+    numba_jit._ENOUGH_FOR_THREADS = c_pointer._ENOUGH_FOR_THREADS = 0.0
+    workers.ENOUGH_FOR_EXECUTOR = workers.ENOUGH_FOR_JOBS = 0.0
     outcome, rng = Outcome(INTERRUPTS, "derivatives"), random.Random(seed)
     signal.signal(signal.SIGALRM, _ring)
     start = np.random.RandomState(int(seed)).normal(size=(6, 8))

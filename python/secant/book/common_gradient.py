@@ -7,8 +7,8 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.choice import require_perturbable
 from secant.differentiation.gradient import numerical_diff, numerical_gradient
+from secant.differentiation.options import require_perturbable
 from secant.errors import ShapeError
 
 __all__ = [

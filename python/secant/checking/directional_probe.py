@@ -11,7 +11,7 @@ from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError, judged
 from secant.differentiation.noise import Noise, Sample, noise
-from secant.differentiation.slope import FRESH, FRESH_AGAIN, Column, Line, Slope
+from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
 from secant.errors import ValueRangeError
 
 _KINK_LEVELS = 2
@@ -24,7 +24,7 @@ class Difference:
 
     entries: EntryRange
     slope: Slope
-    column: Column
+    column: RichardsonColumn
     """The estimate that gave it: which steps, and how often they were extrapolated."""
     rounding: float
     """What the rounding of the candidate may change."""
@@ -65,7 +65,7 @@ class DirectionalProbe:
         self.progress = progress
         self.noise: Noise | None = None
         self._value = value
-        self._column: Column | None = None
+        self._column: RichardsonColumn | None = None
 
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
         """The derivative along a direction minus the prediction; ``again`` at other steps."""
@@ -88,7 +88,7 @@ class DirectionalProbe:
             slope, _ = self._slope(line)
         return judged(entries, slope, max(kink, slope.jump), rounding)
 
-    def jump(self, direction: Direction, column: Column) -> tuple[float, float]:
+    def jump(self, direction: Direction, column: RichardsonColumn) -> tuple[float, float]:
         """How much the derivative along a direction jumps at x, and how clear that is."""
         return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
 
@@ -115,7 +115,7 @@ class DirectionalProbe:
 
         return sample
 
-    def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, Column]:
+    def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         slope, self._column = line.slope(self._column, rough)
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(

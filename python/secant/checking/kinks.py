@@ -14,7 +14,7 @@ import numpy as np
 from secant.checking.directional_probe import Difference, DirectionalProbe
 from secant.checking.point import Direction, EntryRange
 from secant.differentiation.noise import root_mean_square
-from secant.differentiation.slope import LIKELY, SURE, Column
+from secant.differentiation.slope import LIKELY, SURE, RichardsonColumn
 
 _SMOOTH = 2.0**-5  # a derivative that holds at steps of this size has no kink within them
 _LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a kink
@@ -38,7 +38,7 @@ def may_lie_on_kinks(difference: Difference) -> bool:
     return difference.judged().wrong or difference.column.farthest < _SMOOTH
 
 
-def measure_kinks(probe: DirectionalProbe, column: Column, rng: np.random.Generator) -> list[float]:
+def measure_kinks(probe: DirectionalProbe, column: RichardsonColumn, rng: np.random.Generator) -> list[float]:
     """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks."""
 
     def looked() -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, is_plain
-from secant.differentiation.choice import refuse_matrix
+from secant.differentiation.options import refuse_matrix
 from secant.errors import DTypeError, ShapeError
 
 

@@ -12,32 +12,32 @@ import numpy as np
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation import native
+from secant.differentiation import c_pointer
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.choice import (
+from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
+from secant.differentiation.noise import root_mean_square
+from secant.differentiation.options import (
     DEFAULTS,
     Options,
     argument,
-    evaluator,
+    choose_evaluator,
     is_shared,
     require_dependence,
     require_perturbable,
 )
-from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
-from secant.differentiation.noise import root_mean_square
 
 _MEASURED = 0.01  # seconds of a measurement
-_EVALUATIONS_OF_AUTO = 6  # of an entry, about
-_QUIET = Progress(False)  # made once, since a small f takes no longer than that
+_EVALUATIONS_OF_AUTO = 6  # per entry, about
+_QUIET = Progress(False)  # made once: it would take as long as a small f
 
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
     """Derivatives of f in all coordinates of x, (coordinates, and the shape of f(x)), and their error bars."""
     h = validation.finite_number("h", h, above=0)
     point, copied = argument(x)
-    if options is DEFAULTS:  # they need no check, which would take longer than a small f
-        if native.is_native(f) and 0 < point.size <= Evaluator.first_block and native.core() is not None:
-            return native.few_differences(f, point, h), None
+    if options is DEFAULTS:  # checking them would take longer than a small f
+        if c_pointer.is_c_pointer(f) and 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
+            return c_pointer.few_differences(f, point, h), None
         scheme: Scheme | None = SCHEMES["central"]
     else:
         name = validation.one_of("scheme", options.scheme, (*SCHEMES, "auto"))
@@ -46,25 +46,25 @@ def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = num
             validation.flag(flag, getattr(options, flag))
     if options.inplace:
         require_perturbable("x", x)
-    own = evaluator(f, point, options, convert)
+    evaluator = choose_evaluator(f, point, options, convert)
     shared = False
     with Progress(True) if options.progress else _QUIET as shown:
         tell: Callable[[int], object] = _silent
         if options.progress:
-            own.first_block = 1  # so that a slow f is seen to move
+            evaluator.first_block = 1  # so that a slow f is seen to move
             tell = _counter(shown, point.size)
             tell(0)  # from now on time is counted
-        method = Method(own, point, scheme, h, bool(options.return_error))
+        method = Method(evaluator, point, scheme, h, bool(options.return_error))
         if is_shared(f, options) and point.size:
             from secant.differentiation import workers
 
-            seconds, returned = method.seconds_a_coordinate(own), own.returned
+            seconds, returned = method.seconds_per_coordinate(evaluator), evaluator.returned
             if shared := workers.pays(options, seconds * point.size):
                 job = workers.Job(f, point, options, convert, method)
-                del own  # it has a copy of x
-                result = workers.computed(job, options, point.size, seconds, tell)
+                del evaluator  # it has a copy of x
+                result = workers.computed(job, options, point.size, method.group, seconds, tell)
         if not shared:
-            result, returned = method(own, 0, point.size, tell), own.returned
+            result, returned = method(evaluator, 0, point.size, tell), evaluator.returned
     if copied or shared:
         require_dependence(f, result[0])
     if returned != np.float64:
@@ -77,7 +77,7 @@ def warn_of_rounding(
 ) -> None:
     """Warn if f returns numbers that are too coarse for a step of that size.
 
-    That whole numbers have the slope 0, like a step function, is right. Rounding in float32 is seen by "auto" itself.
+    A slope of 0 is right for whole numbers, as for any step function. The scheme "auto" measures rounding itself.
     """
     if returned.kind in "biu" and jumps:
         message = f"f returns {returned} and jumps near x: a difference of whole numbers is no slope; return a float"
@@ -87,7 +87,7 @@ def warn_of_rounding(
         if h > right / 8:
             return
         message = (
-            f"f returns {returned}, whose rounding is large beside its differences at h = {h:g}: "
+            f"f returns {returned} and round-off dominates at h = {h:g}: "
             f"take h = {right:.0e}, scheme='auto', or an f that computes in float64"
         )
     else:
@@ -96,7 +96,7 @@ def warn_of_rounding(
 
 
 class Method:
-    """What is made of the values of f: a difference quotient, or slopes with error bars.
+    """How derivatives are made of values of f: by a difference quotient, or as slopes with error bars.
 
     Attributes
     ----------
@@ -110,8 +110,8 @@ class Method:
         self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
         self.group = self._adaptive.group if self._adaptive else 1
 
-    def seconds_a_coordinate(self, evaluator: Evaluator) -> float:
-        """How long a coordinate takes, measured on as few as make sense: a call looks at all of x, too."""
+    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
+        """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""
         count = max(1, evaluator.first_block // 16)
         shifts = [0.0] if self._scheme is None else [self._h * shift for shift in self._scheme.shifts]
         while True:

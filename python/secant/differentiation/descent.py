@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, refuse_matrix, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SchemeName
+from secant.differentiation.options import Options, refuse_matrix, require_dependence
 from secant.errors import DivergenceError, ValueRangeError
 
 if TYPE_CHECKING:

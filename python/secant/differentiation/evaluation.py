@@ -1,6 +1,6 @@
-"""Ways of evaluating f at shifted points: what they have in common, and the plain one.
+"""Evaluators of f at shifted points: what they have in common, and the one for functions of Python.
 
-A way of evaluating returns the values of f for a range of coordinates and for all shifts of each. It knows nothing of
+An evaluator returns the values of f for a range of coordinates and for all shifts of each. It knows nothing of
 difference quotients, and `differentiate`, which makes them, does not know where f runs. Their arithmetic stands here
 once, so that the bits do not depend on how f is evaluated.
 """
@@ -18,7 +18,7 @@ from secant._common.validation import Array, Floats
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
-_SECONDS_A_BLOCK = 0.05  # then progress is shown, and a signal is answered, soon enough
+_SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 
 FixedScheme = Literal["central", "forward", "five-point"]
 SchemeName = FixedScheme | Literal["auto"]
@@ -81,7 +81,7 @@ class Evaluator(ABC):
     size : int
         The number of coordinates of x.
     first_block : int
-        How many coordinates are worth a call of ``differences`` of which it is not known how long it takes.
+        The initial size of a block of coordinates, before f is timed.
     returned : dtype
         Of what f returned, if that has one.
     """
@@ -105,8 +105,8 @@ class Evaluator(ABC):
         return result
 
 
-class Plain(Evaluator):
-    """f is called with x itself, whose elements are shifted in place: f may look at x without using its argument."""
+class PythonEvaluator(Evaluator):
+    """f is called with x itself, whose elements are shifted in place: f may read x without using its argument."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
         self._f, self._x, self._convert = f, x, convert
@@ -133,7 +133,7 @@ class Plain(Evaluator):
             raise ShapeError("f must always return the same shape") from None
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates: of few numbers, Python makes them sooner."""
+        """Return the difference quotients of a range of coordinates: for few numbers, Python is faster than NumPy."""
         if self._convert is not number:
             return super().differences(scheme, h, base, begin, end)
         lists, quotient = self._each(begin, end, [shift * h for shift in scheme.shifts]), scheme.quotient
@@ -157,8 +157,8 @@ class Plain(Evaluator):
                 if i > begin:
                     continue
                 self.returned = returned_dtype(there, self.returned)
-                own = left == value + shift or value != value
-                if not own or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
+                is_left = left == value + shift or value != value
+                if not is_left or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
                     raise changed_argument()
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
@@ -204,7 +204,7 @@ def differentiate(
         result[done : done + count] = found
         done += count
         seconds = max(time.perf_counter() - start, 1e-9)
-        block = min(max(1, int(count * min(64.0, _SECONDS_A_BLOCK / seconds))), _LARGEST_BLOCK)
+        block = min(max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK)
     return result
 
 
@@ -232,8 +232,8 @@ def numbers(value: Any) -> Floats:
 
 def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype of what f returned, or that from before: a number of Python's has none."""
-    own = getattr(value, "dtype", before)
-    return own if isinstance(own, np.dtype) else as_array(value).dtype
+    dtype = getattr(value, "dtype", before)
+    return dtype if isinstance(dtype, np.dtype) else as_array(value).dtype
 
 
 def as_array(value: Any) -> Array:

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.choice import DEFAULTS, LOST, Options, loses_h
 from secant.differentiation.derivatives import derivatives, warn_of_rounding
 from secant.differentiation.evaluation import (
     SCHEMES,
@@ -21,6 +20,7 @@ from secant.differentiation.evaluation import (
     require_same_shape,
     returned_dtype,
 )
+from secant.differentiation.options import DEFAULTS, LOST, Options, loses_h
 from secant.errors import DTypeError
 
 if TYPE_CHECKING:
@@ -148,8 +148,8 @@ def numerical_gradient(
         called without Python.
     x : array_like, of any shape and layout
         An array of float64 is perturbed in place while f runs, so f may ignore its argument and look at the same array
-        elsewhere, as in ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. When the call ends it is
-        what it was, bit for bit, also when f raises. Lists and arrays of other types are copied to float64: then f must
+        elsewhere, as in ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. It is restored exactly,
+        even if f raises. Lists and arrays of other types are copied to float64: then f must
         use its argument. So are arrays whose elements overlap in memory.
     h : float
         The shift of a coordinate. Where x + h rounds to x, central and forward differences are 0: for 1e-4, where x is
@@ -213,7 +213,7 @@ def numerical_gradient(
     rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
     threads. An exception of f carries a note that names the coordinate and its value.
 
-    "auto" takes about 60 evaluations of f before, then two to three an entry where noise leaves extrapolation little to
+    "auto" takes about 60 evaluations of f first, then two to three per entry where noise leaves extrapolation little to
     win, six where f is smooth, and more where they disagree: central differences of groups of entries, or of an entry
     at three steps, extrapolated; and where those do not settle what `secant.check_gradient` does in random directions.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,22 +12,18 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, argument, evaluator, require_dependence
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
 from secant.differentiation.noise import root_mean_square, scatter
+from secant.differentiation.options import Options, argument, choose_evaluator, require_dependence
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 _SEED = 0
-_DIRECTIONS = 2  # in all of which rows that need no closer look agree
-_TRUNCATION, _ROUNDED = 3.0, 8.0  # times what is seen of truncation, and rounding, that such a row may be off
-_SMALL = 1e-6  # of a row: a larger error may hide an entry
 _STEP_OF_AUTO = 1e-4  # times the size of x
 _TRUSTED = 30.0  # times the noise of a row, that its values may differ by where the pattern is right
-_HIDDEN = 0.01  # of a row, that noise may hide without a warning
 
 
 def numerical_jacobian(
@@ -110,137 +107,30 @@ def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
-    try:
-        from scipy.optimize._numdiff import group_columns
-        from scipy.sparse import csr_array, issparse
-    except ModuleNotFoundError:
-        raise MissingExtraError("sparsity needs SciPy: pip install 'secant[sparse]'") from None
     if options.inplace:
         raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
     point, _ = argument(x)
-    if issparse(sparsity):
-        given = sparsity.tocoo(copy=True)  # to compare it with 0 would sum its duplicates in place
-        stored, shape = validation.real_array("sparsity", given.data) != 0, given.shape
-        where = tuple(index[stored] for index in given.coords)
-    else:
-        dense = np.atleast_2d(validation.real_array("sparsity", sparsity))
-        where, shape = np.nonzero(dense), dense.shape
-    if len(shape) != 2 or shape[1] != point.size:
-        raise ShapeError(f"sparsity must have {point.size} columns, a coordinate of x each, got {shape}")
-    pattern = csr_array((np.ones(len(where[0])), where), shape=shape)
-    groups = group_columns(pattern) if point.size else np.zeros(0, np.int64)
-    scales = np.ones(point.shape)
+    pattern = Pattern.of(sparsity, point.size)
     auto = options.scheme == "auto"
-    if auto:  # it starts from the size of x
-        scales = np.maximum(np.abs(point), root_mean_square(point) or 1.0)
-    together = Together(f, point, groups, scales)
-    return_error, options = options.return_error, options._replace(return_error=options.return_error or auto)
-    values, errors = derivatives(together, np.zeros(groups.max(initial=-1) + 1), h, options, numbers)
+    # "auto" starts from the size of its argument, which is 0 here: units of shifts take its place
+    scales = np.maximum(np.abs(point), root_mean_square(point) or 1.0) if auto else np.ones(point.shape)
+    compressed_f = ColumnGroups(f, point, pattern.groups, scales)
+    both = options._replace(return_error=options.return_error or auto)
+    values, errors = derivatives(compressed_f, np.zeros(pattern.groups.max(initial=-1) + 1), h, both, numbers)
     require_dependence(f, values)
-    if groups.size and values[0].size != pattern.shape[0]:
+    if point.size and values[0].size != pattern.shape[0]:
         raise ShapeError(f"sparsity must have {values[0].size} rows, an output of f each, got {pattern.shape}")
-    rows, columns = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr)), pattern.indices
-    flat = scales.reshape(-1)[columns]
-
-    def spread(compressed: Floats) -> Any:
-        entries = compressed.reshape(len(compressed), pattern.shape[0])[groups[columns], rows] / flat
-        return csr_array((entries, columns.copy(), pattern.indptr.copy()), shape=pattern.shape)
-
-    jacobian, bars = spread(values), None if errors is None else spread(errors)
-    if point.size:
-        vectorized = bool(options.vectorized)
-        if auto or not _agrees(f, point, h, options, jacobian):
-            _require_pattern(f, point, _STEP_OF_AUTO * scales if auto else h * scales, vectorized, groups, jacobian)
-    return (jacobian, bars) if return_error else jacobian
+    jacobian = pattern.expanded(values, scales)
+    if point.size and (auto or not _agrees_along_directions(f, point, h, options, jacobian)):
+        steps = (_STEP_OF_AUTO if auto else h) * scales
+        _require_pattern(_values_of(f, bool(options.vectorized)), point, steps, pattern, jacobian)
+    if not options.return_error:
+        return jacobian
+    assert errors is not None
+    return jacobian, pattern.expanded(errors, scales)
 
 
-def _agrees(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> bool:
-    """Whether each row of the Jacobian has the derivative along random directions, up to its own small error.
-
-    It takes few evaluations, but truncation or noise of a row may hide what is wrong with it: then it does not agree.
-    """
-    rng, scheme = np.random.default_rng(_SEED), SCHEMES[options.scheme]
-    shifts = h * np.array(scheme.shifts + (0,) * scheme.uses_value)
-    alone = Options(options.scheme, options.vectorized)
-    for _ in range(_DIRECTIONS):
-        direction = rng.uniform(1, 2, x.shape)
-        line = Together(f, x, np.zeros(x.size, np.int64), direction)
-        points = evaluator(line, np.zeros(1), alone, numbers).shifted(0, 1, [*shifts, *(2 * shifts)])[0]
-        points = points.reshape(2 * len(shifts), -1)
-        along = direction.reshape(-1)
-        with np.errstate(all="ignore"):
-            near, far = scheme.quotient(points[: len(shifts)], h), scheme.quotient(points[len(shifts) :], 2 * h)
-            sizes = abs(jacobian) @ along + np.abs(near)
-            terms = np.abs(points).max(axis=0) + abs(jacobian) @ np.abs(x.reshape(-1))
-            error = _TRUNCATION * np.abs(near - far) + _ROUNDED * np.finfo(np.float64).eps * terms / h
-            same = (points == points[0]).all(axis=0) & (sizes == 0)
-            agrees = (np.abs(near - jacobian @ along) <= error) & (error <= _SMALL * sizes)
-        if not (agrees | same).all():
-            return False
-    return True
-
-
-def _require_pattern(f: Any, x: Floats, steps: Any, vectorized: bool, groups: Any, jacobian: Any) -> None:
-    """Raise an error if a row changes with coordinates that its pattern leaves out.
-
-    Coordinates of a group share no row. So where some of a group are shifted, a row has one of two values, whatever its
-    function is: that at x if none of them is its own, and else that of the whole group. Each two of a group are told
-    apart by a bit of their number. Only noise makes other values: that of the row, which is then measured.
-    """
-
-    def at(point: Floats) -> Floats:
-        return numbers(f(point[np.newaxis])[0] if vectorized else f(point)).reshape(-1)
-
-    def shifted_where(mask: Any) -> Floats:
-        return x + np.where(mask.reshape(x.shape), steps, 0.0)
-
-    flat = np.broadcast_to(steps, x.shape).reshape(-1)
-    rows, columns = np.repeat(np.arange(jacobian.shape[0]), np.diff(jacobian.indptr)), jacobian.indices
-    rng, start = np.random.default_rng(_SEED), at(x.copy())
-    away, lost = np.zeros(len(start)), np.zeros(len(start), bool)
-    with np.errstate(all="ignore"):
-        for group in range(groups.max() + 1):
-            members = np.flatnonzero(groups == group)
-            whole = at(shifted_where(groups == group))
-            own = np.full(len(start), -1)
-            in_group = groups[columns] == group
-            code = np.full(x.size, -1)
-            code[members] = rng.permutation(len(members))
-            own[rows[in_group]] = code[columns[in_group]]
-            for bit in range(-1, int(len(members) - 1).bit_length()):
-                shifted, values = own >= 0, whole
-                if bit >= 0:
-                    shifted &= own >> bit & 1 == 1
-                    values = at(shifted_where((code >= 0) & (code >> bit & 1 == 1)))
-                expected = np.where(shifted, whole, start)
-                known = np.isfinite(values) & np.isfinite(expected)
-                lost |= ~known & ~((values == expected) | (np.isnan(values) & np.isnan(expected)))
-                away = np.maximum(away, np.where(known, np.abs(values - expected), 0.0))
-        if not away.any() and not lost.any():
-            return
-        noise = scatter(at, x)
-        wrong = away > _TRUSTED * noise
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise ValueRangeError(
-                f"sparsity must not have 0 where the Jacobian has not: in row {row} f changes by {away[row]:.3g} with "
-                "coordinates that the pattern leaves out"
-            )
-        hidden = _TRUSTED * noise / np.median(flat)
-        sizes = abs(jacobian).max(axis=1).toarray().reshape(-1)
-        natural = np.where(sizes > hidden, sizes, np.abs(start) / max(1.0, float(np.abs(x).max())))
-        lost |= (away > 0) & ~(hidden <= _HIDDEN * natural)
-    if lost.any():
-        row = int(np.argmax(lost))
-        warnings.warn(
-            f"whether sparsity has 0 only where the Jacobian has cannot be told for {int(lost.sum())} rows, such as "
-            f"row {row}: f is not finite there, or its noise hides entries of up to {hidden[row]:.3g}",
-            RuntimeWarning,
-            stacklevel=4,
-        )
-
-
-class Together:
+class ColumnGroups:
     """f as a function of the shifts of groups of coordinates; of a stack of them, if that is what it gets."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, groups: Any, scales: Floats) -> None:
@@ -250,3 +140,153 @@ class Together:
     def __call__(self, shifts: Floats) -> Any:
         """Return f at x, shifted."""
         return self._f(self._x + shifts[..., self._groups] * self._scales)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Where a Jacobian may not be 0.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (outputs, coordinates)
+    rows, columns, starts : ndarray of int
+        Of each entry, row by row; and where each row starts.
+    groups : ndarray of int, (coordinates,)
+        Columns of the same group share no row.
+    """
+
+    shape: tuple[int, int]
+    rows: Any
+    columns: Any
+    starts: Any
+    groups: Any
+
+    @classmethod
+    def of(cls, sparsity: Any, coordinates: int) -> Pattern:
+        """Read what the user gave."""
+        try:
+            from scipy.optimize._numdiff import group_columns
+            from scipy.sparse import csr_array, issparse
+        except ModuleNotFoundError:
+            raise MissingExtraError("sparsity needs SciPy: pip install 'secant[sparse]'") from None
+        if issparse(sparsity):
+            given = sparsity.tocoo(copy=True)  # to compare it with 0 would sum its duplicates in place
+            stored, shape = validation.real_array("sparsity", given.data) != 0, given.shape
+            where = tuple(index[stored] for index in given.coords)
+        else:
+            dense = np.atleast_2d(validation.real_array("sparsity", sparsity))
+            where, shape = np.nonzero(dense), dense.shape
+        if len(shape) != 2 or shape[1] != coordinates:
+            raise ShapeError(f"sparsity must have {coordinates} columns, a coordinate of x each, got {shape}")
+        matrix = csr_array((np.ones(len(where[0])), where), shape=shape)
+        groups = group_columns(matrix) if coordinates else np.zeros(0, np.int64)
+        rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
+        return cls(matrix.shape, rows, matrix.indices, matrix.indptr, groups)
+
+    def expanded(self, compressed: Floats, scales: Floats) -> Any:
+        """The Jacobian as a sparse array, of the derivatives (groups, ...) in the shifts of groups."""
+        from scipy.sparse import csr_array
+
+        by_row = compressed.reshape(len(compressed), self.shape[0])
+        entries = by_row[self.groups[self.columns], self.rows] / scales.reshape(-1)[self.columns]
+        return csr_array((entries, self.columns.copy(), self.starts.copy()), shape=self.shape)
+
+
+def _values_of(f: Any, vectorized: bool) -> Callable[[Floats], Floats]:
+    """What f returns at a point, in one row."""
+    if vectorized:
+        return lambda point: numbers(f(point[np.newaxis])[0]).reshape(-1)
+    return lambda point: numbers(f(point)).reshape(-1)
+
+
+def _agrees_along_directions(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> bool:
+    """Whether each row of the Jacobian has the derivative along two random directions, up to its own small error.
+
+    It takes few evaluations, but truncation or noise of a row may hide what is wrong with it: then it does not agree.
+    """
+    rng, scheme = np.random.default_rng(_SEED), SCHEMES[options.scheme]
+    shifts = h * np.array(scheme.shifts + (0,) * scheme.uses_value)
+    for _ in range(2):
+        direction = rng.uniform(1, 2, x.shape)
+        line = ColumnGroups(f, x, np.zeros(x.size, np.int64), direction)
+        line_evaluator = choose_evaluator(line, np.zeros(1), Options(vectorized=options.vectorized), numbers)
+        points = line_evaluator.shifted(0, 1, [*shifts, *(2 * shifts)])[0].reshape(2 * len(shifts), -1)
+        flat = direction.reshape(-1)
+        with np.errstate(all="ignore"):
+            derivative = scheme.quotient(points[: len(shifts)], h)
+            of_twice_h = scheme.quotient(points[len(shifts) :], 2 * h)
+            row_sizes = abs(jacobian) @ flat + np.abs(derivative)
+            largest_terms = np.abs(points).max(axis=0) + abs(jacobian) @ np.abs(x.reshape(-1))
+            rounding = 8 * np.finfo(np.float64).eps * largest_terms / h
+            error = 3 * np.abs(derivative - of_twice_h) + rounding
+            agrees = np.abs(derivative - jacobian @ flat) <= error
+            nothing_is_hidden = error <= 1e-6 * row_sizes  # a larger error may hide an entry
+            is_zero = (points == points[0]).all(axis=0) & (row_sizes == 0)
+        if not (agrees & nothing_is_hidden | is_zero).all():
+            return False
+    return True
+
+
+def _require_pattern(f: Callable[[Floats], Floats], x: Floats, steps: Floats, pattern: Pattern, jacobian: Any) -> None:
+    """Raise an error if a row changes with coordinates that its pattern leaves out; warn where that cannot be told."""
+    start = f(x.copy())
+    away, untold = np.zeros(len(start)), np.zeros(len(start), bool)
+    with np.errstate(all="ignore"):
+        for values, expected in _parts_of_groups(f, x, steps, pattern, start):
+            same = (values == expected) | (np.isnan(values) & np.isnan(expected))
+            finite = np.isfinite(values) & np.isfinite(expected)
+            untold |= ~finite & ~same
+            away = np.maximum(away, np.where(finite, np.abs(values - expected), 0.0))
+        if not away.any() and not untold.any():
+            return
+        trusted = _TRUSTED * scatter(f, x)
+        wrong = away > trusted
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueRangeError(
+                f"sparsity must not have 0 where the Jacobian has not: in row {row} f changes by {away[row]:.3g} with "
+                "coordinates that the pattern leaves out"
+            )
+        hidden = trusted / np.median(steps)
+        largest_entries = abs(jacobian).max(axis=1).toarray().reshape(-1)
+        usual_entries = np.abs(start) / max(1.0, float(np.abs(x).max()))
+        row_sizes = np.where(largest_entries > hidden, largest_entries, usual_entries)
+        untold |= (away > 0) & ~(hidden <= 0.01 * row_sizes)
+    if untold.any():
+        row = int(np.argmax(untold))
+        warnings.warn(
+            f"whether sparsity has 0 only where the Jacobian has cannot be told for {int(untold.sum())} rows, such as "
+            f"row {row}: f is not finite there, or its noise hides entries of up to {hidden[row]:.3g}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _parts_of_groups(
+    f: Callable[[Floats], Floats], x: Floats, steps: Floats, pattern: Pattern, start: Floats
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield what f returns where parts of a group are shifted, and what it would return if the pattern is right.
+
+    Coordinates of a group share no row. So whatever its function is, a row has one of two values: that of the whole
+    group if the row's own coordinate is shifted, else that at x, ``start``. The coordinates of a group are numbered at
+    random; a part of it are those whose number has a certain bit, which tells each two of them apart in some part.
+    """
+    rng = np.random.default_rng(_SEED)
+
+    def shifted(mask: Any) -> Floats:
+        return f(x + np.where(mask.reshape(x.shape), steps, 0.0))
+
+    for group in range(pattern.groups.max() + 1):
+        is_member = pattern.groups == group
+        count = int(np.count_nonzero(is_member))
+        numbers_of_columns = np.full(x.size, -1)
+        numbers_of_columns[is_member] = rng.permutation(count)
+        numbers_of_rows = np.full(len(start), -1)  # that of the row's own coordinate in this group; -1 if it has none
+        in_group = is_member[pattern.columns]
+        numbers_of_rows[pattern.rows[in_group]] = numbers_of_columns[pattern.columns[in_group]]
+        whole = shifted(is_member)
+        yield whole, np.where(numbers_of_rows >= 0, whole, start)
+        for bit in range((count - 1).bit_length()):
+            columns, rows = ((each >= 0) & (each >> bit & 1 == 1) for each in (numbers_of_columns, numbers_of_rows))
+            yield shifted(columns), np.where(rows, whole, start)

@@ -3,7 +3,7 @@
 The noise is how much values scatter where they should be smooth. It is found by the difference table of Moré and Wild,
 "Estimating Computational Noise", SIAM J. Sci. Comput. 33 (2011): in values at equal, tiny steps along a line, what is
 smooth vanishes in high differences, and what scatters grows by a known factor. Larger values have more of it. How much
-more cannot be told from values near x alone: where large terms of f cancel there, noise is large beside them.
+more cannot be told from values near x alone: where large terms of f cancel there, noise is large relative to them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from secant._common.validation import Floats
 _VALUES = 8
 _FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
-_SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, beside x
+_SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to x
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
@@ -43,12 +43,13 @@ class Noise(NamedTuple):
         return Noise(factor * self.near, factor * self.share)
 
 
+@np.errstate(over="ignore")  # only where something is not finite, as then the result is
 def root_mean_square(values: Floats, axis: int | None = None) -> Any:
     """The root of the mean of squares, also where squares are too large for floats."""
     if not values.size:
         return 0.0
     largest = np.abs(values).max(axis=axis)
-    # To divide by a power of two rounds nothing.
+    # Dividing by a power of two rounds nothing.
     exponent = np.maximum(np.frexp(np.where(np.isfinite(largest), largest, 0))[1], 0)
     return np.ldexp(np.sqrt(np.mean(np.ldexp(values, -exponent) ** 2, axis=axis)), exponent)
 
@@ -76,7 +77,7 @@ def noise(sample: Sample, resolution: float) -> Noise:
     Parameters
     ----------
     sample : callable
-        Takes a step; returns the value of f there, and what is to be smooth: f less its linear part.
+        Takes a step; returns the value of f there, and what is to be smooth: f minus its linear part.
     resolution : float
         The relative rounding of the arguments of f.
     """

@@ -1,25 +1,28 @@
 """The slope of a function along a line, with its error bar.
 
-Central differences at halving steps, extrapolated (Richardson): column j of the table removes the terms of order 2, 4,
-..., 2j of the truncation error. Of some dozen candidates the one with the least sum of truncation and noise is taken;
-and since the best of many is now and then best by luck, its column is evaluated again at other steps.
+Central differences at halving steps are extrapolated (Richardson). Of some dozen estimates the one with the least sum
+of truncation and noise is taken. Since the best of many is now and then best by luck, its column is evaluated again at
+other steps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, isfinite
+from typing import NamedTuple
 
 from secant.differentiation.noise import Noise, Sample
 
+FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
+"""Times the steps of the chosen column: where it is evaluated again."""
+LIKELY, SURE = 8.0, 32.0
+"""Times its noise: a jump of the slope that is likely one, and one that is reported."""
+
 _COLUMNS, _ROWS = 5, 34
 _FIRST_STEP = 0.25
-FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)  # times the steps of the chosen column
-_FINER = 4  # times that a step is quartered
+_FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
-_TRUSTED = 30.0  # times the noise, that two estimates may differ by where only one column is looked at
-_VISIBLE, LIKELY, SURE = 4.0, 8.0, 32.0  # times its noise: a jump of the slope
-_DOUBTS, _DOUBTED = 3, 8.0  # how often, and how many times, noise is taken for larger where nothing can be seen
+_VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,16 @@ class Slope:
     jump: float
 
 
+class Estimate(NamedTuple):
+    """An estimate of the slope, and what the noise of f may change in it."""
+
+    value: float
+    noise: float
+
+
 @dataclass(frozen=True)
-class Column:
-    """Which estimate to take: the smallest step, and how often it is extrapolated."""
+class RichardsonColumn:
+    """Which estimate to take: its smallest step, and how often it is extrapolated."""
 
     step: float
     index: int
@@ -44,58 +54,95 @@ class Column:
         return self.step * 2.0**self.index
 
 
+class RichardsonTable:
+    """Central differences at halving steps, extrapolated, and the best estimate among them.
+
+    Column j removes the terms of order 2, 4, ..., 2j of the truncation error.
+
+    Attributes
+    ----------
+    best : RichardsonColumn
+    value, error : float
+        Of the best estimate: the error is the sum of truncation and noise, inf while there is no estimate.
+    """
+
+    def __init__(self) -> None:
+        self.best = RichardsonColumn(_FIRST_STEP, 0)
+        self.value, self.error = 0.0, inf
+        self._rows: list[list[Estimate]] = []
+
+    def restart(self) -> None:
+        """Begin at smaller steps. The best estimate so far is kept."""
+        self._rows = []
+
+    def discard(self) -> None:
+        """Begin at smaller steps, without any estimate."""
+        self._rows, self.value, self.error = [], 0.0, inf
+
+    def add(self, step: float, difference: Estimate) -> bool:
+        """Add the row that begins with the central difference at a step; return whether smaller steps may be better."""
+        self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else []))
+        for j in range(min(len(self._rows) - 2, _COLUMNS)):
+            older, old, new = (row[j] for row in self._rows[-3:])
+            change, change_before = abs(new.value - old.value), abs(old.value - older.value)
+            converges = change <= max(change_before / 2, 4 * new.noise)
+            if converges and change + new.noise < self.error:
+                self.best, self.value, self.error = RichardsonColumn(step, j), new.value, change + new.noise
+        noise_of_smaller_steps = 3 * difference.noise
+        return noise_of_smaller_steps <= self.error
+
+
+def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
+    """The next row of the table, given its first element and the row above."""
+    row = [first]
+    for j, (value, noise) in enumerate(above[: _COLUMNS - 1], start=1):
+        factor, left = 4.0**j, row[-1]
+        extrapolated = left.value + (left.value - value) / (factor - 1)
+        row.append(Estimate(extrapolated, (factor * left.noise + noise) / (factor - 1)))
+    return row
+
+
 class Line:
-    """A function along a line: f, and f less the linear part that it is said to have; ``value`` is f at 0."""
+    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
 
     def __init__(self, sample: Sample, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
         self._sample = sample
         self._noise = noise
         self._value = value
         self._fresh = fresh
-        self._sides: dict[float, tuple[float, float, float]] = {}
+        self._known: dict[float, tuple[float, float, float]] = {}
 
-    def slope(self, column: Column | None = None, rough: bool = False) -> tuple[Slope, Column]:
-        """Return the slope at 0, and the column that gave it; ``column`` is where to look first.
+    def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
+        """Return the slope at 0, and the column that gave it; ``column`` is tried first.
 
-        ``rough``: where that column does, kinks are not looked for.
+        ``rough``: if that column settles, kinks are not looked for.
         """
         if column is not None:
-            (value, noise), (other, _) = (self._estimate(column, factor) for factor in self._fresh)
-            if abs(other - value) <= _TRUSTED * noise and self._settles(column.step * self._fresh[0]):
+            first, second = (self._estimate(column, factor) for factor in self._fresh)
+            difference = abs(second.value - first.value)
+            agree = difference <= 30 * first.noise  # generous, since no other column is there to compare with
+            if agree and self._settles(column.step * self._fresh[0]):
                 if rough:
-                    return Slope(value, _COVERAGE * max(noise, abs(other - value)), 0.0), column
-                return self._measured(column, noise, value, other), column
-        column, (value, error) = self._best()
-        for _ in range(_DOUBTS):
-            if isfinite(error):
+                    return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
+                return self._confirmed(column, first.noise, first.value, second.value), column
+        table = self._table()
+        for _ in range(3):
+            if isfinite(table.error):
                 break
-            self._noise = self._noise.times(_DOUBTED)
-            column, (value, error) = self._best()
-        fresh = [self._estimate(column, factor)[0] for factor in self._fresh]
-        return self._measured(column, error, *fresh, value), column
+            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
+            table = self._table()
+        fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+        return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
-    def _measured(self, column: Column, error: float, *values: float) -> Slope:
-        value, bar = values[0], _COVERAGE * max(error, max(values) - min(values))
-        factor = self._fresh[0]
-        for _ in range(_FINER):  # values may agree for a while, and smaller steps not: near kinks
-            factor /= 4
-            finer, noise = self._estimate(column, factor)
-            if not abs(finer - value) > max(bar, _COVERAGE * noise):
-                break
-            value, bar = finer, _COVERAGE * max(noise, abs(finer - value))
-        jump, clear = self.jump(column)
-        # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
-        return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
-
-    def jump(self, column: Column, levels: int = 0) -> tuple[float, float]:
+    def jump(self, column: RichardsonColumn, levels: int = 0) -> tuple[float, float]:
         """How much the slope jumps at 0, or may, as at a kink; and how clear that is.
 
         A second difference over the step tends to the jump. What is smooth adds terms of order 1, 3, ...: without the
         first one, halving the step leaves an eighth of the others, and all of a jump. Where noise hides that, a second
         difference that does not shrink may be a jump.
 
-        ``levels``: how many times larger steps, of 8 times, are tried first. A jump is clearer there, but it is likely
-        at most, and has to be seen at the next smaller steps too.
+        ``levels``: how many larger steps are tried first, each 8 times the next. A jump is clearer there, but no more
+        than likely, and has to be seen at the next smaller step too.
         """
         for level in range(levels, -1, -1):
             step = column.step * self._fresh[0] * 8**level
@@ -106,91 +153,92 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
-    def hidden(self, column: Column) -> float:
+    def hidden(self, column: RichardsonColumn) -> float:
         """How large a jump may be that noise hides."""
-        step = column.step * self._fresh[0]
-        return 4 * _VISIBLE * self._error(step / 2) / step
+        return self._hidden(column.step * self._fresh[0])
+
+    def _table(self) -> RichardsonTable:
+        table, step = RichardsonTable(), _FIRST_STEP
+        for _ in range(_ROWS):
+            difference = self._difference(step)
+            if not isfinite(difference.value):
+                table.restart()
+            elif not self._settles(step):  # all this is too far away to say anything of f at 0
+                table.discard()
+            elif not table.add(step, difference):
+                break
+            step /= 2
+        return table
+
+    def _estimate(self, column: RichardsonColumn, factor: float) -> Estimate:
+        """What a column gives at ``factor`` times its steps."""
+        row: list[Estimate] = []
+        for i in range(column.index, -1, -1):
+            row = _extrapolated(self._difference(column.step * factor * 2**i), row)
+        return row[column.index]
+
+    def _confirmed(self, column: RichardsonColumn, error: float, *values: float) -> Slope:
+        """The first of these values, unless smaller steps say something else: near kinks, values agree for a while."""
+        value, bar = values[0], _COVERAGE * max(error, max(values) - min(values))
+        factor = self._fresh[0]
+        for _ in range(_FINER):
+            factor /= 4
+            finer = self._estimate(column, factor)
+            change = abs(finer.value - value)
+            if not change > max(bar, _COVERAGE * finer.noise):
+                break
+            value, bar = finer.value, _COVERAGE * max(finer.noise, change)
+        jump, clear = self.jump(column)
+        # A jump that the noise all but hides is no kink to be reported, but the slope may be off by it.
+        return Slope(value, bar, jump) if clear > SURE else Slope(value, max(bar, jump), 0.0)
+
+    def _jump(self, step: float) -> tuple[float, float]:
+        nearest, near, far = (self._second_difference(factor * step) for factor in (0.5, 1, 2))
+        jump, jump_before = abs(2 * nearest - near), abs(2 * near - far)  # without the term of order 1
+        noise = self._error(step / 2) / step
+        is_steady = jump_before < 4 * jump  # an eighth is left where f is smooth
+        if jump > self._hidden(step) and is_steady:
+            return jump, jump / (4 * noise) if noise else inf
+        does_not_shrink = abs(far) < 1.5 * abs(near)  # it is halved where f is smooth
+        if abs(near) > 2 * _VISIBLE * noise and does_not_shrink:
+            return jump_before, abs(near) / (2 * noise) if noise else inf
+        return 0.0, 0.0
 
     def _persists(self, jump: float, step: float) -> bool:
         """Whether a jump is there at smaller steps too, as far as noise lets it be seen: else it is a kink nearby."""
         for _ in range(_FINER):
             step /= 8
-            if jump <= 8 * _VISIBLE * self._error(step / 2) / step:  # noise would hide it
+            if jump <= 2 * self._hidden(step):
                 break
             if self._jump(step)[0] < jump / 2:
                 return False
         return True
 
-    def _jump(self, step: float) -> tuple[float, float]:
-        nearest, near, far = (self._bend(factor * step) for factor in (0.5, 1, 2))
-        jump, before = abs(2 * nearest - near), abs(2 * near - far)
-        noise = self._error(step / 2) / step
-        if jump > 4 * _VISIBLE * noise and before < 4 * jump:
-            return jump, jump / (4 * noise) if noise else inf
-        if abs(near) > 2 * _VISIBLE * noise and abs(far) < 1.5 * abs(near):
-            return before, abs(near) / (2 * noise) if noise else inf
-        return 0.0, 0.0
-
-    def _best(self) -> tuple[Column, tuple[float, float]]:
-        best, estimate, step = Column(_FIRST_STEP, 0), (0.0, inf), _FIRST_STEP
-        rows: list[list[tuple[float, float]]] = []
-        for _ in range(_ROWS):
-            first = self._difference(step)
-            if not isfinite(first[0]):
-                rows = []
-            elif not self._settles(step):  # all this is too far away to say anything of f at 0
-                rows, estimate = [], (0.0, inf)
-            else:
-                rows.append(_extrapolated(first, rows[-1] if rows else []))
-                for j, (value, noise) in enumerate(rows[-1]):
-                    if len(rows) < j + 3:
-                        continue
-                    now, before = (abs(value - rows[-2][j][0]), abs(rows[-2][j][0] - rows[-3][j][0]))
-                    if now > max(before / 2, 4 * noise):
-                        continue
-                    if now + noise < estimate[1]:
-                        best, estimate = Column(step, j), (value, now + noise)
-                if 3 * first[1] > estimate[1]:  # smaller steps are no better
-                    break
-            step /= 2
-        return best, estimate
-
-    def _estimate(self, column: Column, factor: float = 1.0) -> tuple[float, float]:
-        """The value of a column at ``factor`` times its steps, and its noise."""
-        row: list[tuple[float, float]] = []
-        for i in range(column.index, -1, -1):
-            row = _extrapolated(self._difference(column.step * factor * 2**i), row)
-        return row[column.index]
+    def _hidden(self, step: float) -> float:
+        """The largest jump that noise hides at a step."""
+        return 4 * _VISIBLE * self._error(step / 2) / step
 
     def _settles(self, step: float) -> bool:
-        """Whether the even part of f shrinks with the step: by half at a kink, by three quarters where f is smooth."""
-        near, far = abs(self._bend(step)), abs(self._bend(2 * step))
+        """Whether the second difference does not grow with a smaller step: a kink keeps it, and smooth f halves it."""
+        near, far = abs(self._second_difference(step)), abs(self._second_difference(2 * step))
         return near * step <= _VISIBLE * self._error(step) or near <= 1.5 * far
 
-    def _bend(self, step: float) -> float:
+    def _difference(self, step: float) -> Estimate:
+        up, down, _ = self._both(step)
+        return Estimate((up - down) / (2 * step), self._error(step) / step)
+
+    def _second_difference(self, step: float) -> float:
+        """The second difference, over the step: at a kink the jump of the slope."""
         up, down, _ = self._both(step)
         return (up - 2 * self._value + down) / step
-
-    def _difference(self, step: float) -> tuple[float, float]:
-        up, down, _ = self._both(step)
-        return (up - down) / (2 * step), self._error(step) / step
 
     def _error(self, step: float) -> float:
         """The noise of a value at that distance."""
         return self._noise.at(self._both(step)[2])
 
     def _both(self, step: float) -> tuple[float, float, float]:
-        if step not in self._sides:
+        """What is to be smooth, above and below 0; and the size of f there."""
+        if step not in self._known:
             (f_up, up), (f_down, down) = self._sample(step), self._sample(-step)
-            self._sides[step] = up, down, max(abs(f_up), abs(f_down))
-        return self._sides[step]
-
-
-def _extrapolated(first: tuple[float, float], above: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The next row of the table, of values and their noise, given its first element and the row above."""
-    row = [first]
-    for j, (value, noise) in enumerate(above[: _COLUMNS - 1], start=1):
-        factor = 4.0**j
-        last, own = row[-1]
-        row.append((last + (last - value) / (factor - 1), (factor * own + noise) / (factor - 1)))
-    return row
+            self._known[step] = up, down, max(abs(f_up), abs(f_down))
+        return self._known[step]

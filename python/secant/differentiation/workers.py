@@ -1,7 +1,7 @@
-"""f on many workers: threads, processes, or the machines of a cluster.
+"""Derivatives on many workers: threads, processes, or the machines of a cluster.
 
-A task is a range of coordinates. Only a few tasks a worker are on their way at a time, so memory grows with the number
-of workers and not with that of coordinates. A task has a copy of x of its own; the bits are those of one process.
+A task is a range of coordinates. At most a few tasks per worker are in flight, so memory grows with the number of
+workers and not with that of coordinates. Each task has its own copy of x. The bits are those of one process.
 """
 
 from __future__ import annotations
@@ -10,56 +10,59 @@ from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
-from secant.differentiation.choice import Options, evaluator
-from secant.differentiation.evaluation import Convert, require_same_shape
+from secant.differentiation.evaluation import Convert, Evaluator, require_same_shape
+from secant.differentiation.options import Options, choose_evaluator
 from secant.errors import MissingExtraError
 
-if TYPE_CHECKING:
-    from secant.differentiation.derivatives import Method
-
-TASKS_A_WORKER = 4
-SECONDS_A_TASK = 0.5  # at most, where a coordinate does not take longer: then an error or Ctrl-C ends them soon
-ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: to start processes takes as long
+TASKS_PER_WORKER = 4
+SECONDS_PER_TASK = 0.5  # at most, unless a coordinate takes longer: an error or Ctrl-C ends them soon
+ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: starting processes takes as long
 _UNKNOWN_WORKERS = 64
 ATTEMPTS = 4  # to compute a range whose worker was lost
 
 Result = tuple[Floats, Floats | None]
 Span = tuple[int, int]
+ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Result]
+"""Makes derivatives of a range of coordinates, and tells how many are done."""
 Results = Generator[tuple[Span, Result], None, None]
 
 
 class Job:
     """What workers do; it is sent to them."""
 
-    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, method: Method) -> None:
-        self._f, self._convert, self._method = f, convert, method
-        self.group = method.group
+    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, compute: ComputeRange) -> None:
+        self._f, self._convert, self._compute = f, convert, compute
         self._x = np.asarray(x, order="C")
         self._options = options._replace(n_jobs=1, executor=None)
 
     def __call__(self, begin: int, end: int) -> Result:
         """Return the derivatives of a range of coordinates."""
         origin = self._x.view(np.ndarray)
-        own = evaluator(self._f, origin.copy(), self._options, self._convert, origin)
-        return self._method(own, begin, end, lambda _: None)
+        evaluator = choose_evaluator(self._f, origin.copy(), self._options, self._convert, origin)
+        return self._compute(evaluator, begin, end, lambda _: None)
 
 
 def pays(options: Options, seconds: float) -> bool:
-    """Whether that much work is done sooner by several workers."""
+    """Whether several workers do that much work faster."""
     return seconds > (ENOUGH_FOR_EXECUTOR if options.executor is not None else ENOUGH_FOR_JOBS)
 
 
-def computed(job: Job, options: Options, size: int, seconds: float, tell: Callable[[int], object]) -> Result:
-    """Return the derivatives of all coordinates; ``seconds`` is how long a coordinate may take."""
+def computed(
+    job: Job, options: Options, size: int, group: int, seconds: float, tell: Callable[[int], object]
+) -> Result:
+    """Return the derivatives of all coordinates.
+
+    ``seconds`` is how long a coordinate may take. A task is a multiple of ``group`` coordinates.
+    """
     workers = _number_of_workers(options)
-    count = max(1, min(-(-size // (TASKS_A_WORKER * workers)), int(SECONDS_A_TASK / max(seconds, 1e-9))))
-    count = -(-count // job.group) * job.group
+    count = max(1, min(-(-size // (TASKS_PER_WORKER * workers)), int(SECONDS_PER_TASK / max(seconds, 1e-9))))
+    count = -(-count // group) * group
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     run = (
         _by_joblib(options.n_jobs, job, spans, workers)

@@ -25,8 +25,8 @@ from secant.backends.base import (
     OutputActivation,
 )
 from secant.backends.inputs import Rows
-from secant.differentiation.choice import require_perturbable
-from secant.differentiation.gradient import numerical_gradient
+from secant.backends.numpy.direct import central_difference
+from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
@@ -310,8 +310,7 @@ class TwoLayerNet:
         -----
         RuntimeWarning
             Once per network, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
-            ``params`` has other keys. The gradient is then that of its own `loss`, by the generic
-            `secant.numerical_gradient`.
+            ``params`` has other keys. The gradient is then that of its own `loss`, by the plain loop.
 
         Raises
         ------
@@ -461,14 +460,14 @@ class TwoLayerNet:
         if not (self.__dict__.get("_warned") or being_tried.get()):
             self._warned = True
             warnings.warn(
-                f"{reason}: numerical_gradient falls back to the generic secant.numerical_gradient, which is slow",
+                f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow",
                 RuntimeWarning,
                 stacklevel=3,
             )
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
         grads = {
-            key: numerical_gradient(lambda _: self.loss(x, t), param, h, inplace=True)
+            key: central_difference(lambda _: self.loss(x, t), param, h)
             for key, param in self.params.items()
         }
         if not all(map(validation.all_finite, grads.values())):

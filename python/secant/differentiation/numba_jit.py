@@ -1,4 +1,4 @@
-"""f compiled by Numba: called from compiled code, on several threads without the GIL.
+"""The evaluators of functions compiled by Numba: called from compiled code, on several threads without the GIL.
 
 The core calls it like a function in C. Where that is not possible the loop over the coordinates is compiled by Numba.
 Its threads are Python's, each with its own copy of x: Numba's abort the process when two threads call them, or after a
@@ -19,38 +19,38 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
-from secant.differentiation import native
+from secant.differentiation import c_pointer
 from secant.differentiation.evaluation import (
     Convert,
     Evaluator,
-    Plain,
+    PythonEvaluator,
     Scheme,
     changed_argument,
     name_coordinate,
     number,
 )
 
-_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: to start a thread takes a tenth of it
+_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: starting a thread takes a tenth of it
 
 
-def is_jitted(f: Any) -> bool:
+def is_numba_function(f: Any) -> bool:
     """Whether Numba compiles f so that compiled code can call it; Numba is not imported for that."""
     dispatcher = sys.modules.get("numba.core.dispatcher")
     return dispatcher is not None and isinstance(f, dispatcher.Dispatcher) and not f.targetoptions.get("forceobj")
 
 
-def chosen(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
+def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
     """The core calls f through a pointer, if f takes a vector and returns a number; else a loop that Numba compiles."""
     import numba
 
     try:
         code = _compiled(f, x.ndim)
         threads = 1 if code.is_parallel else threads or numba.get_num_threads()
-        if x.ndim == 1 and convert is number and native.core() is not None:
-            return InCore(f, x, threads, code)
+        if x.ndim == 1 and convert is number and c_pointer.core() is not None:
+            return NumbaPointerEvaluator(f, x, threads, code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-        return Plain(f, np.array(x, order="C"), convert)
-    return Jitted(f, x, convert, threads, code)
+        return PythonEvaluator(f, np.array(x, order="C"), convert)
+    return NumbaEvaluator(f, x, convert, threads, code)
 
 
 class Code(NamedTuple):
@@ -102,19 +102,19 @@ def _argument(dimensions: int) -> tuple[Any]:
     return (numba.types.Array(numba.types.float64, dimensions, "C"),)
 
 
-class InCore(native.Native):
+class NumbaPointerEvaluator(c_pointer.CEvaluator):
     """f is called by the core, like a function in C."""
 
     def __init__(self, f: Any, x: Floats, threads: int, code: Code) -> None:
         self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f, code.entries)
-        super().__init__(f, x, threads, native.Pointer(self._compiled.address, self._failed.ctypes.data))
+        super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, self._failed.ctypes.data))
         self.returned = code.returned
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
         result = super().differences(scheme, h, base, begin, end)
         if self._failed[0]:  # f raised something: Python sees what, and at which coordinate
-            return Plain.differences(self, scheme, h, base, begin, end)
+            return PythonEvaluator.differences(self, scheme, h, base, begin, end)
         return result
 
 
@@ -138,7 +138,7 @@ def _pointer(f: Any, entries: tuple[Any, ...]) -> Any:
     return call
 
 
-class Jitted(Evaluator):
+class NumbaEvaluator(Evaluator):
     """f is called from compiled code, with copies of x."""
 
     def __init__(self, f: Any, x: Floats, convert: Convert, threads: int, code: Code) -> None:
@@ -147,7 +147,7 @@ class Jitted(Evaluator):
         self._x = np.array(x, order="C")
         self.size = x.size
         self._threads = threads
-        self._seconds = 0.0  # a coordinate
+        self._seconds = 0.0  # per coordinate
         self._shape: tuple[int, ...] | None = None  # of what f returns
 
     def at(self, point: Floats) -> Any:
@@ -194,7 +194,7 @@ class Jitted(Evaluator):
         try:
             left = _loop(self._f, self._entries)(x, begin, end, np.array(shifts), values, reached)
         except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-            values[...] = Plain(self._f, x, self._convert).shifted(begin, end, shifts)
+            values[...] = PythonEvaluator(self._f, x, self._convert).shifted(begin, end, shifts)
         except Exception as error:
             i = int(reached[0])
             name_coordinate(error, i, x.shape, x.reshape(-1)[i])

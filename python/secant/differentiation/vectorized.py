@@ -1,4 +1,4 @@
-"""f that takes a stack of points: called once for many coordinates, in blocks of bounded memory."""
+"""The evaluator of a function that takes a stack of points: called once for many coordinates, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secant.differentiation.evaluation import Convert, Evaluator, number, number
 from secant.differentiation.noise import scatter, unit_rounding
 from secant.errors import ShapeError, ValueRangeError
 
-_LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays do not stay in the cache, and are new memory in each step of f
+_LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays leave the cache, and each step of f allocates them anew
 _SEED = 0
 _ROUNDED = 256.0  # times the rounding of values: products of matrices of another size have other last bits
 _FEW, _COMPARED = 12, 32  # points that are compared, at least and at most
@@ -21,7 +21,7 @@ _NEAR = 1e-4  # where no point is shifted
 _TRUSTED = 30.0  # times the noise of f, that two values of a point may differ by
 
 
-class Stacked(Evaluator):
+class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point. x is only read."""
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:

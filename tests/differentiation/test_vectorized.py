@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.differentiation import stacked
+from secant.differentiation import vectorized
 from secant.differentiation.noise import scatter
 from secant.errors import ValueRangeError
 
@@ -124,7 +124,7 @@ def test_stacks_are_no_larger_than_promised():
             return stack[:, 0]
 
         secant.numerical_gradient(counted, np.ones(n), vectorized=True)
-        assert max(sizes) <= stacked._LARGEST_STACK
+        assert max(sizes) <= vectorized._LARGEST_STACK
 
 
 def test_the_noise_of_each_output_is_told_from_its_curve():

@@ -1,4 +1,4 @@
-"""The arguments of a derivative: the options, x, and which way f is evaluated."""
+"""The arguments of a derivative: the options, x, and which evaluator they call for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import jitted, native
-from secant.differentiation.evaluation import Convert, Evaluator, Plain, number
-from secant.differentiation.stacked import Stacked
+from secant.differentiation import c_pointer, numba_jit
+from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number
+from secant.differentiation.vectorized import VectorizedEvaluator
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
@@ -33,23 +33,23 @@ class Options(NamedTuple):
 DEFAULTS = Options()
 
 
-def evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
-    """The way in which f is evaluated by this process; ``origin`` is a copy of x, where there is one."""
+def choose_evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
+    """The evaluator of f in this process; ``origin`` is a copy of x, where there is one."""
     if type(f) is not _FUNCTION:
-        if native.is_native(f):
+        if c_pointer.is_c_pointer(f):
             if options.vectorized or options.inplace or convert is not number:
                 raise UnsupportedError(
                     "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
                 )
-            return native.Native(native.as_function(f), x, threads(options.n_jobs) or 1, native.pointer(f))
+            return c_pointer.CEvaluator(c_pointer.as_function(f), x, threads(options.n_jobs) or 1, c_pointer.pointer(f))
         validation.require_callable("f", f)
-        if jitted.is_jitted(f) and not options.vectorized and not options.inplace:
-            return jitted.chosen(f, x, convert, threads(options.n_jobs))
+        if numba_jit.is_numba_function(f) and not options.vectorized and not options.inplace:
+            return numba_jit.choose_evaluator(f, x, convert, threads(options.n_jobs))
     if options.vectorized:
         if options.inplace:
             raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
-        return Stacked(f, x, convert)
-    return Plain(f, x, convert, origin)
+        return VectorizedEvaluator(f, x, convert)
+    return PythonEvaluator(f, x, convert, origin)
 
 
 def is_shared(f: Any, options: Options) -> bool:
@@ -68,11 +68,11 @@ def is_shared(f: Any, options: Options) -> bool:
             raise DTypeError(f"executor must be a concurrent.futures.Executor, got {got}")
     if options.inplace:
         raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
-    if native.is_native(f):
+    if c_pointer.is_c_pointer(f):
         if options.executor is not None:
             raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
         return False
-    return options.executor is not None or not jitted.is_jitted(f) or bool(options.vectorized)
+    return options.executor is not None or not numba_jit.is_numba_function(f) or bool(options.vectorized)
 
 
 def argument(x: Any) -> tuple[Floats, bool]:

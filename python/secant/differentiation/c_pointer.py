@@ -1,4 +1,4 @@
-"""f in C, ``double f(const double *x, intptr_t n, void *data)``: evaluated by the core, without Python.
+"""The evaluator of ``double f(const double *x, intptr_t n, void *data)`` in C: the core calls it, without Python.
 
 Where the core is not built, the pointer is called from Python, with the same bits.
 """
@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Plain, Scheme, changed_argument, number
+from secant.differentiation.evaluation import PythonEvaluator, Scheme, changed_argument, number
 from secant.errors import DTypeError
 
-_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: where the cores are busy, threads may wait for as long
+_ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
 _NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
 _SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
@@ -33,7 +33,7 @@ class Pointer(NamedTuple):
     data: int
 
 
-def is_native(f: Any) -> bool:
+def is_c_pointer(f: Any) -> bool:
     """Whether f is a function pointer of ctypes, cffi, Numba or SciPy; none of them is imported for that."""
     if f is _last[0]:
         return True
@@ -52,7 +52,7 @@ def pointer(f: Any) -> Pointer:
     global _last
     known = _last
     if known[0] is not f or (isinstance(f, _CTYPES) and _address(f) != known[1].address):
-        known = _last = f, _looked_into(f)  # which takes longer than ten evaluations
+        known = _last = f, _checked(f)  # which takes longer than ten evaluations
     return known[1]
 
 
@@ -64,7 +64,7 @@ def _address(f: Any) -> int:
     return ctypes.c_void_p.from_buffer(f).value or 0
 
 
-def _looked_into(f: Any) -> Pointer:
+def _checked(f: Any) -> Pointer:
     if type(f).__name__ == "LowLevelCallable":
         found = _of_scipy(f)
     elif type(f).__module__ == "_cffi_backend":
@@ -141,7 +141,7 @@ def core() -> Any:
 
 
 def few_differences(f: Any, x: Floats, h: float) -> Floats:
-    """Central differences of few coordinates, which cost less than all that `Native` offers; they need the core."""
+    """Central differences of few coordinates, in less time than it takes to make a `CEvaluator`; they need the core."""
     address, data = pointer(f)
     if x.ndim != 1 or not x.flags.c_contiguous:
         x = x.reshape(-1)
@@ -155,13 +155,13 @@ def _unless_changed(result: Floats | None) -> Floats:
     return result
 
 
-class Native(Plain):
+class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
-    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, where: Pointer) -> None:
+    def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
         super().__init__(f, np.array(x, order="C"), number)
-        self._pointer, self._threads = where, threads
-        self._seconds = 0.0  # a coordinate, as far as is known
+        self._pointer, self._threads = address, threads
+        self._seconds = 0.0  # per coordinate, as far as is known
 
     def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
