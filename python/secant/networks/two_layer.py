@@ -466,10 +466,7 @@ class TwoLayerNet:
             )
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
-        grads = {
-            key: central_difference(lambda _: self.loss(x, t), param, h)
-            for key, param in self.params.items()
-        }
+        grads = {key: central_difference(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}
         if not all(map(validation.all_finite, grads.values())):
             raise faults.error(faults.OVERFLOW, {})
         return Differences(grads, {}, 0.0, float(self.loss(x, t)))
