@@ -33,7 +33,7 @@ def gradient_dots(contests: Contests, path: Path) -> None:
     names = sorted(samples, key=lambda name: -median(samples[name]))
     for i, name in enumerate(names):
         low, middle, high = 1e3 * np.array(quartiles(samples[name]))
-        axes[0].errorbar(middle, i, xerr=[[middle - low], [high - middle]], fmt="o", color=colour(name), ecolor=INK)
+        axes[0].errorbar(middle, i, xerr=[[middle - low], [high - middle]], fmt="o", color=color(name), ecolor=INK)
         axes[0].annotate(significant(middle), (middle, i), (6, -3), textcoords="offset points", fontsize=7, color=INK)
     axes[0].set_yticks(range(len(names)), [name.replace(" | ", ", ") for name in names])
     axes[0].set_xscale("log")
@@ -65,13 +65,13 @@ def growth_curves(contests: Contests, path: Path) -> None:
     save(figure, path)
 
 
-def colour(name: str) -> str:
+def color(name: str) -> str:
     """Of a contestant."""
     return OURS if name.startswith("Secant") else THEIRS
 
 
 def key(panel: Any, where: str) -> None:
-    """Say what the two colours are."""
+    """Say what the two colors are."""
     from matplotlib.patches import Patch
 
     patches = [Patch(color=OURS, label="Secant"), Patch(color=THEIRS, label="others")]
@@ -90,7 +90,7 @@ def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float
             middle,
             thickness,
             xerr=(middle - low, high - middle),
-            color=[colour(name) for name in names],
+            color=[color(name) for name in names],
             alpha=1 if i == 0 else LIGHT,
             error_kw={"ecolor": INK, "elinewidth": 0.8},
             label=label,

@@ -173,16 +173,16 @@ def workers() -> str:
 def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
     figure, axes = charts.canvas(1, width=8, height=4.5)
-    colours = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
+    colors = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
     names = [name for name in measured[SIZES[0]] if name != ALONE]
-    for name, colour in zip(names, colours, strict=True):
+    for name, color in zip(names, colors, strict=True):
         middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
         style = "--" if name.endswith("2 threads") else "-"
         axes[0].plot(
             list(measured),
             middle,
             style,
-            color=colour,
+            color=color,
             marker="o",
             markersize=3.5,
             label=name if name in (LOOP, SCIPY) else f"Secant, {name}",

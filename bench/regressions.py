@@ -2,7 +2,7 @@
 
 Machines and their moods differ, so times are not compared but ratios: Secant's to the first library that took its turns
 in the same rounds. One that changed is one whose interval lies wholly on one side of the earlier, by more than what a
-neighbour that fills the caches is good for.
+neighbor that fills the caches is good for.
 """
 
 from collections.abc import Callable

@@ -63,7 +63,7 @@ agreed with the plain loop of such a network.""",
     "The whole run": (
         whole_run,
         """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
-it to the last loss, with what is converted, prepared or compiled; once, side by side on a core each, so that neighbours
+it to the last loss, with what is converted, prepared or compiled; once, side by side on a core each, so that neighbors
 disturb each other. scikit-learn trains another network, see above, in whole epochs. The memory is the most that the
 process took in that time, training set and libraries included.""",
     ),

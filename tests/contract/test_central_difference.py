@@ -91,7 +91,7 @@ def test_small_networks(backend, hidden, output, kind, h):
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_unnormalised_pixels(backend, hidden, output, weights, h):
+def test_unnormalized_pixels(backend, hidden, output, weights, h):
     net, x, t = random_case(2, inputs=255, weights=weights, output=output, hidden=hidden)
     assert error(net, np.round(x).astype(np.uint8), t, h) <= 1
 
