@@ -13,7 +13,7 @@ import numpy as np
 import secant
 from charts import GRID, INK, OURS, THEIRS, canvas, finish, save
 from secant.backends.base import Parameters
-from secant.backends.bound import ORDERS, discs, truncation
+from secant.backends.bound import ORDERS, analyticity_radii, truncation
 from secant.backends.numpy.series import summed_series
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
@@ -95,14 +95,14 @@ def truncations(path: Path) -> None:
     net, x, t = example()
     params = Parameters(net.params["W1"], net.params["b1"], net.params["W2"], net.params["b2"])
     z1 = float(secant.sigmoid(x @ net.params["W1"] + net.params["b1"]).max())
-    tried = discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
+    radii = analyticity_radii("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
     steps = np.logspace(-3, -0.5, 41)
     truth = [net.numerical_gradient(x, t, h=h, method="direct") for h in steps]
     figure, (panel,) = canvas(1, width=6.4, height=4)
     for order, color in zip(ORDERS, ("#fd8d3c", OURS, "#8c6bb1", THEIRS), strict=True):
         series = [dict(zip(net.params, summed_series(params, x, t, h, order), strict=True)) for h in steps]
         cut = np.array([furthest(*pair) for pair in zip(series, truth, strict=True)])
-        bound = [float(truncation(tried, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
+        bound = [float(truncation(radii, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
         seen = cut > 1e-16
         panel.loglog(steps[seen], cut[seen], color=color, linewidth=2, label=f"order {order}")
         panel.loglog(steps, bound, "--", color=color, linewidth=1.2)

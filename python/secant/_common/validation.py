@@ -182,14 +182,14 @@ def require_finite(
         raise ValueRangeError(f"{name} must be {wanted}, got {given[first]!s} at {first}")
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:
+def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = False) -> Array:
     """Targets in a form that backends take, by attributes alone: labels (N,) of integers, or weights (N, O).
 
     Weights are bool, integers, float32 or float64; others become float64. All are C-contiguous, in native byte order.
-    ``single``: the targets of one sample, either a label or ``classes`` weights.
+    ``is_one_sample``: the targets of one sample, either a label or ``classes`` weights.
     """
     array = real_array("t", t)
-    if single and array.shape in ((), (classes,)):
+    if is_one_sample and array.shape in ((), (classes,)):
         array = array[np.newaxis]
     shape, dtype = array.shape, array.dtype
     if shape not in ((rows,), (rows, classes)):

@@ -74,10 +74,10 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def _logistic_state(rate: float, _: bool, a: Any) -> tuple[Any, Any, Any]:
-    lit = 1.0 * (a > 0)
+    positive = 1.0 * (a > 0)
     e = np.exp(-rate * np.abs(a))
     large, small = rate / (1 + e), rate * e / (1 + e)
-    p, q = lit * large + (1 - lit) * small, lit * small + (1 - lit) * large
+    p, q = positive * large + (1 - positive) * small, positive * small + (1 - positive) * large
     return p if rate == 1 else np.tanh(a), p, q
 
 

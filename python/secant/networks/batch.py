@@ -23,15 +23,17 @@ from secant.errors import ParamsError, ShapeError, ValueRangeError
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = Gradients._fields
-SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
+SMALLEST_FLOAT32_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 
 def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
     """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an argument."""
     parameters = network(net)
-    samples, single = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
+    samples, is_one_sample = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
     rows, classes = samples.shape[0], parameters.b2.shape[0]
-    return Batch(parameters, samples, targets(t, rows, classes, single=single, soft_targets=net.soft_targets))
+    return Batch(
+        parameters, samples, targets(t, rows, classes, is_one_sample=is_one_sample, soft_targets=net.soft_targets)
+    )
 
 
 def network(net: Any) -> Parameters:
@@ -93,9 +95,9 @@ def inputs(
 _KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, single: bool, soft_targets: str) -> Array:
+def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_targets: str) -> Array:
     """Return labels (N,) or weights (N, O); of the latter "argmax" leaves labels, for which it has to read them."""
-    array = validation.targets(t, rows, classes, single=single)
+    array = validation.targets(t, rows, classes, is_one_sample=is_one_sample)
     if array.ndim == 1 or soft_targets == "weights":
         return array
     if fault := faults.of_targets(array, classes):
@@ -121,7 +123,7 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> float:
     """Return the share of rows of y whose largest element is that of t, from 0 to 1."""
     y = validation.float_array("y", y)
     rows = np.atleast_2d(y)
-    t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+    t = validation.targets(t, *rows.shape, is_one_sample=y.ndim == 1)
     if fault := faults.of_targets(t, rows.shape[1]):
         raise faults.error(fault, {"t": t})
     expected = t if t.ndim == 1 else t.argmax(axis=1)
@@ -138,7 +140,7 @@ def described(net: Any, *more: str) -> str:
     return f"<{', '.join(facts)}>"
 
 
-def is_single(params: Any) -> bool:
+def is_float32(params: Any) -> bool:
     """Whether parameters are float32, also where they are not what they must be."""
     arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
     return bool(arrays) and all(array.dtype == np.float32 for array in arrays)
@@ -191,8 +193,8 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 def require_step(h: float, net: Parameters) -> None:
     """Raise the error that says so, if h is too small for the type of the parameters."""
-    if h < SMALLEST_SINGLE_STEP and net.W1.dtype == np.float32:
-        raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
+    if h < SMALLEST_FLOAT32_STEP and net.W1.dtype == np.float32:
+        raise ValueRangeError(f"h must be at least {SMALLEST_FLOAT32_STEP:g} for float32 parameters, got {h:g}")
 
 
 _LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}

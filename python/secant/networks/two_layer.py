@@ -46,7 +46,7 @@ class TwoLayerNet:
         Activation between the two affine layers. Across the kink of a relu, too, a numerical gradient is the exact
         central difference.
     output_activation : {"sigmoid", "identity"}
-        What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
+        Activation before the softmax: sigmoid (the course notes) or identity (the book).
     log_offset : float
         Added to a probability before its logarithm is taken; at least 0. With 0 it is an error if the probability of a
         target has underflowed to 0.
@@ -140,9 +140,9 @@ class TwoLayerNet:
             f"{self.output_activation} output": True,
             f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
-            "float32": batch.is_single(getattr(self, "params", None)),
+            "float32": batch.is_float32(getattr(self, "params", None)),
         }
-        return batch.described(self, *(fact for fact, said in facts.items() if said))
+        return batch.described(self, *(fact for fact, applies in facts.items() if applies))
 
     def predict(self, x: ArrayLike) -> Array:
         """Return the class probabilities y.
@@ -185,12 +185,12 @@ class TwoLayerNet:
                [0.5, 0.5]])
         """
         backend, net = backend_module(self.backend), batch.network(self)
-        samples, single = batch.inputs(x, net.W1.shape[0], net.W1.dtype, backend.prepare)
+        samples, is_one_sample = batch.inputs(x, net.W1.shape[0], net.W1.dtype, backend.prepare)
         y = backend.predict(net, samples, 0)
         if isinstance(y, Fault):
             raise faults.error(y, net._asdict() | {"x": samples}, x)
         self._notice_scale(samples)
-        return y[0] if single else y
+        return y[0] if is_one_sample else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the cross entropy between ``predict(x)`` and t.
@@ -220,8 +220,8 @@ class TwoLayerNet:
         """
         y = self.predict(x)
         if self.soft_targets == "argmax":
-            single, y = y.ndim == 1, np.atleast_2d(y)
-            t = batch.targets(t, *y.shape, single=single, soft_targets=self.soft_targets)
+            is_one_sample, y = y.ndim == 1, np.atleast_2d(y)
+            t = batch.targets(t, *y.shape, is_one_sample=is_one_sample, soft_targets=self.soft_targets)
         return cross_entropy_by(backend_module(self.backend), y, t, self.log_offset)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -309,17 +309,15 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once per network, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
-            ``params`` has other keys. The gradient is then that of its own `loss`, by the generic
-            `secant.numerical_gradient`.
+            Once per network, if the network is not the built-in one: `predict` or `loss` is overridden, or ``params``
+            has other keys. The gradient is then that of its own `loss`, by the generic `secant.numerical_gradient`.
 
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does; also if h is not finite and at least 1e-150, or 1e-18 for float32 parameters.
         UnsupportedError
-            If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
-            know, or the backend has no series.
+            If ``method="series"`` and no order is proven for a sample, or the network is not the built-in one.
 
         Notes
         -----
@@ -343,10 +341,10 @@ class TwoLayerNet:
         if reason := foreign_structure(self):
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            found = self._generic_gradient(x, t, h, reason)
+            result = self._generic_gradient(x, t, h, reason)
         else:
-            found = self._gradient(x, t, method, h, threads)
-        return (found.gradients, GradientInfo(*found[1:])) if return_info else found.gradients
+            result = self._gradient(x, t, method, h, threads)
+        return (result.gradients, GradientInfo(*result[1:])) if return_info else result.gradients
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.
@@ -439,10 +437,10 @@ class TwoLayerNet:
         backend = backend_module(self.backend)
         samples = batch.checked(self, x, t, backend)
         batch.require_step(h, samples.net)
-        found = backend.gradient(samples, method, h, n_threads)
-        if isinstance(found, Fault):
-            raise batch.error(found, samples, x)
-        return found
+        result = backend.gradient(samples, method, h, n_threads)
+        if isinstance(result, Fault):
+            raise batch.error(result, samples, x)
+        return result
 
     def _notice_scale(self, x: Array | Rows) -> None:
         """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
@@ -477,7 +475,7 @@ class TwoLayerNet:
 
 
 def foreign_structure(net: TwoLayerNet) -> str:
-    """Say what makes this another network than the engines know; "" if nothing does."""
+    """Say what makes this another network than the built-in one; "" if nothing does."""
     own, cls = net.__dict__, type(net)
     if cls.predict is not _PREDICT or "predict" in own:
         return f"{cls.__name__}.predict is not the one that Secant defines"

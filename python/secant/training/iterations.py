@@ -17,7 +17,7 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
 from secant.acceleration.accelerate import record_of
-from secant.acceleration.recognition.engine import rows
+from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
@@ -212,7 +212,7 @@ class _OfRecognized(Iterations):
     ) -> None:
         self._net, self._record, self._data = net, accelerated, (x, t)
         extreme = np.array(extremes(x))
-        self._known = accelerated.engine(net, x[extreme], t[extreme])
+        self._known = accelerated.equivalent(net, x[extreme], t[extreme])
         h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)

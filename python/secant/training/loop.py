@@ -20,7 +20,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
 from secant.acceleration.accelerate import record_of
-from secant.acceleration.recognition.engine import rows
+from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, compilation_noticed, use_backend
 from secant.backends.base import Method
@@ -196,7 +196,7 @@ def train(
     )
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
-    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _is_measured_by_engines(net):
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _has_our_accuracy(net):
         x_test = _prepared(net, data)
         if iterations.ahead:
             data = data._replace(x_train=iterations.x, x_test=x_test)
@@ -247,7 +247,7 @@ def _blocks(
         most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
 
 
-def _is_measured_by_engines(net: TwoLayerNet) -> bool:
+def _has_our_accuracy(net: TwoLayerNet) -> bool:
     return type(net).accuracy is TwoLayerNet.accuracy and "accuracy" not in vars(net)
 
 
@@ -262,11 +262,11 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
 
 
 def _accuracy_of(net: Network) -> Accuracy:
-    """Return what measures the accuracy: of a network that was recognized and has no such method, the engines."""
+    """Return what measures the accuracy: that of Secant for a recognized network without such a method."""
     if hasattr(net, "accuracy"):
         return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
-    return lambda x, t: cast(Record, record_of(net)).engine(net, x, t).accuracy(rows(x), t)
+    return lambda x, t: cast(Record, record_of(net)).equivalent(net, x, t).accuracy(rows(x), t)
 
 
 def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:

@@ -1,4 +1,4 @@
-"""Random parameters, inputs and targets that a loss is tried with, and how far two right losses may be apart."""
+"""Random parameters, inputs and targets that a loss is tried with, and how far apart two right losses may be."""
 
 from __future__ import annotations
 
