@@ -2,8 +2,9 @@
 
     python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions.md
 
-Contestants take turns, a gradient each; ratios are medians over the rounds. The plain loop is the chapter's, without a
-check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are compared first.
+Contestants take turns of one gradient each; ratios are medians over the rounds. The plain loop is the chapter's,
+without a check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are
+compared first.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
 
 
 def measure(size: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds a gradient, of each round."""
+    """Seconds per gradient, of each round."""
     x = np.random.default_rng(0).normal(size=size)
     every = contestants(x)
     right = every[LOOP]()
@@ -133,7 +134,7 @@ def ratio(slower: list[float], faster: list[float]) -> float:
 
 
 def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
-    """Microseconds a gradient, and how many times faster than the plain loop."""
+    """Microseconds per gradient, and how many times faster than the plain loop."""
     rows = []
     for name in measured[SIZES[0]]:
         row = [name]

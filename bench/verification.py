@@ -150,7 +150,7 @@ def main() -> None:
     iterations = 1_000 if parser.parse_args().quick else 10_000
     columns = [
         "network",
-        "us a call",
+        "us per call",
         "% of gradient and update",
         "% with losses",
         "% with accuracies, too",

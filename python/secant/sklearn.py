@@ -111,7 +111,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     Notes
     -----
     Initial weights are normally distributed, with a variance of 2 / I for the I inputs of a ReLU, 1 / I for other
-    units. Sparse X is made dense in `fit`, 8 bytes an element, 4 in float32; in `predict_proba` 32 MB at a time.
+    units. Sparse X is made dense in `fit`, 8 bytes per element, 4 in float32; in `predict_proba` 32 MB at a time.
 
     Ctrl-C ends `fit` with a KeyboardInterrupt. The estimator can be used then: it has the weights of the iterations
     that were complete.

@@ -148,7 +148,7 @@ def _require_permission(name: str) -> None:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Turn what the system says into an error that names the path."""
+    """Turn an error of the system into one that names the path."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -156,5 +156,5 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _failure(name: str, done: str, error: OSError | ValueError, remedy: str = "") -> DataError:
-    """A ValueError is about a null character, or another that no file name has."""
+    """Return the error for a path. A ValueError means that a file name cannot have one of its characters."""
     return DataError(f"{name} could not be {done}: {getattr(error, 'strerror', None) or error}{remedy}.")

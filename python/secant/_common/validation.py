@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
 _LONG_OR_SHORT = "eg"  # the types of floats that are neither
-_REAL = float, numbers.Real  # float first, which is found fast
+_REAL = float, numbers.Real  # float first, which is faster
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 

@@ -50,7 +50,7 @@ def check_network(
 
     Notes
     -----
-    The arrays of ``params`` are shifted in place: layers may hold them too. When the call ends they are what they were.
+    The arrays of ``params`` are shifted in place: layers may hold them too. They are restored exactly.
 
     A textbook's gradient, y - t, is that of a loss without the 1e-7 in its logarithm, and wrong for one that has it. If
     the network is one that `recognize` knows, and an array of its gradient is that of the loss without it, or a

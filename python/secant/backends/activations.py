@@ -1,10 +1,10 @@
-"""What stands behind an affine layer: all that Python knows of an activation, and only here.
+"""The activations after an affine layer: all that Python knows of them stands here.
 
-To add a hidden activation, write its entry in `ACTIVATIONS`, with a family if none of these suits, and its name in
+To add a hidden activation, write its entry in `ACTIVATIONS`, with a new family if none of these fits, and its name in
 `HiddenActivation`; and for the compiled core its policy in ``network/activations.hpp``. Tests go over all entries.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
-pass, say how.
+pass, determine F.
 """
 
 from collections.abc import Callable

@@ -140,7 +140,7 @@ def train(
 
 
 def _require_untouched(context: typer.Context, *options: str) -> None:
-    """Refuse options of a new network, where one is loaded."""
+    """Refuse the options of a new network if one is loaded."""
     for option in options:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":
@@ -196,7 +196,7 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
         ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
         ("loss", *(_loss(net, x, t) for x, t in sets)),
         ("samples", *(f"{len(t):,}" for _, t in sets)),
-        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} a second"),
+        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
         ("backend", settings["backend"] + threads_used),
     )

@@ -60,13 +60,13 @@ class TwoLayerNet:
         The type of the parameters, and so of what is computed from them. Initial weights are drawn in float64, and
         rounded.
     backend : {"cpp", "numba", "numpy"}, optional
-        What computes; by default the backend in use at each call.
+        The backend that computes; by default the one in use at each call.
 
     Attributes
     ----------
     params : dict
         "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous, all float64 or all float32. Update them in place,
-        or replace them: the next call sees it.
+        or replace them: the next call uses the new values.
     hidden_activation, output_activation, log_offset, soft_targets, backend
         The arguments. They may be changed, too.
 
@@ -87,12 +87,12 @@ class TwoLayerNet:
     ...     net.params[key] -= 0.1 * grads[key]
     """
 
-    hidden_activation: HiddenActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    hidden_activation: HiddenActivation = "sigmoid"  # defaults for a subclass whose __init__ only sets params
     output_activation: OutputActivation = "sigmoid"
     log_offset: float = LOG_OFFSET
     soft_targets: SoftTargets = "weights"
     backend: str | None = None
-    _largest_input: float = 0.0  # that `secant.train` has shown it, in absolute value; 0 if none
+    _largest_input: float = 0.0  # in absolute value, that `secant.train` trained with; 0 if none
     _warned_of_scale: bool = False
 
     def __init__(
@@ -161,9 +161,8 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once per network, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
-            where those of the training were from 0 to 1: more than 16 times larger. The first 100 samples are looked
-            at.
+            Once per network, if `secant.train` has trained it and x is more than 16 times larger than in training, such
+            as pixels from 0 to 255 instead of 0 to 1. Only the first 100 samples are checked.
 
         Raises
         ------
@@ -294,10 +293,10 @@ class TwoLayerNet:
             of its Taylor series, as many as are proven to suffice, at the cost of backpropagation. "auto" takes the
             series wherever enough terms are proven, sample by sample, and "direct" elsewhere.
         n_threads : int, optional
-            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result does not
-            depend on it.
+            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result is the
+            same, bit for bit.
         return_info : bool
-            Whether to return how it was computed, too.
+            Whether to return also how it was computed.
 
         Returns
         -------
@@ -321,10 +320,10 @@ class TwoLayerNet:
 
         Notes
         -----
-        The loss change is computed as such and never as a difference of two losses, so the result is closer to the
-        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds. So it
-        works in float32, too, where the rounding of a plain loop is as large as the gradient. With h = 1e-4 a float32
-        gradient usually needs one term only, and then costs exactly what backpropagation costs.
+        The loss change is computed directly and never as a difference of two losses. So the result is closer to the
+        exact central difference than that of the plain loop: docs/method.md has the derivation and the error bounds. It
+        also works in float32, where the rounding error of a plain loop is as large as the gradient. With h = 1e-4 a
+        float32 gradient usually needs one term only, and then costs exactly what backpropagation costs.
 
         Examples
         --------
@@ -380,7 +379,7 @@ class TwoLayerNet:
     def save(self, path: AnyPath) -> None:
         """Write the network to an .npz file, all of it or nothing.
 
-        A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
+        A link is followed. A pipe or a device is written to directly; a folder or a socket is refused.
 
         Raises
         ------
@@ -443,7 +442,7 @@ class TwoLayerNet:
         return result
 
     def _notice_scale(self, x: Array | Rows) -> None:
-        """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
+        """Warn of inputs on another scale than in training, for which predictions are wrong but confident."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
         if (largest := batch.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
@@ -492,4 +491,4 @@ _METHODS = get_args(Method)
 _PREDICT, _LOSS = TwoLayerNet.predict, TwoLayerNet.loss
 
 
-ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
+ANOTHER_SCALE, _LOOKED_AT = 16, 100  # times larger than in training; samples that are checked

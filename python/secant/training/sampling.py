@@ -1,4 +1,4 @@
-"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once an epoch."""
+"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once per epoch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
 
 
 def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
-    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, for ever.
+    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, forever.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 if numba.config.DISABLE_JIT:
     raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
-# Before Numba starts them: so many that the system has no more would end the process.
+# Set before Numba starts them: it would end the process if the system cannot create that many.
 numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.cpu_count() or 1))
 
 _ENOUGH_FOR_THREADS = 30_000_000
@@ -37,12 +37,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def max_threads() -> int:
-    """How many threads a call uses when it is not told: NUMBA_NUM_THREADS, by default the number of processors."""
+    """How many threads a call uses by default: NUMBA_NUM_THREADS, by default the number of processors."""
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
 def choose_threads(asked: int, multiplications: int) -> int:
-    """How many threads to use where ``asked`` are wanted, 0 for no matter how many."""
+    """How many threads to use if ``asked`` are wanted; 0 stands for the default."""
     if _forks or multiplications < _ENOUGH_FOR_THREADS or not _can_start():
         return 1
     return min(asked or max_threads(), max_threads())
@@ -50,7 +50,7 @@ def choose_threads(asked: int, multiplications: int) -> int:
 
 @cache
 def _can_start() -> bool:
-    """Whether all threads can be started. Where one cannot, Numba would end the process."""
+    """Whether all threads can be started. If one cannot, Numba would end the process."""
     end = threading.Event()
     try:
         for _ in range(max_threads() - 1):

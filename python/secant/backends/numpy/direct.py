@@ -23,10 +23,9 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
-    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: what all of Secant is measured against.
+    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: the reference for all of Secant.
 
-    x itself is perturbed, since f may look at it without using its argument. Afterwards it is what it was, bit for
-    bit, also when f raises.
+    x itself is shifted, since f may read it without using its argument. It is restored exactly, even if f raises.
     """
     gradient = np.zeros(x.shape)
     original = x.copy()

@@ -19,7 +19,7 @@ from secant.backends.numpy.forward import softmax
 
 
 class Layer(NamedTuple):
-    """Units (N, units) after the forward pass: their outputs, and what changes of them need."""
+    """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
 
     activation: Activation
     z: Floats
