@@ -147,7 +147,7 @@ def test_a_warning_is_one_line(tmp_path):
     result = run("train", "--data", tmp_path / "data.npz", "--iters", 3, "--batch", 5)
     assert result.exit_code == 0
     assert result.output.startswith(
-        "warning: x_train goes up to 16 only, but uint8 samples are taken as images with pixels up to 255 (normalize=True): "
+        "warning: x_train goes up to 16 only, but uint8 samples are taken as images with pixels up to 255 "
     )
 
 

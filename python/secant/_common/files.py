@@ -32,7 +32,7 @@ def path_text(path: AnyPath) -> str:
     Raises
     ------
     DTypeError
-        It is no path.
+        It is not a path.
     """
     try:
         return os.fsdecode(path)
@@ -55,7 +55,7 @@ def write_file(path: AnyPath, content: bytes) -> None:
     DataError
         The file cannot be written. What a regular file held before is still there.
     DTypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     """
     name = path_text(path)
     with _named(name):
@@ -96,7 +96,7 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
     DataError
         The file cannot be opened, or not be read in the block.
     DTypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     """
     name = path_text(path)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What the public functions check of their arguments, in one place, so that every backend raises the same errors."""
+"""Checks of arguments, in one place, so that every backend raises the same errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def in_memory(**sizes: int) -> Iterator[None]:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """0 leaves it to the backend."""
+    """The number of threads; 0 leaves it to the backend."""
     return 0 if n_threads is None else min(positive_int("n_threads", n_threads), MOST_THREADS)
 
 
@@ -78,7 +78,7 @@ def step(h: Any) -> float:
 
 
 def require_callable(name: str, value: Any) -> None:
-    """Raise the error that names what should be a function, and is not."""
+    """Raise an error if an argument is not callable."""
     if not callable(value):
         raise DTypeError(f"{name} must be callable, got {type(value).__name__}")
 
@@ -205,7 +205,7 @@ def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = Fals
 
 
 def require_integers(name: str, array: Array) -> None:
-    """Raise the error that says so, if class labels are not integers."""
+    """Raise an error if class labels are not integers."""
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
 

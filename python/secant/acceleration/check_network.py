@@ -42,7 +42,7 @@ def check_network(
     Raises
     ------
     ParamsError
-        If ``net.params`` is no dict, or the gradients do not have its keys.
+        If ``net.params`` is not a dict, or the gradients do not have its keys.
     UnsupportedError
         If the network has no ``gradient``, and none are given.
     DTypeError, ShapeError, ValueRangeError

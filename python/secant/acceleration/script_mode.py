@@ -48,7 +48,7 @@ def takes_mini_batch(method: Any) -> bool:
     """Whether a function in a class can be called with x and t."""
     try:
         inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):  # also if it is no function
+    except (TypeError, ValueError):  # also if it is not a function
         return False
     return True
 

@@ -183,7 +183,7 @@ def shared_memory(values: Mapping[str, Any]) -> str:
     """Name two parameters that share memory, if there are such; "" if not."""
     owners = {id(array) for array in values.values() if getattr(array, "base", array) is None}
     if len(owners) == len(values):
-        return ""  # arrays that are no views have memory of their own
+        return ""  # arrays that are not views have their own memory
     arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
     for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
         if np.may_share_memory(a, b):

@@ -35,7 +35,8 @@ class SimpleNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or too large for memory, or rng is no source of random numbers.
+        If a size is not a whole number of at least 1, or too large for memory, or rng is not a source of random
+        numbers.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     Raises
     ------
     DTypeError, ValueRangeError
-        A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
+        A size is not a whole number of at least 1, or ``rng`` is not a source of random numbers.
 
     Examples
     --------
@@ -100,13 +100,13 @@ def mini_batches(
     Returns
     -------
     callable
-        Takes how many are wanted, and returns so many or fewer of the same length, at least one, as an ndarray of int
-        of shape (K, batch_size). The numbers do not depend on how many are drawn at a time.
+        Takes the number of mini-batches wanted. Returns at least one and at most so many, as an ndarray of int of shape
+        (K, batch_size). The indices do not depend on how many are drawn at a time.
 
     Raises
     ------
     DTypeError, ValueRangeError
-        As these two; also if there is no such ``sampling``.
+        As for these two; also if there is no such ``sampling``.
     """
     one_of("sampling", sampling, get_args(Sampling))
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)

@@ -182,7 +182,7 @@ def _why(held: MutableMapping[str, Any]) -> str:
     if len(matrices) > 2:
         return f"these are {len(matrices)} layers, and {wanted}"
     if len(matrices) < 2:
-        return f"this is no network of two layers, and {wanted}"
+        return f"this is not a network of two layers, and {wanted}"
     if len(arrays) > 4:
         return f"there are more than two layers need, as for batch normalization, and {wanted}"
     if matrices[0].shape[0] == matrices[1].shape[1]:

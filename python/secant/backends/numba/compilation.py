@@ -1,4 +1,4 @@
-"""How functions are compiled, where that is kept, and on how many threads they run.
+"""How functions are compiled, where the result is cached, and on how many threads they run.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
 exception. Kernels hold the GIL, so two threads of Python never run one at the same time: Numba's simplest threading
@@ -68,7 +68,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def compiled_choice(functions: Sequence[Callable[..., Any]]) -> Any:
-    """Compile what passes its arguments on to the function whose number is the first of them."""
+    """Compile a function that calls the one whose number is its first argument, with the others."""
     first, rest = compiled(functions[0]), functions[1:]
     if len(rest) > 1:
         other = compiled_choice(rest)
@@ -88,7 +88,7 @@ class Kernel:
         self.serial, self.parallel = _kept(function, parallel=False), _kept(function, parallel=True)
 
     def __call__(self, threads: int, *arguments: Any) -> None:
-        """Run it on so many threads."""
+        """Run it on ``threads`` threads."""
         if threads == 1:
             self.serial(*arguments)
             return
@@ -120,7 +120,7 @@ def _kept(function: Callable[..., Any], parallel: bool) -> Any:
 
 
 def hash_of_sources() -> str:
-    """It changes with any file that is compiled."""
+    """A hash that changes with any file that is compiled."""
     here = Path(__file__).parent
     files = [*sorted(here.glob("*.py")), here.parent / "bound.py", here.parent / "activations.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
