@@ -155,8 +155,8 @@ def sampled_parameters_of_a_real_batch():
     net, x, t = cases.mnist(100)
     truth = oracles.of(net, x, t)
     rng = np.random.RandomState(5)
-    lit = np.flatnonzero((x != 0).sum(axis=0) > 20)
-    picks = [("W1", (rng.choice(lit), rng.randint(50))) for _ in range(6)]
+    active = np.flatnonzero((x != 0).sum(axis=0) > 20)
+    picks = [("W1", (rng.choice(active), rng.randint(50))) for _ in range(6)]
     picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [("b1", (7,)), ("b2", (3,))]
     return {(name, index): float(truth.central_difference(name, index, 1e-4)) for name, index in picks}
 

@@ -50,5 +50,5 @@ def _seconds(net: Any, x: Any, t: Any) -> float | None:
         with isolated_globals():
             copied = duplicate(net, (), ())
             return least_seconds(lambda: copied.loss(x, t))
-    except Exception:  # whatever somebody's code raises
+    except Exception:  # whatever the reader's code raises
         return None

@@ -115,7 +115,7 @@ class _ScriptMethod(Method):
             recognition = recognition_of(net, reader_gradient)
         except SecantError as error:
             return None, f"{error}"
-        except Exception as error:  # whatever somebody's code raises
+        except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
         return Record(recognition, reader_gradient), recognition.sentence
 

@@ -84,7 +84,7 @@ def _users_code(files: Iterable[str]) -> Iterator[None]:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename not in files:
             trace = trace.tb_next
-        if trace is None and not isinstance(error, SyntaxError):  # not theirs
+        if trace is None and not isinstance(error, SyntaxError):  # not from their code
             raise
         traceback.print_exception(error.with_traceback(trace))
         raise typer.Exit(1) from error

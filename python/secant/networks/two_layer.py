@@ -475,10 +475,10 @@ class TwoLayerNet:
 
 def foreign_structure(net: TwoLayerNet) -> str:
     """Say what makes this another network than the built-in one; "" if nothing does."""
-    own, cls = net.__dict__, type(net)
-    if cls.predict is not _PREDICT or "predict" in own:
+    attributes, cls = net.__dict__, type(net)
+    if cls.predict is not _PREDICT or "predict" in attributes:
         return f"{cls.__name__}.predict is not the one that Secant defines"
-    if cls.loss is not _LOSS or "loss" in own:
+    if cls.loss is not _LOSS or "loss" in attributes:
         return f"{cls.__name__}.loss is not the one that Secant defines"
     params = batch.mapping(net.params)
     if not params.keys() <= _KNOWN_PARAMS:

@@ -30,7 +30,7 @@ def isolated_globals() -> Iterator[None]:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
                 yield
         finally:
-            with contextlib.suppress(ValueError):  # somebody has emptied the list
+            with contextlib.suppress(ValueError):  # the list was emptied meanwhile
                 cast(Any, filters).remove(_IGNORED)
             being_tried.reset(token)
             random.setstate(state)

@@ -67,7 +67,7 @@ def recognized_gradient(
                 return gradient
         except UnsupportedError:
             raise
-        except Exception as error:  # whatever somebody's code raises, or returns
+        except Exception as error:  # whatever the reader's code raises, or returns
             raise UnsupportedError(
                 f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
             ) from error
@@ -86,7 +86,7 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
         copy = duplicate(net, arrays, [array.copy() for array in arrays])
         returned = bound(method, copy)(lambda array: float(np.sum(array**2)), np.ones(3))
         return bool(np.shape(returned) == (3,))
-    except Exception:  # whatever somebody's code raises
+    except Exception:  # whatever the reader's code raises
         return False
 
 
@@ -132,7 +132,7 @@ def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence
             small.call(probe, argmax=argmax)
         except UnsupportedError:
             raise
-        except Exception:  # whatever somebody's code raises, such as for targets of another number of classes
+        except Exception:  # whatever the reader's code raises, such as for targets of another number of classes
             tried = False
             continue
         small.require_no_effect()

@@ -131,7 +131,7 @@ class _Subject:
                 tried.setdefault(probe.form, []).append(Trial(probe, self.loss(probe)))
             except UnsupportedError:
                 raise
-            except Exception as error:  # whatever somebody's code raises for targets that it does not take
+            except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 named = isinstance(error, NotANumberError)
                 failed[probe.form] = str(error) if named else f"loss(x, t) raises {type(error).__name__}: {error}"
                 tried.pop(probe.form, None)

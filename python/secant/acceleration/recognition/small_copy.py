@@ -85,7 +85,7 @@ class SmallCopy:
                 break
             fill(self.arrays, [param * (-1) ** i for param in self._probe.params])
             part = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
-            with contextlib.suppress(Exception):  # whatever somebody's code raises for few samples
+            with contextlib.suppress(Exception):  # whatever the reader's code raises for few samples
                 self._copy.loss(-x[part], t[part].copy())
 
     def require_no_effect(self) -> None:
