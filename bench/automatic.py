@@ -11,7 +11,7 @@ from peers import EPSILON, KEYS, RATE, Params
 
 
 class Jax:
-    """Automatic differentiation, compiled: an iteration a call, or all of them in one by `lax.scan`."""
+    """Automatic differentiation, compiled: one iteration per call, or all of them in one by `lax.scan`."""
 
     def __init__(self, data: Data, dtype: str, after: bool, scan: bool) -> None:
         import jax

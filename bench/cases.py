@@ -16,7 +16,7 @@ BACKENDS = {"cpp": "Secant", "numba": "Secant in Numba", "numpy": "Secant in Num
 
 
 class Case(NamedTuple):
-    """A network 784-50-10 as the chapter initialises it, and a mini-batch: x (N, 784), t one-hot (N, 10)."""
+    """A network 784-50-10 as the chapter initializes it, and a mini-batch: x (N, 784), t one-hot (N, 10)."""
 
     net: secant.TwoLayerNet
     x: NDArray[Any]

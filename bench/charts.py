@@ -16,30 +16,30 @@ LIGHT = 0.45  # how opaque the second number of threads is
 
 
 def training_bars(contests: Contests, path: Path) -> None:
-    """A bar a peer and number of threads, with its quartiles: all that give the loss after the update."""
+    """A bar for each peer and number of threads, with its quartiles: all that give the loss after the update."""
     inputs = [name for name in cases.INPUTS if any(key.startswith(name) for key in contests)]
     figure, axes = canvas(len(inputs), width=5.2 * len(inputs), height=8)
     for panel, name in zip(axes, inputs, strict=True):
         columns = {key.split(", ")[1]: contest for key, contest in contests.items() if key.startswith(name)}
         draw_bars(panel, columns, " | after", 1e6)
-        finish(panel, f"{name}: µs an iteration")
+        finish(panel, f"{name}: µs per iteration")
     save(figure, path)
 
 
 def gradient_dots(contests: Contests, path: Path) -> None:
-    """A dot a way to compute the gradient of MNIST, on one thread: on a logarithmic scale bars would begin nowhere."""
+    """A dot for each way to compute the gradient of MNIST, on one thread: bars have no start on a logarithmic scale."""
     figure, axes = canvas(1, width=7.5, height=7)
     samples = contests["MNIST, 1 thread"]["samples"]
     names = sorted(samples, key=lambda name: -median(samples[name]))
     for i, name in enumerate(names):
         low, middle, high = 1e3 * np.array(quartiles(samples[name]))
-        axes[0].errorbar(middle, i, xerr=[[middle - low], [high - middle]], fmt="o", color=colour(name), ecolor=INK)
+        axes[0].errorbar(middle, i, xerr=[[middle - low], [high - middle]], fmt="o", color=color(name), ecolor=INK)
         axes[0].annotate(significant(middle), (middle, i), (6, -3), textcoords="offset points", fontsize=7, color=INK)
     axes[0].set_yticks(range(len(names)), [name.replace(" | ", ", ") for name in names])
     axes[0].set_xscale("log")
     axes[0].margins(x=0.12, y=0.02)
     key(axes[0], "lower left")
-    finish(axes[0], "MNIST: ms a gradient, one thread")
+    finish(axes[0], "MNIST: ms per gradient, one thread")
     save(figure, path)
 
 
@@ -60,18 +60,18 @@ def growth_curves(contests: Contests, path: Path) -> None:
         panel.minorticks_off()
         panel.set_xticks(values, [f"{value:g}" for value in values])
         finish(panel, QUANTITIES[quantity])
-    axes[0].set_ylabel("ms a gradient", fontsize=8, color=INK)
+    axes[0].set_ylabel("ms per gradient", fontsize=8, color=INK)
     axes[0].legend(fontsize=8, frameon=False, labelcolor=INK)
     save(figure, path)
 
 
-def colour(name: str) -> str:
+def color(name: str) -> str:
     """Of a contestant."""
     return OURS if name.startswith("Secant") else THEIRS
 
 
 def key(panel: Any, where: str) -> None:
-    """Say what the two colours are."""
+    """Say what the two colors are."""
     from matplotlib.patches import Patch
 
     patches = [Patch(color=OURS, label="Secant"), Patch(color=THEIRS, label="others")]
@@ -90,7 +90,7 @@ def draw_bars(panel: Any, columns: dict[str, Contest], ending: str, scale: float
             middle,
             thickness,
             xerr=(middle - low, high - middle),
-            color=[colour(name) for name in names],
+            color=[color(name) for name in names],
             alpha=1 if i == 0 else LIGHT,
             error_kw={"ecolor": INK, "elinewidth": 0.8},
             label=label,

@@ -1,7 +1,7 @@
 """Whether two cores work together as well as they can.
 
 The cores of a virtual machine are moved about: for minutes they may be far from each other, and what one writes takes
-several times as long to reach the other, or a neighbour takes one of them. Each alone is as fast as ever, but threads
+several times as long to reach the other, or a neighbor takes one of them. Each alone is as fast as ever, but threads
 that share work are not. So two processes hand a byte to and fro: slow is what takes longer than it once did.
 """
 

@@ -20,7 +20,7 @@ BY_DEFAULT, TWO_THREADS = "by default", "two threads"
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a gradient, for each kind of input."""
+    """Seconds per gradient, for each kind of input."""
     return {name: race({"Secant": partial(steps, name)}, 2, effort) for name in cases.INPUTS}
 
 

@@ -69,7 +69,7 @@ def pairs(size: int) -> dict[str, Pair]:
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a call of both sides, for each function and size, on one thread."""
+    """Seconds per call of both sides, for each function and size, on one thread."""
     sizes = SIZES[1::2] if effort.quick else SIZES
     names = [f"{name}, {size}" for size in sizes for name in pairs(CLASSES)]
     measured = race({"both": partial(steps, sizes)}, 1, effort)["samples"]

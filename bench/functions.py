@@ -2,8 +2,9 @@
 
     python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions.md
 
-Contestants take turns, a gradient each; ratios are medians over the rounds. The plain loop is the chapter's, without a
-check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are compared first.
+Contestants take turns of one gradient each; ratios are medians over the rounds. The plain loop is the chapter's,
+without a check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are
+compared first.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
 
 
 def measure(size: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds a gradient, of each round."""
+    """Seconds per gradient, of each round."""
     x = np.random.default_rng(0).normal(size=size)
     every = contestants(x)
     right = every[LOOP]()
@@ -133,7 +134,7 @@ def ratio(slower: list[float], faster: list[float]) -> float:
 
 
 def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
-    """Microseconds a gradient, and how many times faster than the plain loop."""
+    """Microseconds per gradient, and how many times faster than the plain loop."""
     rows = []
     for name in measured[SIZES[0]]:
         row = [name]
@@ -173,16 +174,16 @@ def workers() -> str:
 def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
     figure, axes = charts.canvas(1, width=8, height=4.5)
-    colours = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
+    colors = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
     names = [name for name in measured[SIZES[0]] if name != ALONE]
-    for name, colour in zip(names, colours, strict=True):
+    for name, color in zip(names, colors, strict=True):
         middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
         style = "--" if name.endswith("2 threads") else "-"
         axes[0].plot(
             list(measured),
             middle,
             style,
-            color=colour,
+            color=color,
             marker="o",
             markersize=3.5,
             label=name if name in (LOOP, SCIPY) else f"Secant, {name}",

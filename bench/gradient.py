@@ -30,7 +30,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-8}  # of derivatives up to 0.01
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a gradient, for each kind of input and number of threads."""
+    """Seconds per gradient, for each kind of input and number of threads."""
     contests: Contests = {}
     some = 1 if effort.quick else 2
     for name, (label, threads) in product(cases.INPUTS[:some], list(THREADS.items())[:some]):

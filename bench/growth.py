@@ -60,7 +60,7 @@ SIZES = [
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a gradient, for each value of each quantity, and for each number of threads."""
+    """Seconds per gradient, for each value of each quantity, and for each number of threads."""
     contests: Contests = {}
     for quantity, values in SWEEPS.items():
         chosen = values[1:4] if effort.quick else values
@@ -140,19 +140,19 @@ def gradients(size: Size, dtype: str = DTYPES[0]) -> dict[str, Callable[..., Any
 
 
 def table(contests: Contests) -> list[str]:
-    """The growth of each quantity, the dearest series, and what a second thread brings."""
+    """The growth of each quantity, the most expensive series, and what a second thread brings."""
     rows = []
     for quantity in SWEEPS:
         samples = contests[quantity]["samples"]
         values = [name.split(" | ")[0] for name in samples if name.endswith(KINDS[0])]
-        dearest = max(
+        most_expensive = max(
             (ratio(*(samples[f"{value} | {kind}"] for kind in KINDS)) for value in values), key=lambda r: r.median
         )
         ends = (
             f"{significant(1e3 * median(samples[f'{value} | {KINDS[0]}']))} ms" for value in (values[0], values[-1])
         )
         exponents = (f"{exponent(quantity, samples, kind):.2f}" for kind in KINDS)
-        rows.append([quantity, f"{values[0]} to {values[-1]}", " to ".join(ends), *exponents, str(dearest)])
+        rows.append([quantity, f"{values[0]} to {values[-1]}", " to ".join(ends), *exponents, str(most_expensive)])
     columns = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
     lines = [*markdown(columns, rows), ""]
     samples = contests["threads"]["samples"]

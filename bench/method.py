@@ -13,7 +13,7 @@ import numpy as np
 import secant
 from charts import GRID, INK, OURS, THEIRS, canvas, finish, save
 from secant.backends.base import Parameters
-from secant.backends.bound import ORDERS, discs, truncation
+from secant.backends.bound import ORDERS, analyticity_radii, truncation
 from secant.backends.numpy.series import summed_series
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
@@ -76,15 +76,15 @@ def errors(path: Path) -> None:
     derivative = oracles.gradients(net, x, t, TINY)
     figure, panels = canvas(2, width=11, height=3.8, sharey=True)
     for (name, way), style in zip(ways.items(), ("-", "-", ":"), strict=True):
-        colour = THEIRS if name == "plain loop" else OURS
+        color = THEIRS if name == "plain loop" else OURS
         got = [way(h) for h in steps]
         truths = [oracles.gradients(net, x, t, h) for h in steps], [derivative] * len(steps)
         for panel, truth in zip(panels, truths, strict=True):
             far = [max(furthest(*pair), 1e-18) for pair in zip(got, truth, strict=True)]
-            panel.loglog(steps, far, style, color=colour, linewidth=2, label=name)
+            panel.loglog(steps, far, style, color=color, linewidth=2, label=name)
     for panel, what in zip(panels, ("central difference at the same h", "derivative"), strict=True):
         panel.axvline(1e-4, color=GRID, linewidth=3, zorder=0)
-        panel.set_xlabel("step h (grey: the chapter's)", fontsize=9, color=INK)
+        panel.set_xlabel("step h (gray: the chapter's)", fontsize=9, color=INK)
         finish(panel, f"Error against the exact {what}")
     panels[0].legend(fontsize=9, frameon=False, labelcolor=INK)
     save(figure, path)
@@ -95,17 +95,17 @@ def truncations(path: Path) -> None:
     net, x, t = example()
     params = Parameters(net.params["W1"], net.params["b1"], net.params["W2"], net.params["b2"])
     z1 = float(secant.sigmoid(x @ net.params["W1"] + net.params["b1"]).max())
-    tried = discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
+    radii = analyticity_radii("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
     steps = np.logspace(-3, -0.5, 41)
     truth = [net.numerical_gradient(x, t, h=h, method="direct") for h in steps]
     figure, (panel,) = canvas(1, width=6.4, height=4)
-    for order, colour in zip(ORDERS, ("#fd8d3c", OURS, "#8c6bb1", THEIRS), strict=True):
+    for order, color in zip(ORDERS, ("#fd8d3c", OURS, "#8c6bb1", THEIRS), strict=True):
         series = [dict(zip(net.params, summed_series(params, x, t, h, order), strict=True)) for h in steps]
         cut = np.array([furthest(*pair) for pair in zip(series, truth, strict=True)])
-        bound = [float(truncation(tried, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
+        bound = [float(truncation(radii, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
         seen = cut > 1e-16
-        panel.loglog(steps[seen], cut[seen], color=colour, linewidth=2, label=f"order {order}")
-        panel.loglog(steps, bound, "--", color=colour, linewidth=1.2)
+        panel.loglog(steps[seen], cut[seen], color=color, linewidth=2, label=f"order {order}")
+        panel.loglog(steps, bound, "--", color=color, linewidth=1.2)
     panel.set_ylim(1e-17, 10)
     panel.set_xlabel("step h", fontsize=9, color=INK)
     panel.legend(fontsize=9, frameon=False, labelcolor=INK)

@@ -1,8 +1,8 @@
 """Whether two runs agree, and what became slower since the earlier, beyond the noise.
 
-Machines and their moods differ, so times are not compared but ratios: Secant's to the first library that took its turns
-in the same rounds. One that changed is one whose interval lies wholly on one side of the earlier, by more than what a
-neighbour that fills the caches is good for.
+Machines differ, so ratios are compared, not times: Secant's time over that of the first library in the same rounds.
+A ratio has changed if its interval lies wholly on one side of the earlier one, by more than a neighbor that fills the
+caches explains.
 """
 
 from collections.abc import Callable

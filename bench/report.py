@@ -45,15 +45,15 @@ others in float32 against Secant in float64.""",
     ),
     "Precision": (
         precision,
-        """The largest error in 30 parameters, against 50 digits. A central difference and a derivative are two things:
-a multiple of h² is between them. Backpropagation is the derivative, and numdifftools extrapolates to it; all others
+        """The largest error in 30 parameters, against 50 digits. A central difference and a derivative differ
+by a multiple of h². Backpropagation is the derivative, and numdifftools extrapolates to it; all others
 compute the difference at h = 1e-4. In float32, parameters and inputs are what float32 can hold.""",
     ),
     "A training iteration": (
         training,
         """784-50-10, mini-batches of 100 from {samples:,} samples: draw and gather the mini-batch, gradient, update,
-loss. The loss is that after the update, which takes a second forward pass and is what the chapter takes, or that of the
-first, before it. *Times Secant* compares with training by its numerical gradient, in the same type and with the same
+loss. The loss is the one after the update, as in the chapter, which takes a second forward pass; or the one before
+it, from the first. *Times Secant* compares with training by its numerical gradient, in the same type and with the same
 loss; the last table of each input has others in float32 against Secant in float64. All peers use backpropagation. All
 hold the training set as they read it fastest: in their type, or as its non-zero pixels (Secant, SciPy); making that is
 counted in the whole run, below. All were given the same mini-batches, and their losses and parameters agreed with those
@@ -63,15 +63,15 @@ agreed with the plain loop of such a network.""",
     "The whole run": (
         whole_run,
         """Training with the loss after each update, MNIST, one thread: CPU time from the data as `load_mnist` returns
-it to the last loss, with what is converted, prepared or compiled; once, side by side on a core each, so that neighbours
-disturb each other. scikit-learn trains another network, see above, in whole epochs. The memory is the most that the
-process took in that time, training set and libraries included.""",
+it to the last loss, with what is converted, prepared or compiled. It is done once, with one run on each core, and
+neighbors disturb each other. scikit-learn trains another network, see above, in whole epochs. The memory is the most
+that the process took in that time, training set and libraries included.""",
     ),
     "How the cost grows": (
         growth,
         """One gradient, from 784-50-10 and 100 samples, one quantity at a time, input as sparse as MNIST. The exponent
 is fitted from there up: above 1 where weights or inputs outgrow a cache. A ratio is that of the size at which the
-series is dearest.""",
+series is most expensive.""",
     ),
     "Share of the machine's ceiling": (
         roofline,
@@ -95,13 +95,13 @@ PICTURES = {
 }
 HEAD = """# Benchmarks
 
-Written by `secant bench`. On one thread, times are CPU time of the process, else what passes; medians of turns of
-50 ms, in rounds in which every contestant has a turn, in fresh processes for each of some launches that are spread
-over the whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
+Written by `secant bench`. Single-thread times are CPU time; others are wall time. They are medians of turns of 50 ms.
+In each round every contestant has a turn. Each launch is a set of fresh processes, and launches are spread over the
+whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
 where there are three or more; what was faster than Secant beyond the noise is in bold. On more than one thread, rounds
-in which the cores took longer than they have to in handing over a byte (bench/cores.py) are repeated, for a while;
-launches with such a round do not count where two others do. Answers are checked before anything is timed. Ratios hold
-for this machine; absolute times are no promise.
+in which the cores took too long to hand over a byte (bench/cores.py) are repeated, up to a time limit; launches with
+such a round do not count if there are two others. Answers are checked before anything is timed. Ratios hold
+for this machine; absolute times vary.
 
 ```text
 {machine}

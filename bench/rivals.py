@@ -45,7 +45,7 @@ class MissingLibraryError(Exception):
 def race(families: dict[str, Family], threads: int, effort: Effort) -> Contest:
     """Let all contestants take turns of 50 ms on ``threads`` cores, in fresh processes: one launch.
 
-    A round in which the cores were disturbed is repeated, while there is patience. Samples are seconds an iteration:
+    A round in which the cores were disturbed is repeated, while there is patience. Samples are seconds per iteration:
     on one thread CPU time, of all threads of the process; on more, what passes.
     """
     contest: Contest = {"samples": {}, "missing": {}, "handovers": []}

@@ -3,13 +3,13 @@
     python bench/roofline.py [--quick]
 
 roofline.cpp has the operations that the work consists of, each as fast as the compiler makes it. The ceiling of a job
-is what those take that it cannot do without, one after the other and with nothing between them:
+is the time of the operations that it needs, one after the other and with nothing between them:
 
-- MNIST: a gather a non-zero for each forward pass, a read-modify-write for the gradient of W1, sample by sample, or in
-  blocks of inputs whose weights stay in the L1 cache; dense: multiply-adds, of the third order in float32, which
+- MNIST: a gather per non-zero for each forward pass, a read-modify-write for the gradient of W1, sample by sample, or
+  in blocks of inputs whose weights stay in the L1 cache; dense: multiply-adds, of the third order in float32, which
   is twice as fast;
 - the small layer's products: one for each forward pass, one for the gradient of W2, one for each order of the series;
-- exp or a sigmoid: one a hidden unit, two an output, and one for the logarithm of a sample;
+- exp or a sigmoid: one per hidden unit, two per output, and one for the logarithm of a sample;
 - writing the gradient of W1, where it is returned.
 
 Then the products of dense inputs, in both types, as a share of the multiply-adds that the processor does in registers:
@@ -93,7 +93,7 @@ def jobs() -> dict[str, Job]:
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds a flop, a byte, a non-zero and an element of the machine, and seconds a call of Secant."""
+    """Seconds per flop, byte, non-zero and element of the machine, and seconds per call of Secant."""
     return {CONTEST: race({"the machine": machine_steps, "Secant": secant_steps, "dense": dense_steps}, 1, effort)}
 
 
@@ -133,7 +133,7 @@ def compiled(source: str, *options: str) -> ctypes.CDLL:
     """A file of this folder, as a library."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
-        raise ImportError("there is no C++ compiler to measure it with")
+        raise ImportError("measuring it needs a C++ compiler")
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, "library.so")
         common = "-O3", "-march=native", "-std=c++20", "-shared", "-fPIC", "-Wno-psabi"

@@ -1,8 +1,8 @@
 """Timing that can be compared: contestants take turns, round after round, and ratios are taken within a round.
 
-Seconds a call are kept as launches x rounds: a launch is a fresh process, a round a turn of every contestant. Launches
-are spread over all that is measured, so that they differ by what the machine does in the meantime. A ratio is the
-median of those of all rounds; its interval, of 99 %, is Student's, of the logarithms of the launches' medians.
+Seconds per call are kept as launches x rounds: a launch is a fresh process, a round one turn of every contestant.
+Launches are spread over all that is measured, so that they differ by what the machine does in the meantime. A ratio is
+the median of those of all rounds; its interval, of 99 %, is Student's, of the logarithms of the launches' medians.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import cores
 
 Clock = Callable[[], float]
 Samples = dict[str, list[list[float]]]
-"""Seconds a call, launches x rounds, by contestant."""
+"""Seconds per call, launches x rounds, by contestant."""
 
 LEVEL = 99
 QUANTILES = 63.66, 9.925, 5.841, 4.604, 4.032, 3.707, 3.499, 3.355, 3.250
@@ -147,7 +147,7 @@ def median(samples: list[list[float]]) -> float:
 
 
 def turn(call: Callable[[], object], shortest: float, clock: Clock = time.perf_counter) -> float:
-    """Seconds a call, over calls that take ``shortest`` together, after half as long that is not counted."""
+    """Seconds per call, over calls that take ``shortest`` together, after half as long that is not counted."""
     first = _repeated(call, shortest / 2, clock)
     return first if first > shortest else _repeated(call, shortest, clock)  # long enough to be its own warm-up
 

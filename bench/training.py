@@ -25,7 +25,7 @@ from tables import across_types, standings
 from timing import Contests, Effort, alone
 
 Ways = dict[str, Callable[..., peers.Peer]]
-STEPS, BATCH = 50, 100  # mini-batches a call, samples in each
+STEPS, BATCH = 50, 100  # mini-batches per call, samples in each
 THREADS = {"1 thread": 1, "2 threads": 2}
 LOSSES = {True: "after", False: "before"}
 TOLERANCE = {"float64": 1e-9, "float32": 1e-5}
@@ -41,7 +41,7 @@ WORDS = "", "type", "loss"
 
 
 def measure(effort: Effort) -> Contests:
-    """Seconds an iteration of every peer, for each kind of input and number of threads."""
+    """Seconds per iteration of every peer, for each kind of input and number of threads."""
     inputs = cases.INPUTS[:1] if effort.quick else cases.INPUTS
     return {
         f"{name}, {label}": race(families(name, threads, effort.quick), threads, effort)
@@ -50,7 +50,7 @@ def measure(effort: Effort) -> Contests:
 
 
 def table(contests: Contests) -> list[str]:
-    """One row a peer, in microseconds an iteration."""
+    """One row per peer, in microseconds per iteration."""
     lines: list[str] = []
     for inputs in cases.INPUTS:
         columns = {name.split(", ")[1]: contest for name, contest in contests.items() if name.startswith(inputs)}

@@ -1,4 +1,4 @@
-"""What it costs to hold a reader's network against the engines while it is trained.
+"""What it costs to compare a reader's loss with Secant's while a network is trained.
 
     python bench/verification.py [--quick]
 
@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 import secant
 from secant.acceleration.accelerate import record_of
-from secant.acceleration.recognition.engine import engine
+from secant.acceleration.recognition.equivalent import equivalent
 from secant.acceleration.records import Record
 from tables import markdown
 
@@ -97,7 +97,7 @@ class Trusted(Record):
     """Compares nothing."""
 
     def gradient(self, net: Any, x: Any, t: Any, n_threads: int | None = None) -> dict[Any, Array]:
-        known = engine(net, self.recognition)
+        known = equivalent(net, self.recognition)
         grads = known.numerical_gradient(x, t, h=self.recognition.h, n_threads=n_threads or self.n_threads)
         return dict(zip(self.recognition.keys, grads.values(), strict=True))
 
@@ -150,7 +150,7 @@ def main() -> None:
     iterations = 1_000 if parser.parse_args().quick else 10_000
     columns = [
         "network",
-        "us a call",
+        "us per call",
         "% of gradient and update",
         "% with losses",
         "% with accuracies, too",

@@ -1,4 +1,4 @@
-"""The gradient of a dear function on a Dask cluster: here two processes of this machine.
+"""The gradient of an expensive function on a Dask cluster: here two processes of this machine.
 
 python examples/functions_on_dask.py
 """

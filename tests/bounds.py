@@ -32,7 +32,7 @@ CONTRACT = (
         "float32 parameters: predict, loss, gradients at any h",
         "16 eps32 · Σ abs(terms), and what changes if pre-activations are off by (number of terms) eps32 · Σ abs(x w)",
     ),
-    Promise("results for 1, 2, ... threads, and for a call repeated", "the same bits"),
+    Promise("results of a repeated call", "bitwise reproducible, for any number of threads"),
     Promise("training, against the NumPy loop, same seed", "losses within 1e-9 over 20 iterations of a small net"),
     Promise(
         "NaN, infinity, wrong shapes and types in what a network is given",

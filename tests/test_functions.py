@@ -137,7 +137,7 @@ def test_sigmoid_of_extreme_values(backend):
     assert got.tolist() == [1, 0, 1, 0, 1, 0, 0.5]
 
 
-def test_sigmoid_of_nan_is_nan_and_of_its_neighbours_is_not(backend):
+def test_sigmoid_of_nan_is_nan_and_of_its_neighbors_is_not(backend):
     got = secant.sigmoid([0.0, np.nan, 0.0])
     np.testing.assert_array_equal(got, [0.5, np.nan, 0.5])
 

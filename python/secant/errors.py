@@ -32,7 +32,7 @@ class UnsupportedError(SecantError, ValueError):
 
 
 class LossDiffersError(UnsupportedError):
-    """The loss of an accelerated network on a mini-batch is not that of a network that is known."""
+    """The loss of an accelerated network on a mini-batch differs from Secant's."""
 
 
 class DataError(SecantError, OSError):
@@ -48,7 +48,7 @@ class MissingExtraError(SecantError, ImportError):
 
 
 class DivergenceError(SecantError, ArithmeticError):
-    """Gradient descent left the range of numbers. The message names the step, the value and the learning rate.
+    """Gradient descent diverged. The message names the step, the value and the learning rate.
 
     Attributes
     ----------

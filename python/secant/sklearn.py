@@ -1,7 +1,7 @@
 """`TwoLayerNetClassifier`: the network as a scikit-learn estimator, for pipelines, cross-validation and grid searches.
 
-Design: scikit-learn checks samples and labels, `secant.train` trains. What stands here is between the two: names,
-labels, the validation split, and when to stop.
+Design: scikit-learn checks samples and labels, `secant.train` trains. This module connects the two: names, labels,
+the validation split, and when to stop.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'") from error
 
 _BATCH_SIZE = 32
-_LOG_OFFSET = 1e-100  # so small that even a very wrong probability has a gradient; products of it are not subnormal
+_LOG_OFFSET = 1e-100  # a very wrong probability still has a gradient, and products are not subnormal
 _LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing
 _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes dense: 32 MB
 
@@ -44,8 +44,8 @@ _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes 
 class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """A classifier with one hidden layer, trained by gradient descent on central differences.
 
-    Parameters that `sklearn.neural_network.MLPClassifier` has too have the same names and meanings. Scale the features,
-    as by `sklearn.preprocessing.StandardScaler`: the default learning rate is made for that.
+    Parameters that are shared with `sklearn.neural_network.MLPClassifier` have the same meanings there. Scale the
+    features, as by `sklearn.preprocessing.StandardScaler`: the default learning rate is made for that.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     validation_fraction : float
         The share of the samples that ``early_stopping`` holds out, the same of every class.
     random_state : int, numpy.random.RandomState or None
-        Source of the validation split, the initial weights and the order of the samples. An int gives the same bits in
-        every call of `fit`, whatever state NumPy's global stream is in; None uses that stream.
+        Source of the validation split, the initial weights and the order of the samples. With an int, every call of
+        `fit` gives bitwise the same result; None uses NumPy's global stream.
     n_jobs : int or None
         The number of threads in `fit`: None is 1, -1 as many as OMP_NUM_THREADS or threadpoolctl allow, -2 one less
         than there are processors. The result does not depend on it.
@@ -111,7 +111,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     Notes
     -----
     Initial weights are normally distributed, with a variance of 2 / I for the I inputs of a ReLU, 1 / I for other
-    units. Sparse X is made dense in `fit`, 8 bytes an element, 4 in float32; in `predict_proba` 32 MB at a time.
+    units. Sparse X is made dense in `fit`, 8 bytes per element, 4 in float32; in `predict_proba` 32 MB at a time.
 
     Ctrl-C ends `fit` with a KeyboardInterrupt. The estimator can be used then: it has the weights of the iterations
     that were complete.
@@ -396,7 +396,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return labels
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn wants to know: sparse samples may come."""
+        """Return the tags of scikit-learn: sparse samples are allowed."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
@@ -406,11 +406,11 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return hasattr(self, "net_")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled, with the version of Secant."""
+        """Return the state to pickle, with the version of Secant."""
         return {**super().__getstate__(), "_secant_version": _version()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what was pickled, and warn if another version of Secant did it, as scikit-learn does of its own."""
+        """Restore the pickled state, and warn if it is from another version of Secant, as scikit-learn does."""
         state = dict(state)
         if (pickled := state.pop("_secant_version")) != (current := _version()):
             warnings.warn(
@@ -426,7 +426,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self.net_.params = {name: np.array(param) for name, param in self.net_.params.items()}
 
     def _begin(self, X: Any, y: Any, classes: Any, *, new: bool, early: bool, seeded: bool) -> _Run:
-        """Check everything, and make the network that is to be trained. If it fails, the estimator is what it was."""
+        """Check everything, and make the network to train. If that fails, the estimator is unchanged."""
         before = dict(vars(self))
         try:
             x, y = self._samples(X, y, reset=new)
@@ -459,14 +459,14 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             raise
 
     def _samples(self, X: Any, *y: Any, reset: bool) -> Any:
-        """Return X, and y if it is given, checked; and note the features, or compare them with those noted."""
+        """Return X, and y if it is given, checked. Record the features, or compare them with the recorded ones."""
         for name, array in (("X", X), *(("y", array) for array in y)):
             if np.ma.isMaskedArray(array):
                 raise DTypeError(f"{name} must be a plain array, got a masked one: its mask would be lost")
         return validate_data(self, X, *y, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
 
     def _labels(self, y: Array, classes: Any, new: bool) -> Array:
-        """Return y as indices of ``classes_``, which a new network takes from what it is given."""
+        """Return y as indices of ``classes_``. A new network takes these from y or ``classes``."""
         check_classification_targets(y)
         given = np.unique(y if classes is None else classes)
         if new:
@@ -478,7 +478,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return np.searchsorted(self.classes_, y)
 
     def _require_same_network(self) -> None:
-        """Raise the error that names a parameter which the network that is there does not have."""
+        """Raise an error that names a parameter that differs from the existing network's."""
         kept = {"hidden_size": len(self.net_.params["b1"])}
         kept |= {name: getattr(self.net_, name) for name in ("hidden_activation", "output_activation")}
         for name, value in kept.items():
@@ -486,7 +486,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 raise ValueRangeError(f"{name} must be {value!r} as long as weights are kept, got {now!r}")
 
     def _split(self, x: Any, labels: Array) -> Any:
-        """Return samples to train on and to validate by, and the labels of both."""
+        """Return the samples to train on and to validate on, and the labels of both."""
         share = finite_number("validation_fraction", self.validation_fraction, above=0)
         try:
             return train_test_split(x, labels, test_size=share, stratify=labels, random_state=self._random_state)
@@ -512,7 +512,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return net
 
     def _train(self, run: _Run, epochs: int, stopping: Stopping | None = None) -> None:
-        """Train for some epochs, and note their losses, also if training is interrupted."""
+        """Train for some epochs, and record their losses, also if training is interrupted."""
         history, sizes = History(), run.sizes
         try:
             run.train(iters_num=epochs * len(sizes), history=history, callback=stopping)

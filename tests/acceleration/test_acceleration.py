@@ -1,4 +1,4 @@
-"""`accelerate`: a reader's network gets its numerical gradient from the engines, or an error; never a wrong number."""
+"""`accelerate`: a reader's network gets its numerical gradient from Secant, or an error; never a wrong number."""
 
 import copy
 import dataclasses
@@ -644,7 +644,7 @@ def test_a_gradient_that_is_changed_before_it_is_returned_is_refused(change):
             grads = super().numerical_gradient(x, t)
             return {key: CHANGES[change](self, key, grad) for key, grad in grads.items()}
 
-    with pytest.raises(secant.UnsupportedError, match="one that returns the central difference alone is needed"):
+    with pytest.raises(secant.UnsupportedError, match="it must return exactly the central difference"):
         secant.accelerate(Changed(*SIZES))
 
 
@@ -940,7 +940,7 @@ def test_lazily_the_central_difference_of_any_function_is_left_alone():
     for key, grad in net.gradient(x, t).items():
         assert np.array_equal(grad, right[key])
     assert len(said) == 1
-    assert "one that takes (x, t) is needed" in said[0]
+    assert "it must take (x, t)" in said[0]
 
 
 def test_lazily_a_loss_that_differs_on_the_first_mini_batch_runs_its_own(wake):

@@ -1,4 +1,4 @@
-"""Classes that are nearly a network that the engines know: none may be trusted where it is not one.
+"""Classes that are nearly a network that Secant knows: none may be trusted where it is not one.
 
 A mutant is refused; or its loss is found to differ, or raises an error, before a number is returned; or the number is
 the central difference of its own loss, because what was changed makes no difference there.

@@ -180,7 +180,7 @@ def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
 def test_a_step_so_small_that_the_loop_returns_noise_is_said():
     sentence = secant.recognize(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
     assert "differs from the central difference of its loss" in sentence
-    assert sentence.endswith("one that returns the central difference alone is needed")
+    assert sentence.endswith("it must return exactly the central difference")
 
 
 def test_the_former_spelling_is_the_same_function():

@@ -279,7 +279,7 @@ def test_where_a_loss_becomes_another_one_its_own_loop_goes_on(turn, run, tmp_pa
     assert any("no gradient is returned" in line and "Its own numerical_gradient runs" in line for line in lines)
 
 
-# inputs that the engines take otherwise than NumPy, or not at all
+# inputs that Secant takes otherwise than NumPy, or not at all
 
 LABELS = """
     def loss(self, x, t):

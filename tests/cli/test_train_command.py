@@ -59,7 +59,7 @@ TABLE = (
     + r"accuracy +0\.\d{4} +0\.\d{4}\n"
     + r"loss +\d\.\d{4} +\d\.\d{4}\n"
     + r"samples +10,000 +2,000\n"
-    + r"time +\d+\.\d s for ITERATIONS iterations?, [\d.e+,]+ a second\n"
+    + r"time +\d+\.\d s for ITERATIONS iterations?, [\d.e+,]+ per second\n"
     + r"gradient +GRADIENT\n"
     + r"backend +(numpy|(cpp|numba), up to \d+ threads?)\n"
     + RULE
@@ -147,7 +147,7 @@ def test_a_warning_is_one_line(tmp_path):
     result = run("train", "--data", tmp_path / "data.npz", "--iters", 3, "--batch", 5)
     assert result.exit_code == 0
     assert result.output.startswith(
-        "warning: x_train goes up to 16 only, and pixels are divided by 255: are these pixels? "
+        "warning: x_train goes up to 16 only, but uint8 samples are taken as images with pixels up to 255 "
     )
 
 

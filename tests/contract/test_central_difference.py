@@ -91,7 +91,7 @@ def test_small_networks(backend, hidden, output, kind, h):
 )
 @pytest.mark.parametrize("output", OUTPUTS)
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_unnormalised_pixels(backend, hidden, output, weights, h):
+def test_unnormalized_pixels(backend, hidden, output, weights, h):
     net, x, t = random_case(2, inputs=255, weights=weights, output=output, hidden=hidden)
     assert error(net, np.round(x).astype(np.uint8), t, h) <= 1
 
@@ -155,8 +155,8 @@ def sampled_parameters_of_a_real_batch():
     net, x, t = cases.mnist(100)
     truth = oracles.of(net, x, t)
     rng = np.random.RandomState(5)
-    lit = np.flatnonzero((x != 0).sum(axis=0) > 20)
-    picks = [("W1", (rng.choice(lit), rng.randint(50))) for _ in range(6)]
+    active = np.flatnonzero((x != 0).sum(axis=0) > 20)
+    picks = [("W1", (rng.choice(active), rng.randint(50))) for _ in range(6)]
     picks += [("W2", (rng.randint(50), rng.randint(10))) for _ in range(3)] + [("b1", (7,)), ("b2", (3,))]
     return {(name, index): float(truth.central_difference(name, index, 1e-4)) for name, index in picks}
 

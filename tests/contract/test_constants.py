@@ -35,9 +35,9 @@ def test_every_backend_has_the_same_bound_and_it_grows_with_the_targets(backend,
     for mass in (1.0, 7.0):
         weights = mass * t / t.sum(axis=1, keepdims=True)
         _, info = net.numerical_gradient(x, weights, h=1e-5, return_info=True)
-        discs = bound.discs(hidden, output, float(np.abs(net.params["W2"]).max()))
+        radii = bound.analyticity_radii(hidden, output, float(np.abs(net.params["W2"]).max()))
         order, expected = bound.proven_order(
-            discs, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32
+            radii, 1e-5, float(x.max()), 1.0, mass, dtype == np.float32
         )  # |z1| is below 1
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)
@@ -52,7 +52,7 @@ def test_the_bound_follows_the_weights_from_call_to_call(backend):
     for scale in (30, 1, 30, 0.1, 1):
         net.params["W2"][...] = scale * w2
         _, info = net.numerical_gradient(x, t, h=1e-5, return_info=True)
-        discs = bound.discs("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
-        order, expected = bound.proven_order(discs, 1e-5, float(x.max()), 1.0, 1.0, False)
+        radii = bound.analyticity_radii("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
+        order, expected = bound.proven_order(radii, 1e-5, float(x.max()), 1.0, 1.0, False)
         assert info.samples == {order: 6}
         assert info.truncation_bound == pytest.approx(expected, rel=1e-9)

@@ -61,7 +61,7 @@ def test_labels_are_read():
 def test_an_error_names_the_file_and_what_to_do():
     with pytest.raises(DataError) as caught:
         parse_labels(labels()[:7])
-    assert str(caught.value) == "digits.gz is truncated: 7 bytes are no header of 8. Fetch it again."
+    assert str(caught.value) == "digits.gz is truncated: 7 bytes are less than a header of 8. Fetch it again."
 
 
 def test_a_remedy_needs_no_deletion_by_default():
@@ -79,8 +79,8 @@ BAD_IMAGES = {
     "labels for images": (labels(range(10)), r"begins with b'\\x00\\x00\\x08\\x01"),
     "HTML": (b"<!DOCTYPE html><html>", r"begins with b'<!DOCTYPE html>"),
     "empty": (b"", r"of images: it begins with b''"),
-    "half a magic number": (images()[:2], r"truncated: 2 bytes are no header of 16"),
-    "half a header": (images()[:15], r"truncated: 15 bytes are no header of 16"),
+    "half a magic number": (images()[:2], r"truncated: 2 bytes are less than a header of 16"),
+    "half a header": (images()[:15], r"truncated: 15 bytes are less than a header of 16"),
     "truncated": (images()[:-1], r"truncated: 1583 bytes where its header announces 1584"),
     "trailing": (images() + b"\0", r"trailing bytes: 1585 bytes where its header announces 1584"),
     "other shape": (images(shape=(2, 28, 27)), r"trailing bytes: 1529 bytes where its header announces 1528"),
@@ -107,7 +107,7 @@ BAD_LABELS = {
         labels(magic=0x803),
         r"of labels: it begins with b'\\x00\\x00\\x08\\x03.*, expected b'\\x00\\x00\\x08\\x01' or gzip",
     ),
-    "half a header": (labels()[:7], r"truncated: 7 bytes are no header of 8"),
+    "half a header": (labels()[:7], r"truncated: 7 bytes are less than a header of 8"),
     "truncated": (labels(count=4), r"truncated: 11 bytes where its header announces 12"),
     "trailing": (labels(count=2), r"trailing bytes: 11 bytes where its header announces 10"),
     "absurd count": (labels(count=2**32 - 1), r"shape \(4294967295,\), expected 1 to 2147483640 elements"),

@@ -141,22 +141,22 @@ BAD = {
 )
 def test_every_backend_finds_the_same_faults(backend, bad, method):
     which, spoil, expected = BAD[bad]
-    engine, net = backend_module(), network()
-    batch = checked(net, X, LABELS, engine)
+    backend, net = backend_module(), network()
+    batch = checked(net, X, LABELS, backend)
     spoiled = batch._make(spoil(*batch))
-    assert engine.gradient(spoiled, method, 1e-4, 1) == expected
+    assert backend.gradient(spoiled, method, 1e-4, 1) == expected
     if which != "t":
-        assert engine.predict(spoiled.net, spoiled.x, 1) == expected
+        assert backend.predict(spoiled.net, spoiled.x, 1) == expected
     indices = np.arange(6)[np.newaxis].repeat(3, 0)
-    assert engine.train(spoiled, indices, "auto", 1e-4, 0.0, 1, []) == expected
+    assert backend.train(spoiled, indices, "auto", 1e-4, 0.0, 1, []) == expected
 
 
 def test_results_that_are_not_finite_are_told_apart(backend):
-    engine, net = backend_module(), network(output_activation="identity", log_offset=0.0)
+    backend, net = backend_module(), network(output_activation="identity", log_offset=0.0)
     net.params["b2"][:] = 0, 800
-    assert engine.gradient(checked(net, X, LABELS, engine), "auto", 1e-4, 1) == UNDERFLOW
+    assert backend.gradient(checked(net, X, LABELS, backend), "auto", 1e-4, 1) == UNDERFLOW
     net.params["W1"][:], net.params["W2"][:], net.params["b1"][:] = 0, [[1.7e308, 1.0]], 50
-    assert engine.gradient(checked(net, X, LABELS, engine), "auto", 1e-4, 1) == OVERFLOW
+    assert backend.gradient(checked(net, X, LABELS, backend), "auto", 1e-4, 1) == OVERFLOW
 
 
 def test_what_was_put_right_again_before_it_could_be_named_is_an_error(compiled, monkeypatch):

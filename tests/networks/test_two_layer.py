@@ -1,4 +1,4 @@
-"""The two networks: their initial weights, what they compute, and when the fast engines must stand back."""
+"""The two networks: their initial weights, what they compute, and when the fast backends must not be used."""
 
 import copy
 import signal
@@ -825,7 +825,7 @@ def test_an_extra_parameter_that_cannot_be_perturbed_is_named(value):
 
 
 class Familiar(secant.TwoLayerNet):
-    """Overrides nothing that the engines replace."""
+    """Overrides nothing that the backends replace."""
 
     def __init__(self, *sizes, note="", **options):
         super().__init__(*sizes, **options)

@@ -69,7 +69,7 @@ def wide(rng: np.random.RandomState) -> Case:
 
 
 def pixels(rng: np.random.RandomState) -> Case:
-    """Pixels that nobody normalised, some in 16 or more bits."""
+    """Pixels that nobody normalized, some in 16 or more bits."""
     case = small(rng)
     case.x = np.round(255 * case.x) * 10.0 ** rng.randint(4)
     return case
@@ -118,7 +118,7 @@ def common_logits(rng: np.random.RandomState) -> Case:
     return case
 
 
-def cancelling(rng: np.random.RandomState) -> Case:
+def canceling(rng: np.random.RandomState) -> Case:
     """One sample whose pre-activations are small sums of large terms."""
     case = small(rng)
     case.x, case.t = case.x[:1], case.t[:1]
@@ -141,7 +141,7 @@ def kinks(rng: np.random.RandomState) -> Case:
 
 GENERATORS: tuple[Callable[[np.random.RandomState], Case], ...] = (
     small, wide, pixels, saturated_hidden, saturated_output, far_logits, common_logits,
-    cancelling, kinks,
+    canceling, kinks,
 )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def hidden_scale(rng: np.random.RandomState, case: Case) -> None:
     case.h = float(np.clip(log_uniform(rng, 1e-6, 1e2) * (size if rng.randint(2) else 1 / size), 1e-18, 1e3))
 
 
-def cancelling(rng: np.random.RandomState, case: Case) -> None:
+def canceling(rng: np.random.RandomState, case: Case) -> None:
     """Pre-activations of one sample that cancel to a small part of their terms."""
     case.params["b1"][...] = -(case.x[0] @ case.params["W1"]) * (1 + signed(rng, 1e-8, 1, case.params["b1"].shape))
     case.h = float(log_uniform(rng, 1e-18, 1e-2))
@@ -91,7 +91,7 @@ def kinks(rng: np.random.RandomState, case: Case) -> None:
 
 
 GENERATORS: tuple[Callable[[np.random.RandomState, Case], None], ...] = (
-    any_scale, balanced, mixed, outgoing, hidden_scale, cancelling, far_logits, saturated, kinks,
+    any_scale, balanced, mixed, outgoing, hidden_scale, canceling, far_logits, saturated, kinks,
 )  # fmt: skip
 
 

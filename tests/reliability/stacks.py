@@ -57,7 +57,7 @@ def edge(rng, n):
     return lambda s: np.sqrt(1.01 - s / 4).sum(-1)
 
 
-def cancelling(rng, n):
+def canceling(rng, n):
     """Distances from far away, by large squares that cancel."""
     c = 1e3 * rng.standard_normal(n)
     return lambda s: (s * s).sum(-1) - 2 * s @ c + c @ c
@@ -97,7 +97,7 @@ def covariance(rng, n):
 
 FAMILIES = {
     f.__name__: f
-    for f in (squares, product, kinked, noisy, single, logarithms, edge, cancelling, raising, offset, slight, last)
+    for f in (squares, product, kinked, noisy, single, logarithms, edge, canceling, raising, offset, slight, last)
 } | {"covariance": covariance}
 
 

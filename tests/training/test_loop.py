@@ -201,7 +201,9 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
 
 def test_pixels_that_are_none_are_noticed(net, data):
     x_train, t_train, *_ = data
-    with pytest.warns(RuntimeWarning, match="x_train goes up to 16 only, and pixels are divided by 255"):
+    with pytest.warns(
+        RuntimeWarning, match="x_train goes up to 16 only, but uint8 samples are taken as images with pixels up to 255"
+    ):
         quiet(net, (np.uint8(16 * np.ceil(x_train)), t_train), normalize=True)
 
 

@@ -32,7 +32,7 @@ def path_text(path: AnyPath) -> str:
     Raises
     ------
     DTypeError
-        It is no path.
+        It is not a path.
     """
     try:
         return os.fsdecode(path)
@@ -55,7 +55,7 @@ def write_file(path: AnyPath, content: bytes) -> None:
     DataError
         The file cannot be written. What a regular file held before is still there.
     DTypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     """
     name = path_text(path)
     with _named(name):
@@ -96,7 +96,7 @@ def readable(path: AnyPath) -> Iterator[BinaryIO]:
     DataError
         The file cannot be opened, or not be read in the block.
     DTypeError
-        ``path`` is no path.
+        ``path`` is not a path.
     """
     name = path_text(path)
     with ExitStack() as stack:
@@ -148,7 +148,7 @@ def _require_permission(name: str) -> None:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Turn what the system says into an error that names the path."""
+    """Turn an error of the system into one that names the path."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -156,5 +156,5 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _failure(name: str, done: str, error: OSError | ValueError, remedy: str = "") -> DataError:
-    """A ValueError is about a null character, or another that no file name has."""
+    """Return the error for a path. A ValueError means that a file name cannot have one of its characters."""
     return DataError(f"{name} could not be {done}: {getattr(error, 'strerror', None) or error}{remedy}.")

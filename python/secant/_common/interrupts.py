@@ -1,7 +1,7 @@
 """Signals such as Ctrl-C, held back while half of a change would be left behind.
 
-Design: a handler may raise at any instruction, also between those of this file. So a handler that is in the way when it
-should not be does no harm: it passes on what comes, unless its block runs.
+Design: a handler may raise at any instruction, also between those of this file. So a handler may be left over; outside
+of its block, a leftover handler only forwards signals.
 """
 
 import signal
@@ -33,7 +33,7 @@ def held_interrupts(*signals: int) -> Iterator[None]:
     finally:
         try:
             holder.restore()
-        except BaseException:  # a handler that is back already has raised
+        except BaseException:  # raised by a handler that was put back
             holder.holding = False
             holder.restore()
             raise
@@ -65,7 +65,7 @@ class _Holder:
                 signal.signal(number, handler)
 
     def deliver(self) -> None:
-        """Call the handlers of the signals that were held back, each also if another one raises."""
+        """Call the handlers of the signals that were held back: all of them, even if one raises."""
         try:
             if self._held:
                 number, frame = self._held.popitem()

@@ -1,4 +1,4 @@
-"""An .npz file of plain arrays, never a pickle, about which nothing is believed."""
+"""An untrusted .npz file of plain arrays, never a pickle."""
 
 import warnings
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A stream that a program may write to although it is closed, full or no longer read."""
+"""A stream that may be written to even if it is closed, full or no longer read."""
 
 from typing import Any, TextIO
 
@@ -37,5 +37,5 @@ class Output:
                 self.failure = error
 
     def __getattr__(self, name: str) -> Any:
-        """Be the stream otherwise."""
+        """Return the other attributes of the stream."""
         return getattr(self._stream, name)

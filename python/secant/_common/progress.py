@@ -14,12 +14,12 @@ from typing import Any, Self, TextIO
 from secant._common.output import Output
 
 _REDRAW_SECONDS = 0.125  # of a training with its lines, which redraw the bar too: ten times a second
-_DELAY_SECONDS = 0.5  # what is done sooner has no bar
+_DELAY_SECONDS = 0.5  # shorter work has no bar
 _LAYOUT = "{desc}{bar} {n_fmt}/{total_fmt} {remaining} left"  # fits in 60 columns
 
 
 class Progress:
-    """Is told how far some work is, and shows it on standard error while a ``with`` block lasts, if that is wanted."""
+    """Shows the progress of some work on standard error, within a ``with`` block."""
 
     def __init__(self, wanted: bool) -> None:
         self._output = Output(sys.stderr) if wanted and sys.stderr is not None and can_redraw(sys.stderr) else None
@@ -27,7 +27,7 @@ class Progress:
         self._name = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Take notice that so many of the ``total`` steps of what ``name`` says are done."""
+        """Show that ``done`` of the ``total`` steps of the work called ``name`` are done."""
         if self._output is None:
             return
         if name != self._name:

@@ -11,7 +11,7 @@ RandomSource = Union["np.random.Generator", "np.random.RandomState", int, None]
 
 
 def stream(rng: RandomSource) -> Any:
-    """Return what draws the numbers: for None the module `numpy.random`, whose functions use the global state."""
+    """Return the object that draws numbers: for None `numpy.random`, whose functions use the global state."""
     if rng is None:
         return np.random
     if isinstance(rng, np.random.Generator | np.random.RandomState):

@@ -1,6 +1,6 @@
-"""Whether somebody's code is run to find out what it does."""
+"""Whether the reader's code is being tried, to find out what it does."""
 
 from contextvars import ContextVar
 
 being_tried = ContextVar("being_tried", default=False)
-"""Then nothing is done for it, and nothing is said."""
+"""If it is, Secant neither accelerates anything nor warns."""

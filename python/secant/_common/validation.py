@@ -1,4 +1,4 @@
-"""What the public functions check of their arguments, in one place, so that every backend raises the same errors."""
+"""Checks of arguments, in one place, so that every backend raises the same errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 REALS = (np.float64, np.float32)
 _LONG_OR_SHORT = "eg"  # the types of floats that are neither
-_REAL = float, numbers.Real  # float first, which is found fast
+_REAL = float, numbers.Real  # float first, which is faster
 _SMALLEST_STEP = 1e-150  # below, 1 / h is close to the end of the range
 MOST_THREADS = 2**15  # more than any machine has; the core's int holds it
 
@@ -50,7 +50,7 @@ def in_memory(**sizes: int) -> Iterator[None]:
 
 
 def thread_count(n_threads: int | None) -> int:
-    """0 leaves it to the backend."""
+    """The number of threads; 0 leaves it to the backend."""
     return 0 if n_threads is None else min(positive_int("n_threads", n_threads), MOST_THREADS)
 
 
@@ -78,7 +78,7 @@ def step(h: Any) -> float:
 
 
 def require_callable(name: str, value: Any) -> None:
-    """Raise the error that names what should be a function, and is not."""
+    """Raise an error if an argument is not callable."""
     if not callable(value):
         raise DTypeError(f"{name} must be callable, got {type(value).__name__}")
 
@@ -182,14 +182,14 @@ def require_finite(
         raise ValueRangeError(f"{name} must be {wanted}, got {given[first]!s} at {first}")
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> Array:
+def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = False) -> Array:
     """Targets in a form that backends take, by attributes alone: labels (N,) of integers, or weights (N, O).
 
     Weights are bool, integers, float32 or float64; others become float64. All are C-contiguous, in native byte order.
-    ``single``: the targets of one sample, either a label or ``classes`` weights.
+    ``is_one_sample``: the targets of one sample, either a label or ``classes`` weights.
     """
     array = real_array("t", t)
-    if single and array.shape in ((), (classes,)):
+    if is_one_sample and array.shape in ((), (classes,)):
         array = array[np.newaxis]
     shape, dtype = array.shape, array.dtype
     if shape not in ((rows,), (rows, classes)):
@@ -205,7 +205,7 @@ def targets(t: ArrayLike, rows: int, classes: int, *, single: bool = False) -> A
 
 
 def require_integers(name: str, array: Array) -> None:
-    """Raise the error that says so, if class labels are not integers."""
+    """Raise an error if class labels are not integers."""
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} must hold class labels as integers, got {array.dtype}")
 

@@ -1,9 +1,9 @@
-"""`accelerate`: the numerical gradient of a network of another class, by the engines, once it is recognized.
+"""`accelerate`: Secant computes the numerical gradient of a recognized network of another class.
 
-Design: an attribute of the class, `Method`, stands in place of its ``numerical_gradient``. It gives the method of the
-engines where a network is known; else the one that the class had, unwrapped. Each class has a `Method` of its own,
-which keeps what was recognized of an object, by its identity and as long as it lives: attributes and type of the object
-stay what they are.
+Design: an attribute of the class, `Method`, stands in place of its ``numerical_gradient``. It returns
+Secant's method where a network is known, else the reader's own, unwrapped. Each class has its own `Method`. It keeps
+what was recognized of an object, by the object's identity and as long as the object lives. So the attributes and the
+type of the object do not change.
 """
 
 import functools
@@ -23,15 +23,15 @@ from secant.errors import UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
-_LOCK = threading.RLock()  # of what stands in classes
+_LOCK = threading.RLock()  # held while a class is changed
 
 
 def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     """Let Secant compute ``numerical_gradient(x, t)`` of a network of your own class.
 
-    What the network is, is found by `recognize`. All else stays yours: ``params``, ``loss``, ``predict``, its type.
-    Before a gradient is returned, your ``loss(x, t)`` is called once and compared with that of the engines: no gradient
-    is returned where your loss differed.
+    `recognize` finds out what the network is. All else stays yours: ``params``, ``loss``, ``predict``, its type.
+    Before a gradient is returned, your ``loss(x, t)`` is called once and compared with Secant's: no gradient is
+    returned where your loss differed.
 
     Parameters
     ----------
@@ -43,15 +43,16 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     Returns
     -------
     object or class
-        The same one. Its ``numerical_gradient(x, t)`` returns a dict with the keys and shapes that yours returns; and
+        The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys and shapes that yours returns.
         `train` trains it as fast as a `TwoLayerNet`.
 
     Raises
     ------
     UnsupportedError
-        If it is not recognized, with the reason, and nothing is changed; where a class was accelerated, its
-        ``numerical_gradient`` raises it. Later, a ``secant.errors.LossDiffersError``, which is one, if the loss on a
-        mini-batch is not that of a network that is known, even if it is recognized anew: nothing is returned then.
+        If the network is not recognized. The message has the reason, and nothing is changed. For a class,
+        ``numerical_gradient`` of the instance raises it. Later, a ``secant.errors.LossDiffersError``, which is a
+        subclass, if your loss on a mini-batch differs from Secant's, and the network is not recognized when it is tried
+        again. No gradient is returned then.
 
     See Also
     --------
@@ -99,7 +100,7 @@ def record_of(net: Any) -> Record | None:
 
 
 def recognition_of(net: Any, reader_gradient: Any) -> Recognition:
-    """Recognize an instance of which something can be kept. Raises an error if it is not known."""
+    """Recognize an instance that a record can be kept of. Raises an error if it is not known."""
     if reason := why_not_kept(net):
         raise UnsupportedError(reason)
     recognition = recognized(net, reader_gradient)
@@ -109,7 +110,7 @@ def recognition_of(net: Any, reader_gradient: Any) -> Recognition:
 
 
 def why_not_kept(net: Any) -> str:
-    """Say why nothing can be kept of an object, if so."""
+    """Say why no record of an object can be kept; "" if one can."""
     if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
         return ""
     if not callable(getattr(net, "loss", None)):
@@ -118,7 +119,7 @@ def why_not_kept(net: Any) -> str:
 
 
 class Method(StandIn):
-    """The numerical gradient of a class: of the engines for networks that are accelerated, else the reader's own."""
+    """The numerical gradient of a class: Secant's for networks that are accelerated, else the reader's own."""
 
     def __init__(self, cls: type) -> None:
         super().__init__(cls)
@@ -159,7 +160,7 @@ class Method(StandIn):
         raise AttributeError(f"{whose} has no attribute {NAME!r}", name=NAME, obj=net)
 
     def takes(self, net: Any) -> bool:
-        """Whether the engines are to compute the gradient of an instance."""
+        """Whether Secant computes the gradient of an instance."""
         return self._all or self.has_tried(net)
 
     def has_tried(self, net: Any) -> bool:
@@ -195,7 +196,7 @@ def _method_of(cls: Any) -> Method:
 
 
 def _names(reader_gradient: Any) -> dict[str, str]:
-    """Return what the author of a method calls x and t, if that is something else."""
+    """Map the reader's own names of x and t to ours, where they differ."""
     try:
         names = [*inspect.signature(reader_gradient).parameters][1:3]
     except (TypeError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.acceleration.recognition.engine import arrays_of, engine, in_place
+from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
 from secant.checking.report import GradientReport
@@ -42,7 +42,7 @@ def check_network(
     Raises
     ------
     ParamsError
-        If ``net.params`` is no dict, or the gradients do not have its keys.
+        If ``net.params`` is not a dict, or the gradients do not have its keys.
     UnsupportedError
         If the network has no ``gradient``, and none are given.
     DTypeError, ShapeError, ValueRangeError
@@ -50,7 +50,7 @@ def check_network(
 
     Notes
     -----
-    The arrays of ``params`` are shifted in place: layers may hold them too. When the call ends they are what they were.
+    The arrays of ``params`` are shifted in place: layers may hold them too. They are restored exactly.
 
     A textbook's gradient, y - t, is that of a loss without the 1e-7 in its logarithm, and wrong for one that has it. If
     the network is one that `recognize` knows, and an array of its gradient is that of the loss without it, or a
@@ -80,21 +80,21 @@ def check_network(
         return check_gradient(lambda _: net.loss(x, t), dict(params), candidate, inplace=True, **options)
     known, offset = reference
     report = check_gradient(lambda _: known.loss(x, t), dict(params), candidate, inplace=True, **options)
-    said = f"y - t, which leaves out the {offset}: all is well if that is what you mean"
+    left_out = f"y - t, which leaves out the {offset}: all is well if that is what you mean"
     return replace(
         report,
         passed=False,
         compared_with=f"the loss without the {offset} in its logarithm",
-        diagnosis=said if report.passed else report.diagnosis,
+        diagnosis=left_out if report.passed else report.diagnosis,
     )
 
 
 def _without_offset(net: Any, x: Any, t: Any, candidate: Mapping[Any, Any]) -> tuple[TwoLayerNet, str] | None:
-    """Return the network without the offset in its logarithm, and the offset, if an array is the gradient of that."""
+    """Return the network without the offset in its logarithm, and the offset, if an array fits the gradient of that."""
     recognition = recognized(net, None, x, t)
     if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
         return None
-    known = engine(net, recognition)  # on the same arrays
+    known = equivalent(net, recognition)  # on the same arrays
     try:
         right = known.gradient(x, t)
         known.log_offset = 0.0
@@ -111,6 +111,6 @@ def _without_offset(net: Any, x: Any, t: Any, candidate: Mapping[Any, Any]) -> t
 
 @np.errstate(all="ignore")
 def _rest(given: Floats, grad: Floats) -> float:
-    """What is left of a gradient without its multiple of another one: a factor is a mistake of its own."""
+    """The largest entry of a gradient minus its best multiple of another: a wrong factor is a mistake of its own."""
     factor = np.vdot(given, grad) / np.vdot(grad, grad)
     return float(np.abs(given - factor * grad).max())

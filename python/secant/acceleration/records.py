@@ -1,7 +1,7 @@
-"""What was recognized of a network: its loss is compared with that of the engines before a gradient is returned.
+"""What was recognized of a network. Its loss is compared with Secant's before a gradient is returned.
 
-Design: compare, do not watch. Nothing of the network is kept, so that nothing can go stale or be kept alive. If a loss
-differs, the network is recognized anew, once; if it still differs, that is an error.
+Design: compare, do not watch. Nothing of the network is kept, so nothing can go stale or be kept alive. If a loss
+differs, the network is recognized again, once. If it still differs, that is an error.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.acceleration.recognition.engine import arrays_of, engine, in_place, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
 from secant.errors import LossDiffersError, UnsupportedError
@@ -47,25 +47,25 @@ class Record:
         """
         return self._or_anew(net, partial(_gradient, net, x, t, n_threads or self.n_threads))
 
-    def engine(self, net: Any, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
-        """Return the network that the engines compute with, once its loss on a mini-batch is that of ``net``.
+    def equivalent(self, net: Any, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
+        """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of ``net``.
 
         Its parameters are those of ``net`` where these are `in_place`, else copies.
         """
         return self._or_anew(net, partial(_same_loss, net, x, t))
 
     def require_same(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
-        """Raise an error if ``net`` has other arrays or another loss than ``known``, which `engine` returned."""
+        """Raise an error if ``net`` has other arrays or another loss than ``known``, which `equivalent` returned."""
         if not all(map(np.may_share_memory, known.params.values(), arrays_of(net, self.recognition))):
             raise UnsupportedError("the arrays of net must stay those that it had when training began")
         require_same_loss(net, self.recognition, known.loss(rows(x), t), x, t)
 
     def in_place(self, net: Any) -> bool:
-        """Whether the engines can update the parameters of ``net`` where they lie."""
+        """Whether the parameters of ``net`` can be updated where they lie."""
         return in_place(arrays_of(net, self.recognition))
 
     def _or_anew(self, net: Any, compute: Callable[[Recognition], Result]) -> Result:
-        """Compute something of what was recognized or, if ``net`` is no longer that, of what it is now."""
+        """Compute something from the recognition. If ``net`` has changed, recognize it again, once."""
         try:
             return compute(self.recognition)
         except UnsupportedError as error:
@@ -79,7 +79,7 @@ class Record:
 def _gradient(
     net: Any, x: ArrayLike, t: ArrayLike, n_threads: int | None, recognition: Recognition
 ) -> dict[Any, Array]:
-    known = engine(net, recognition)
+    known = equivalent(net, recognition)
     grads, info = known.numerical_gradient(rows(x), t, h=recognition.h, n_threads=n_threads, return_info=True)
     require_same_loss(net, recognition, info.loss, x, t)
     like = arrays_of(net, recognition)
@@ -88,7 +88,7 @@ def _gradient(
 
 
 def _same_loss(net: Any, x: ArrayLike, t: ArrayLike, recognition: Recognition) -> TwoLayerNet:
-    known = engine(net, recognition)
+    known = equivalent(net, recognition)
     require_same_loss(net, recognition, known.loss(rows(x), t), x, t)
     return known
 

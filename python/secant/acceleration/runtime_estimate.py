@@ -14,14 +14,14 @@ _SAMPLES = 100  # of the mini-batch that readers of the book train with
 
 
 def runtime_estimate(net: Any, batches: Iterable[tuple[Any, Any]] = ()) -> str:
-    """Say that its own numerical gradient runs, and how long it will take, if a copy's loss takes one of the batches.
+    """Say that its own numerical gradient runs, and how long it will take, if its loss can be timed.
 
-    Without ``batches``, random ones are taken.
+    A copy's loss is timed on the first of ``batches`` that it takes, or else on random ones.
     """
     sentence = "Its own numerical_gradient runs"
     held = getattr(net, "__dict__", {})
     holders = [value for value in held.values() if type(value) is dict]
-    arrays = [array for some in holders or [held] for array in some.values() if isinstance(array, np.ndarray)]
+    arrays = [array for holder in holders or [held] for array in holder.values() if isinstance(array, np.ndarray)]
     count = sum(array.size for array in arrays)
     for x, t in batches or _usual(arrays):
         seconds = _seconds(net, x, t)
@@ -50,5 +50,5 @@ def _seconds(net: Any, x: Any, t: Any) -> float | None:
         with isolated_globals():
             copied = duplicate(net, (), ())
             return least_seconds(lambda: copied.loss(x, t))
-    except Exception:  # whatever somebody's code raises
+    except Exception:  # whatever the reader's code raises
         return None

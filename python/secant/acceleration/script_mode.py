@@ -1,7 +1,7 @@
 """Script mode: acceleration for `secant run`, where an unchanged script must not notice it.
 
-Design: an instance is recognized when its ``numerical_gradient`` is looked up, and whatever the engines do not take is
-left to the class, with a line that says why and how long that will take.
+Design: an instance is recognized when its ``numerical_gradient`` is looked up, and whatever Secant does not take
+is left to the class, with a line that says why, and how long that will take.
 """
 
 import functools
@@ -20,10 +20,10 @@ Report = Callable[[type, str], object]
 
 
 def accelerate_lazily(cls: type, report: Report) -> type:
-    """Accelerate a class where its instances are recognized; else its own ``numerical_gradient`` runs, as it would.
+    """Accelerate the instances of a class that are recognized; the others run their own ``numerical_gradient``.
 
-    ``report`` is called with the class and a sentence that says which, when an instance is used for the first time, and
-    when its own runs for a call that the engines do not take.
+    ``report`` is called with the class and a sentence: when an instance is used for the first time, and when its own
+    method runs for a call that Secant does not take.
     """
     method = vars(cls).get(NAME)
     if inspect.isfunction(method) and (defines(cls, "loss") or takes_mini_batch(method)):
@@ -48,13 +48,13 @@ def takes_mini_batch(method: Any) -> bool:
     """Whether a function in a class can be called with x and t."""
     try:
         inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):  # also if it is no function
+    except (TypeError, ValueError):  # also if it is not a function
         return False
     return True
 
 
 class _ScriptMethod(Method):
-    """As it is for `secant run`: recognizes an instance when its method is looked up, and lets its own run instead."""
+    """A `Method` for `secant run`: recognizes an instance when its method is looked up, and falls back to its own."""
 
     def __init__(self, cls: type, report: Report) -> None:
         self._report, self._told = report, set[str]()
@@ -75,7 +75,7 @@ class _ScriptMethod(Method):
                 except LossDiffersError as error:
                     self.keep(net, None)
                     self._tell(net, f"{error}", [xt])
-                except Exception as error:  # of arguments, or of somebody's code, which its own will raise, too
+                except Exception as error:  # the reader's own method will raise it too
                     self._tell(net, f"{name} is known, but not for a call ({type(error).__name__}: {error})", [xt])
             return reader_gradient(net, *args, **kwargs)
 
@@ -107,7 +107,7 @@ class _ScriptMethod(Method):
             self._report(type(net), f"{reason}. {runtime_estimate(net, batches)}")
 
     def _tried(self, net: Any) -> tuple[Record | None, str]:
-        """Recognize a network that may be anything. Returns a sentence as well, which says what, or why it is not."""
+        """Recognize any object. Also returns the sentence that says what it is, or why it is not known."""
         name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
         if not takes_mini_batch(reader_gradient):
             return None, f"{name}.{NAME} takes more or less than x and t"
@@ -115,7 +115,7 @@ class _ScriptMethod(Method):
             recognition = recognition_of(net, reader_gradient)
         except SecantError as error:
             return None, f"{error}"
-        except Exception as error:  # whatever somebody's code raises
+        except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
         return Record(recognition, reader_gradient), recognition.sentence
 

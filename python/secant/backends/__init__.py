@@ -106,7 +106,7 @@ def _load(name: str) -> Backend:
 def _default() -> str:
     if asked := os.environ.get("SECANT_BACKEND"):
         return one_of("SECANT_BACKEND", asked, BACKENDS)
-    # Looked for, not tried: an extension that is there and fails to import must say so.
+    # It is looked for, not imported: if it is there and fails to import, the error must be seen.
     if importlib.util.find_spec("secant._core"):
         return "cpp"
     try:

@@ -1,10 +1,10 @@
-"""What stands behind an affine layer: all that Python knows of an activation, and only here.
+"""The activations after an affine layer: all that Python knows of them stands here.
 
-To add a hidden activation, write its entry in `ACTIVATIONS`, with a family if none of these suits, and its name in
+To add a hidden activation, write its entry in `ACTIVATIONS`, with a new family if none of these fits, and its name in
 `HiddenActivation`; and for the compiled core its policy in ``network/activations.hpp``. Tests go over all entries.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
-pass, say how.
+pass, determine F.
 """
 
 from collections.abc import Callable
@@ -74,10 +74,10 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def _logistic_state(rate: float, _: bool, a: Any) -> tuple[Any, Any, Any]:
-    lit = 1.0 * (a > 0)
+    positive = 1.0 * (a > 0)
     e = np.exp(-rate * np.abs(a))
     large, small = rate / (1 + e), rate * e / (1 + e)
-    p, q = lit * large + (1 - lit) * small, lit * small + (1 - lit) * large
+    p, q = positive * large + (1 - positive) * small, positive * small + (1 - positive) * large
     return p if rate == 1 else np.tanh(a), p, q
 
 

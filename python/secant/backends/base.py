@@ -22,7 +22,7 @@ USUAL_STEP = 1e-4
 
 
 class Parameters(NamedTuple):
-    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and what it makes of them.
+    """A checked two-layer network: W1 (I, H), b1 (H,), W2 (H, O), b2 (O,), and its settings.
 
     The arrays are all float64 or all float32.
     """
@@ -53,7 +53,7 @@ class GradientInfo:
     ----------
     samples : dict of int to int
         How many samples of the mini-batch had a series of which order; the key 0 counts those that were evaluated
-        directly. Empty where the network is not ours and its loss was differenced as a whole.
+        directly. Empty for a network that is not built in: its loss was differenced as a whole.
     truncation_bound : float
         Upper bound on the truncation error of each component of the gradient.
     loss : float
@@ -66,7 +66,7 @@ class GradientInfo:
 
     @property
     def method(self) -> str:
-        """Either "series", "direct", "mixed" where samples differed, or "generic" for a network that is not ours."""
+        """Either "series", "direct", "mixed" if samples differed, or "generic" for a network that is not built in."""
         if not self.samples:
             return "generic"
         if 0 not in self.samples:
@@ -80,7 +80,7 @@ class GradientInfo:
 
 
 def require_proven(samples: dict[int, int], h: float) -> None:
-    """Raise the error that method "series" makes of samples for which no order is proven."""
+    """Raise the error of method "series" if no order is proven for some samples."""
     if 0 in samples:
         raise UnsupportedError(
             f"method 'series' has no proven order for {samples[0]} of {sum(samples.values())} samples at "
@@ -93,7 +93,7 @@ class Batch(NamedTuple):
 
     ``x`` is (N, I), C-contiguous, uint8, float32 or, where the parameters are, float64; or what `Backend.prepare`
     returned. ``t`` is labels (N,) of any integer type, or weights (N, O) of bool, integers, float32 or float64, and
-    C-contiguous. What is in the arrays nobody has looked at, and another thread may write to them.
+    C-contiguous. The elements of the arrays are not checked yet, and another thread may write to them.
     """
 
     net: Parameters
@@ -102,7 +102,7 @@ class Batch(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """A gradient, by the names of the parameters, and the fields of `GradientInfo`, made only where it is asked for."""
+    """A gradient, by the names of the parameters, and the fields of `GradientInfo`, which is made only on request."""
 
     gradients: dict[str, Array]
     samples: dict[int, int]
@@ -143,7 +143,7 @@ class Backend(Protocol):
         """
 
     def prepare(self, x: Array | Rows) -> Array | Rows:
-        """Return x in the form that `predict` and `train` read fastest, for whoever reads it many times."""
+        """Return x in the form that `predict` and `train` read fastest, for inputs that are read many times."""
 
     def predict(self, net: Parameters, x: Array, n_threads: int) -> Array | Fault:
         """The network's output y (N, O), in the type of the parameters, as are gradients. ``x`` as in `Batch`."""
@@ -170,7 +170,7 @@ class Backend(Protocol):
     ) -> Fault | None:
         """Update the parameters in place, by the mini-batch of each row of ``indices`` (K, B), and append the losses.
 
-        Each is that of its mini-batch after the update, or ``before`` it. The first that is not finite is the last. An
-        interrupted call has appended those of the iterations that it completed, and leaves the parameters as the last
-        did. So does one that finds a fault.
+        Each loss is that of its mini-batch after the update, or ``before`` it. Training stops at the first loss that is
+        not finite. If a call is interrupted, or finds a fault, it has appended the losses of the completed iterations,
+        and the parameters are those after the last of them.
         """

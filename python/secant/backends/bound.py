@@ -1,4 +1,4 @@
-"""Where series may be cut: proven bounds of what is left out (docs/method.md, "How many terms" and "Small shifts").
+"""Proven bounds of the truncation error of the series (docs/method.md, "How many terms" and "Small shifts").
 
 The compiled core has the same constants: a test compares them.
 """
@@ -14,10 +14,10 @@ from secant._common.validation import Floats
 from secant.backends.activations import ACTIVATIONS, HiddenActivation, OutputActivation
 
 ORDERS, SINGLE_ORDERS = (3, 5, 7, 9), (1, 3, 5)
-"""Those of float64, and of float32 parameters."""
+"""The orders tried for float64 and for float32 parameters."""
 
 TRUNCATION_LIMIT, SINGLE_TRUNCATION_LIMIT, ROUNDING_SHARE = 2e-15, 2.0**29 * 2e-15, 0.01
-"""What is cut from a series stays below this, and below this share of the rounding of a plain loop in that type."""
+"""The truncation error stays below the limit of its type, and below this share of the rounding of a plain loop."""
 
 DISCS, LARGEST_RADIUS, RADIUS_RATIO = 16, 3.0, 0.6
 LOG_BOUND_LIMIT = 0.69
@@ -25,15 +25,21 @@ LOG_BOUND_LIMIT = 0.69
 
 FEW_TERMS, FEW_TERMS_LIMIT = 4, 1.3e-4
 MOST_TERMS, MOST_TERMS_LIMIT = 8, 8.77e-3
-"""Direct takes so many terms of a growth for shifts of a2 up to a limit, and the full functions beyond the last."""
+"""How many terms of the series of a softmax growth "direct" takes, for shifts of a2 up to each limit.
+
+Larger shifts take the full functions.
+"""
 
 SMALL_SHIFT_LIMIT, EXPONENT_LIMIT = 1.0, 600.0
-"""A larger shift of a unit's input is evaluated from the pre-activation, a larger change of an exponent by the
-softmax anew."""
+"""Above these the formulas for small changes are not used: a unit is evaluated at its shifted input, and the softmax is
+computed again."""
 
 
-class Discs(NamedTuple):
-    """Radii rho (16,), and bounds M of the loss change when a pre-activation moves by one, per target weight."""
+class AnalyticityRadii(NamedTuple):
+    """Radii rho (16,) of discs on which the loss change is analytic, and its bounds M there, per target weight.
+
+    ``hidden`` and ``output`` are the bounds for shifts of a1 and of a2.
+    """
 
     rho: Floats
     hidden: Floats
@@ -41,19 +47,19 @@ class Discs(NamedTuple):
     largest_weight: float
 
 
-def discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> Discs:
-    """The discs to try, where ``largest_weight`` is max |W2|."""
+def analyticity_radii(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> AnalyticityRadii:
+    """The radii to try, where ``largest_weight`` is max |W2|."""
     mantissa, exponent = math.frexp(largest_weight)
     rounded_up = math.ceil(mantissa * 32) / 16 * 2.0 ** (exponent - 1)  # to 5 bits: it seldom changes in training
-    return _discs(hidden, output, rounded_up)
+    return _radii(hidden, output, rounded_up)
 
 
 @lru_cache(maxsize=64)
-def _discs(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> Discs:
-    radii = [LARGEST_RADIUS * RADIUS_RATIO**i for i in range(DISCS)]
-    of_hidden = [_loss_change(largest_weight * ACTIVATIONS[hidden].largest_change(rho), output) for rho in radii]
-    of_output = [_loss_change(rho, output) for rho in radii]
-    return Discs(np.array(radii), np.array(of_hidden), np.array(of_output), largest_weight)
+def _radii(hidden: HiddenActivation, output: OutputActivation, largest_weight: float) -> AnalyticityRadii:
+    rhos = [LARGEST_RADIUS * RADIUS_RATIO**i for i in range(DISCS)]
+    of_hidden = [_loss_change(largest_weight * ACTIVATIONS[hidden].largest_change(rho), output) for rho in rhos]
+    of_output = [_loss_change(rho, output) for rho in rhos]
+    return AnalyticityRadii(np.array(rhos), np.array(of_hidden), np.array(of_output), largest_weight)
 
 
 def _loss_change(v: float, output: OutputActivation) -> float:
@@ -63,58 +69,59 @@ def _loss_change(v: float, output: OutputActivation) -> float:
     return -math.log1p(-math.expm1(log_y)) if log_y < LOG_BOUND_LIMIT else math.inf
 
 
-def powers_are_finite(largest_weight: float, highest: int, single: bool = False) -> bool:
+def powers_are_finite(largest_weight: float, highest: int, is_float32: bool = False) -> bool:
     """Whether the powers up to ``highest`` of weights up to ``largest_weight``, and small sums of them, are finite."""
     margin, exponent = 16, math.frexp(largest_weight)[1]
-    return exponent * highest <= (128 if single else 1024) - margin
+    return exponent * highest <= (128 if is_float32 else 1024) - margin
 
 
-def orders(tried: Discs, single: bool = False) -> list[int]:
-    """Those that a series may have: the powers of weights must be finite."""
-    of_type = SINGLE_ORDERS if single else ORDERS
-    return [order for order in of_type if order == 1 or powers_are_finite(tried.largest_weight, order, single)]
+def orders(radii: AnalyticityRadii, is_float32: bool = False) -> list[int]:
+    """The orders that a series may have: the powers of the weights must be finite."""
+    of_type = SINGLE_ORDERS if is_float32 else ORDERS
+    return [order for order in of_type if order == 1 or powers_are_finite(radii.largest_weight, order, is_float32)]
 
 
-def tolerance(h: float, single: bool = False) -> float:
-    """The most that may be cut: 1 % of the rounding of a plain loop, and a fifth of what is promised.
+def tolerance(h: float, is_float32: bool = False) -> float:
+    """The largest truncation error allowed: 1 % of the rounding of a plain loop, and a fifth of what is promised.
 
-    ``single``: of float32 parameters.
+    ``is_float32``: whether the parameters are float32.
     """
-    limit, epsilon = (SINGLE_TRUNCATION_LIMIT, 2.0**-23) if single else (TRUNCATION_LIMIT, 2.0**-52)
+    limit, epsilon = (SINGLE_TRUNCATION_LIMIT, 2.0**-23) if is_float32 else (TRUNCATION_LIMIT, 2.0**-52)
     return min(ROUNDING_SHARE * epsilon / h, limit)
 
 
 def proven_order(
-    tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float, single: bool = False
+    radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, mass: float, is_float32: bool = False
 ) -> tuple[int, float]:
-    """The smallest order that suffices, 0 where none is proven; and the bound of what it cuts."""
-    for order in orders(tried, single):
-        worst = float(truncation(tried, h, largest_input, largest_z1, mass, order))
-        if worst <= tolerance(h, single):
+    """The smallest order that suffices, 0 if none is proven; and the bound of its truncation error."""
+    for order in orders(radii, is_float32):
+        worst = float(truncation(radii, h, largest_input, largest_z1, mass, order))
+        if worst <= tolerance(h, is_float32):
             return order, worst
     return 0, 0.0
 
 
 @np.errstate(all="ignore")  # what overflows is proven nowhere
-def truncation(tried: Discs, h: float, largest_input: Any, largest_z1: Any, mass: float, order: int) -> Any:
-    """The bound of what is cut after an odd order, (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2), for each sample.
+def truncation(radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, mass: float, order: int) -> Any:
+    """The bound of the truncation error after an odd order K, for each sample.
 
-    It takes the largest |x| and |z1| of each, and the largest sum of a sample's target weights, ``mass``.
+    It is (M / h) (r / rho)^(K+2) / (1 - (r / rho)^2), with the largest |x| and |z1| of each sample. ``mass`` is the
+    largest sum of a sample's target weights.
     """
 
     def cut(change: Floats, largest: Any) -> Any:
-        share = h * np.maximum(1.0, largest)[..., np.newaxis] / tried.rho  # the bias is the weight of an input of 1
+        share = h * np.maximum(1.0, largest)[..., np.newaxis] / radii.rho  # the bias is the weight of an input of 1
         bound = change * share ** (order + 2) / (1 - share * share)
         return np.where((share < 1) & (change < math.inf), bound, math.inf).min(axis=-1)
 
-    return mass / h * np.maximum(cut(tried.hidden, largest_input), cut(tried.output, largest_z1))
+    return mass / h * np.maximum(cut(radii.hidden, largest_input), cut(radii.output, largest_z1))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows needs the full functions
 def terms_needed(
     h: float, largest_input: Any, largest_z1: Any, steepest: float, largest_weight: float
 ) -> NDArray[np.int64]:
-    """How many terms of the series of a growth suffice for each sample; 0 where the full functions are needed.
+    """How many terms of the series of a softmax growth suffice for each sample; 0 where the full functions are needed.
 
     ``steepest`` is the largest slope of a hidden unit. So no a2 is shifted by more than u, and D terms err by
     (2u)^D / (D + 1), relative: at most 1e-15. They need powers of the weights, up to ``largest_weight``.

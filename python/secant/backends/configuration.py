@@ -1,4 +1,4 @@
-"""Which backend is in use, and what else a bug report needs to know of this installation."""
+"""Which backend is in use, and what else a bug report should say about this installation."""
 
 import platform
 from contextlib import suppress
@@ -28,7 +28,7 @@ def get_backend() -> str:
 
 
 def max_threads(backend: str) -> int | None:
-    """Return on how many threads a backend computes at most; None where it is not Secant that decides it."""
+    """Return the largest number of threads of a backend; None if Secant does not decide it."""
     if backend == "cpp":
         from secant import _core
 

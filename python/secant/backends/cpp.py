@@ -10,7 +10,7 @@ from secant._common.validation import Array
 from secant.backends import faults
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
-from secant.backends.plan import finite, in_double, is_single, rounded
+from secant.backends.plan import finite, in_float64, is_float32, rounded
 
 name = "cpp"
 sigmoid = _core.sigmoid
@@ -45,16 +45,16 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
         return fault
     if not samples:
         return faults.CHANGED
-    if is_single(batch.net):  # something on the way may be beyond the range of float32
-        return _in_double(batch, method, h, n_threads)
+    if is_float32(batch.net):  # something on the way may be beyond the range of float32
+        return _in_float64(batch, method, h, n_threads)
     return faults.of_result(loss, batch.net.log_offset)
 
 
-def _in_double(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
-    found = gradient(batch._replace(net=in_double(batch.net)), method, h, n_threads)
-    if isinstance(found, Fault):
-        return found
-    return finite(found._replace(gradients=rounded(Gradients(**found.gradients), batch.net)._asdict()), batch)
+def _in_float64(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
+    result = gradient(batch._replace(net=in_float64(batch.net)), method, h, n_threads)
+    if isinstance(result, Fault):
+        return result
+    return finite(result._replace(gradients=rounded(Gradients(**result.gradients), batch.net)._asdict()), batch)
 
 
 def train(

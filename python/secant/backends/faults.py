@@ -1,7 +1,7 @@
-"""What a pass over the data of a mini-batch may find, and the error that it is worth.
+"""Faults that a pass over the data of a mini-batch may find, and the errors for them.
 
-A backend finds that something is wrong in the pass that reads the data. Which element it is is looked for here, for the
-message.
+A backend notices that something is wrong in the pass that reads the data. The functions here then find which element
+it is, for the message.
 """
 
 import math
@@ -37,7 +37,7 @@ def of_weights(which: str, array: Array) -> Fault | None:
 
 
 def of_targets(t: Array, classes: int) -> Fault | None:
-    """Find the first label that is out of range, or of weights the first one that is none."""
+    """Find the first label that is out of range, or the first weight that is not valid."""
     if t.ndim > 1:
         return of_weights("t", t)
     bad = (t < 0) | (t >= classes)
@@ -50,7 +50,7 @@ def first(
     t: Array | None = None,
     all_finite: Callable[[Array], bool] = validation.all_finite,
 ) -> Fault | None:
-    """Find what is wrong with the parameters of a network, or inputs, or targets; `Rows` were looked at before."""
+    """Find what is wrong with the parameters of a network, or inputs, or targets. `Rows` were checked before."""
     arrays: dict[str, Any] = dict(zip(net._fields[:4], net[:4], strict=True))
     if isinstance(x, np.ndarray):
         arrays["x"] = x
@@ -68,7 +68,7 @@ def of_result(loss: float, log_offset: float) -> Fault:
 def error(fault: Fault, taken: dict[str, Array], given: ArrayLike | None = None) -> ValueRangeError:
     """Return the error that names an argument.
 
-    ``taken`` has all arguments by name; ``given`` is x as it was before it was converted, if it was.
+    ``taken`` has all arguments by name; ``given`` is x before it was converted, if it was.
     """
     if fault.where is None:
         return ValueRangeError(fault.must)

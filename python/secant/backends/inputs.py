@@ -19,7 +19,7 @@ NORMALIZED_VALUES = normalized(np.arange(256, dtype=np.uint8)).astype(np.float64
 
 
 class Rows(ABC):
-    """Samples (N, ...) in another form than an array. They were an array once, and finite."""
+    """Samples (N, ...) in another form than an array. They were made from a finite array."""
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
 """Which samples have a proven order, and the gradient of a mini-batch in which they differ.
 
-NumPy and Numba compute in float64 for float32 parameters too, and round what they return: there is one code, and it is
-as exact as float32 can be. Only the order is that of float32.
+NumPy and Numba compute in float64 for float32 parameters too, and round what they return: one code serves
+both types, and the result is as exact as float32 can be. Only the order is that of float32.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients
 
 _NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
-"""No array of a block of samples is larger: that fits the cache, and Ctrl-C does not wait long."""
+"""The largest array of a block of samples: it fits in the cache, and Ctrl-C does not wait long."""
 
 
 def planned_gradient(
@@ -37,45 +37,45 @@ def planned_gradient(
     t = t.astype(np.int64 if t.ndim == 1 else np.float64)
     if fault := faults.first(net, x, t):
         return fault
-    own, single, count = in_double(net), is_single(net), len(x)
+    float64_net, count = in_float64(net), len(x)
     proven, order, cut = np.zeros(count, np.bool_), 0, 0.0
     if method == "derivative":
         proven, order, h = ~proven, 1, 0.0
     elif method != "direct":
-        proven, order, cut = plan(own, x, t, h, single)
+        proven, order, cut = plan(float64_net, x, t, h, is_float32(net))
     expanded = int(proven.sum())
-    samples = {key: some for key, some in ((0, count - expanded), (order, expanded)) if some}
+    samples = {key: number for key, number in ((0, count - expanded), (order, expanded)) if number}
     if method == "series":
         require_proven(samples, h)
     parts = []
     if expanded:
-        parts.append(scaled(expanded / count, by_series(own, x[proven], t[proven], h, order)))
+        parts.append(scaled(expanded / count, by_series(float64_net, x[proven], t[proven], h, order)))
     if expanded < count:
-        parts.append(scaled((count - expanded) / count, directly(own, x[~proven], t[~proven], h)))
-    return Differences(rounded(reduce(total, parts), net)._asdict(), samples, cut, loss(own, x, t))
+        parts.append(scaled((count - expanded) / count, directly(float64_net, x[~proven], t[~proven], h)))
+    return Differences(rounded(reduce(total, parts), net)._asdict(), samples, cut, loss(float64_net, x, t))
 
 
-def finite(found: Differences | Fault, batch: Batch) -> Differences | Fault:
-    """What was found, unless it has overflowed."""
-    if isinstance(found, Fault) or all(map(all_finite, found.gradients.values())):
-        return found
-    return faults.of_result(found.loss, batch.net.log_offset)
+def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
+    """The result, or the fault where it has overflowed."""
+    if isinstance(result, Fault) or all(map(all_finite, result.gradients.values())):
+        return result
+    return faults.of_result(result.loss, batch.net.log_offset)
 
 
-def is_single(net: Parameters) -> bool:
+def is_float32(net: Parameters) -> bool:
     """Whether the parameters are float32."""
     return bool(net.W1.dtype == np.float32)
 
 
-def in_double(net: Parameters) -> Parameters:
+def in_float64(net: Parameters) -> Parameters:
     """The network with its parameters in float64."""
-    return net._replace(**{name: getattr(net, name).astype(np.float64) for name in _NAMES}) if is_single(net) else net
+    return net._replace(**{name: getattr(net, name).astype(np.float64) for name in _NAMES}) if is_float32(net) else net
 
 
 def rounded(grads: Gradients, net: Parameters) -> Gradients:
     """The gradients in the type of the parameters; what is beyond its range becomes infinite, which the caller sees."""
     with np.errstate(over="ignore"):
-        return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_single(net) else grads
+        return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_float32(net) else grads
 
 
 def total(a: Gradients, b: Gradients) -> Gradients:
@@ -84,24 +84,26 @@ def total(a: Gradients, b: Gradients) -> Gradients:
 
 
 def scaled(factor: float, a: Gradients) -> Gradients:
-    """So many times the gradients."""
+    """The gradients times a factor."""
     return Gradients(*(factor * part for part in a))
 
 
-def plan(net: Parameters, x: Array, t: Array, h: float, single: bool = False) -> tuple[NDArray[np.bool_], int, float]:
-    """Which samples have a proven order, (N,); the one that suffices for all of them, and the bound of what it cuts."""
-    discs = bound.discs(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
+def plan(
+    net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False
+) -> tuple[NDArray[np.bool_], int, float]:
+    """Which samples have a proven order, (N,); the order that suffices for all of them; and its truncation bound."""
+    radii = bound.analyticity_radii(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
     with np.errstate(over="ignore"):
         mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x), largest_z1(net, x)
-    order, cut = bound.proven_order(discs, h, inputs.max(), z1.max(), mass, single)
+    order, cut = bound.proven_order(radii, h, inputs.max(), z1.max(), mass, is_float32)
     if order:
         return np.ones(len(x), np.bool_), order, cut
     proven = np.zeros(len(x), np.bool_)
-    for highest in bound.orders(discs, single)[-1:]:
-        proven = bound.truncation(discs, h, inputs, z1, mass, highest) <= bound.tolerance(h, single)
+    for highest in bound.orders(radii, is_float32)[-1:]:
+        proven = bound.truncation(radii, h, inputs, z1, mass, highest) <= bound.tolerance(h, is_float32)
     if proven.any():
-        order, cut = bound.proven_order(discs, h, inputs[proven].max(), z1[proven].max(), mass, single)
+        order, cut = bound.proven_order(radii, h, inputs[proven].max(), z1[proven].max(), mass, is_float32)
     return proven, order, cut
 
 
@@ -122,6 +124,6 @@ def largest_z1(net: Parameters, x: Array) -> Floats:
 
 
 def blocks(samples: int, cost: int, most: int = _BLOCK_ELEMENTS) -> list[slice]:
-    """Samples of so much ``cost`` each, in blocks that cost no more than ``most`` and a sample."""
+    """Blocks of samples, each of which costs ``cost``. A block costs at most ``most`` and one sample more."""
     rows = 1 + most // cost
     return [slice(first, first + rows) for first in range(0, samples, rows)]

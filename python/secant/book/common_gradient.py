@@ -1,4 +1,4 @@
-"""The book's ``common.gradient``, and what its chapter 4 defines beside it."""
+"""The book's ``common.gradient``, and the other functions of its chapter 4."""
 
 from collections.abc import Callable
 from typing import Any

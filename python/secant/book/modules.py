@@ -36,7 +36,7 @@ def supply(folder: str, say: Say) -> None:
 
 
 class _StandIns:
-    """Finds what nothing else has found, and is a loader of it too."""
+    """Finds and loads modules that no other finder has found."""
 
     def __init__(self, folders: list[str], say: Say) -> None:
         self._folders = folders  # the book's scripts append the latter to sys.path, relative to where they are run
@@ -66,7 +66,7 @@ class _StandIns:
 
 
 class _ReadersMnist:
-    """Finds the reader's own ``dataset.mnist``, and sees to it that it has data."""
+    """Finds the reader's own ``dataset.mnist``, and supplies data if it has none."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -84,7 +84,7 @@ class _ReadersMnist:
         return spec
 
     def _complete(self, module: ModuleType) -> None:
-        """Put ours behind ``load_mnist``, or in its place where it could only ask an address that is dead."""
+        """Let ``load_mnist`` fall back to ours. Replace it if it could only download from a dead address."""
         readers_own, folder = getattr(module, "load_mnist", None), os.path.dirname(module.__file__ or "")
         if readers_own is None or any(os.path.exists(os.path.join(folder, name)) for name in _DATA):
             return

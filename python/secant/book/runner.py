@@ -1,7 +1,7 @@
 """Runs a reader's script as ``python SCRIPT ARGS`` does, but with its networks accelerated.
 
-Design: the script is not changed, and sees an interpreter that has just been started for it. What it defines passes
-through ``__build_class__``, which Python calls for every ``class`` statement. An error goes on to the interpreter, with
+Design: the script is not changed, and sees an interpreter as if newly started for it. Its classes pass through
+``__build_class__``, which Python calls for every ``class`` statement. An error goes on to the interpreter, with
 a traceback that begins in the script, so that exit codes, signals and ``atexit`` are Python's own.
 """
 
@@ -21,11 +21,11 @@ from secant.book.modules import Say
 
 _BETWEEN = __file__, modules.__file__, script_mode.__file__, records.__file__
 _ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
-_MOST_LINES = 3  # of a class, whose instances may differ
+_MOST_LINES = 3  # reported for one class, whose instances may differ
 
 
 def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
-    """Run the source of a script. ``say`` is told, a line at a time, what is done for it."""
+    """Run the source of a script. ``say`` is called with each line for the user."""
     path = os.path.join(os.getcwd(), script)
     folder = os.path.dirname(os.path.realpath(path))
     sys.argv[:] = [script, *arguments]
@@ -48,7 +48,7 @@ def run_again(path: str, names: dict[str, Any]) -> None:
     modules.supply(os.path.dirname(os.path.realpath(path)), silent)
     _watch_classes(silent)
     _let_children_run_it(path)
-    sys.argv[0] = path  # as multiprocessing has it until the script has run
+    sys.argv[0] = path  # as multiprocessing sets it until the script has run
     names.update(__file__=path, __spec__=None, __loader__=None, __package__="", __cached__=None)
     with open(path, "rb") as file:
         exec(compile(file.read(), path, "exec", dont_inherit=True), names)
@@ -108,7 +108,7 @@ def _watch_classes(say: Say) -> None:
 
 
 def _show_as_the_scripts_own(error: BaseException) -> None:
-    """Let the interpreter show an error without what lies between it and the script."""
+    """Let the interpreter show an error without Secant's frames."""
     hook, trace = sys.excepthook, _trimmed(error.__traceback__)
 
     def show(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:

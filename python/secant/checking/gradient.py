@@ -56,8 +56,8 @@ def check_gradient(
     names : sequence of str, optional
         Names of the arrays; by default their keys and paths.
     inplace : bool
-        Shift the arrays of x themselves, for a function that looks at them without using its argument. When the call
-        ends they are what they were, bit for bit, also when f raises.
+        Shift the arrays of x themselves, for a function that looks at them without using its argument. They are
+        restored exactly, even if f raises.
     entries : bool
         Look at every entry by itself as well, in some 15 evaluations each: the report then has their error bars.
     args : tuple

@@ -1,4 +1,4 @@
-"""The command ``secant``: one file a command."""
+"""The command ``secant``: one file per command."""
 
 import sys
 

@@ -24,7 +24,7 @@ class _Commands(TyperGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (SecantError, ImportError) as error:  # ImportError: a backend that is there and does not work
+        except (SecantError, ImportError) as error:  # ImportError: a backend that is installed and does not work
             note(f"error: {error}")
             raise typer.Exit(1) from error
         except MemoryError as error:
@@ -36,7 +36,7 @@ class _Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command that knows what others call its options."""
+    """A command that suggests its own options for other common names."""
 
     _OTHERS: ClassVar[dict[str, tuple[str, ...]]] = {
         "--iters": ("--epoch", "--epochs", "--iter", "--iteration", "--iterations", "--steps"),
@@ -48,7 +48,7 @@ class _Command(TyperCommand):
         """Read the options."""
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:  # typer has a click of its own, or not
+        except Exception as error:  # click's error, which may be typer's own copy of it
             name = getattr(error, "option_name", "")
             if meant := [option for option, others in self._OTHERS.items() if name in others]:
                 error.possibilities = meant  # type: ignore[attr-defined]

@@ -19,10 +19,10 @@ _WHERE = "FILE.py:NAME"
 
 def check(
     f: Annotated[str, typer.Argument(metavar="FUNCTION", help="Takes x and returns a number.")],
-    gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays as x.")],
-    x: Annotated[str, typer.Argument(metavar="X", help="Where: an array, or a dict or list of arrays.")],
+    gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays shaped like x.")],
+    x: Annotated[str, typer.Argument(metavar="X", help="The point: an array, or a dict or list of arrays.")],
     max_evaluations: Annotated[
-        int, typer.Option(min=1, help="About so many evaluations of a right gradient's function.")
+        int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")
     ] = 100,
     max_findings: Annotated[
         int, typer.Option(min=1, help="At most so many wrong entries are looked for in each array.")
@@ -72,7 +72,7 @@ def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
 
 @contextmanager
 def _users_code(files: Iterable[str]) -> Iterator[None]:
-    """Code of these files runs: show its errors without Secant's own frames, and do not let it choose the exit code."""
+    """Run code of these files: show its errors without Secant's frames, and do not let it choose the exit code."""
     try:
         yield
     except SystemExit as end:
@@ -84,7 +84,7 @@ def _users_code(files: Iterable[str]) -> Iterator[None]:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename not in files:
             trace = trace.tb_next
-        if trace is None and not isinstance(error, SyntaxError):  # not theirs
+        if trace is None and not isinstance(error, SyntaxError):  # not from their code
             raise
         traceback.print_exception(error.with_traceback(trace))
         raise typer.Exit(1) from error

@@ -1,4 +1,4 @@
-"""Standard output and standard error that a program may write to although they are closed, full or no longer read."""
+"""Standard output and standard error that may be written to even if they are closed, full or no longer read."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from secant._common.output import Output
 
 def steady(name: Literal["stdout", "stderr"]) -> Output:
     """Replace a standard stream by an `Output`, and return that. One that is closed goes nowhere."""
-    # A file that is opened later would else get the descriptor that is free, and what a library prints.
+    # Else a file that is opened later would get the free descriptor, and with it what a library prints.
     stream = getattr(sys, name) or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     output = Output(stream)
     setattr(sys, name, cast(TextIO, output))
@@ -27,7 +27,7 @@ def note(text: str) -> None:
 
 
 def table(*rows: tuple[str, ...]) -> None:
-    """Print rows of a name and one cell, or several that stand in columns: in 60 columns of a terminal."""
+    """Print rows of a name and one or more cells, in 60 columns of a terminal."""
     line = "-" * 60
     say(line)
     for name, *cells in rows:

@@ -47,7 +47,7 @@ def _mnist(subset: bool) -> Arrays:
 
 
 def _own(path: str) -> Arrays:
-    """Load what is not vouched for."""
+    """Load untrusted data of the user."""
     if os.path.isdir(path):
         train_set, test_set = load_idx(path, normalize=False)
         return *train_set, *test_set

@@ -44,7 +44,7 @@ def show(
     net = TwoLayerNet.load(network)
     inputs, outputs = net.params["W1"].shape[0], len(net.params["b2"])
     if size is None and math.isqrt(inputs) ** 2 != inputs:
-        raise DataError(f"{network} takes {inputs} inputs, which are no square picture: give --shape HEIGHTxWIDTH.")
+        raise DataError(f"{network} takes {inputs} inputs, which is not a square picture: give --shape HEIGHTxWIDTH.")
     if size is not None and math.prod(size) != inputs:
         raise DataError(f"--shape must have {inputs} pixels, as {network} has inputs, got {size[0]}x{size[1]}.")
     _, t_train, x, t = load(data)

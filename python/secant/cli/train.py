@@ -1,7 +1,7 @@
 """The command ``secant train``: the chapter's training run, without a line of Python.
 
-Design: what can be found wrong before a long run is found before it. What was trained is written also after Ctrl-C, and
-if one of the files fails, or standard output.
+Design: errors that can be found before a long run are found before it. The results are written also after Ctrl-C, and
+if another file or standard output fails.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import numpy as np
-import numpy.ma  # imported in the run, it would let a Ctrl-C get lost
+import numpy.ma  # an import during the run could lose a Ctrl-C
 import typer
 
 from secant._common.files import may_wait, require_writable
@@ -49,7 +49,7 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
     return typer.Option(metavar="|".join(choices), callback=check, help=text)
 
 
-_Paths = dict[str, Path]  # where the results of a run go, by the option
+_Paths = dict[str, Path]  # the files of the results, by option
 
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one, or through it as it is."
 
@@ -140,7 +140,7 @@ def train(
 
 
 def _require_untouched(context: typer.Context, *options: str) -> None:
-    """Refuse options of a new network, where one is loaded."""
+    """Refuse the options of a new network if one is loaded."""
     for option in options:
         source = context.get_parameter_source(option)
         if source is not None and source.name == "COMMANDLINE":
@@ -150,7 +150,7 @@ def _require_untouched(context: typer.Context, *options: str) -> None:
 def _loaded(path: Path, x_train: Array, data: str, backend: str | None) -> TwoLayerNet:
     net = TwoLayerNet.load(path)
     if backend is not None:
-        backend_module(backend)  # which is there, or an error says so
+        backend_module(backend)  # raises an error if it is missing
         net.backend = backend
     if (inputs := len(net.params["W1"])) != x_train.shape[1]:
         raise DataError(f"{path} holds a network of {inputs} inputs, but samples of {data} have {x_train.shape[1]}")
@@ -196,7 +196,7 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
         ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
         ("loss", *(_loss(net, x, t) for x, t in sets)),
         ("samples", *(f"{len(t):,}" for _, t in sets)),
-        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} a second"),
+        ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
         ("backend", settings["backend"] + threads_used),
     )
@@ -210,7 +210,7 @@ def _loss(net: TwoLayerNet, x: Array | NormalizedPixels, t: Array) -> str:
 
 
 def _checked(options: dict[str, Path | None], data: str) -> _Paths:
-    """Return the files that are asked for, if each of them can be written and no two are the same, nor one the data."""
+    """Return the requested files, if each can be written, no two are the same, and none is the data."""
     outputs = {option: path for option, path in options.items() if path is not None}
     for path in outputs.values():
         require_writable(path)
@@ -224,9 +224,9 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
 
 
 def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
-    """Write the files that were asked for, each of them even if another fails, and hold Ctrl-C back meanwhile.
+    """Write the requested files, each even if another fails, and hold Ctrl-C back meanwhile.
 
-    What waits for the reader of a pipe can be interrupted.
+    Writing to a pipe can be interrupted, since it may wait for a reader.
     """
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
     failures, interrupted = [], False

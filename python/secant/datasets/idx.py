@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST, Fashion-MNIST and KMNIST, read from bytes that nobody vouches for.
+"""IDX files, the format of MNIST, Fashion-MNIST and KMNIST, read from untrusted bytes.
 
 A file is a magic number (two zero bytes, the element type, the number of dimensions), the length along each
 dimension as a big-endian 32-bit number, and the elements; often all of it gzipped. Only unsigned bytes are read: images
@@ -169,7 +169,7 @@ def parse(raw: bytes, rank: int, origin: Origin, sha256: str | None = None) -> B
 
 
 def rank_of(name: str) -> int:
-    """Return the number of dimensions that the name of a file says: 3 if it is "train-images-idx3-ubyte"."""
+    """Return the number of dimensions that the name of a file gives: 3 for "train-images-idx3-ubyte"."""
     return int(name.partition("idx")[2][0])
 
 
@@ -191,7 +191,7 @@ def _shape(content: bytes, header: struct.Struct, origin: Origin) -> tuple[int, 
         kind = "images" if rank == 3 else "labels"
         raise origin.error(f"is not an IDX file of {kind}: it begins with {content!r}, expected {magic!r} or gzip")
     if len(content) < header.size:
-        raise origin.error(f"is truncated: {len(content)} bytes are no header of {header.size}")
+        raise origin.error(f"is truncated: {len(content)} bytes are less than a header of {header.size}")
     shape: tuple[int, ...] = header.unpack(content)[1:]
     if not 1 <= math.prod(shape) <= MAX_BYTES - header.size:
         raise origin.error(f"announces the shape {shape}, expected 1 to {MAX_BYTES - header.size} elements")

@@ -1,7 +1,7 @@
 """MNIST, as the chapter's ``load_mnist`` returns it: from the cache, a public mirror or the bundled subset.
 
-Design: a file is trusted for its contents, whose SHA-256 is known, and not for the place it comes from. Pooch downloads
-it, and gives it its name once it is complete and verified. What takes long to import, such as pooch, is imported when
+Design: a file is trusted if its SHA-256 is the known one, wherever it comes from. Pooch downloads it, and gives it its
+name once it is complete and verified. What takes long to import, such as pooch, is imported when
 used.
 """
 
@@ -72,9 +72,9 @@ def load_mnist(
     normalize : bool
         Divide the pixels by 255, to float32. Otherwise they are uint8.
     flatten : bool
-        Make an image a row of 784 pixels. Otherwise its shape is (1, 28, 28).
+        Return each image as a row of 784 pixels. Otherwise its shape is (1, 28, 28).
     one_hot_label : bool
-        Make a label a row of ten float64. Otherwise it is one uint8.
+        Return each label as a row of ten float64. Otherwise it is one uint8.
     subset : bool
         Use the first 10,000 training and 2,000 test samples. They come with Secant and need no network.
     data_home : str or path-like, optional
@@ -97,7 +97,7 @@ def load_mnist(
     DTypeError
         An option is not True or False.
     MissingExtraError
-        The extra ``mnist``, which downloads and knows the cache folder, is needed and not installed.
+        A download is needed, and the extra ``mnist`` is not installed.
 
     Notes
     -----
@@ -171,7 +171,7 @@ def _read(origin: Origin, sha256: str) -> Bytes | None:
 
 
 def _download(wanted: list[str], folder: str, progress: bool) -> None:
-    """Download files into ``folder``; what one mirror does not give is asked of the next."""
+    """Download files into ``folder``. If one mirror fails, the next one is tried."""
     pooch = _pooch(progress)
     from requests import RequestException
 
@@ -218,7 +218,7 @@ def _pooch(progress: bool) -> Any:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what happened at the start of the chain of errors in which requests wraps it."""
+    """Return the first of a chain of errors: requests wraps the cause."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""A data set of one's own: an .npz file of four plain arrays, never a pickle."""
+"""A user's data set: an .npz file of four plain arrays, never a pickle."""
 
 import numpy as np
 
@@ -7,16 +7,16 @@ from secant._common.validation import Array
 
 NAMES = ("x_train", "t_train", "x_test", "t_test")
 MAX_BYTES = 2**32
-"""What a file may unpack to."""
+"""Bytes that a file may unpack to."""
 
 MOST_CLASSES = 2**20
-"""That labels may name."""
+"""Classes that labels may name."""
 
 Arrays = tuple[Array, Array, Array, Array]
 
 
 def load_npz(path: str) -> Arrays:
-    """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test, believing nothing about the file.
+    """Load x_train (N, I), t_train (N,) or (N, O), x_test (M, I) and t_test from an untrusted file.
 
     Samples of any shape become rows. Both x are uint8, float32 or float64; t are labels from 0 on, or weights.
 
@@ -53,7 +53,7 @@ def _samples(name: str, x: Array) -> Array:
     if x.dtype not in (np.uint8, np.float32, np.float64):
         raise ValueError(f"{name} holds {x.dtype}, expected uint8, float32 or float64")
     if x.ndim < 2 or x.size == 0:
-        raise ValueError(f"{name} has the shape {x.shape}, expected (N, ...), nothing of it 0")
+        raise ValueError(f"{name} has the shape {x.shape}, expected (N, ...) and not empty")
     if x.dtype != np.uint8 and not np.isfinite(x).all():
         raise ValueError(f"{name} holds NaN or infinity")
     return x.reshape(len(x), -1)

@@ -1,6 +1,6 @@
 """The arguments of a network's methods: checked once, by their attributes alone, and in the form that backends take.
 
-What takes a pass over the data to find, a backend finds, and returns as a `Fault`.
+Faults that only a pass over the data can find are found by a backend, which returns a `Fault`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ from secant.errors import ParamsError, ShapeError, ValueRangeError
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
 PARAM_NAMES = Gradients._fields
-SMALLEST_SINGLE_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
+SMALLEST_FLOAT32_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 
 def checked(net: Any, x: ArrayLike, t: ArrayLike, backend: Backend) -> Batch:
     """Return the mini-batch of a `TwoLayerNet`, or raise the error that names an argument."""
     parameters = network(net)
-    samples, single = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
+    samples, is_one_sample = inputs(x, parameters.W1.shape[0], parameters.W1.dtype, backend.prepare)
     rows, classes = samples.shape[0], parameters.b2.shape[0]
-    return Batch(parameters, samples, targets(t, rows, classes, single=single, soft_targets=net.soft_targets))
+    return Batch(
+        parameters, samples, targets(t, rows, classes, is_one_sample=is_one_sample, soft_targets=net.soft_targets)
+    )
 
 
 def network(net: Any) -> Parameters:
@@ -46,18 +48,18 @@ def network(net: Any) -> Parameters:
 
 
 def require_valid(batch: Batch, x: ArrayLike, backend: Backend) -> None:
-    """Look at all elements of a mini-batch once, before they are read many times. ``x`` is as it was given."""
+    """Check all elements of a mini-batch once, before they are read many times. ``x`` is as the user gave it."""
     if fault := faults.first(*batch, backend.all_finite):
         raise error(fault, batch, x)
 
 
 def error(fault: Fault, batch: Batch, x: ArrayLike) -> ValueRangeError:
-    """Return the error that a fault of a mini-batch is worth. ``x`` is as it was given."""
+    """Return the error for a fault of a mini-batch. ``x`` is as the user gave it."""
     return faults.error(fault, batch.net._asdict() | {"x": batch.x, "t": batch.t}, x)
 
 
 def settings(hidden_activation: Any, output_activation: Any, log_offset: Any, soft_targets: Any) -> None:
-    """Check what a network is besides its parameters."""
+    """Check the settings of a network."""
     validation.one_of("hidden_activation", hidden_activation, _HIDDEN)
     validation.one_of("output_activation", output_activation, _OUTPUT)
     validation.one_of("soft_targets", soft_targets, _SOFT)
@@ -92,9 +94,9 @@ def inputs(
 _KEPT = (np.dtype(np.uint8), np.dtype(np.float32))
 
 
-def targets(t: ArrayLike, rows: int, classes: int, *, single: bool, soft_targets: str) -> Array:
-    """Return labels (N,) or weights (N, O); of the latter "argmax" leaves labels, for which it has to read them."""
-    array = validation.targets(t, rows, classes, single=single)
+def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool, soft_targets: str) -> Array:
+    """Return labels (N,) or weights (N, O). "argmax" turns weights into labels, and checks them first."""
+    array = validation.targets(t, rows, classes, is_one_sample=is_one_sample)
     if array.ndim == 1 or soft_targets == "weights":
         return array
     if fault := faults.of_targets(array, classes):
@@ -120,7 +122,7 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> float:
     """Return the share of rows of y whose largest element is that of t, from 0 to 1."""
     y = validation.float_array("y", y)
     rows = np.atleast_2d(y)
-    t = validation.targets(t, *rows.shape, single=y.ndim == 1)
+    t = validation.targets(t, *rows.shape, is_one_sample=y.ndim == 1)
     if fault := faults.of_targets(t, rows.shape[1]):
         raise faults.error(fault, {"t": t})
     expected = t if t.ndim == 1 else t.argmax(axis=1)
@@ -128,7 +130,7 @@ def accuracy(y: ArrayLike, t: ArrayLike) -> float:
 
 
 def described(net: Any, *more: str) -> str:
-    """Say in one line what a network is, also where its parameters are not what they must be."""
+    """Describe a network in one line, also if its parameters are not valid."""
     params = getattr(net, "params", None)
     arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
     matrices = [array for array in arrays if array.ndim == 2]
@@ -137,15 +139,15 @@ def described(net: Any, *more: str) -> str:
     return f"<{', '.join(facts)}>"
 
 
-def is_single(params: Any) -> bool:
-    """Whether parameters are float32, also where they are not what they must be."""
+def is_float32(params: Any) -> bool:
+    """Whether parameters are float32, also if they are not valid."""
     arrays = [array for array in params.values() if isinstance(array, np.ndarray)] if isinstance(params, dict) else []
     return bool(arrays) and all(array.dtype == np.float32 for array in arrays)
 
 
 def mapping(values: Any) -> Mapping[str, Any]:
-    """What can be asked for its keys."""
-    if not isinstance(values, (dict, Mapping)):  # dict first, which is found fast
+    """Return ``params``, which must be a mapping."""
+    if not isinstance(values, (dict, Mapping)):  # dict first, which is faster
         raise ParamsError(f"params must be a dict with the keys W1, b1, W2 and b2, got {values!r}")
     return values
 
@@ -180,7 +182,7 @@ def shared_memory(values: Mapping[str, Any]) -> str:
     """Name two parameters that share memory, if there are such; "" if not."""
     owners = {id(array) for array in values.values() if getattr(array, "base", array) is None}
     if len(owners) == len(values):
-        return ""  # arrays that are no views have memory of their own
+        return ""  # arrays that are not views have their own memory
     arrays = {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
     for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
         if np.may_share_memory(a, b):
@@ -189,9 +191,9 @@ def shared_memory(values: Mapping[str, Any]) -> str:
 
 
 def require_step(h: float, net: Parameters) -> None:
-    """Raise the error that says so, if h is too small for the type of the parameters."""
-    if h < SMALLEST_SINGLE_STEP and net.W1.dtype == np.float32:
-        raise ValueRangeError(f"h must be at least {SMALLEST_SINGLE_STEP:g} for float32 parameters, got {h:g}")
+    """Raise an error if h is too small for the type of the parameters."""
+    if h < SMALLEST_FLOAT32_STEP and net.W1.dtype == np.float32:
+        raise ValueRangeError(f"h must be at least {SMALLEST_FLOAT32_STEP:g} for float32 parameters, got {h:g}")
 
 
 _LIMITS = {np.dtype(kind): (float(np.finfo(kind).tiny), float(np.finfo(kind).max)) for kind in validation.REALS}
@@ -234,8 +236,8 @@ def _param(
     if not flags.aligned:
         raise _wrong(name, "aligned, got an array that is not: use its copy()")
     if not flags.writeable:
-        return np.array(array)  # which nobody can update, see `require_updatable`
-    return np.asarray(array)  # a view without the habits of a subclass
+        return np.array(array)  # it cannot be updated, see `require_updatable`
+    return np.asarray(array)  # a view as a plain array
 
 
 def _wrong(name: str, what: str) -> ParamsError:

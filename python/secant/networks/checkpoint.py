@@ -25,7 +25,7 @@ def save(path: AnyPath, net: Parameters, soft_targets: SoftTargets, largest_inpu
 
 
 def load(path: AnyPath) -> tuple[Parameters, SoftTargets, float]:
-    """Read what `save` wrote, now or in an older version, believing nothing about it."""
+    """Read what `save` wrote, now or in an older version. The file is untrusted."""
     with npz_arrays(path, LARGEST, "does not hold a network that TwoLayerNet.save wrote") as arrays:
         output = cast(OutputActivation, str(arrays["output_activation"]))
         hidden = cast(HiddenActivation, str(arrays.get("hidden_activation", "sigmoid")))

@@ -35,7 +35,8 @@ class SimpleNet:
     Raises
     ------
     DTypeError, ValueRangeError
-        If a size is not a whole number of at least 1, or too large for memory, or rng is no source of random numbers.
+        If a size is not a whole number of at least 1, or too large for memory, or rng is not a source of random
+        numbers.
 
     Examples
     --------
@@ -93,14 +94,14 @@ class SimpleNet:
         array([5., 7., 9.])
         """
         weights = batch.matrix(self.params, "W")
-        given, (x, single) = x, batch.inputs(x, len(weights))
+        given, (x, is_one_sample) = x, batch.inputs(x, len(weights))
         if fault := faults.of_finite("x", x):
             raise faults.error(fault, {"x": x}, given)
         with np.errstate(over="ignore", invalid="ignore"):
             scores: Floats = x @ weights
         if not validation.all_finite(scores):
             raise faults.error(faults.OVERFLOW, {})
-        return scores[0] if single else scores
+        return scores[0] if is_one_sample else scores
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the cross entropy between softmax(x W) and t.
@@ -202,7 +203,7 @@ class SimpleNet:
         self.loss(x, t)  # whatever is wrong with x or t
         rows: Array = np.atleast_2d(validation.as_float64(np.asarray(x)))
         y = softmax(rows @ self.W)
-        weights = validation.targets(t, *y.shape, single=np.ndim(x) == 1)
+        weights = validation.targets(t, *y.shape, is_one_sample=np.ndim(x) == 1)
         if weights.ndim == 1:
             weights = to_one_hot(weights, y.shape[1])
         slope = -weights / (y + LOG_OFFSET) / len(y)

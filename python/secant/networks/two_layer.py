@@ -46,7 +46,7 @@ class TwoLayerNet:
         Activation between the two affine layers. Across the kink of a relu, too, a numerical gradient is the exact
         central difference.
     output_activation : {"sigmoid", "identity"}
-        What stands between the second affine layer and the softmax: a sigmoid in the chapter, nothing in the book.
+        Activation before the softmax: sigmoid (the course notes) or identity (the book).
     log_offset : float
         Added to a probability before its logarithm is taken; at least 0. With 0 it is an error if the probability of a
         target has underflowed to 0.
@@ -60,13 +60,13 @@ class TwoLayerNet:
         The type of the parameters, and so of what is computed from them. Initial weights are drawn in float64, and
         rounded.
     backend : {"cpp", "numba", "numpy"}, optional
-        What computes; by default the backend in use at each call.
+        The backend that computes; by default the one in use at each call.
 
     Attributes
     ----------
     params : dict
         "W1" (I, H), "b1" (H,), "W2" (H, O), "b2" (O,), C-contiguous, all float64 or all float32. Update them in place,
-        or replace them: the next call sees it.
+        or replace them: the next call uses the new values.
     hidden_activation, output_activation, log_offset, soft_targets, backend
         The arguments. They may be changed, too.
 
@@ -87,12 +87,12 @@ class TwoLayerNet:
     ...     net.params[key] -= 0.1 * grads[key]
     """
 
-    hidden_activation: HiddenActivation = "sigmoid"  # those of a subclass whose own __init__ sets params only
+    hidden_activation: HiddenActivation = "sigmoid"  # defaults for a subclass whose __init__ only sets params
     output_activation: OutputActivation = "sigmoid"
     log_offset: float = LOG_OFFSET
     soft_targets: SoftTargets = "weights"
     backend: str | None = None
-    _largest_input: float = 0.0  # that `secant.train` has shown it, in absolute value; 0 if none
+    _largest_input: float = 0.0  # in absolute value, that `secant.train` trained with; 0 if none
     _warned_of_scale: bool = False
 
     def __init__(
@@ -140,9 +140,9 @@ class TwoLayerNet:
             f"{self.output_activation} output": True,
             f"log_offset {self.log_offset}": self.log_offset != LOG_OFFSET,
             f"{self.soft_targets} targets": self.soft_targets != "weights",
-            "float32": batch.is_single(getattr(self, "params", None)),
+            "float32": batch.is_float32(getattr(self, "params", None)),
         }
-        return batch.described(self, *(fact for fact, said in facts.items() if said))
+        return batch.described(self, *(fact for fact, applies in facts.items() if applies))
 
     def predict(self, x: ArrayLike) -> Array:
         """Return the class probabilities y.
@@ -161,9 +161,8 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once per network, if `secant.train` has trained it and x is on another scale, such as pixels from 0 to 255
-            where those of the training were from 0 to 1: more than 16 times larger. The first 100 samples are looked
-            at.
+            Once per network, if `secant.train` has trained it and x is more than 16 times larger than in training, such
+            as pixels from 0 to 255 instead of 0 to 1. Only the first 100 samples are checked.
 
         Raises
         ------
@@ -185,12 +184,12 @@ class TwoLayerNet:
                [0.5, 0.5]])
         """
         backend, net = backend_module(self.backend), batch.network(self)
-        samples, single = batch.inputs(x, net.W1.shape[0], net.W1.dtype, backend.prepare)
+        samples, is_one_sample = batch.inputs(x, net.W1.shape[0], net.W1.dtype, backend.prepare)
         y = backend.predict(net, samples, 0)
         if isinstance(y, Fault):
             raise faults.error(y, net._asdict() | {"x": samples}, x)
         self._notice_scale(samples)
-        return y[0] if single else y
+        return y[0] if is_one_sample else y
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the cross entropy between ``predict(x)`` and t.
@@ -220,8 +219,8 @@ class TwoLayerNet:
         """
         y = self.predict(x)
         if self.soft_targets == "argmax":
-            single, y = y.ndim == 1, np.atleast_2d(y)
-            t = batch.targets(t, *y.shape, single=single, soft_targets=self.soft_targets)
+            is_one_sample, y = y.ndim == 1, np.atleast_2d(y)
+            t = batch.targets(t, *y.shape, is_one_sample=is_one_sample, soft_targets=self.soft_targets)
         return cross_entropy_by(backend_module(self.backend), y, t, self.log_offset)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike) -> float:
@@ -294,10 +293,10 @@ class TwoLayerNet:
             of its Taylor series, as many as are proven to suffice, at the cost of backpropagation. "auto" takes the
             series wherever enough terms are proven, sample by sample, and "direct" elsewhere.
         n_threads : int, optional
-            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result does not
-            depend on it.
+            By default as many as OMP_NUM_THREADS or threadpoolctl allow, and one for small work. The result is the
+            same, bit for bit.
         return_info : bool
-            Whether to return how it was computed, too.
+            Whether to return also how it was computed.
 
         Returns
         -------
@@ -309,23 +308,22 @@ class TwoLayerNet:
         Warns
         -----
         RuntimeWarning
-            Once per network, if the network is not the one that the engines know: `predict` or `loss` is overridden, or
-            ``params`` has other keys. The gradient is then that of its own `loss`, by the plain loop.
+            Once per network, if the network is not the built-in one: `predict` or `loss` is overridden, or ``params``
+            has other keys. The gradient is then that of its own `loss`, by a loop over every parameter.
 
         Raises
         ------
         DTypeError, ShapeError, ValueRangeError, ParamsError
             As `loss` does; also if h is not finite and at least 1e-150, or 1e-18 for float32 parameters.
         UnsupportedError
-            If ``method="series"`` and no order is proven for a sample, the network is not the one that the engines
-            know, or the backend has no series.
+            If ``method="series"`` and no order is proven for a sample, or the network is not the built-in one.
 
         Notes
         -----
-        The loss change is computed as such and never as a difference of two losses, so the result is closer to the
-        exact central difference than the plain loop: docs/method.md has the derivation, and the error bounds. So it
-        works in float32, too, where the rounding of a plain loop is as large as the gradient. With h = 1e-4 a float32
-        gradient usually needs one term only, and then costs exactly what backpropagation costs.
+        The loss change is computed directly and never as a difference of two losses. So the result is closer to the
+        exact central difference than that of the plain loop: docs/method.md has the derivation and the error bounds. It
+        also works in float32, where the rounding error of a plain loop is as large as the gradient. With h = 1e-4 a
+        float32 gradient usually needs one term only, and then costs exactly what backpropagation costs.
 
         Examples
         --------
@@ -342,10 +340,10 @@ class TwoLayerNet:
         if reason := foreign_structure(self):
             if method == "series":
                 raise UnsupportedError(f"{reason}: method 'series' knows the built-in network only; use 'auto'")
-            found = self._generic_gradient(x, t, h, reason)
+            result = self._generic_gradient(x, t, h, reason)
         else:
-            found = self._gradient(x, t, method, h, threads)
-        return (found.gradients, GradientInfo(*found[1:])) if return_info else found.gradients
+            result = self._gradient(x, t, method, h, threads)
+        return (result.gradients, GradientInfo(*result[1:])) if return_info else result.gradients
 
     def gradient(self, x: ArrayLike, t: ArrayLike, *, n_threads: int | None = None) -> dict[str, Array]:
         """Return the derivative of the loss in every parameter, by backpropagation.
@@ -381,7 +379,7 @@ class TwoLayerNet:
     def save(self, path: AnyPath) -> None:
         """Write the network to an .npz file, all of it or nothing.
 
-        A link is followed. Into a pipe or a device they are written as they are; a folder or a socket is refused.
+        A link is followed. A pipe or a device is written to directly; a folder or a socket is refused.
 
         Raises
         ------
@@ -438,13 +436,13 @@ class TwoLayerNet:
         backend = backend_module(self.backend)
         samples = batch.checked(self, x, t, backend)
         batch.require_step(h, samples.net)
-        found = backend.gradient(samples, method, h, n_threads)
-        if isinstance(found, Fault):
-            raise batch.error(found, samples, x)
-        return found
+        result = backend.gradient(samples, method, h, n_threads)
+        if isinstance(result, Fault):
+            raise batch.error(result, samples, x)
+        return result
 
     def _notice_scale(self, x: Array | Rows) -> None:
-        """Warn of inputs on another scale than those of the training, which lead to confident nonsense."""
+        """Warn of inputs on another scale than in training, for which predictions are wrong but confident."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
         if (largest := batch.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
@@ -473,11 +471,11 @@ class TwoLayerNet:
 
 
 def foreign_structure(net: TwoLayerNet) -> str:
-    """Say what makes this another network than the engines know; "" if nothing does."""
-    own, cls = net.__dict__, type(net)
-    if cls.predict is not _PREDICT or "predict" in own:
+    """Say what makes this another network than the built-in one; "" if nothing does."""
+    attributes, cls = net.__dict__, type(net)
+    if cls.predict is not _PREDICT or "predict" in attributes:
         return f"{cls.__name__}.predict is not the one that Secant defines"
-    if cls.loss is not _LOSS or "loss" in own:
+    if cls.loss is not _LOSS or "loss" in attributes:
         return f"{cls.__name__}.loss is not the one that Secant defines"
     params = batch.mapping(net.params)
     if not params.keys() <= _KNOWN_PARAMS:
@@ -490,4 +488,4 @@ _METHODS = get_args(Method)
 _PREDICT, _LOSS = TwoLayerNet.predict, TwoLayerNet.loss
 
 
-ANOTHER_SCALE, _LOOKED_AT = 16, 100  # so many times larger than in the training, in so many of the samples
+ANOTHER_SCALE, _LOOKED_AT = 16, 100  # times larger than in training; samples that are checked

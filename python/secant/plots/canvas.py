@@ -1,8 +1,8 @@
-"""Where and how all plots are drawn: figures, axes, colors, and what a figure is in a file.
+"""What all plots share: figures, axes, colors and files.
 
 Matplotlib is imported when something is drawn. Neither its backend nor its settings are touched: each artist is
-given its style. Colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; no mark is
-told by its color alone.
+given its style. Colors are those of Okabe and Ito (2008), which people with any color vision can tell apart; no mark
+differs from another by its color alone.
 """
 
 import io
@@ -25,7 +25,7 @@ INK, GRID, PAPER = "#3b3b3b", "#e3e3e3", "#ffffff"
 MARKERS = "os^DvP"
 DASHES = ("solid", "dashed", "dashdot", "dotted")
 SEQUENCE = (VERMILION, BLUE, GREEN, PURPLE, ORANGE, SKY)
-"""The colors of things that are drawn together, one after the other, as `MARKERS` and `DASHES`."""
+"""The colors of curves in one plot, in this order, like `MARKERS` and `DASHES`."""
 DPI = 150
 
 
@@ -119,7 +119,7 @@ def figure_class() -> "type[Figure]":
 
 
 def finish(axes: "Axes", title: str, xlabel: str = "", ylabel: str = "", *, picture: bool = False) -> None:
-    """Write the title and the names of the axes, and draw a grid and the line below, if it is no picture."""
+    """Write the title and the names of the axes, and draw a grid and the line below, unless it is a picture."""
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
     axes.set_xlabel(xlabel, fontsize=10, color=INK)
     axes.set_ylabel(ylabel, fontsize=10, color=INK)

@@ -32,7 +32,7 @@ def findings(report: GradientReport, *, count: int = 20, ax: "Axes | None" = Non
     Raises
     ------
     DTypeError
-        ``report`` is no report, ``count`` no whole number, or ``ax`` no axes.
+        ``report`` is not a GradientReport, ``count`` is not a whole number, or ``ax`` is not axes.
     ValueRangeError
         ``count`` is not at least 1.
     MissingExtraError
@@ -72,5 +72,5 @@ def findings(report: GradientReport, *, count: int = 20, ax: "Axes | None" = Non
 
 
 def _scale(*values: float) -> float:
-    """The size of the largest, of those that are finite."""
+    """The largest finite absolute value."""
     return max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0

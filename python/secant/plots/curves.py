@@ -58,7 +58,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     Raises
     ------
     DTypeError
-        ``history`` is no `secant.History`, or ``axes`` are no axes.
+        ``history`` is not a `secant.History`, or ``axes`` are not axes.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -102,7 +102,7 @@ def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> No
 
 
 def _draw_accuracies(axes: "Axes", train: Sequence[float], test: Sequence[float], label: str | None) -> None:
-    """Both accuracies, a broad line below a thin one where they lie on each other, and the gap between them."""
+    """Both accuracies, and the gap between them. One line is broad and one thin, so both show where they coincide."""
     from matplotlib.ticker import MaxNLocator
 
     size = 5 if len(train) <= 40 else 0  # of markers, which would hide a longer line

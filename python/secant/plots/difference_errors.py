@@ -1,4 +1,4 @@
-"""How far difference quotients of a function are off, against h."""
+"""The error of difference quotients of a function, against h."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def difference_error(
     h: Any = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how far difference quotients are off, against h: truncation grows with h, rounding falls.
+    """Draw the error of difference quotients against h: truncation grows with h, rounding falls.
 
     A dashed line is what the rounding of f makes of it, eps abs(f(x)) / h. Dotted lines are truncation: a power of h,
     to which the measured errors are fitted where rounding does not count.
@@ -56,9 +56,9 @@ def difference_error(
     Raises
     ------
     DTypeError
-        f is not callable or does not return a number, or ``ax`` is no axes.
+        f is not callable or does not return a number, or ``ax`` is not axes.
     ShapeError
-        h is no list of numbers.
+        h is not a list of numbers.
     ValueRangeError
         x, the derivative or f(x) is not finite, an h is not greater than 0, or there is no such scheme.
     MissingExtraError
@@ -93,10 +93,10 @@ def difference_error(
 
 
 def _draw_truncation(ax: Axes, steps: Floats, errors: Floats, rounding: Floats, order: int, color: str) -> None:
-    """The line C h^order through the smallest steps whose errors are clear of rounding."""
+    """The line C h^order through the smallest steps whose errors are well above rounding."""
     with np.errstate(invalid="ignore"):
         clear = np.flatnonzero(errors > _CLEAR_OF_ROUNDING * np.maximum(rounding, 1e-300))
-    # Of them, those from which on all are: rounding may be large at a small step by chance.
+    # Only steps above which all others qualify: at a small step the rounding error may be large by chance.
     last = np.flatnonzero(~np.isin(np.arange(len(steps)), clear))
     asymptotic = clear[clear > (last.max() if last.size else -1)][:5]
     if asymptotic.size < 2:

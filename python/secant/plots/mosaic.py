@@ -23,16 +23,16 @@ def pictures(rows: Array, shape: Any) -> Array:
     Raises
     ------
     DTypeError, ValueRangeError
-        ``shape`` is no pair of whole numbers of at least 1.
+        ``shape`` is not a pair of whole numbers of at least 1.
     ShapeError
-        It does not fit, or is needed.
+        ``shape`` does not fit, or is needed.
     """
     pixels = math.prod(rows.shape[1:])
     if shape is None:
         side = rows.shape[1] if rows.ndim == 3 else math.isqrt(pixels)
         shape = (side, pixels // side)
         if rows.ndim != 3 and side * side != pixels:
-            raise ShapeError(f"shape must be given, (height, width), where a sample is no square, got {pixels} pixels")
+            raise ShapeError(f"shape must be given, (height, width), since a sample is not square, got {pixels} pixels")
     elif not (isinstance(shape, tuple | list) and len(shape) == 2):
         raise ShapeError(f"shape must be (height, width), got {shape!r}")
     height, width = (validation.positive_int("shape", side) for side in shape)
@@ -70,6 +70,6 @@ def draw_mosaic(ax: "Axes", images: Array, captions: Sequence[str], colors: str,
 
 
 def _columns(count: int) -> int:
-    """About a square of pictures, rather wide than high, and full if that is possible."""
+    """The rows and columns of a nearly square grid: wider than high, and full if possible."""
     least = max(1, math.ceil(math.sqrt(count)))
     return min(range(least, int(1.6 * least) + 1), key=lambda columns: (-count % columns, columns))

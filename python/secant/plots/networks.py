@@ -28,13 +28,13 @@ def weights(
 ) -> Axes:
     """Draw the weights into hidden units as pictures: what each unit looks for.
 
-    Red weights are positive, blue ones negative, white ones 0. A half percent of the largest have the last colors.
+    Red weights are positive, blue ones negative, white ones 0. The largest 0.5 % all have the darkest colors.
 
     Parameters
     ----------
     net : network with ``params["W1"]``, or ndarray, (I, H)
     units : int or sequence of int
-        So many units, those with the largest weights first; or the units themselves, by index.
+        The number of units, those with the largest weights first; or the indices of units.
     shape : (int, int), optional
         Height and width of a sample. By default it is a square.
     ax : matplotlib.axes.Axes, optional
@@ -47,9 +47,9 @@ def weights(
     Raises
     ------
     DTypeError
-        ``net`` has no such weights, ``units`` are no whole numbers, or ``ax`` is no axes.
+        ``net`` has no such weights, ``units`` are not whole numbers, or ``ax`` is not axes.
     ShapeError
-        The weights are no matrix, or ``shape`` does not have I pixels.
+        The weights are not a matrix, or ``shape`` does not have I pixels.
     ValueRangeError
         A unit does not exist, or a weight is not finite.
     MissingExtraError
@@ -106,11 +106,11 @@ def mistakes(
     Raises
     ------
     DTypeError
-        ``net`` cannot predict, x or t do not hold real numbers, or ``ax`` is no axes.
+        ``net`` cannot predict, x or t do not hold real numbers, or ``ax`` is not axes.
     ShapeError
         x, t and the predictions do not fit each other, or ``shape`` does not fit x.
     ValueRangeError
-        The predictions are no probabilities, or ``count`` is not at least 1.
+        The predictions are not probabilities, or ``count`` is not at least 1.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -157,7 +157,7 @@ def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = 
     Raises
     ------
     DTypeError
-        ``net`` cannot predict, x or t do not hold real numbers, or ``ax`` is no axes.
+        ``net`` cannot predict, x or t do not hold real numbers, or ``ax`` is not axes.
     ShapeError
         x, t and the predictions do not fit each other.
     ValueRangeError

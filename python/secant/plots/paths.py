@@ -50,9 +50,9 @@ def descent_paths(
     Raises
     ------
     DTypeError
-        f is not callable or does not return a number, or ``ax`` is no axes.
+        f is not callable or does not return a number, or ``ax`` is not axes.
     ShapeError
-        A path is not (points, 2), ``levels`` are no list, or ``region`` no two pairs.
+        A path is not (points, 2), ``levels`` is not a list, or ``region`` is not two pairs.
     ValueRangeError
         A path is not finite, f is finite nowhere in the region, the region is empty, or ``levels`` do not rise.
     MissingExtraError
@@ -105,7 +105,7 @@ def _named_paths(paths: Any) -> dict[str, Floats]:
 
 
 def _around(paths: list[Floats]) -> tuple[Floats, Floats]:
-    """The corners of what is drawn: all paths, with some room, and not much wider than high or the other way."""
+    """The corners of the drawn region: all paths with a margin, of about the same width and height."""
     points = np.concatenate(paths)
     low, high = points.min(axis=0), points.max(axis=0)
     room = np.maximum(high - low, (high - low).max() / 4)

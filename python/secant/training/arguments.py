@@ -1,4 +1,4 @@
-"""What `train` checks of its arguments before anything is trained."""
+"""Checks of the arguments of `train`, before training starts."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Data(NamedTuple):
 
 
 def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
-    """Return the method that computes the gradient, with those of the options that it takes.
+    """Return the method that computes the gradient, with the options that it takes.
 
-    The chapter's own network takes none. That is an error only for an option that was asked for.
+    The chapter's own network takes none. An option that it does not take is an error only if the user gave it.
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
@@ -98,8 +98,8 @@ def checked_data(
     of_train = largest(train[0])
     if normalize and 0 < 255 * of_train < _DARK:
         warnings.warn(
-            f"x_train goes up to {255 * of_train:.0f} only, and pixels are divided by 255: are these pixels? Scale "
-            "other data yourself, to numbers from 0 to 1",
+            f"x_train goes up to {255 * of_train:.0f} only, but uint8 samples are taken as images with "
+            "pixels up to 255 (normalize=True): scale other data yourself, to numbers from 0 to 1",
             RuntimeWarning,
             stacklevel=3,
         )

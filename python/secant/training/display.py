@@ -1,7 +1,7 @@
 """What a training run shows on standard output: the chapter's lines and, in a terminal or a notebook, a bar.
 
-Design: a display may fail and the run goes on: one whose output is closed, full or no longer read falls silent. Without
-tqdm there are lines only.
+Design: a display may fail, and the run goes on. If its output is closed, full or no longer read, it stays silent.
+Without tqdm there are lines only.
 """
 
 import math
@@ -35,7 +35,7 @@ class Display:
         self._printed, self._waiting = -math.inf, ""
 
     def iteration(self, done: int, loss: float) -> None:
-        """Take notice that so many iterations are done, and of the loss of the last one's mini-batch."""
+        """Show the number of iterations done, and the last loss."""
         if self._bar is not None:
             if self._bar.postfix == _COMPILING:  # that time is not the iterations'
                 self._bar.unpause()
@@ -43,7 +43,7 @@ class Display:
             self._bar.update(done - self._bar.n)
 
     def epoch(self, train_acc: float, test_acc: float | None) -> None:
-        """Take notice of the accuracies on the training and, if there is one, on the test set."""
+        """Show the accuracies on the training set and, if there is one, on the test set."""
         names, values = "train acc", f"{train_acc:.4f}"
         if test_acc is not None:
             names, values = f"{names}, test acc", f"{values}, {test_acc:.4f}"
@@ -56,7 +56,7 @@ class Display:
         self._line(f"note: {text}")
 
     def compiling(self) -> None:
-        """Take notice that the next iteration waits for a compiler."""
+        """Show that the next iteration waits for a compiler."""
         if self._bar is not None:
             self._bar.set_postfix_str(_COMPILING)
 

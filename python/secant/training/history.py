@@ -1,8 +1,8 @@
 """What a training run records, and the file it is kept in.
 
 Design: the file is JSON that any reader takes, so numbers that JSON lacks, the losses of a run that diverged,
-are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step, and what is read
-back is believed only once it is checked.
+are the strings "NaN", "Infinity" and "-Infinity". A file appears under its name in one step. What is read back
+is checked before it is used.
 """
 
 import base64
@@ -74,7 +74,7 @@ class History:
         return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
 
     def __add__(self, other: "History") -> Self:
-        """Return the record of a run and of one that went on with its network, with the settings of the latter.
+        """Return the record of a run and of its continuation, with the settings of the latter.
 
         Raises
         ------
@@ -208,7 +208,7 @@ def _refuse(constant: str) -> None:
 def _checked(content: Any) -> dict[str, Any]:
     """Return the fields of a history, decoded, if ``content`` is one."""
     if not isinstance(content, dict) or content.pop("format", None) != _FORMAT:
-        raise ValueError(f"it is no JSON object with the format {_FORMAT!r}")
+        raise ValueError(f"it must be a JSON object with the format {_FORMAT!r}")
     if content.keys() != History.__dataclass_fields__.keys():
         raise ValueError(f"its keys are {', '.join(sorted(content)) or 'none'}")
     if not isinstance(content["settings"], dict):
@@ -219,7 +219,7 @@ def _checked(content: Any) -> dict[str, Any]:
 
 
 def _numbers(name: str, values: Any) -> list[float]:
-    """Decode a list of numbers. What is none, though JSON, is an error."""
+    """Decode a list of numbers. Anything else is an error, even if it is JSON."""
     if not isinstance(values, list):
         raise ValueError(f"{name} must be a list")
     decoded = [float(value) if value in _NON_FINITE else value for value in values]
@@ -230,7 +230,7 @@ def _numbers(name: str, values: Any) -> list[float]:
 
 
 def _check_iterations(content: dict[str, Any]) -> None:
-    """Accuracies belong to iterations: as many of them, in order, and none after the last."""
+    """Check that accuracies belong to iterations: one for each of them, in order, none after the last."""
     taken, end = content["epoch_iterations"], len(content["train_loss_list"])
     if not isinstance(taken, list) or any(type(i) is not int for i in taken):
         raise ValueError("epoch_iterations must be a list of whole numbers")

@@ -1,8 +1,8 @@
-"""What runs the iterations of a training: in the backend, many in one call, or by the network's own methods.
+"""Runs the iterations of a training: many in one call of the backend, or one by one with the network's own methods.
 
 Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: a snapshot of the
 parameters is taken before a block of iterations and, if the block diverged, rolled back to. Its halves are run again,
-then theirs, to find the last good iteration: the result does not depend on what is run in one call.
+and so on, to find the last good iteration. So the result does not depend on how many iterations run in one call.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
 from secant.acceleration.accelerate import record_of
-from secant.acceleration.recognition.engine import rows
+from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
@@ -46,12 +46,12 @@ _BUILT_IN: dict[Any, str] = {
 
 
 class Iterations(ABC):
-    """Gradient descent over some mini-batches.
+    """Gradient descent over mini-batches.
 
     Attributes
     ----------
     x : ndarray or Rows
-        The inputs, in the form that they are read in.
+        The inputs, in the form in which they are read.
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     by_own_gradient : bool
@@ -66,7 +66,7 @@ class Iterations(ABC):
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices, (K, B), and append the loss of each.
 
-        However it ends, the losses are finite, and the parameters are those that the losses belong to.
+        However it ends, the losses are finite, and the parameters are those after the iterations that they belong to.
         """
 
     def compare(self, batch: Array, losses: list[float]) -> None:  # noqa: B027 - most have nothing to compare with
@@ -112,7 +112,7 @@ def iterations_of(
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
         require_step(options.get("h", 1.0), batch.net)
-        if options.get("method") != "series":  # it refuses a mini-batch, and has to see each
+        if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
@@ -212,7 +212,7 @@ class _OfRecognized(Iterations):
     ) -> None:
         self._net, self._record, self._data = net, accelerated, (x, t)
         extreme = np.array(extremes(x))
-        self._known = accelerated.engine(net, x[extreme], t[extreme])
+        self._known = accelerated.equivalent(net, x[extreme], t[extreme])
         h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
@@ -280,22 +280,22 @@ class _ByMethods(Iterations):
     def _loss(self, x: Any, t: Array, losses: list[float]) -> float:
         try:
             return float(self._net.loss(x, t))
-        except ValueRangeError as error:  # the parameters are finite, and too large for a loss that is
+        except ValueRangeError as error:  # the parameters are finite, but too large for a finite loss
             raise _divergence(self._learning_rate, losses, str(error)) from error
 
 
 class _FasterThreads:
-    """Runs on one thread or on all, whichever was faster of late: what is computed does not depend on it.
+    """Runs on one thread or on all, whichever was faster recently. The result is the same.
 
-    An iteration is over in less time than a busy machine takes to run a thread that waits. So threads that should
-    share the work may wait for each other instead, and be many times slower than one.
+    An iteration is shorter than the time that a busy machine takes to wake a waiting thread. So threads that share the
+    work may mostly wait for each other, and be many times slower than one thread.
     """
 
     _CALLS_PER_TRIAL = 10
 
     def __init__(self, run: Callable[[Array, list[float], int], None]) -> None:
         self._run = run
-        self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # that an iteration took, at last
+        self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # of an iteration, as last measured
         self._calls = 0
 
     def __call__(self, indices: Array, losses: list[float]) -> None:

@@ -1,9 +1,9 @@
 """The chapter's training loop: draw a mini-batch, take its gradient, step against it, note the loss.
 
 Design: the iterations themselves are run by `secant.training.iterations`, which takes the indices of some mini-batches
-and appends their losses; the loop around it keeps the record and the display and knows no more than that.
+and appends their losses; the loop around it only keeps the record and the display.
 Ctrl-C is held back until an iteration is complete; other signals only while an update is incomplete. However training
-ends, the parameters are those that the iterations on record lead to; accuracies that were being taken are left out.
+ends, the parameters are those after the recorded iterations. Accuracies that were not complete are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
 from secant.acceleration.accelerate import record_of
-from secant.acceleration.recognition.engine import rows
+from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, compilation_noticed, use_backend
 from secant.backends.base import Method
@@ -85,12 +85,12 @@ def train(
     batch_size : int
         The number of samples in a mini-batch.
     learning_rate : float
-        What the gradient is multiplied by before it is subtracted.
+        The factor of the gradient that is subtracted.
     gradient : {"numerical", "backprop"}
         ``net.numerical_gradient``, central differences, or ``net.gradient``, backpropagation.
     sampling : {"replacement", "epoch", "ordered"}
-        Draw each mini-batch from the whole set, as the chapter does, walk through a shuffled one, or through it as it
-        is.
+        Draw each mini-batch from the whole set, as the chapter does; walk through the shuffled set; or walk through it
+        in the given order.
     method : {"auto", "series", "direct"}
         How to compute numerical gradients: see `TwoLayerNet.numerical_gradient`.
     h : float
@@ -102,14 +102,14 @@ def train(
         Where the mini-batches come from; by default NumPy's legacy global state, as in the chapter, so that
         ``np.random.seed`` gives the same ones. An int seeds a stream of its own.
     progress : bool
-        Print the accuracies once an epoch, but not more than twice a second. In a terminal or a notebook draw a
+        Print the accuracies once per epoch, but not more than twice a second. In a terminal or a notebook draw a
         progress bar, if tqdm is installed. Output that fails does not end the training.
     n_threads : int, optional
         The number of threads for the gradient; by default the network's choice.
     history : History, optional
         An empty `History` to fill. It keeps the results if training is interrupted.
     callback : callable, optional
-        Called as ``callback(net, history)`` whenever accuracies have been taken, once an epoch. Training ends if it
+        Called as ``callback(net, history)`` whenever accuracies have been taken, once per epoch. Training ends if it
         returns something true.
     normalize : bool
         Take x as uint8 pixels and train on x / 255 in float32, as `load_mnist` returns them with its ``normalize``:
@@ -120,13 +120,13 @@ def train(
     Returns
     -------
     History
-        ``history``, or a new one: the loss of each iteration, and the accuracies on both sets once an epoch. Shorter
+        ``history``, or a new one: the loss of each iteration, and the accuracies on both sets once per epoch. Shorter
         than ``iters_num`` if ``callback`` ended it.
 
     Raises
     ------
     DTypeError, ShapeError, ValueRangeError
-        An argument is not what it must be. A `TwoLayerNet` was not trained then.
+        An argument is not valid. A `TwoLayerNet` is unchanged then.
     UnsupportedError
         ``net`` lacks a method, or its method does not take ``h``, ``method`` or ``n_threads``; backpropagation takes
         neither ``h`` nor ``method``.
@@ -139,9 +139,9 @@ def train(
 
     Notes
     -----
-    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start, once an epoch and at
-    the end, its own loss is compared with the one that is minimized. Where they differ, an UnsupportedError is raised,
-    and the parameters and the record are those of the last time when they did not.
+    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start, once per epoch and at
+    the end, its own loss is compared with the one that is minimized. If they differ, an UnsupportedError is raised,
+    and the parameters and the record go back to the last comparison that agreed.
 
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
     all batches of a shuffled set, the short one included, where it is not.
@@ -196,7 +196,7 @@ def train(
     )
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
-    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _is_measured_by_engines(net):
+    if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _has_our_accuracy(net):
         x_test = _prepared(net, data)
         if iterations.ahead:
             data = data._replace(x_train=iterations.x, x_test=x_test)
@@ -232,7 +232,7 @@ def train(
 def _blocks(
     draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, evaluated: int, ahead: bool
 ) -> Iterator[Indices]:
-    """Yield mini-batches: one, or ``ahead`` as many as take about as long as the display and Ctrl-C may wait.
+    """Yield mini-batches: one, or with ``ahead`` as many as keep the display and Ctrl-C waiting only for a moment.
 
     A block ends where accuracies are due, with the iteration ``evaluated`` of an epoch. What is computed does not
     depend on the blocks.
@@ -247,12 +247,12 @@ def _blocks(
         most = max(1, min(2 * most, int(_BLOCK_SECONDS * pace))) if ahead else 1
 
 
-def _is_measured_by_engines(net: TwoLayerNet) -> bool:
+def _has_our_accuracy(net: TwoLayerNet) -> bool:
     return type(net).accuracy is TwoLayerNet.accuracy and "accuracy" not in vars(net)
 
 
 def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
-    """Check the test set once, and return its inputs in the form that they are read in."""
+    """Check the test set once, and return its inputs in the form that the backend reads fastest."""
     if data.x_test is None or data.t_test is None:
         return None
     backend = backend_module(net.backend)
@@ -262,11 +262,11 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
 
 
 def _accuracy_of(net: Network) -> Accuracy:
-    """Return what measures the accuracy: of a network that was recognized and has no such method, the engines."""
+    """Return what measures the accuracy: that of Secant for a recognized network without such a method."""
     if hasattr(net, "accuracy"):
         return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
-    return lambda x, t: cast(Record, record_of(net)).engine(net, x, t).accuracy(rows(x), t)
+    return lambda x, t: cast(Record, record_of(net)).equivalent(net, x, t).accuracy(rows(x), t)
 
 
 def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:

@@ -1,4 +1,4 @@
-"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once an epoch."""
+"""Which samples a mini-batch holds: drawn with replacement, as the chapter does, or each one once per epoch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
     Raises
     ------
     DTypeError, ValueRangeError
-        A size is not a whole number of at least 1, or ``rng`` is no source of random numbers.
+        A size is not a whole number of at least 1, or ``rng`` is not a source of random numbers.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
 
 
 def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) -> Iterator[Indices]:
-    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, for ever.
+    """Shuffle the training set and walk through it, batch by batch; then shuffle it again, forever.
 
     Parameters
     ----------
@@ -100,13 +100,13 @@ def mini_batches(
     Returns
     -------
     callable
-        Takes how many are wanted, and returns so many or fewer of the same length, at least one, as an ndarray of int
-        of shape (K, batch_size). The numbers do not depend on how many are drawn at a time.
+        Takes the number of mini-batches wanted. Returns at least one and at most so many, as an ndarray of int of shape
+        (K, batch_size). The indices do not depend on how many are drawn at a time.
 
     Raises
     ------
     DTypeError, ValueRangeError
-        As these two; also if there is no such ``sampling``.
+        As for these two; also if there is no such ``sampling``.
     """
     one_of("sampling", sampling, get_args(Sampling))
     train_size, batch_size = positive_int("train_size", train_size), positive_int("batch_size", batch_size)

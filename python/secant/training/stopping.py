@@ -22,12 +22,12 @@ class Stopping:
     tol : float
         The least progress that counts.
     patience : float
-        The number of epochs in a row that may be without it.
+        The number of epochs in a row that may pass without it.
 
     Attributes
     ----------
     scores : list of float
-        The accuracies on the test set that it has taken notice of.
+        The accuracies on the test set so far.
     best : float
         The best accuracy on the test set, or without one the loss, negated.
     best_params : dict
@@ -44,7 +44,7 @@ class Stopping:
         self.best_params: dict[str, Floats] = {}
 
     def __call__(self, net: TwoLayerNet, history: History) -> bool:
-        """Take notice of an epoch, and return whether it was the last."""
+        """Record an epoch, and return whether it is the last."""
         validated = bool(history.test_acc_list)
         if validated:
             value, params = history.test_acc_list[-1], {key: param.copy() for key, param in net.params.items()}

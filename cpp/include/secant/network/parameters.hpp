@@ -26,7 +26,7 @@ static_assert(most_packs <= 8, "with_units has no more");
 
 struct Panels {
     // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
-    // panel: in the caller's arrays panels lie side by side, and threads that write to neighbours slow each other down.
+    // panel: in the caller's arrays panels lie side by side, and threads that write to neighbors slow each other down.
     Panels(std::size_t hidden_units, int threads, bool apart) : hidden(hidden_units) {
         constexpr std::size_t step = lanes_of<HalfPack>;  // the size of a panel is a multiple of this
         const std::size_t steps = ceil_of(hidden, step);

@@ -1,4 +1,4 @@
-"""What a loss may be: the networks that the engines know, and how near others come to them."""
+"""What a loss may be: the networks that Secant knows."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVA
 
 
 class Candidate(NamedTuple):
-    """A network that the engines know."""
+    """A network that Secant knows."""
 
     hidden_activation: HiddenActivation
     output_activation: OutputActivation
@@ -43,13 +43,13 @@ KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
 
 def candidates(probe: Probe, loss: float) -> list[Candidate]:
     """Return a candidate for each pair of activations, with the offset that explains the loss of an `offset_probe`."""
-    found = []
+    fitting = []
     for hidden, output in KINDS:
         y = softmax(outputs(probe, hidden, output))[0, 0]
         offset = _rounded(math.exp(-loss) - y, 1e-15 * y) if loss < 700 else 0.0
         if offset >= 0:
-            found.append(Candidate(hidden, output, offset))
-    return found
+            fitting.append(Candidate(hidden, output, offset))
+    return fitting
 
 
 def outputs(probe: Probe, hidden: str, output: str, functions: Functions = FUNCTIONS) -> Floats:

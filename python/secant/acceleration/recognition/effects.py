@@ -1,7 +1,7 @@
-"""What a call changes in an object: what its author's numerical gradient does besides returning gradients.
+"""What a call changes in an object: the side effects of the reader's numerical gradient.
 
 Design: everything that an object holds is written down as paths and contents, before and after a call. Contents are
-compared by value, so that an equal copy is no change. What a loss changes itself is then taken off by the caller.
+compared by value, so that an equal copy is no change. The caller then subtracts what the loss itself changes.
 """
 
 import collections
@@ -36,29 +36,29 @@ _LIBRARIES = sys.stdlib_module_names | {
 
 
 def contents(net: Any, apart_from: Sequence[Array]) -> Contents:
-    """Return what an object holds, but for arrays that share memory with some."""
-    found: Contents = {}
+    """Return what an object holds, without arrays that share memory with one of ``apart_from``."""
+    held: Contents = {}
     seen: set[int] = set()
     waiting: collections.deque[tuple[Path, Any]] = collections.deque([(("self",), net)])
-    while waiting and len(found) < _MOST_VALUES:
+    while waiting and len(held) < _MOST_VALUES:
         path, value = waiting.popleft()
         if isinstance(value, np.ndarray) and any(np.may_share_memory(value, array) for array in apart_from):
             continue
-        found[path] = _content(value)
+        held[path] = _content(value)
         if id(value) not in seen and not isinstance(value, _PLAIN + _OPAQUE):
             seen.add(id(value))
             waiting += ((path + key, part) for key, part in _parts(value))
             waiting += (((cls.__name__,), cls) for cls in type(value).__mro__ if _is_of_reader(cls))
-    return found
+    return held
 
 
 def changes(before: Contents, after: Contents) -> set[Path]:
-    """Return the paths of what is another one, came or went."""
+    """Return the paths of what was changed, added or removed."""
     return {path for path in before.keys() | after.keys() if before.get(path, ...) != after.get(path, ...)}
 
 
 def written(paths: Iterable[Path]) -> str:
-    """Return some paths as a program would write them, without those of what is in others."""
+    """Return paths as a program would write them, without those inside another one of them."""
     every = set(paths)
     outer = {path for path in every if not any(path[:n] in every for n in range(1, len(path)))}
     named = sorted(".".join(f"{key:.40}" if isinstance(key, str) else f"{key}"[:40] for key in path) for path in outer)
@@ -66,7 +66,7 @@ def written(paths: Iterable[Path]) -> str:
 
 
 def _content(value: Any) -> Any:
-    """Return what is compared of a value itself; what is in it has paths of its own."""
+    """Return what is compared of a value itself. Its parts have their own paths."""
     if isinstance(value, _PLAIN):
         return type(value), repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:

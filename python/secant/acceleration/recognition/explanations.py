@@ -1,4 +1,4 @@
-"""Why a loss is none that the engines know: what fits it instead, in a sentence."""
+"""Why a loss is not one that Secant knows: a sentence that says what fits it instead."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-9
-_ENOUGH = 8  # trials to see how a loss is related to another
+_ENOUGH = 8  # trials, to see how two losses are related
 _HIDDEN: Functions = FUNCTIONS | {
     "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
     "softplus": lambda a: np.logaddexp(0, a),
@@ -36,14 +36,14 @@ class Trial(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """A loss that a network might have, and what is unknown to the engines in it."""
+    """A loss that a network might have, and what Secant does not know in it."""
 
     differences: tuple[str, ...]
     losses: Floats
 
 
 class _Tried:
-    """Probes, with what is needed of them again and again."""
+    """Probes, with what is computed of them once."""
 
     def __init__(self, probes: Sequence[Probe]) -> None:
         self.probes = probes
@@ -54,21 +54,21 @@ class _Tried:
         self.penalties = {"W1 and W2": squares[:, [0, 2]].sum(axis=1), "all parameters": squares.sum(axis=1)}
 
     def means(self, losses: Floats) -> Floats:
-        """The losses of the probes, of those of every sample and class."""
+        """The losses of the probes, given the losses of every sample and class."""
         starts = np.cumsum(self.samples) - self.samples
         means: Floats = np.add.reduceat(losses.sum(axis=1), starts) / self.samples
         return means
 
 
 def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
-    """Say what a network is that is no candidate.
+    """Say why a network is none of the candidates.
 
     Parameters
     ----------
     trials : sequence
         With weights or labels of batches.
     candidates : sequence
-        What is nearest to it among the networks that the engines know.
+        The nearest of the networks that Secant knows.
     loss : callable
         The loss of a probe.
     """
@@ -83,9 +83,9 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
     tried = _Tried([trial.probe for trial in usable])
     for fit in _fits(tried):
         with np.errstate(all="ignore"):
-            for said in _relations(losses, fit.losses, tried):
-                if said is not None:
-                    return "; ".join((*fit.differences, *said)) or "its loss is a known one to nine digits only"
+            for relation in _relations(losses, fit.losses, tried):
+                if relation is not None:
+                    return "; ".join((*fit.differences, *relation)) or "its loss is a known one to nine digits only"
     if coupled := _coupled(usable, loss):
         return coupled
     if nearest is None or not any(rights[nearest]):
@@ -94,7 +94,7 @@ def why_not(trials: Sequence[Trial], candidates: Sequence[Candidate], loss: Call
 
 
 def _clipped(nearest: Candidate, trials: Sequence[Trial]) -> str:
-    """Say so if probabilities are clipped, which only small ones show."""
+    """Say so if probabilities are clipped. Only small probabilities show it."""
     tried = _Tried([trial.probe for trial in trials])
     y = softmax(np.concatenate([outputs(probe, *nearest[:2]) for probe in tried.probes]))
     for least, most in ((offset, upper) for offset in _OFFSETS if offset for upper in (1.0, 1 - offset)):
@@ -108,7 +108,7 @@ def _clipped(nearest: Candidate, trials: Sequence[Trial]) -> str:
 
 
 def parting(nearest: Candidate, trials: Sequence[Trial], agreed: Sequence[bool]) -> str:
-    """Say where the nearest candidate and a network part."""
+    """Say where a network differs from the nearest candidate."""
     probe, loss = trials[agreed.index(False)]
     x, t = probe.rows
     return (
@@ -125,7 +125,7 @@ def described(candidate: Candidate) -> str:
 
 
 def _fits(tried: _Tried) -> Iterator[_Fit]:
-    """Yield what a loss may be, the likelier first."""
+    """Yield what a loss may be, the likeliest first."""
     for usual in (True, False):
         for (hidden, f), (output, g) in itertools.product(_HIDDEN.items(), _OUTPUT.items()):
             if usual != (hidden in FUNCTIONS and output in ("identity", "sigmoid")):
@@ -133,9 +133,9 @@ def _fits(tried: _Tried) -> Iterator[_Fit]:
             named = [f"the hidden activation is {hidden}"] if hidden not in FUNCTIONS else []
             named += [f"{output} stands before the softmax"] if output not in ("identity", "sigmoid") else []
             a2 = [outputs(probe, "f", "g", {"f": f, "g": g}) for probe in tried.probes]
-            for said, y in _probabilities(a2) if usual else [([], softmax(np.concatenate(a2)))]:
-                for differs, losses in _losses(y, tried):
-                    yield _Fit((*named, *said, *differs), losses)
+            for softmax_differs, y in _probabilities(a2) if usual else [([], softmax(np.concatenate(a2)))]:
+                for loss_differs, losses in _losses(y, tried):
+                    yield _Fit((*named, *softmax_differs, *loss_differs), losses)
 
 
 def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
@@ -153,7 +153,7 @@ def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
 
 
 def _losses(y: Floats, tried: _Tried) -> Iterator[tuple[list[str], Floats]]:
-    """Yield losses whose scale is left open."""
+    """Yield losses, up to a factor."""
     t = tried.weights
     with np.errstate(all="ignore"):
         for offset in _OFFSETS:
@@ -202,7 +202,7 @@ def _scaled(factor: float) -> str:
 
 
 def _constant(values: Floats) -> float | None:
-    """Return what all of the values are, if they are the same and not 0."""
+    """Return the common value, if all values are the same and not 0."""
     values = values[np.isfinite(values)]
     return float(values[0]) if len(values) > 2 and values[0] != 0 and _same(values, float(values[0])) else None
 

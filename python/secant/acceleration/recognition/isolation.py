@@ -1,7 +1,7 @@
-"""Running somebody's code so that nobody notices: what this thread prints, warns of and draws at random.
+"""Run the reader's code without visible effects: its output, its warnings and its random draws are hidden.
 
-Design: streams and filters of warnings belong to the whole process, so what is put in their places asks which thread it
-serves, by `being_tried`. Random generators belong to all threads as well: they are put back.
+Design: streams and warning filters belong to the whole process, so what replaces them asks `being_tried` which thread
+it serves. Random generators belong to all threads as well: their state is restored.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextlib.contextmanager
 def isolated_globals() -> Iterator[None]:
-    """Run somebody's code without its output and its warnings, and let random numbers go on as before."""
+    """Run the reader's code without its output and its warnings, and restore the random generators."""
     with _ONE_AT_A_TIME:
         state, state_of_numpy = random.getstate(), np.random.get_state()
         filters, token = warnings.filters, being_tried.set(True)
@@ -30,7 +30,7 @@ def isolated_globals() -> Iterator[None]:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
                 yield
         finally:
-            with contextlib.suppress(ValueError):  # somebody has emptied the list
+            with contextlib.suppress(ValueError):  # the list was emptied meanwhile
                 cast(Any, filters).remove(_IGNORED)
             being_tried.reset(token)
             random.setstate(state)
@@ -51,7 +51,7 @@ _IGNORED = ("ignore", None, _BeingTried, None, 0)
 
 @contextlib.contextmanager
 def _withheld(name: str) -> Iterator[None]:
-    """Put a stream of `sys` where nothing of this thread gets through."""
+    """Replace a stream of `sys` by one that drops what this thread writes."""
     stream = getattr(sys, name)
     ours = _Withheld(stream)
     setattr(sys, name, ours)
@@ -75,12 +75,12 @@ class _Withheld:
 
 
 def always_draws_numbers(call: Callable[[], object]) -> bool:
-    """Whether a call draws from Python's or NumPy's global generator, and not another thread meanwhile."""
+    """Whether each of three calls draws from Python's or NumPy's global generator: one draw may be another thread's."""
     return all(draws_numbers(call) for _ in range(3))
 
 
 def draws_numbers(call: Callable[[], object]) -> bool:
-    """The same of one call, or another thread has drawn meanwhile."""
+    """The same for one call. It is also True if another thread draws meanwhile."""
     before = _generators()
     call()
     return before != _generators()

@@ -1,4 +1,4 @@
-"""Where a network of another class keeps its parameters: found by their shapes, whatever they are called."""
+"""Where a network of another class keeps its parameters: found by their shapes, under any names."""
 
 import contextlib
 import copy
@@ -15,8 +15,12 @@ from secant._common.validation import Array
 from secant.errors import UnsupportedError
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
-_SHARED = (types.ModuleType, type(threading.Lock()), type(threading.RLock()))  # what copies share: nobody can copy it
-_LARGE = 10_000_000  # bytes of an array that copies share, too: to be read only
+_SHARED = (
+    types.ModuleType,
+    type(threading.Lock()),
+    type(threading.RLock()),
+)  # shared by copies
+_LARGE = 10_000_000  # bytes. Copies share larger arrays, which they may only read
 _MOST = 64  # combinations of attributes that are tried
 sharing = ContextVar("sharing", default=True)
 """Whether copies share large arrays: not if the network writes into one."""
@@ -32,14 +36,14 @@ class Layout(NamedTuple):
     keys: tuple[str, str, str, str]
 
     def mapping(self, net: Any) -> MutableMapping[str, Any]:
-        """What the keys are keys of."""
+        """The mapping that holds the keys."""
         held = getattr(net, self.holder, None) if self.holder else vars(net)
-        if type(held) is not dict and not isinstance(held, MutableMapping):  # of which the former is faster
+        if type(held) is not dict and not isinstance(held, MutableMapping):  # dict first, which is faster
             raise UnsupportedError(f"net.{self.holder} must be a dict of arrays, got {held!r}")
         return held
 
     def arrays(self, net: Any) -> tuple[Array, Array, Array, Array]:
-        """W1, b1, W2 and b2 as they lie there."""
+        """W1, b1, W2 and b2, not copied."""
         held = self.mapping(net)
         w1, b1, w2, b2 = arrays = [cast(Array, held.get(key)) for key in self.keys]
         for key, array in zip(self.keys, arrays, strict=True):
@@ -67,10 +71,10 @@ def layouts(net: Any) -> list[Layout]:
     attributes = getattr(net, "__dict__", {})
     dicts = [name for name, value in attributes.items() if isinstance(value, MutableMapping) and _floats(value)]
     dicts.sort(key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
-    found = [Layout(name, keys) for name in dicts for keys in _assignments(_floats(attributes[name]), exactly=True)]
-    found += [Layout("", keys) for keys in _assignments(_floats(attributes), exactly=False)]
-    if found:
-        return found[:_MOST]
+    fitting = [Layout(name, keys) for name in dicts for keys in _assignments(_floats(attributes[name]), exactly=True)]
+    fitting += [Layout("", keys) for keys in _assignments(_floats(attributes), exactly=False)]
+    if fitting:
+        return fitting[:_MOST]
     for name in dicts:
         raise UnsupportedError(f"{name} holds {_listed(_floats(attributes[name]))}: {_why(attributes[name])}")
     raise UnsupportedError(
@@ -80,7 +84,7 @@ def layouts(net: Any) -> list[Layout]:
 
 
 def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
-    """Raise an error if an entry of the parameters is another one, too: a step of h would shift both."""
+    """Raise an error if two entries of the parameters share memory: a step of h would shift both."""
     if all(array.base is None for array in arrays) and len(set(map(id, arrays))) == len(arrays):
         return  # each has memory of its own
     for (a, first), (b, second) in itertools.combinations(zip(keys, arrays, strict=True), 2):
@@ -100,7 +104,7 @@ def _share(a: Array, b: Array) -> bool:
 
 
 def duplicate(net: Any, arrays: Sequence[Array], stand_ins: Sequence[Array]) -> Any:
-    """Return a deep copy in which other arrays stand in place of some, wherever the object refers to them."""
+    """Return a deep copy in which ``stand_ins`` replace ``arrays``, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
     for value in vars(net).values():
         if isinstance(value, _SHARED):
@@ -169,7 +173,7 @@ def _listed(arrays: dict[str, Array]) -> str:
 
 
 def _why(held: MutableMapping[str, Any]) -> str:
-    """Say what kind of network arrays belong to that are not those of two layers."""
+    """Say what kind of network the arrays belong to, if they are not those of two layers."""
     arrays = _floats(held)
     matrices = [array for array in arrays.values() if array.ndim == 2 and 1 not in array.shape]
     given = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
@@ -178,7 +182,7 @@ def _why(held: MutableMapping[str, Any]) -> str:
     if len(matrices) > 2:
         return f"these are {len(matrices)} layers, and {wanted}"
     if len(matrices) < 2:
-        return f"this is no network of two layers, and {wanted}"
+        return f"this is not a network of two layers, and {wanted}"
     if len(arrays) > 4:
         return f"there are more than two layers need, as for batch normalization, and {wanted}"
     if matrices[0].shape[0] == matrices[1].shape[1]:

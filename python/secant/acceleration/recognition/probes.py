@@ -1,4 +1,4 @@
-"""Random parameters, inputs and targets that a loss is tried with, and how far two right losses may be apart."""
+"""Random parameters, inputs and targets that a loss is tried with, and how far apart two right losses may be."""
 
 from __future__ import annotations
 
@@ -185,8 +185,8 @@ def mixed_probe(sizes: Sizes, form: Form, first: int) -> Probe:
     rng = np.random.default_rng(first)
     inputs, hidden, outputs = sizes
     counts = inputs * hidden, hidden, hidden * outputs, outputs
-    some = np.resize(np.roll([0.0, -0.7, 4.0, 0.6, -3.0], -first), sum(counts))
-    w1, b1, w2, b2 = np.split(some, np.cumsum(counts[:3]))
+    values = np.resize(np.roll([0.0, -0.7, 4.0, 0.6, -3.0], -first), sum(counts))
+    w1, b1, w2, b2 = np.split(values, np.cumsum(counts[:3]))
     params = w1.reshape(inputs, hidden) * np.sqrt(3 / inputs), b1, w2.reshape(hidden, outputs) * np.sqrt(2 / hidden), b2
     x = np.maximum(rng.standard_normal((3, inputs)), 0)
     return Probe(params, *_targets(form, x, rng.permutation(3) % outputs, outputs, rng), form)

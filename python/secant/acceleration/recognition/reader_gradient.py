@@ -1,8 +1,8 @@
-"""The reader's own `numerical_gradient`, held against differences of its own loss on a copy with few parameters.
+"""The reader's own `numerical_gradient`, compared with differences of the reader's loss on a small copy.
 
 Design: it is called where gradients are of order 1, where they are large or small, where parameters are 0, negative or
-large, and with targets of every form: a gradient that is clipped is the difference of the loss elsewhere. What is not
-the difference of the loss is refused, and so is what does something besides: the engines would not do it.
+large, and with targets of every form, since a clipped gradient is wrong only where it is large. A gradient that is not
+a difference of the loss is refused. So is a method with side effects: Secant would not repeat them.
 """
 
 from collections import OrderedDict
@@ -29,7 +29,7 @@ class ReaderGradient(NamedTuple):
     h: float
     sentence: str
     keys: tuple[Any, ...]
-    order: tuple[Any, ...]  # in which gradients are to be put into a dict
+    order: tuple[Any, ...]  # of the gradients in the dict
     kind: str = "central"
 
 
@@ -38,13 +38,13 @@ def recognized_gradient(
 ) -> ReaderGradient:
     """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
 
-    It is tried with targets of some forms, most of all of the first; ``argmax``: whether the largest weight counts.
+    It is tried with targets of these forms, mostly of the first. ``argmax``: whether only the largest weight counts.
 
     Raises
     ------
     UnsupportedError
-        If it takes something else than (x, t), returns something else than a dict of the four gradients, or another
-        gradient than a difference of the loss.
+        If it does not take (x, t), does not return a dict of the four gradients, or returns a gradient that is not a
+        difference of the loss.
     """
     if method is None:
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
@@ -58,7 +58,7 @@ def recognized_gradient(
         try:
             small = SmallCopy(net, method, layout, candidate, tried)
             small.call(step_probe(tried, forms[0]))
-        except Exception as error:  # whatever somebody's code raises that never met such a network
+        except Exception as error:  # the reader's code may raise anything on such a network
             failures.append(f"{type(error).__name__}: {error}")
             continue
         try:
@@ -67,12 +67,12 @@ def recognized_gradient(
                 return gradient
         except UnsupportedError:
             raise
-        except Exception as error:  # whatever somebody's code raises, or returns
+        except Exception as error:  # whatever the reader's code raises, or returns
             raise UnsupportedError(
                 f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
             ) from error
     if _takes_a_function(net, method, layout):
-        raise UnsupportedError("its numerical_gradient takes a function and an array: one that takes (x, t) is needed")
+        raise UnsupportedError("its numerical_gradient takes a function and an array: it must take (x, t)")
     raise UnsupportedError(
         "its numerical_gradient cannot be tried on a copy, so what it returns is not known: on a small one, "
         f"{failures[0]}; on one of its own size, {failures[-1]}"
@@ -80,13 +80,13 @@ def recognized_gradient(
 
 
 def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
-    """Whether it is the central difference of any function."""
+    """Whether it takes any function, and an array."""
     arrays = layout.arrays(net)
     try:
         copy = duplicate(net, arrays, [array.copy() for array in arrays])
-        found = bound(method, copy)(lambda array: float(np.sum(array**2)), np.ones(3))
-        return bool(np.shape(found) == (3,))
-    except Exception:  # whatever somebody's code raises
+        returned = bound(method, copy)(lambda array: float(np.sum(array**2)), np.ones(3))
+        return bool(np.shape(returned) == (3,))
+    except Exception:  # whatever the reader's code raises
         return False
 
 
@@ -98,7 +98,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
     small.require_no_draws()
     keys = small.keys(layout.keys)
     if more := [str(key) for key in small.returned if key not in keys]:
-        raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is no gradient")
+        raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is not a gradient")
     order, fits = tuple(small.returned), small.fits(keys, _STEPS)
     if not fits:
         raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
@@ -114,7 +114,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
 
 
 def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
-    """Try as much else as there is time for. Raises an error if it is another gradient there.
+    """Compare the gradient on more probes, as far as time allows. Raises an error where it differs.
 
     Returns whether it could be tried with all forms of targets.
     """
@@ -132,7 +132,7 @@ def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence
             small.call(probe, argmax=argmax)
         except UnsupportedError:
             raise
-        except Exception:  # whatever somebody's code raises, such as for targets of another number of classes
+        except Exception:  # whatever the reader's code raises, such as for targets of another number of classes
             tried = False
             continue
         small.require_no_effect()
@@ -145,7 +145,7 @@ def _differs_there(where: str, small: SmallCopy, keys: tuple[Any, ...]) -> Unsup
     return UnsupportedError(f"{where}, its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
 
 
-_NEEDED = "one that returns the central difference alone is needed"
+_NEEDED = "it must return exactly the central difference"
 
 
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:

@@ -1,4 +1,4 @@
-"""`recognize`: try out a copy of a network, and name the one that the engines know by its numbers."""
+"""`recognize`: try out a copy of a network, and find the one with the same losses among those that Secant knows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.engine import engine, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import equivalent, require_same_loss, rows
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
 from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
 from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
@@ -31,9 +31,9 @@ from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.batch import SoftTargets
 
-_REPEATS, _SECONDS = 60, 1.0  # of one loss, which may depend on how often it was called; fewer if it takes long
+_REPEATS, _SECONDS = 60, 1.0  # calls of one loss, which may change from call to call; fewer if it is slow
 
-_ENGINES = (
+_KNOWN_LOSSES = (
     "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
 )
@@ -71,13 +71,13 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     return recognized(net, reader_gradient_of(type(net)), x, t)
 
 
-recognise = recognize  # as it was spelled before
+recognise = recognize  # the British spelling
 
 
 def recognized(net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
     """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
     recognition = _tried(net, method, x, t)
-    if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to large data, which copies share
+    if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to a large array, which copies share
         token = sharing.set(False)
         try:
             recognition = _tried(net, method, x, t)
@@ -94,7 +94,7 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> R
         with isolated_globals():
             recognition = _recognized(net, method)
             if x is not None and t is not None:
-                require_same_loss(net, recognition, engine(net, recognition).loss(rows(x), t), x, t)
+                require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
         return Recognition(False, f"{name} is not known: {error}")
     return recognition
@@ -121,7 +121,7 @@ class _Subject:
         return loss
 
     def trials(self) -> tuple[dict[Form, list[Trial]], str]:
-        """The losses of the forms of targets that it takes; and what it raised for the first of the others."""
+        """The losses for each form of targets that it takes, and the first error for another form."""
         tried: dict[Form, list[Trial]] = {}
         failed: dict[Form, str] = {}
         for probe in probes(self.sizes):
@@ -131,14 +131,14 @@ class _Subject:
                 tried.setdefault(probe.form, []).append(Trial(probe, self.loss(probe)))
             except UnsupportedError:
                 raise
-            except Exception as error:  # whatever somebody's code raises for targets that it does not take
+            except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 named = isinstance(error, NotANumberError)
                 failed[probe.form] = str(error) if named else f"loss(x, t) raises {type(error).__name__}: {error}"
                 tried.pop(probe.form, None)
         return tried, next(iter(failed.values()), "")
 
     def require_repeatable(self, probe: Probe, first: float) -> None:
-        """The same loss for the same mini-batch, however often it is called."""
+        """Raise an error unless every call gives the same loss for the same mini-batch."""
         if not math.isfinite(first):
             raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
         end = time.perf_counter() + _SECONDS
@@ -151,10 +151,10 @@ class _Subject:
                     f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
                 )
         if always_draws_numbers(lambda: self.loss(probe)):
-            raise UnsupportedError("its loss draws random numbers: fewer calls of it would leave others to your loop")
+            raise UnsupportedError("its loss draws random numbers: skipping calls would change your random stream")
 
     def unread(self, trials: list[Trial]) -> list[str]:
-        """The parameters that do not matter: with those of the next trial in their place, every loss is the same."""
+        """The parameters that the loss does not read: replaced by those of the next trial, they change no loss."""
         unread = []
         for i, name in enumerate(self.layout.names()):
             pairs = list(itertools.pairwise(trials))
@@ -177,7 +177,7 @@ def _recognized(net: Any, method: Any) -> Recognition:
 
 
 def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, list[Candidate]]:
-    """The candidates whose losses are those of the network, for targets of the first form that shows any."""
+    """The candidates with the losses of the network, for the first form of targets for which there are any."""
     for form in _BATCHES:
         if form in tried:
             probe = offset_probe(subject.sizes, form)
@@ -212,13 +212,13 @@ def _refusal(
             return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
         probe = offset_probe(subject.sizes, form)
         near = candidates(probe, subject.loss(probe))
-        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_ENGINES}")
+        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_KNOWN_LOSSES}")
     except UnsupportedError as error:
         return error
 
 
 def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tuple[Form, ...], SoftTargets]:
-    """The forms of targets for which the loss is that of the candidate, and what it makes of soft ones."""
+    """The forms of targets for which the loss is the candidate's, and what soft targets mean to it."""
     by_argmax = any(candidate.agrees(*trial, argmax=True) for trial in tried.get("soft", []))
     right = []
     for form, trials in tried.items():

@@ -14,13 +14,13 @@ class Recognition:
     Attributes
     ----------
     known : bool
-        Whether it is a network that the engines know. If not, only the sentence counts.
+        Whether it is a network that Secant knows. If not, only the sentence is valid.
     sentence : str
         What it is, or why it is not known.
     hidden_activation : str
         One of those of `TwoLayerNet`.
     output_activation : {"sigmoid", "identity"}
-        What stands before the softmax.
+        The activation before the softmax.
     log_offset : float
         What is added to a probability before its logarithm is taken.
     soft_targets : {"weights", "argmax"}

@@ -1,4 +1,4 @@
-"""A copy of a network with few parameters, on which its own `numerical_gradient` is called, and what it did there."""
+"""A copy of a network with few parameters, on which its own `numerical_gradient` is called; and its side effects."""
 
 import contextlib
 import time
@@ -22,7 +22,7 @@ from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 
 KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
-LONGEST = 30.0  # seconds that all calls may take on a copy of the network's own size, where a smaller one will not do
+LONGEST = 30.0  # seconds for all calls on a copy of full size, where a smaller one does not work
 _LOSSES, _FEWER_LOSSES = 120, 12  # that are computed before the first call, and before the others,
 _SECONDS = 1.0  # but no longer than this
 _MOST = 25  # entries of a parameter that are compared
@@ -30,7 +30,7 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 
 
 class SmallCopy:
-    """A copy with a few parameters, and what its own `numerical_gradient` returned and left."""
+    """A copy with a few parameters, and what its own `numerical_gradient` returned and changed."""
 
     def __init__(self, net: Any, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes) -> None:
         arrays = layout.arrays(net)
@@ -40,7 +40,7 @@ class SmallCopy:
         self._method, self._candidate = method, candidate
         self.spent = 0.0  # seconds
         self._by_losses: set[Path] = set()
-        self._growing: set[Path] = set()  # what losses put something into
+        self._growing: set[Path] = set()  # what losses add something to
         rng = np.random.default_rng(11)
         self._entries = [rng.permutation(array.size)[:_MOST] for array in self.arrays]
 
@@ -72,28 +72,30 @@ class SmallCopy:
     def require_no_draws(self) -> None:
         """Raise an error if it draws random numbers."""
         if self._drew and always_draws_numbers(self._call):
-            raise UnsupportedError("its numerical_gradient draws random numbers: your loop would draw others")
+            raise UnsupportedError(
+                "its numerical_gradient draws random numbers: skipping calls would change your random stream"
+            )
 
     def _let_losses_happen(self) -> None:
-        """Compute other losses, so that what they set is known: also of few samples, and what they set now and then."""
+        """Compute other losses, also of few samples, to learn what a loss sets, also what it sets only now and then."""
         x, t = self._probe.x, self._probe.t
         end = time.perf_counter() + _SECONDS
         for i in range(_FEWER_LOSSES if self.spent else _LOSSES):
             if time.perf_counter() > end:
                 break
             fill(self.arrays, [param * (-1) ** i for param in self._probe.params])
-            some = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
-            with contextlib.suppress(Exception):  # whatever somebody's code raises for few samples
-                self._copy.loss(-x[some], t[some].copy())
+            part = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
+            with contextlib.suppress(Exception):  # whatever the reader's code raises for few samples
+                self._copy.loss(-x[part], t[part].copy())
 
     def require_no_effect(self) -> None:
-        """Raise an error if it did something else than to return gradients, that a loss does not."""
+        """Raise an error if it has a side effect that the loss does not have."""
         what = [f"sets {written(self._done)}"] if self._done else []
         what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
         if what:
             raise UnsupportedError(
-                f"its numerical_gradient also {' and '.join(what)}, which would not happen any more: one that only "
-                "returns the gradients is needed"
+                f"its numerical_gradient also {' and '.join(what)}, which would not happen any more: it must "
+                "only return the gradients"
             )
 
     def loss(self) -> float:
@@ -101,26 +103,26 @@ class SmallCopy:
         return number(self._copy.loss(self._probe.x.copy(), self._probe.t.copy()))
 
     def gradient(self, keys: tuple[Any, ...], most: int = _MOST) -> Floats:
-        """Return what is compared of the gradient that was returned, of each array so many entries, as a vector."""
+        """Return the compared entries of the returned gradient as a vector: at most ``most`` of each array."""
         parts = zip(keys, self.arrays, self._entries, strict=True)
-        return np.concatenate([self._part(self.returned[key], array, some[:most]) for key, array, some in parts])
+        return np.concatenate([self._part(self.returned[key], array, entries[:most]) for key, array, entries in parts])
 
     def keys(self, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the keys of the gradients: those of the parameters, or else found by their values."""
+        """Return the keys of the gradients: those of the parameters, or else those whose values fit."""
         if all(key in self.returned for key in parameters):
             return parameters
         ends = np.cumsum([len(entries) for entries in self._entries])[:-1]
-        found = [
+        matching = [
             key
-            for right, array, some in zip(np.split(self.usual(), ends), self.arrays, self._entries, strict=True)
+            for right, array, at in zip(np.split(self.usual(), ends), self.arrays, self._entries, strict=True)
             for key, value in self.returned.items()
-            if np.size(value) == array.size and np.allclose(self._part(value, array, some), right, rtol=1e-2, atol=1e-4)
+            if np.size(value) == array.size and np.allclose(self._part(value, array, at), right, rtol=1e-2, atol=1e-4)
         ]
-        if len(found) != 4 or len(set(found)) != 4:
+        if len(matching) != 4 or len(set(matching)) != 4:
             got = ", ".join(map(str, self.returned)) or "nothing"
             wanted = ", ".join(map(str, parameters))
             raise UnsupportedError(f"its numerical_gradient returns {got}, not a gradient of each of {wanted}")
-        return tuple(found)
+        return tuple(matching)
 
     @staticmethod
     def _part(value: Any, array: Floats, entries: Array) -> Floats:
@@ -132,19 +134,19 @@ class SmallCopy:
         return part.ravel()[entries]
 
     def differs(self, kind: tuple[str, float], keys: tuple[Any, ...]) -> bool:
-        """Whether the gradient is another one than such a difference."""
+        """Whether the gradient is not such a difference."""
         return kind not in self._fits_at(kind[1], keys, _MOST)
 
     def losses(self, h: float, most: int = _MOST) -> dict[int, Floats]:
-        """The losses with one entry changed by h, 0 and -h, for so many of each array in turn."""
+        """The losses with one entry changed by h, 0 and -h, for ``most`` entries of each array in turn."""
         up, down = list[float](), list[float]()
         for array, entries in zip(self.arrays, self._entries, strict=True):
             flat = array.reshape(-1)
             for i in entries[:most]:
                 before = float(flat[i])
-                for step, found in ((h, up), (-h, down)):
+                for step, losses in ((h, up), (-h, down)):
                     flat[i] = before + step
-                    found.append(self.loss())
+                    losses.append(self.loss())
                 flat[i] = before
         return {1: np.array(up), 0: np.full(len(up), self.loss()), -1: np.array(down)}
 
@@ -153,36 +155,33 @@ class SmallCopy:
         return _difference(self.losses(USUAL_STEP), USUAL_STEP, *KINDS["central"])
 
     def fits(self, keys: tuple[Any, ...], steps: Iterable[float]) -> dict[tuple[str, float], float]:
-        """The differences that the gradient may be, with how far it is from them.
-
-        As far as roundings of the losses and of the step allow.
-        """
-        found: dict[tuple[str, float], float] = {}
+        """The differences that the gradient may be, within rounding, and how far it is from each."""
+        fits: dict[tuple[str, float], float] = {}
         for h in steps:
             if self._fits_at(h, keys, 1):  # few losses tell most steps apart
-                found |= self._fits_at(h, keys, _MOST)
-        return found
+                fits |= self._fits_at(h, keys, _MOST)
+        return fits
 
     def _fits_at(self, h: float, keys: tuple[Any, ...], most: int) -> dict[tuple[str, float], float]:
-        """The same for one step, and so many entries of each array."""
-        returned, losses, found = self.gradient(keys, most), self.losses(h, most), {}
+        """The same for one step, and ``most`` entries of each array."""
+        returned, losses, fits = self.gradient(keys, most), self.losses(h, most), {}
         parts = zip(keys, self._probe.params, strict=True)
         steps = max(float(np.abs(np.ravel(self.returned[key]) * param.ravel()).max()) for key, param in parts)
         rounded = max(1.0, abs(float(losses[0][0])), h * float(np.abs(self._probe.x).max()), steps)
         for name, signs in KINDS.items():
             off = float(np.abs(returned - _difference(losses, h, *signs)).max())
             if off <= _ROUNDING * rounded / h:
-                found[name, h] = off
-        return found
+                fits[name, h] = off
+        return fits
 
 
 def _outer(path: Path) -> list[Path]:
-    """The paths of what holds something."""
+    """The paths of what contains this one."""
     return [path[:n] for n in range(1, len(path))]
 
 
 def bound(method: Any, net: Any) -> Callable[..., Any]:
-    """Return what stands in a class as it is seen in an instance."""
+    """Return an attribute of a class as it is bound to an instance."""
     return cast(Callable[..., Any], method.__get__(net, type(net)) if hasattr(method, "__get__") else method)
 
 

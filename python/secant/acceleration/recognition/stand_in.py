@@ -13,7 +13,7 @@ class StandIn:
         self._own = vars(cls).get(NAME, _MISSING)
 
     def reader_gradient(self, owner: type) -> Any:
-        """Return what a class would have without it, its own or what it inherits; None if there is nothing."""
+        """Return what the class would have without it, defined there or inherited; None if there is nothing."""
         if self._own is not _MISSING:
             return self._own
         following = (vars(cls)[NAME] for cls in owner.__mro__ if NAME in vars(cls))
@@ -23,12 +23,12 @@ class StandIn:
         return next(following, None)
 
     def unwrapped(self, owner: type) -> Any:
-        """The same without what stands in classes that it inherits from."""
+        """The same, without the stand-ins of classes that it inherits from."""
         standing = self.reader_gradient(owner)
         return standing.unwrapped(owner) if isinstance(standing, StandIn) else standing
 
 
 def reader_gradient_of(cls: type) -> Any:
-    """Return the numerical gradient that a class has of its own, as it stands there; None if it has none."""
+    """Return the reader's numerical gradient of a class, as defined there or inherited; None if there is none."""
     standing = inspect.getattr_static(cls, NAME, None)
     return standing.unwrapped(cls) if isinstance(standing, StandIn) else standing

@@ -1,4 +1,4 @@
-"""How functions are compiled, where that is kept, and on how many threads they run.
+"""How functions are compiled, where the result is cached, and on how many threads they run.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
 exception. Kernels hold the GIL, so two threads of Python never run one at the same time: Numba's simplest threading
@@ -25,7 +25,7 @@ except ModuleNotFoundError:
 if numba.config.DISABLE_JIT:
     raise MissingExtraError("the backend 'numba' needs Numba's compiler: unset NUMBA_DISABLE_JIT")
 
-# Before Numba starts them: so many that the system has no more would end the process.
+# Set before Numba starts them: it would end the process if the system cannot create that many.
 numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.cpu_count() or 1))
 
 _ENOUGH_FOR_THREADS = 30_000_000
@@ -37,12 +37,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def max_threads() -> int:
-    """How many threads a call uses when it is not told: NUMBA_NUM_THREADS, by default the number of processors."""
+    """How many threads a call uses by default: NUMBA_NUM_THREADS, by default the number of processors."""
     return int(numba.config.NUMBA_NUM_THREADS)
 
 
 def choose_threads(asked: int, multiplications: int) -> int:
-    """How many threads to use where ``asked`` are wanted, 0 for no matter how many."""
+    """How many threads to use if ``asked`` are wanted; 0 stands for the default."""
     if _forks or multiplications < _ENOUGH_FOR_THREADS or not _can_start():
         return 1
     return min(asked or max_threads(), max_threads())
@@ -50,7 +50,7 @@ def choose_threads(asked: int, multiplications: int) -> int:
 
 @cache
 def _can_start() -> bool:
-    """Whether all threads can be started. Where one cannot, Numba would end the process."""
+    """Whether all threads can be started. If one cannot, Numba would end the process."""
     end = threading.Event()
     try:
         for _ in range(max_threads() - 1):
@@ -68,7 +68,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 def compiled_choice(functions: Sequence[Callable[..., Any]]) -> Any:
-    """Compile what passes its arguments on to the function whose number is the first of them."""
+    """Compile a function that calls the one whose number is its first argument, with the others."""
     first, rest = compiled(functions[0]), functions[1:]
     if len(rest) > 1:
         other = compiled_choice(rest)
@@ -88,7 +88,7 @@ class Kernel:
         self.serial, self.parallel = _kept(function, parallel=False), _kept(function, parallel=True)
 
     def __call__(self, threads: int, *arguments: Any) -> None:
-        """Run it on so many threads."""
+        """Run it on ``threads`` threads."""
         if threads == 1:
             self.serial(*arguments)
             return
@@ -120,7 +120,7 @@ def _kept(function: Callable[..., Any], parallel: bool) -> Any:
 
 
 def hash_of_sources() -> str:
-    """It changes with any file that is compiled."""
+    """A hash that changes with any file that is compiled."""
     here = Path(__file__).parent
     files = [*sorted(here.glob("*.py")), here.parent / "bound.py", here.parent / "activations.py"]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

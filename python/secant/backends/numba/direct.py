@@ -17,11 +17,11 @@ from secant.backends.base import Gradients, Parameters
 from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
 from secant.backends.numba.forward import Activations, change, kinked_change, large_change, softmax, state
-from secant.backends.numba.series import growths, moments, powers_of
+from secant.backends.numba.series import moments, powers_of, softmax_growths
 from secant.backends.plan import largest_inputs, largest_z1
 
 _PARTS = 8
-"""Of the samples of a block, each with sums of its own: so many threads can share them."""
+"""Parts of a block of samples, each with its own sums: so many threads can share the block."""
 
 _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, MOST_TERMS + 1)])
 
@@ -67,36 +67,45 @@ def add_part(
     for n in range(samples * part // parts, samples * (part + 1) // parts):
         if only_near and not layers.near[n].any():
             continue
-        growth = np.empty((terms[n] + 1, t.shape[1]))
+        softmax_growth = np.empty((terms[n] + 1, t.shape[1]))
         if terms[n]:
-            growths(layers, n, growth)
-        add_hidden(powers, t[n], h, layers, only_near, n, growth, w1[part])
+            softmax_growths(layers, n, softmax_growth)
+        add_hidden(powers, t[n], h, layers, only_near, n, softmax_growth, w1[part])
         if not only_near:
-            add_outputs(t[n], h, layers, n, growth, w2[part])
+            add_outputs(t[n], h, layers, n, softmax_growth, w2[part])
 
 
 @compiled
 def add_hidden(
-    powers: Floats, t: Floats, h: float, layers: Activations, only_near: bool, n: int, growth: Floats, sums: Floats
+    powers: Floats,
+    t: Floats,
+    h: float,
+    layers: Activations,
+    only_near: bool,
+    n: int,
+    softmax_growth: Floats,
+    sums: Floats,
 ) -> None:
     """Add the central differences (I+1, H) of one sample in the weights of hidden units."""
     hidden, x, w2 = layers.a1.shape[1], np.append(layers.x[n], 1.0), powers[1]
-    sides, mean_terms = 2 * hidden, np.empty((len(growth), 2 * hidden))
-    moments(powers, layers.y[n], growth, mean_terms)
-    lit = np.flatnonzero(x)
-    change, phi, mean, own = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
+    sides, mean_terms = 2 * hidden, np.empty((len(softmax_growth), 2 * hidden))
+    moments(powers, layers.y[n], softmax_growth, mean_terms)
+    active = np.flatnonzero(x)
+    change, phi, mean, target_growth = np.empty(sides), np.empty(sides), np.empty(sides), np.empty(sides)
     q, before = np.empty(len(t)), 0.0
-    for i in lit[np.argsort(x[lit])]:
+    for i in active[np.argsort(x[active])]:
         if x[i] != before:  # equal inputs have equal responses
             before = x[i]
             hidden_changes(layers, only_near, n, h * before, change)
-            if len(growth) > 1:
+            if len(softmax_growth) > 1:
                 polynomials(mean_terms, change, mean)
                 phi[:] = 0
                 for k in range(len(t)):
                     if t[k] != 0:
-                        polynomial(growth[:, k], w2[k] * change, own)
-                        add_target(len(growth), layers.y[n, k], t[k], layers.log_offset, mean, own, phi)
+                        polynomial(softmax_growth[:, k], w2[k] * change, target_growth)
+                        add_target(
+                            len(softmax_growth), layers.y[n, k], t[k], layers.log_offset, mean, target_growth, phi
+                        )
             else:
                 for j in range(len(change)):
                     for k in range(len(t)):
@@ -109,19 +118,21 @@ def add_hidden(
 
 
 @compiled
-def add_outputs(t: Floats, h: float, layers: Activations, n: int, growth: Floats, sums: Floats) -> None:
+def add_outputs(t: Floats, h: float, layers: Activations, n: int, softmax_growth: Floats, sums: Floats) -> None:
     """Add the central differences (O, H+1) of one sample in the weights of output units."""
     units, shift = layers.z1.shape[1], np.concatenate((h * layers.z1[n], -h * layers.z1[n]))
-    phi, own, q = np.empty(len(shift)), np.empty(len(shift)), np.zeros(len(t))
+    phi, target_growth, q = np.empty(len(shift)), np.empty(len(shift)), np.zeros(len(t))
     for k in range(len(t)):
-        if len(growth) > 1:
+        if len(softmax_growth) > 1:
             phi[:] = 0
             for target in range(len(t)):
                 if t[target] != 0:
-                    polynomial(growth[:, k], shift, own)
-                    mean = layers.y[n, k] * own
-                    own *= target == k
-                    add_target(len(growth), layers.y[n, target], t[target], layers.log_offset, mean, own, phi)
+                    polynomial(softmax_growth[:, k], shift, target_growth)
+                    mean = layers.y[n, k] * target_growth
+                    target_growth *= target == k
+                    add_target(
+                        len(softmax_growth), layers.y[n, target], t[target], layers.log_offset, mean, target_growth, phi
+                    )
         else:
             for j in range(len(shift)):
                 q[k] = exponent(layers, n, k, shift[j])
@@ -164,12 +175,14 @@ def unit_change(family: int, rate: float, unit: Unit, u: float) -> float:
 
 
 @compiled
-def add_target(length: int, y: float, t: float, log_offset: float, mean: Floats, own: Floats, phi: Floats) -> None:
-    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ). It takes ``own``, e_t, as scratch memory."""
+def add_target(
+    length: int, y: float, t: float, log_offset: float, mean: Floats, target_growth: Floats, phi: Floats
+) -> None:
+    """Add - t log1p( y / (y + log_offset) (e_t - S) / (1 + S) ). ``target_growth``, e_t, is overwritten."""
     r, logs = y / (y + log_offset), np.empty(len(phi))
     for j in range(len(phi)):
-        own[j] = r * ((own[j] - mean[j]) / (1 + mean[j]))
-    polynomial(_LOG1P[:length], own, logs)
+        target_growth[j] = r * ((target_growth[j] - mean[j]) / (1 + mean[j]))
+    polynomial(_LOG1P[:length], target_growth, logs)
     for j in range(len(phi)):
         phi[j] -= t * logs[j]
 
@@ -186,7 +199,7 @@ def polynomial(c: Floats, x: Floats, out: Floats) -> None:
 
 @compiled
 def polynomials(c: Floats, x: Floats, out: Floats) -> None:
-    """The same, with coefficients of its own for each x."""
+    """The same, with separate coefficients for each x."""
     out[:] = 0
     for m in range(len(c) - 4, 0, -4):
         for j in range(len(x)):

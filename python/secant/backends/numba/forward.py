@@ -12,7 +12,7 @@ from secant.backends.activations import ACTIVATIONS, FAMILIES, near_kink
 from secant.backends.base import Fault, Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled, compiled_choice
 from secant.backends.numpy.forward import checked_outputs
-from secant.backends.plan import blocks, in_double
+from secant.backends.plan import blocks, in_float64
 
 kinked_change, rounded_once = compiled(policy.kinked_change), compiled(policy.rounded_once)
 state, series, change, large_change = map(compiled_choice, zip(*FAMILIES, strict=True))
@@ -53,9 +53,9 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any] | 
 
 def outputs(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
     """The network's output y (N, O)."""
-    cost, own = net.W1.size + net.W2.size, in_double(net)
+    cost, float64_net = net.W1.size + net.W2.size, in_float64(net)
     threads = choose_threads(n_threads, len(x) * cost)
-    y = [activations(own, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)]
+    y = [activations(float64_net, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)]
     return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 

@@ -12,21 +12,20 @@ from secant.backends.numpy.forward import logits, loss_of, loss_of_logits
 def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
     """Two losses of all samples for each parameter."""
     w1, b1, w2, b2 = (param.copy() for param in net[:4])
-    own = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
+    shifted = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        value = loss_of(own, x, t)
-        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(own, x), t)
+        value = loss_of(shifted, x, t)
+        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(shifted, x), t)
 
-    return Gradients(*(central_difference(loss, param, h) for param in own[:4]))
+    return Gradients(*(central_difference(loss, param, h) for param in shifted[:4]))
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
-    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: what all of Secant is measured against.
+    """(f(x + h) - f(x - h)) / 2h, one coordinate of x after the other: the reference for all of Secant.
 
-    x itself is perturbed, since f may look at it without using its argument. Afterwards it is what it was, bit for
-    bit, also when f raises.
+    x itself is shifted, since f may read it without using its argument. It is restored exactly, even if f raises.
     """
     gradient = np.zeros(x.shape)
     original = x.copy()

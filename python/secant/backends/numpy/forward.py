@@ -10,7 +10,7 @@ from secant.backends import faults
 from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import Fault, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.backends.plan import blocks, in_double
+from secant.backends.plan import blocks, in_float64
 
 
 def softmax(x: Floats) -> Floats:
@@ -61,7 +61,7 @@ def loss_of(net: Parameters, x: Array, t: Array) -> float:
 def outputs(net: Parameters, x: Array) -> Array:
     """The network's output y (N, O)."""
     y = np.empty((len(x), len(net.b2)), net.W1.dtype)
-    net = in_double(net)
+    net = in_float64(net)
     for block in blocks(len(x), largest_row(net)):
         y[block] = softmax(logits(net, x[block]))
     return y

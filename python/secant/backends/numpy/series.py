@@ -19,7 +19,7 @@ from secant.backends.numpy.forward import softmax
 
 
 class Layer(NamedTuple):
-    """Units (N, units) after the forward pass: their outputs, and what changes of them need."""
+    """Units (N, units) after the forward pass: their outputs, and what their changes are computed from."""
 
     activation: Activation
     z: Floats
@@ -55,10 +55,10 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> 
     if hidden.kinked and h:
         near = near_kink(net.W1, net.b1, x, a1, h)
         inner.p[near] = 0
-    growth = jets.expm1(outer.series(order))  # of the softmax numerators, in the shift of a2
+    softmax_growth = jets.expm1(outer.series(order))  # of the softmax numerators, in the shift of a2
 
-    hidden_phi = hidden_series(net, y, t, growth, inner.series(order))
-    output_phi = output_series(net, y, t, growth)
+    hidden_phi = hidden_series(net, y, t, softmax_growth, inner.series(order))
+    output_phi = output_series(net, y, t, softmax_growth)
     one = np.ones((len(x), 1))
     sums = Gradients(
         contraction(x, hidden_phi, h),
@@ -80,45 +80,45 @@ def across_kink(net: Parameters, x: Floats, t: Floats, h: float, j: int, outer: 
     a2_change = kinked_change(a1, h * np.stack([inputs, -inputs]))[..., np.newaxis] * net.W2[j]  # (2, I+1, O)
     rate, family = outer.activation.rate, outer.activation.family
     m = np.expm1(rate * np.abs(a2_change))
-    growth = np.expm1(family.change(rate, outer.p[n], outer.q[n], a2_change, m))
-    mean = (growth @ y)[..., np.newaxis]
+    softmax_growth = np.expm1(family.change(rate, outer.p[n], outer.q[n], a2_change, m))
+    mean = (softmax_growth @ y)[..., np.newaxis]
     r = y[counts] / (y[counts] + net.log_offset)
-    phi = np.log1p(r * (growth[..., counts] - mean) / (1 + mean)) @ -t[counts]
+    phi = np.log1p(r * (softmax_growth[..., counts] - mean) / (1 + mean)) @ -t[counts]
     difference: Floats = (phi[0] - phi[1]) / (2 * h)
     return difference
 
 
-def hidden_series(net: Parameters, y: Floats, t: Floats, growth: Floats, changes: Floats) -> Floats:
+def hidden_series(net: Parameters, y: Floats, t: Floats, softmax_growth: Floats, changes: Floats) -> Floats:
     """The series phi (K+1, N, H) in the shift of a1, given the growths (K+1, N, O) and the changes f of z1 (K+1, N, H).
 
     A growth is a polynomial in w f, so their mean S is the sum over m of M_m f^m, M_m = sum over k of y_k g_k,m w_k^m.
     """
-    powers = net.W2.T ** np.arange(len(growth))[:, np.newaxis, np.newaxis]  # (K+1, O, H)
+    powers = net.W2.T ** np.arange(len(softmax_growth))[:, np.newaxis, np.newaxis]  # (K+1, O, H)
 
-    def own(k: int, rows: NDArray[np.intp]) -> Floats:
-        return jets.compose(growth[:, rows, k, np.newaxis] * powers[:, [k]], changes[:, rows])
+    def target_growth(k: int, rows: NDArray[np.intp]) -> Floats:
+        return jets.compose(softmax_growth[:, rows, k, np.newaxis] * powers[:, [k]], changes[:, rows])
 
-    return loss_change(net, y, t, jets.compose((y * growth) @ powers, changes), own)
+    return loss_change(net, y, t, jets.compose((y * softmax_growth) @ powers, changes), target_growth)
 
 
-def output_series(net: Parameters, y: Floats, t: Floats, growth: Floats) -> Floats:
+def output_series(net: Parameters, y: Floats, t: Floats, softmax_growth: Floats) -> Floats:
     """The series phi (K+1, N, O) in the shift of a2: only the shifted unit's numerator grows, so S = y_k e_k."""
-    return loss_change(net, y, t, y * growth, lambda k, rows: growth[:, rows] * np.eye(y.shape[1])[k])
+    return loss_change(net, y, t, y * softmax_growth, lambda k, rows: softmax_growth[:, rows] * np.eye(y.shape[1])[k])
 
 
 def loss_change(
-    net: Parameters, y: Floats, t: Floats, mean: Floats, own: Callable[[int, NDArray[np.intp]], Floats]
+    net: Parameters, y: Floats, t: Floats, mean: Floats, target_growth: Callable[[int, NDArray[np.intp]], Floats]
 ) -> Floats:
     """The sum over targets of t ( log1p(S) - log1p((1 - r) S + r e_t) ), with r = y_t / (y_t + log_offset).
 
-    ``mean`` is S, (K+1, N, units); ``own(k, rows)`` gives e_k for some of the samples.
+    ``mean`` is S, (K+1, N, units); ``target_growth(k, rows)`` gives e_k for some of the samples.
     """
     log_mean = jets.log1p(mean)
     phi = np.zeros_like(mean)
     for k in np.flatnonzero(t.any(axis=0)).tolist():
         rows = np.flatnonzero(t[:, k])
         y_k = y[rows, k, np.newaxis]
-        target: Floats = (net.log_offset * mean[:, rows] + y_k * own(k, rows)) / (y_k + net.log_offset)
+        target: Floats = (net.log_offset * mean[:, rows] + y_k * target_growth(k, rows)) / (y_k + net.log_offset)
         phi[:, rows] += t[rows, k, np.newaxis] * (log_mean[:, rows] - jets.log1p(target))
     return phi
 

@@ -30,16 +30,16 @@ def iterate(
     """`Backend.train`, by two functions of the backend."""
     net = batch.net
     for chosen in indices:
-        own = Batch(net, batch.x[chosen], batch.t[chosen])
-        found = differences(own, method, h, n_threads)
-        if isinstance(found, Fault):
-            return found
+        part = Batch(net, batch.x[chosen], batch.t[chosen])
+        result = differences(part, method, h, n_threads)
+        if isinstance(result, Fault):
+            return result
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
-            for param, grad in zip(net[:4], found.gradients.values(), strict=True):
+            for param, grad in zip(net[:4], result.gradients.values(), strict=True):
                 grad *= learning_rate
                 param -= grad
-            after = math.nan if before else cross_entropy(outputs(net, own.x, n_threads), own.t, net.log_offset)
-            losses.append(found.loss if before else after)
+            after = math.nan if before else cross_entropy(outputs(net, part.x, n_threads), part.t, net.log_offset)
+            losses.append(result.loss if before else after)
         if not math.isfinite(losses[-1]):
             break
     return None

@@ -1,4 +1,4 @@
-"""How the engines see a network of another class: a `TwoLayerNet` on its arrays, whose loss must be the reader's."""
+"""The `TwoLayerNet` that is equivalent to a network of another class: it uses its arrays, and must have its loss."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -18,12 +18,12 @@ _AGREE = 1e-9  # relative to a loss
 
 
 def arrays_of(net: Any, recognition: Recognition) -> tuple[Array, Array, Array, Array]:
-    """W1, b1, W2 and b2 of a network that was recognized, as they lie there."""
+    """W1, b1, W2 and b2 of a network that was recognized, not copied."""
     return Layout(recognition.holder, recognition.keys).arrays(net)
 
 
-def engine(net: Any, recognition: Recognition) -> TwoLayerNet:
-    """Return a `TwoLayerNet` on the arrays of ``net``, or on float64 copies of those that engines cannot take.
+def equivalent(net: Any, recognition: Recognition) -> TwoLayerNet:
+    """Return a `TwoLayerNet` on the arrays of ``net``, or on float64 copies of those that it cannot take.
 
     Raises
     ------
@@ -48,18 +48,18 @@ def engine(net: Any, recognition: Recognition) -> TwoLayerNet:
 
 
 def in_place(arrays: Iterable[Array]) -> bool:
-    """Whether the engines can read and update arrays where they lie."""
+    """Whether a `TwoLayerNet` can read and update arrays where they lie."""
     return all(array.dtype == np.float64 and array.flags.carray for array in arrays)
 
 
 def rows(x: ArrayLike) -> ArrayLike:
-    """Return a mini-batch of images (N, ...) as rows (N, I), as a loss has it that takes images."""
+    """Return a mini-batch of images (N, ...) as rows (N, I), also for a loss that takes images."""
     array = np.asarray(x)
     return array.reshape(len(array), -1) if array.ndim > 2 else x
 
 
 def require_same_loss(net: Any, recognition: Recognition, expected: float, x: ArrayLike, t: ArrayLike) -> None:
-    """Call ``net.loss(x, t)``, once. Raise the error that names both, if it is not what the engines expect."""
+    """Call ``net.loss(x, t)`` once. Raise an error that gives both losses if it is not ``expected``."""
     loss = number(net.loss(x, t))
     off = abs(loss - expected)
     if off <= _AGREE * abs(expected):
