@@ -57,10 +57,12 @@ def planned_gradient(
 
 
 def finite(found: Differences | Fault, batch: Batch) -> Differences | Fault:
-    """What was found, unless it has overflowed."""
-    if isinstance(found, Fault) or all(map(all_finite, found.gradients.values())):
+    """What was found, unless it has overflowed, or the probability of a target has underflowed."""
+    if isinstance(found, Fault):
         return found
-    return faults.of_result(found.loss, batch.net.log_offset)
+    fault = faults.of_result(found.loss, batch.net.log_offset)
+    overflowed = not all(map(all_finite, found.gradients.values()))
+    return fault if overflowed or fault is faults.UNDERFLOW else found
 
 
 def is_single(net: Parameters) -> bool:
