@@ -1,5 +1,6 @@
 """The compiled backend: secant._core, whose faults are looked for in Python."""
 
+import math
 from typing import Literal, cast
 
 import numpy as np
@@ -40,13 +41,14 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
     gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    if gradients is not None:
+    single = is_single(batch.net)
+    if gradients is not None and not (single and math.isinf(loss)):
         return Differences(gradients, samples, bound, loss)
     if fault := faults.first(*batch):
         return fault
     if not samples:
         return faults.CHANGED
-    if is_single(batch.net):  # something on the way may be beyond the range of float32
+    if single:  # something on the way may be beyond the range of float32
         return _in_double(batch, method, h, n_threads)
     return faults.of_result(loss, batch.net.log_offset)
 
