@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import secant
+from secant._common import validation
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 Y = [0.1, 0.05, 0.6, 0.0, 0.05, 0.1, 0.0, 0.1, 0.0, 0.0]
@@ -296,6 +297,12 @@ def test_one_hot_rows_of_any_dtype_have_labels(dtype):
 def test_lists_convert_both_ways():
     assert secant.to_one_hot([1, 0]).tolist() == [[0, 1], [1, 0]]
     assert secant.to_labels([[0, 1], [1, 0]]).tolist() == [1, 0]
+
+
+def test_labels_that_index_an_array_are_a_copy():
+    """NumPy lets go of the lock between its check of indices and their use, so the caller's array may not be one."""
+    array = np.array([0, 2, 1])
+    assert not np.may_share_memory(validation.labels(array, 3), array)
 
 
 def test_one_hot_takes_memory_for_its_rows_only():

@@ -961,3 +961,18 @@ def test_lazily_targets_that_are_not_known_run_its_own():
     net.numerical_gradient(*batch())
     assert np.array_equal(net.numerical_gradient(x, t)["w1"], right["w1"])
     assert "no gradient is returned" in said[1]
+
+
+def test_the_number_of_threads_is_checked():
+    for bad, error in ((0, secant.errors.ValueRangeError), ("all", secant.errors.DTypeError)):
+        for net in (Keyed(*SIZES), fresh(Keyed)):
+            with pytest.raises(error, match=r"^n_threads must be "):
+                secant.accelerate(net, n_threads=bad)
+        with pytest.raises(error, match=r"^n_threads must be "):
+            secant.accelerate(filled(fresh(Keyed)(*SIZES))).numerical_gradient(*batch(), n_threads=bad)
+
+
+def test_an_argument_that_there_is_none_of_is_an_error_of_the_method():
+    net = secant.accelerate(filled(fresh(Keyed)(*SIZES)))
+    with pytest.raises(TypeError, match=r"^numerical_gradient\(\) got an unexpected .*'step'"):
+        net.numerical_gradient(*batch(), step=1)

@@ -98,6 +98,13 @@ def test_an_overflow_of_float32_is_an_error(backend):
         net.gradient(X * 1e10, T)
 
 
+def test_a_loss_beyond_the_range_of_float32_comes_with_the_gradient(backend):
+    net, t = network(output_activation="identity"), np.full((len(X), 2), 3e37)
+    net.params["b2"][...] = 90, 0
+    _, info = net.numerical_gradient(X, t, return_info=True)
+    assert float(np.finfo(np.float32).max) < info.loss == pytest.approx(net.loss(X, t), rel=1e-6)
+
+
 def test_a_step_that_is_too_small_for_float32(backend):
     net = network()
     for method in ("auto", "direct"):

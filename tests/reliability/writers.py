@@ -113,6 +113,7 @@ def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[s
         ("predict", lambda: net.predict(x)),
         ("loss", lambda: net.loss(x, t)),
         ("accuracy", lambda: net.accuracy(x, t)),
+        ("one-hot", lambda: secant.to_one_hot(t, CLASSES)),
         ("train", train),
         ("train by backpropagation", lambda: train(gradient="backprop")),
     ]

@@ -211,10 +211,11 @@ def require_integers(name: str, array: Array) -> None:
 
 
 def labels(array: Array, classes: int | None, name: str = "t") -> NDArray[np.int64]:
-    """Class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
+    """A copy of class labels (N,) of any integer type, as int64; each from 0 to ``classes - 1``."""
     require_integers(name, array)
     limit = 2**63 if classes is None else classes
-    as_int64 = in_order(np.asarray(array, dtype=np.int64))
+    array = array.copy()  # they index arrays, and another thread may write to the caller's
+    as_int64: NDArray[np.int64] = array.astype(np.int64, copy=False)
     if as_int64.view(np.uint64).max(initial=0) >= limit:  # one pass: a negative label is huge without its sign
         bad = array[(array < 0) | (array >= limit)][0]
         wanted = "of at least 0" if classes is None else f"from 0 to {classes - 1}"

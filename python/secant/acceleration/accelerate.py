@@ -15,6 +15,7 @@ from types import MethodType
 from typing import Any, TypeVar, cast
 
 from secant._common.trial import being_tried
+from secant._common.validation import thread_count
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
 from secant.acceleration.recognition.stand_in import NAME, StandIn, reader_gradient_of
@@ -74,6 +75,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     >>> net.numerical_gradient(np.ones((2, 4)), np.array([0, 1]))["b2"].shape
     (2,)
     """
+    thread_count(n_threads)
     if isinstance(net, type):
         if not callable(getattr(net, "loss", None)):
             raise UnsupportedError(
@@ -135,6 +137,8 @@ class Method(StandIn):
             record = self.record(net)
             assert record is not None
             return record.gradient(net, x, t, n_threads)
+
+        numerical_gradient.__qualname__ = NAME  # as errors of wrong arguments call it
 
         def ours(net: Any, *args: Any, **kwargs: Any) -> Any:
             return numerical_gradient(net, *args, **{names.get(name, name): value for name, value in kwargs.items()})

@@ -45,7 +45,8 @@ class Record:
         LossDiffersError
             If the loss of ``net`` on this mini-batch is not that of the network whose gradient it would be.
         """
-        return self._or_anew(net, partial(_gradient, net, x, t, n_threads or self.n_threads))
+        threads = self.n_threads if n_threads is None else n_threads
+        return self._or_anew(net, partial(_gradient, net, x, t, threads))
 
     def equivalent(self, net: Any, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
         """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of ``net``.

@@ -1,5 +1,6 @@
 """The compiled backend: secant._core, whose faults are looked for in Python."""
 
+import math
 from typing import Literal, cast
 
 import numpy as np
@@ -32,26 +33,34 @@ def prepare(x: Array | Rows) -> Array | Rows:
 
 def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
     y = _core.predict(net, x, n_threads)
-    return (faults.first(net, x) or faults.OVERFLOW) if y is None else y
+    if y is not None:
+        return y
+    if fault := faults.first(net, x):
+        return fault
+    if not is_float32(net):
+        return faults.OVERFLOW
+    wide = predict(in_float64(net), x, n_threads)  # something on the way is beyond what float32 can compute with
+    return wide if isinstance(wide, Fault) else wide.astype(np.float32)
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
     gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    if gradients is not None:
+    if gradients is not None and not (is_float32(batch.net) and math.isinf(loss)):
         return Differences(gradients, samples, bound, loss)
     if fault := faults.first(*batch):
         return fault
     if not samples:
         return faults.CHANGED
-    if is_float32(batch.net):  # something on the way may be beyond the range of float32
+    if is_float32(batch.net):  # something on the way is beyond what float32 can compute with
         return _in_float64(batch, method, h, n_threads)
     return faults.of_result(loss, batch.net.log_offset)
 
 
 def _in_float64(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
-    result = gradient(batch._replace(net=in_float64(batch.net)), method, h, n_threads)
+    enough: AnyMethod = "auto" if method == "series" else method  # what is proven for float32 need not be for float64
+    result = gradient(batch._replace(net=in_float64(batch.net)), enough, h, n_threads)
     if isinstance(result, Fault):
         return result
     return finite(result._replace(gradients=rounded(Gradients(**result.gradients), batch.net)._asdict()), batch)

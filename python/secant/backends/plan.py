@@ -56,10 +56,12 @@ def planned_gradient(
 
 
 def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
-    """The result, or the fault where it has overflowed."""
-    if isinstance(result, Fault) or all(map(all_finite, result.gradients.values())):
+    """The result, or the fault where it has overflowed, or the probability of a target has underflowed."""
+    if isinstance(result, Fault):
         return result
-    return faults.of_result(result.loss, batch.net.log_offset)
+    fault = faults.of_result(result.loss, batch.net.log_offset)
+    overflowed = not all(map(all_finite, result.gradients.values()))
+    return fault if overflowed or fault is faults.UNDERFLOW else result
 
 
 def is_float32(net: Parameters) -> bool:

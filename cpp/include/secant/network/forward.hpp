@@ -32,7 +32,10 @@ public:
           a2_(work.take<Real>(keep_pre_activations ? pad(capacity) * net.outputs() : 0)),
           z2_(work.take<Real>(pad(capacity) * net.outputs())),
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
-          y_(work.take<Real>(pad(capacity) * pad(net.outputs()))) {}
+          y_(work.take<Real>(pad(capacity) * pad(net.outputs()))),
+          far_(work.take<std::atomic<bool>>(1)) {
+        if (!work.counting()) new (far_) std::atomic<bool>(false);
+    }
 
     // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
     // are found. Returns NaN where a weight that was copied is not finite, else 0.
@@ -99,6 +102,9 @@ public:
     const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }
     const Real* y(std::size_t n) const { return y_ + y_group(n) + n % lanes; }
 
+    // Whether an a1 was so large that float has no digits left for what shifts it, or was lost on the way to it.
+    bool far() const { return *far_; }
+
     Rows rows;
     Kinks kinks;
 
@@ -147,13 +153,17 @@ private:
     void activate(std::size_t panel, std::size_t n, std::size_t size, bool keep) {
         Real *z1 = at(z1_, panel, n), *state = at(state1_, panel, n), *a1 = at(a1_, panel, n);
         if (keep) std::copy_n(z1, size, a1);
-        Pack largest{};
+        Pack largest{}, farthest{};
         for (std::size_t j = 0; j < size; j += lanes) {
-            const Activated unit = Activation::evaluate(load(z1 + j));
+            const Pack a = load(z1 + j);
+            const Activated unit = Activation::evaluate(a);
+            farthest = maximum(farthest, absolute(a));
             store(z1 + j, unit.z);
             store(state + j, unit.state);
             if constexpr (!Activation::bounded) largest = maximum(largest, absolute(unit.z));
         }
+        constexpr Real farthest_of_float = 1e12F;
+        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) <= farthest_of_float)) *far_ = true;
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
             if (keep) kinks.find<Activation>(panel, n, a1, state);
@@ -186,6 +196,7 @@ private:
     const Parameters& net_;
     std::size_t capacity_;
     Real *a1_, *copies_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
+    std::atomic<bool>* far_;
 };
 
 // How many samples a block has room for: enough to reuse what is loaded, but so few that interrupts, which are polled between
@@ -222,7 +233,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
             }
             if (team.rank == 0 && call.interrupted()) next = tasks;
         }
-        if (lane_sum(finite) != 0) all_finite = false;
+        if (lane_sum(finite) != 0 || own.far()) all_finite = false;
     });
     *call.finite = all_finite && net.finite();
     return 0;

@@ -64,8 +64,8 @@ public:
     // Whether the parameters, the samples and their targets were valid so far.
     bool valid() const { return *valid_ && net_.finite(); }
 
-    // Whether the gradient is finite, too.
-    bool finite() const { return valid() && sums_.finite(); }
+    // Whether the gradient is finite, too, and no pre-activation was too large for float.
+    bool finite() const { return valid() && sums_.finite() && !samples_.far(); }
 
     // False if it was stopped, or a sample is not valid. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
     // brought to the cache.
