@@ -976,3 +976,26 @@ def test_an_argument_that_there_is_none_of_is_an_error_of_the_method():
     net = secant.accelerate(filled(fresh(Keyed)(*SIZES)))
     with pytest.raises(TypeError, match=r"^numerical_gradient\(\) got an unexpected .*'step'"):
         net.numerical_gradient(*batch(), step=1)
+
+
+def test_entries_that_share_memory_are_not_known():
+    """W1[0, 1] is W1[2, 0], and the whole extent of W1 is larger than its elements."""
+    net = Keyed(3, 3, 2)
+    net.params[net.KEYS[0]] = np.lib.stride_tricks.as_strided(np.ones(40), net.params[net.KEYS[0]].shape, (16, 32))
+    assert "has entries that share memory" in secant.recognize(net).sentence
+
+
+def test_a_class_beside_an_accelerated_one_is_copied_by_its_own_rules():
+    class Other:
+        def __reduce_ex__(self, protocol):
+            raise RuntimeError("its own")
+
+    class Net(Keyed):
+        pass
+
+    class Both(Net, Other):
+        pass
+
+    secant.accelerate(Net(3, 4, 2))
+    with pytest.raises(RuntimeError, match="its own"):
+        copy.copy(Both(3, 4, 2))

@@ -323,3 +323,38 @@ def test_threads_may_compute_while_another_network_is_put_in_its_place():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def confident(dtype):
+    """A network of that type, and samples that it is all but sure of: their loss is small."""
+    net = Confident(dtype)
+    p = net.params
+    x = np.random.default_rng(1).integers(0, 256, (4000, 4)).astype(dtype)
+    a = np.maximum(x @ p["W1"], 0) @ p["W2"]
+    margin = np.abs(a[:, 0] - a[:, 1])
+    chosen = (margin > 8.5) & (margin < 10)
+    return net, x[chosen], a.argmax(axis=1)[chosen]
+
+
+class Confident:
+    factor = 1
+
+    def __init__(self, dtype):
+        rng = np.random.default_rng(0)
+        arrays = {"W1": rng.normal(size=(4, 3)), "b1": np.zeros(3), "W2": rng.normal(size=(3, 2)), "b2": np.zeros(2)}
+        self.params = {key: array.astype(dtype) for key, array in arrays.items()}
+
+    def loss(self, x, t):
+        p = self.params
+        a = np.maximum(x @ p["W1"] + p["b1"], 0) @ p["W2"] + p["b2"]
+        return self.factor * secant.cross_entropy_error(secant.softmax(a), t)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_small_loss_that_doubles_is_noticed(dtype):
+    """What rounding may change is in proportion to the loss, also where pre-activations are large."""
+    net, x, t = confident(dtype)
+    secant.accelerate(net).numerical_gradient(x, t)
+    net.factor = 2
+    with pytest.raises(LossDiffersError):
+        net.numerical_gradient(x, t)

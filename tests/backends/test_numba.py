@@ -261,11 +261,11 @@ def test_nothing_is_read_or_written_out_of_bounds(run_python, tmp_path):
 
 @pytest.mark.parametrize("u", [1.3e-4, 8.77e-3])
 def test_so_many_terms_err_by_less_than_1e_15(u):
-    terms = bound.terms_needed(u, 1.0, 1.0, 0.0)
+    terms = bound.terms_needed(u, 1.0, 1.0, 0.0, 1.0)
     assert (2 * u) ** terms / (terms + 1) <= 1e-15
-    assert bound.terms_needed(u * 1.01, 1.0, 1.0, 0.0) != terms
-    assert bound.terms_needed(u, 1.01, 0.0, 1.0) != terms
-    assert bound.terms_needed(u, 0.0, 1.01, 0.0) != terms
+    assert bound.terms_needed(u * 1.01, 1.0, 1.0, 0.0, 1.0) != terms
+    assert bound.terms_needed(u, 1.01, 0.0, 1.0, 1.0) != terms
+    assert bound.terms_needed(u, 0.0, 1.01, 0.0, 1.0) != terms
 
 
 @pytest.mark.parametrize("h", [1e-150, 1e-4, 1.0, 1e300])

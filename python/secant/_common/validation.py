@@ -6,7 +6,7 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -171,15 +171,11 @@ def all_finite(array: Array) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def require_finite(
-    name: str, array: Array, check: Callable[[Array], bool] = all_finite, given: Array | None = None
-) -> None:
-    """Raise the error that names the first element which is NaN or infinite, as it was before it was converted."""
-    if not check(array):
+def require_finite(name: str, array: Array) -> None:
+    """Raise the error that names the first element which is NaN or infinite."""
+    if not all_finite(array):
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        given = array if given is None else given
-        wanted = f"within the range of {array.dtype}" if np.isfinite(given[first]) else "finite"
-        raise ValueRangeError(f"{name} must be {wanted}, got {given[first]!s} at {first}")
+        raise ValueRangeError(f"{name} must be finite, got {array[first]!s} at {first}")
 
 
 def targets(t: ArrayLike, rows: int, classes: int, *, is_one_sample: bool = False) -> Array:

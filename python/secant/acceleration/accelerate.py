@@ -215,19 +215,23 @@ def _accelerate_instance(net: Any, recognition: Recognition, n_threads: int | No
     cls: Any = type(net)
     method = _method_of(cls)
     if cls.__reduce_ex__ is object.__reduce_ex__:
-        cls.__reduce_ex__ = _reduced
+        cls.__reduce_ex__ = _reduction(cls)
     method.keep(net, Record(recognition, method.unwrapped(cls), n_threads))
 
 
-def _reduced(net: Any, protocol: Any) -> Any:
-    """Let copies and pickles of an accelerated instance be accelerated, too: ``__reduce_ex__`` of its class."""
-    reduced = object.__reduce_ex__(net, protocol)
-    method = vars(type(net)).get(NAME)
-    record = method.kept(net) if isinstance(method, Method) else None
-    if record is None or isinstance(reduced, str):
-        return reduced
-    rebuild, arguments, *rest = reduced
-    return _rebuilt, (record.recognition, record.n_threads, rebuild, arguments), *rest
+def _reduction(cls: Any) -> Callable[[Any, Any], Any]:
+    """Return a ``__reduce_ex__`` for a class: copies and pickles of an accelerated instance are accelerated, too."""
+
+    def reduced_by_its_class(net: Any, protocol: Any) -> Any:
+        reduced = super(cls, net).__reduce_ex__(protocol)
+        method = vars(type(net)).get(NAME)
+        record = method.kept(net) if isinstance(method, Method) else None
+        if record is None or isinstance(reduced, str):
+            return reduced
+        rebuild, arguments, *rest = reduced
+        return _rebuilt, (record.recognition, record.n_threads, rebuild, arguments), *rest
+
+    return reduced_by_its_class
 
 
 def _rebuilt(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from secant._common.validation import Array
+from secant._common.validation import Array, overlaps
 from secant.errors import UnsupportedError
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
@@ -91,8 +91,7 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
         if _share(first, second):
             raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
     for key, array in zip(keys, arrays, strict=True):
-        extent = array.itemsize + sum(abs(s) * (n - 1) for s, n in zip(array.strides, array.shape, strict=True))
-        if extent < array.nbytes:
+        if overlaps(array):
             raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
 
 

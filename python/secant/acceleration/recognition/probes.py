@@ -14,7 +14,7 @@ from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
-AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss, absolute below 1
+AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
 
 
 class Probe(NamedTuple):
@@ -120,14 +120,19 @@ def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.
 
 
 def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.floating[Any]] = np.float64) -> float:
-    """How far two roundings of a loss may be apart: more where large terms cancel in the inputs of units."""
+    """How far two roundings of a loss may be apart: more where large terms cancel in the inputs of units.
+
+    A probability y rounded near 1 changes its loss by eps. Inputs of the softmax that are off by d change a loss by 2 d
+    at most, and one below 1 by 2 d times itself. A loss of which too few digits are left is not allowed for: then
+    nothing can be compared.
+    """
     eps = float(np.finfo(dtype).eps)
     w1, b1, w2, b2 = params
     with np.errstate(all="ignore"):
         a1 = float((np.abs(x) @ np.abs(w1) + np.abs(b1)).max())
         a2 = a1 * float(np.abs(w2).sum(axis=0).max()) + float(np.abs(b2).max())
-    agree = AGREE if dtype == np.float64 else _AGREE_SINGLE
-    return min(agree * max(1.0, abs(loss)) + 16 * eps * a2, math.sqrt(eps) * max(1.0, abs(loss)))
+    agree, size = AGREE if dtype == np.float64 else _AGREE_SINGLE, abs(loss)
+    return 8 * eps + agree * size + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
 
 
 def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:
