@@ -81,6 +81,9 @@ public:
     void activate_output(std::size_t begin, bool keep) {
         Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
+        Pack farthest{};
+        for (std::size_t k = 0; k < net_.outputs(); ++k) farthest = maximum(farthest, absolute(load(a2 + k * lanes)));
+        notice(farthest);
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
         softmax_lanes(a2, y_ + y_group(begin), net_.outputs());
     }
@@ -102,7 +105,8 @@ public:
     const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }
     const Real* y(std::size_t n) const { return y_ + y_group(n) + n % lanes; }
 
-    // Whether an a1 was so large that float has no digits left for what shifts it, or was lost on the way to it.
+    // Whether a pre-activation was so large that float has no digits left for what shifts it; a fused sum may overflow on the way to
+    // one that is finite, or has the other sign.
     bool far() const { return *far_; }
 
     Rows rows;
@@ -162,11 +166,16 @@ private:
             store(state + j, unit.state);
             if constexpr (!Activation::bounded) largest = maximum(largest, absolute(unit.z));
         }
-        constexpr Real farthest_of_float = 1e12F;
-        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) <= farthest_of_float)) *far_ = true;
+        notice(farthest);
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
             if (keep) kinks.find<Activation>(panel, n, a1, state);
+    }
+
+    // The largest pre-activations of some units and samples, in absolute value.
+    void notice(Pack farthest) {
+        constexpr Real most_of_float = 1e12F;
+        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) <= most_of_float)) *far_ = true;
     }
 
     std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
