@@ -182,20 +182,25 @@ def _download(wanted: list[str], folder: str, progress: bool) -> None:
         os.remove(file)  # pooch's temporary file can be read by its owner only; http makes one like any other
         http(url, file, store)
 
-    failures = []
-    for mirror in MIRRORS:
-        store = pooch.create(folder, mirror, registry=registry)
-        try:
-            while wanted:
-                store.fetch(wanted[0], downloader=downloader)
-                wanted = wanted[1:]
-            return
-        except (RequestException, ValueError) as error:  # ValueError: another SHA-256
-            failures.append(f"{mirror}{wanted[0]} was not received ({_cause(error)}).")
-        except OSError as error:
-            remedy = "Set SECANT_DATA_HOME to a folder that can be written."
-            reason = f"cannot be written ({error.strerror or error})"
-            raise Origin(os.path.join(folder, wanted[0]), remedy).error(reason) from error
+    logger, failures = pooch.get_logger(), []
+    level = logger.level
+    logger.setLevel("ERROR")  # it says what it fetches on standard error: the bar, or our error, does
+    try:
+        for mirror in MIRRORS:
+            store = pooch.create(folder, mirror, registry=registry)
+            try:
+                while wanted:
+                    store.fetch(wanted[0], downloader=downloader)
+                    wanted = wanted[1:]
+                return
+            except (RequestException, ValueError) as error:  # ValueError: another SHA-256
+                failures.append(f"{mirror}{wanted[0]} was not received ({_cause(error)}).")
+            except OSError as error:
+                remedy = "Set SECANT_DATA_HOME to a folder that can be written."
+                reason = f"cannot be written ({error.strerror or error})"
+                raise Origin(os.path.join(folder, wanted[0]), remedy).error(reason) from error
+    finally:
+        logger.setLevel(level)
     raise DownloadError(
         f"{wanted[0]} could not be downloaded to {folder}. {' '.join(failures)} Put the four files "
         f"{', '.join(_FILES)} in a folder and set SECANT_DATA_HOME to it, or call "

@@ -88,7 +88,7 @@ def warn_of_rounding(
             return
         message = (
             f"f returns {returned} and round-off dominates at h = {h:g}: "
-            f"take h = {right:.0e}, numerical_gradient with scheme='auto', or an f that computes in float64"
+            f"take h = {right:.0e}, scheme='auto', or an f that computes in float64"
         )
     else:
         return
