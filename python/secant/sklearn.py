@@ -52,7 +52,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     hidden_size : int
         The number of hidden units.
     hidden_activation : str
-        Activation of the hidden units, one of those of `TwoLayerNet`.
+        Activation of the hidden units, one of those of `secant.TwoLayerNet`.
     output_activation : {"identity", "sigmoid"}
         Activation before the softmax. "sigmoid" is that of the course notes; probabilities then stay far from 0 and 1.
     gradient : {"numerical", "backprop"}
