@@ -24,14 +24,15 @@ def isolated_globals() -> Iterator[None]:
     """Run the reader's code without its output and its warnings, and restore the random generators."""
     with _ONE_AT_A_TIME:
         state, state_of_numpy = random.getstate(), np.random.get_state()
-        filters, token = warnings.filters, being_tried.set(True)
-        cast(Any, filters).insert(0, _IGNORED)  # no new list: what other threads were warned of stays known
+        filters, token = cast(Any, warnings).filters, being_tried.set(True)
+        # A list of its own: another thread may be going through the other one.
+        ours = cast(Any, warnings).filters = [_IGNORED, *filters]
         try:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
                 yield
         finally:
-            with contextlib.suppress(ValueError):  # the list was emptied meanwhile
-                cast(Any, filters).remove(_IGNORED)
+            if warnings.filters is ours:
+                cast(Any, warnings).filters = filters
             being_tried.reset(token)
             random.setstate(state)
             np.random.set_state(state_of_numpy)
