@@ -613,7 +613,6 @@ def test_what_another_thread_prints_and_warns_of_is_not_withheld(capsys):
             warnings.warn("of the thread", stacklevel=1)
             warned.append(None)
 
-    secant.recognize(net)  # a compiler of a backend changes the filters of the process while it runs
     thread = threading.Thread(target=work)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
