@@ -249,7 +249,7 @@ def norm_of(array: Array) -> float:
 
 
 def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if arrays cannot be written to or share memory: where one entry is shifted, the other one is too."""
+    """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
     named = list(zip(names, arrays, strict=True))
     for name, array in named:
         if not array.flags.writeable:
