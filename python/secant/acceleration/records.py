@@ -70,7 +70,7 @@ class Record:
         try:
             return compute(self.recognition)
         except UnsupportedError as error:
-            recognition = recognized(net, self._reader_gradient)
+            recognition = recognized(net, self._reader_gradient, methods=self.recognition.methods)
             if not recognition.known:
                 raise LossDiffersError(f"{type(net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition

@@ -59,8 +59,9 @@ def rows(x: ArrayLike) -> ArrayLike:
 
 
 def require_same_loss(net: Any, recognition: Recognition, expected: float, x: ArrayLike, t: ArrayLike) -> None:
-    """Call ``net.loss(x, t)`` once. Raise an error that gives both losses if it is not ``expected``."""
-    loss = number(net.loss(x, t))
+    """Call the loss of ``net`` once. Raise an error that gives both losses if it is not ``expected``."""
+    methods = recognition.methods
+    loss = number(methods.of(net, "loss")(x, t), methods.loss)
     off = abs(loss - expected)
     if off <= _AGREE * abs(expected):
         return
@@ -69,6 +70,6 @@ def require_same_loss(net: Any, recognition: Recognition, expected: float, x: Ar
     params = [np.asarray(array, np.float64) for array in arrays]
     if not off <= tolerance(params, samples, expected, dtype):  # what rounding allows
         raise LossDiffersError(
-            f"{type(net).__name__}.loss(x, t) is {loss!r} here, and that of the network that was recognized is "
-            f"{expected!r}: no gradient is returned, since it would be that of another network ({recognition})"
+            f"{type(net).__name__}.{methods.loss}(x, t) is {loss!r} here, and that of the network that was recognized "
+            f"is {expected!r}: no gradient is returned, since it would be that of another network ({recognition})"
         )

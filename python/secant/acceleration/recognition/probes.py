@@ -145,14 +145,14 @@ class NotANumberError(TypeError):
     """A loss is not one number."""
 
 
-def number(value: Any) -> float:
-    """A loss as a float, whether it is a number or an array of one element."""
+def number(value: Any, name: str = "loss") -> float:
+    """What a method of this name returned as a float, whether it is a number or an array of one element."""
     try:
         return float(np.asarray(value).reshape(()))
     except (TypeError, ValueError):
         what = "None" if value is None else type(value).__name__
         shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-        raise NotANumberError(f"loss(x, t) returns {what}{shape}, not a number") from None
+        raise NotANumberError(f"{name}(x, t) returns {what}{shape}, not a number") from None
 
 
 def least_seconds(call: Callable[[], object]) -> float:

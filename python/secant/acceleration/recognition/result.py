@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
 from secant.networks.batch import SoftTargets
 
@@ -40,6 +41,8 @@ class Recognition:
         The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
     order : tuple
         The order in which it returns them.
+    methods : Methods
+        The names of its loss and its numerical gradient.
     """
 
     known: bool
@@ -55,6 +58,7 @@ class Recognition:
     h: float = USUAL_STEP
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
     order: tuple[Any, ...] = field(default=(), repr=False)
+    methods: Methods = field(default=USUAL, repr=False)
 
     def __str__(self) -> str:
         """Return the sentence."""
