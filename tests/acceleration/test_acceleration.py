@@ -369,7 +369,7 @@ class Switched(Keyed):
         self.calls += 1
         more = self.decay + self.flag + (self.nothing or 0) + self.whole + self.options["decay"] + self.part.factor
         more += sum(self.steps) + self.inner["deep"]["deeper"][0] + getattr(self, "late", 0)
-        return self.scale * super().loss(x - self.mean, t) + more
+        return self.scale * super().loss(x - self.mean, t) + more * np.sum(self.params["w1"] ** 2)
 
 
 TURNS = {

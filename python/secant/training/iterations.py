@@ -103,7 +103,10 @@ def iterations_of(
     if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
-        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
+        raise UnsupportedError(
+            "net must have params to be trained, or parameters that are float64 and C-contiguous, with a loss that is "
+            "the mean over the samples"
+        )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")

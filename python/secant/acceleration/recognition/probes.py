@@ -92,8 +92,11 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 
-def offset_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a sample whose target is as improbable as it can be: what is added in the logarithm decides its loss."""
+def offset_probe(sizes: Sizes, form: Form, target: int) -> Probe:
+    """Return a sample of which class 0 is as improbable as it can be: what is added in the logarithm decides its loss.
+
+    ``target`` is the class that it is said to be.
+    """
     inputs, hidden, outputs = sizes
     rng = np.random.default_rng(7)
     params = (
@@ -103,7 +106,7 @@ def offset_probe(sizes: Sizes, form: Form) -> Probe:
         np.where(np.arange(outputs) == 0, -150.0, 0.0),
     )
     x = rng.standard_normal((1, inputs))
-    return Probe(params, *_targets(form, x, np.zeros(1, int), outputs, rng), form)
+    return Probe(params, *_targets(form, x, np.full(1, target), outputs, rng), form)
 
 
 def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.Generator) -> tuple[Floats, Array]:

@@ -24,7 +24,6 @@ from secant.acceleration.recognition.probes import (
     Probe,
     fill,
     number,
-    offset_probe,
     probes,
 )
 from secant.acceleration.recognition.reader_gradient import recognized_gradient
@@ -37,7 +36,7 @@ from secant.networks.batch import SoftTargets
 _REPEATS, _SECONDS = 60, 1.0  # calls of one loss, which may change from call to call; fewer if it is slow
 
 _KNOWN_LOSSES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
+    "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
 )
 
@@ -222,8 +221,7 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
     """The candidates with the losses of the network, for the first form of targets for which there are any."""
     for form in _BATCHES:
         if form in tried:
-            probe = offset_probe(subject.sizes, form)
-            near = candidates(probe, subject.loss(probe))
+            near = candidates(subject.sizes, form, subject.loss)
             if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
                 return form, fitting
     return next((form for form in _BATCHES if form in tried), "one-hot"), []
@@ -252,8 +250,7 @@ def _refusal(
         if unread := subject.unread(tried[form]):
             named = ", ".join(unread)
             return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
-        probe = offset_probe(subject.sizes, form)
-        near = candidates(probe, subject.loss(probe))
+        near = candidates(subject.sizes, form, subject.loss)
         return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_KNOWN_LOSSES}")
     except UnsupportedError as error:
         return error

@@ -34,7 +34,7 @@ class StandIn:
         for standing in following:
             if standing is self.function:
                 break
-        return next(following, None)
+        return next((standing for standing in following if standing is not self.function), None)
 
     def unwrapped(self, owner: type) -> Any:
         """The same, without the stand-ins of classes that it inherits from."""
