@@ -565,7 +565,54 @@ class ReturnsAnArray(Keyed):
         return np.asarray(super().loss(x, t))
 
 
+@known(hidden="sigmoid", output="identity", scale=(True, 0.0), sentence="summed over the samples")
+class SumOverSamples(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+
+
+@known(
+    hidden="relu", output="identity", scale=(True, 0.0), soft="argmax", targets={"labels", "one-hot", "soft", "weights"}
+)
+class SumOfLabels(Layers):
+    def loss(self, x, t):
+        labels = t if t.ndim == 1 else t.argmax(axis=1)
+        return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
+
+
+@known(hidden="sigmoid", output="identity", offset=0.0, scale=(False, 1e-7), sentence="log offset 0, plus 1e-7")
+class OffsetOutside(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x))) / len(x) + 1e-7
+
+
+@known(hidden="tanh", output="identity", offset=0.0, scale=(False, -1e-7), targets={"one-hot", "soft", "one sample"})
+class OffsetOutsideInEachRow(HeldAsParam):
+    def loss(self, x, t):
+        return -np.sum(t * (np.log(self.predict(x)) + 1e-7)) / (1 if x.ndim == 1 else len(x))
+
+
+@known(hidden="sigmoid", output="sigmoid", scale=(True, 0.25))
+class SumPlusAConstant(TinyOffsetOfSigmoids):
+    def loss(self, x, t):
+        return 0.25 - np.sum(t * np.log(self.predict(x) + 1e-7))
+
+
 # those that cannot be accelerated
+
+
+@refused("its loss has a weight decay")
+class DecayOfASum(SumOverSamples):
+    """Not constant: it changes with the parameters."""
+
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e-3 * sum(np.sum(array**2) for array in self.arrays())
+
+
+@refused("is added to its loss")
+class AConstantThatHidesTheLoss(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e6
 
 
 @refused("whole batch")
@@ -591,10 +638,10 @@ class MeanOverOutputs(Keyed):
         return np.mean(-t * np.log(self.predict(x) + 1e-7))
 
 
-@refused("not divided by the number of samples")
-class SumOverSamples(Keyed):
+@refused("not divided by the number of samples, but times 0.5")
+class HalfOfTheSum(Keyed):
     def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+        return -0.5 * np.sum(t * np.log(self.predict(x) + 1e-7))
 
 
 @refused("loss(x, t) returns None, not a number")

@@ -120,8 +120,8 @@ def parting(nearest: Candidate, trials: Sequence[Trial], agreed: Sequence[bool])
 
 def described(candidate: Candidate) -> str:
     """Say what a candidate is."""
-    hidden, output, offset = candidate
-    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}"
+    hidden, output, offset, scale = candidate
+    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}{scale}"
 
 
 def _fits(tried: _Tried) -> Iterator[_Fit]:
@@ -183,15 +183,15 @@ def _relations(losses: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
     if (factor := _constant(ratio / tried.samples)) is not None:
         times = "" if _same(factor, 1) else f", but times {factor:.6g}"
         yield [f"its loss is not divided by the number of samples{times}"]
-    rest = losses - ours
-    for what, squares in tried.penalties.items():
-        if (decay := _constant(rest / squares)) is not None:
-            yield [
-                f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and in "
-                f"your loop add {2 * decay:.6g} times each of them to its gradient"
-            ]
-    if (constant := _constant(rest)) is not None:
-        yield [f"{constant:.6g} is added to its loss"]
+    for rest in (losses - ours, losses - ours * tried.samples):
+        for what, squares in tried.penalties.items():
+            if (decay := _constant(rest / squares)) is not None:
+                yield [
+                    f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and "
+                    f"in your loop add {2 * decay:.6g} times each of them to its gradient"
+                ]
+        if (constant := _constant(rest)) is not None:
+            yield [f"{constant:.6g} is added to its loss, which hides the digits of the rest"]
 
 
 def _scaled(factor: float) -> str:

@@ -5,6 +5,8 @@ large, and with targets of every form, since a clipped gradient is wrong only wh
 a difference of the loss is refused. So is a method with side effects: Secant would not repeat them.
 """
 
+import contextlib
+import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import numpy as np
 
 from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate
+from secant.acceleration.recognition.methods import Methods, chosen, taking_mini_batch
 from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
 from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy, bound
 from secant.backends.base import USUAL_STEP
@@ -34,7 +37,14 @@ class ReaderGradient(NamedTuple):
 
 
 def recognized_gradient(
-    net: Any, method: Any, layout: Layout, candidate: Candidate, forms: Sequence[Form], *, argmax: bool
+    net: Any,
+    methods: Methods,
+    method: Any,
+    layout: Layout,
+    candidate: Candidate,
+    forms: Sequence[Form],
+    *,
+    argmax: bool,
 ) -> ReaderGradient:
     """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
 
@@ -49,6 +59,8 @@ def recognized_gradient(
     if method is None:
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
         sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
+        if others := _central_differences(net, methods, layout, candidate, forms[0]):
+            sentence += f"; if {others[0]}(x, t) is to be replaced, write {chosen('numerical_gradient', others[0])}"
         return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
@@ -56,7 +68,7 @@ def recognized_gradient(
     failures = []
     for tried in sizes:
         try:
-            small = SmallCopy(net, method, layout, candidate, tried)
+            small = SmallCopy(net, methods, method, layout, candidate, tried)
             small.call(step_probe(tried, forms[0]))
         except Exception as error:  # the reader's code may raise anything on such a network
             failures.append(f"{type(error).__name__}: {error}")
@@ -72,11 +84,30 @@ def recognized_gradient(
                 f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
             ) from error
     if _takes_a_function(net, method, layout):
-        raise UnsupportedError("its numerical_gradient takes a function and an array: it must take (x, t)")
+        function = "its numerical_gradient takes a function and an array: it must take (x, t)"
+        others = _central_differences(net, methods, layout, candidate, forms[0])
+        raise UnsupportedError(
+            f"{function}. If {others[0]}(x, t) is meant, write {chosen('numerical_gradient', others[0])}"
+            if others
+            else function
+        )
     raise UnsupportedError(
         "its numerical_gradient cannot be tried on a copy, so what it returns is not known: on a small one, "
         f"{failures[0]}; on one of its own size, {failures[-1]}"
     )
+
+
+def _central_differences(net: Any, methods: Methods, layout: Layout, candidate: Candidate, form: Form) -> list[str]:
+    """The methods whose numbers are those of a difference of the loss, on one mini-batch of a small copy."""
+    found = []
+    for name in taking_mini_batch(type(net)):
+        with contextlib.suppress(Exception):  # whatever the reader's code raises
+            method, sizes = inspect.getattr_static(type(net), name), (3, 2, layout.arrays(net)[3].size)
+            small = SmallCopy(net, methods, method, layout, candidate, sizes)
+            small.call(step_probe(sizes, form))
+            if small.fits(small.keys(layout.keys), _STEPS):
+                found.append(name)
+    return found
 
 
 def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -15,13 +17,13 @@ from secant.acceleration.recognition.equivalent import equivalent, require_same_
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
 from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
 from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
+from secant.acceleration.recognition.methods import USUAL, Methods, chosen, taking_mini_batch
 from secant.acceleration.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
     fill,
     number,
-    offset_probe,
     probes,
 )
 from secant.acceleration.recognition.reader_gradient import recognized_gradient
@@ -34,12 +36,19 @@ from secant.networks.batch import SoftTargets
 _REPEATS, _SECONDS = 60, 1.0  # calls of one loss, which may change from call to call; fewer if it is slow
 
 _KNOWN_LOSSES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
+    "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
 )
 
 
-def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+def recognize(
+    net: Any,
+    x: ArrayLike | None = None,
+    t: ArrayLike | None = None,
+    *,
+    loss: str = USUAL.loss,
+    numerical_gradient: str = USUAL.numerical_gradient,
+) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
     Parameters
@@ -49,6 +58,8 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
         names, in a dict or as attributes. Neither they nor anything else of it is changed: a deep copy is tried out.
     x, t : array_like, optional
         A mini-batch on which its loss is compared, too.
+    loss, numerical_gradient : str
+        The names of its methods, both of (x, t).
 
     Returns
     -------
@@ -58,7 +69,7 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     Raises
     ------
     UnsupportedError
-        If ``net`` is a class.
+        If ``net`` is a class, or has no method of a name that was given.
 
     Examples
     --------
@@ -68,42 +79,69 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
-    return recognized(net, reader_gradient_of(type(net)), x, t)
+    methods = Methods(loss, numerical_gradient)
+    methods.require_chosen(net)
+    return recognized(net, reader_gradient_of(type(net), numerical_gradient), x, t, methods)
 
 
 recognise = recognize  # the British spelling
 
 
-def recognized(net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+def recognized(
+    net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None, methods: Methods = USUAL
+) -> Recognition:
     """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
-    recognition = _tried(net, method, x, t)
+    recognition = _tried(net, method, x, t, methods)
     if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to a large array, which copies share
         token = sharing.set(False)
         try:
-            recognition = _tried(net, method, x, t)
+            recognition = _tried(net, method, x, t, methods)
         finally:
             sharing.reset(token)
     return recognition
 
 
-def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
+def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, methods: Methods) -> Recognition:
     name = type(net).__name__
     try:
-        if not callable(getattr(net, "loss", None)):
-            raise UnsupportedError("it has no method loss(x, t)")
         with isolated_globals():
-            recognition = _recognized(net, method)
+            if not callable(getattr(net, methods.loss, None)):
+                raise UnsupportedError(_without_loss(net, methods))
+            recognition = _recognized(net, method, methods)
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        return Recognition(False, f"{name} is not known: {error}")
+        reason = str(error).replace(f"its {USUAL.numerical_gradient}", f"its {methods.numerical_gradient}")
+        return Recognition(False, f"{name} is not known: {reason}", methods=methods)
     return recognition
+
+
+def _without_loss(net: Any, methods: Methods) -> str:
+    """Say that a network has no loss, and which of its methods may be one."""
+    lacking = f"it has no method {methods.loss}(x, t)"
+    if losses := list(_losses(net)):
+        return f"{lacking}; if its loss is {losses[0]}(x, t), write {chosen('loss', losses[0])}"
+    return f"{lacking}, which returns the loss of a mini-batch"
+
+
+def _losses(net: Any) -> Iterator[str]:
+    """The methods that return numbers which change a little if the parameters do: an accuracy does not."""
+    for name in taking_mini_batch(type(net)):
+        with contextlib.suppress(Exception):  # whatever the reader's code raises
+            subject = _Subject(net, layouts(net)[0], Methods(loss=name))
+            for probe in itertools.islice(probes(subject.sizes), 0, 11, 10):  # one-hot and labels
+                with contextlib.suppress(TypeError, ValueError, IndexError):
+                    moved = probe._replace(params=cast(Any, tuple(1.000001 * param for param in probe.params)))
+                    if 0 < abs(subject.loss(moved) - subject.loss(probe)) < math.inf:
+                        yield name
+                        break
 
 
 class _Subject:
     """A copy of a network, to be filled with parameters."""
 
-    def __init__(self, net: Any, layout: Layout) -> None:
+    def __init__(self, net: Any, layout: Layout, methods: Methods) -> None:
+        self.methods = methods
         arrays = layout.arrays(net)
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
@@ -115,7 +153,8 @@ class _Subject:
 
     def loss(self, probe: Probe) -> float:
         fill(self._arrays, probe.params)
-        loss = number(self._copy.loss(probe.x.copy(), probe.t.copy()))
+        name = self.methods.loss
+        loss = number(getattr(self._copy, name)(probe.x.copy(), probe.t.copy()), name)
         if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self._arrays, probe.params, strict=True)):
             raise UnsupportedError("its loss changes the parameters")
         return loss
@@ -133,7 +172,9 @@ class _Subject:
                 raise
             except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 named = isinstance(error, NotANumberError)
-                failed[probe.form] = str(error) if named else f"loss(x, t) raises {type(error).__name__}: {error}"
+                failed[probe.form] = (
+                    str(error) if named else f"{self.methods.loss}(x, t) raises {type(error).__name__}: {error}"
+                )
                 tried.pop(probe.form, None)
         return tried, next(iter(failed.values()), "")
 
@@ -163,10 +204,10 @@ class _Subject:
         return unread
 
 
-def _recognized(net: Any, method: Any) -> Recognition:
+def _recognized(net: Any, method: Any, methods: Methods) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
-        subject = _Subject(net, layout)
+        subject = _Subject(net, layout, methods)
         tried, failure = subject.trials()
         form, fitting = _fitting(subject, tried)
         if len(fitting) == 1:
@@ -180,8 +221,7 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
     """The candidates with the losses of the network, for the first form of targets for which there are any."""
     for form in _BATCHES:
         if form in tried:
-            probe = offset_probe(subject.sizes, form)
-            near = candidates(probe, subject.loss(probe))
+            near = candidates(subject.sizes, form, subject.loss)
             if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
                 return form, fitting
     return next((form for form in _BATCHES if form in tried), "one-hot"), []
@@ -210,8 +250,7 @@ def _refusal(
         if unread := subject.unread(tried[form]):
             named = ", ".join(unread)
             return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
-        probe = offset_probe(subject.sizes, form)
-        near = candidates(probe, subject.loss(probe))
+        near = candidates(subject.sizes, form, subject.loss)
         return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_KNOWN_LOSSES}")
     except UnsupportedError as error:
         return error
@@ -237,7 +276,9 @@ def _named(
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]
-    gradient = recognized_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
+    gradient = recognized_gradient(
+        net, subject.methods, method, layout, candidate, forms, argmax=soft_targets == "argmax"
+    )
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
@@ -257,4 +298,5 @@ def _named(
         h=gradient.h,
         gradient_keys=gradient.keys,
         order=gradient.order,
+        methods=subject.methods,
     )
