@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from secant.acceleration.other_losses import OtherLoss, other_losses
+from secant.acceleration.recognition.methods import taking_mini_batch
 from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
@@ -58,7 +59,7 @@ def check_network(
     ParamsError
         If ``net.params`` is not a dict, or the gradients do not have its keys.
     UnsupportedError
-        If the network has no such method.
+        If the network has no such methods.
     DTypeError, ShapeError, ValueRangeError
         As `check_gradient` does.
 
@@ -91,16 +92,14 @@ def check_network(
         raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
-    _require_method(net, "loss", loss)
-    if gradients is None:
-        _require_method(net, "gradient", gradient)
-    candidate = _candidate(params, getattr(net, gradient)(x, t) if gradients is None else gradients)
+    loss_of = _method(net, "loss", loss)
+    candidate = _candidate(params, _method(net, "gradient", gradient)(x, t) if gradients is None else gradients)
 
     def check(net: Any, f: Callable[[], Any], locate: bool) -> GradientReport:
         point = Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
         return run_check(point, lambda: CandidateGradient.of(point, candidate), locate=locate, **options)
 
-    own = OtherLoss(lambda: getattr(net, loss)(x, t), "", "")
+    own = OtherLoss(lambda: loss_of(x, t), "", "")
     report = check(net, own.f, locate=False)
     if report.passed:
         return report
@@ -139,14 +138,15 @@ def _badness(report: GradientReport) -> tuple[int, bool]:
     return sum(not array.passed for array in report.arrays), report.diagnosis is None
 
 
-def _require_method(net: Any, option: str, name: Any) -> None:
-    if not isinstance(name, str):
-        raise DTypeError(f"{option} must be the name of a method, got {name!r}")
-    if not callable(getattr(net, name, None)):
+def _method(net: Any, option: str, name: str) -> Callable[..., Any]:
+    method = getattr(net, name, None)
+    if not callable(method):
+        there = ", ".join(taking_mini_batch(type(net))) or "none"
         raise UnsupportedError(
-            f"net must have {name}(x, t), got {type(net).__name__}: {option}= names another method"
-            + (", gradients= gives what is checked" if option == "gradient" else "")
+            f"{type(net).__name__} has no method {name}(x, t): {option} must name one of its methods; those that take "
+            f"(x, t) are: {there}"
         )
+    return cast(Callable[..., Any], method)
 
 
 def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:

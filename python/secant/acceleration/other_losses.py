@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place
+from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, rows
+from secant.acceleration.recognition.methods import Methods
 from secant.acceleration.recognition.recognize import recognized
 from secant.differentiation.evaluation import number
 
@@ -57,7 +58,7 @@ def other_losses(net: Any, x: Any, t: Any, loss: str = "loss", gradient: str = "
     for f, name, note in runs:
         if name:
             yield OtherLoss(f, name, note)
-        if found := _without_offset(f, predictions, t) or (None if name else _recognized(net, x, t)):
+        if found := _without_offset(f, predictions, t) or (None if name else _recognized(net, x, t, loss)):
             without, offset = found
             text = f"{offset:g}".replace("e-0", "e-")
             note = note or f"{called} adds {text} to each probability; y - t, the textbook's gradient, leaves it out."
@@ -175,11 +176,13 @@ def _without_offset(loss: Loss, predictions: list[Predictions], t: Any) -> tuple
     return None
 
 
-def _recognized(net: Any, x: Any, t: Any) -> tuple[Loss, float] | None:
+def _recognized(net: Any, x: Any, t: Any, loss: str) -> tuple[Loss, float] | None:
     """The same of a network that is recognized, whose loss need not call ``predict``."""
-    recognition = recognized(net, None, x, t)
+    recognition = recognized(net, None, x, t, Methods(loss=loss))
     if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
         return None
     known = equivalent(net, recognition)  # on the same arrays
     known.log_offset = 0.0
-    return lambda: known.loss(x, t), recognition.log_offset
+    x, scale = rows(x), recognition.scale
+    samples = len(np.atleast_2d(np.asarray(x)))
+    return lambda: scale.loss(known.loss(x, t), samples), recognition.log_offset
