@@ -228,9 +228,11 @@ class GradientReport:
             return
         listed = self.findings[:_ROWS]
         width = max(5, *(len(finding.name) for finding in listed))
-        yield f"{'entry':{width}}  {'given':>12}  {'numerical':>12}  error bar"
+        digits = next((n for n in (5, 11) if all(f"{e.given:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed)), 15)
+        yield f"{'entry':{width}}  {'given':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
         for entry in listed:
-            yield f"{entry.name:{width}}  {entry.given:12.5e}  {entry.numerical:12.5e}  {entry.error_bar:.0e}"
+            values = f"{entry.given:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
+            yield f"{entry.name:{width}}  {values}  {entry.error_bar:.0e}"
         if more := len(self.findings) - len(listed):
             yield f"... and {more} more; {self.examined:,} entries were examined one by one"
 
