@@ -114,9 +114,12 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, meth
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        reason = str(error).replace(f"its {USUAL.numerical_gradient}", f"its {methods.numerical_gradient}")
-        return Recognition(False, f"{name} is not known: {reason}", methods=methods)
+        return Recognition(False, f"{name} is not known: {_in_its_words(str(error), methods)}", methods=methods)
     return recognition
+
+
+def _in_its_words(sentence: str, methods: Methods) -> str:
+    return sentence.replace(f"its {USUAL.numerical_gradient} ", f"its {methods.numerical_gradient} ")
 
 
 def _is_one_sample(x: Any) -> bool:
@@ -313,7 +316,7 @@ def _named(
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {_in_its_words(gradient.sentence, subject.methods)}"
     return Recognition(
         known=True,
         sentence=sentence,
