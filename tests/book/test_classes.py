@@ -233,6 +233,34 @@ def test_what_is_not_known_is_said_with_what_its_own_loop_takes(run, tmp_path):
     assert "secant.check" not in line  # which would not be faster
 
 
+SLOPES = "n = Net()\nprint(show(n.slopes(x, t)), n.numerical_gradient(lambda: 1.0, n.w['b2']))"
+NAMES = ("--loss", "cost", "--numerical-gradient=slopes")
+OTHER_NAMES = (
+    "    cost, loss = Base.loss, None\n    def numerical_gradient(self, f, w):\n        return gradient_of(f, w)\n"
+    "    def slopes(self, x, t):\n"
+    "        return {key: self.numerical_gradient(lambda: self.cost(x, t), w) for key, w in self.w.items()}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (NAMES, "5-4-3, relu hidden"),
+        (NAMES[:2], "If slopes(x, t) is meant, write"),
+        (NAMES[2:], 'its loss is cost(x, t), write loss="cost" (secant run: --loss cost). Its own slopes runs'),
+        (("--loss=price", *NAMES[2:]), "Net has no method price(x, t): loss must name one of its methods; those that"),
+    ],
+)
+def test_methods_may_have_other_names(options, said, run, tmp_path):
+    (tmp_path / "script.py").write_text(program(OTHER_NAMES, f"import sys\nprint(sys.argv)\n{SLOPES}"))
+    plain = run("script.py", arguments=["--loss"])
+    code, output, lines = run("script.py", "-m", "secant", "run", *options, arguments=["--loss"])
+    assert (code, output) == plain[:2]
+    assert code == 0
+    assert len(lines) == 1
+    assert said in lines[0]
+
+
 def test_a_class_of_an_imported_module_is_accelerated_too(run, tmp_path):
     (tmp_path / "network.py").write_text(CASES["relu"][0])
     (tmp_path / "script.py").write_text("import network")
@@ -463,10 +491,10 @@ def test_processes_that_a_script_starts_have_its_networks_and_the_books_modules(
 
 
 def test_a_child_computes_by_the_engines(tmp_path, monkeypatch):
-    (tmp_path / "script.py").write_text(program(OWN, "kind = type(vars(Net)['numerical_gradient']._secant).__name__"))
+    (tmp_path / "script.py").write_text(program(OTHER_NAMES, "kind = type(vars(Net)['slopes']._secant).__name__"))
     (tmp_path / "base.py").write_text(BASE)
     child = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['script.py', 'loss', 'numerical_gradient', "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['script.py', 'cost', 'slopes', "
         f"{str(tmp_path / 'script.py')!r}];"
     )
     child += "import runpy; print(runpy.run_module('secant.book.child', run_name='__mp_main__')['kind'], sys.argv[1:])"

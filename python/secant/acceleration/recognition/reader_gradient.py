@@ -119,7 +119,7 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
     arrays = layout.arrays(net)
     try:
         copy = duplicate(net, arrays, [array.copy() for array in arrays])
-        returned = bound(method, copy)(lambda array: float(np.sum(array**2)), np.ones(3))
+        returned = bound(method, copy)(lambda *_: 0.0, np.ones(3))
         return bool(np.shape(returned) == (3,))
     except Exception:  # whatever the reader's code raises
         return False
