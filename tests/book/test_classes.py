@@ -490,6 +490,16 @@ def test_processes_that_a_script_starts_have_its_networks_and_the_books_modules(
     assert lines == ["secant: common.functions is not in your folder: secant.book.common_functions stands in for it"]
 
 
+def test_a_network_that_was_used_goes_to_processes_of_other_libraries(run, tmp_path):
+    pytest.importorskip("joblib")
+    use = (
+        "from joblib.externals import cloudpickle\nn = Net()\nn.numerical_gradient(x, t)\n"
+        "print(show(cloudpickle.loads(cloudpickle.dumps(n)).numerical_gradient(x, t)))"
+    )
+    (tmp_path / "script.py").write_text(program(OWN, use))
+    assert run("script.py", "-m", "secant", "run")[:2] == run("script.py")[:2]
+
+
 def test_a_child_computes_by_the_engines(tmp_path, monkeypatch):
     (tmp_path / "script.py").write_text(program(OTHER_NAMES, "kind = type(vars(Net)['slopes']._secant).__name__"))
     (tmp_path / "base.py").write_text(BASE)

@@ -139,7 +139,7 @@ def test_each_chapter_has_its_own_network(script, module, hidden, write, run):
 
 @pytest.mark.parametrize("module", ["common.layers", "dataset.cifar", "ch05.layer_naive", "ch08.deep_convnet"])
 def test_every_other_module_of_the_book_is_said_not_to_be_supplied(module, write, run):
-    write({"use.py": f"import {module}"})
+    write({"use.py": f"import {module}", "dataset/__init__.py": ""})
     _, lines = run("use.py", code=1)
     assert f"secant: {module} is not in your folder, and not supplied: take it from the book's repository" in lines
     assert lines[-1] == f"ModuleNotFoundError: No module named '{module}'"

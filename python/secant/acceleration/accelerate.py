@@ -160,7 +160,7 @@ class Method(StandIn):
 
         def standing(net: Any, *args: Any, **kwargs: Any) -> Any:
             named = {names.get(name, name): value for name, value in kwargs.items()}
-            if being_tried.get() or self.record(net, args[0] if args else named.get("x")) is None:
+            if self.record(net, args[0] if args else named.get("x")) is None:
                 return self.reader_method(net)(*args, **kwargs)
             return numerical_gradient(net, *args, **named)
 
@@ -175,6 +175,10 @@ class Method(StandIn):
                 f"{type(net).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=net
             )
         return bound(own, net)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which there are other objects."""
+        return vars(self) | {"_records": {}}
 
     def for_all(self, methods: Methods, n_threads: int | None) -> None:
         """Accelerate all instances."""
@@ -198,6 +202,8 @@ class Method(StandIn):
 
         ``x``: the samples that it is called with.
         """
+        if being_tried.get():
+            return None
         if self._for_all and not self.has_tried(net):
             (methods, n_threads), reader_gradient = self._for_all, self.unwrapped(type(net))
             recognition = recognition_of(net, reader_gradient, methods, x)

@@ -59,7 +59,7 @@ class _ScriptMethod(Method):
         @functools.wraps(reader_gradient)
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
             xt = _positional(signature, net, args, kwargs)
-            record = None if being_tried.get() else self.record(net, *xt[:1])
+            record = self.record(net, *xt[:1])
             if record is not None:
                 method = f"{type(net).__name__}.{self.name}"
                 if len(xt) != 2:
@@ -77,8 +77,14 @@ class _ScriptMethod(Method):
 
         return cast(FunctionType, numerical_gradient)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which nothing is reported."""
+        return super().__getstate__() | {"_report": _silent}
+
     def record(self, net: Any, x: Any = None) -> Record | None:
         """What was recognized, or None."""
+        if being_tried.get():
+            return None
         if self.has_tried(net):
             return self.kept(net)
         record, sentence = self._tried(net, x)
@@ -111,6 +117,10 @@ class _ScriptMethod(Method):
         except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
         return Record(recognition, reader_gradient), recognition.sentence
+
+
+def _silent(cls: type, sentence: str) -> None:
+    pass
 
 
 def _positional(

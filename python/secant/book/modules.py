@@ -50,7 +50,7 @@ class _StandIns:
         if name in _MODULES:
             readers = None if path is not None else PathFinder.find_spec(name, self._folders)
             return readers or spec_from_loader(name, self, is_package=_MODULES[name] is None)  # type: ignore[arg-type]
-        if package in _MODULES and isinstance(getattr(sys.modules.get(package), "__loader__", None), _StandIns):
+        if package in _MODULES:
             self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
         return None
 
