@@ -119,11 +119,11 @@ def record_of(net: Any) -> Record | None:
     return None
 
 
-def recognition_of(net: Any, reader_gradient: Any, methods: Methods) -> Recognition:
-    """Recognize an instance that a record can be kept of. Raises an error if it is not known."""
+def recognition_of(net: Any, reader_gradient: Any, methods: Methods, x: Any = None) -> Recognition:
+    """Recognize an instance that a record can be kept of, to be called with ``x``; an error if it is not known."""
     if reason := why_not_kept(net, methods):
         raise UnsupportedError(reason)
-    recognition = recognized(net, reader_gradient, methods=methods)
+    recognition = recognized(net, reader_gradient, x, methods=methods)
     if not recognition.known:
         raise UnsupportedError(recognition.sentence)
     return recognition
@@ -152,16 +152,17 @@ class Method(StandIn):
         names = _names(reader_gradient)
 
         def numerical_gradient(net: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-            record = self.record(net)
+            record = self.kept(net)
             assert record is not None
             return record.gradient(net, x, t, n_threads)
 
         numerical_gradient.__name__ = numerical_gradient.__qualname__ = self.name  # as errors of arguments call it
 
         def standing(net: Any, *args: Any, **kwargs: Any) -> Any:
-            if being_tried.get() or self.record(net) is None:
+            named = {names.get(name, name): value for name, value in kwargs.items()}
+            if self.record(net, args[0] if args else named.get("x")) is None:
                 return self.reader_method(net)(*args, **kwargs)
-            return numerical_gradient(net, *args, **{names.get(name, name): value for name, value in kwargs.items()})
+            return numerical_gradient(net, *args, **named)
 
         functools.update_wrapper(standing, reader_gradient if callable(reader_gradient) else numerical_gradient)
         return cast(FunctionType, standing)
@@ -174,6 +175,10 @@ class Method(StandIn):
                 f"{type(net).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=net
             )
         return bound(own, net)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which there are other objects."""
+        return vars(self) | {"_records": {}}
 
     def for_all(self, methods: Methods, n_threads: int | None) -> None:
         """Accelerate all instances."""
@@ -192,11 +197,16 @@ class Method(StandIn):
         key = id(net)
         self._records[key] = weakref.ref(net, lambda _: self._records.pop(key, None)), record
 
-    def record(self, net: Any) -> Record | None:
-        """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known."""
+    def record(self, net: Any, x: Any = None) -> Record | None:
+        """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known.
+
+        ``x``: the samples that it is called with.
+        """
+        if being_tried.get():
+            return None
         if self._for_all and not self.has_tried(net):
             (methods, n_threads), reader_gradient = self._for_all, self.unwrapped(type(net))
-            recognition = recognition_of(net, reader_gradient, methods)
+            recognition = recognition_of(net, reader_gradient, methods, x)
             self.keep(net, Record(recognition, reader_gradient, n_threads))
         return self.kept(net)
 

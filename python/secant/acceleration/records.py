@@ -47,14 +47,14 @@ class Record:
             If the loss of ``net`` on this mini-batch is not that of the network whose gradient it would be.
         """
         threads = self.n_threads if n_threads is None else n_threads
-        return self._or_anew(net, partial(_gradient, net, x, t, threads))
+        return self._or_anew(net, x, partial(_gradient, net, x, t, threads))
 
     def equivalent(self, net: Any, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
         """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of ``net``.
 
         Its parameters are those of ``net`` where these are `in_place`, else copies.
         """
-        return self._or_anew(net, partial(_same_loss, net, x, t))
+        return self._or_anew(net, x, partial(_same_loss, net, x, t))
 
     def require_same(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Raise an error if ``net`` has other arrays or another loss than ``known``, which `equivalent` returned."""
@@ -66,12 +66,12 @@ class Record:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of ``net``."""
         return self.recognition.scale == MEAN and in_place(arrays_of(net, self.recognition))
 
-    def _or_anew(self, net: Any, compute: Callable[[Recognition], Result]) -> Result:
+    def _or_anew(self, net: Any, x: ArrayLike, compute: Callable[[Recognition], Result]) -> Result:
         """Compute something from the recognition. If ``net`` has changed, recognize it again, once."""
         try:
             return compute(self.recognition)
         except UnsupportedError as error:
-            recognition = recognized(net, self._reader_gradient, methods=self.recognition.methods)
+            recognition = recognized(net, self._reader_gradient, x, methods=self.recognition.methods)
             if not recognition.known:
                 raise LossDiffersError(f"{type(net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition

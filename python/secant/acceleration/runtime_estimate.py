@@ -11,6 +11,8 @@ from secant.acceleration.recognition.layouts import duplicate
 from secant.acceleration.recognition.methods import Methods
 from secant.acceleration.recognition.probes import least_seconds
 
+_SLOW = 1.0  # seconds
+_FASTER = 1.3  # times
 _SAMPLES = 100  # of the mini-batch that readers of the book train with
 
 
@@ -31,8 +33,23 @@ def runtime_estimate(net: Any, methods: Methods, batches: Iterable[tuple[Any, An
             took = f"{call:,.0f}" if call >= 10 else f"{call:.2g}"
             of = "" if batches else f" for {_SAMPLES} samples"
             times = f"two losses for each of {count:,} parameters, about {took} s a call{of}"
-            return f"{sentence}: {times}; secant.check_gradient finds mistakes in a gradient with far fewer"
+            return f"{sentence}: {times}{_faster_with_one_thread(net, methods, x, t, seconds) if call >= _SLOW else ''}"
     return sentence
+
+
+def _faster_with_one_thread(net: Any, methods: Methods, x: Any, t: Any, seconds: float) -> str:
+    """Say so if a loss is faster with one thread in OpenBLAS: of small products, threads wait for each other."""
+    try:
+        from threadpoolctl import threadpool_info, threadpool_limits
+    except ImportError:  # then it cannot be measured
+        return ""
+    if not any(pool["internal_api"] == "openblas" and pool["num_threads"] > 1 for pool in threadpool_info()):
+        return ""
+    with threadpool_limits(1, user_api="blas"):
+        alone = _seconds(net, methods, x, t)
+    if alone is None or seconds < _FASTER * alone:
+        return ""
+    return f". With OPENBLAS_NUM_THREADS=1 in the environment its loss was {seconds / alone:.2g} times as fast"
 
 
 def _usual(arrays: list[Array]) -> Iterator[tuple[Array, Array]]:

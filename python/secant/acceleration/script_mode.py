@@ -58,9 +58,10 @@ class _ScriptMethod(Method):
 
         @functools.wraps(reader_gradient)
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            record = None if being_tried.get() else self.record(net)
+            xt = _positional(signature, net, args, kwargs)
+            record = self.record(net, *xt[:1])
             if record is not None:
-                xt, method = _positional(signature, net, args, kwargs), f"{type(net).__name__}.{self.name}"
+                method = f"{type(net).__name__}.{self.name}"
                 if len(xt) != 2:
                     self._tell(net, f"{method} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
                 else:
@@ -76,11 +77,17 @@ class _ScriptMethod(Method):
 
         return cast(FunctionType, numerical_gradient)
 
-    def record(self, net: Any) -> Record | None:
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which nothing is reported."""
+        return super().__getstate__() | {"_report": _silent}
+
+    def record(self, net: Any, x: Any = None) -> Record | None:
         """What was recognized, or None."""
+        if being_tried.get():
+            return None
         if self.has_tried(net):
             return self.kept(net)
-        record, sentence = self._tried(net)
+        record, sentence = self._tried(net, x)
         if not why_not_kept(net, self._methods):
             self.keep(net, record)
         if record is None:
@@ -97,19 +104,23 @@ class _ScriptMethod(Method):
             self._told.add(reason)
             self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods, batches)}")
 
-    def _tried(self, net: Any) -> tuple[Record | None, str]:
+    def _tried(self, net: Any, x: Any) -> tuple[Record | None, str]:
         """Recognize any object. Also returns the sentence that says what it is, or why it is not known."""
         name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
         if not takes_mini_batch(reader_gradient):
             return None, f"{name}.{self.name} takes more or less than x and t"
         try:
             self._methods.require_chosen(net)
-            recognition = recognition_of(net, reader_gradient, self._methods)
+            recognition = recognition_of(net, reader_gradient, self._methods, x)
         except SecantError as error:
             return None, f"{error}"
         except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
         return Record(recognition, reader_gradient), recognition.sentence
+
+
+def _silent(cls: type, sentence: str) -> None:
+    pass
 
 
 def _positional(

@@ -142,7 +142,11 @@ def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
     rows = np.concatenate(a2)
     yield [], softmax(rows)
     start = math.log(100 * rows.shape[1])
-    batch = f"softmax is taken over the whole batch: the loss starts at ln(N O), {start:.1f} for 100 samples"
+    batch = (
+        f"its softmax is taken over the whole batch, so that the loss starts at ln(N O), {start:.1f} for 100 samples. "
+        "Take it over the classes, in two lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and "
+        "y = e / np.sum(e, axis=-1, keepdims=True)"
+    )
     yield [batch], np.concatenate([softmax(a.ravel()).reshape(a.shape) for a in a2])
     yield (
         ["softmax is taken over the samples, not over the classes"],

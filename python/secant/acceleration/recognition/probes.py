@@ -30,6 +30,10 @@ class Probe(NamedTuple):
         """Return x (N, I) and weights or labels (N, ...), also of one sample."""
         return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
 
+    def first(self) -> Probe:
+        """Return the same with the first sample alone."""
+        return self._replace(x=self.x[:1], t=self.t[:1]) if self.x.ndim == 2 else self
+
 
 class _Kind(NamedTuple):
     form: Form
@@ -153,9 +157,10 @@ def number(value: Any, name: str = "loss") -> float:
     try:
         return float(np.asarray(value).reshape(()))
     except (TypeError, ValueError):
-        what = "None" if value is None else type(value).__name__
-        shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-        raise NotANumberError(f"{name}(x, t) returns {what}{shape}, not a number") from None
+        what = "None" if value is None else f"a {type(value).__name__}"
+        what = f"an array {value.shape}" if isinstance(value, np.ndarray) else what
+        cure = ". Return the loss alone" if isinstance(value, tuple | list | dict) else ""
+        raise NotANumberError(f"{name}(x, t) returns {what}, not a number{cure}") from None
 
 
 def least_seconds(call: Callable[[], object]) -> float:

@@ -90,7 +90,10 @@ recognise = recognize  # the British spelling
 def recognized(
     net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None, methods: Methods = USUAL
 ) -> Recognition:
-    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
+    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none.
+
+    A network that is known for one sample at a time alone is recognized where ``x`` is one sample.
+    """
     recognition = _tried(net, method, x, t, methods)
     if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to a large array, which copies share
         token = sharing.set(False)
@@ -107,13 +110,24 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, meth
         with isolated_globals():
             if not callable(getattr(net, methods.loss, None)):
                 raise UnsupportedError(_without_loss(net, methods))
-            recognition = _recognized(net, method, methods)
+            recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        reason = str(error).replace(f"its {USUAL.numerical_gradient}", f"its {methods.numerical_gradient}")
-        return Recognition(False, f"{name} is not known: {reason}", methods=methods)
+        return Recognition(False, f"{name} is not known: {_in_its_words(str(error), methods)}", methods=methods)
     return recognition
+
+
+def _in_its_words(sentence: str, methods: Methods) -> str:
+    return sentence.replace(f"its {USUAL.numerical_gradient} ", f"its {methods.numerical_gradient} ")
+
+
+def _is_one_sample(x: Any) -> bool:
+    try:
+        shape = np.shape(x)
+    except ValueError:  # such as a list of unequal lists
+        return False
+    return len(shape) == 1 or shape[:1] == (1,)
 
 
 def _without_loss(net: Any, methods: Methods) -> str:
@@ -159,11 +173,15 @@ class _Subject:
             raise UnsupportedError("its loss changes the parameters")
         return loss
 
-    def trials(self) -> tuple[dict[Form, list[Trial]], str]:
-        """The losses for each form of targets that it takes, and the first error for another form."""
+    def trials(self, *, alone: bool) -> tuple[dict[Form, list[Trial]], str]:
+        """The losses for each form of targets that it takes, and the first error for another form.
+
+        ``alone``: with one sample at a time.
+        """
         tried: dict[Form, list[Trial]] = {}
         failed: dict[Form, str] = {}
-        for probe in probes(self.sizes):
+        for several in probes(self.sizes):
+            probe = several.first() if alone else several
             if probe.form in failed:
                 continue
             try:
@@ -187,9 +205,9 @@ class _Subject:
             if i and time.perf_counter() > end:
                 break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
-                differ = f"{first!r} and {again!r}"
                 raise UnsupportedError(
-                    f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
+                    f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "
+                    f"{again:.6g}. Turn that off, since a numerical gradient is a difference of losses"
                 )
         if always_draws_numbers(lambda: self.loss(probe)):
             raise UnsupportedError("its loss draws random numbers: skipping calls would change your random stream")
@@ -204,14 +222,19 @@ class _Subject:
         return unread
 
 
-def _recognized(net: Any, method: Any, methods: Methods) -> Recognition:
+def _recognized(net: Any, method: Any, methods: Methods, *, alone: bool) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
         subject = _Subject(net, layout, methods)
-        tried, failure = subject.trials()
+        tried, failure = subject.trials(alone=False)
         form, fitting = _fitting(subject, tried)
         if len(fitting) == 1:
-            return _named(net, method, subject, tried, form, fitting[0])
+            return _named(net, method, subject, tried, form, fitting[0], alone=False)
+        if alone:
+            of_one, _ = subject.trials(alone=True)
+            form_of_one, several = _fitting(subject, of_one)
+            if len(means := [candidate for candidate in several if not candidate.scale.summed]) == 1:  # or both are
+                return _named(net, method, subject, of_one, form_of_one, means[0], alone=True)
         refusal = refusal or _refusal(subject, tried, failure, form, fitting)
     assert refusal is not None
     raise refusal
@@ -251,7 +274,8 @@ def _refusal(
             named = ", ".join(unread)
             return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
         near = candidates(subject.sizes, form, subject.loss)
-        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_KNOWN_LOSSES}")
+        reason = why_not(tried[form], near, subject.loss)
+        return UnsupportedError(reason if ". " in reason else f"{reason}. {_KNOWN_LOSSES}")  # which says what to do
     except UnsupportedError as error:
         return error
 
@@ -270,22 +294,29 @@ def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tupl
 
 
 def _named(
-    net: Any, method: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
+    net: Any,
+    method: Any,
+    subject: _Subject,
+    tried: dict[Form, list[Trial]],
+    form: Form,
+    candidate: Candidate,
+    *,
+    alone: bool,
 ) -> Recognition:
     subject.require_repeatable(*tried[form][-1])
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]
     gradient = recognized_gradient(
-        net, subject.methods, method, layout, candidate, forms, argmax=soft_targets == "argmax"
+        net, subject.methods, method, layout, candidate, forms, argmax=soft_targets == "argmax", alone=alone
     )
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
-    network = f"{sizes}, {described(candidate)}, targets {taken}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
+    network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {_in_its_words(gradient.sentence, subject.methods)}"
     return Recognition(
         known=True,
         sentence=sentence,

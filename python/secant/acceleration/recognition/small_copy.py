@@ -34,14 +34,14 @@ class SmallCopy:
     """A copy with a few parameters, and what its own `numerical_gradient` returned and changed."""
 
     def __init__(
-        self, net: Any, methods: Methods, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes
+        self, net: Any, methods: Methods, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes, alone: bool
     ) -> None:
         arrays = layout.arrays(net)
         self.sizes = sizes
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
         self._loss = methods.of(self._copy, "loss")
-        self._method, self._candidate = method, candidate
+        self._method, self._candidate, self._alone = method, candidate, alone
         self.spent = 0.0  # seconds
         self._by_losses: set[Path] = set()
         self._growing: set[Path] = set()  # what losses add something to
@@ -50,7 +50,8 @@ class SmallCopy:
 
     def call(self, probe: Probe, *, argmax: bool = False) -> None:
         """Call it with the parameters and the mini-batch of a probe."""
-        self._probe, before = probe, contents(self._copy, self.arrays)
+        self._probe = probe = probe.first() if self._alone else probe
+        before = contents(self._copy, self.arrays)
         self._let_losses_happen()
         fill(self.arrays, probe.params)
         start, loss = time.perf_counter(), self.loss()
