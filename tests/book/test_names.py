@@ -244,4 +244,4 @@ def test_damaged_files_and_wrong_arguments_are_no_reason_to_load_other_digits(mo
     with pytest.raises(DataError):
         book.load_mnist()
     with pytest.raises(DTypeError):
-        book.load_mnist(subset=1)
+        book.load_mnist(subset="no")
