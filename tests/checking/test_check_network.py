@@ -347,6 +347,21 @@ def test_methods_under_other_names():
     assert report.note.startswith("lose(x, t) adds 1e-7")
 
 
+def test_networks_whose_predictions_cannot_be_replaced_or_whose_offset_is_no_guard():
+    class Slots:
+        __slots__ = ("params",)
+        decay = 0.02
+        __init__, predict, loss, gradient = Chapter5.__init__, Chapter5.predict, Chapter5.loss, Chapter5.gradient
+
+    class Offset(Chapter5):
+        def loss(self, x, t):
+            return -np.sum(t * np.log(self.predict(x) + 0.1)) / len(x)
+
+    for cls in Slots, Offset:
+        report = secant.check_network(cls(*SIZES, rng=0), X, ONE_HOT)
+        assert (report.passed, report.compared_with) == (False, "")
+
+
 def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
     class Single(Decayed):
         def __deepcopy__(self, memo):

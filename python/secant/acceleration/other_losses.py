@@ -25,6 +25,7 @@ Loss = Callable[[], Any]
 _MODE = re.compile("train|test|eval", re.IGNORECASE)  # in the name of an option that chooses a mode
 _AGREE = 1e-6  # relative: of losses that are compared to find the offset
 _LEAST_SCORE = -1e4  # its softmax is 0
+_LARGEST_OFFSET = 1e-3  # more is not there to keep log(0) away
 
 
 class OtherLoss(NamedTuple):
@@ -49,7 +50,7 @@ def other_losses(net: Any, x: Any, t: Any, loss: str = "loss", gradient: str = "
     ``net`` is a copy to be tried out: its ``predict`` is replaced, and running it in training may change it.
     """
     method, called = getattr(net, loss), f"{loss}(x, t)"
-    predictions = [Predictions(net, name) for name in ("predict", "forward") if callable(getattr(net, name, None))]
+    predictions = _watched(net)
     runs: list[tuple[Loss, str, str]] = [(lambda: method(x, t), "", "")]
     for option, default in _modes(method):
         note = f"{gradient}(x, t) seems to run the network so; {called} runs it with {option}={default}."
@@ -64,6 +65,13 @@ def other_losses(net: Any, x: Any, t: Any, loss: str = "loss", gradient: str = "
             note = note or f"{called} adds {text} to each probability; y - t, the textbook's gradient, leaves it out."
             name = f"{name or 'the loss'} without the {text} (as in the book)"
             yield OtherLoss(without, name, note)
+
+
+def _watched(net: Any) -> list[Predictions]:
+    try:
+        return [Predictions(net, name) for name in ("predict", "forward") if callable(getattr(net, name, None))]
+    except Exception:  # not every object takes attributes
+        return []
 
 
 def _modes(method: Callable[..., Any]) -> list[tuple[str, bool]]:
@@ -122,6 +130,8 @@ class CrossEntropy:
         self._scores = not (y.min() >= 0 and np.allclose(y.sum(axis=1), 1, rtol=0, atol=_AGREE))
         likely, even, impossible = (self._at(np.full(len(y), p)) for p in (1.0, 0.5, 0.0))
         self.offset = float(f"{np.exp(-(impossible - likely) / (even - likely) * np.log(2)):.3g}")
+        if not 0 < self.offset <= _LARGEST_OFFSET:
+            raise ValueError("no offset")
         self.weight = (even - likely) / np.log((1 + self.offset) / (0.5 + self.offset)) / len(y)
         for p in np.zeros(len(y)), np.geomspace(self.offset, 0.9, len(y)):
             change = self._at(p) - likely
@@ -179,7 +189,9 @@ def _without_offset(loss: Loss, predictions: list[Predictions], t: Any) -> tuple
 def _recognized(net: Any, x: Any, t: Any, loss: str) -> tuple[Loss, float] | None:
     """The same of a network that is recognized, whose loss need not call ``predict``."""
     recognition = recognized(net, None, x, t, Methods(loss=loss))
-    if not recognition.known or not recognition.log_offset or not in_place(arrays_of(net, recognition)):
+    if not recognition.known or not in_place(arrays_of(net, recognition)):
+        return None
+    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
         return None
     known = equivalent(net, recognition)  # on the same arrays
     known.log_offset = 0.0
