@@ -59,10 +59,15 @@ def recognized_gradient(
         difference of the loss.
     """
     if method is None:
+        there_is_one = inspect.getattr_static(type(net), methods.numerical_gradient, None) is not None
+        others = [] if there_is_one else _central_differences(net, methods, layout, candidate, forms[0], alone)
+        if others:
+            raise UnsupportedError(
+                f"it has no {methods.numerical_gradient}(x, t), and its {others[0]}(x, t) is one. Write "
+                f"{chosen('numerical_gradient', others[0])}"
+            )
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
-        sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
-        if others := _central_differences(net, methods, layout, candidate, forms[0], alone):
-            sentence += f"; if {others[0]}(x, t) is to be replaced, write {chosen('numerical_gradient', others[0])}"
+        sentence = f"it gets a {methods.numerical_gradient}, at h = {short(USUAL_STEP)}"
         return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
