@@ -191,7 +191,10 @@ _NEEDED = "it must return exactly the central difference"
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
     returned, right = small.gradient(keys), small.usual()
     if right.any() and not returned.any():
-        return "is all zero. Its f does not look at what is shifted: f must compute the loss anew in each call"
+        return (
+            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its step "
+            "is so small that x + h is x, as with 1e-30"
+        )
     with np.errstate(all="ignore"):
         factor = float(returned @ right / (right @ right))
     alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
