@@ -192,8 +192,8 @@ def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
     returned, right = small.gradient(keys), small.usual()
     if right.any() and not returned.any():
         return (
-            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its step "
-            "is so small that x + h is x, as with 1e-30"
+            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its "
+            "step is so small that x + h is x, as with 1e-30"
         )
     with np.errstate(all="ignore"):
         factor = float(returned @ right / (right @ right))
