@@ -866,11 +866,7 @@ class CallsBothSomethingElse(AttributesAndMore):
 
 
 @known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
-@known(
-    hidden="sigmoid",
-    output="identity",
-    sentence='if numerical_gradients(x, t) is to be replaced, write numerical_gradient="numerical_gradients"',
-)
+@refused('its numerical_gradients(x, t) is one. Write numerical_gradient="numerical_gradients"')
 class Plural(Keyed):
     numerical_gradients, numerical_gradient = Keyed.numerical_gradient, None
 

@@ -283,7 +283,7 @@ def test_a_method_that_another_class_has_a_copy_of_is_accelerated_alone():
 def test_threads_that_accelerate_at_once_lose_nothing(rounds, monkeypatch):
     found = secant.recognize(Keyed(*SIZES))
     monkeypatch.setattr(
-        "secant.acceleration.accelerate.recognized", lambda net, own, methods: found
+        "secant.acceleration.accelerate.recognized", lambda net, own, x, methods: found
     )  # which takes long
     for i in range(rounds):
         base, sub, _ = hierarchy()

@@ -43,7 +43,7 @@ def is_network(net: Any, methods: Methods) -> bool:
 
 def defines(cls: type, *names: str) -> bool:
     """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
-    return any(name in vars(base) for base in cls.__mro__ for name in names)
+    return any(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
 class _ScriptMethod(Method):

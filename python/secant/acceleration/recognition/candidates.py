@@ -92,11 +92,11 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
         rise = float(y[1 % sizes[2]] - y[0])
         with np.errstate(all="ignore"):
             constant = _rounded(float(np.log(rise / (np.exp(-usual) - np.exp(-least)))), 1e-15)
-        if not abs(constant) <= _LARGEST_CONSTANT:
-            constant = 0.0
-        mean = least - constant
-        offset = _rounded(math.exp(-mean) - y[0], 1e-15 * y[0]) if mean < 700 else 0.0
-        if offset >= 0:
+            if not abs(constant) <= _LARGEST_CONSTANT:
+                constant = 0.0
+            mean = least - constant
+            offset = _rounded(float(np.exp(-mean) - y[0]), 1e-15 * y[0]) if mean < 700 else 0.0
+        if 0 <= offset < math.inf:
             fitting += [Candidate(hidden, output, offset, Scale(summed, constant)) for summed in (False, True)]
     return fitting
 

@@ -59,10 +59,15 @@ def recognized_gradient(
         difference of the loss.
     """
     if method is None:
+        there_is_one = inspect.getattr_static(type(net), methods.numerical_gradient, None) is not None
+        others = [] if there_is_one else _central_differences(net, methods, layout, candidate, forms[0], alone)
+        if others:
+            raise UnsupportedError(
+                f"it has no {methods.numerical_gradient}(x, t), and its {others[0]}(x, t) is one. Write "
+                f"{chosen('numerical_gradient', others[0])}"
+            )
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
-        sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
-        if others := _central_differences(net, methods, layout, candidate, forms[0], alone):
-            sentence += f"; if {others[0]}(x, t) is to be replaced, write {chosen('numerical_gradient', others[0])}"
+        sentence = f"it gets a {methods.numerical_gradient}, at h = {short(USUAL_STEP)}"
         return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
@@ -186,7 +191,10 @@ _NEEDED = "it must return exactly the central difference"
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
     returned, right = small.gradient(keys), small.usual()
     if right.any() and not returned.any():
-        return "is all zero. Its f does not look at what is shifted: f must compute the loss anew in each call"
+        return (
+            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its "
+            "step is so small that x + h is x, as with 1e-30"
+        )
     with np.errstate(all="ignore"):
         factor = float(returned @ right / (right @ right))
     alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
