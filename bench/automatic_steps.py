@@ -1,6 +1,6 @@
 """What `scheme="auto"` costs and how precise it is, beside numdifftools' default, on functions with exact gradients.
 
-    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/functions.md
+    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/functions_method.md
 
 The functions are those of tests/checking/families.py, in 200 dimensions. Ratios of errors are taken entry by entry, and
 their median; an error below the rounding of the largest entry counts as that rounding.
@@ -22,7 +22,7 @@ import secant
 from tables import markdown, put, significant
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "functions.md"
+PAGE = ROOT / "docs" / "functions_method.md"
 SIZE = 200
 Floats = NDArray[np.float64]
 
@@ -74,7 +74,7 @@ def main() -> None:
     """Measure, and print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer functions")
-    parser.add_argument("--write", action="store_true", help="into docs/functions.md")
+    parser.add_argument("--write", action="store_true", help="into docs/functions_method.md")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests" / "checking"))
     families: Any = import_module("families")
