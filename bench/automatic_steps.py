@@ -63,11 +63,10 @@ def measured(case: Any) -> Outcome:
 
 def row(name: str, outcomes: list[Outcome]) -> list[str]:
     """Medians over functions, and over entries."""
-    evaluations = [(outcome.own, outcome.other, outcome.own / outcome.other) for outcome in outcomes]
-    own, other, share = np.median(evaluations, axis=0)
+    own, other = np.median([(outcome.own, outcome.other) for outcome in outcomes], axis=0) / SIZE
     errors, bars, covered = (np.concatenate(part) for part in list(zip(*outcomes, strict=True))[2:])
-    numbers = (own / SIZE, other / SIZE, share, float(np.median(errors)), float(np.median(bars)))
-    return [name, *map(significant, numbers), f"{100 * float(np.mean(covered)):.2f} %"]
+    ratios = significant(float(np.median(errors))), significant(float(np.median(bars)))
+    return [name, f"{significant(own)} of {significant(other)}", *ratios, f"{100 * float(np.mean(covered)):.2f} %"]
 
 
 def main() -> None:
@@ -86,7 +85,7 @@ def main() -> None:
             outcomes = [measured(families.in_float32(case) if rounded else case) for case in cases]
             every += outcomes
             rows.append(row(name.replace("_", " ") + (", in float32" if rounded else ""), outcomes))
-    columns = ["", "evaluations an entry", "numdifftools", "share", "error / theirs", "bar / error", "covered"]
+    columns = ["", "evaluations", "error / theirs", "bar / error", "covered"]
     lines = markdown(columns, [*rows, row("all, in the median", every)])
     print("\n".join(lines))
     if options.write:

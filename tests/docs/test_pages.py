@@ -3,7 +3,7 @@
 - python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
 - text: what the python block above it prints; in pages that are records, what was printed in the past
 - sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
-- a block that begins with a comment that is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
+- a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
 
 Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
 """
