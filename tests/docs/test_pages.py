@@ -13,6 +13,7 @@ import doctest
 import functools
 import importlib.util
 import io
+import itertools
 import os
 import re
 import shutil
@@ -112,7 +113,7 @@ def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.setattr(secant, "train", functools.partial(secant.train, iters_num=100))  # where the page does not say
     listed = [block for block in blocks(page) if not FILE.match(block.text)]
     skipped = []
-    for block, after in zip(listed, [*listed[1:], None], strict=True):
+    for block, after in itertools.zip_longest(listed, listed[1:]):
         if block.language != "python":
             continue
         if lacking := missing(block.text):
