@@ -22,8 +22,9 @@ _MODULES = {  # of the book, and what stands in for them; None for a folder
     "dataset": None,
     "dataset.mnist": "secant.book.dataset_mnist",
     "two_layer_net": "secant.book.two_layer_net",
-    "ch04": None,
+    **{f"ch0{chapter}": None for chapter in range(1, 9)},
     "ch04.two_layer_net": "secant.book.two_layer_net",
+    "ch05.two_layer_net": "secant.book.two_layer_net_relu",
 }
 _DATA = ("mnist.pkl", "train-images-idx3-ubyte.gz")
 _DEAD = "yann.lecun.com"  # it served MNIST when the book appeared
@@ -41,13 +42,15 @@ class _StandIns:
     def __init__(self, folders: list[str], say: Say) -> None:
         self._folders = folders  # the book's scripts append the latter to sys.path, relative to where they are run
         self._say = say
+        in_chapter = _MODULES.get(f"{os.path.basename(folders[0])}.two_layer_net")
+        self._sources = _MODULES | ({"two_layer_net": in_chapter} if in_chapter else {})
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package = name.partition(".")[0]
         if name in _MODULES:
             readers = None if path is not None else PathFinder.find_spec(name, self._folders)
             return readers or spec_from_loader(name, self, is_package=_MODULES[name] is None)  # type: ignore[arg-type]
-        if package in _MODULES and isinstance(getattr(sys.modules.get(package), "__loader__", None), _StandIns):
+        if package in _MODULES:
             self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
         return None
 
@@ -55,7 +58,7 @@ class _StandIns:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        source = _MODULES[module.__name__]
+        source = self._sources[module.__name__]
         if source is None:
             return
         self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
