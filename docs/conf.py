@@ -4,6 +4,7 @@ Design: formulas become MathML by docutils, on which Sphinx stands: browsers sho
 that Sphinx would load from a server. References to other projects' types are plain text, so that no index is fetched.
 """
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -42,11 +43,12 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {
-    "github_url": "https://github.com/secant-developers/secant",
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "show_prev_next": False,
 }
+if repository := os.environ.get("SECANT_REPOSITORY_URL"):
+    html_theme_options["github_url"] = repository
 
 
 def formula(translator, node):
