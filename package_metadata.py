@@ -1,7 +1,7 @@
-"""Metadata that depends on where the repository is, which it does not know: SECANT_REPOSITORY_URL=https://HOST/OWNER/NAME.
+"""Metadata that depends on where the repository is: SECANT_REPOSITORY_URL=https://HOST/OWNER/NAME says so to a build.
 
-With it, the package has URLs, and the links and pictures of README.md become absolute: a package index shows README.md where its
-relative ones lead nowhere. Without it README.md stays as it is. The addresses are formed as on GitHub and GitLab.
+With it, the package has URLs, and links and pictures of README.md become absolute: on the pages of a package index,
+relative ones lead nowhere. Without it, README.md stays as it is. The addresses are formed as on GitHub and GitLab.
 """
 
 import os
@@ -28,7 +28,7 @@ def dynamic_wheel(settings: dict[str, Any]) -> dict[str, bool]:
 
 
 def absolute(text: str, repository: str) -> str:
-    """Markdown in which links to files of the repository are addresses; those of pictures lead to the picture itself."""
+    """Markdown whose links to files of the repository are addresses; that of a picture leads to the picture itself."""
 
     def address(link: re.Match[str]) -> str:
         picture, words, path = link.groups()
