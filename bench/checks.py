@@ -177,13 +177,13 @@ def jax_check(case: Problem) -> tuple[bool, int]:
 CHECKS: dict[
     str, tuple[Check, bool]
 ] = {  # and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
-    "secant.check_gradient": (ours, False),
-    "torch.autograd.gradcheck": (torch_check(False), True),
-    "torch.autograd.gradcheck, fast_mode": (torch_check(True), True),
-    "torch, fast_mode, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
-    "jax.test_util.check_grads": (jax_check, False),
-    "scipy.optimize.check_grad": (scipy_check, True),
-    "numdifftools.Gradient": (numdifftools_check, True),
+    "Secant": (ours, False),
+    "PyTorch gradcheck": (torch_check(False), True),
+    "PyTorch gradcheck, fast_mode": (torch_check(True), True),
+    "the same, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
+    "JAX check_grads": (jax_check, False),
+    "SciPy check_grad": (scipy_check, True),
+    "numdifftools Gradient": (numdifftools_check, True),
 }
 
 
@@ -227,7 +227,7 @@ def table(trials: int) -> list[str]:
             if found := row(name, dtype, trials):
                 print(dtype, *found, sep=", ", file=sys.stderr, flush=True)
                 rows.append(found)
-        lines += ["", *markdown([f"in {dtype}", "evaluations", "seconds", "noticed", "false alarms"], rows)]
+        lines += ["", *markdown([f"in {dtype}", "calls of f", "seconds", "noticed", "false alarms"], rows)]
     return lines[1:]
 
 
