@@ -4,7 +4,6 @@ Design: formulas become MathML by docutils, on which Sphinx stands: browsers sho
 that Sphinx would load from a server. References to other projects' types are plain text, so that no index is fetched.
 """
 
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -47,8 +46,6 @@ html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
 }
-if repository := os.environ.get("SECANT_REPOSITORY_URL"):
-    html_theme_options["github_url"] = repository
 
 
 def formula(translator, node):
