@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
@@ -10,8 +11,7 @@ from importlib.util import spec_from_loader
 from types import ModuleType
 from typing import Any
 
-from secant.datasets import mnist
-from secant.errors import DownloadError, MissingExtraError
+from secant.book.dataset_mnist import load_or_subset
 
 Say = Callable[[str], None]
 
@@ -34,6 +34,17 @@ def supply(folder: str, say: Say) -> None:
     """Let imports of the book's modules succeed from now on. ``folder``: that of the script."""
     sys.meta_path.insert(0, _ReadersMnist(say))
     sys.meta_path.append(_StandIns([folder, os.path.dirname(folder)], say))
+
+
+@contextmanager
+def supplied(folder: str, say: Say) -> Iterator[None]:
+    """As `supply`, within a ``with`` block."""
+    finders = sys.meta_path[:]
+    supply(folder, say)
+    try:
+        yield
+    finally:
+        sys.meta_path[:] = finders
 
 
 class _StandIns:
@@ -106,12 +117,7 @@ class _ReadersMnist:
         vars(module)["load_mnist"] = load_mnist
 
 
-def _load_mnist(say: Say, /, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return mnist.load_mnist(*args, **kwargs)
-    except (DownloadError, MissingExtraError):
-        say(
-            "MNIST could not be downloaded: load_mnist returns the 12,000 digits that come with Secant, "
-            "10,000 to train and 2,000 to test"
-        )
-        return mnist.load_mnist(*args, **kwargs, subset=True)
+def _load_mnist(
+    say: Say, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, **options: Any
+) -> Any:
+    return load_or_subset(say, options | {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label})

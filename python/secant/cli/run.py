@@ -10,6 +10,7 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import NoReturn
 
+from secant._common.output import wrapped
 from secant._startup import hand_over
 from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.book import runner
@@ -52,4 +53,4 @@ def _say(text: str) -> None:
     """Print a line on the standard error that the process was started with, if it can be written."""
     with suppress(OSError, ValueError):
         if sys.__stderr__ is not None:
-            print(text, file=sys.__stderr__, flush=True)
+            print(wrapped(text, sys.__stderr__), file=sys.__stderr__, flush=True)
