@@ -17,14 +17,14 @@ project = "Secant"
 author = project_copyright = "The Secant developers"
 release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
 exclude_patterns = ["**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True
 highlight_language = "none"  # of blocks that do not say what they are
 
 nb_execution_mode = "off"  # notebooks are run by the tests
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 3
 
 default_role = "py:obj"
@@ -42,11 +42,10 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {
-    "github_url": "https://github.com/secant-developers/secant",
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
-    "show_prev_next": False,
 }
+copybutton_exclude = ".gp, .go, .gt"  # prompts, outputs and tracebacks: what is copied is what one types
 
 
 def formula(translator, node):
