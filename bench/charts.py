@@ -14,7 +14,7 @@ import growth
 from tables import significant
 from timing import Contests, Samples, median, quartiles
 
-OURS, THEIRS, INK, GRID = "#d0452f", "#4269d0", "#737373", "#80808050"
+OURS, THEIRS, INK, GRID = "#d0452f", "#4269d0", "#787878", "#80808050"
 WIDTH, LETTERS = 4.9, 9  # inches, points
 QUANTITIES = {"N": "samples N", "I": "inputs I", "H": "hidden units H", "O": "classes O", "density": "density of x"}
 LIGHT = 0.45  # how opaque the second of two bars is
