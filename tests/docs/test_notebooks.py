@@ -90,10 +90,12 @@ def test_a_picture_is_read_on_white_and_black_pages_and_on_a_telephone(picture):
 
 
 def test_the_colors_of_the_pages_are_those_of_the_pages_only():
-    before = gallery.secant.plots.canvas.INK
+    canvas = gallery.secant.plots.canvas
+    before = canvas.INK
     with gallery.page_colors():
-        assert gallery.secant.plots.canvas.INK == gallery.COLORS["INK"] != before
-    assert gallery.secant.plots.canvas.INK == before
+        assert gallery.COLORS["INK"] == canvas.INK
+        assert before != canvas.INK
+    assert before == canvas.INK
 
 
 def test_the_code_of_the_gallery_is_python():
