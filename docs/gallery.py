@@ -70,6 +70,7 @@ def narrow(figure: Any) -> None:
     elif width > WIDTH:
         figure.set_size_inches(WIDTH, height * WIDTH / width)
     for ax in plots:
+        ax.spines[:].set_edgecolor(COLORS["INK"])
         if any(isinstance(artist, ContourSet) for artist in ax.collections) and (legend := ax.get_legend()):
             legend.remove()  # it is drawn below, where nothing is behind it
             figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, **LEGEND)
