@@ -45,7 +45,10 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
 }
-copybutton_exclude = ".gp, .go, .gt"  # prompts, outputs and tracebacks: what is copied is what one types
+# Of a session, what is copied is what one types: no prompts, no outputs.
+copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
+copybutton_prompt_is_regexp = True
+copybutton_copy_empty_lines = False
 
 
 def formula(translator, node):
