@@ -329,7 +329,7 @@ def _array_report(
     confidence: float,
     passed: bool,
 ) -> ArrayReport:
-    """What would have been noticed: see docs/checks.md."""
+    """What would have been noticed: see docs/check_method.md."""
     point = probe.point
     array, own, smallest = point.origin[leaf], point.spans[leaf], point.least_scale(leaf)
     thresholds = list(map(seen_for_sure, probes))
