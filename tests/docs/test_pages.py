@@ -35,7 +35,9 @@ RECORDS = ["docs/benchmarks.md", "docs/benchmarks_details.md", "docs/reliability
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
-    r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$", re.MULTILINE
+    r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$"
+    r"|[\d.]+(?= s for )|[\d,.]+(?= per second)",
+    re.MULTILINE,
 )
 NEEDS = {"plot": "matplotlib"}  # what a block has in it, and needs
 NEEDS |= {name: name for name in ("distributed", "jax", "joblib", "numba", "scipy", "sklearn", "torch")}
@@ -153,8 +155,8 @@ def outcome(command, own_files):
         shutil.copytree(READER, folder, dirs_exist_ok=True)
         for name, text in own_files:
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        programs = Path(folder) / "bin"
-        programs.mkdir()
+        programs = Path(folder) / ".venv" / "bin"
+        programs.mkdir(parents=True)
         for name, module in {"secant": " -m secant", "python": ""}.items():
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
             (programs / name).chmod(0o755)
@@ -189,7 +191,7 @@ def test_shell(page):
                 skipped += lacking
                 continue
             code, output = outcome(command, own_files)
-            if "returns the 12,000 digits" in output:
+            if "MNIST could not be downloaded" in " ".join(output.split()):
                 pytest.skip("the page is about all of MNIST, which is not here")
             assert code == 0, output
             assert printed is None or Checker().check_output(printed, output, FLAGS), output
@@ -201,9 +203,8 @@ def test_shell(page):
 def test_commands_that_install_are_run_by_the_gate_as_they_stand_in_the_readme(page):
     gate = (ROOT / ".ci" / "run").read_text()
     endings = re.findall(r"readme_command '([^']+)'", gate)
-    readme = [block.text for block in blocks(ROOT / "README.md")]
+    readme = "".join(block.text for block in languages(ROOT / "README.md", "sh")).splitlines()
     for block in languages(page, "sh"):
-        if INSTALL.search(block.text):
-            assert block.text in readme
-            (line,) = block.text.splitlines()
+        for line in block.text.splitlines() if INSTALL.search(block.text) else ():
+            assert line in readme
             assert any(re.search(f"{ending}$", line) for ending in endings), line
