@@ -170,13 +170,13 @@ def workers() -> str:
 
 def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
     """Time a gradient against dimension, both axes logarithmic."""
-    figure, axes = charts.canvas(1, width=8, height=4.5)
-    colors = ["#3b3b3b", "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
+    figure, (panel,) = charts.canvas(1, 1, 5.4)
+    colors = [charts.INK, "#d0452f", "#e39b3d", "#9a9a9a", "#4269d0", "#4269d0", "#3ca951", "#3ca951"]
     names = [name for name in measured[SIZES[0]] if name != ALONE]
     for name, color in zip(names, colors, strict=True):
         middle = [1e3 * float(np.median(times[name])) for times in measured.values()]
         style = "--" if name.endswith("2 threads") else "-"
-        axes[0].plot(
+        panel.plot(
             list(measured),
             middle,
             style,
@@ -185,9 +185,9 @@ def chart(measured: dict[int, dict[str, list[float]]], path: Path) -> None:
             markersize=3.5,
             label=name if name in (LOOP, SCIPY) else f"Secant, {name}",
         )
-    axes[0].set(xscale="log", yscale="log", xlabel="dimensions")
-    charts.finish(axes[0], "Rosenbrock: ms a gradient")
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    charts.logarithmic(panel, "xy")
+    figure.legend(**charts.LEGEND, loc="outside lower center")
+    charts.finish(panel, "Rosenbrock: ms a gradient", "dimensions")
     charts.save(figure, path)
 
 

@@ -32,6 +32,9 @@ TRUNCATION = 1e-7  # more than h^2 / 6 times a third derivative
 ROUNDING = {"float64": 1e-12, "float32": 1e-4}  # of the largest component
 
 
+COLUMNS = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
+
+
 class Size(NamedTuple):
     """The sizes of a problem."""
 
@@ -141,6 +144,12 @@ def gradients(size: Size, dtype: str = DTYPES[0]) -> dict[str, Callable[..., Any
 
 def table(contests: Contests) -> list[str]:
     """The growth of each quantity, the most expensive series, and what a second thread brings."""
+    lines = [*markdown(COLUMNS, sweeps(contests)), "", *two_threads(contests)]
+    return [*lines, "", *against_numpy(contests[NUMPY]["samples"])] if NUMPY in contests else lines
+
+
+def sweeps(contests: Contests) -> list[list[str]]:
+    """A row for each quantity, with the columns `COLUMNS`."""
     rows = []
     for quantity in SWEEPS:
         samples = contests[quantity]["samples"]
@@ -153,12 +162,14 @@ def table(contests: Contests) -> list[str]:
         )
         exponents = (f"{exponent(quantity, samples, kind):.2f}" for kind in KINDS)
         rows.append([quantity, f"{values[0]} to {values[-1]}", " to ".join(ends), *exponents, str(most_expensive)])
-    columns = ["", "from, to", "series", "exponent", "of backpropagation", "series / backpropagation, at most"]
-    lines = [*markdown(columns, rows), ""]
+    return rows
+
+
+def two_threads(contests: Contests) -> list[str]:
+    """What a second thread brings, for each size."""
     samples = contests["threads"]["samples"]
     faster = [[name, str(ratio(samples[f"{name} | 1"], samples[f"{name} | 2"]))] for name in THREADS]
-    lines += markdown(["two threads against one", "times faster"], faster)
-    return [*lines, "", *against_numpy(contests[NUMPY]["samples"])] if NUMPY in contests else lines
+    return markdown(["two threads against one", "times faster"], faster)
 
 
 def against_numpy(samples: Samples) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import secant
-from charts import GRID, INK, OURS, THEIRS, canvas, finish, save
+from charts import GRID, INK, LEGEND, OURS, THEIRS, canvas, finish, logarithmic, save
 from secant.backends.base import Parameters
 from secant.backends.bound import ORDERS, analyticity_radii, truncation
 from secant.backends.numpy.series import summed_series
@@ -50,14 +50,14 @@ def response(path: Path) -> None:
     slope = net.gradient(x, t)["b1"][unit]
     below, above = np.interp([-h, h], shifts, change)
     quotient = (above - below) / (2 * h)
-    figure, (panel,) = canvas(1, width=6.4, height=3.6)
+    figure, (panel,) = canvas(1, 1, 3.4)
     panel.plot(shifts, change, color=INK, linewidth=2, label="φ(s)")
     panel.plot(shifts, below + quotient * (shifts + h), color=OURS, linewidth=1.5, label="secant: central difference")
     panel.plot(shifts, slope * shifts, "--", color=THEIRS, linewidth=1.5, label="tangent: derivative")
     panel.plot([-h, h], [below, above], "o", color=OURS)
     panel.set_xticks([-h, 0, h], ["−h", "0", "h"])
     panel.set_ylim(change.min() - 0.1, change.max() + 0.1)
-    panel.legend(fontsize=9, frameon=False, labelcolor=INK)
+    panel.legend(**LEGEND)
     finish(panel, "Change of the loss when one hidden unit is shifted by s")
     save(figure, path)
 
@@ -74,19 +74,19 @@ def errors(path: Path) -> None:
         "Secant, auto": lambda h: net.numerical_gradient(x, t, h=h),
     }
     derivative = oracles.gradients(net, x, t, TINY)
-    figure, panels = canvas(2, width=11, height=3.8, sharey=True)
+    figure, panels = canvas(2, 1, 6, sharex=True)
     for (name, way), style in zip(ways.items(), ("-", "-", ":"), strict=True):
         color = THEIRS if name == "plain loop" else OURS
         got = [way(h) for h in steps]
         truths = [oracles.gradients(net, x, t, h) for h in steps], [derivative] * len(steps)
         for panel, truth in zip(panels, truths, strict=True):
             far = [max(furthest(*pair), 1e-18) for pair in zip(got, truth, strict=True)]
-            panel.loglog(steps, far, style, color=color, linewidth=2, label=name)
-    for panel, what in zip(panels, ("central difference at the same h", "derivative"), strict=True):
+            panel.plot(steps, far, style, color=color, linewidth=2, label=name)
+    for panel, what in zip(panels, ("central difference at this h", "derivative"), strict=True):
         panel.axvline(1e-4, color=GRID, linewidth=3, zorder=0)
-        panel.set_xlabel("step h (gray: the chapter's)", fontsize=9, color=INK)
-        finish(panel, f"Error against the exact {what}")
-    panels[0].legend(fontsize=9, frameon=False, labelcolor=INK)
+        logarithmic(panel, "xy")
+        finish(panel, f"Error against the exact {what}", "step h (gray: the chapter's)")
+    panels[0].legend(**LEGEND)
     save(figure, path)
 
 
@@ -98,18 +98,18 @@ def truncations(path: Path) -> None:
     radii = analyticity_radii("sigmoid", "sigmoid", float(np.abs(net.params["W2"]).max()))
     steps = np.logspace(-3, -0.5, 41)
     truth = [net.numerical_gradient(x, t, h=h, method="direct") for h in steps]
-    figure, (panel,) = canvas(1, width=6.4, height=4)
+    figure, (panel,) = canvas(1, 1, 3.8)
     for order, color in zip(ORDERS, ("#fd8d3c", OURS, "#8c6bb1", THEIRS), strict=True):
         series = [dict(zip(net.params, summed_series(params, x, t, h, order), strict=True)) for h in steps]
         cut = np.array([furthest(*pair) for pair in zip(series, truth, strict=True)])
         bound = [float(truncation(radii, h, np.abs(x).max(), z1, 1.0, order)) for h in steps]
         seen = cut > 1e-16
-        panel.loglog(steps[seen], cut[seen], color=color, linewidth=2, label=f"order {order}")
-        panel.loglog(steps, bound, "--", color=color, linewidth=1.2)
+        panel.plot(steps[seen], cut[seen], color=color, linewidth=2, label=f"order {order}")
+        panel.plot(steps, bound, "--", color=color, linewidth=1.2)
     panel.set_ylim(1e-17, 10)
-    panel.set_xlabel("step h", fontsize=9, color=INK)
-    panel.legend(fontsize=9, frameon=False, labelcolor=INK)
-    finish(panel, "What a series leaves out; dashed: the proven bound")
+    logarithmic(panel, "xy")
+    panel.legend(**LEGEND)
+    finish(panel, "What a series leaves out; dashed: the proven bound", "step h")
     save(figure, path)
 
 

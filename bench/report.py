@@ -1,4 +1,4 @@
-"""Measure everything, and write docs/benchmarks.md with its pictures, and a JSON of all samples.
+"""Measure everything; write docs/benchmarks.md with its pictures, docs/benchmarks_details.md, and all samples as JSON.
 
     python bench/report.py [--quick] [--output FOLDER] [--compare OLD.json] [--again OLD.json]
 
@@ -18,13 +18,13 @@ from types import ModuleType
 from typing import Any
 
 import cases
-import charts
 import cores
 import elementwise
 import footprint
 import gradient
 import growth
 import precision
+import questions
 import regressions
 import roofline
 import secant
@@ -88,14 +88,11 @@ includes all checks of the arguments.""",
     ),
     "What a library costs": (footprint, "The time of an import, and room on the disk."),
 }
-PICTURES = {
-    "A gradient": ("gradient", charts.gradient_dots),
-    "A training iteration": ("training", charts.training_bars),
-    "How the cost grows": ("growth", charts.growth_curves),
-}
-HEAD = """# Benchmarks
+HEAD = """# Benchmarks in detail
 
-Written by `secant bench`. Single-thread times are CPU time; others are wall time. They are medians of turns of 50 ms.
+Everything that was measured for the [benchmarks](benchmarks.md). Written by `secant bench`.
+
+Single-thread times are CPU time; others are wall time. They are medians of turns of 50 ms.
 In each round every contestant has a turn. Each launch is a set of fresh processes, and launches are spread over the
 whole run. *Times Secant* is the median ratio within a round, with its {level} % interval over the launches,
 where there are three or more; what was faster than Secant beyond the noise is in bold. On more than one thread, rounds
@@ -121,7 +118,7 @@ def main() -> None:
     measured = json.loads(options.again.read_text()) if options.again else measure(QUICK if options.quick else FULL)
     folder = options.output or (None if options.quick else DOCS)
     if folder is None:
-        print(page(measured))
+        print(details(measured))
     else:
         write(measured, folder)
         if folder.resolve() == DOCS:
@@ -150,11 +147,12 @@ def measure(effort: Effort) -> dict[str, Any]:
 
 
 def write(measured: dict[str, Any], folder: Path) -> None:
-    """The page, its pictures and the samples."""
+    """The pages, the pictures and the samples."""
     folder.mkdir(parents=True, exist_ok=True)
-    for title, (name, draw) in PICTURES.items():
-        draw(measured[title], folder / f"benchmarks-{name}.svg")
-    (folder / "benchmarks.md").write_text(page(measured), encoding="utf-8")
+    for question in questions.QUESTIONS:
+        question.draw(measured, folder / f"benchmarks-{question.picture}.svg")
+    (folder / "benchmarks.md").write_text(questions.page(measured), encoding="utf-8")
+    (folder / "benchmarks_details.md").write_text(details(measured), encoding="utf-8")
     (folder / "benchmarks.json").write_text(json.dumps(measured) + "\n")
 
 
@@ -167,14 +165,12 @@ def readmes(measured: dict[str, Any]) -> dict[Path, str]:
     return texts
 
 
-def page(measured: dict[str, Any]) -> str:
+def details(measured: dict[str, Any]) -> str:
     """All tables, as Markdown."""
     facts = "\n".join(f"{key:16} {value}" for key, value in measured["machine"].items())
     lines = [HEAD.format(machine=facts, level=LEVEL)]
     for title, (question, text) in SECTIONS.items():
         lines += [f"## {title}", "", text.format(samples=measured["machine"]["training set"]), ""]
-        if title in PICTURES:
-            lines += [f"![{title}](benchmarks-{PICTURES[title][0]}.svg)", ""]
         lines += [*question.table(measured[title]), ""]
     return "\n".join(lines).replace("\n\n\n", "\n\n")
 

@@ -17,14 +17,14 @@ project = "Secant"
 author = project_copyright = "The Secant developers"
 release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx_copybutton"]
 exclude_patterns = ["**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 nitpicky = True
 highlight_language = "none"  # of blocks that do not say what they are
 
 nb_execution_mode = "off"  # notebooks are run by the tests
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["attrs_block", "dollarmath"]
 myst_heading_anchors = 3
 
 default_role = "py:obj"
@@ -44,8 +44,11 @@ html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
-    "show_prev_next": False,
 }
+# Of a session, what is copied is what one types: no prompts, no outputs.
+copybutton_prompt_text = r">>> |\.\.\. ?|\$ "
+copybutton_prompt_is_regexp = True
+copybutton_copy_empty_lines = False
 
 
 def formula(translator, node):

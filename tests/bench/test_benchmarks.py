@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,11 @@ from typer.testing import CliRunner
 
 import backpropagation
 import cases
+import charts
 import cores
 import gradient
 import peers
+import questions
 import regressions
 import report
 import rivals
@@ -264,9 +267,10 @@ def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
     assert [ratio.agree for ratio in regressions.printed(before, now)] == [not verdict]
 
 
-def test_the_page_is_that_of_the_samples():
+def test_the_pages_are_those_of_the_samples():
     measured = json.loads((DOCS / "benchmarks.json").read_text())
-    assert report.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    assert questions.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    assert report.details(measured) == (DOCS / "benchmarks_details.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_have_the_rows_of_the_samples():
@@ -281,9 +285,17 @@ def test_the_readmes_have_the_rows_of_the_samples():
 @pytest.mark.slow
 def test_the_pictures_are_drawn(tmp_path):
     measured = json.loads((DOCS / "benchmarks.json").read_text())
-    for title, (name, draw) in report.PICTURES.items():
-        draw(measured[title], tmp_path / f"{name}.svg")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gradient.svg", "growth.svg", "training.svg"]
+    for question in questions.QUESTIONS:
+        question.draw(measured, tmp_path / f"benchmarks-{question.picture}.svg")
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in DOCS.glob("benchmarks-*.svg")}
+
+
+def test_a_picture_needs_neither_a_white_page_nor_a_wide_one():
+    for path in DOCS.glob("*.svg"):
+        text = path.read_text()
+        assert float(re.search(r'width="([\d.]+)pt"', text)[1]) <= 72 * charts.WIDTH, path
+        assert min(map(float, re.findall(r"font-size: ([\d.]+)px", text))) >= charts.LETTERS, path
+        assert not re.search(r"fill: #fff|#ffffff|#000000|fill: black", text), path
 
 
 class Installed:

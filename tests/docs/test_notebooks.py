@@ -14,7 +14,6 @@ pytest.importorskip("ipykernel", reason="ipykernel is not installed")
 import gallery
 import nbformat
 import notebooks
-from PIL import Image
 
 NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 ENTRIES = gallery.entries(gallery.PAGE.read_text())
@@ -73,8 +72,30 @@ def test_the_last_line_of_a_block_is_what_is_drawn():
 def test_the_gallery_is_what_its_code_draws(tmp_path):
     gallery.main(tmp_path)
     for picture, _ in ENTRIES:
-        with Image.open(tmp_path / picture) as made, Image.open(gallery.PAGE.parent / picture) as stored:
-            assert made.size == stored.size, picture
+        made, stored = (size((folder / picture).read_text()) for folder in (tmp_path, gallery.PAGE.parent))
+        assert made == stored, picture
+
+
+def size(svg):
+    return re.search(r'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"', svg).groups()
+
+
+@pytest.mark.parametrize("picture", [picture for picture, _ in ENTRIES])
+def test_a_picture_is_read_on_white_and_black_pages_and_on_a_telephone(picture):
+    svg = (gallery.PAGE.parent / picture).read_text()
+    assert float(size(svg)[0]) <= 72 * gallery.WIDTH
+    assert min(map(float, re.findall(r"font-size: ([\d.]+)px", svg))) >= gallery.LETTERS
+    assert "#3b3b3b" not in svg
+    assert re.search(r'<g id="patch_1">\s*<path [^>]*style="fill: none"', svg)  # the page shows through
+
+
+def test_the_colors_of_the_pages_are_those_of_the_pages_only():
+    canvas = gallery.secant.plots.canvas
+    before = canvas.INK
+    with gallery.page_colors():
+        assert gallery.COLORS["INK"] == canvas.INK
+        assert before != canvas.INK
+    assert before == canvas.INK
 
 
 def test_the_code_of_the_gallery_is_python():
