@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from readers import Book, Keyed
+from readers import Book, Keyed, Plural
 
 import secant
 
@@ -55,6 +55,21 @@ def test_a_gradient_that_is_another_one_elsewhere_is_refused(case):
     sentence = secant.recognize(OTHERS[case](*SIZES)).sentence
     assert "its numerical_gradient" in sentence
     assert "the central difference of its loss" in sentence
+
+
+@pytest.mark.parametrize("offset", [0, 1e-7])
+def test_backpropagation_is_not_taken_for_a_numerical_gradient(offset):
+    """With a tiny step, the two agree within the rounding of the loss."""
+
+    class OnlyBackpropagation(Plural):
+        numerical_gradients = None
+
+        def loss(self, x, t):
+            return -np.sum(t * np.log(self.predict(x) + offset)) / len(x)
+
+    recognition = secant.recognize(OnlyBackpropagation(*SIZES))
+    assert recognition.known, recognition.sentence
+    assert recognition.sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
 
 
 def descending(net, grads, x, t):
