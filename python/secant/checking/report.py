@@ -83,7 +83,7 @@ class GradientReport:
     ----------
     passed : bool
         Whether no error was noticed; what could not be noticed is in `sensitivity`, and `hidden`. It is True as well
-        where `check_network` found the gradient right for another loss than f, which `compared_with` names.
+        where `check_network` found the gradient right for another loss than f, which ``compared_with`` names.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport
