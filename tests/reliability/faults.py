@@ -12,8 +12,8 @@ from secant.checking.procedure import MAX_EVALUATIONS
 from secant.checking.verdict import noticed as is_noticed
 
 NOTICED = (
-    "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss. Not counted are "
-    "those that then look for kinks, which might excuse them."
+    "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss. Not counted "
+    "are those that then look for kinks, which might excuse them."
 )
 NAMED = (
     "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 12 kinds "
