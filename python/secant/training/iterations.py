@@ -21,7 +21,6 @@ from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
-from secant.backends.faults import UNDERFLOW
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.networks.batch import (
@@ -198,7 +197,7 @@ class _InBackend(Iterations):
                     del losses[first:]
         if fault:
             raise error(fault, batch, self._given)
-        return UNDERFLOW.must if batch.net.log_offset == 0 and diverged == "the loss is inf" else diverged
+        return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
 
 
 class _OfRecognized(Iterations):
@@ -322,6 +321,8 @@ def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[
 
 
 def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
+    if what == faults.LARGE_TARGETS.must:
+        return ValueRangeError(what)
     return ValueRangeError(
         f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
         f"in iteration {len(losses) + 1}, {what}"
