@@ -76,6 +76,8 @@ def train(
     losses: list[float],
     before: bool = False,
 ) -> Fault | None:
-    if _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before):
-        return None
-    return faults.first(*batch) or faults.CHANGED
+    good = _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before)
+    if is_float32(batch.net):
+        good = good and math.isfinite(losses[-1]) and all(map(all_finite, batch.net[:4]))
+        return None if good else faults.BEYOND_FLOAT32
+    return None if good else faults.first(*batch) or faults.CHANGED

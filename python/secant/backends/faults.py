@@ -19,6 +19,7 @@ from secant.errors import ValueRangeError
 
 OVERFLOW = Fault("x and params must be small enough for a finite result, got an overflow")
 UNDERFLOW = Fault("log_offset is 0 and the probability of a target has underflowed to 0: its logarithm is infinite")
+BEYOND_FLOAT32 = Fault("x and params must be small enough for float32 to compute with")
 LARGE_TARGETS = Fault("t must be small enough for a finite loss, got an overflow")
 CHANGED = Fault("x, t and params must not be written to by another thread during a call")
 _FINITE = "be finite"

@@ -114,7 +114,8 @@ def iterations_of(
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
-            return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
+            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False)
+            return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
     by_own_gradient = numerical and not accelerated and not method
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
 
@@ -154,7 +155,9 @@ class _InBackend(Iterations):
         options: dict[str, Any],
         learning_rate: float,
         before: bool,
+        one_by_one: Iterations,
     ) -> None:
+        self._one_by_one = one_by_one
         self._net, self._backend, self._batch, self.x = net, backend, batch, batch.x
         self._given = given  # x, as messages show it
         self._learning_rate, self._before = learning_rate, before
@@ -195,6 +198,12 @@ class _InBackend(Iterations):
                 if diverged:
                     snapshot.rollback()
                     del losses[first:]
+        if fault is faults.BEYOND_FLOAT32:
+            with held_interrupts():
+                snapshot.rollback()
+                del losses[first:]
+            self._one_by_one.run(indices, losses)
+            return ""
         if fault:
             raise error(fault, batch, self._given)
         return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
