@@ -150,8 +150,8 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     ShapeError
         If the shapes do not match, or y is empty.
     ValueRangeError
-        If a label is out of range, or a y or weight is negative or not finite, or so large that the loss overflows. With
-        labels, only the y that they name count.
+        If a label is out of range, or a y or weight is negative or not finite, or the loss overflows. With labels, only
+        the y that they name count.
 
     Notes
     -----

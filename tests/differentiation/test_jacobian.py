@@ -310,7 +310,7 @@ def broken(sparse):
 
 def test_patterns_that_are_no_valid_sparse_arrays(sparse):
     for array in broken(sparse):
-        with pytest.raises(ValueRangeError, match="^sparsity must "):
+        with pytest.raises(ValueRangeError, match=r"^sparsity must "):
             secant.numerical_jacobian(np.square, np.array([1.0, 2.0, 3.0]), sparsity=array)
 
 

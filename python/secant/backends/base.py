@@ -178,6 +178,6 @@ class Backend(Protocol):
 
         Each loss is that of its mini-batch after the update, or ``before`` it. Training stops at the first loss that is
         not finite. If a call is interrupted, or finds a fault, it has appended the losses of the completed iterations,
-        and the parameters are those after the last of them. But where numbers are, or may be, beyond what float32 can
-        compute with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be anything: `gradient` can do better.
+        and the parameters are those after the last of them. But where numbers may be beyond what float32 can compute
+        with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be anything: `gradient` can do better.
         """

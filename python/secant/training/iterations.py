@@ -274,8 +274,9 @@ class _ByMethods(Iterations):
         with held_interrupts():
             snapshot = _Snapshot(params, grads)
             try:
-                for key in grads:
-                    params[key] -= self._learning_rate * grads[key]
+                with np.errstate(over="ignore", invalid="ignore"):  # it is looked at what became of them
+                    for key in grads:
+                        params[key] -= self._learning_rate * grads[key]
                 fault = _not_finite({key: params[key] for key in grads}, [])
                 loss = before if self._before or fault else self._loss(x, t, losses)
                 if fault := fault or _not_finite({}, [loss]):
