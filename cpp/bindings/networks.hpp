@@ -135,7 +135,8 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
 }
 
 // Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
-// when it is interrupted. Returns whether x, t and the parameters were valid, as far as it came.
+// when it is interrupted. Returns whether x, t and the parameters were valid, and pre-activations not too large for float, as far
+// as it came: the next iteration would be the first that was not, but the last loss may be it already.
 inline bool train(const py::tuple& parameters, const py::object& x, const py::array& t, const Array<std::int64_t>& indices,
                   const std::string& method, double h, double rate, int threads, py::list losses, bool before) {
     return with_type_of(parameters, [&]<class Real>() {
@@ -148,7 +149,6 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
         require(largest(drawn.data(), drawn.size()) < from.rows, "an index is out of range");
         const Batch batch{from, to.view(), nullptr, length(indices, 1)};
         GradientReport report{};
-        report.valid = true;
         GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
         auto [w1, b1, w2, b2] = arrays<Real>(parameters);  // to be written
         call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
@@ -162,7 +162,7 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
             for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
         }
         throw_if_interrupted();
-        return report.valid;
+        return report.finite;
     });
 }
 

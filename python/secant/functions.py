@@ -150,8 +150,8 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     ShapeError
         If the shapes do not match, or y is empty.
     ValueRangeError
-        If a label is out of range, or a y or weight is negative or not finite. With labels, only the y that they name
-        count.
+        If a label is out of range, or a y or weight is negative or not finite, or the loss overflows. With labels, only
+        the y that they name count.
 
     Notes
     -----
@@ -178,8 +178,8 @@ def cross_entropy_by(backend: Backend, y: ArrayLike, t: ArrayLike, log_offset: f
     loss = backend.cross_entropy(rows, checked, log_offset)
     if not math.isfinite(loss):  # only then is it worth a look at every element
         fault = faults.of_targets(checked, rows.shape[1]) or faults.of_weights("y", y)
-        if fault or log_offset == 0:
-            raise faults.error(fault or faults.UNDERFLOW, {"t": checked, "y": y})
+        if fault or math.isinf(loss) or log_offset == 0:
+            raise faults.error(fault or faults.of_infinite_loss(log_offset), {"t": checked, "y": y})
     return loss
 
 

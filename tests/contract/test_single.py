@@ -382,6 +382,66 @@ def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
         np.testing.assert_allclose(found, exact[key], rtol=1e-6, err_msg=key)
 
 
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("method", ["auto", "series", "direct"])
+def test_info_tells_what_was_computed_in_float64(method):
+    net, x, t = given_case([[0.0]], [1e13], [[1.0, -2.0]], [0, 0], [[1.0]], hidden="sigmoid")
+    _, info = net.numerical_gradient(x, t, h=1e-3, method=method, return_info=True)
+    wide, same = in_double(net), "auto" if method == "series" else method
+    _, expected = wide.numerical_gradient(x, t, h=1e-3, method=same, return_info=True)
+    assert info == expected
+    net.params["b1"][...] = 1
+    _, usual = net.numerical_gradient(x, t, h=1e-3, method=method, return_info=True)
+    assert usual.order < info.order or method == "direct"
+
+
+def stepped(net, x, t, method, h):
+    """Three steps of gradient descent by single gradients: the losses, or None where one is refused."""
+    losses = []
+    try:
+        for _ in range(3):
+            grads = net.gradient(x, t) if method == "derivative" else net.numerical_gradient(x, t, h=h, method=method)
+            with np.errstate(over="ignore"):
+                for key, grad in grads.items():
+                    net.params[key] -= np.float32(1e-3) * grad
+            losses.append(net.loss(x, t))
+    except secant.ValueRangeError:
+        return None
+    return losses
+
+
+def trained(net, x, t, method, h):
+    """The same, by the trainer."""
+    options = {"gradient": "backprop"} if method == "derivative" else {"h": h, "method": method}
+    options |= {"iters_num": 3, "batch_size": len(x), "sampling": "ordered", "learning_rate": 1e-3, "progress": False}
+    try:
+        return secant.train(net, x, t, **options).train_loss_list
+    except secant.ValueRangeError:
+        return None
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("method", [*METHODS, "derivative"])
+def test_training_of_networks_of_any_size(method):
+    rng, refused = np.random.RandomState(5), 0
+    for _ in range(150):
+        case = single.draw(rng)
+        nets = []
+        for _ in range(2):
+            nets.append(case.net)
+            nets[-1].params = {key: param.copy() for key, param in case.params.items()}
+        expected = stepped(nets[0], case.x, case.t, method, case.h)
+        found = trained(nets[1], case.x, case.t, method, case.h)
+        refused += expected is None
+        assert (found is None) == (expected is None), case
+        if found is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=str(case))
+            for key, param in nets[0].params.items():
+                allowed = 1e-4 * np.abs(param).max()
+                np.testing.assert_allclose(nets[1].params[key], param, rtol=0, atol=allowed, err_msg=str(case))
+    assert refused < 50
+
+
 def test_a_result_beyond_the_range_of_float32_is_refused(backend):
     net, x, t = given_case([[0.0]], [0.0], [[1e10, -1e10]], [0.0, 0.0], [1e30], log_offset=0.0)
     with pytest.raises(secant.ValueRangeError, match="finite result"):

@@ -55,6 +55,19 @@ def test_values_that_are_rounded_have_half_the_spacing_as_noise_however_they_fit
         assert 0.2 * spacing < level < 2 * spacing
 
 
+def test_values_that_are_the_same_by_rounding_to_float64_alone_have_no_spacing():
+    for slope in np.linspace(0.1, 1, 50) * 2e-4:  # at the smallest steps values differ by less than float64 tells apart
+        steps = []
+
+        def sample(step, slope=slope, steps=steps):
+            steps.append(step)
+            value = 2.3 + slope * step
+            return value, value - slope * step
+
+        assert noise(sample, 2.0**-52).near < 1e-15
+        assert len(steps) <= 16
+
+
 def test_values_without_any_scatter_are_not_looked_at_further_away():
     steps = []
 

@@ -113,6 +113,22 @@ def test_a_nan_in_one_sample(backend, call):
     assert_refused(lambda: call(network(), [0, np.nan, 0], T[0]), ValueRangeError, "x must be finite, got nan at (1,)")
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("size", [8e307, 1.7e308])
+def test_weights_of_targets_whose_loss_overflows(backend, size, dtype):
+    net, t = secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype), np.full((4, 2), size)
+    calls = WITH_WEIGHTS | {
+        "direct": lambda net, x, t: net.numerical_gradient(x, t, method="direct"),
+        "cross_entropy_error": lambda net, x, t: secant.cross_entropy_error(net.predict(x), t),
+        "train": lambda net, x, t: secant.train(net, x, t, iters_num=3, batch_size=4, rng=0, progress=False),
+    }
+    for call in calls.values():
+        with pytest.raises(ValueRangeError, match=r"^t must be small enough for a finite loss, got an overflow$"):
+            call(net, X, t)
+    for key, param in secant.TwoLayerNet(3, 5, 2, rng=0, dtype=dtype).params.items():
+        np.testing.assert_array_equal(net.params[key], param)
+
+
 @pytest.mark.parametrize("method", ["auto", "series", "direct"])
 def test_what_is_not_finite_is_named_whatever_the_method(backend, method):
     net, bad = network(), changed(X, (1, 2), np.inf)

@@ -148,10 +148,10 @@ def test_normalized_pixels(fast):
     assert first.train_loss_list == second.train_loss_list
 
 
-def test_a_training_that_diverges_is_undone(compiled):
+def test_a_training_that_diverges_is_undone(backend):
     net = network(hidden_activation="identity", output_activation="identity")
     with pytest.raises(ValueRangeError, match="learning_rate must be small enough"):
-        secant.train(net, np.ones_like(X), T, learning_rate=1e38, iters_num=50, batch_size=3, rng=0, progress=False)
+        secant.train(net, np.ones_like(X), T, learning_rate=1e39, iters_num=50, batch_size=3, rng=0, progress=False)
     assert all(np.isfinite(param).all() and param.dtype == np.float32 for param in net.params.values())
 
 

@@ -133,6 +133,14 @@ def test_a_probability_of_0_whose_weight_is_0_counts_nothing(backend, t):
         assert all((np.abs(grad) < 1e-18).all() for grad in grads.values())
 
 
+@pytest.mark.parametrize("method", ["auto", "direct"])
+def test_a_probability_that_has_lost_its_digits(backend, method):
+    net = one_probability_is_0()
+    net.params["b2"][...] = 0, -740  # y[1] is subnormal
+    net.params["W2"][...] = 0
+    np.testing.assert_allclose(net.numerical_gradient(X, [1] * 6, method=method)["b2"], [1, -1], atol=1e-8)
+
+
 def test_training_that_drives_a_probability_to_0_ends_before_it(backend):
     net = TwoLayerNet(3, 4, 2, output_activation="identity", log_offset=0, rng=0)
     with pytest.raises(ValueRangeError, match="in iteration 1, log_offset is 0 and the probability"):

@@ -11,7 +11,10 @@ from secant.checking.point import Point
 from secant.checking.procedure import MAX_EVALUATIONS
 from secant.checking.verdict import noticed as is_noticed
 
-NOTICED = "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss."
+NOTICED = (
+    "At least 99.9 % of wrong gradients of 784-50-10 are noticed in at most 100 evaluations of the loss. Not counted "
+    "are those that then look for kinks, which might excuse them."
+)
 NAMED = (
     "The one wrong entry of 39,760 is named in at most 1,000 evaluations, in 99 % of the trials; of faults of 12 kinds "
     "the diagnosis is right in 90 %, and a wrong one in at most 2 %."

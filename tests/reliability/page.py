@@ -15,7 +15,8 @@ HEAD = """# Reliability
 Written by `python tests/reliability`, in a clone of the repository in which Secant is installed with its extra `test`.
 Each row is a promise, the command that tests it, how often it was tried and how often it failed. A *worst share* is the
 largest error as a share of what is allowed, or the longest wait. Rows may be of different days; each has its own date
-and commit. A network that two backends compute wrong has failed twice. The tests run a few trials of each row.
+and commit. A network that two backends compute wrong has failed twice. The tests run a few trials of each row. The row
+`sanitized` is made by its own command alone, with a core that was built as HACKING.md says.
 """
 
 

@@ -10,7 +10,8 @@ class Row(NamedTuple):
     """How often something is tried: by itself, in a quick look and in a test; and whether two may run at a time.
 
     ``run`` is the function of the module that tries it. What starts many processes has no ``slice``: `pytest -m slow`
-    takes a quick look, and tests/contract tries a few.
+    takes a quick look, and tests/contract tries a few. ``sanitized`` rows are of a core that was built with the address
+    sanitizer, as HACKING.md says.
     """
 
     module: str
@@ -19,6 +20,7 @@ class Row(NamedTuple):
     slice: int = 0
     together: bool = True
     run: str = "run"
+    sanitized: bool = False
 
 
 ROWS = {
@@ -45,6 +47,7 @@ ROWS = {
     "wrong_patterns": Row("patterns", full=20_000, quick=400, slice=80, run="wrong"),
     "right_patterns": Row("patterns", full=5200, quick=400, slice=80, run="right"),
     "writers": Row("writers", full=60, quick=4, together=False),
+    "sanitized": Row("writers", full=60, quick=4, together=False, run="sanitized", sanitized=True),
     "statement": Row("statement", full=10_000, quick=500, slice=100),
 }
 

@@ -5,13 +5,17 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from outcome import Outcome
 
 import secant
+from secant import _core
 
 PROMISE = "Whatever four threads write to x, t and params while four others use them, the process goes on."
+SANITIZED = f"{PROMISE} The address sanitizer ends it at the first access that is out of bounds."
 SECONDS = 10  # of a round
 CALLERS = WRITERS = 4
 SAMPLES, INPUTS, CLASSES = 150, 240, 10  # more samples, and more columns, than a block has
@@ -24,6 +28,16 @@ def run(rounds: int, seed: int) -> Outcome:
     for number in range(rounds):
         one_round(outcome, rng, SECONDS, *KINDS[number % len(KINDS)])
     return outcome
+
+
+def sanitized(rounds: int, seed: int) -> Outcome:
+    """The same, of a core that was built with the address sanitizer."""
+    return replace(run(rounds, seed), promise=SANITIZED)
+
+
+def is_sanitized() -> bool:
+    """Whether the core was built with the address sanitizer."""
+    return b"__asan_report_" in Path(_core.__file__).read_bytes()
 
 
 INPUT_TYPES = (np.float64, np.uint8, np.float32)

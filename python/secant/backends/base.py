@@ -58,6 +58,12 @@ class GradientInfo:
         Upper bound on the truncation error of each component of the gradient.
     loss : float
         The loss of the mini-batch, at the parameters as they are.
+
+    Notes
+    -----
+    Where float32 has no digits left for a gradient of float32 parameters, it is computed in float64 (docs/method.md).
+    Then `samples` and the bound are those of float64, whose orders are higher. Of the method "series" some samples may
+    have no proven order there: they are evaluated directly, and the method is "mixed" or "direct".
     """
 
     samples: dict[int, int]
@@ -172,5 +178,6 @@ class Backend(Protocol):
 
         Each loss is that of its mini-batch after the update, or ``before`` it. Training stops at the first loss that is
         not finite. If a call is interrupted, or finds a fault, it has appended the losses of the completed iterations,
-        and the parameters are those after the last of them.
+        and the parameters are those after the last of them. But where numbers may be beyond what float32 can compute
+        with, the fault is `BEYOND_FLOAT32`, and losses and parameters may be anything: `gradient` can do better.
         """

@@ -47,7 +47,7 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
     gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    if gradients is not None and not (is_float32(batch.net) and math.isinf(loss)):
+    if gradients is not None and not math.isinf(loss):
         return Differences(gradients, samples, bound, loss)
     if fault := faults.first(*batch):
         return fault
@@ -76,6 +76,8 @@ def train(
     losses: list[float],
     before: bool = False,
 ) -> Fault | None:
-    if _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before):
-        return None
-    return faults.first(*batch) or faults.CHANGED
+    good = _core.train(*batch, indices, method, h, learning_rate, n_threads, losses, before)
+    if is_float32(batch.net):
+        good = good and math.isfinite(losses[-1]) and all(map(all_finite, batch.net[:4]))
+        return None if good else faults.BEYOND_FLOAT32
+    return None if good else faults.first(*batch) or faults.CHANGED

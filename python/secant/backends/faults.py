@@ -19,6 +19,8 @@ from secant.errors import ValueRangeError
 
 OVERFLOW = Fault("x and params must be small enough for a finite result, got an overflow")
 UNDERFLOW = Fault("log_offset is 0 and the probability of a target has underflowed to 0: its logarithm is infinite")
+BEYOND_FLOAT32 = Fault("x and params must be small enough for float32 to compute with")
+LARGE_TARGETS = Fault("t must be small enough for a finite loss, got an overflow")
 CHANGED = Fault("x, t and params must not be written to by another thread during a call")
 _FINITE = "be finite"
 
@@ -62,7 +64,12 @@ def first(
 
 def of_result(loss: float, log_offset: float) -> Fault:
     """Say why the gradient of a mini-batch without a fault is not finite."""
-    return UNDERFLOW if log_offset == 0 and loss == math.inf else OVERFLOW
+    return of_infinite_loss(log_offset) if loss == math.inf else OVERFLOW
+
+
+def of_infinite_loss(log_offset: float) -> Fault:
+    """Say why: with an offset, the logarithm of no probability is large."""
+    return LARGE_TARGETS if log_offset else UNDERFLOW
 
 
 def error(fault: Fault, taken: dict[str, Array], given: ArrayLike | None = None) -> ValueRangeError:

@@ -4,6 +4,7 @@ NumPy and Numba compute in float64 for float32 parameters too, and round what th
 both types, and the result is as exact as float32 can be. Only the order is that of float32.
 """
 
+import math
 from collections.abc import Callable
 from functools import reduce
 
@@ -56,12 +57,11 @@ def planned_gradient(
 
 
 def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
-    """The result, or the fault where it has overflowed, or the probability of a target has underflowed."""
+    """The result, or the fault where it, or the loss, has overflowed."""
     if isinstance(result, Fault):
         return result
-    fault = faults.of_result(result.loss, batch.net.log_offset)
-    overflowed = not all(map(all_finite, result.gradients.values()))
-    return fault if overflowed or fault is faults.UNDERFLOW else result
+    good = result.loss != math.inf and all(map(all_finite, result.gradients.values()))
+    return result if good else faults.of_result(result.loss, batch.net.log_offset)
 
 
 def is_float32(net: Parameters) -> bool:

@@ -115,11 +115,14 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
 def _spacing(values: Floats) -> float:
     """The distance of which values differ by whole multiples, if some are the same: they are rounded to it.
 
-    It is the greatest common divisor of the differences, but for the rounding of values to float64.
+    It is the greatest common divisor of the differences, but for the rounding of values to float64. That rounding alone
+    may make values the same at one scale of steps whose differences are up to `_NEXT` half ulps at the next one.
     """
-    spacing, least = 0.0, 16 * _HALF_ULP * float(np.abs(values).max(initial=0))
-    if len(set(values)) < len(values):
-        for difference in np.abs(np.diff(values)).tolist():
+    size = _HALF_ULP * float(np.abs(values).max(initial=0))
+    spacing, least = 0.0, 16 * size
+    differences = np.abs(np.diff(values))
+    if len(set(values)) < len(values) and not np.any((differences > 0) & (differences <= _NEXT * size)):
+        for difference in differences.tolist():
             while difference > least:
                 spacing, difference = difference, abs(remainder(spacing, difference))
     return spacing

@@ -22,7 +22,6 @@ from secant.acceleration.recognition.methods import USUAL
 from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
-from secant.backends.faults import UNDERFLOW
 from secant.backends.inputs import NormalizedPixels
 from secant.errors import UnsupportedError, ValueRangeError
 from secant.networks.batch import (
@@ -119,10 +118,17 @@ def iterations_of(
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
+<<<<<<< HEAD
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
     by_own_gradient = take_gradient.func == getattr(net, "numerical_gradient", None) and not method
     loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
+=======
+            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False)
+            return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
+    by_own_gradient = numerical and not accelerated and not method
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
+>>>>>>> rows
 
 
 class _Snapshot:
@@ -160,7 +166,9 @@ class _InBackend(Iterations):
         options: dict[str, Any],
         learning_rate: float,
         before: bool,
+        one_by_one: Iterations,
     ) -> None:
+        self._one_by_one = one_by_one
         self._net, self._backend, self._batch, self.x = net, backend, batch, batch.x
         self._given = given  # x, as messages show it
         self._learning_rate, self._before = learning_rate, before
@@ -201,9 +209,15 @@ class _InBackend(Iterations):
                 if diverged:
                     snapshot.rollback()
                     del losses[first:]
+        if fault is faults.BEYOND_FLOAT32:
+            with held_interrupts():
+                snapshot.rollback()
+                del losses[first:]
+            self._one_by_one.run(indices, losses)
+            return ""
         if fault:
             raise error(fault, batch, self._given)
-        return UNDERFLOW.must if batch.net.log_offset == 0 and diverged == "the loss is inf" else diverged
+        return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
 
 
 class _OfRecognized(Iterations):
@@ -279,8 +293,9 @@ class _ByMethods(Iterations):
         with held_interrupts():
             snapshot = _Snapshot(params, grads)
             try:
-                for key in grads:
-                    params[key] -= self._learning_rate * grads[key]
+                with np.errstate(over="ignore", invalid="ignore"):  # it is looked at what became of them
+                    for key in grads:
+                        params[key] -= self._learning_rate * grads[key]
                 fault = _not_finite({key: params[key] for key in grads}, [])
                 loss = before if self._before or fault else self._loss(x, t, losses)
                 if fault := fault or _not_finite({}, [loss]):
@@ -335,6 +350,8 @@ def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[
 
 
 def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
+    if what == faults.LARGE_TARGETS.must:
+        return ValueRangeError(what)
     return ValueRangeError(
         f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
         f"in iteration {len(losses) + 1}, {what}"

@@ -37,6 +37,7 @@ public:
     GradientEngine(Workspace& work, const GradientCall& call, std::size_t capacity, bool training)
         : call_(call),
           capacity_(capacity),
+          training_(training),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
           samples_(work, net_, call.batch.x, capacity, call.threads, true, differentiates() ? Real{0} : h()),
@@ -67,8 +68,8 @@ public:
     // Whether the gradient is finite, too, and no pre-activation was too large for float.
     bool finite() const { return valid() && sums_.finite() && !samples_.far(); }
 
-    // False if it was stopped, or a sample is not valid. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are
-    // brought to the cache.
+    // False if it was stopped, a sample is not valid or, in training, a pre-activation is too large for float: then nothing is
+    // updated. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         bool evaluated = false;
@@ -88,6 +89,7 @@ public:
             if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
+            if (training_ && samples_.far()) return false;
             for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
             prefetch(team, next, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
@@ -214,6 +216,7 @@ private:
 
     const GradientCall& call_;
     std::size_t capacity_;
+    bool training_;
     double step_;
     Parameters net_;
     Samples samples_;

@@ -16,8 +16,8 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        value = loss_of(shifted, x, t)
-        return value if net.log_offset or np.isfinite(value) else loss_of_logits(logits(shifted, x), t)
+        # Without an offset y may underflow, and lose digits before that.
+        return loss_of(shifted, x, t) if net.log_offset else loss_of_logits(logits(shifted, x), t)
 
     return Gradients(*(central_difference(loss, param, h) for param in shifted[:4]))
 

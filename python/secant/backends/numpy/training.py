@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
+from secant.backends import faults
 from secant.backends.base import Batch, Differences, Fault, Parameters
 from secant.backends.numpy.forward import cross_entropy, outputs
 from secant.backends.numpy.gradients import differences
@@ -34,6 +35,8 @@ def iterate(
         result = differences(part, method, h, n_threads)
         if isinstance(result, Fault):
             return result
+        if result.loss == math.inf and net.log_offset:
+            return faults.LARGE_TARGETS
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             for param, grad in zip(net[:4], result.gradients.values(), strict=True):
                 grad *= learning_rate
