@@ -118,17 +118,11 @@ def iterations_of(
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
-<<<<<<< HEAD
-            return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
+            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
+            return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
     by_own_gradient = take_gradient.func == getattr(net, "numerical_gradient", None) and not method
     loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
-=======
-            one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False)
-            return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
-    by_own_gradient = numerical and not accelerated and not method
-    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
->>>>>>> rows
 
 
 class _Snapshot:
