@@ -246,3 +246,10 @@ def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
 def test_without_a_script_there_is_help():
     done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
     assert "SCRIPT" in done.stdout
+
+
+def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
+    (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
+    _, printed, errors = finish(launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path))
+    assert printed == "['--numerical-gradient=other']\n"
+    assert "--numerical-gradient=other stands after the script, and goes to it" in errors

@@ -40,6 +40,8 @@ def run_script(
         sys.exit(2)
     if zipfile.is_zipfile(io.BytesIO(source)) or source.startswith(MAGIC_NUMBER):
         _refuse(f"the archive or compiled file {script!r}")
+    for option in filter(_NAME.fullmatch, arguments):
+        _say(f"secant: {option} stands after the script, and goes to it; Secant's options stand before the script")
     hand_over()
     runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"), Methods(loss, numerical_gradient))
 
