@@ -250,6 +250,7 @@ def test_without_a_script_there_is_help():
 
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
     (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
-    _, printed, errors = finish(launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path))
+    with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:
+        printed, errors = process.communicate(timeout=120)
     assert printed == "['--numerical-gradient=other']\n"
     assert "--numerical-gradient=other stands after the script, and goes to it" in errors
