@@ -209,7 +209,7 @@ def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, 
 @pytest.mark.parametrize("shape", [(2,), (1, 2)])
 def test_a_jitted_function_of_something_else_than_numbers(shape):
     numba = pytest.importorskip("numba")
-    for f in (lambda x: None, lambda x: 1j * x.sum(), lambda x: "1", lambda x: np.datetime64("NaT", "s")):
+    for f in (lambda x: None, lambda x: 1j * x.sum(), lambda x: "1"):
         with pytest.raises(DTypeError, match="f must return a real number"):
             secant.numerical_gradient(numba.njit(f), np.ones(shape))
     tuples = secant.numerical_jacobian(numba.njit(lambda x: (x.sum(), 2.0 * x.sum())), np.ones(shape))

@@ -80,8 +80,8 @@ def numerical_jacobian(
     UnsupportedError
         If options do not go together, or f is a C function.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", the pattern has 0
-        where the Jacobian has not, or f mixes the points of a stack.
+        If x is read-only and would be perturbed in place, h is not finite and greater than 0, f or x is not finite for
+        "auto", the pattern has 0 where the Jacobian has not, or f mixes the points of a stack.
 
     Examples
     --------
