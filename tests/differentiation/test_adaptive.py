@@ -197,6 +197,26 @@ def test_what_f_raises_at_steps_that_leave_its_domain_does_not_matter(f, x, slop
     assert not secant.check_gradient(f, x, slope(x) * [1.001, 1]).passed
 
 
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_the_entry_that_has_no_slope_at_the_end_of_a_domain_is_named(vectorized):
+    def f(x):
+        if (x < 0).any():
+            raise ValueError("math domain error")
+        return (x**1.5).sum(axis=(-2, -1))
+
+    x = np.array([[1.0, 2.0], [0.0, 3.0]])
+    with pytest.raises(ValueError, match="math domain error") as caught:
+        secant.numerical_gradient(f, x, scheme="auto", vectorized=vectorized)
+    assert "need f on both sides of x[1, 0] = 0.0: at the end of a domain" in caught.value.__notes__[-1]
+
+
+def test_a_value_that_is_not_finite_is_named_with_its_point():
+    with pytest.raises(ValueRangeError, match=r"^f must be finite at x for .*, got nan at x = \[1. 2.\]$"):
+        secant.numerical_gradient(lambda x: np.nan, np.array([1.0, 2.0]), scheme="auto")
+    with pytest.raises(ValueRangeError, match=r"^x must be finite for .*, got -inf at x\[1, 0\]$"):
+        secant.numerical_gradient(lambda x: 1.0, np.array([[1.0], [-np.inf]]), scheme="auto")
+
+
 def test_what_f_raises_everywhere_but_at_x_is_raised():
     def f(x):
         if x[1] != 1:

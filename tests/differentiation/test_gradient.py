@@ -246,7 +246,7 @@ BAD_X = {
     "read-only": (
         np.broadcast_to(np.array(1.0), (2,)),
         ValueRangeError,
-        "x must be writeable, got a read-only array: it is perturbed in place",
+        "x must be writeable, got a read-only array: it is perturbed in place; use x.copy()",
     ),
 }
 
@@ -260,6 +260,26 @@ def test_an_x_that_cannot_be_perturbed_is_refused_before_f_is_called(x, error, m
     with pytest.raises(error) as caught:
         secant.numerical_gradient(not_called, x, inplace=True)
     assert str(caught.value) == message
+
+
+def test_what_is_no_function_is_refused_first():
+    x = np.ones(3)
+    for call in (
+        lambda: secant.numerical_gradient(x, not_called),
+        lambda: secant.numerical_jacobian(x, not_called),
+        lambda: secant.numerical_jacobian(x, not_called, sparsity=np.eye(3)),
+    ):
+        with pytest.raises(DTypeError, match=r"^f must be callable, got ndarray$"):
+            call()
+
+
+def test_an_array_of_no_dimensions_is_a_number():
+    x = np.array([3.0, 4.0])
+    expected = secant.numerical_gradient(lambda x: np.sum(x**2), x, 0.25)
+    assert secant.numerical_gradient(lambda x: np.sum(x**2), x, np.array(0.25)).tolist() == expected.tolist()
+    for no_number in (np.array([0.25]), np.array(True), np.array("1"), np.array(None)):
+        with pytest.raises(DTypeError, match="h must be a real number"):
+            secant.numerical_gradient(not_called, x, no_number)
 
 
 @pytest.mark.parametrize("dtype", [complex, object, "U3", "M8[s]"], ids=str)

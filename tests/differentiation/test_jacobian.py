@@ -235,6 +235,19 @@ def test_no_row_hides_what_another_one_leaves_out(sparse, scheme, other, vectori
                 secant.numerical_jacobian(rows_of(OTHER_ROWS[other], coupling), x, **options)
 
 
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("scheme", ["central", "auto"])
+def test_a_column_that_a_pattern_leaves_out_is_named(sparse, scheme, vectorized):
+    x = np.linspace(1, 2, 20).reshape(4, 5)
+
+    def f(x):
+        flat = x.reshape(*x.shape[:-2], 20)
+        return flat**2 + np.where(np.arange(20) == 3, flat[..., 13:14], 0)
+
+    with pytest.raises(ValueRangeError, match=r"in row 3 f changes by .* leaves out, such as column 13$"):
+        secant.numerical_jacobian(f, x, sparsity=np.eye(20), scheme=scheme, vectorized=vectorized)
+
+
 def test_a_row_of_other_rows_norms_is_no_reason_for_a_warning(sparse):
     def f(x):
         return np.array([x[0], 2 * x[1], np.linalg.norm(x / np.linalg.norm(x))])

@@ -138,3 +138,13 @@ def test_the_noise_of_each_output_is_told_from_its_curve():
     lowest, highest = [1e-17, 1e-9, 1e-10, 1e-12, 1e-17], [1e-12, 1e-7, 1e-7, 1e-9, 1e-15]
     assert (levels >= lowest).all(), levels
     assert (levels <= highest).all(), levels
+
+
+def test_an_exception_names_the_coordinates_of_its_stack():
+    def f(stack):
+        raise ZeroDivisionError("no")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        secant.numerical_gradient(f, np.ones((4, 5)), vectorized=True)
+    said = "f was evaluated at a stack of points: one of x.flat[0] to x.flat[19] is shifted in each"
+    assert caught.value.__notes__ == [said]

@@ -149,10 +149,110 @@ def _after(start, x):
     return float(start)
 
 
+def in_c_of(array):
+    """Rosenbrock's function in C, of an array that is declared in another way."""
+    address = ctypes.cast(ways.in_c(), ctypes.c_void_p).value
+    return ctypes.CFUNCTYPE(ctypes.c_double, array, ctypes.c_ssize_t, ctypes.c_void_p)(address)
+
+
+@pytest.mark.parametrize("options", [{}, {"ndim": 1, "flags": "C_CONTIGUOUS"}], ids=repr)
+def test_an_ndpointer_of_float64_is_a_pointer(options):
+    x, expected = point("central", (10,))
+    f = in_c_of(np.ctypeslib.ndpointer(np.float64, **options))
+    assert secant.numerical_gradient(f, x).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("way", ways.WAYS)
+@pytest.mark.parametrize("scheme", ["central", "auto"])
+def test_a_point_that_is_only_read_may_be_read_only(way, scheme):
+    f, options = ways.WAYS[way]()
+    x = np.random.RandomState(0).normal(size=(5, 4))
+    expected = secant.numerical_gradient(f, x, scheme=scheme, **options)
+    x.flags.writeable = False
+    for same in (x, x.reshape(-1)):
+        found = secant.numerical_gradient(f, same, scheme=scheme, **options)
+        assert found.tobytes() == expected.tobytes()
+
+
+def test_a_point_that_is_shifted_may_not_be_read_only():
+    x = np.ones(3)
+    x.flags.writeable = False
+    with pytest.raises(ValueRangeError, match=r"^x must be writeable, got a read-only array: .* use x.copy\(\)$"):
+        secant.numerical_gradient(ways.rosenbrock, x)
+
+
+@pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
+@pytest.mark.parametrize("shape", [(5,), (1, 5)])
+@pytest.mark.parametrize("n_jobs", [None, 1, 3])
+def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, shape, n_jobs, monkeypatch, eager):
+    numba = pytest.importorskip("numba")
+    monkeypatch.setattr(c_pointer, "core", c_pointer.core if core else lambda: None)
+
+    @numba.njit
+    def f(z):
+        if z.flat[2] > 0.55001:
+            return None
+        return z.flat[0] + z.flat[1] + z.flat[2] + 1.0
+
+    x = np.array([0.1, 0.2, 0.55, 0.3, 0.4]).reshape(shape)
+    for scheme in SCHEMES:
+        with pytest.raises(DTypeError, match="f must return a real number, got None"):
+            secant.numerical_gradient(f, x, scheme=scheme, n_jobs=n_jobs)
+        with pytest.raises(DTypeError, match="f must return real numbers, got None"):
+            secant.numerical_jacobian(f, x, scheme=scheme, n_jobs=n_jobs)
+    x -= 0.1  # where it returns numbers
+    for scheme in (*SCHEMES, "auto"):
+        gradient = secant.numerical_gradient(f, x, scheme=scheme, n_jobs=n_jobs)
+        np.testing.assert_allclose(gradient.reshape(-1), [1, 1, 1, 0, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2)])
+def test_a_jitted_function_of_something_else_than_numbers(shape):
+    numba = pytest.importorskip("numba")
+    for f in (lambda x: None, lambda x: 1j * x.sum(), lambda x: "1"):
+        with pytest.raises(DTypeError, match="f must return a real number"):
+            secant.numerical_gradient(numba.njit(f), np.ones(shape))
+    tuples = secant.numerical_jacobian(numba.njit(lambda x: (x.sum(), 2.0 * x.sum())), np.ones(shape))
+    np.testing.assert_allclose(tuples.reshape(2, 2), [[1, 1], [2, 2]], atol=1e-9)
+
+
+@pytest.mark.parametrize("make", ways.POINTERS.values(), ids=ways.POINTERS)
+def test_the_gradient_of_a_c_function_is_checked(make):
+    x, _ = point("central", (10,))
+    gradient = secant.numerical_gradient(make(), x, scheme="auto")
+    assert secant.check_gradient(make(), x, gradient).passed
+    wide = np.repeat(x, 2)[::2]
+    report = secant.check_gradient(make(), wide, gradient + np.eye(10)[3])
+    assert [finding.name for finding in report.findings if not report.passed] == ["x[3]"]
+
+
 WRONG = {
-    "no result type": (lambda: ctypes.CDLL(None).cos, "declare its argtypes and its restype"),
-    "another result": (lambda: ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(1), "declare its argtypes"),
-    "another argument": (lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(1), "got the argtypes c_double"),
+    "nothing declared": (
+        lambda: ctypes.CDLL(None).cos,
+        r"declare f.argtypes = \[ctypes.POINTER.* and f.restype = ctypes.c_double$",
+    ),
+    "no result type": (
+        lambda: ctypes.CFUNCTYPE(ctypes.c_int, *ways.SIGNATURE._argtypes_)(1),
+        r"void \*data\): declare f.restype = ctypes.c_double$",
+    ),
+    "another result": (
+        lambda: ctypes.CFUNCTYPE(ctypes.c_float, *ways.SIGNATURE._argtypes_)(1),
+        "got the restype c_float: wrap yours in C: double f_secant",
+    ),
+    "no arguments": (lambda: ctypes.CFUNCTYPE(ctypes.c_double)(1), "got the argtypes : wrap yours"),
+    "another argument": (
+        lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(1),
+        "got the argtypes c_double: wrap yours in C: double f_secant",
+    ),
+    "an array of float32": (
+        lambda: in_c_of(np.ctypeslib.ndpointer(np.float32)),
+        r"got the argtypes ndpointer_<f4, \w+, c_void_p: x is an array of float64$",
+    ),
+    "an array of anything": (lambda: in_c_of(np.ctypeslib.ndpointer()), "x is an array of float64$"),
+    "an array, and an int": (
+        lambda: ctypes.CFUNCTYPE(ctypes.c_double, np.ctypeslib.ndpointer(float), ctypes.c_int, ctypes.c_void_p)(1),
+        "got the argtypes ndpointer_<f8, c_int, c_void_p: wrap yours",
+    ),
     "an int": (
         lambda: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(1),
         "got the argtypes c_void_p, c_int, c_void_p",

@@ -56,6 +56,8 @@ def thread_count(n_threads: int | None) -> int:
 
 def finite_number(name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> float:
     """A finite real number greater than ``above`` and of at least ``least``, as a float."""
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
     if not isinstance(value, _REAL) or isinstance(value, bool):
         raise DTypeError(f"{name} must be a real number, got {value!r}")
     try:

@@ -14,6 +14,7 @@ from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.differentiation import c_pointer
 from secant.errors import DTypeError
 
 
@@ -99,6 +100,7 @@ def check_gradient(
     >>> report.passed, report.findings[0].name
     (False, 'x[1]')
     """
+    f = c_pointer.as_function(f) if c_pointer.is_c_pointer(f) else f
     validation.require_callable("f", f)
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Floats
 from secant.differentiation.central_difference import CachedSamples, Group, Start, central, slope_of_entry
-from secant.differentiation.evaluation import Evaluator, Steps, require_same_shape
+from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.noise import Noise, noise, root_mean_square
 from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError
@@ -47,7 +47,9 @@ class Adaptive:
         size = np.abs(np.array(x, order="C").reshape(-1))
         typical = root_mean_square(size)
         if not isfinite(typical):
-            raise ValueRangeError("x must be finite for the scheme 'auto' and for error bars")
+            i = int(np.argmin(np.isfinite(size)))
+            got = f"{float(np.ravel(x)[i])} at {name_of(i, x.shape)}"
+            raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
         self._x = np.array(x, order="C")
         self._scales = _ASKEW * np.maximum(size, typical or 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
@@ -72,7 +74,12 @@ class Adaptive:
                         else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
-            if steps.error is not None and not np.isfinite(done).all():
+            if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
+                i = max(first, begin) + int(np.argmin(known))
+                steps.error.add_note(
+                    f"the scheme 'auto' and error bars need f on both sides of {name_of(i, self._x.shape)} = "
+                    f"{float(self._x.reshape(-1)[i])!r}: at the end of a domain, take scheme='forward'"
+                )
                 raise steps.error
             tell(min(first + self.group, end) - begin)
         return results.reshape(end - begin, 2, *self._shape)
@@ -83,7 +90,11 @@ class Adaptive:
         values = np.asarray(evaluator.at(self._x))
         self._shape: tuple[int, ...] = values.shape
         if not np.isfinite(values).all():
-            raise ValueRangeError("f must be finite at x for the scheme 'auto' and for error bars")
+            value = values[~np.isfinite(values)][0]
+            where = np.array2string(self._x, threshold=6)
+            raise ValueRangeError(
+                f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
+            )
         everywhere, steps = np.arange(self._x.size), Steps()
         rng = np.random.default_rng(_SEED)
         factors = rng.uniform(0.5, 1.5, self._x.size) * rng.choice([-1.0, 1.0], self._x.size)

@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Floats
+from secant._common.validation import Floats, float_array
 from secant.differentiation.evaluation import PythonEvaluator, Scheme, changed_argument, number
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
 _WANTED = "f must be a C function double f(const double *x, intptr_t n, void *data)"
+_WRAP = "wrap yours in C: double f_secant(const double *x, intptr_t n, void *data) { return f(x, (int)n); }"
+_ARGUMENTS = "[ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]"
 _NUMBER = r"(u?int64_t|u?intptr_t|s?size_t|ptrdiff_t|Py_ssize_t|npy_intp|(unsigned )?long( long)?( int)?)"
 _SIGNATURE = re.compile(rf"double \(((double|void) ?\*), {_NUMBER}, \w+ ?\*\)")
 
@@ -96,18 +98,25 @@ def _of_cffi(f: Any) -> Pointer:
 
 def _of_ctypes(f: Any) -> Pointer:
     arguments = f.argtypes
-    if f.restype is not ctypes.c_double or arguments is None:
-        raise DTypeError(f"{_WANTED}: declare its argtypes and its restype, ctypes.c_double")
+    undeclared = [f"f.argtypes = {_ARGUMENTS}"] if arguments is None else []
+    if f.restype is ctypes.c_int:  # as long as nothing else is declared
+        undeclared.append("f.restype = ctypes.c_double")
+    if undeclared:
+        raise DTypeError(f"{_WANTED}: declare {' and '.join(undeclared)}")
+    if f.restype is not ctypes.c_double:
+        raise DTypeError(f"{_WANTED}, got the restype {getattr(f.restype, '__name__', f.restype)}: {_WRAP}")
     names = [getattr(argument, "__name__", str(argument)) for argument in arguments]
     right = (
         len(arguments) == 3
-        and names[0] in ("LP_c_double", "c_void_p")
+        and (names[0] in ("LP_c_double", "c_void_p") or getattr(arguments[0], "_dtype_", None) == np.float64)
         and names[1].removeprefix("c_") in ("long", "longlong", "ulong", "ulonglong", "ssize_t", "size_t")
         and ctypes.sizeof(arguments[1]) == ctypes.sizeof(ctypes.c_void_p)
         and (names[2] == "c_void_p" or names[2].startswith("LP_"))
     )
     if not right:
-        raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}")
+        of_others = getattr(arguments[0], "_dtype_", np.float64) != np.float64 if arguments else False
+        cure = "x is an array of float64" if of_others else _WRAP
+        raise DTypeError(f"{_WANTED}, got the argtypes {', '.join(names)}: {cure}")
     return Pointer(_address(f), 0)
 
 
@@ -116,7 +125,7 @@ def _require_signature(text: str) -> None:
     plain = re.sub(r"\bconst\b ?| ?\bconst\b", "", text)
     match = _SIGNATURE.fullmatch(re.sub(r" ?\*", " *", plain))
     if not match or (match[3].endswith(("long", "long int")) and "long long" not in match[3] and not _LONG_IS_WIDE):
-        raise DTypeError(f"{_WANTED}, got {text}")
+        raise DTypeError(f"{_WANTED}, got {text}: {_WRAP}")
 
 
 _LONG_IS_WIDE = ctypes.sizeof(ctypes.c_long) == ctypes.sizeof(ctypes.c_void_p)
@@ -129,6 +138,7 @@ def as_function(f: Any) -> Callable[[Floats], float]:
 
     def function(x: Floats) -> float:
         _ = f  # is kept as long as this
+        x = float_array("x", x)
         return float(call(x.ctypes.data, x.size, found.data))
 
     return function

@@ -23,6 +23,7 @@ from secant.differentiation.options import (
     choose_evaluator,
     is_shared,
     require_dependence,
+    require_function,
     require_perturbable,
 )
 
@@ -33,6 +34,7 @@ _QUIET = Progress(False)  # made once: it would take as long as a small f
 
 def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
     """Derivatives of f in all coordinates of x, (coordinates, and the shape of f(x)), and their error bars."""
+    require_function(f)
     h = validation.finite_number("h", h, above=0)
     point, copied = argument(x)
     if options is DEFAULTS:  # checking them would take longer than a small f

@@ -175,8 +175,12 @@ def changed_argument() -> ValueRangeError:
 
 def name_coordinate(error: BaseException, i: int, shape: tuple[int, ...], value: float) -> None:
     """Add to an exception of f where it was raised."""
-    index = ", ".join(str(int(k)) for k in np.unravel_index(i, shape)) if shape else "()"
-    error.add_note(f"f was evaluated at x[{index}] = {float(value)!r}")
+    error.add_note(f"f was evaluated at {name_of(i, shape)} = {float(value)!r}")
+
+
+def name_of(i: int, shape: tuple[int, ...]) -> str:
+    """A coordinate, as one writes it."""
+    return f"x[{', '.join(str(int(k)) for k in np.unravel_index(i, shape)) if shape else '()'}]"
 
 
 def differentiate(

@@ -143,9 +143,9 @@ def numerical_gradient(
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes x and returns a number. Functions compiled by Numba are called from compiled code. A pointer of ctypes,
-        cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void *data)`` is
-        called without Python.
+        Takes x and returns a number. Functions compiled by Numba are called from compiled code, if they always return
+        real numbers. A pointer of ctypes, cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to
+        ``double f(const double *x, intptr_t n, void *data)`` is called without Python.
     x : array_like, of any shape and layout
         An array of float64 is perturbed in place while f runs, so f may ignore its argument and look at the same array
         elsewhere, as in ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. It is restored exactly,
@@ -204,8 +204,8 @@ def numerical_gradient(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", or f mixes
-        the points of a stack.
+        If x is read-only and would be perturbed in place, h is not finite and greater than 0, f or x is not finite for
+        "auto", or f mixes the points of a stack.
 
     Notes
     -----

@@ -15,7 +15,7 @@ from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
 from secant.differentiation.noise import root_mean_square, scatter
-from secant.differentiation.options import Options, argument, choose_evaluator, require_dependence
+from secant.differentiation.options import Options, argument, choose_evaluator, require_dependence, require_function
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def numerical_jacobian(
     UnsupportedError
         If options do not go together, or f is a C function.
     ValueRangeError
-        If x is read-only, h is not finite and greater than 0, f or x is not finite for "auto", the pattern has 0
-        where the Jacobian has not, or f mixes the points of a stack.
+        If x is read-only and would be perturbed in place, h is not finite and greater than 0, f or x is not finite for
+        "auto", the pattern has 0 where the Jacobian has not, or f mixes the points of a stack.
 
     Examples
     --------
@@ -109,6 +109,7 @@ def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
 def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
     if options.inplace:
         raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
+    require_function(f)
     point, _ = argument(x)
     pattern = Pattern.of(sparsity, point.size)
     auto = options.scheme == "auto"
@@ -261,9 +262,11 @@ def _require_pattern(f: Callable[[Floats], Floats], x: Floats, steps: Floats, pa
         wrong = away > trusted
         if wrong.any():
             row = int(np.argmax(wrong))
+            column = _left_out(f, x, steps, pattern, row, start[row], trusted[row])
+            such = f", such as column {column}" if column is not None else ""
             raise ValueRangeError(
                 f"sparsity must not have 0 where the Jacobian has not: in row {row} f changes by {away[row]:.3g} with "
-                "coordinates that the pattern leaves out"
+                f"coordinates that the pattern leaves out{such}"
             )
         hidden = trusted / np.median(steps)
         largest_entries = abs(jacobian).max(axis=1).toarray().reshape(-1)
@@ -278,6 +281,21 @@ def _require_pattern(f: Callable[[Floats], Floats], x: Floats, steps: Floats, pa
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def _left_out(
+    f: Callable[[Floats], Floats], x: Floats, steps: Floats, pattern: Pattern, row: int, before: float, noise: float
+) -> int | None:
+    """The column that a row changes with and its pattern leaves out: of halves the one that changes it more."""
+    columns = np.setdiff1d(np.arange(x.size), pattern.columns[pattern.starts[row] : pattern.starts[row + 1]])
+
+    def change(some: Any) -> float:
+        is_shifted = np.isin(np.arange(x.size), some).reshape(x.shape)
+        return abs(float(f(x + np.where(is_shifted, steps, 0.0))[row]) - before)
+
+    while len(columns) > 1:
+        columns = max(np.array_split(columns, 2), key=change)
+    return int(columns[0]) if len(columns) and change(columns) > noise else None
 
 
 def _parts_of_groups(

@@ -45,6 +45,8 @@ def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -
 
     try:
         code = _compiled(f, x.ndim)
+        if not code.is_real:
+            return PythonEvaluator(f, np.array(x, order="C"), convert)
         threads = 1 if code.is_parallel else threads or numba.get_num_threads()
         if x.ndim == 1 and convert is number and c_pointer.core() is not None:
             return NumbaPointerEvaluator(f, x, threads, code)
@@ -62,6 +64,8 @@ class Code(NamedTuple):
         It is other code where they are others: f may be compiled again.
     returned : dtype
         Of what f returns; float64 where that is none of NumPy's.
+    is_real : bool
+        Whether it always returns real numbers. Where it may return None, compiled code would read that as 0.
     is_parallel : bool
         Whether there are parallel loops in it, or in a function that it calls. Threading layers of Numba abort the
         process if two threads start such loops.
@@ -69,6 +73,7 @@ class Code(NamedTuple):
 
     entries: tuple[Any, ...]
     returned: np.dtype[Any]
+    is_real: bool
     is_parallel: bool
 
 
@@ -88,11 +93,14 @@ def _described(f: Any, entries: tuple[Any, ...]) -> Code:
     import numba
 
     compiled = [each for each in f.overloads.values() if each.entry_point in entries]
-    kind, returned = compiled[0].signature.return_type, np.dtype(np.float64)
+    types, returned = numba.types, np.dtype(np.float64)
+    kinds = [each.signature.return_type for each in compiled]
+    kinds = [kind.dtype if isinstance(kind, types.Array) else kind for kind in kinds]
     with suppress(numba.core.errors.NumbaNotImplementedError):
-        returned = numba.np.numpy_support.as_dtype(getattr(kind, "dtype", kind))
+        returned = numba.np.numpy_support.as_dtype(kinds[0])
+    is_real = all(isinstance(kind, (types.Float, types.Integer, types.Boolean)) for kind in kinds)
     # What a library needs when it is loaded from a file: where there are parallel loops, Numba's threads.
-    return Code(entries, returned, any(each.reload_init for each in compiled))
+    return Code(entries, returned, is_real, any(each.reload_init for each in compiled))
 
 
 @cache

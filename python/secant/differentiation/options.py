@@ -42,13 +42,14 @@ def choose_evaluator(f: Any, x: Floats, options: Options, convert: Convert, orig
                     "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
                 )
             return c_pointer.CEvaluator(c_pointer.as_function(f), x, threads(options.n_jobs) or 1, c_pointer.pointer(f))
-        validation.require_callable("f", f)
         if numba_jit.is_numba_function(f) and not options.vectorized and not options.inplace:
             return numba_jit.choose_evaluator(f, x, convert, threads(options.n_jobs))
     if options.vectorized:
         if options.inplace:
             raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
         return VectorizedEvaluator(f, x, convert)
+    if not x.flags.writeable:
+        require_perturbable("x", x)  # which raises
     return PythonEvaluator(f, x, convert, origin)
 
 
@@ -75,15 +76,19 @@ def is_shared(f: Any, options: Options) -> bool:
     return options.executor is not None or not numba_jit.is_numba_function(f) or bool(options.vectorized)
 
 
+def require_function(f: Any) -> None:
+    """Raise an error if f is neither a function nor a pointer to one: LowLevelCallable cannot be called."""
+    if not callable(f) and not c_pointer.is_c_pointer(f):
+        validation.require_callable("f", f)
+
+
 def argument(x: Any) -> tuple[Floats, bool]:
     """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
     if type(x) is not np.ndarray:
         refuse_matrix("x", x)
-    if (type(x) is np.ndarray or validation.is_plain(x)) and x.dtype == _FLOAT64:
-        if not x.flags.writeable:
-            require_perturbable("x", x)  # which raises
-        if x.flags.c_contiguous or not validation.overlaps(x):
-            return x, False
+    is_float64 = (type(x) is np.ndarray or validation.is_plain(x)) and x.dtype == _FLOAT64
+    if is_float64 and (x.flags.c_contiguous or not validation.overlaps(x)):
+        return x, False
     return np.array(validation.real_array("x", x), np.float64, order="C"), True
 
 
@@ -105,7 +110,9 @@ def require_perturbable(name: str, x: Any) -> None:
             why = LOST
         raise DTypeError(f"{name} must be float64, got {x.dtype}: {why}; use x.astype(float)")
     if not x.flags.writeable:
-        raise ValueRangeError(f"{name} must be writeable, got a read-only array: it is perturbed in place")
+        raise ValueRangeError(
+            f"{name} must be writeable, got a read-only array: it is perturbed in place; use {name}.copy()"
+        )
     if validation.overlaps(x):
         raise ValueRangeError(f"{name} must have elements that share no memory, but they overlap: use {name}.copy()")
 

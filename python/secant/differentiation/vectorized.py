@@ -66,7 +66,9 @@ class VectorizedEvaluator(Evaluator):
             return values
         except Exception as error:
             first, last = where[0] % self.size, where[-1] % self.size
-            error.add_note(f"f was evaluated where x[{first}] to x[{last}], of x in one row, are shifted")
+            error.add_note(
+                f"f was evaluated at a stack of points: one of x.flat[{first}] to x.flat[{last}] is shifted in each"
+            )
             raise
         finally:
             self._flat[where] = before
