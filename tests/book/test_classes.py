@@ -246,8 +246,8 @@ OTHER_NAMES = (
     ("options", "said"),
     [
         (NAMES, "5-4-3, relu hidden"),
-        (NAMES[:2], "If slopes(x, t) is meant, write"),
-        (NAMES[2:], 'its loss is cost(x, t), write loss="cost" (secant run: --loss cost). Its own slopes runs'),
+        (NAMES[:2], "if slopes(x, t) is meant, write"),
+        (NAMES[2:], 'if cost(x, t) is meant, write loss="cost" (secant run: --loss cost). Its own slopes runs'),
         (("--loss=price", *NAMES[2:]), "Net has no method price(x, t): loss must name one of its methods; those that"),
     ],
 )

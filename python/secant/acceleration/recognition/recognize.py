@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +15,7 @@ from secant.acceleration.recognition.equivalent import equivalent, require_same_
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
 from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
 from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
-from secant.acceleration.recognition.methods import USUAL, Methods, chosen, taking_mini_batch
+from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.acceleration.recognition.probes import (
     Form,
     NotANumberError,
@@ -109,17 +107,13 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, meth
     try:
         with isolated_globals():
             if not callable(getattr(net, methods.loss, None)):
-                raise UnsupportedError(_without_loss(net, methods))
+                raise UnsupportedError(methods.without_loss(net))
             recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        return Recognition(False, f"{name} is not known: {_in_its_words(str(error), methods)}", methods=methods)
+        return Recognition(False, f"{name} is not known: {error}", methods=methods)
     return recognition
-
-
-def _in_its_words(sentence: str, methods: Methods) -> str:
-    return sentence.replace(f"its {USUAL.numerical_gradient} ", f"its {methods.numerical_gradient} ")
 
 
 def _is_one_sample(x: Any) -> bool:
@@ -128,27 +122,6 @@ def _is_one_sample(x: Any) -> bool:
     except ValueError:  # such as a list of unequal lists
         return False
     return len(shape) == 1 or shape[:1] == (1,)
-
-
-def _without_loss(net: Any, methods: Methods) -> str:
-    """Say that a network has no loss, and which of its methods may be one."""
-    lacking = f"it has no method {methods.loss}(x, t)"
-    if losses := list(_losses(net)):
-        return f"{lacking}; if its loss is {losses[0]}(x, t), write {chosen('loss', losses[0])}"
-    return f"{lacking}, which returns the loss of a mini-batch"
-
-
-def _losses(net: Any) -> Iterator[str]:
-    """The methods that return numbers which change a little if the parameters do: an accuracy does not."""
-    for name in taking_mini_batch(type(net)):
-        with contextlib.suppress(Exception):  # whatever the reader's code raises
-            subject = _Subject(net, layouts(net)[0], Methods(loss=name))
-            for probe in itertools.islice(probes(subject.sizes), 0, 11, 10):  # one-hot and labels
-                with contextlib.suppress(TypeError, ValueError, IndexError):
-                    moved = probe._replace(params=cast(Any, tuple(1.000001 * param for param in probe.params)))
-                    if 0 < abs(subject.loss(moved) - subject.loss(probe)) < math.inf:
-                        yield name
-                        break
 
 
 class _Subject:
@@ -316,7 +289,7 @@ def _named(
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {_in_its_words(gradient.sentence, subject.methods)}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
     return Recognition(
         known=True,
         sentence=sentence,
