@@ -872,7 +872,9 @@ class CallsBothSomethingElse(AttributesAndMore):
 
 
 @known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
-@refused('no numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write numerical_gradient="numerical_gradients"')
+@refused(
+    'no numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write numerical_gradient="numerical_gradients"'
+)
 class Plural(Keyed):
     numerical_gradients, numerical_gradient = Keyed.numerical_gradient, None
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
-from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.acceleration.records import Record
@@ -77,7 +76,13 @@ class Iterations(ABC):
 
 
 def iterations_of(
-    net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float, before: bool = False
+    net: Any,
+    x: Any,
+    t: Array,
+    take_gradient: partial[Any],
+    learning_rate: float,
+    before: bool = False,
+    accelerated: Record | None = None,
 ) -> Iterations:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
@@ -91,14 +96,14 @@ def iterations_of(
     learning_rate : float
     before : bool
         Whether losses are those before the update, and not after it.
+    accelerated : Record, optional
+        That of ``net``, if ``take_gradient`` is its gradient.
 
     Raises
     ------
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    record = record_of(net)
-    accelerated = record if record and take_gradient.func == record.gradient else None
     if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):

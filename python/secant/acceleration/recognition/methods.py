@@ -48,7 +48,8 @@ class Methods(NamedTuple):
     def without_loss(self, net: Any) -> str:
         """Say that a network has no loss, and which of its methods may be one."""
         meant = if_meant("loss", self.alike(type(net), "loss"))
-        return f"it has no method {self.loss}(x, t)" + (f"; {meant}" if meant else ", which returns the loss of a mini-batch")
+        what = f"; {meant}" if meant else ", which returns the loss of a mini-batch"
+        return f"it has no method {self.loss}(x, t){what}"
 
     def require_chosen(self, net: Any) -> None:
         """Raise an error if a network or a class lacks a method whose name is not the usual one."""
@@ -62,7 +63,9 @@ class Methods(NamedTuple):
         return Methods(*(usual if not defines(cls, name) and defines(cls, usual) else name for name, usual in pairs))
 
     def alike(self, cls: type, option: Option, *, or_gradient: bool = False) -> list[str]:
-        """The other methods of (x, t) that an option may mean, by their names alone: none is called.
+        """The other methods of (x, t) that an option may mean, by their names alone.
+
+        None is called: it might delete a file, or train the network.
 
         ``or_gradient``: also those whose names do not say that they are numerical.
         """

@@ -78,9 +78,7 @@ class SmallCopy:
     def require_no_draws(self) -> None:
         """Raise an error if it draws random numbers."""
         if self._drew and always_draws_numbers(self._call):
-            raise UnsupportedError(
-                f"{self.name} draws random numbers: skipping calls would change your random stream"
-            )
+            raise UnsupportedError(f"{self.name} draws random numbers: skipping calls would change your random stream")
 
     def _let_losses_happen(self) -> None:
         """Compute other losses, also of few samples, to learn what a loss sets, also what it sets only now and then."""
@@ -133,9 +131,7 @@ class SmallCopy:
     def _part(self, value: Any, array: Floats, entries: Array) -> Floats:
         part = np.asarray(value, np.float64)
         if part.size != array.size:
-            raise UnsupportedError(
-                f"{self.name} returns an array {part.shape} for a parameter {array.shape}"
-            )
+            raise UnsupportedError(f"{self.name} returns an array {part.shape} for a parameter {array.shape}")
         return part.ravel()[entries]
 
     def differs(self, kind: tuple[str, float], keys: tuple[Any, ...]) -> bool:
