@@ -54,7 +54,7 @@ class Iterations(ABC):
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     by_own_gradient : bool
-        Whether the network's own numerical gradient runs, which `accelerate` may replace.
+        Whether a method of the network's own computes the gradient.
     """
 
     x: Any
@@ -125,7 +125,7 @@ def iterations_of(
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
-    by_own_gradient = take_gradient.func == getattr(net, "numerical_gradient", None) and not method
+    by_own_gradient = accelerated is None and not method
     loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
 

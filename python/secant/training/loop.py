@@ -213,7 +213,8 @@ def train(
             with held_interrupts(signal.SIGINT):
                 iterations.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
-            if iterations.by_own_gradient and last == 0 and time.monotonic() - start > _LONG_SECONDS:
+            slow = last == 0 and time.monotonic() - start > _LONG_SECONDS
+            if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated or last + 1 == iters_num:

@@ -101,7 +101,7 @@ def takes_mini_batch(method: Any) -> bool:
         return False
     try:
         inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):
+    except Exception:  # it cannot, or it wraps an object that runs such code
         return False
     return True
 
