@@ -1162,3 +1162,15 @@ def test_copies_keep_what_is_accelerated_under_each_name():
     with pytest.raises(secant.UnsupportedError, match="under the names numerical_gradient and slopes, but train takes"):
         secant.train(both, *batch(), iters_num=1, progress=False)
     secant.train(one, *batch(), iters_num=1, progress=False)
+
+
+def test_where_a_script_gives_a_name_the_other_method_is_not_a_second_one():
+    class Net(Keyed):
+        def numerical_gradient(self, x, t):
+            return super().numerical_gradient(x, t)
+
+        slopes = Keyed.numerical_gradient
+
+    accelerate_lazily(Net, lambda cls, sentence: None)
+    secant.accelerate(Net, numerical_gradient="slopes")
+    secant.train(Net(*SIZES), *batch(), iters_num=2, progress=False)
