@@ -827,7 +827,7 @@ class ReturnsATuple(Keyed):
 
 
 @known({"numerical_gradient": "gradient"}, hidden="sigmoid", output="identity", sentence="its gradient is a central")
-@refused('it must take (x, t). If gradient(x, t) is meant, write numerical_gradient="gradient"')
+@refused('it must take (x, t); if gradient(x, t) is meant, write numerical_gradient="gradient"')
 class TakesAFunction(Keyed):
     def numerical_gradient(self, f, x):
         return numerical_gradient(f, x)
@@ -848,7 +848,7 @@ class NoLoss(Keyed):
 
 
 @known({"loss": "cost"}, hidden="tanh", output="identity", scale=(True, 0.0))
-@refused('no method loss(x, t); if its loss is cost(x, t), write loss="cost" (secant run: --loss cost)')
+@refused('no method loss(x, t); if cost(x, t) is meant, write loss="cost" (secant run: --loss cost)')
 class CallsItCost(Keyed):
     loss = None
 
@@ -872,7 +872,9 @@ class CallsBothSomethingElse(AttributesAndMore):
 
 
 @known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
-@refused('its numerical_gradients(x, t) is one. Write numerical_gradient="numerical_gradients"')
+@refused(
+    'no numerical_gradient(x, t); if numerical_gradients(x, t) is meant, write numerical_gradient="numerical_gradients"'
+)
 class Plural(Keyed):
     numerical_gradients, numerical_gradient = Keyed.numerical_gradient, None
 

@@ -1068,3 +1068,109 @@ def test_a_class_beside_an_accelerated_one_is_copied_by_its_own_rules():
     secant.accelerate(Net(3, 4, 2))
     with pytest.raises(RuntimeError, match="its own"):
         copy.copy(Both(3, 4, 2))
+
+
+@pytest.mark.parametrize("lacking", ["loss", "numerical_gradient"])
+def test_no_other_method_is_called_to_find_out_which_is_meant(lacking):
+    called = []
+
+    class Net(Keyed):
+        def clear(self, x=None, t=None):
+            called.append("clear")
+
+        def fit(self, x, t):
+            called.append("fit")
+            raise SystemExit
+
+        def compute_loss(self, x, t):
+            called.append("compute_loss")
+            return 0.0
+
+        def num_gradient(self, x, t):
+            called.append("num_gradient")
+            return {}
+
+    setattr(Net, lacking, None)
+    other = {"loss": "compute_loss", "numerical_gradient": "num_gradient"}[lacking]
+    sentence = secant.recognize(Net(*SIZES)).sentence
+    assert f'if {other}(x, t) is meant, write {lacking}="{other}"' in sentence
+    assert "fit" not in sentence
+    assert called == []
+
+
+def test_a_helper_beside_backpropagation_is_not_taken_for_a_numerical_gradient():
+    class Net(readers.Plural):
+        numerical_gradients = None
+
+        def num_gradient(self, f, x):
+            return f(x)
+
+    assert secant.recognize(Net(*SIZES)).sentence.endswith("it gets a numerical_gradient, at h = 1e-4")
+
+
+def test_a_class_that_is_accelerated_is_refused_like_its_instances():
+    net = filled_like(secant.accelerate(fresh(readers.Plural))(*SIZES))
+    with pytest.raises(secant.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
+        net.numerical_gradient(*batch())
+
+
+def test_a_staticmethod_is_still_called_on_its_class():
+    class Net(Keyed):
+        @staticmethod
+        def numerical_gradient(x, t):
+            return len(x), t
+
+    secant.accelerate(Net)
+    assert Net.numerical_gradient([1], 2) == (1, 2)
+
+
+def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated():
+    class Net(Keyed):
+        loss = None
+
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.loss = self._cross_entropy
+
+        def _cross_entropy(self, x, t):
+            return Keyed.loss(self, x, t)
+
+    with pytest.raises(secant.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"):
+        secant.accelerate(Net)
+    assert "w1" in secant.accelerate(Net(*SIZES)).numerical_gradient(*batch())
+
+
+def test_copies_keep_what_is_accelerated_under_each_name():
+    class Net(Keyed):
+        def slopes(self, x, t):
+            return Keyed.numerical_gradient(self, x, t)
+
+        def loss(self, x, t):
+            calls.append(1)
+            return super().loss(x, t)
+
+    globals()["Net"], Net.__qualname__, calls = Net, "Net", []  # so that it can be pickled
+    one, both = Net(*SIZES), Net(*SIZES)
+    secant.accelerate(one, numerical_gradient="slopes"), secant.accelerate(both)
+    secant.accelerate(both, numerical_gradient="slopes")
+    for net, names in ((one, ["slopes"]), (both, ["slopes", "numerical_gradient"])):
+        for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+            for name in names:
+                calls.clear()
+                getattr(copied, name)(*batch())
+                assert len(calls) == 1, name  # and not two for each parameter
+    with pytest.raises(secant.UnsupportedError, match="under the names numerical_gradient and slopes, but train takes"):
+        secant.train(both, *batch(), iters_num=1, progress=False)
+    secant.train(one, *batch(), iters_num=1, progress=False)
+
+
+def test_where_a_script_gives_a_name_the_other_method_is_not_a_second_one():
+    class Net(Keyed):
+        def numerical_gradient(self, x, t):
+            return super().numerical_gradient(x, t)
+
+        slopes = Keyed.numerical_gradient
+
+    accelerate_lazily(Net, lambda cls, sentence: None)
+    secant.accelerate(Net, numerical_gradient="slopes")
+    secant.train(Net(*SIZES), *batch(), iters_num=2, progress=False)

@@ -215,3 +215,18 @@ def test_a_method_that_there_is_not_is_an_error_that_names_the_option(option):
 
 def test_the_former_spelling_is_the_same_function():
     assert secant.recognise is secant.recognize
+
+
+CONSTANTS = [np.pi, 1 / 3, -np.log(7), 25 * np.pi, 100.0, 37.123456789, -99.99, 99.99999999999]
+
+
+@pytest.mark.parametrize("constant", CONSTANTS)
+@pytest.mark.parametrize("cls", [Keyed, readers.SumOverSamples])
+def test_a_constant_of_many_digits_may_be_added(cls, constant):
+    class Shifted(cls):
+        def loss(self, x, t):
+            return super().loss(x, t) + constant
+
+    recognition = secant.recognize(Shifted(6, 5, 4))
+    assert recognition.known, recognition.sentence
+    assert abs(recognition.scale.constant - constant) <= 2e-15 * max(1, abs(constant))

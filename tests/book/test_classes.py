@@ -246,8 +246,8 @@ OTHER_NAMES = (
     ("options", "said"),
     [
         (NAMES, "5-4-3, relu hidden"),
-        (NAMES[:2], "If slopes(x, t) is meant, write"),
-        (NAMES[2:], 'its loss is cost(x, t), write loss="cost" (secant run: --loss cost). Its own slopes runs'),
+        (NAMES[:2], "if slopes(x, t) is meant, write"),
+        (NAMES[2:], 'if cost(x, t) is meant, write loss="cost" (secant run: --loss cost). Its own slopes runs'),
         (("--loss=price", *NAMES[2:]), "Net has no method price(x, t): loss must name one of its methods; those that"),
     ],
 )
@@ -287,6 +287,48 @@ np.savez(FILE, losses=losses, seconds=time.perf_counter() - start)
         assert run("script.py", *command)[0] == 0
         kept.append(np.load(path))
     assert np.allclose(kept[0]["losses"], kept[1]["losses"], rtol=0, atol=1e-9)
+
+
+LAZY = """
+class Lazy:
+    def __call__(self):
+        pass
+
+    def __getattr__(self, name):
+        raise RuntimeError(name)
+
+class Config:
+    current = loss = num_gradient = Lazy()
+print(type(Config.current))
+"""
+
+
+def test_a_class_may_hold_anything(run, tmp_path):
+    (tmp_path / "script.py").write_text(LAZY)
+    assert run("script.py", "-m", "secant", "run") == (0, "<class '__main__.Lazy'>\n", [])
+
+
+COST = (
+    "    loss, cost = None, Base.loss\n    def numerical_gradient(self, x, t):\n"
+    "        return {key: gradient_of(lambda: self.cost(x, t), w) for key, w in self.w.items()}\n"
+)
+
+
+def test_a_decorator_says_what_the_loss_is_called(run, tmp_path):
+    source = program(COST).replace("class Net", 'import secant\n@secant.accelerate(loss="cost")\nclass Net')
+    (tmp_path / "script.py").write_text(source)
+    code, _, (line,) = run("script.py", "-m", "secant", "run")
+    assert code == 0
+    assert "5-4-3, relu hidden" in line
+
+
+def test_a_chosen_name_is_for_the_classes_that_have_it(run, tmp_path):
+    use = f"{SHOW}\n{SHOW.replace('Net', 'Other')}"
+    (tmp_path / "script.py").write_text(program(f"{OWN}class Other(Net):\n{COST}", use))
+    plain = run("script.py")
+    code, output, lines = run("script.py", "-m", "secant", "run", "--loss", "cost")
+    assert (code, output) == plain[:2]
+    assert [line.partition(" of ")[0] for line in lines] == ["secant: Net", "secant: Other"]
 
 
 TURNS = {

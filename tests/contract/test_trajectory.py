@@ -60,7 +60,7 @@ def losses_of(indices, net, x, t, losses=None, learning_rate=LEARNING_RATE):
     """Descend in one call of the backend."""
     options = {"method": "auto", "h": 1e-4, "n_threads": None}
     losses = [] if losses is None else losses
-    take_gradient = arguments.gradient_of(net, "numerical", options)
+    take_gradient, _ = arguments.gradient_of(net, "numerical", options)
     iterations.iterations_of(net, x, t, take_gradient, learning_rate).run(indices, losses)
     return losses
 
@@ -173,7 +173,7 @@ def first_batch(case):
 def test_losses_before_the_update_of_a_mini_batch_larger_than_a_block(threads):
     net, x, t = cases.mnist(400)
     expected = net.loss(x[:300], t[:300])
-    take_gradient = arguments.gradient_of(net, "numerical", {"method": "auto", "h": 1e-4, "n_threads": threads})
+    take_gradient, _ = arguments.gradient_of(net, "numerical", {"method": "auto", "h": 1e-4, "n_threads": threads})
     losses = []
     rows = np.tile(np.arange(300), (2, 1))
     iterations.iterations_of(net, x, t, take_gradient, LEARNING_RATE, before=True).run(rows, losses)

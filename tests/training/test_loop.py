@@ -116,6 +116,37 @@ def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(net, data, 
     assert capsys.readouterr().out.count("note: an iteration takes long, by ByHand's own") == said
 
 
+def test_backpropagation_trains_a_network_whose_class_is_accelerated_but_not_known(net, data):
+    class Decaying(ByHand):
+        def loss(self, x, t):
+            return super().loss(x, t) + 1e-3 * sum(np.sum(param**2) for param in self.params.values())
+
+        def gradient(self, x, t):
+            return {key: self._difference(param, x, t) for key, param in self.params.items()}
+
+    plain = quiet(Decaying(net.params), data, gradient="backprop").train_loss_list
+    secant.accelerate(Decaying)
+    assert quiet(Decaying(net.params), data, gradient="backprop").train_loss_list == plain
+    with pytest.raises(UnsupportedError, match="weight decay"):
+        quiet(Decaying(net.params), data)
+
+
+def test_a_gradient_of_secants_is_not_called_the_networks_own(net, data, capsys, monkeypatch):
+    class Singles(ByHand):
+        def __init__(self, params):
+            self.params = {key: value.astype(np.float32) for key, value in params.items()}
+
+        @property
+        def gradient(self):
+            return self.numerical_gradient
+
+    monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
+    for gradient in ("numerical", "backprop"):
+        single = secant.accelerate(Singles(net.params))
+        train(single, *data, iters_num=3, batch_size=10, rng=2, gradient=gradient)
+    assert "an iteration takes long" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_the_losses_are_those_of_a_loop_by_hand(net, data, one_hot):
     x_train, t_train, x_test, t_test = data

@@ -113,9 +113,19 @@ def accelerate(
 
 def record_of(net: Any) -> Record | None:
     """Return what was recognized of an instance, or recognize it; None if the reader's numerical gradient is to run."""
-    for method in _methods_of(type(net)):
-        if method.name not in getattr(net, "__dict__", ()) and (record := method.record(net)):
-            return record  # unless the instance has an attribute of that name
+    methods = [method for method in _methods_of(type(net)) if method.name not in getattr(net, "__dict__", ())]
+    for chosen in (True, False):
+        records = dict[str, Record]()
+        for method in methods:
+            if method.chosen is chosen and method.name not in records and (record := method.record(net)):
+                records[method.name] = record
+        if len(records) > 1:
+            raise UnsupportedError(
+                f"{type(net).__name__} is accelerated under the names {' and '.join(records)}, but train takes one: "
+                "make it anew, and call accelerate for one of them only"
+            )
+        if records:
+            return next(iter(records.values()))
     return None
 
 
@@ -147,6 +157,11 @@ class Method(StandIn):
         self._records: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
         self.stand_in_as(self._function(reader_gradient_of(cls, name)))
 
+    @property
+    def chosen(self) -> bool:
+        """Whether it was chosen by name."""
+        return True
+
     def _function(self, reader_gradient: Any) -> FunctionType:
         """Return what stands in the class: it looks like what the class had."""
         names = _names(reader_gradient)
@@ -159,6 +174,8 @@ class Method(StandIn):
         numerical_gradient.__name__ = numerical_gradient.__qualname__ = self.name  # as errors of arguments call it
 
         def standing(net: Any, *args: Any, **kwargs: Any) -> Any:
+            if isinstance(reader_gradient, staticmethod | classmethod) and not isinstance(net, self.cls):
+                return reader_gradient.__get__(None, self.cls)(net, *args, **kwargs)  # called on the class
             named = {names.get(name, name): value for name, value in kwargs.items()}
             if self.record(net, args[0] if args else named.get("x")) is None:
                 return self.reader_method(net)(*args, **kwargs)
@@ -257,19 +274,21 @@ def _reduction(cls: Any) -> Callable[[Any, Any], Any]:
 
     def reduced_by_its_class(net: Any, protocol: Any) -> Any:
         reduced = super(cls, net).__reduce_ex__(protocol)
-        own = filter(None, map(stand_in, vars(type(net)).values()))
-        record = next((method.kept(net) for method in own if isinstance(method, Method)), None)
-        if record is None or isinstance(reduced, str):
+        own = map(stand_in, vars(type(net)).values())
+        records = [method.kept(net) for method in own if isinstance(method, Method)]
+        kept = [(record.recognition, record.n_threads) for record in records if record]
+        if not kept or isinstance(reduced, str):
             return reduced
         rebuild, arguments, *rest = reduced
-        return _rebuilt, (record.recognition, record.n_threads, rebuild, arguments), *rest
+        return _rebuilt, (kept, rebuild, arguments), *rest
 
     return reduced_by_its_class
 
 
 def _rebuilt(
-    recognition: Recognition, n_threads: int | None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]
+    kept: list[tuple[Recognition, int | None]], rebuild: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> Any:
     net = rebuild(*arguments)
-    _accelerate_instance(net, recognition, n_threads)
+    for recognition, n_threads in kept:
+        _accelerate_instance(net, recognition, n_threads)
     return net

@@ -13,7 +13,7 @@ from typing import Any, cast
 from secant._common.trial import being_tried
 from secant.acceleration.accelerate import Method, recognition_of, why_not_kept
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.methods import USUAL, Methods, takes_mini_batch
+from secant.acceleration.recognition.methods import USUAL, Methods, defines, takes_mini_batch
 from secant.acceleration.records import Record
 from secant.acceleration.runtime_estimate import runtime_estimate
 from secant.errors import LossDiffersError, SecantError
@@ -27,9 +27,11 @@ def accelerate_lazily(cls: type, report: Report, methods: Methods = USUAL) -> ty
     ``report`` is called with the class and a sentence: when an instance is used for the first time, and when its own
     method runs for a call that Secant does not take.
     """
-    method = vars(cls).get(methods.numerical_gradient)
-    if inspect.isfunction(method) and (defines(cls, methods.loss) or takes_mini_batch(method)):
-        setattr(cls, methods.numerical_gradient, _ScriptMethod(cls, methods, report).function)
+    named = methods.or_usual(cls)
+    method = vars(cls).get(named.numerical_gradient)
+    if inspect.isfunction(method) and (defines(cls, named.loss) or takes_mini_batch(method)):
+        function = _ScriptMethod(cls, named.numerical_gradient, methods, report).function
+        setattr(cls, named.numerical_gradient, function)
     return cls
 
 
@@ -41,17 +43,21 @@ def is_network(net: Any, methods: Methods) -> bool:
         return False
 
 
-def defines(cls: type, *names: str) -> bool:
-    """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
-    return any(inspect.getattr_static(cls, name, None) is not None for name in names)
-
-
 class _ScriptMethod(Method):
     """A `Method` for `secant run`: recognizes an instance when its method is called, and falls back to its own."""
 
-    def __init__(self, cls: type, methods: Methods, report: Report) -> None:
+    def __init__(self, cls: type, name: str, methods: Methods, report: Report) -> None:
         self._methods, self._report, self._told = methods, report, set[str]()
-        super().__init__(cls, methods.numerical_gradient)
+        super().__init__(cls, name)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether it was chosen by name."""
+        return self._for_all is not None
+
+    def _methods_of(self, net: Any) -> Methods:
+        """What the methods of an instance are called: as chosen for its class, else for the script."""
+        return self._for_all[0] if self._for_all else self._methods.or_usual(type(net))
 
     def _function(self, reader_gradient: Any) -> FunctionType:
         signature = inspect.signature(reader_gradient)
@@ -87,11 +93,14 @@ class _ScriptMethod(Method):
             return None
         if self.has_tried(net):
             return self.kept(net)
-        record, sentence = self._tried(net, x)
-        if not why_not_kept(net, self._methods):
+        methods = self._methods_of(net)
+        if methods.numerical_gradient != self.name:  # another method of this class is the one
+            return None
+        record, sentence = self._tried(net, x, methods)
+        if not why_not_kept(net, methods):
             self.keep(net, record)
         if record is None:
-            if is_network(net, self._methods):
+            if is_network(net, methods):
                 self._tell(net, sentence)
         elif sentence not in self._told:
             self._told.add(sentence)
@@ -102,21 +111,22 @@ class _ScriptMethod(Method):
         """Report why its own numerical gradient runs, once, and how long that takes."""
         if reason not in self._told:
             self._told.add(reason)
-            self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods, batches)}")
+            self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods_of(net), batches)}")
 
-    def _tried(self, net: Any, x: Any) -> tuple[Record | None, str]:
+    def _tried(self, net: Any, x: Any, methods: Methods) -> tuple[Record | None, str]:
         """Recognize any object. Also returns the sentence that says what it is, or why it is not known."""
         name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
         if not takes_mini_batch(reader_gradient):
             return None, f"{name}.{self.name} takes more or less than x and t"
         try:
-            self._methods.require_chosen(net)
-            recognition = recognition_of(net, reader_gradient, self._methods, x)
+            methods.require_chosen(net)
+            recognition = recognition_of(net, reader_gradient, methods, x)
         except SecantError as error:
             return None, f"{error}"
         except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
-        return Record(recognition, reader_gradient), recognition.sentence
+        n_threads = self._for_all[1] if self._for_all else None
+        return Record(recognition, reader_gradient, n_threads), recognition.sentence
 
 
 def _silent(cls: type, sentence: str) -> None:

@@ -7,7 +7,6 @@ a traceback that begins in the script, so that exit codes, signals and ``atexit`
 
 import builtins
 import os
-import re
 import site
 import sys
 from importlib.machinery import SourceFileLoader
@@ -15,13 +14,12 @@ from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from secant.acceleration import records, script_mode
-from secant.acceleration.recognition.methods import Methods, chosen, taking_mini_batch
-from secant.acceleration.script_mode import accelerate_lazily, defines
+from secant.acceleration.recognition.methods import Methods, chosen, defines
+from secant.acceleration.script_mode import accelerate_lazily
 from secant.book import modules
 from secant.book.modules import Say
 
 _BETWEEN = __file__, modules.__file__, script_mode.__file__, records.__file__
-_ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what readers call numerical_gradient
 _MOST_LINES = 3  # reported for one class, whose instances may differ
 
 
@@ -98,15 +96,20 @@ def _watch_classes(say: Say, methods: Methods) -> None:
         cls = build(body, name, *bases, **keywords)
         if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
             accelerate_lazily(cls, report, methods)
-            alike = [name for name in taking_mini_batch(cls) if name in vars(cls) and _ALIKE.fullmatch(name)]
-            if alike and not defines(cls, methods.numerical_gradient) and defines(cls, methods.loss, "cost", "predict"):
+            named = methods.or_usual(cls)
+            alike = [other for other in named.alike(cls, "numerical_gradient") if other in vars(cls)]
+            if alike and not defines(cls, named.numerical_gradient) and _has_a_loss(cls, named):
                 other = chosen("numerical_gradient", alike[0])
-                say(f"{name} has no {methods.numerical_gradient}, and its {alike[0]}(x, t) runs itself. Write {other}")
+                say(f"{name} has no {named.numerical_gradient}, and its {alike[0]}(x, t) runs itself. Write {other}")
         return cls
 
     # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.
     build_class.__code__ = build_class.__code__.replace(co_filename="<frozen importlib._bootstrap>")
     vars(builtins)["__build_class__"] = build_class
+
+
+def _has_a_loss(cls: type, methods: Methods) -> bool:
+    return defines(cls, methods.loss, "predict") or bool(methods.alike(cls, "loss"))
 
 
 def _show_as_the_scripts_own(error: BaseException) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
 from secant.acceleration.accelerate import record_of
+from secant.acceleration.records import Record
 from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -55,8 +56,8 @@ class Data(NamedTuple):
     largest: float
 
 
-def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any]:
-    """Return the method that computes the gradient, with the options that it takes.
+def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Record | None]:
+    """Return the method that computes the gradient, with the options that it takes; and the record that it is of.
 
     The chapter's own network takes none. An option that it does not take is an error only if the user gave it.
     """
@@ -79,7 +80,7 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
     for option, value in options.items():
         if option not in taken and value != _DEFAULTS[option]:
             raise UnsupportedError(f"net.{name} does not take {option}, got {option}={value!r}")
-    return partial(method, **taken)
+    return partial(method, **taken), accelerated
 
 
 def _takes(method: Callable[..., Any], option: str) -> bool:

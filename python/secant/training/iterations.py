@@ -16,7 +16,6 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
-from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
 from secant.acceleration.records import Record
@@ -55,7 +54,7 @@ class Iterations(ABC):
     ahead : bool
         Whether mini-batches may be drawn before they are needed: not if the network may draw from the same stream.
     by_own_gradient : bool
-        Whether the network's own numerical gradient runs, which `accelerate` may replace.
+        Whether a method of the network's own computes the gradient.
     """
 
     x: Any
@@ -77,7 +76,13 @@ class Iterations(ABC):
 
 
 def iterations_of(
-    net: Any, x: Any, t: Array, take_gradient: partial[Any], learning_rate: float, before: bool = False
+    net: Any,
+    x: Any,
+    t: Array,
+    take_gradient: partial[Any],
+    learning_rate: float,
+    before: bool = False,
+    accelerated: Record | None = None,
 ) -> Iterations:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
@@ -91,14 +96,14 @@ def iterations_of(
     learning_rate : float
     before : bool
         Whether losses are those before the update, and not after it.
+    accelerated : Record, optional
+        That of ``net``, if ``take_gradient`` is its gradient.
 
     Raises
     ------
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    record = record_of(net)
-    accelerated = record if record and take_gradient.func == record.gradient else None
     if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
@@ -120,7 +125,7 @@ def iterations_of(
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
-    by_own_gradient = take_gradient.func == getattr(net, "numerical_gradient", None) and not method
+    by_own_gradient = accelerated is None and not method
     loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
 

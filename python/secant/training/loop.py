@@ -12,14 +12,13 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
-from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
 from secant.backends import backend_module, compilation_noticed, use_backend
@@ -188,12 +187,12 @@ def train(
         "h": step(h),
         "n_threads": thread_count(n_threads) or None,
     }
-    take_gradient = gradient_of(net, gradient, options)
+    take_gradient, accelerated = gradient_of(net, gradient, options)
     record = empty(history)
     record.settings = settings | take_gradient.keywords
     backend = getattr(net, "backend", None)
     iterations = iterations_of(
-        net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before"
+        net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before", accelerated
     )
     if isinstance(net, TwoLayerNet):
         net._largest_input = max(net._largest_input, data.largest)
@@ -201,7 +200,7 @@ def train(
         x_test = _prepared(net, data)
         if iterations.ahead:
             data = data._replace(x_train=iterations.x, x_test=x_test)
-    accuracy = _accuracy_of(net)
+    accuracy = _accuracy_of(net, accelerated)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
     with (
@@ -214,7 +213,8 @@ def train(
             with held_interrupts(signal.SIGINT):
                 iterations.run(block, record.train_loss_list)
             last = len(record.train_loss_list) - 1
-            if iterations.by_own_gradient and last == 0 and time.monotonic() - start > _LONG_SECONDS:
+            slow = last == 0 and time.monotonic() - start > _LONG_SECONDS
+            if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
             if last % iters_per_epoch == evaluated or last + 1 == iters_num:
@@ -262,12 +262,11 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     return backend.prepare(batch.x)
 
 
-def _accuracy_of(net: Network) -> Accuracy:
+def _accuracy_of(net: Network, accelerated: Record | None) -> Accuracy:
     """Return what measures the accuracy: that of Secant for a recognized network without such a method."""
-    if hasattr(net, "accuracy"):
-        return lambda x, t: net.accuracy(x, t)  # a callback may set another one
-
-    return lambda x, t: cast(Record, record_of(net)).equivalent(net, x, t).accuracy(rows(x), t)
+    if accelerated and not hasattr(net, "accuracy"):
+        return lambda x, t: accelerated.equivalent(net, x, t).accuracy(rows(x), t)
+    return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
 
 def _evaluate(accuracy: Accuracy, data: Data, record: History, iteration: int) -> tuple[float, float | None]:

@@ -91,11 +91,12 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
         y = softmax(outputs(improbable, hidden, output))[0]
         rise = float(y[1 % sizes[2]] - y[0])
         with np.errstate(all="ignore"):
-            constant = _rounded(float(np.log(rise / (np.exp(-usual) - np.exp(-least)))), 1e-15)
-            if not abs(constant) <= _LARGEST_CONSTANT:
-                constant = 0.0
+            constant = float(np.log(rise / (np.exp(-usual) - np.exp(-least))))
+            slack = 8 * float(np.finfo(float).eps) * max(1.0, abs(constant))  # what `Scale.error` allows
+            constant = _rounded(constant, slack) if abs(constant) <= _LARGEST_CONSTANT else 0.0
             mean = least - constant
-            offset = _rounded(float(np.exp(-mean) - y[0]), 1e-15 * y[0]) if mean < 700 else 0.0
+            offset = float(np.exp(-mean) - y[0]) if mean < 700 else 0.0
+            offset = _rounded(offset, 16e-15 * float(y[0]) + 1e-12 * abs(offset))
         if 0 <= offset < math.inf:
             fitting += [Candidate(hidden, output, offset, Scale(summed, constant)) for summed in (False, True)]
     return fitting
@@ -109,9 +110,8 @@ def outputs(probe: Probe, hidden: str, output: str, functions: Functions = FUNCT
         return functions[output](functions[hidden](x @ w1 + b1) @ w2 + b2)
 
 
-def _rounded(value: float, uncertainty: float) -> float:
-    """Return the number of fewest digits that is within the uncertainty: 1e-7, not 1.0000000000000052e-07."""
-    slack = 16 * uncertainty + 1e-12 * abs(value)
+def _rounded(value: float, slack: float) -> float:
+    """Return the number of fewest digits that is so near: 1e-7, not 1.0000000000000052e-07."""
     if abs(value) <= slack:
         return 0.0
     return next((short for digits in range(12) if abs((short := float(f"{value:.{digits}e}")) - value) <= slack), value)

@@ -3,13 +3,16 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Floats
 from secant.acceleration.recognition.candidates import FUNCTIONS, Candidate, Functions, outputs
+from secant.acceleration.recognition.layouts import Layout, duplicate
+from secant.acceleration.recognition.methods import Methods, if_meant
 from secant.acceleration.recognition.probes import Probe, short, tolerance
+from secant.acceleration.recognition.small_copy import bound
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
 
@@ -228,3 +231,18 @@ def _coupled(trials: Sequence[Trial], loss: Callable[[Probe], float]) -> str:
             if np.isfinite(singles).all() and not _same(float(np.mean(singles)), batch):
                 return "samples of a mini-batch depend on each other, as in batch normalization"
     return ""
+
+
+def of_a_function(net: Any, methods: Methods, method: Any, layout: Layout) -> str:
+    """Say so if a numerical gradient takes any function and an array, and what to choose instead."""
+    arrays = layout.arrays(net)
+    try:
+        copy = duplicate(net, arrays, [array.copy() for array in arrays])
+        returned = bound(method, copy)(lambda *_: 0.0, np.ones(3))
+        if np.shape(returned) != (3,):
+            return ""
+    except Exception:  # whatever the reader's code raises
+        return ""
+    others = methods.alike(type(net), "numerical_gradient", or_gradient=True)
+    meant = if_meant("numerical_gradient", others) or "write a method that returns a dict of the gradients"
+    return f"its {methods.numerical_gradient} takes a function and an array: it must take (x, t); {meant}"

@@ -1,12 +1,22 @@
 """The names of a network's methods, which its author chose: they stand here, once."""
 
 import inspect
+import re
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Literal, NamedTuple, cast
 
 from secant.errors import UnsupportedError
 
 Option = Literal["loss", "numerical_gradient"]
+
+_ALIKE = {  # what readers call them
+    "loss": re.compile("lose|j|.*(loss|cost|error|objective)(_?(f|fn|func|function|value))?", re.IGNORECASE),
+    "numerical_gradient": re.compile(".*num(eric(al)?)?_?(grad(ient)?|diff)s?", re.IGNORECASE),
+    "gradient": re.compile(".*(grad(ient)?|slope|derivative)s?", re.IGNORECASE),  # often by backpropagation
+}
+_ANY = re.compile(".*")
+_FUNCTION = re.compile("f|fn|fun|func|function|.*_(f|fn|func|function)", re.IGNORECASE)  # what helpers differentiate
 
 
 class Methods(NamedTuple):
@@ -29,16 +39,39 @@ class Methods(NamedTuple):
             return cast(Callable[..., Any], method)
         cls = net if isinstance(net, type) else type(net)
         there = ", ".join(taking_mini_batch(cls)) or "none"
+        of_class = ". If __init__ sets it, accelerate each instance, not the class" if isinstance(net, type) else ""
         raise UnsupportedError(
             f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
-            f"are: {there}"
+            f"are: {there}{of_class}"
         )
+
+    def without_loss(self, net: Any) -> str:
+        """Say that a network has no loss, and which of its methods may be one."""
+        meant = if_meant("loss", self.alike(type(net), "loss"))
+        what = f"; {meant}" if meant else ", which returns the loss of a mini-batch"
+        return f"it has no method {self.loss}(x, t){what}"
 
     def require_chosen(self, net: Any) -> None:
         """Raise an error if a network or a class lacks a method whose name is not the usual one."""
         for option, usual in zip(USUAL._fields, USUAL, strict=True):
             if getattr(self, option) != usual:
                 self.of(net, cast(Option, option))
+
+    def or_usual(self, cls: type) -> "Methods":
+        """The same for a class, with the usual name where it has no other."""
+        pairs = zip(self, USUAL, strict=True)
+        return Methods(*(usual if not defines(cls, name) and defines(cls, usual) else name for name, usual in pairs))
+
+    def alike(self, cls: type, option: Option, *, or_gradient: bool = False) -> list[str]:
+        """The other methods of (x, t) that an option may mean, by their names alone.
+
+        None is called: it might delete a file, or train the network.
+
+        ``or_gradient``: also those whose names do not say that they are numerical.
+        """
+        kinds = [option, "gradient"] if or_gradient else [option]
+        names = dict.fromkeys(name for kind in kinds for name in taking_mini_batch(cls, _ALIKE[kind]))
+        return [name for name in names if name != getattr(self, option)]
 
 
 USUAL = Methods()
@@ -49,17 +82,35 @@ def chosen(option: Option, name: str) -> str:
     return f'{option}="{name}" (secant run: --{option.replace("_", "-")} {name})'
 
 
-def taking_mini_batch(cls: type) -> list[str]:
-    """The names of the methods of a class that can be called with x and t."""
-    bases = [base for base in cls.__mro__ if base is not object]
-    names = dict.fromkeys(name for base in bases for name in vars(base) if not name.startswith("_"))
-    return [name for name in names if takes_mini_batch(inspect.getattr_static(cls, name))]
+def if_meant(option: Option, names: list[str]) -> str:
+    """Say how to choose each of these methods."""
+    return ", or ".join(f"if {name}(x, t) is meant, write {chosen(option, name)}" for name in names)
+
+
+def taking_mini_batch(cls: type, pattern: re.Pattern[str] = _ANY) -> list[str]:
+    """The names of the methods of a class that can be called with x and t, of which the first is no function."""
+    names = dict.fromkeys(name for base in cls.__mro__ if base is not object for name in vars(base))
+    matching = [name for name in names if isinstance(name, str) and name[:1] != "_" and pattern.fullmatch(name)]
+    static = {name: inspect.getattr_static(cls, name) for name in matching}
+    return [name for name, method in static.items() if takes_mini_batch(method) and not _takes_a_function(method)]
 
 
 def takes_mini_batch(method: Any) -> bool:
     """Whether a function in a class can be called with x and t."""
+    if not inspect.isfunction(method):  # another object may run code of its own when it is asked for its signature
+        return False
     try:
         inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):  # also if it is not a function
+    except Exception:  # it cannot, or it wraps an object that runs such code
         return False
     return True
+
+
+def _takes_a_function(method: FunctionType) -> bool:
+    """Whether the first argument is a function, by its name."""
+    return any(map(_FUNCTION.fullmatch, [*inspect.signature(method).parameters][1:2]))
+
+
+def defines(cls: type, *names: str) -> bool:
+    """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
+    return any(inspect.getattr_static(cls, name, None) is not None for name in names)

@@ -5,8 +5,6 @@ large, and with targets of every form, since a clipped gradient is wrong only wh
 a difference of the loss is refused. So is a method with side effects: Secant would not repeat them.
 """
 
-import contextlib
-import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,16 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant.acceleration.recognition.candidates import Candidate
-from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate
-from secant.acceleration.recognition.methods import Methods, chosen, taking_mini_batch
+from secant.acceleration.recognition.explanations import of_a_function
+from secant.acceleration.recognition.layouts import Layout, Sizes
+from secant.acceleration.recognition.methods import Methods, if_meant
 from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
-from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy, bound
+from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy
+from secant.acceleration.recognition.stand_in import reader_gradient_of
 from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 
 _STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
 _STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
-_SAME = 0.05  # times the rounding of a loss of order 1: less is left only where the same losses are subtracted
 _LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
 
 
@@ -60,12 +59,11 @@ def recognized_gradient(
         difference of the loss.
     """
     if method is None:
-        there_is_one = inspect.getattr_static(type(net), methods.numerical_gradient, None) is not None
-        others = [] if there_is_one else _central_differences(net, methods, layout, candidate, forms[0], alone)
+        there_is_one = reader_gradient_of(type(net), methods.numerical_gradient) is not None
+        others = [] if there_is_one else methods.alike(type(net), "numerical_gradient")
         if others:
             raise UnsupportedError(
-                f"it has no {methods.numerical_gradient}(x, t), and its {others[0]}(x, t) is one. Write "
-                f"{chosen('numerical_gradient', others[0])}"
+                f"it has no {methods.numerical_gradient}(x, t); {if_meant('numerical_gradient', others)}"
             )
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
         sentence = f"it gets a {methods.numerical_gradient}, at h = {short(USUAL_STEP)}"
@@ -89,64 +87,28 @@ def recognized_gradient(
             raise
         except Exception as error:  # whatever the reader's code raises, or returns
             raise UnsupportedError(
-                f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
+                f"its {methods.numerical_gradient} cannot be compared: {type(error).__name__}: {error}"
             ) from error
-    if _takes_a_function(net, method, layout):
-        function = "its numerical_gradient takes a function and an array: it must take (x, t)"
-        others = _central_differences(net, methods, layout, candidate, forms[0], alone)
-        raise UnsupportedError(
-            f"{function}. If {others[0]}(x, t) is meant, write {chosen('numerical_gradient', others[0])}"
-            if others
-            else function
-        )
+    if reason := of_a_function(net, methods, method, layout):
+        raise UnsupportedError(reason)
     raise UnsupportedError(
-        "its numerical_gradient cannot be tried on a copy, so what it returns is not known: on a small one, "
+        f"its {methods.numerical_gradient} cannot be tried on a copy, so what it returns is not known: on a small one, "
         f"{failures[0]}; on one of its own size, {failures[-1]}"
     )
-
-
-def _central_differences(
-    net: Any, methods: Methods, layout: Layout, candidate: Candidate, form: Form, alone: bool
-) -> list[str]:
-    """The methods whose numbers are those of a difference of the loss, on one mini-batch of a small copy.
-
-    Rounding and all: backpropagation agrees with a difference at a tiny step, but not with its rounding.
-    """
-    found = []
-    for name in taking_mini_batch(type(net)):
-        with contextlib.suppress(Exception):  # whatever the reader's code raises
-            method, sizes = inspect.getattr_static(type(net), name), (3, 2, layout.arrays(net)[3].size)
-            small = SmallCopy(net, methods, method, layout, candidate, sizes, alone)
-            small.call(step_probe(sizes, form))
-            fits = small.fits(small.keys(layout.keys), _STEPS)
-            if any(off < _SAME * np.finfo(np.float64).eps / h for (_, h), off in fits.items()):
-                found.append(name)
-    return found
-
-
-def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
-    """Whether it takes any function, and an array."""
-    arrays = layout.arrays(net)
-    try:
-        copy = duplicate(net, arrays, [array.copy() for array in arrays])
-        returned = bound(method, copy)(lambda *_: 0.0, np.ones(3))
-        return bool(np.shape(returned) == (3,))
-    except Exception:  # whatever the reader's code raises
-        return False
 
 
 def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
     if type(small.returned) not in (dict, OrderedDict):
         got = type(small.returned).__name__
-        raise UnsupportedError(f"its numerical_gradient returns a {got}, not a dict with a gradient of each parameter")
+        raise UnsupportedError(f"{small.name} returns a {got}, not a dict with a gradient of each parameter")
     small.require_no_effect()
     small.require_no_draws()
     keys = small.keys(layout.keys)
     if more := [str(key) for key in small.returned if key not in keys]:
-        raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is not a gradient")
+        raise UnsupportedError(f"{small.name} also returns {', '.join(more)}, which is not a gradient")
     order, fits = tuple(small.returned), small.fits(keys, _STEPS)
     if not fits:
-        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}")
+        raise UnsupportedError(f"{small.name} {_mistake(small, keys)}")
     small.call(step_probe(small.sizes, form, _LARGE))
     large = small.fits(keys, {h for _, h in fits})
     both = [(off + large[kind], kind) for kind, off in fits.items() if kind in large]
@@ -154,7 +116,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
         raise _differs_there("where it is large, as for clipping", small, keys)
     kind, h = min(both)[1]
     instead = "" if kind == "central" else ", in place of which comes the central one"
-    sentence = f"its numerical_gradient is a {kind} difference at h = {short(h)}{instead}"
+    sentence = f"{small.name} is a {kind} difference at h = {short(h)}{instead}"
     return ReaderGradient(h, sentence, keys, order, kind)
 
 
@@ -187,7 +149,7 @@ def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence
 
 
 def _differs_there(where: str, small: SmallCopy, keys: tuple[Any, ...]) -> UnsupportedError:
-    return UnsupportedError(f"{where}, its numerical_gradient {_mistake(small, keys)}")
+    return UnsupportedError(f"{where}, {small.name} {_mistake(small, keys)}")
 
 
 _NEEDED = "it must return exactly the central difference"

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import math
-import time
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,25 +10,17 @@ from numpy.typing import ArrayLike
 from secant.acceleration.recognition.candidates import Candidate, candidates
 from secant.acceleration.recognition.equivalent import equivalent, require_same_loss, rows
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
-from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
-from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
-from secant.acceleration.recognition.methods import USUAL, Methods, chosen, taking_mini_batch
-from secant.acceleration.recognition.probes import (
-    Form,
-    NotANumberError,
-    Probe,
-    fill,
-    number,
-    probes,
-)
+from secant.acceleration.recognition.isolation import isolated_globals
+from secant.acceleration.recognition.layouts import READ_ONLY, layouts, sharing
+from secant.acceleration.recognition.methods import USUAL, Methods
+from secant.acceleration.recognition.probes import Form
 from secant.acceleration.recognition.reader_gradient import recognized_gradient
 from secant.acceleration.recognition.result import Recognition
 from secant.acceleration.recognition.stand_in import reader_gradient_of
+from secant.acceleration.recognition.subject import Subject
 from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
 from secant.networks.batch import SoftTargets
-
-_REPEATS, _SECONDS = 60, 1.0  # calls of one loss, which may change from call to call; fewer if it is slow
 
 _KNOWN_LOSSES = (
     "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
@@ -109,17 +96,13 @@ def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, meth
     try:
         with isolated_globals():
             if not callable(getattr(net, methods.loss, None)):
-                raise UnsupportedError(_without_loss(net, methods))
+                raise UnsupportedError(methods.without_loss(net))
             recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        return Recognition(False, f"{name} is not known: {_in_its_words(str(error), methods)}", methods=methods)
+        return Recognition(False, f"{name} is not known: {error}", methods=methods)
     return recognition
-
-
-def _in_its_words(sentence: str, methods: Methods) -> str:
-    return sentence.replace(f"its {USUAL.numerical_gradient} ", f"its {methods.numerical_gradient} ")
 
 
 def _is_one_sample(x: Any) -> bool:
@@ -130,102 +113,10 @@ def _is_one_sample(x: Any) -> bool:
     return len(shape) == 1 or shape[:1] == (1,)
 
 
-def _without_loss(net: Any, methods: Methods) -> str:
-    """Say that a network has no loss, and which of its methods may be one."""
-    lacking = f"it has no method {methods.loss}(x, t)"
-    if losses := list(_losses(net)):
-        return f"{lacking}; if its loss is {losses[0]}(x, t), write {chosen('loss', losses[0])}"
-    return f"{lacking}, which returns the loss of a mini-batch"
-
-
-def _losses(net: Any) -> Iterator[str]:
-    """The methods that return numbers which change a little if the parameters do: an accuracy does not."""
-    for name in taking_mini_batch(type(net)):
-        with contextlib.suppress(Exception):  # whatever the reader's code raises
-            subject = _Subject(net, layouts(net)[0], Methods(loss=name))
-            for probe in itertools.islice(probes(subject.sizes), 0, 11, 10):  # one-hot and labels
-                with contextlib.suppress(TypeError, ValueError, IndexError):
-                    moved = probe._replace(params=cast(Any, tuple(1.000001 * param for param in probe.params)))
-                    if 0 < abs(subject.loss(moved) - subject.loss(probe)) < math.inf:
-                        yield name
-                        break
-
-
-class _Subject:
-    """A copy of a network, to be filled with parameters."""
-
-    def __init__(self, net: Any, layout: Layout, methods: Methods) -> None:
-        self.methods = methods
-        arrays = layout.arrays(net)
-        if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
-            raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
-        require_apart(layout.keys, arrays)
-        self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
-        self.layout = layout
-        self._arrays = [np.zeros(array.shape) for array in arrays]
-        self._copy = duplicate(net, arrays, self._arrays)
-
-    def loss(self, probe: Probe) -> float:
-        fill(self._arrays, probe.params)
-        name = self.methods.loss
-        loss = number(getattr(self._copy, name)(probe.x.copy(), probe.t.copy()), name)
-        if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self._arrays, probe.params, strict=True)):
-            raise UnsupportedError("its loss changes the parameters")
-        return loss
-
-    def trials(self, *, alone: bool) -> tuple[dict[Form, list[Trial]], str]:
-        """The losses for each form of targets that it takes, and the first error for another form.
-
-        ``alone``: with one sample at a time.
-        """
-        tried: dict[Form, list[Trial]] = {}
-        failed: dict[Form, str] = {}
-        for several in probes(self.sizes):
-            probe = several.first() if alone else several
-            if probe.form in failed:
-                continue
-            try:
-                tried.setdefault(probe.form, []).append(Trial(probe, self.loss(probe)))
-            except UnsupportedError:
-                raise
-            except Exception as error:  # whatever the reader's code raises for targets that it does not take
-                named = isinstance(error, NotANumberError)
-                failed[probe.form] = (
-                    str(error) if named else f"{self.methods.loss}(x, t) raises {type(error).__name__}: {error}"
-                )
-                tried.pop(probe.form, None)
-        return tried, next(iter(failed.values()), "")
-
-    def require_repeatable(self, probe: Probe, first: float) -> None:
-        """Raise an error unless every call gives the same loss for the same mini-batch."""
-        if not math.isfinite(first):
-            raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
-        end = time.perf_counter() + _SECONDS
-        for i in range(_REPEATS):
-            if i and time.perf_counter() > end:
-                break
-            if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
-                raise UnsupportedError(
-                    f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "
-                    f"{again:.6g}. Turn that off, since a numerical gradient is a difference of losses"
-                )
-        if always_draws_numbers(lambda: self.loss(probe)):
-            raise UnsupportedError("its loss draws random numbers: skipping calls would change your random stream")
-
-    def unread(self, trials: list[Trial]) -> list[str]:
-        """The parameters that the loss does not read: replaced by those of the next trial, they change no loss."""
-        unread = []
-        for i, name in enumerate(self.layout.names()):
-            pairs = list(itertools.pairwise(trials))
-            if pairs and all(self.loss(_exchanged(probe, i, other)) == loss for (probe, loss), (other, _) in pairs):
-                unread.append(name)
-        return unread
-
-
 def _recognized(net: Any, method: Any, methods: Methods, *, alone: bool) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
-        subject = _Subject(net, layout, methods)
+        subject = Subject(net, layout, methods)
         tried, failure = subject.trials(alone=False)
         form, fitting = _fitting(subject, tried)
         if len(fitting) == 1:
@@ -240,7 +131,7 @@ def _recognized(net: Any, method: Any, methods: Methods, *, alone: bool) -> Reco
     raise refusal
 
 
-def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, list[Candidate]]:
+def _fitting(subject: Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, list[Candidate]]:
     """The candidates with the losses of the network, for the first form of targets for which there are any."""
     for form in _BATCHES:
         if form in tried:
@@ -253,15 +144,8 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
 _BATCHES: tuple[Form, ...] = ("one-hot", "labels")
 
 
-def _exchanged(probe: Probe, i: int, other: Probe) -> Probe:
-    """A probe with parameter i of another."""
-    params: list[Any] = [*probe.params]
-    params[i] = other.params[i]
-    return probe._replace(params=cast(Any, tuple(params)))
-
-
 def _refusal(
-    subject: _Subject, tried: dict[Form, list[Trial]], failure: str, form: Form, fitting: list[Candidate]
+    subject: Subject, tried: dict[Form, list[Trial]], failure: str, form: Form, fitting: list[Candidate]
 ) -> UnsupportedError:
     """Say why a network is not known."""
     if fitting:
@@ -296,7 +180,7 @@ def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tupl
 def _named(
     net: Any,
     method: Any,
-    subject: _Subject,
+    subject: Subject,
     tried: dict[Form, list[Trial]],
     form: Form,
     candidate: Candidate,
@@ -316,7 +200,7 @@ def _named(
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {_in_its_words(gradient.sentence, subject.methods)}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
     return Recognition(
         known=True,
         sentence=sentence,

@@ -40,6 +40,7 @@ class SmallCopy:
         self.sizes = sizes
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
+        self.name = f"its {methods.numerical_gradient}"  # in messages
         self._loss = methods.of(self._copy, "loss")
         self._method, self._candidate, self._alone = method, candidate, alone
         self.spent = 0.0  # seconds
@@ -77,9 +78,7 @@ class SmallCopy:
     def require_no_draws(self) -> None:
         """Raise an error if it draws random numbers."""
         if self._drew and always_draws_numbers(self._call):
-            raise UnsupportedError(
-                "its numerical_gradient draws random numbers: skipping calls would change your random stream"
-            )
+            raise UnsupportedError(f"{self.name} draws random numbers: skipping calls would change your random stream")
 
     def _let_losses_happen(self) -> None:
         """Compute other losses, also of few samples, to learn what a loss sets, also what it sets only now and then."""
@@ -99,7 +98,7 @@ class SmallCopy:
         what += [f"changes the parameters, by up to {self._changed:.2g}"] if self._changed > 1e-9 else []
         if what:
             raise UnsupportedError(
-                f"its numerical_gradient also {' and '.join(what)}, which would not happen any more: it must "
+                f"{self.name} also {' and '.join(what)}, which would not happen any more: it must "
                 "only return the gradients"
             )
 
@@ -126,16 +125,13 @@ class SmallCopy:
         if len(matching) != 4 or len(set(matching)) != 4:
             got = ", ".join(map(str, self.returned)) or "nothing"
             wanted = ", ".join(map(str, parameters))
-            raise UnsupportedError(f"its numerical_gradient returns {got}, not a gradient of each of {wanted}")
+            raise UnsupportedError(f"{self.name} returns {got}, not a gradient of each of {wanted}")
         return tuple(matching)
 
-    @staticmethod
-    def _part(value: Any, array: Floats, entries: Array) -> Floats:
+    def _part(self, value: Any, array: Floats, entries: Array) -> Floats:
         part = np.asarray(value, np.float64)
         if part.size != array.size:
-            raise UnsupportedError(
-                f"its numerical_gradient returns an array {part.shape} for a parameter {array.shape}"
-            )
+            raise UnsupportedError(f"{self.name} returns an array {part.shape} for a parameter {array.shape}")
         return part.ravel()[entries]
 
     def differs(self, kind: tuple[str, float], keys: tuple[Any, ...]) -> bool:
