@@ -613,6 +613,25 @@ class DecayOfASum(SumOverSamples):
         return super().loss(x, t) + 1e-3 * sum(np.sum(array**2) for array in self.arrays())
 
 
+@refused("a weight decay, 0.001 times the sum of squares of W1: leave it out, and in your loop add 0.002 times each")
+class DecayOfTheFirstWeights(SumOverSamples):
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e-3 * np.sum(self.arrays()[0] ** 2)
+
+
+@refused("0.001 times the sum of absolute values of W1 and W2: leave it out, and in your loop add 0.001 times the sign")
+class AbsoluteDecay(Keyed):
+    def loss(self, x, t):
+        w1, _, w2, _ = self.arrays()
+        return super().loss(x, t) + 1e-3 * (np.sum(np.abs(w1)) + np.sum(np.abs(w2)))
+
+
+@refused("a sum over the samples, and something that does not depend on them")
+class SumAndAPenaltyOfItsOwn(SumOverSamples):
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e-3 * np.sum(np.tanh(self.arrays()[0]) ** 2)
+
+
 @refused("its loss is -10000 times the mean of the samples")
 class Reward(Keyed):
     def loss(self, x, t):

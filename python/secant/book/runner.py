@@ -14,7 +14,7 @@ from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from secant.acceleration import records, script_mode
-from secant.acceleration.recognition.methods import Methods, chosen, defines
+from secant.acceleration.recognition.methods import Methods, defines, if_meant
 from secant.acceleration.script_mode import accelerate_lazily
 from secant.book import modules
 from secant.book.modules import Say
@@ -97,10 +97,11 @@ def _watch_classes(say: Say, methods: Methods) -> None:
         if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
             accelerate_lazily(cls, report, methods)
             named = methods.or_usual(cls)
-            alike = [other for other in named.alike(cls, "numerical_gradient") if other in vars(cls)]
-            if alike and not defines(cls, named.numerical_gradient) and _has_a_loss(cls, named):
-                other = chosen("numerical_gradient", alike[0])
-                say(f"{name} has no {named.numerical_gradient}, and its {alike[0]}(x, t) runs itself. Write {other}")
+            alike = named.alike(cls, "numerical_gradient", or_gradient=True)
+            own = [other for other in alike if other in vars(cls)]
+            if own and not defines(cls, named.numerical_gradient) and _has_a_loss(cls, named):
+                hint = if_meant("numerical_gradient", own)
+                say(f"{name} has no {named.numerical_gradient}, and its {own[0]}(x, t) runs itself; {hint}")
         return cls
 
     # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.

@@ -16,6 +16,7 @@ from secant.acceleration.recognition.small_copy import bound
 from secant.backends.activations import sigmoid
 from secant.backends.numpy.forward import softmax
 
+_CLEAR = 1e-6  # a share of a loss that is no rounding
 _AGREE = 1e-9
 _ENOUGH = 8  # trials, to see how two losses are related
 _HIDDEN: Functions = FUNCTIONS | {
@@ -28,6 +29,7 @@ _HIDDEN: Functions = FUNCTIONS | {
 }
 _OUTPUT: Functions = {name: _HIDDEN[name] for name in ("identity", "sigmoid", "relu", "tanh", "softplus")}
 _CLIPPED = "probabilities are clipped at {}: nothing is added to them"
+_DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
 _OFFSETS = (1e-7, 0.0, 1e-8, 1e-10, 1e-12, 1e-15)
 
 
@@ -53,8 +55,11 @@ class _Tried:
         self.weights = np.concatenate([_weights(probe) for probe in probes])
         self.samples = np.array([len(probe.rows[0]) for probe in probes])
         self.classes = self.weights.shape[1]
-        squares = np.array([[float(np.sum(param**2)) for param in probe.params] for probe in probes])
-        self.penalties = {"W1 and W2": squares[:, [0, 2]].sum(axis=1), "all parameters": squares.sum(axis=1)}
+        self.penalties = {
+            (power, what): np.array([sum(float(np.sum(np.abs(p.params[i]) ** power)) for i in chosen) for p in probes])
+            for power in (2, 1)
+            for what, chosen in _DECAYED.items()
+        }
 
     def means(self, losses: Floats) -> Floats:
         """The losses of the probes, given the losses of every sample and class."""
@@ -191,11 +196,16 @@ def _relations(losses: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
         times = "" if _same(factor, 1) else f", but times {factor:.6g}"
         yield [f"its loss is not divided by the number of samples{times}"]
     for rest in (losses - ours, losses - ours * tried.samples):
-        for what, squares in tried.penalties.items():
-            if (decay := _constant(rest / squares)) is not None:
+        for (power, what), penalty in tried.penalties.items():
+            decay = float(np.nanmedian(rest / penalty))
+            clear = np.abs(rest) > _CLEAR * np.abs(losses)
+            if decay and np.sum(clear) > 2 and _same(losses, losses - rest + decay * penalty):
+                of, slope = (
+                    ("squares", "each of them") if power == 2 else ("absolute values", "the sign of each of them")
+                )
                 yield [
-                    f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and "
-                    f"in your loop add {2 * decay:.6g} times each of them to its gradient"
+                    f"its loss has a weight decay, {decay:.6g} times the sum of {of} of {what}: leave it out, and in "
+                    f"your loop add {power * decay:.6g} times {slope} to its gradient"
                 ]
         if (constant := _constant(rest)) is not None:
             yield [f"{constant:.6g} is added to its loss, which hides the digits of the rest"]
@@ -226,10 +236,18 @@ def _weights(probe: Probe) -> Floats:
 def _coupled(trials: Sequence[Trial], loss: Callable[[Probe], float]) -> str:
     """Say so if the loss of a batch is not the mean of the losses of its samples."""
     for probe, batch in trials:
-        if 1 < len(probe.x) < 10:
-            singles = [loss(probe._replace(x=probe.x[i : i + 1], t=probe.t[i : i + 1])) for i in range(len(probe.x))]
-            if np.isfinite(singles).all() and not _same(float(np.mean(singles)), batch):
-                return "samples of a mini-batch depend on each other, as in batch normalization"
+        if 2 < len(probe.x) < 10:
+            samples = np.arange(len(probe.x))
+            singles, others = (
+                np.array([loss(probe._replace(x=probe.x[chosen], t=probe.t[chosen])) for chosen in batches])
+                for batches in ((samples == i for i in samples), (samples != i for i in samples))
+            )
+            if not np.isfinite([*singles, *others]).all() or _same(float(np.mean(singles)), batch):
+                continue
+            rest = singles + others - batch  # of a sum, what does not depend on the samples
+            if _same(rest, float(rest[0])):
+                return "its loss is a sum over the samples, and something that does not depend on them"
+            return "samples of a mini-batch depend on each other, as in batch normalization"
     return ""
 
 

@@ -12,7 +12,9 @@ Option = Literal["loss", "numerical_gradient"]
 
 _ALIKE = {  # what readers call them
     "loss": re.compile("lose|j|.*(loss|cost|error|objective)(_?(f|fn|func|function|value))?", re.IGNORECASE),
-    "numerical_gradient": re.compile(".*num(eric(al)?)?_?(grad(ient)?|diff)s?", re.IGNORECASE),
+    "numerical_gradient": re.compile(
+        ".*num(eric(al)?)?_?(grad(ient)?|diff)s?|grad(ient)?s?_?num(eric(al)?)?", re.IGNORECASE
+    ),
     "gradient": re.compile(".*(grad(ient)?|slope|derivative)s?", re.IGNORECASE),  # often by backpropagation
 }
 _ANY = re.compile(".*")
