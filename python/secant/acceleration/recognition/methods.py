@@ -23,16 +23,7 @@ class Methods(NamedTuple):
         UnsupportedError
             If there is none. The message names the option and the methods that there are.
         """
-        name = getattr(self, option)
-        method = getattr(net, name, None)
-        if callable(method):
-            return cast(Callable[..., Any], method)
-        cls = net if isinstance(net, type) else type(net)
-        there = ", ".join(taking_mini_batch(cls)) or "none"
-        raise UnsupportedError(
-            f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
-            f"are: {there}"
-        )
+        return method_of(net, option, getattr(self, option))
 
     def require_chosen(self, net: Any) -> None:
         """Raise an error if a network or a class lacks a method whose name is not the usual one."""
@@ -42,6 +33,19 @@ class Methods(NamedTuple):
 
 
 USUAL = Methods()
+
+
+def method_of(net: Any, option: str, name: str) -> Callable[..., Any]:
+    """Return the method ``name`` of a network or a class, or raise the error of `Methods.of`."""
+    method = getattr(net, name, None)
+    if callable(method):
+        return cast(Callable[..., Any], method)
+    cls = net if isinstance(net, type) else type(net)
+    there = ", ".join(taking_mini_batch(cls)) or "none"
+    raise UnsupportedError(
+        f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
+        f"are: {there}"
+    )
 
 
 def chosen(option: Option, name: str) -> str:
