@@ -584,3 +584,70 @@ def test_a_number_as_the_gradient_of_a_parameter_without_dimensions():
 
     report = secant.check_network(Scale(), np.arange(3.0), np.ones(3))
     assert (report.passed, report.arrays[0].shape) == (True, ())
+
+
+class Weighted(Tanh):
+    """Targets are weighted by ``weights``, and smoothed."""
+
+    weights, smoothing, offset, summed = np.ones(4), 0.0, 1e-7, False
+
+    def targets(self, t):
+        t = (1 - self.smoothing) * t + self.smoothing / 4
+        return t * self.weights / (1 if self.summed else len(t))
+
+    def loss(self, x, t):
+        return -np.sum(self.targets(t) * np.log(self.predict(x) + self.offset))
+
+    def gradient(self, x, t):
+        p, t = self.params, self.targets(t)
+        z = np.tanh(x @ p["W1"] + p["b1"])
+        dy = self.predict(x) * t.sum(axis=1, keepdims=True) - t
+        dz = dy @ p["W2"].T * (1 - z * z)
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+
+
+class ClassWeights(Weighted):
+    weights = np.array([0.2, 1.0, 3.0, 1.5])
+
+
+class SampleWeights(Weighted):
+    weights, summed = np.random.default_rng(8).uniform(size=(7, 1)), True
+
+
+class Smoothed(Weighted):
+    smoothing = 0.1
+
+
+class LargeOffset(ClassWeights):
+    smoothing, offset = 0.2, 1e-3
+
+
+SOFT = np.random.default_rng(9).dirichlet(np.ones(4), size=7)
+CASES = [
+    (ClassWeights, ONE_HOT),
+    (SampleWeights, ONE_HOT),
+    (Smoothed, ONE_HOT),
+    (Weighted, SOFT),
+    (ClassWeights, SOFT),
+    (LargeOffset, ONE_HOT),
+]
+
+
+@pytest.mark.parametrize(("cls", "t"), CASES)
+def test_weights_and_smoothed_and_soft_targets_without_the_offset(cls, t):
+    offset = f"{cls.offset:g}".replace("e-0", "e-")
+    report = secant.check_network(cls(), X, t)
+    assert report.compared_with == f"the loss without the {offset} (as in the book)"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
+def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):
+    net = cls()
+    grads = net.gradient(X, t)
+    FAULTS[fault](grads, net)
+    assert not secant.check_network(net, X, t, grads).passed
+
+
+def test_a_gradient_that_forgets_class_weights_is_wrong():
+    assert not secant.check_network(ClassWeights(), X, ONE_HOT, Tanh().gradient(X, ONE_HOT)).passed

@@ -18,6 +18,8 @@ Loss = Callable[[], Any]
 
 _AGREE = 1e-6  # relative: of losses that are compared to find the offset
 _LEAST_SCORE = -1e4  # its softmax is 0
+_MOST_WEIGHTS = 20_000  # that are measured one by one
+_ZERO = 1e-9  # relative to the largest weight
 _LARGEST_OFFSET = 1e-3  # more is not there to keep log(0) away
 
 
@@ -69,9 +71,10 @@ def stand_ins(net: Any) -> Iterator[list[Predictions]]:
 
 
 class CrossEntropy:
-    """A loss that is ``-weight * sum(log(p + offset))`` and what does not depend on predictions, as a weight decay.
+    """A loss that is ``-sum(weights * log(p + offset))`` and what does not depend on predictions, as a weight decay.
 
-    p are the probabilities of the targets. Predictions are probabilities or the scores before a softmax.
+    p are the probabilities of all classes, (N, C). Weights are targets, hard or soft, perhaps smoothed, times what a
+    class or a sample counts. Predictions are probabilities or the scores before a softmax.
 
     Raises
     ------
@@ -87,52 +90,88 @@ class CrossEntropy:
         y = self._rows()
         if y.shape[1] < 2:
             raise ValueError("one class")
-        self._targets = np.arange(len(y)), _labels(np.asarray(t), y)
         self._scores = not (y.min() >= 0 and np.allclose(y.sum(axis=1), 1, rtol=0, atol=_AGREE))
-        likely, even, impossible = (self._at(np.full(len(y), p)) for p in (1.0, 0.5, 0.0))
-        self.offset = float(f"{np.exp(-(impossible - likely) / (even - likely) * np.log(2)):.3g}")
+        certain, quarter, half = (self._sum_over_pairs(p) for p in (1.0, 0.25, 0.5))
+        ratio, offset = (certain - half) / (quarter - half), 0.0
+        for _ in range(5):  # solve for the offset, which is small
+            curvature = (0.25 + offset) * (0.75 + offset) / (0.5 + offset) ** 2
+            offset = curvature**ratio * (0.5 + offset) ** 2 / (1 + offset)
+        self.offset = float(f"{offset:.3g}")
         if not 0 < self.offset <= _LARGEST_OFFSET:
             raise ValueError("no offset")
-        self.weight = (even - likely) / np.log((1 + self.offset) / (0.5 + self.offset)) / len(y)
-        for p in np.zeros(len(y)), np.geomspace(self.offset, 0.9, len(y)):
-            change = self._at(p) - likely
-            if not abs(change - self.weight * np.log((1 + self.offset) / (p + self.offset)).sum()) <= _AGREE * change:
+        self._weights = self._targets(np.asarray(t)) * (half - quarter) / np.log(curvature)
+        if not self._holds():
+            self._weights = self._measured_weights()
+            if not self._holds():
                 raise ValueError("another loss")
 
     def _rows(self) -> Array:
         return np.atleast_2d(np.asarray(self._predictions.last, np.float64))
 
     def _at(self, p: Array) -> float:
-        """The loss where targets have these probabilities, and the other classes share the rest."""
-        y = self._rows()
-        y[:] = ((1 - p) / (y.shape[1] - 1))[:, None]
-        y[self._targets] = p
-        y = np.maximum(np.log(y), _LEAST_SCORE) if self._scores else y
+        """The loss where these are the probabilities."""
+        y = np.maximum(np.log(p), _LEAST_SCORE) if self._scores else p
         self._predictions.instead = y.reshape(self._shape)
         try:
             return number(self._loss())
         finally:
             self._predictions.instead = None
 
+    def _uniform(self) -> Array:
+        y = self._rows()
+        return np.full(y.shape, 1 / y.shape[1])
+
+    def _sum_over_pairs(self, p: float) -> float:
+        """The sum of losses where one class has the probability p and the next one has the rest: over all classes."""
+        count = self._rows().shape[1]
+        rows = np.zeros(count)
+        rows[0], rows[1] = p, 1 - p
+        return sum(self._at(np.tile(np.roll(rows, k), (len(self._rows()), 1))) for k in range(count))
+
+    def _targets(self, t: Array) -> Array:
+        """What weights are but for a factor, if targets are all there is to them; the sum is 1."""
+        y = self._rows()
+        if t.size != y.size:
+            t = np.arange(y.shape[1]) == t.reshape(-1, 1)
+        weights = np.broadcast_to(t.reshape(-1, y.shape[1]), y.shape).astype(np.float64)
+        return np.asarray(weights / weights.sum())
+
+    def _measured_weights(self) -> Array:
+        """The weights, from one loss for each: of a sample, one class after another is certain."""
+        even = self._uniform()
+        if even.size > _MOST_WEIGHTS:
+            raise ValueError("too many weights")
+        change, at_even = np.empty(even.shape), self._at(even)
+        for i, k in np.ndindex(even.shape):
+            p = even.copy()
+            p[i] = np.arange(even.shape[1]) == k
+            change[i, k] = self._at(p) - at_even
+        gain, loss = np.log((even[0, 0] + self.offset) / [1 + self.offset, self.offset])
+        total = change.sum(axis=1, keepdims=True) / (gain + (even.shape[1] - 1) * loss)
+        weights = (total * loss - change) / (loss - gain)
+        weights[np.abs(weights) < _ZERO * np.abs(weights).max()] = 0
+        return np.asarray(weights)
+
+    def _holds(self) -> bool:
+        """Whether the loss is this one, at random probabilities of which some are about as small as the offset."""
+        even, rng = self._uniform(), np.random.default_rng(0)
+        at_even = self._at(even)
+        for _ in range(2):
+            p = rng.uniform(size=even.shape) ** 20
+            p /= p.sum(axis=1, keepdims=True)
+            terms = self._weights * np.log((even + self.offset) / (p + self.offset))
+            if not abs(self._at(p) - at_even - terms.sum()) <= _AGREE * np.abs(terms).sum():
+                return False
+        return True
+
     def without_offset(self) -> float:
         """The loss where the offset is 0, from the same predictions."""
-        loss, y = number(self._loss()), self._rows()
-        p = y[self._targets]
+        loss, p = number(self._loss()), self._rows()
         if self._scores:
-            p = 1 / np.exp(y - p[:, None]).sum(axis=1)
-        return float(loss + self.weight * np.log1p(self.offset / p).sum())
-
-
-def _labels(t: Array, y: Array) -> Array:
-    """The class of each sample."""
-    if t.size == y.size:
-        t = t.reshape(y.shape)
-        if not ((t == 0) | (t == 1)).all() or not (t.sum(axis=1) == 1).all():
-            raise ValueError("targets that are not one-hot")
-        return np.asarray(t.argmax(axis=1))
-    if t.size != len(y) or t.dtype.kind not in "iu":
-        raise ValueError("no labels")
-    return t.reshape(-1)
+            p = np.exp(p - p.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+        there = self._weights != 0
+        return float(loss + (self._weights[there] * np.log1p(self.offset / p[there])).sum())
 
 
 @np.errstate(all="ignore")
