@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-import secant
 from secant._common.output import wrapped
 from secant.acceleration.check_network import check_network
 from secant.book import modules
@@ -23,7 +22,7 @@ from secant.cli.readers_network import readers_network
 from secant.errors import DataError, SecantError
 
 _WHERE = "FILE.py:NAME"
-_NOT_THEIRS = (os.path.join(os.path.dirname(secant.__file__), ""), "<frozen runpy>")
+_NOT_THEIRS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), "<frozen runpy>")
 """How names of files begin whose frames are not of the user's code."""
 
 
