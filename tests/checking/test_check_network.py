@@ -651,3 +651,9 @@ def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):
 
 def test_a_gradient_that_forgets_class_weights_is_wrong():
     assert not secant.check_network(ClassWeights(), X, ONE_HOT, Tanh().gradient(X, ONE_HOT)).passed
+
+
+def test_class_weights_of_a_large_mini_batch():
+    rng = np.random.default_rng(10)
+    x, t = rng.uniform(size=(6000, 6)), np.eye(4)[rng.integers(4, size=6000)]
+    assert secant.check_network(ClassWeights(), x, t).compared_with == BOOK

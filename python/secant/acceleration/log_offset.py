@@ -99,11 +99,13 @@ class CrossEntropy:
         self.offset = float(f"{offset:.3g}")
         if not 0 < self.offset <= _LARGEST_OFFSET:
             raise ValueError("no offset")
-        self._weights = self._targets(np.asarray(t)) * (half - quarter) / np.log(curvature)
-        if not self._holds():
-            self._weights = self._measured_weights()
-            if not self._holds():
-                raise ValueError("another loss")
+        # Samples of equal targets mostly have equal weights. If not, each has its own.
+        alike = np.unique(np.reshape(t, (len(y), -1)), axis=0, return_inverse=True)[1].reshape(-1)
+        for groups in alike, np.arange(len(y)):
+            self._weights = self._measured_weights(groups)
+            if self._holds():
+                return
+        raise ValueError("another loss")
 
     def _rows(self) -> Array:
         return np.atleast_2d(np.asarray(self._predictions.last, np.float64))
@@ -128,29 +130,21 @@ class CrossEntropy:
         rows[0], rows[1] = p, 1 - p
         return sum(self._at(np.tile(np.roll(rows, k), (len(self._rows()), 1))) for k in range(count))
 
-    def _targets(self, t: Array) -> Array:
-        """What weights are but for a factor, if targets are all there is to them; the sum is 1."""
-        y = self._rows()
-        if t.size != y.size:
-            t = np.arange(y.shape[1]) == t.reshape(-1, 1)
-        weights = np.broadcast_to(t.reshape(-1, y.shape[1]), y.shape).astype(np.float64)
-        return np.asarray(weights / weights.sum())
-
-    def _measured_weights(self) -> Array:
-        """The weights, from one loss for each: of a sample, one class after another is certain."""
-        even = self._uniform()
-        if even.size > _MOST_WEIGHTS:
+    def _measured_weights(self, groups: Array) -> Array:
+        """The weights, from one loss for each class and group of samples, which it makes certain of the class."""
+        even, counts = self._uniform(), np.bincount(groups)
+        change, at_even = np.empty((len(counts), even.shape[1])), self._at(even)
+        if change.size > _MOST_WEIGHTS:
             raise ValueError("too many weights")
-        change, at_even = np.empty(even.shape), self._at(even)
-        for i, k in np.ndindex(even.shape):
+        for group, k in np.ndindex(change.shape):
             p = even.copy()
-            p[i] = np.arange(even.shape[1]) == k
-            change[i, k] = self._at(p) - at_even
+            p[groups == group] = np.arange(even.shape[1]) == k
+            change[group, k] = (self._at(p) - at_even) / counts[group]
         gain, loss = np.log((even[0, 0] + self.offset) / [1 + self.offset, self.offset])
         total = change.sum(axis=1, keepdims=True) / (gain + (even.shape[1] - 1) * loss)
         weights = (total * loss - change) / (loss - gain)
         weights[np.abs(weights) < _ZERO * np.abs(weights).max()] = 0
-        return np.asarray(weights)
+        return np.asarray(weights[groups])
 
     def _holds(self) -> bool:
         """Whether the loss is this one, at random probabilities of which some are about as small as the offset."""
