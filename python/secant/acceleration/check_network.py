@@ -77,7 +77,7 @@ def check_network(
 
     The loss without the 1e-7 in its logarithm: a textbook's gradient, y - t, leaves it out. Which number the loss adds
     to a probability is found by giving it predictions of our own in place of ``predict``; or the network is one that
-    `recognize` knows.
+    `recognize` knows. Targets may be soft or smoothed, and classes and samples weighted.
 
     The loss in training, such as ``loss(x, t, train_flg=True)``: an option of ``loss`` with "train" or "training" as a
     word of its name and a default of False, or "test", "testing" or "eval" and a default of True.
