@@ -679,3 +679,39 @@ def test_a_check_of_a_network_leaves_it_alone():
     assert net.params["w"] is held is net.layer
     with pytest.raises(secant.ParamsError, match="gradients must have the keys of params, w, got v"):
         secant.check_network(net, np.arange(3.0), np.ones(3), {"v": np.ones(3)})
+
+
+def test_x_is_what_it_was_after_a_function_that_ignores_its_argument_and_writes_to_it():
+    x = np.array([1.0, 2.0, 3.0])
+    before, calls = x.tobytes(), []
+
+    def f(given):
+        calls.append(1)
+        if len(calls) > 5:
+            given[0] = 7
+        return np.sum(x**2)
+
+    with contextlib.suppress(secant.SecantError):
+        secant.check_gradient(f, x, 2 * x)
+    assert x.tobytes() == before
+
+
+def test_a_gradient_of_zeros_is_compared_at_x_itself_too():
+    x = np.array([1.0, 2.0, 3.0])
+    before = x.tobytes()
+    assert not secant.check_gradient(lambda _: np.sum(x**2), x, 0 * x).passed
+    report = secant.check_gradient(lambda _: 3.0, x, 0 * x)
+    assert str(report).splitlines()[1] == "  f had one value wherever it was evaluated: does it depend on x?"
+    assert x.tobytes() == before
+
+
+def test_a_function_that_looks_at_a_copy_is_said_to_have_one_value():
+    x = np.array([1.0, 2.0, 3.0])
+    copy = x.copy()
+    report = secant.check_gradient(lambda _: np.sum(copy**2), x, 0 * x)
+    assert str(report).splitlines()[1] == "  f had one value wherever it was evaluated: does it depend on x?"
+
+
+def test_an_array_of_one_entry_is_wrong_without_more():
+    x = np.array([3.0])
+    assert str(secant.check_gradient(lambda x: np.sum(x**2), x, x)).splitlines()[1] == "  x (1,)  wrong"

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -369,3 +370,290 @@ def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
 
     report = secant.check_network(Single(*SIZES, rng=0), X, ONE_HOT)
     assert (report.passed, report.compared_with) == (False, "")
+
+
+class Tanh:
+    """6-5-4 with tanh. ``factor`` of the samples' part of the gradient, y - t; no decay in it."""
+
+    def __init__(self):
+        rng = np.random.default_rng(3)
+        self.params = {
+            "W1": rng.standard_normal((6, 5)),
+            "b1": 0.1 * rng.standard_normal(5),
+            "W2": rng.standard_normal((5, 4)),
+            "b2": 0.1 * rng.standard_normal(4),
+        }
+
+    def predict(self, x):
+        p = self.params
+        return softmax(np.tanh(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+
+    def loss(self, x, t):
+        return cross_entropy(self.predict(x), t)
+
+    def gradient(self, x, t):
+        p = self.params
+        z = np.tanh(x @ p["W1"] + p["b1"])
+        dy = (self.predict(x) - t) / len(x)
+        dz = dy @ p["W2"].T * (1 - z * z)
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+
+
+class Zeros(Tanh):
+    def gradient(self, x, t):
+        return {key: 0 * param for key, param in self.params.items()}
+
+
+class ForgottenDecay(Tanh):
+    def loss(self, x, t, train=True):
+        return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if train else 0)
+
+
+class ForgottenSmoothing(Tanh):
+    def loss(self, x, t, training=True):
+        return -np.sum((0.9 * t + 0.025 if training else t) * np.log(self.predict(x) + 1e-7)) / len(x)
+
+
+class ForgottenConstraint(Tanh):
+    def loss(self, x, t, constraint=True):
+        return super().loss(x, t) + (0.01 * np.sum(self.params["W1"] ** 2) if constraint else 0)
+
+
+class UnknownConstraint(Tanh):
+    def loss(self, x, t, constraint=False):  # it has "train" in its name, and is no mode
+        return super().loss(x, t) + (0 if constraint else 0.01 * np.sum(self.params["W1"] ** 2))
+
+
+class EvaluationAlone(Zeros):
+    def loss(self, x, t, eval_only=False):
+        return 0.0 if eval_only else super().loss(x, t)
+
+
+class Accuracy(Zeros):
+    def loss(self, x, t, test=False):
+        return np.mean(self.predict(x).argmax(axis=1) == t.argmax(axis=1)) if test else super().loss(x, t)
+
+
+class NoLossInTraining(Zeros):
+    def loss(self, x, t, train=False):
+        return 0.0 if train else super().loss(x, t)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        ForgottenDecay,
+        ForgottenSmoothing,
+        ForgottenConstraint,
+        UnknownConstraint,
+        EvaluationAlone,
+        Accuracy,
+        NoLossInTraining,
+    ],
+)
+def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
+    report = secant.check_network(cls(), X, ONE_HOT)
+    assert str(report).splitlines()[0] == "gradient in 59 entries: WRONG"
+    with pytest.raises(secant.GradientMismatchError):
+        report.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("option", "in_training"),
+    [("train_flg", True), ("is_training", True), ("train", True), ("eval_mode", False), ("Testing", False)],
+)
+def test_a_gradient_in_training_is_right_for_the_loss_in_training(option, in_training):
+    class Scaled(Tanh):  # such as dropout's, whose scale is that of testing
+        def loss(self, x, t, **options):
+            return super().loss(x, t) * (1.0 if options.get(option, not in_training) == in_training else 0.5)
+
+    source = f"def loss(self, x, t, {option}={not in_training}): return scaled(self, x, t, {option}={option})"
+    names = {"scaled": Scaled.loss}
+    exec(source, names)
+    Named = type("Named", (Scaled,), {"loss": names["loss"]})
+    report = secant.check_network(Named(), X, ONE_HOT)
+    assert report.compared_with == f"loss(x, t, {option}={in_training}) without the 1e-7 (as in the book)"
+
+
+def test_a_copy_that_is_the_network_itself_is_left_alone():
+    class Single(ForgottenDecay):
+        def __deepcopy__(self, memo):
+            return self
+
+    class Shared(ForgottenDecay):
+        def __deepcopy__(self, memo):
+            other = object.__new__(Shared)
+            other.__dict__ = self.__dict__
+            return other
+
+    for cls in Single, Shared:
+        net = cls()
+        assert not secant.check_network(net, X, ONE_HOT).passed
+        assert list(vars(net)) == ["params"]
+    net = Shared()
+    net.predict = own = net.predict
+    assert not secant.check_network(net, X, ONE_HOT).passed
+    assert vars(net)["predict"] is own
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError])
+def test_a_gradient_that_fails_on_a_copy_is_compared_with_its_loss_alone(error):
+    class Registered(ForgottenDecay):
+        def __deepcopy__(self, memo):
+            other = Registered()
+            other.copied = True
+            return other
+
+        def gradient(self, x, t):
+            if hasattr(self, "copied"):
+                raise error("not registered")
+            return super().gradient(x, t)
+
+    assert not secant.check_network(Registered(), X, ONE_HOT).passed
+
+
+def test_what_is_tried_leaves_random_numbers_and_the_output_alone(capsys):
+    class Dropout(Tanh):
+        def loss(self, x, t, train_flg=False):
+            if train_flg:
+                print("in training")
+                np.random.uniform(size=5)
+            return super().loss(x, t) * 2
+
+    np.random.seed(5)
+    expected = np.random.RandomState(5).uniform()
+    assert not secant.check_network(Dropout(), X, ONE_HOT).passed
+    assert np.random.uniform() == expected
+    assert capsys.readouterr() == ("", "")
+
+
+def test_gradients_in_buffers_that_the_loss_clears():
+    class Buffers(Tanh):
+        def __init__(self):
+            super().__init__()
+            self.grads = {key: np.zeros_like(param) for key, param in self.params.items()}
+
+        def loss(self, x, t):
+            for grad in self.grads.values():
+                grad[:] = 0
+            return super().loss(x, t)
+
+        def gradient(self, x, t):
+            for key, grad in super().gradient(x, t).items():
+                self.grads[key][:] = grad
+            return self.grads
+
+    assert secant.check_network(Buffers(), X, ONE_HOT).compared_with == BOOK
+
+
+def test_a_network_with_a_module_and_a_lock():
+    net = Tanh()
+    net.xp, net.lock = np, threading.Lock()
+    assert secant.check_network(net, X, ONE_HOT).compared_with == BOOK
+    assert list(vars(net)) == ["params", "xp", "lock"]
+
+
+def test_params_that_are_copies_are_said_to_change_nothing():
+    class Copies(Zeros):
+        def predict(self, x):
+            p = self.own
+            return softmax(np.tanh(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+
+        @property
+        def params(self):
+            return {key: param.copy() for key, param in self.own.items()}
+
+        @params.setter
+        def params(self, params):
+            self.own = params
+
+    report = secant.check_network(Copies(), X, ONE_HOT)
+    assert "f had one value wherever it was evaluated: does it depend on x?" in str(report).splitlines()[1]
+
+
+def test_a_number_as_the_gradient_of_a_parameter_without_dimensions():
+    class Scale:
+        def __init__(self):
+            self.params = {"a": np.array(2.0)}
+
+        def loss(self, x, t):
+            return np.sum((self.params["a"] * x - t) ** 2)
+
+        def gradient(self, x, t):
+            return {"a": np.sum(2 * (self.params["a"] * x - t) * x)}
+
+    report = secant.check_network(Scale(), np.arange(3.0), np.ones(3))
+    assert (report.passed, report.arrays[0].shape) == (True, ())
+
+
+class Weighted(Tanh):
+    """Targets are weighted by ``weights``, and smoothed."""
+
+    weights, smoothing, offset, summed = np.ones(4), 0.0, 1e-7, False
+
+    def targets(self, t):
+        t = (1 - self.smoothing) * t + self.smoothing / 4
+        return t * self.weights / (1 if self.summed else len(t))
+
+    def loss(self, x, t):
+        return -np.sum(self.targets(t) * np.log(self.predict(x) + self.offset))
+
+    def gradient(self, x, t):
+        p, t = self.params, self.targets(t)
+        z = np.tanh(x @ p["W1"] + p["b1"])
+        dy = self.predict(x) * t.sum(axis=1, keepdims=True) - t
+        dz = dy @ p["W2"].T * (1 - z * z)
+        return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+
+
+class ClassWeights(Weighted):
+    weights = np.array([0.2, 1.0, 3.0, 1.5])
+
+
+class SampleWeights(Weighted):
+    weights, summed = np.random.default_rng(8).uniform(size=(7, 1)), True
+
+
+class Smoothed(Weighted):
+    smoothing = 0.1
+
+
+class LargeOffset(ClassWeights):
+    smoothing, offset = 0.2, 1e-3
+
+
+SOFT = np.random.default_rng(9).dirichlet(np.ones(4), size=7)
+CASES = [
+    (ClassWeights, ONE_HOT),
+    (SampleWeights, ONE_HOT),
+    (Smoothed, ONE_HOT),
+    (Weighted, SOFT),
+    (ClassWeights, SOFT),
+    (LargeOffset, ONE_HOT),
+]
+
+
+@pytest.mark.parametrize(("cls", "t"), CASES)
+def test_weights_and_smoothed_and_soft_targets_without_the_offset(cls, t):
+    offset = f"{cls.offset:g}".replace("e-0", "e-")
+    report = secant.check_network(cls(), X, t)
+    assert report.compared_with == f"the loss without the {offset} (as in the book)"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
+def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):
+    net = cls()
+    grads = net.gradient(X, t)
+    FAULTS[fault](grads, net)
+    assert not secant.check_network(net, X, t, grads).passed
+
+
+def test_a_gradient_that_forgets_class_weights_is_wrong():
+    assert not secant.check_network(ClassWeights(), X, ONE_HOT, Tanh().gradient(X, ONE_HOT)).passed
+
+
+def test_class_weights_of_a_large_mini_batch():
+    rng = np.random.default_rng(10)
+    x, t = rng.uniform(size=(6000, 6)), np.eye(4)[rng.integers(4, size=6000)]
+    assert secant.check_network(ClassWeights(), x, t).compared_with == BOOK

@@ -276,3 +276,122 @@ def test_the_command_itself(check):
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG" in done.stdout
+
+
+ONE_OUTPUT = """
+import numpy as np
+
+class Logistic:
+    def __init__(self, input_size, hidden_size, output_size=1):
+        self.params = {"W1": np.random.randn(input_size, hidden_size), "W2": np.random.randn(hidden_size, output_size)}
+
+    def predict(self, x):
+        z = np.tanh(x @ self.params["W1"])
+        return z, 1 / (1 + np.exp(-z @ self.params["W2"]))
+
+    def loss(self, x, t):
+        y = self.predict(x)[1]
+        return -np.mean(t * np.log(y) + (1 - t) * np.log(1 - y))
+
+    def gradient(self, x, t):
+        z, y = self.predict(x)
+        d = (y * np.minimum(1, 2 * t) - t) / len(x)  # wrong where t is 0
+        return {"W1": x.T @ (d @ self.params["W2"].T * (1 - z * z)), "W2": z.T @ d}
+"""
+
+
+def test_targets_of_one_output_are_both_0_and_1(check_file):
+    result = check_file(ONE_OUTPUT)
+    assert result.exit_code == 1
+    assert "of net.py on 20 random samples with targets of 0 and 1\n" in result.stderr
+    assert "gradient in 35 entries: WRONG" in result.stdout
+
+
+@pytest.mark.parametrize("line", ["from baseline import baseline", "import baseline", "from baseline import Baseline"])
+@pytest.mark.parametrize("is_object", [True, False])
+def test_the_files_own_network_comes_before_what_it_imports(check_file, tmp_path, line, is_object):
+    module = "class Baseline(Net):\n    pass\nbaseline = Net(6, 5, 4)\nloss = gradient = print\n"
+    (tmp_path / "baseline.py").write_text(RIGHT + module)
+    sys.modules.pop("baseline", None)
+    result = check_file(f"{line}\n{WRONG}" + ("mine = Net(6, 5, 4)\n" if is_object else ""))
+    assert f"checking {'mine' if is_object else 'Net(6, 5, 4)'} of net.py" in result.stderr
+    assert result.exit_code == 1
+    sys.modules.pop("baseline", None)
+
+
+def test_an_imported_network_is_checked_where_there_is_no_other_and_a_module_is_none(check_file, tmp_path):
+    (tmp_path / "baseline.py").write_text(RIGHT + "loss = gradient = print\n")
+    sys.modules.pop("baseline", None)
+    assert "defines no network" in check_file("import baseline").stderr
+    assert check_file("from baseline import Net").exit_code == 0
+    sys.modules.pop("baseline", None)
+
+
+def test_a_class_that_another_one_inherits_from_is_not_asked_about(check_file):
+    result = check_file(RIGHT + "class Better(Net):\n    pass\n")
+    assert result.exit_code == 0
+    assert "checking Better(6, 5, 4)" in result.stderr
+
+
+def test_arguments_and_prints_of_the_file(check_file):
+    source = "import sys\nprint(sys.argv)\n" + RIGHT
+    result = check_file(source, "--json")
+    assert json.loads(result.stdout)["passed"]
+    assert "['net.py']\n" in result.stderr
+    assert "['net.py']\n" in check_file(source).stdout
+    assert sys.argv != ["net.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unknown"),
+    [
+        ("inputs, hidden, outputs, weight_init_std", "weight_init_std"),
+        ("n_in, n_hidden, n_out, dropout_ratio", "dropout_ratio"),
+        ("input_size, hidden_size, output_size, route", "route"),
+    ],
+)
+def test_sizes_are_told_by_whole_words(check_file, arguments, unknown):
+    result = check_file(RIGHT.replace("input_size, hidden_size, output_size, weight_init_std=0.5", arguments))
+    assert result.exit_code == 1
+    assert f"Net needs {unknown}, of which the sizes are not known" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "in_features, hidden_dim, num_classes",
+        "inputSize, hiddenSize, outputSize",
+        "n_inputs, hidden_size_list, output_dim",
+    ],
+)
+def test_usual_names_of_sizes(check_file, arguments):
+    names = arguments.split(", ")
+    body = "".join(
+        f"        {new} = {old}\n"
+        for new, old in zip(("input_size", "hidden_size", "output_size", "weight_init_std"), (*names, 0.5), strict=True)
+    ).replace("hidden_size = hidden_size_list", "hidden_size = hidden_size_list[0]")
+    source = RIGHT.replace("input_size, hidden_size, output_size, weight_init_std=0.5):\n", f"{arguments}):\n{body}")
+    result = check_file(source)
+    assert result.exit_code == 0, result.output
+    assert "gradient in 59 entries" in result.stdout
+
+
+def test_an_error_in_a_module_that_a_file_imports_is_shown_without_the_frames_of_secant(check, check_file, tmp_path):
+    (tmp_path / "beside.py").write_text("def square_sum(x):\n    return 1 / 0\n")
+    result = check("f", "RIGHT", "X")
+    assert result.exit_code == 1
+    assert re.findall(r", in (\S+)", result.output) == ["f", "square_sum"]
+    assert not re.search(r'File ".*secant.*"', result.output)
+    (tmp_path / "failing.py").write_text(f"{RIGHT}    def loss(self, x, t):\n        return 1 / 0\n")
+    result = check_file("from failing import Net")
+    sys.modules.pop("failing", None)
+    assert re.findall(r", in (\S+)", result.stderr) == ["loss"]
+    (tmp_path / "broken.py").write_text("def (")
+    (tmp_path / "faulty.py").write_text("import broken")
+    result = CliRunner().invoke(app, ["check", "faulty.py:f", "mine.py:RIGHT", "mine.py:X"])
+    assert re.findall(r", in (\S+)", result.output) == ["<module>"]
+
+
+def test_random_numbers_of_the_file_are_the_same_each_time(check_file):
+    shown = [check_file("import numpy as np\nprint(np.random.uniform())\n" + RIGHT).stdout.split()[0] for _ in "ab"]
+    assert shown[0] == shown[1]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from secant.acceleration.other_losses import OtherLoss, other_losses
-from secant.acceleration.recognition.methods import taking_mini_batch
+from secant.acceleration.log_offset import stand_ins
+from secant.acceleration.other_losses import other_losses
+from secant.acceleration.recognition.isolation import isolated_globals
+from secant.acceleration.recognition.layouts import duplicate, sharing
+from secant.acceleration.recognition.methods import method_of
 from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import refuse_tensor
-from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError
+from secant.errors import DTypeError, ParamsError, ShapeError
 
 _REPEATED = 1e-9  # relative to the largest entry: what rounding may change from call to call
 
@@ -74,10 +77,10 @@ def check_network(
 
     The loss without the 1e-7 in its logarithm: a textbook's gradient, y - t, leaves it out. Which number the loss adds
     to a probability is found by giving it predictions of our own in place of ``predict``; or the network is one that
-    `recognize` knows.
+    `recognize` knows. Targets may be soft or smoothed, and classes and samples weighted.
 
-    The loss in another mode, such as ``loss(x, t, train_flg=True)``: an option of ``loss`` with a default of True or
-    False, and "train", "test" or "eval" in its name.
+    The loss in training, such as ``loss(x, t, train_flg=True)``: an option of ``loss`` with "train" or "training" as a
+    word of its name and a default of False, or "test", "testing" or "eval" and a default of True.
 
     Examples
     --------
@@ -93,67 +96,62 @@ def check_network(
         raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
-    loss_of = _method(net, "loss", loss)
-    candidate = _candidate(params, _method(net, "gradient", gradient)(x, t) if gradients is None else gradients)
+    loss_of = method_of(net, "loss", loss)
+    candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
 
-    def check(net: Any, f: Callable[[], Any], locate: bool) -> GradientReport:
-        point = Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
+    def point_of(net: Any, f: Callable[[], Any]) -> Point:
+        return Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
+
+    def check(point: Point, locate: bool) -> GradientReport:
         return run_check(point, lambda: CandidateGradient.of(point, candidate), locate=locate, **options)
 
-    def own() -> Any:
-        return loss_of(x, t)
+    def check_own(locate: bool) -> GradientReport:
+        return check(point_of(net, lambda: loss_of(x, t)), locate)
 
-    report = check(net, own, locate=False)
+    report = check_own(locate=False)
     if report.passed:
         return report
-    twin = _copied(net)
-    if twin is None:
-        return check(net, own, locate=True)
-    if gradients is None and _differ(candidate, getattr(twin, gradient)(x, t)):
-        note = f"{gradient}(x, t) differs from call to call, as with dropout: turn that off to check it."
-        return replace(check(net, own, locate=True), note=note)
-    usable = []
-    for other in other_losses(twin, x, t, loss, gradient):
+    reports: list[GradientReport] = []
+    with isolated_globals():
+        twin = _copied(net)
         try:
-            report = check(twin, other.f, locate=False)
-        except Exception:  # it may be random or not finite, or fail in a mode that was not asked for
-            continue
-        if report.passed:
-            return _compared(report, other)
-        usable.append(other)
-    reports = [check(net, own, locate=True)]
-    for other in usable:
-        with suppress(Exception):  # likewise
-            reports.append(_compared(check(twin, other.f, locate=True), other))
-    return min(reports, key=_badness)
+            is_random = gradients is None and twin is not None and _differ(candidate, getattr(twin, gradient)(x, t))
+        except Exception:  # the copy does not work as the network does
+            is_random, twin = False, None
+        with stand_ins(twin) as predictions:
+            others = [] if is_random or twin is None else list(other_losses(twin, predictions, x, t, loss, gradient))
+            for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
+                with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
+                    point = point_of(twin, other.f)
+                    report = replace(check(point, locate), compared_with=other.name, note=other.note)
+                    if point.standstill():
+                        continue
+                    if report.passed:
+                        return report
+                    if locate:
+                        reports.append(report)
+    report = check_own(locate=True)
+    if is_random:
+        note = f"{gradient}(x, t) differs from call to call, as with dropout: turn that off to check it."
+        return replace(report, note=note)
+    return min([report, *reports], key=_badness)
 
 
 def _copied(net: Any) -> Any:
     """A deep copy to be tried out, or None where there is none."""
+    token = sharing.set(False)  # its arrays are shifted
     try:
-        return copy.deepcopy(net)
+        twin = duplicate(net, (), ())
     except Exception:  # whatever the user's objects raise
         return None
-
-
-def _compared(report: GradientReport, other: OtherLoss) -> GradientReport:
-    return replace(report, compared_with=other.name, note=other.note)
+    finally:
+        sharing.reset(token)
+    return None if twin is net else twin
 
 
 def _badness(report: GradientReport) -> tuple[int, bool]:
     """How little a gradient fits: the arrays that are wrong, and whether it is not known what is."""
     return sum(not array.passed for array in report.arrays), report.diagnosis is None
-
-
-def _method(net: Any, option: str, name: str) -> Callable[..., Any]:
-    method = getattr(net, name, None)
-    if not callable(method):
-        there = ", ".join(taking_mini_batch(type(net))) or "none"
-        raise UnsupportedError(
-            f"{type(net).__name__} has no method {name}(x, t): {option} must name one of its methods; those that take "
-            f"(x, t) are: {there}"
-        )
-    return cast(Callable[..., Any], method)
 
 
 def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
@@ -164,7 +162,8 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     for key, param in params.items():
         if isinstance(param, np.ndarray) and (shape := np.shape(given[key])) != param.shape:
             raise ShapeError(f"gradients[{key!r}] must have shape {param.shape} like params[{key!r}], got {shape}")
-    return {key: given[key] for key in params}
+    # Copies: the network may write to its own. And arrays of what NumPy makes of an array without dimensions.
+    return {k: np.array(given[k]) if isinstance(given[k], np.ndarray | np.generic) else given[k] for k in params}
 
 
 def _differ(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> bool:

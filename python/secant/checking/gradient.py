@@ -59,7 +59,8 @@ def check_gradient(
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them without using its argument. They are
         restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
-        ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for.
+        ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for. No other thread
+        may use x meanwhile.
     entries : bool
         Look at every entry by itself as well, in some 15 evaluations each: the report then has their error bars.
     args : tuple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -45,7 +46,6 @@ class Point:
     """A function at x, and at x shifted.
 
     f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
-    `follow_x` changes to the latter where f is seen to need that.
     """
 
     def __init__(
@@ -117,24 +117,18 @@ class Point:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
         return "" if len(self._values) > 1 else "f had one value wherever it was evaluated: does it depend on x?"
 
-    def follow_x(self, rng: np.random.Generator) -> bool:
-        """Shift x itself from now on if f was seen to ignore its argument and looks at x, as a closure may."""
-        if self._inplace or len(self._values) > 1:
-            return False
+    def at_x_itself(self) -> Point | None:
+        """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""
+        if self._inplace:
+            return None
         try:
             _require_shiftable(self.names, self.origin)
         except ValueRangeError:
-            return False
-        self._exchange()
-        self.shifted(self.direction(rng), None, 1.0, self.all)
-        if len(self._values) > 1:
-            return True
-        self._exchange()
-        return False
-
-    def _exchange(self) -> None:
-        self.origin, self._work = self._work, self.origin
-        self._inplace = not self._inplace
+            return None
+        other = copy.copy(self)
+        other.origin, other._work = [array.copy() for array in self.origin], self.origin
+        other._argument, other._inplace, other._values = self._x, True, set()
+        return other
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""

@@ -57,15 +57,8 @@ def run_check(
         seed(rng),
         locate,
     )
-    try:
-        with Progress(validation.flag("progress", progress)) as shown:
-            return _check(point, candidate, options, shown)
-    finally:
-        try:
-            with held_interrupts():
-                point.restore()
-        finally:  # also where an interrupt came before it could be held
-            point.restore()
+    with Progress(validation.flag("progress", progress)) as shown:
+        return _restored(point, candidate, options, shown)
 
 
 @dataclass(frozen=True)
@@ -85,6 +78,20 @@ def _probability(confidence: float) -> float:
     return value
 
 
+def _restored(
+    point: Point, candidate: Callable[[], Candidate], options: _Options, progress: Progress
+) -> GradientReport:
+    """Check, and put x back."""
+    try:
+        return _check(point, candidate, options, progress)
+    finally:
+        try:
+            with held_interrupts():
+                point.restore()
+        finally:  # also where an interrupt came before it could be held
+            point.restore()
+
+
 def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, progress: Progress) -> GradientReport:
     start = time.perf_counter()
     rng, kink_rng = np.random.default_rng(options.seed), np.random.default_rng([options.seed, 1])
@@ -94,8 +101,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     probe.stage = Stage("probing", 0, options.max_evaluations)
 
     overall = probe_all(probe, options.max_evaluations, rng, kink_rng)
-    if point.follow_x(rng):
-        return _check(point, candidate, options, progress)
+    if point.standstill() and (in_place := point.at_x_itself()) is not None:
+        return _restored(in_place, lambda: given, options, progress)
     kinks, groups = Kinks(overall.kink), []
     if not noticed(overall.probes):
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
@@ -142,6 +149,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
+        note="" if wrong else point.standstill(),
         examined=len(every) or len(suspects.entries),
     )
 

@@ -256,7 +256,7 @@ class GradientReport:
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
     """What is known of a wrong array: a search ends when it has found some of many."""
     count = len(found)
-    if not count:
+    if not count or math.prod(array.shape) == 1:
         return "wrong"
     text = f"wrong in {'all' if count == math.prod(array.shape) else 'at least'} {count} {_entries(count)}"
     common = [str(axis[0]) if len(set(axis)) == 1 else ":" for axis in zip(*found, strict=True)]

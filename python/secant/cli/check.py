@@ -4,10 +4,11 @@ import os
 import runpy
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from secant._common.output import wrapped
@@ -16,10 +17,13 @@ from secant.book import modules
 from secant.checking.gradient import check_gradient
 from secant.checking.report import GradientReport
 from secant.cli.console import note, say
+from secant.cli.mini_batch import mini_batch
 from secant.cli.readers_network import readers_network
 from secant.errors import DataError, SecantError
 
 _WHERE = "FILE.py:NAME"
+_NOT_THEIRS = (os.path.join(os.path.dirname(os.path.dirname(__file__)), ""), "<frozen runpy>")
+"""How names of files begin whose frames are not of the user's code."""
 
 
 def check(
@@ -58,15 +62,17 @@ def check(
     Otherwise each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
     options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
-    if gradient is None:
-        report = _check_network(f, loss_method, gradient_method, options)
-    elif x is None:
-        raise typer.BadParameter("a function needs GRADIENT and X, a network neither.")
-    else:
-        files: dict[str, dict[str, Any]] = {}
-        function, candidate, where = (_value(place, files) for place in (f, gradient, x))
-        with _users_code(files):
-            report = check_gradient(function, where, candidate, inplace=inplace, **options)
+    np.random.seed(0)  # of this process, so that a command that is repeated says the same
+    with redirect_stdout(sys.stderr) if json else nullcontext():
+        if gradient is None:
+            report = _check_network(f, loss_method, gradient_method, options)
+        elif x is None:
+            raise typer.BadParameter("a function needs GRADIENT and X, a network neither.")
+        else:
+            files: dict[str, dict[str, Any]] = {}
+            function, candidate, where = (_value(place, files) for place in (f, gradient, x))
+            with _users_code():
+                report = check_gradient(function, where, candidate, inplace=inplace, **options)
     say(report.to_json() if json else wrapped(str(report), sys.stdout))
     raise typer.Exit(0 if report.passed else 1)
 
@@ -75,10 +81,11 @@ def _check_network(place: str, loss: str, gradient: str, options: dict[str, Any]
     file, name = (place, "") if os.path.exists(place) or ":" not in place else place.rsplit(":", 1)
     with modules.supplied(os.path.dirname(os.path.realpath(file)), note):
         names = _run(file, {})
-        with _users_code([file]):
-            found = readers_network(file, names, name, loss, gradient)
-            note(f"checking {found.description}")
-            return check_network(found.net, found.x, found.t, loss=loss, gradient=gradient, **options)
+        with _users_code():
+            net, made = readers_network(file, names, name, loss, gradient)
+            x, t, data = mini_batch(net, made, loss)
+            note(f"checking {made} of {file} on {data}")
+            return check_network(net, x, t, loss=loss, gradient=gradient, **options)
 
 
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
@@ -96,18 +103,20 @@ def _run(file: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if not os.path.isfile(file):
         raise DataError(f"{file} is a folder, no file" if os.path.isdir(file) else f"{file} does not exist")
     if file not in files:
+        arguments, sys.argv = sys.argv, [file]
         sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports may lie beside it
         try:
-            with _users_code([file]):
+            with _users_code():
                 files[file] = runpy.run_path(file)
         finally:
+            sys.argv = arguments
             del sys.path[0]
     return files[file]
 
 
 @contextmanager
-def _users_code(files: Iterable[str]) -> Iterator[None]:
-    """Run code of these files: show its errors without Secant's frames, and do not let it choose the exit code."""
+def _users_code() -> Iterator[None]:
+    """Run code of the user: show its errors without Secant's frames, and do not let it choose the exit code."""
     try:
         yield
     except SystemExit as end:
@@ -117,7 +126,7 @@ def _users_code(files: Iterable[str]) -> Iterator[None]:
         raise
     except Exception as error:
         trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename not in files:
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_NOT_THEIRS):
             trace = trace.tb_next
         if trace is None and not isinstance(error, SyntaxError):  # not from their code
             raise

@@ -1,26 +1,22 @@
-"""The network in a file of the user, for ``secant check FILE.py``: found, made small, and given a mini-batch."""
+"""The network in a file of the user, for ``secant check FILE.py``: found, and made small if it is a class."""
 
 import inspect
+import re
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from secant._common.validation import Array
-from secant.datasets.mnist import load_mnist
 from secant.errors import DataError
 
 _SIZES = 6, 5, 4  # inputs, hidden units and outputs of what is made here
-_HINTS = (("hid", 5), ("in", 6), ("out", 4), ("class", 4))  # in the name of a constructor's argument
-_SAMPLES = 20
+# A word in the name of a constructor's argument, such as input_size, n_in or numClasses.
+_HINTS = (("hid(den)?", 5), ("in(puts?)?", 6), ("out(puts?)?", 4), ("class(es)?", 4))
 
 
 class ReadersNetwork(NamedTuple):
-    """A network and a mini-batch to check it with; and what they are, in words."""
+    """A network, and what it is in words."""
 
     net: Any
-    x: Array
-    t: Array
     description: str
 
 
@@ -58,34 +54,43 @@ def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, g
         places = " or ".join(f"{file}:{each}" for each in networks)
         raise DataError(f"{file} defines {len(networks)} networks: give one of them, {places}")
     ((name, value),) = networks.items()
-    np.random.seed(0)  # of this process, so that a command that is repeated says the same
-    net, made = _made(file, name, value) if isinstance(value, type) else (value, name)
-    x, t, data = _mini_batch(net, made, loss)
-    return ReadersNetwork(net, x, t, f"{made} of {file} on {data}")
+    return _made(file, name, value) if isinstance(value, type) else ReadersNetwork(value, name)
 
 
 def _is_network(value: Any, loss: str, gradient: str) -> bool:
+    if isinstance(value, ModuleType):
+        return False
     return all(callable(getattr(value, method, None)) for method in (loss, gradient))
 
 
 def _likeliest(networks: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """Objects before classes, and the file's own classes before those that it imports; each once."""
-    objects = {name: value for name, value in networks.items() if not isinstance(value, type)}
-    own = {name: value for name, value in networks.items() if getattr(value, "__module__", "") == module}
-    best = objects or own or networks
+    """What is of the file's own classes before what it imports, and objects before classes; each once.
+
+    Classes that others inherit from are left out.
+    """
+    own = {
+        name: value
+        for name, value in networks.items()
+        if (value if isinstance(value, type) else type(value)).__module__ == module
+    }
+    best = own or networks
+    objects = {name: value for name, value in best.items() if not isinstance(value, type)}
+    best = objects or {
+        name: cls for name, cls in best.items() if not any(cls in other.__mro__[1:] for other in best.values())
+    }
     return {name: best[name] for name in {id(value): name for name, value in best.items()}.values()}
 
 
-def _made(file: str, name: str, cls: type) -> tuple[Any, str]:
-    """Make a small network, with sizes for the arguments that a constructor must be given; and how it was made."""
+def _made(file: str, name: str, cls: type) -> ReadersNetwork:
+    """Make a small network, with sizes for the arguments that a constructor must be given."""
     parameters = [
         parameter
         for parameter in inspect.signature(cls).parameters.values()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    sizes = [next((size for hint, size in _HINTS if hint in p.name.lower()), None) for p in parameters]
-    if None in sizes and len(sizes) == len(_SIZES):
+    sizes = [_size(p.name) for p in parameters]
+    if sizes in ([None, None, None], [_SIZES[0], None, _SIZES[2]]):  # such as I, H, O or D_in, H, D_out
         sizes = list(_SIZES)
     if None in sizes:
         unknown = ", ".join(p.name for p, size in zip(parameters, sizes, strict=True) if size is None)
@@ -98,37 +103,9 @@ def _made(file: str, name: str, cls: type) -> tuple[Any, str]:
     positional = [value for p, value in pairs if p.kind is not p.KEYWORD_ONLY]
     named = {p.name: value for p, value in pairs if p.kind is p.KEYWORD_ONLY}
     arguments = [*map(repr, positional), *(f"{key}={value!r}" for key, value in named.items())]
-    return cls(*positional, **named), f"{name}({', '.join(arguments)})"
+    return ReadersNetwork(cls(*positional, **named), f"{name}({', '.join(arguments)})")
 
 
-def _mini_batch(net: Any, made: str, loss: str) -> tuple[Array, Array, str]:
-    """A mini-batch that fits the parameters: digits where they are of their size, else random numbers."""
-    params = getattr(net, "params", None)
-    arrays = (
-        [value for value in params.values() if isinstance(value, np.ndarray)] if isinstance(params, Mapping) else []
-    )
-    weights = next((array for array in arrays if array.ndim in (2, 4)), None)
-    if weights is None:
-        raise DataError(f"{made} must have params, a dict of arrays of which the first is a matrix of weights")
-    classes = arrays[-1].shape[-1]
-    count = _SAMPLES + (classes == _SAMPLES)  # so that targets of the wrong shape are noticed
-    shape = (len(weights),) if weights.ndim == 2 else (weights.shape[1], 28, 28)
-    if np.prod(shape) == 784 and classes == 10:
-        (x, labels), _ = load_mnist(subset=True)
-        x, labels, data = (
-            x[:count].reshape(count, *shape).astype(np.float64),
-            labels[:count].astype(np.int64),
-            "digits of MNIST",
-        )
-    else:
-        x, labels, data = (
-            np.random.uniform(size=(count, *shape)),
-            np.random.randint(classes, size=count),
-            "random samples",
-        )
-    one_hot = np.eye(classes)[labels]
-    try:
-        getattr(net, loss)(x, one_hot)
-    except Exception:  # of a network that takes labels only, or of any other
-        return x, labels, f"{count} {data} with labels"
-    return x, one_hot, f"{count} {data} with one-hot targets"
+def _size(argument: str) -> int | None:
+    words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", argument)]
+    return next((size for hint, size in _HINTS if any(re.fullmatch(hint, word) for word in words)), None)

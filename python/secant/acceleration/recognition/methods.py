@@ -35,17 +35,7 @@ class Methods(NamedTuple):
         UnsupportedError
             If there is none. The message names the option and the methods that there are.
         """
-        name = getattr(self, option)
-        method = getattr(net, name, None)
-        if callable(method):
-            return cast(Callable[..., Any], method)
-        cls = net if isinstance(net, type) else type(net)
-        there = ", ".join(taking_mini_batch(cls)) or "none"
-        of_class = ". If __init__ sets it, accelerate each instance, not the class" if isinstance(net, type) else ""
-        raise UnsupportedError(
-            f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
-            f"are: {there}{of_class}"
-        )
+        return method_of(net, option, getattr(self, option))
 
     def without_loss(self, net: Any) -> str:
         """Say that a network has no loss, and which of its methods may be one."""
@@ -77,6 +67,20 @@ class Methods(NamedTuple):
 
 
 USUAL = Methods()
+
+
+def method_of(net: Any, option: str, name: str) -> Callable[..., Any]:
+    """Return the method ``name`` of a network or a class, or raise the error of `Methods.of`."""
+    method = getattr(net, name, None)
+    if callable(method):
+        return cast(Callable[..., Any], method)
+    cls = net if isinstance(net, type) else type(net)
+    there = ", ".join(taking_mini_batch(cls)) or "none"
+    of_class = ". If __init__ sets it, accelerate each instance, not the class" if isinstance(net, type) else ""
+    raise UnsupportedError(
+        f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
+        f"are: {there}{of_class}"
+    )
 
 
 def chosen(option: Option, name: str) -> str:
