@@ -48,7 +48,7 @@ def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple
     except (DownloadError, MissingExtraError):
         say(
             "MNIST could not be downloaded: load_mnist returns the 12,000 digits that come with Secant, "
-            "10,000 to train and 2,000 to test. For all 70,000, connect to the internet after pip install "
-            "'secant[mnist]', or set SECANT_DATA_HOME to a folder with the four files"
+            "10,000 to train and 2,000 to test. For all 70,000, connect to the internet, or set SECANT_DATA_HOME to a "
+            "folder with the four files"
         )
         return mnist.load_mnist(**options | {"subset": True})
