@@ -10,7 +10,7 @@ from typing import NamedTuple
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError, judged
-from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.noise import Noise, Sample, Sampler, noise
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
 from secant.errors import ValueRangeError
 
@@ -104,14 +104,14 @@ class DirectionalProbe:
             self.noise = noise(sample, self.point.resolution)
         return Line(sample, self.noise, self._value, fresh)
 
-    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sample:
+    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)
 
-        def sample(step: float) -> tuple[float, float]:
+        def sample(step: float) -> Sample:
             if self.stage is not None:
                 self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
-            value, rest = self.point.shifted(direction, candidate.arrays, step, entries)
-            return value, rest - step * predicted
+            found = self.point.shifted(direction, candidate.arrays, step, entries)
+            return found._replace(rest=found.rest - step * predicted)
 
         return sample
 

@@ -13,7 +13,7 @@ import numpy as np
 from secant._common.validation import Array, Floats, finite_number, overlaps
 from secant.checking.structure import leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
-from secant.differentiation.noise import norm
+from secant.differentiation.noise import Sample, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
@@ -44,7 +44,9 @@ def chunks(part: EntryRange) -> Iterator[slice]:
 class Point:
     """A function at x, and at x shifted.
 
-    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
+    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves. It returns
+    a number; or a `Value`, if it is a sum with random signs of rounded numbers. Its rounding is then the root of the sum
+    of squares of half units in the last place of these.
     """
 
     def __init__(
@@ -105,13 +107,14 @@ class Point:
         for work, origin in zip(self._work, self.origin, strict=True):
             work[...] = origin
 
-    def value(self) -> float:
+    def value(self) -> Value:
         """Return f as its arrays are now."""
         self.evaluations += 1
         with np.errstate(all="ignore"):
-            value = number(self._f(self._argument))
+            found = self._f(self._argument)
+        value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < 2:
-            self._values.add(value)
+            self._values.add(value.number)
         return value
 
     def standstill(self) -> str:
@@ -123,14 +126,14 @@ class Point:
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first = self.value()
+        first = self.value().number
         for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
             if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(EntryRange(0, work.size))):
                 self.restore()
                 raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
-        if (again := self.value()) != first:
+        if (again := self.value().number) != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
                 "mini-batch or a race?"
@@ -139,8 +142,8 @@ class Point:
 
     def shifted(
         self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange
-    ) -> tuple[float, float]:
-        """Return f where the entries of ``span`` are shifted, and that less what the gradient says of the shift.
+    ) -> Sample:
+        """Return f where the entries of ``span`` are shifted, and that minus what the gradient says of the shift.
 
         It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
         """
@@ -156,13 +159,13 @@ class Point:
                         if gradient is not None:
                             linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
                     work[chunk] = there
-            value = self.steps(math.nan, self.value)
+            value = self.steps(Value(math.nan, 0.0), self.value)
         finally:
             for leaf, part in self.parts(span):
                 origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
                 for chunk in chunks(part):
                     work[chunk] = origin[chunk]
-        return value, value - linear
+        return Sample(value.number, value.number - linear, value.rounding)
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""

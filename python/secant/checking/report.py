@@ -3,13 +3,10 @@
 import html
 import json
 import math
-import warnings
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from secant.errors import GradientMismatchError
-
-_CLEAN = 1e-12  # relative noise: a function in float64, whose gradient may be 0
 
 
 def entry_name(array: str, index: tuple[int, ...]) -> str:
@@ -53,7 +50,7 @@ class ArrayReport:
     name : str
     shape : tuple of int
     passed : bool
-        Whether no error was noticed in it.
+        Whether no error was noticed in it, and one would have been.
     sensitivity : float
         The least error of one entry that would have been noticed.
     spread : float
@@ -62,6 +59,8 @@ class ArrayReport:
         The largest entry as given, in absolute value; NaN if what is checked is no gradient.
     norm : float
         The root of the sum of squares of its entries as given; NaN likewise.
+    unverified : str
+        Why nothing is known of it: a gradient without this array might pass. Empty where it is right or wrong.
     """
 
     name: str
@@ -71,6 +70,7 @@ class ArrayReport:
     spread: float
     largest: float = math.nan
     norm: float = math.nan
+    unverified: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class GradientReport:
     Attributes
     ----------
     passed : bool
-        Whether no error was noticed; what could not be noticed is in `sensitivity`, and `hidden`.
+        Whether it is right: no error was noticed, and in each array one would have been. See `not_verified` and, for
+        errors that are too small to be noticed, `sensitivity`.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport
@@ -125,20 +126,23 @@ class GradientReport:
         return {array.name: array.sensitivity for array in self.arrays}
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """The arrays that f is too noisy to verify: even without all of their entries it might pass."""
-        if not self.noise > _CLEAN:
-            return ()
-        return tuple(array.name for array in self.arrays if array.passed and array.norm < array.sensitivity)
+    def not_verified(self) -> tuple[str, ...]:
+        """The arrays of which nothing is known: neither that they are right nor that they are wrong."""
+        return tuple(array.name for array in self.arrays if array.unverified)
+
+    @property
+    def verdict(self) -> Literal["right", "not verified", "WRONG"]:
+        """What is said of the whole gradient."""
+        if self.passed:
+            return "right"
+        return "not verified" if all(array.passed or array.unverified for array in self.arrays) else "WRONG"
 
     def __bool__(self) -> bool:
-        """Whether no error was noticed, as `passed`."""
+        """Whether it is right, as `passed`."""
         return self.passed
 
     def raise_if_failed(self) -> None:
-        """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
-
-        A RuntimeWarning names arrays that f is too noisy to verify: see `hidden`.
+        """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong or not verified.
 
         Raises
         ------
@@ -152,12 +156,6 @@ class GradientReport:
         """
         if not self.passed:
             raise GradientMismatchError(str(self))
-        if self.hidden:
-            warnings.warn(
-                f"f is too noisy, {self.noise:.1e}, to verify {_some(self.hidden)}: check it in float64",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
@@ -174,16 +172,14 @@ class GradientReport:
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {_entries(count)}: {self._verdict}"]
+        lines = [f"gradient in {count:,} {_entries(count)}: {self.verdict}"]
         if self.compared_with:
             right = all(array.passed for array in self.arrays)
             lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
         width = max(len(_title(array)) for array in self.arrays)
         for array in self.arrays:
-            if array.name in self.hidden:
-                verdict = (
-                    f"not verified: noise hides errors below {array.sensitivity:.1e}, and its norm is {array.norm:.1e}"
-                )
+            if array.unverified:
+                verdict = f"not verified: {array.unverified}"
             elif array.passed:
                 verdict = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
                 if array.largest < array.sensitivity:
@@ -206,15 +202,9 @@ class GradientReport:
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
         )
-        if self.hidden:
-            lines.append(f"  f is too noisy to verify {_some(self.hidden)}: check it in float64")
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
-
-    @property
-    def _verdict(self) -> str:
-        return "WRONG" if not self.passed else "no error was noticed" if self.hidden else "right"
 
     def _repr_html_(self) -> str:
         color = "#207227" if self.passed else "#b3261e"
@@ -223,7 +213,7 @@ class GradientReport:
     def __rich__(self) -> str:
         """Return the page with the verdict in color, for `rich`."""
         color = "green" if self.passed else "bold red"
-        return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{color}]{self._verdict}[/]", 1)
+        return str(self).replace("[", r"\[").replace(f": {self.verdict}", f": [{color}]{self.verdict}[/]", 1)
 
 
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:

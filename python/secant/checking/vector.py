@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
+from secant.differentiation.noise import Value, norm
 from secant.errors import ShapeError
 
 
@@ -114,7 +116,7 @@ def check_jvp(
     def slope(direction: Direction) -> float:
         parts = zip(direction, point.origin, strict=True)
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
-        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)")
+        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
     return run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
 
@@ -135,22 +137,26 @@ class _Weighted:
         self._f = f
         self._numbers = np.random.default_rng([seed(rng), 1])
 
-    def __call__(self, x: Any) -> float:
+    def __call__(self, x: Any) -> Value:
         value = _as_array(self._f(x))
         if self.cotangent is None:
             self.cotangent = rebuilt(value, (self._random(leaf.array) for leaf in leaves("f(x)", value)))
         return self.dot(value, "f(x)", "f must always return the same shapes")
 
     @np.errstate(over="ignore")
-    def dot(self, value: Any, title: str, wanted: str) -> float:
+    def dot(self, value: Any, title: str, wanted: str) -> Value:
         """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
         own = leaves("cotangent", self.cotangent)
         others = leaves(title, ordered(title, self.cotangent, _as_array(value), "f(x)"))
         shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
         if shapes[0] != shapes[1]:
             raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
-        pairs = zip(own, others, strict=True)
-        return sum(float(a.array.astype(np.float64).ravel() @ b.array.astype(np.float64).ravel()) for a, b in pairs)
+        total, roundings = 0.0, []
+        for (_, weights), (_, outputs) in zip(own, others, strict=True):
+            terms = weights.astype(np.float64).ravel() * outputs.astype(np.float64).ravel()
+            total += float(terms.sum())
+            roundings.append(float(np.finfo(outputs.dtype).eps) / 2 * norm(terms))
+        return Value(total, math.hypot(*roundings))
 
     def _random(self, array: Array) -> Array:
         signs = self._numbers.choice([-1.0, 1.0], array.shape)

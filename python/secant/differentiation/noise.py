@@ -25,7 +25,26 @@ _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 
-Sample = Callable[[float], tuple[float, float]]
+
+class Value(NamedTuple):
+    """A value of f that is a sum of rounded numbers, such as outputs in float32, and the noise that this leaves in it.
+
+    Added in float64, the sum does not show how coarse its terms are.
+    """
+
+    number: float
+    rounding: float
+
+
+class Sample(NamedTuple):
+    """f at a step: its value, what is to be smooth, which is f minus its linear part, and the least noise of both."""
+
+    value: float
+    rest: float
+    rounding: float = 0.0
+
+
+Sampler = Callable[[float], Sample]
 
 
 class Noise(NamedTuple):
@@ -34,9 +53,9 @@ class Noise(NamedTuple):
     near: float
     share: float
 
-    def at(self, size: float) -> float:
-        """The noise of a value of that size."""
-        return max(self.near, self.share * size)
+    def at(self, size: float, rounding: float = 0.0) -> float:
+        """The noise of a value of that size, and of that rounding at least."""
+        return max(self.near, self.share * size, rounding)
 
     def times(self, factor: float) -> Noise:
         """So many times the noise."""
@@ -71,13 +90,13 @@ def unit_rounding(values: Floats) -> float:
 
 
 @np.errstate(all="ignore")
-def noise(sample: Sample, resolution: float) -> Noise:
+def noise(sample: Sampler, resolution: float) -> Noise:
     """Estimate the noise of a function along a direction.
 
     Parameters
     ----------
     sample : callable
-        Takes a step; returns the value of f there, and what is to be smooth: f minus its linear part.
+        Takes a step; returns a `Sample`.
     resolution : float
         The relative rounding of the arguments of f.
     """
@@ -89,17 +108,17 @@ def noise(sample: Sample, resolution: float) -> Noise:
     return Noise(near, share if isfinite(share) else unit)
 
 
-def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, float, float]:
+def _noise_at(place: float, sample: Sampler, resolution: float) -> tuple[float, float, float]:
     """The noise of values there, as a share of the largest of them too; and their relative rounding."""
     scale = _FIRST_SCALE
     while scale < 4 * resolution:
         scale *= _NEXT
-    seen, level = np.empty(0), 0.0
+    seen, level, least = np.empty(0), 0.0, 0.0
     while scale <= _LAST_SCALE:
         values = np.array([sample(place + k * scale) for k in range(1, 4)])
         if len(set(values[:, 0])) > 1:
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
-        seen = np.append(seen, values[:, 0])
+        seen, least = np.append(seen, values[:, 0]), max(least, float(values[:, 2].max()))
         if len(set(values[:, 0])) > _VALUES // 2:
             level = max(level, *map(float, _levels(values[:, 1])))
             if _spacing(seen) <= _FITS * max(level, rounding(seen)):
@@ -108,8 +127,9 @@ def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, f
         else:
             scale *= _NEXT
     seen = seen[np.isfinite(seen)]
-    level, size = max(rounding(seen), level, _spacing(seen) / 2), float(np.abs(seen).max(initial=0))
-    return level, level / size if size else inf, unit_rounding(seen)
+    size = float(np.abs(seen).max(initial=0))
+    level, unit = max(rounding(seen), level, _spacing(seen) / 2, least), unit_rounding(seen)
+    return level, level / size if size else inf, max(unit, least / size) if size else unit
 
 
 def _spacing(values: Floats) -> float:

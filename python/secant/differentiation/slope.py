@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from secant.differentiation.noise import Noise, Sample
+from secant.differentiation.noise import Noise, Sample, Sampler
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 """Times the steps of the chosen column: where it is evaluated again."""
@@ -105,12 +105,12 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
 class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
 
-    def __init__(self, sample: Sample, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
+    def __init__(self, sample: Sampler, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
         self._sample = sample
         self._noise = noise
         self._value = value
         self._fresh = fresh
-        self._known: dict[float, tuple[float, float, float]] = {}
+        self._known: dict[float, tuple[Sample, Sample]] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is tried first.
@@ -234,11 +234,12 @@ class Line:
 
     def _error(self, step: float) -> float:
         """The noise of a value at that distance."""
-        return self._noise.at(self._both(step)[2])
+        return self._both(step)[2]
 
     def _both(self, step: float) -> tuple[float, float, float]:
-        """What is to be smooth, above and below 0; and the size of f there."""
+        """What is to be smooth, above and below 0; and the noise there."""
         if step not in self._known:
-            (f_up, up), (f_down, down) = self._sample(step), self._sample(-step)
-            self._known[step] = up, down, max(abs(f_up), abs(f_down))
-        return self._known[step]
+            self._known[step] = self._sample(step), self._sample(-step)
+        up, down = self._known[step]
+        size, rounding = max(abs(up.value), abs(down.value)), max(up.rounding, down.rounding)
+        return up.rest, down.rest, self._noise.at(size, rounding)
