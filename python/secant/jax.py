@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Unpack
@@ -14,6 +15,7 @@ from secant.checking.options import DoorOptions, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 try:
@@ -155,10 +157,14 @@ class _Function:
         return run_check(point, lambda: candidate(point), **own)
 
 
-def weighted(weights: Sequence[Any], values: Sequence[Any]) -> float:
+def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
     """The sum of products, in float64."""
-    pairs = zip(weights, values, strict=True)
-    return sum(float(np.asarray(w, np.float64).ravel() @ np.asarray(v, np.float64).ravel()) for w, v in pairs)
+    total, roundings = 0.0, []
+    for weight, value in zip(weights, values, strict=True):
+        terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
+        total += float(terms.sum())
+        roundings.append(float(jnp.finfo(value.dtype).eps) / 2 * norm(terms))
+    return Value(total, math.hypot(*roundings))
 
 
 def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
@@ -175,7 +181,7 @@ def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
 
     def along(direction: Direction) -> float:
-        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction)))
+        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction))).number
 
     return function.check(weights, lambda point: CandidateDerivative(point, along), options)
 

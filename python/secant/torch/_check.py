@@ -16,6 +16,7 @@ from secant.checking.options import DoorOptions
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.differentiation.noise import Value
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
 from secant.torch._tensors import CheckedTensor, Outputs, as_array, differentiable, leaves, replaced
 
@@ -124,7 +125,7 @@ class Check:
                 pushed = Outputs(lambda: self._called(arguments), np.random.default_rng(0))()
                 pairs = ((forward_ad.unpack_dual(output).tangent, output) for output in pushed)
                 tangents = [torch.zeros_like(output) if tangent is None else tangent for tangent, output in pairs]
-                return outputs.weighted(tangents)
+                return outputs.weighted(tangents).number
 
         return self._run(point, lambda: CandidateDerivative(point, along))
 
@@ -149,7 +150,7 @@ class Check:
         return self._function(*arguments)
 
     def _point(self, outputs: Outputs) -> Point:
-        def weighted(_: Any) -> float:
+        def weighted(_: Any) -> Value:
             for each in self.checked:
                 each.push()
             return outputs.weighted(outputs())

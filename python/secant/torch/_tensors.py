@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
+from secant.differentiation.noise import Value
 from secant.errors import DTypeError, ShapeError, UnsupportedError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
@@ -93,7 +95,7 @@ class CheckedTensor:
     def tangent(self, values: Array) -> Any:
         """A tensor like this one of other elements."""
         found = torch.from_numpy(values.reshape(self.array.shape))
-        found = torch.view_as_complex(found.contiguous()) if self.tensor.is_complex() else found
+        found = torch.complex(*found.unbind(-1)) if self.tensor.is_complex() else found
         return found.to(device=self.tensor.device, dtype=self.tensor.dtype)
 
 
@@ -169,10 +171,14 @@ class Outputs:
                     f"{type(output).__name__} as {path}"
                 )
 
-    def weighted(self, tensors: Sequence[Any]) -> float:
+    def weighted(self, tensors: Sequence[Any]) -> Value:
         """The sum of products of cotangents and tensors like the outputs."""
-        pairs = zip(self.cotangents, tensors, strict=True)
-        return sum(float((real(c).double() * real(t).double()).sum()) for c, t in pairs)
+        total, roundings = 0.0, []
+        for cotangent, tensor in zip(self.cotangents, tensors, strict=True):
+            terms = real(cotangent).double() * real(tensor).double()
+            total += float(terms.sum())
+            roundings.append(torch.finfo(tensor.dtype).eps / 2 * float(torch.linalg.vector_norm(terms)))
+        return Value(total, math.hypot(*roundings))
 
     def pulled_back(self, tensors: Sequence[Any]) -> list[Any]:
         """The gradients of that sum, as autograd computes them; None where there is none."""
@@ -194,5 +200,5 @@ def _cotangent(output: Any, rng: np.random.Generator) -> Any:
         return torch.ones_like(output)
     signs = rng.choice([-1.0, 1.0], tuple(like.shape))
     values = torch.from_numpy(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs)
-    values = torch.view_as_complex(values) if output.is_complex() else values
+    values = torch.complex(*values.unbind(-1)) if output.is_complex() else values
     return values.to(device=output.device, dtype=output.dtype)
