@@ -30,6 +30,8 @@ class Difference:
     """What the rounding of the candidate may change."""
     hidden_jump: float
     """How large a jump of the derivative may be that noise hides."""
+    steepest: float
+    """The largest slope from x to where f was evaluated."""
 
     def judged(self, kink: float = 0.0) -> MeasuredError:
         """What it says of the candidate, where kinks may change it so much."""
@@ -72,7 +74,7 @@ class DirectionalProbe:
         line = self._line(direction, entries, self.candidate, FRESH_AGAIN if again else FRESH)
         slope, column = self._slope(line)
         rounding = self.candidate.rounding(direction, entries)
-        return Difference(entries, slope, column, rounding, line.hidden(column))
+        return Difference(entries, slope, column, rounding, line.hidden(column), line.steepest())
 
     def measure(
         self, direction: Direction, entries: EntryRange, kink: float, candidate: Candidate | None = None

@@ -30,6 +30,10 @@ class EntryRange(NamedTuple):
         """How many entries it has."""
         return self.end - self.begin
 
+    def __and__(self, other: EntryRange) -> EntryRange:
+        """What lies in both, if anything does."""
+        return EntryRange(max(self.begin, other.begin), min(self.end, other.end))
+
 
 Direction = list[Array]
 """A displacement of every entry, for a step of 1: flat, array by array."""
@@ -44,9 +48,9 @@ def chunks(part: EntryRange) -> Iterator[slice]:
 class Point:
     """A function at x, and at x shifted.
 
-    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves. It returns
-    a number; or a `Value`, if it is a sum with random signs of rounded numbers. Its rounding is then the root of the sum
-    of squares of half units in the last place of these.
+    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves. It
+    returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its rounding is the root of
+    the sum of squares of half units in their last place.
     """
 
     def __init__(
@@ -140,9 +144,7 @@ class Point:
             )
         return first
 
-    def shifted(
-        self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange
-    ) -> Sample:
+    def shifted(self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange) -> Sample:
         """Return f where the entries of ``span`` are shifted, and that minus what the gradient says of the shift.
 
         It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
@@ -170,7 +172,7 @@ class Point:
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
         for leaf, own in enumerate(self.spans):
-            begin, end = max(own.begin, span.begin), min(own.end, span.end)
+            begin, end = own & span
             if begin < end:
                 yield leaf, EntryRange(begin - own.begin, end - own.begin)
 

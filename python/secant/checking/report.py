@@ -3,6 +3,7 @@
 import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -131,11 +132,11 @@ class GradientReport:
         return tuple(array.name for array in self.arrays if array.unverified)
 
     @property
-    def verdict(self) -> Literal["right", "not verified", "WRONG"]:
+    def verdict(self) -> Literal["right", "not verified", "wrong"]:
         """What is said of the whole gradient."""
         if self.passed:
             return "right"
-        return "not verified" if all(array.passed or array.unverified for array in self.arrays) else "WRONG"
+        return "not verified" if all(array.passed or array.unverified for array in self.arrays) else "wrong"
 
     def __bool__(self) -> bool:
         """Whether it is right, as `passed`."""
@@ -172,7 +173,7 @@ class GradientReport:
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {_entries(count)}: {self.verdict}"]
+        lines = [f"gradient in {count:,} {_entries(count)}: {self._headline}"]
         if self.compared_with:
             right = all(array.passed for array in self.arrays)
             lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
@@ -195,7 +196,7 @@ class GradientReport:
                 for finding in self.findings
             ]
         if self.kinked:
-            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {_some(self.kinked)}")
+            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {some(self.kinked)}")
         elif self.kink:
             lines.append("  x lies on kinks of f: errors that kinks may explain pass")
         lines.append(
@@ -206,6 +207,10 @@ class GradientReport:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
 
+    @property
+    def _headline(self) -> str:
+        return "WRONG" if self.verdict == "wrong" else self.verdict
+
     def _repr_html_(self) -> str:
         color = "#207227" if self.passed else "#b3261e"
         return f'<pre style="border-left: 4px solid {color}; padding-left: 8px">{html.escape(str(self))}</pre>'
@@ -213,7 +218,7 @@ class GradientReport:
     def __rich__(self) -> str:
         """Return the page with the verdict in color, for `rich`."""
         color = "green" if self.passed else "bold red"
-        return str(self).replace("[", r"\[").replace(f": {self.verdict}", f": [{color}]{self.verdict}[/]", 1)
+        return str(self).replace("[", r"\[").replace(f": {self._headline}", f": [{color}]{self._headline}[/]", 1)
 
 
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
@@ -232,7 +237,8 @@ def _entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
 
 
-def _some(names: tuple[str, ...], most: int = 6) -> str:
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first of many names."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

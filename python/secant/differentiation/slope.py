@@ -153,6 +153,14 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
+    def steepest(self) -> float:
+        """The largest slope from 0 to where f was evaluated, as far as it is not noise."""
+        slopes = [0.0]
+        for step, pair in self._known.items():
+            changes = (abs(sample.value - self._value) - _VISIBLE * self._error(step) for sample in pair)
+            slopes += [change / step for change in changes if isfinite(change)]
+        return max(slopes)
+
     def hidden(self, column: RichardsonColumn) -> float:
         """How large a jump may be that noise hides."""
         return self._hidden(column.step * self._fresh[0])
