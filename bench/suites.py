@@ -1,10 +1,10 @@
 """The checks over the operators of PyTorch's and JAX's own test suites, beside these libraries' checks.
 
-    python bench/suites.py [--suites torch jax] [--every N] [--results FILE] [--write]
+    python bench/suites.py [--suites torch jax] [--every N] [--start K] [--results FILE] [--write]
 
-Every operator is checked at its first samples: the right gradient, and two in which an error is planted: all entries 1 %
-too large, and only the largest one. PyTorch's samples are those of its `op_db`; for float32 its own check gets the steps
-and tolerances that float32 is said to need. JAX's operators are all functions of jax.numpy, jax.lax, jax.nn and
+Every operator is checked at its first samples: the right gradient, and two in which an error is planted: all entries
+1 % too large, and only the largest one. PyTorch's samples are those of its `op_db`; for float32 its own check gets the
+steps and tolerances that float32 is said to need. JAX's operators are all functions of jax.numpy, jax.lax, jax.nn and
 jax.scipy.special that take a few arrays and have a derivative there; its own check has its defaults.
 
 Each operator's cases are a line of a file of results: what is in it is not measured again. `--every N` takes each N-th
@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,12 +104,13 @@ def torch_operators() -> Operators:
     torch.set_num_threads(1)
     for op in op_db:
         name = op.name + (f" ({op.variant_test_name})" if op.variant_test_name else "")
-        yield name, lambda kind, order, op=op: torch_cases(op, getattr(torch, kind), order)
+        yield name, partial(torch_cases, op)
 
 
-def torch_cases(op: Any, dtype: Any, order: int) -> Iterator[Case]:
+def torch_cases(op: Any, kind: str, order: int) -> Iterator[Case]:
     import torch
 
+    dtype = getattr(torch, kind)
     if not op.supports_autograd or dtype not in op.supported_backward_dtypes("cpu"):
         return
     if order == 2 and not op.supports_gradgrad:
@@ -208,7 +210,7 @@ def jax_operators() -> Operators:
             skipped = name.startswith("_") or inspect.isclass(function) or not callable(function)
             if not skipped and not any(word in name for word in ("print", "save", "load", "file", "dlpack")):
                 full = f"{module.__name__}.{name}"
-                yield full, lambda kind, order, function=function: jax_cases(function, kind, order)
+                yield full, partial(jax_cases, function)
 
 
 def jax_arguments(kind: str) -> Iterator[tuple[Any, ...]]:
@@ -315,13 +317,13 @@ def jax_case(call: Any, arrays: list[Any], derivatives: list[Any], least: float,
 SUITES: dict[str, Callable[[], Operators]] = {"torch": torch_operators, "jax": jax_operators}
 
 
-def run(suites: Sequence[str], every: int, results: Path) -> None:
+def run(suites: Sequence[str], start: int, every: int, results: Path) -> None:
     """Measure what is not in the results yet."""
     results.parent.mkdir(parents=True, exist_ok=True)
     done = {tuple(line["key"]) for line in lines_of(results)}
     with results.open("a", encoding="utf-8") as file:
         for suite in suites:
-            for name, cases in itertools.islice(SUITES[suite](), 0, None, every):
+            for name, cases in itertools.islice(SUITES[suite](), start, None, every):
                 for kind, order in KINDS:
                     key = (suite, kind, order, name)
                     if key in done:
@@ -382,11 +384,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suites", nargs="*", choices=SUITES, default=list(SUITES))
     parser.add_argument("--every", type=int, default=1, help="take each N-th operator")
+    parser.add_argument("--start", type=int, default=0, help="after so many others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
     parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/checks.md")
     options = parser.parse_args()
-    run(options.suites, options.every, options.results)
+    run(options.suites, options.start, options.every, options.results)
     lines = table(options.results)
     print("\n".join(lines))
     if options.write:

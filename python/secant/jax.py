@@ -163,7 +163,8 @@ def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
     for weight, value in zip(weights, values, strict=True):
         terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
         total += float(terms.sum())
-        roundings.append(float(jnp.finfo(value.dtype).eps) / 2 * norm(terms))
+        eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
+        roundings.append(eps / 2 * norm(terms))
     return Value(total, math.hypot(*roundings))
 
 
@@ -190,9 +191,7 @@ def _pushed(function: _Function, rng: int) -> _Function:
     """The derivative in forward mode, as a function of arguments and tangents."""
     count, tangents = len(function.arrays), function.random(function.arrays, rng)
     names = [*function.names, *(f"tangent of {name}" for name in function.names)]
-    return _Function(
-        lambda *both: _jvp(function, both[:count], both[count:]), names, [*function.arrays, *tangents]
-    )
+    return _Function(lambda *both: _jvp(function, both[:count], both[count:]), names, [*function.arrays, *tangents])
 
 
 def _pulled(function: _Function, rng: int) -> _Function:
@@ -216,7 +215,7 @@ def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...
 
 
 def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
-    """f as a function of those of its arguments that are checked: complex ones as real and imaginary parts."""
+    """The function of those of its arguments that are checked: complex ones as real and imaginary parts."""
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]

@@ -88,6 +88,7 @@ class Point:
         self._rounded = rounded
         self.evaluations, self.steps = 0, Steps()
         self._inplace, self._values = inplace, set[float]()
+        self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = EntryRange(0, ends[-1])
@@ -123,7 +124,7 @@ class Point:
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        if len(self._values) > 1:
+        if len(self._values) > 1 or self.is_used:
             return ""
         asked = "does it depend on x?" if self._inplace else "it must use its argument; inplace=True shifts x itself"
         return f"f had one value wherever it was evaluated: {asked}"

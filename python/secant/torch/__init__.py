@@ -112,7 +112,8 @@ def gradcheck(
     )
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
-    check = _check_of(func, _tuple(inputs), options)
+    given = _tuple(inputs)
+    check = Check(func, given, _checked(given), options)
     try:
         for report in check.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
             report.raise_if_failed()
@@ -187,9 +188,9 @@ def gradgradcheck(
     if not check_rev_over_rev and not check_fwd_over_rev:
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
-    _require_some(differentiable("inputs", given))
+    _checked(given)
     gradients, both = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-    check = _check_of(gradients, both, options)
+    check = Check(gradients, both, differentiable("inputs", both), options, is_used=True)
     try:
         for report in check.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
             report.raise_if_failed()
@@ -250,17 +251,15 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
     return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
-def _require_some(tensors: Mapping[str, Any]) -> None:
+def _checked(inputs: tuple[Any, ...]) -> dict[str, Any]:
+    tensors = differentiable("inputs", inputs)
     if not tensors:
         raise DTypeError("inputs must have a tensor that requires a gradient, got none")
+    return tensors
 
 
 def _require_supported(**asked: Any) -> None:
     if others := [name for name, value in asked.items() if value]:
-        raise UnsupportedError(f"{others[0]} is not checked by secant.torch: leave it out, or use torch.autograd for it")
-
-
-def _check_of(func: Callable[..., Any], arguments: tuple[Any, ...], options: DoorOptions) -> Check:
-    tensors = differentiable("inputs", arguments)
-    _require_some(tensors)
-    return Check(func, arguments, tensors, options)
+        raise UnsupportedError(
+            f"{others[0]} is not checked by secant.torch: leave it out, or use torch.autograd for it"
+        )

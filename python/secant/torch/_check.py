@@ -34,6 +34,8 @@ class Check:
         These, by name.
     before : callable
         Called before each evaluation.
+    is_used : bool
+        Whether it is known that the function depends on them, even if autograd finds no gradient.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Check:
         tensors: dict[str, Any],
         options: DoorOptions,
         before: Callable[[], object] = lambda: None,
+        is_used: bool = False,
     ) -> None:
         names = options.pop("names", None) or list(tensors)
         if len(names) != len(tensors):
@@ -52,6 +55,7 @@ class Check:
         self._options = options
         self._rng = int(options.get("rng", 0))
         self._before = before
+        self._is_used = is_used
         self._function = function
         self._arguments = replaced(
             arguments,
@@ -67,7 +71,9 @@ class Check:
         """The function, as one that returns its tensors with a gradient."""
         return Outputs(lambda: self._called(self._arguments), np.random.default_rng([self._rng, 1]))
 
-    def reports(self, backward: bool = True, forward: bool = False, undefined: bool = False) -> Iterator[GradientReport]:
+    def reports(
+        self, backward: bool = True, forward: bool = False, undefined: bool = False
+    ) -> Iterator[GradientReport]:
         """Run the checks that are wanted. Warnings are those of the caller's caller."""
         if not self.checked:
             self.outputs()()
@@ -88,7 +94,8 @@ class Check:
         def candidate(point: Point) -> Candidate:
             nonlocal unused
             grads = outputs.pulled_back(self.tensors)
-            unused = all(grad is None for grad in grads)
+            unused = not self._is_used and all(grad is None for grad in grads)
+            point.is_used = not unused
             pairs = zip(grads, self.checked, strict=True)
             return CandidateGradient.of(point, [_gradient(grad, each.array) for grad, each in pairs])
 
@@ -101,8 +108,9 @@ class Check:
                 + ("; it must use its argument, a copy, as elements of inputs share memory" if copied else "")
             )
         if outputs.skipped:
+            have = "have" if len(outputs.skipped) > 1 else "has"
             warnings.warn(
-                f"{', '.join(outputs.skipped)} {'have' if len(outputs.skipped) > 1 else 'has'} no gradient: not checked",
+                f"{', '.join(outputs.skipped)} {have} no gradient: not checked",
                 RuntimeWarning,
                 stacklevel=4,
             )
@@ -115,12 +123,12 @@ class Check:
 
         def along(direction: Direction) -> float:
             with forward_ad.dual_level():
-                duals = {
-                    id(each.tensor): forward_ad.make_dual(
-                        each.tensor.detach().requires_grad_(), each.tangent(np.ascontiguousarray(part))
-                    )
-                    for each, part in zip(self.checked, direction, strict=True)
-                }
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
+                    duals = {
+                        id(each.tensor): forward_ad.make_dual(each.tensor.detach().requires_grad_(), each.tangent(part))
+                        for each, part in zip(self.checked, direction, strict=True)
+                    }
                 arguments = replaced(self._arguments, duals)
                 pushed = Outputs(lambda: self._called(arguments), np.random.default_rng(0))()
                 pairs = ((forward_ad.unpack_dual(output).tangent, output) for output in pushed)
@@ -139,7 +147,9 @@ class Check:
         for which in (range(count), *([i] for i in range(count) if count > 1)):
             found = [undefined(output) if i in which else output for i, output in enumerate(outputs())]
             try:
-                grads = torch.autograd.grad(found, self.tensors, [torch.zeros_like(o) for o in found], allow_unused=True)
+                grads = torch.autograd.grad(
+                    found, self.tensors, [torch.zeros_like(o) for o in found], allow_unused=True
+                )
             except Exception as error:
                 raise GradientMismatchError(_UNDEFINED.format("raises an error")) from error
             if any(grad is not None and as_array(grad).any() for grad in grads):

@@ -41,7 +41,8 @@ def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
         return value
     if isinstance(value, Mapping):
         parts = {key: replaced(inner, replacements) for key, inner in value.items()}
-        return parts if type(value) is dict else type(value)(parts)
+        make: Any = type(value)
+        return make(parts)
     if isinstance(value, list | tuple):
         items = [replaced(inner, replacements) for inner in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
