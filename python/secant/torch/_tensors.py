@@ -138,6 +138,7 @@ class Outputs:
         self.skipped: list[str] = []
         self.constant = False
         self.cotangents: list[Any] = []
+        self._weights: list[Any] = []  # these, in float64
 
     def __call__(self) -> list[Any]:
         """The tensors that are checked."""
@@ -152,6 +153,7 @@ class Outputs:
             kept = with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
             self.cotangents = [_cotangent(found[path], self._rng) for path in kept]
+            self._weights = [real(cotangent).double() for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
             if path not in found or found[path].shape != shape:
@@ -175,8 +177,8 @@ class Outputs:
     def weighted(self, tensors: Sequence[Any]) -> Value:
         """The sum of products of cotangents and tensors like the outputs."""
         total, roundings = 0.0, []
-        for cotangent, tensor in zip(self.cotangents, tensors, strict=True):
-            terms = real(cotangent).double() * real(tensor).double()
+        for weights, tensor in zip(self._weights, tensors, strict=True):
+            terms = weights * real(tensor).double()
             total += float(terms.sum())
             roundings.append(torch.finfo(tensor.dtype).eps / 2 * float(torch.linalg.vector_norm(terms)))
         return Value(total, math.hypot(*roundings))
