@@ -125,8 +125,10 @@ class _Function:
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
         self._compiled: Callable[..., list[Any]] = jax.jit(value)
+        self._is_used = False
         try:
             self._compiled(*self.arrays)
+            self._is_used = _is_used(jax.make_jaxpr(value)(*self.arrays).jaxpr)
         except Exception:  # it branches on values, say
             self._compiled = value
 
@@ -154,6 +156,7 @@ class _Function:
             rounded=_to_bfloat16 if low else None,
             resolution=2.0**-8 if low else None,
         )
+        point.is_used = self._is_used
         return run_check(point, lambda: candidate(point), **own)
 
 
@@ -241,6 +244,12 @@ def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[
 
 
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
+
+
+def _is_used(jaxpr: Any) -> bool:
+    """Whether what is computed depends on an argument."""
+    used = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    return any(id(variable) in used for variable in jaxpr.invars)
 
 
 def _is_inexact(array: Any) -> bool:

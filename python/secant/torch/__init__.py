@@ -188,9 +188,10 @@ def gradgradcheck(
     if not check_rev_over_rev and not check_fwd_over_rev:
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
-    _checked(given)
-    gradients, both = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-    check = Check(gradients, both, differentiable("inputs", both), options, is_used=True)
+    tensors = _checked(given)
+    gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
+    tensors |= differentiable("grad_outputs", cotangents)
+    check = Check(gradients, (*given, cotangents), tensors, options, is_used=True)
     try:
         for report in check.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
             report.raise_if_failed()

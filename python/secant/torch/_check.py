@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -192,8 +192,10 @@ _UNDEFINED = (
 )
 
 
-def gradient_of(function: Callable[..., Any], arguments: tuple[Any, ...], grad_outputs: Any, rng: int) -> Any:
-    """The gradients of a function as a function of its arguments and of cotangents, and both of these."""
+def gradient_of(
+    function: Callable[..., Any], arguments: tuple[Any, ...], grad_outputs: Any, rng: int
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The gradients of a function, as a function of its arguments and a list of cotangents; and that list."""
     outputs = Outputs(lambda: function(*arguments), np.random.default_rng([rng, 2]))
     outputs()
     if outputs.constant:
@@ -208,12 +210,7 @@ def gradient_of(function: Callable[..., Any], arguments: tuple[Any, ...], grad_o
         grads = torch.autograd.grad(found, tensors, cotangents, create_graph=True, allow_unused=True)
         return [grad for grad in grads if grad is not None]
 
-    return gradients, (*arguments, cotangents)
-
-
-def named(path: str, arguments: Sequence[Any]) -> dict[str, Any]:
-    """The tensors of arguments that require a gradient, by names such as ``inputs[0]``."""
-    return differentiable(path, tuple(arguments))
+    return gradients, cotangents
 
 
 def _gradient(grad: Any, like: Array) -> Array:
