@@ -1,6 +1,8 @@
 """The doors for PyTorch, JAX and test-suites: wrong functions that the libraries' own checks cannot judge or pass."""
 
+import doctest
 import importlib.util
+import inspect
 import runpy
 import subprocess
 import sys
@@ -736,6 +738,22 @@ def test_an_example(name, capsys):
         warnings.simplefilter("ignore")  # torch's own check warns of float32
         runpy.run_path(str(examples / f"check_{name}.py"))
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [
+        *(pytest.param("torch", name, marks=needs_torch) for name in ("gradcheck", "gradgradcheck", "check_module")),
+        pytest.param("jax", "check_grads", marks=needs_jax),
+    ],
+)
+def test_the_examples_of_docstrings(library, name):
+    text = inspect.getdoc(getattr(importlib.import_module(f"secant.{library}"), name))
+    names = {"secant": secant, library: importlib.import_module(library)}
+    example, output = doctest.DocTestParser().get_doctest(text, names, name, None, None), []
+    assert example.examples
+    failed, _ = doctest.DocTestRunner().run(example, out=output.append)
+    assert not failed, "".join(output)
 
 
 @pytest.mark.parametrize("name", ["torch", "jax", "sklearn"])
