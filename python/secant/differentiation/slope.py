@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from secant.differentiation.noise import Noise, Sample, Sampler
+import numpy as np
+
+from secant.differentiation.noise import Noise, Sample, Sampler, levels
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 """Times the steps of the chosen column: where it is evaluated again."""
@@ -23,6 +25,10 @@ _FIRST_STEP = 0.25
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
+_SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
+_HALVINGS = 16  # of an interval in which f may jump
+_COARSE_VALUES = 12  # of which the noise of coarse parts is measured
+_DENSE = 0.05  # of the largest third difference: so large are most of them where f jumps everywhere
 
 
 @dataclass(frozen=True)
@@ -64,24 +70,32 @@ class RichardsonTable:
     best : RichardsonColumn
     value, error : float
         Of the best estimate: the error is the sum of truncation and noise, inf while there is no estimate.
+    suspicious : float
+        The smallest step that was discarded, or at which central differences changed by much more than at half of it:
+        kinks may be there, or jumps. 0 if there is none.
     """
 
     def __init__(self) -> None:
         self.best = RichardsonColumn(_FIRST_STEP, 0)
         self.value, self.error = 0.0, inf
+        self.suspicious = 0.0
         self._rows: list[list[Estimate]] = []
 
     def restart(self) -> None:
         """Begin at smaller steps. The best estimate so far is kept."""
         self._rows = []
 
-    def discard(self) -> None:
-        """Begin at smaller steps, without any estimate."""
-        self._rows, self.value, self.error = [], 0.0, inf
+    def discard(self, step: float) -> None:
+        """Begin at smaller steps than this, without any estimate."""
+        self._rows, self.value, self.error, self.suspicious = [], 0.0, inf, step
 
     def add(self, step: float, difference: Estimate) -> bool:
         """Add the row that begins with the central difference at a step; return whether smaller steps may be better."""
         self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else []))
+        if len(self._rows) > 2:
+            older, old, new = (row[0].value for row in self._rows[-3:])
+            if abs(old - older) > _SUDDEN * max(abs(new - old), difference.noise):
+                self.suspicious = 4 * step
         for j in range(min(len(self._rows) - 2, _COLUMNS)):
             older, old, new = (row[j] for row in self._rows[-3:])
             change, change_before = abs(new.value - old.value), abs(old.value - older.value)
@@ -102,15 +116,27 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
     return row
 
 
+def _spread(values: list[float]) -> float:
+    return max(values) - min(values)
+
+
 class Line:
-    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
+    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
+
+    Attributes
+    ----------
+    coarse : float
+        The noise of coarse parts of f that was found on the way; see `_is_coarse`.
+    """
 
     def __init__(self, sample: Sampler, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
-        self._sample = sample
+        self.coarse = 0.0
         self._noise = noise
+        self._sample = sample
         self._value = value
         self._fresh = fresh
         self._known: dict[float, tuple[Sample, Sample]] = {}
+        self._places: dict[float, float] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is tried first.
@@ -125,13 +151,10 @@ class Line:
                 if rough:
                     return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
                 return self._confirmed(column, first.noise, first.value, second.value), column
-        table = self._table()
-        for _ in range(3):
-            if isfinite(table.error):
-                break
-            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
-            table = self._table()
-        fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+        table, fresh = self._searched()
+        suspicious = table.suspicious or (table.best.step if _spread(fresh) > 30 * table.error else 0.0)
+        if suspicious and self._is_coarse(suspicious, table.value):
+            table, fresh = self._searched()
         return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
     def jump(self, column: RichardsonColumn, levels: int = 0) -> tuple[float, float]:
@@ -172,11 +195,65 @@ class Line:
             if not isfinite(difference.value):
                 table.restart()
             elif not self._settles(step):  # all this is too far away to say anything of f at 0
-                table.discard()
+                table.discard(step)
             elif not table.add(step, difference):
                 break
             step /= 2
         return table
+
+    def _searched(self) -> tuple[RichardsonTable, list[float]]:
+        """The table, and what its best column gives at fresh steps."""
+        table = self._table()
+        for _ in range(3):
+            if isfinite(table.error):
+                break
+            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
+            table = self._table()
+        return table, [self._estimate(table.best, factor).value for factor in self._fresh]
+
+    def _is_coarse(self, step: float, slope: float) -> bool:
+        """Whether parts of f are rounded more coarsely than others; then there is more noise from now on.
+
+        At tiny steps such parts stand still: what is smooth then, and its slope, are those of the other parts alone. At
+        larger steps they jump, which looks like kinks. But a jump stays what it is between points that come closer and
+        closer; and rounding jumps everywhere, a case distinction of f at one point.
+        """
+        if not (jump := self._jump_within(step, slope)):
+            return False
+        near = min(64 * step, 0.03)
+        values = [self._rest(k * near) for k in range(1, _COARSE_VALUES + 1)]
+        third = np.abs(np.diff(values, 3))
+        if not np.mean(third > _DENSE * third.max()) >= 0.75:
+            return False
+        far = min(16 * near, 5e-3)
+        others = [self._rest(k * far) for k in range(1, _COARSE_VALUES + 1)] if far > near else values
+        scatter = (float(min(levels(np.array(each))[2:])) for each in (values, others))
+        self.coarse = max(jump / 2, *scatter)
+        self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
+        return True
+
+    def _jump_within(self, step: float, slope: float) -> float:
+        """A jump of f between 0 and a step, beside a linear part of this slope; 0 if there is none."""
+
+        def height(place: float) -> float:
+            return self._rest(place) - self._rest(0.0) - slope * place
+
+        left, right = 0.0, max(step, -step, key=lambda place: abs(height(place)))
+        jumps = [abs(height(right))]
+        for _ in range(_HALVINGS):
+            middle = (left + right) / 2
+            parts = [(abs(height(b) - height(a)), a, b) for a, b in ((left, middle), (middle, right))]
+            jump, left, right = max(parts)
+            jumps.append(jump)
+            if not jump > _VISIBLE * self._noise.near or (len(jumps) > 6 and jump < jumps[-5] / 8):
+                return 0.0
+        return jump
+
+    def _rest(self, place: float) -> float:
+        """What is to be smooth at a place."""
+        if place not in self._places:
+            self._places[place] = self._sample(place).rest if place else self._value
+        return self._places[place]
 
     def _estimate(self, column: RichardsonColumn, factor: float) -> Estimate:
         """What a column gives at ``factor`` times its steps."""
