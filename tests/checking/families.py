@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant.differentiation.noise import Value
+
 
 class Case(NamedTuple):
     """A function, a point, and the exact gradient there, rounded to float64."""
@@ -167,7 +169,7 @@ def decay_in_float64(rng, n):
 
 
 def terms_of_different_size(rng, n):
-    """Terms in float32, of 1 and of the size of x, that are summed in float64."""
+    """Outputs in float32, of 1 and of the size of x, that are summed in float64 as `check_vjp` does."""
     x = rng.uniform(1, 2, n) * rng.choice([-1, 1], n) * 10 ** rng.uniform(-5, -2)
     c, d = (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n) for _ in range(2))
     coarse, fine, slopes = [
@@ -177,7 +179,8 @@ def terms_of_different_size(rng, n):
 
     def f(x):
         x = x.astype(np.float32)
-        return float(c @ coarse(x).astype(np.float64) + d @ fine(x).astype(np.float64))
+        terms = np.concatenate([c * coarse(x).astype(np.float64), d * fine(x).astype(np.float64)])
+        return Value(float(terms.sum()), 2.0**-24 * float(np.linalg.norm(terms)))
 
     x = x.astype(np.float32).astype(np.float64)
     return Case(f, x, slopes(x))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.differentiation.noise import Noise, Sample, Sampler, levels
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
@@ -20,15 +21,15 @@ FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 LIKELY, SURE = 8.0, 32.0
 """Times its noise: a jump of the slope that is likely one, and one that is reported."""
 
-_COLUMNS, _ROWS = 5, 34
-_FIRST_STEP = 0.25
+_COLUMNS = 5
+_FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
+_LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
 _SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
-_HALVINGS = 16  # of an interval in which f may jump
-_COARSE_VALUES = 12  # of which the noise of coarse parts is measured
-_DENSE = 0.05  # of the largest third difference: so large are most of them where f jumps everywhere
+_HALVINGS = 30  # of an interval in which f may jump
+_COARSE_VALUES = 8  # of which the noise of coarse parts is measured
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class RichardsonTable:
     suspicious : float
         The smallest step that was discarded, or at which central differences changed by much more than at half of it:
         kinks may be there, or jumps. 0 if there is none.
+    step : float
+        Of the next row.
     """
 
     def __init__(self) -> None:
         self.best = RichardsonColumn(_FIRST_STEP, 0)
         self.value, self.error = 0.0, inf
-        self.suspicious = 0.0
+        self.suspicious, self.step = 0.0, _FIRST_STEP
         self._rows: list[list[Estimate]] = []
 
     def restart(self) -> None:
@@ -116,10 +119,6 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
     return row
 
 
-def _spread(values: list[float]) -> float:
-    return max(values) - min(values)
-
-
 class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
@@ -152,8 +151,7 @@ class Line:
                     return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
                 return self._confirmed(column, first.noise, first.value, second.value), column
         table, fresh = self._searched()
-        suspicious = table.suspicious or (table.best.step if _spread(fresh) > 30 * table.error else 0.0)
-        if suspicious and self._is_coarse(suspicious, table.value):
+        if self._is_coarse(table.suspicious, table.value):
             table, fresh = self._searched()
         return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
@@ -188,9 +186,11 @@ class Line:
         """How large a jump may be that noise hides."""
         return self._hidden(column.step * self._fresh[0])
 
-    def _table(self) -> RichardsonTable:
-        table, step = RichardsonTable(), _FIRST_STEP
-        for _ in range(_ROWS):
+    def _fill(self, table: RichardsonTable) -> None:
+        """Add rows while they may be better."""
+        while table.step >= _LAST_STEP:
+            step = table.step
+            table.step /= 2
             difference = self._difference(step)
             if not isfinite(difference.value):
                 table.restart()
@@ -198,18 +198,23 @@ class Line:
                 table.discard(step)
             elif not table.add(step, difference):
                 break
-            step /= 2
-        return table
 
     def _searched(self) -> tuple[RichardsonTable, list[float]]:
         """The table, and what its best column gives at fresh steps."""
-        table = self._table()
-        for _ in range(3):
-            if isfinite(table.error):
+        table, fresh = RichardsonTable(), list[float]()
+        for _ in range(4):
+            self._fill(table)
+            if not isfinite(table.error):
+                if not self._is_coarse(table.suspicious, 0.0):
+                    self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
+                table = RichardsonTable()
+                continue
+            fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+            spread = max(*fresh, table.value) - min(*fresh, table.value)
+            if spread <= _LUCK * table.error:
                 break
-            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
-            table = self._table()
-        return table, [self._estimate(table.best, factor).value for factor in self._fresh]
+            table.error = spread  # it was best by luck: smaller steps may be better
+        return table, fresh
 
     def _is_coarse(self, step: float, slope: float) -> bool:
         """Whether parts of f are rounded more coarsely than others; then there is more noise from now on.
@@ -218,36 +223,41 @@ class Line:
         larger steps they jump, which looks like kinks. But a jump stays what it is between points that come closer and
         closer; and rounding jumps everywhere, a case distinction of f at one point.
         """
-        if not (jump := self._jump_within(step, slope)):
+        if not step or self.coarse:
             return False
-        near = min(64 * step, 0.03)
-        values = [self._rest(k * near) for k in range(1, _COARSE_VALUES + 1)]
-        third = np.abs(np.diff(values, 3))
-        if not np.mean(third > _DENSE * third.max()) >= 0.75:
+        for factor in (64, 4096):  # the first jump may be nearer than others are to each other
+            near = min(factor * step, 0.06)
+            far = min(16 * near, 0.24)
+            if not (jump := self._jump_between(-near, near, slope)):
+                return False
+            if self._jump_between(near, far, slope) and self._jump_between(-far, -near, slope):
+                break
+        else:
             return False
-        far = min(16 * near, 5e-3)
-        others = [self._rest(k * far) for k in range(1, _COARSE_VALUES + 1)] if far > near else values
-        scatter = (float(min(levels(np.array(each))[2:])) for each in (values, others))
-        self.coarse = max(jump / 2, *scatter)
+        rows = [[self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)] for width in (near, max(near, 5e-3))]
+        self.coarse = max(jump / 2, *(float(min(levels(np.array(values))[2:])) for values in rows))
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
         return True
 
-    def _jump_within(self, step: float, slope: float) -> float:
-        """A jump of f between 0 and a step, beside a linear part of this slope; 0 if there is none."""
+    def _jump_between(self, left: float, right: float, slope: float) -> float:
+        """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
 
         def height(place: float) -> float:
-            return self._rest(place) - self._rest(0.0) - slope * place
+            return self._rest(place) - slope * place
 
-        left, right = 0.0, max(step, -step, key=lambda place: abs(height(place)))
-        jumps = [abs(height(right))]
+        jump, ratios = abs(height(right) - height(left)), list[float]()
         for _ in range(_HALVINGS):
-            middle = (left + right) / 2
+            middle, before = (left + right) / 2, jump
             parts = [(abs(height(b) - height(a)), a, b) for a, b in ((left, middle), (middle, right))]
             jump, left, right = max(parts)
-            jumps.append(jump)
-            if not jump > _VISIBLE * self._noise.near or (len(jumps) > 6 and jump < jumps[-5] / 8):
+            if not jump > _VISIBLE * self._noise.near:
                 return 0.0
-        return jump
+            ratios.append(jump / before if before else 1.0)
+            if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
+                return jump
+            if len(ratios) > 8 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.02:  # a slope
+                return 0.0
+        return 0.0
 
     def _rest(self, place: float) -> float:
         """What is to be smooth at a place."""
