@@ -226,11 +226,10 @@ class Line:
         if not step or self.coarse:
             return False
         for factor in (64, 4096):  # the first jump may be nearer than others are to each other
-            near = min(factor * step, 0.06)
-            far = min(16 * near, 0.24)
-            if not (jump := self._jump_between(-near, near, slope)):
-                return False
-            if self._jump_between(near, far, slope) and self._jump_between(-far, -near, slope):
+            near = min(factor * step, max(0.06, step))
+            far = min(16 * near, 0.25)
+            pieces = ((-near, near), (near, far), (-far, -near))
+            if all(jump := self._jump_between(begin, end, slope) for begin, end in pieces):
                 break
         else:
             return False
@@ -255,7 +254,7 @@ class Line:
             ratios.append(jump / before if before else 1.0)
             if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
                 return jump
-            if len(ratios) > 8 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.02:  # a slope
+            if len(ratios) > 8 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:  # a slope
                 return 0.0
         return 0.0
 
