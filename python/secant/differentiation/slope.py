@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from secant._common.validation import Floats
 from secant.differentiation.noise import Noise, Sample, Sampler, levels
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
@@ -29,7 +28,7 @@ _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and n
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
 _SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
 _HALVINGS = 30  # of an interval in which f may jump
-_COARSE_VALUES = 8  # of which the noise of coarse parts is measured
+_COARSE_VALUES, _COARSE_WIDTH = 8, 5e-3  # of which the noise of coarse parts is measured, and how far apart
 
 
 @dataclass(frozen=True)
@@ -205,8 +204,8 @@ class Line:
         for _ in range(4):
             self._fill(table)
             if not isfinite(table.error):
-                if not self._is_coarse(table.suspicious, 0.0):
-                    self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
+                if not self._is_coarse(table.suspicious, 0.0):  # there may be more noise than was seen
+                    self._noise = Noise(max(8 * self._noise.near, self._scatter(_COARSE_WIDTH)), 8 * self._noise.share)
                 table = RichardsonTable()
                 continue
             fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
@@ -228,15 +227,21 @@ class Line:
         for factor in (64, 4096):  # the first jump may be nearer than others are to each other
             near = min(factor * step, max(0.06, step))
             far = min(16 * near, 0.25)
-            pieces = ((-near, near), (near, far), (-far, -near))
-            if all(jump := self._jump_between(begin, end, slope) for begin, end in pieces):
+            jump = self._jump_between(-near, near, slope)
+            if jump and all(self._jump_between(begin, end, slope) for begin, end in ((near, far), (-far, -near))):
                 break
+            if slope and not jump:
+                return False
         else:
             return False
-        rows = [[self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)] for width in (near, max(near, 5e-3))]
-        self.coarse = max(jump / 2, *(float(min(levels(np.array(values))[2:])) for values in rows))
+        self.coarse = max(jump / 2, self._scatter(near), self._scatter(max(near, _COARSE_WIDTH)))
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
         return True
+
+    def _scatter(self, width: float) -> float:
+        """The noise of values that are so far from each other."""
+        values = np.array([self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)])
+        return float(min(levels(values)[2:])) if np.isfinite(values).all() else 0.0
 
     def _jump_between(self, left: float, right: float, slope: float) -> float:
         """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
@@ -254,7 +259,7 @@ class Line:
             ratios.append(jump / before if before else 1.0)
             if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
                 return jump
-            if len(ratios) > 8 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:  # a slope
+            if len(ratios) > 13 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:  # a slope
                 return 0.0
         return 0.0
 
