@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant.differentiation.noise import Value
+
 
 class Case(NamedTuple):
     """A function, a point, and the exact gradient there, rounded to float64."""
@@ -139,4 +141,64 @@ FAMILIES = {
         kinks,
         squared_kinks,
     )
+}
+
+
+def rounded_part(rng, n):
+    """A part that is rounded to some decimals, and a smooth one."""
+    digits, x = int(rng.integers(5, 8)), rng.standard_normal(n)
+    return Case(lambda x: float(np.sum(np.round(np.exp(x), digits) + x**2)), x, np.exp(x) + 2 * x)
+
+
+def decay_in_float64(rng, n):
+    """A network in float32, and a weight decay that is added in float64."""
+    hidden = max(n // 6, 1)
+    w1, w2 = rng.standard_normal((5, hidden)) / 2, rng.standard_normal(hidden)
+    data, decay = rng.standard_normal((10, 5)), 10 ** rng.uniform(-3, -1)
+    x = np.concatenate([w1.ravel(), w2])
+
+    def model(x, dtype):
+        w1, w2 = x[: 5 * hidden].reshape(5, hidden).astype(dtype), x[5 * hidden :].astype(dtype)
+        z = np.tanh(data.astype(dtype) @ w1)
+        return z, w2, z @ w2
+
+    z, w2, y = model(x, np.float64)
+    slope = np.outer(y / 10, w2) * (1 - z**2)
+    gradient = np.concatenate([(data.T @ slope).ravel(), z.T @ y / 10]) + 2 * decay * x
+    return Case(lambda x: float((model(x, np.float32)[2] ** 2).mean() / 2) + decay * float(x @ x), x, gradient)
+
+
+def terms_of_different_size(rng, n):
+    """Outputs in float32, of 1 and of the size of x, that are summed in float64 as `check_vjp` does."""
+    x = rng.uniform(1, 2, n) * rng.choice([-1, 1], n) * 10 ** rng.uniform(-5, -2)
+    c, d = (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n) for _ in range(2))
+    coarse, fine, slopes = [
+        (np.cosh, np.sinh, lambda x: c * np.sinh(x) + d * np.cosh(x)),
+        (lambda x: 1 + x, lambda x: x, lambda x: c + d),
+    ][rng.integers(2)]
+
+    def f(x):
+        x = x.astype(np.float32)
+        terms = np.concatenate([c * coarse(x).astype(np.float64), d * fine(x).astype(np.float64)])
+        return Value(float(terms.sum()), 2.0**-24 * float(np.linalg.norm(terms)))
+
+    x = x.astype(np.float32).astype(np.float64)
+    return Case(f, x, slopes(x))
+
+
+def decay_in_float32(rng, n):
+    """A model in bfloat16, and a weight decay in float32."""
+    x, c, decay = rng.standard_normal(n), rng.standard_normal(n), np.float32(10 ** rng.uniform(-3, -1))
+
+    def f(x):
+        coarse = (np.sum(np.sin(c * x), dtype=np.float32) + 2).view(np.uint32)
+        model = ((coarse + 0x7FFF + ((coarse >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+        x = x.astype(np.float32)
+        return np.float32(model + decay * (x @ x))
+
+    return Case(f, x, c * np.cos(c * x) + 2 * float(decay) * x)
+
+
+COARSE = {
+    family.__name__: family for family in (rounded_part, decay_in_float64, terms_of_different_size, decay_in_float32)
 }

@@ -119,6 +119,8 @@ class DirectionalProbe:
 
     def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         slope, self._column = line.slope(self._column, rough)
+        if self.noise is not None and line.coarse > self.noise.near:
+            self.noise = self.noise._replace(near=line.coarse)
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(
                 "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"

@@ -17,6 +17,7 @@ from secant.differentiation.noise import Sample, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
+_WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 
 
 class EntryRange(NamedTuple):
@@ -191,9 +192,9 @@ class Point:
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
-        norms = [norm_of(array) for array in self.origin]
-        overall = math.hypot(*norms) / math.sqrt(self.all.size) or 1.0
-        return [own / math.sqrt(array.size) or overall for own, array in zip(norms, self.origin, strict=True)], None
+        typical = [_typical_size(array) for array in self.origin]
+        others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
+        return [size or others for size in typical], None
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
@@ -202,8 +203,8 @@ class Point:
     def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
         """Random signs, and magnitudes from half to one and a half times the scales.
 
-        The scale of an entry is its size, and at least the root mean square of its array. ``half``: a random half of
-        the entries is left out.
+        The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
+        entries is left out.
         """
         parts = []
         for leaf, array in enumerate(self.origin):
@@ -231,6 +232,18 @@ def _array_of_one(value: Any) -> Any:
 def flat(array: Array) -> Any:
     """The entries of an array in one row, to be read and written."""
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _typical_size(array: Array) -> float:
+    """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
+    overall = norm_of(array) / math.sqrt(array.size)
+    sizes = np.abs(flat(array)[:: -(-array.size // _CHUNK)].astype(np.float64))
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return overall
+    rank = (sizes.size - 1) // 10
+    small = float(np.partition(sizes, rank)[rank])
+    return small if overall > _WIDE * small else overall
 
 
 def norm_of(array: Array) -> float:

@@ -173,11 +173,13 @@ def probe_all(
     jumps: list[float] | None = None
     noticed_after = 0
     while not noticed_after:
-        before = point.evaluations
+        before, noise_before = point.evaluations, probe.noise
         direction = point.direction(rng)
-        difference = probe.difference(direction, point.all)
+        difference = _confirmed(probe, probe.difference(direction, point.all), direction)
         cost = point.evaluations - before
-        differences.append(difference := _confirmed(probe, difference, direction))
+        if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
+            differences.clear()
+        differences.append(difference)
         probes = [each.judged() for each in differences]
         if noticed(probes):
             noticed_after = point.evaluations

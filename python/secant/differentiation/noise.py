@@ -120,7 +120,7 @@ def _noise_at(place: float, sample: Sampler, resolution: float) -> tuple[float, 
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
         seen, least = np.append(seen, values[:, 0]), max(least, float(values[:, 2].max()))
         if len(set(values[:, 0])) > _VALUES // 2:
-            level = max(level, *map(float, _levels(values[:, 1])))
+            level = max(level, *map(float, levels(values[:, 1])))
             if _spacing(seen) <= _FITS * max(level, rounding(seen)):
                 break
             scale *= _OTHER
@@ -151,19 +151,19 @@ def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
     It takes many evaluations, and is for outputs that differ where they should not.
     """
     direction = np.random.default_rng(0).uniform(1, 2, x.shape) * np.where(x, x, 1.0)
-    levels = []
+    found = []
     for scale in _SPACINGS:
         values = np.array([f(x + k * scale * direction) for k in range(_VALUES)])
-        levels.append(np.min(_levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
-    level: Floats = np.fmax.reduce([*levels, _HALF_ULP * np.abs(values[0])])
+        found.append(np.min(levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
+    level: Floats = np.fmax.reduce([*found, _HALF_ULP * np.abs(values[0])])
     return level
 
 
-def _levels(values: Floats) -> list[Floats]:
+def levels(values: Floats) -> list[Floats]:
     """The standard deviation of what is not smooth, by the second to the last differences but one; of each output."""
-    levels = []
+    found = []
     for order in range(1, len(values) - 1):
         values = np.diff(values, axis=0)
         if order >= 2:
-            levels.append(root_mean_square(values, axis=0) / sqrt(comb(2 * order, order)))
-    return levels
+            found.append(root_mean_square(values, axis=0) / sqrt(comb(2 * order, order)))
+    return found

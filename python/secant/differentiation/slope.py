@@ -11,18 +11,24 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from secant.differentiation.noise import Noise, Sample, Sampler
+import numpy as np
+
+from secant.differentiation.noise import Noise, Sample, Sampler, levels
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 """Times the steps of the chosen column: where it is evaluated again."""
 LIKELY, SURE = 8.0, 32.0
 """Times its noise: a jump of the slope that is likely one, and one that is reported."""
 
-_COLUMNS, _ROWS = 5, 34
-_FIRST_STEP = 0.25
+_COLUMNS = 5
+_FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
+_LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
+_SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
+_HALVINGS = 30  # of an interval in which f may jump
+_COARSE_VALUES, _COARSE_WIDTH = 8, 5e-3  # of which the noise of coarse parts is measured, and how far apart
 
 
 @dataclass(frozen=True)
@@ -64,24 +70,34 @@ class RichardsonTable:
     best : RichardsonColumn
     value, error : float
         Of the best estimate: the error is the sum of truncation and noise, inf while there is no estimate.
+    suspicious : float
+        The smallest step that was discarded, or at which central differences changed by much more than at half of it:
+        kinks may be there, or jumps. 0 if there is none.
+    step : float
+        Of the next row.
     """
 
     def __init__(self) -> None:
         self.best = RichardsonColumn(_FIRST_STEP, 0)
         self.value, self.error = 0.0, inf
+        self.suspicious, self.step = 0.0, _FIRST_STEP
         self._rows: list[list[Estimate]] = []
 
     def restart(self) -> None:
         """Begin at smaller steps. The best estimate so far is kept."""
         self._rows = []
 
-    def discard(self) -> None:
-        """Begin at smaller steps, without any estimate."""
-        self._rows, self.value, self.error = [], 0.0, inf
+    def discard(self, step: float) -> None:
+        """Begin at smaller steps than this, without any estimate."""
+        self._rows, self.value, self.error, self.suspicious = [], 0.0, inf, step
 
     def add(self, step: float, difference: Estimate) -> bool:
         """Add the row that begins with the central difference at a step; return whether smaller steps may be better."""
         self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else []))
+        if len(self._rows) > 2:
+            older, old, new = (row[0].value for row in self._rows[-3:])
+            if abs(old - older) > _SUDDEN * max(abs(new - old), difference.noise):
+                self.suspicious = 4 * step
         for j in range(min(len(self._rows) - 2, _COLUMNS)):
             older, old, new = (row[j] for row in self._rows[-3:])
             change, change_before = abs(new.value - old.value), abs(old.value - older.value)
@@ -103,14 +119,22 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
 
 
 class Line:
-    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
+    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
+
+    Attributes
+    ----------
+    coarse : float
+        The noise of coarse parts of f that was found on the way; see `_is_coarse`.
+    """
 
     def __init__(self, sample: Sampler, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
-        self._sample = sample
+        self.coarse = 0.0
         self._noise = noise
+        self._sample = sample
         self._value = value
         self._fresh = fresh
         self._known: dict[float, tuple[Sample, Sample]] = {}
+        self._places: dict[float, float] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is tried first.
@@ -125,13 +149,9 @@ class Line:
                 if rough:
                     return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
                 return self._confirmed(column, first.noise, first.value, second.value), column
-        table = self._table()
-        for _ in range(3):
-            if isfinite(table.error):
-                break
-            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
-            table = self._table()
-        fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+        table, fresh = self._searched()
+        if self._is_coarse(table.suspicious, table.value):
+            table, fresh = self._searched()
         return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
     def jump(self, column: RichardsonColumn, levels: int = 0) -> tuple[float, float]:
@@ -165,18 +185,89 @@ class Line:
         """How large a jump may be that noise hides."""
         return self._hidden(column.step * self._fresh[0])
 
-    def _table(self) -> RichardsonTable:
-        table, step = RichardsonTable(), _FIRST_STEP
-        for _ in range(_ROWS):
+    def _fill(self, table: RichardsonTable) -> None:
+        """Add rows while they may be better."""
+        while table.step >= _LAST_STEP:
+            step = table.step
+            table.step /= 2
             difference = self._difference(step)
             if not isfinite(difference.value):
                 table.restart()
             elif not self._settles(step):  # all this is too far away to say anything of f at 0
-                table.discard()
+                table.discard(step)
             elif not table.add(step, difference):
                 break
-            step /= 2
-        return table
+
+    def _searched(self) -> tuple[RichardsonTable, list[float]]:
+        """The table, and what its best column gives at fresh steps."""
+        table, fresh = RichardsonTable(), list[float]()
+        for _ in range(4):
+            self._fill(table)
+            if not isfinite(table.error):
+                if not self._is_coarse(table.suspicious, 0.0):  # there may be more noise than was seen
+                    self._noise = Noise(max(8 * self._noise.near, self._scatter(_COARSE_WIDTH)), 8 * self._noise.share)
+                table = RichardsonTable()
+                continue
+            fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+            spread = max(*fresh, table.value) - min(*fresh, table.value)
+            if spread <= _LUCK * table.error:
+                break
+            table.error = spread  # it was best by luck: smaller steps may be better
+        return table, fresh
+
+    def _is_coarse(self, step: float, slope: float) -> bool:
+        """Whether parts of f are rounded more coarsely than others; then there is more noise from now on.
+
+        At tiny steps such parts stand still: what is smooth then, and its slope, are those of the other parts alone. At
+        larger steps they jump, which looks like kinks. But a jump stays what it is between points that come closer and
+        closer; and rounding jumps everywhere, a case distinction of f at one point.
+        """
+        if not step or self.coarse:
+            return False
+        for factor in (64, 4096):  # the first jump may be nearer than others are to each other
+            near = min(factor * step, max(0.06, step))
+            far = min(16 * near, 0.25)
+            jump = self._jump_between(-near, near, slope)
+            if jump and all(self._jump_between(begin, end, slope) for begin, end in ((near, far), (-far, -near))):
+                break
+            if slope and not jump:
+                return False
+        else:
+            return False
+        self.coarse = max(jump / 2, self._scatter(near), self._scatter(max(near, _COARSE_WIDTH)))
+        self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
+        return True
+
+    def _scatter(self, width: float) -> float:
+        """The noise of values that are so far from each other."""
+        values = np.array([self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)])
+        return float(min(levels(values)[2:])) if np.isfinite(values).all() else 0.0
+
+    def _jump_between(self, left: float, right: float, slope: float) -> float:
+        """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
+
+        def height(place: float) -> float:
+            return self._rest(place) - slope * place
+
+        jump, ratios = abs(height(right) - height(left)), list[float]()
+        for _ in range(_HALVINGS):
+            middle, before = (left + right) / 2, jump
+            parts = [(abs(height(b) - height(a)), a, b) for a, b in ((left, middle), (middle, right))]
+            jump, left, right = max(parts)
+            if not jump > _VISIBLE * self._noise.near:
+                return 0.0
+            ratios.append(jump / before if before else 1.0)
+            if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
+                return jump
+            if len(ratios) > 13 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:  # a slope
+                return 0.0
+        return 0.0
+
+    def _rest(self, place: float) -> float:
+        """What is to be smooth at a place."""
+        if place not in self._places:
+            self._places[place] = self._sample(place).rest if place else self._value
+        return self._places[place]
 
     def _estimate(self, column: RichardsonColumn, factor: float) -> Estimate:
         """What a column gives at ``factor`` times its steps."""
