@@ -5,12 +5,18 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import secant
 import suites
+from secant.checking.report import ArrayReport
 from secant.errors import GradientMismatchError
+
+REPORT = secant.check_gradient(lambda x: x @ x, np.ones(3), 2 * np.ones(3))
 
 
 def raising(error):
@@ -43,6 +49,7 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
         def check(planted):
             if planted in names:
                 raise GradientMismatchError("gradient in 3 entries: WRONG\n")
+            suites.REPORTS.append(REPORT)
 
         return check
 
@@ -52,9 +59,9 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
         measured.append((name, kind, order))
         if (kind, order) == ("float64", 1):
             planted = ["everywhere", "entry"]
-            yield suites.Case(wrong_if({"everywhere", "entry"}), wrong_if({"everywhere"}), lambda: 7, planted)
-            yield suites.Case(wrong_if({"", "everywhere"}), wrong_if({""}), lambda: 7, planted)
-            yield suites.Case(wrong_if({"everywhere"}), wrong_if({}), lambda: 7, planted)
+            yield suites.Case(wrong_if({"everywhere", "entry"}), wrong_if({"everywhere"}), planted)
+            yield suites.Case(wrong_if({"", "everywhere"}), wrong_if({""}), planted)
+            yield suites.Case(wrong_if({"everywhere"}), wrong_if({}), planted)
 
     names = ["sin", "cos", "tan"]
     operators = [(name, lambda kind, order, name=name: cases(name, kind, order)) for name in names]
@@ -69,10 +76,27 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
     head, _, row, empty, named = suites.table(results)
     found = dict(zip(head.split(" | "), row.split(" | "), strict=True))
     assert (found["operators"], found["cases"], found["right"], found["WRONG"]) == ("3", "9", "6", "3")
-    assert (found["1 % everywhere"], found["one entry"], found["unnoticed"]) == ("6 of 6", "3 of 6", "3")
+    assert (found["1 % everywhere"], found["one entry"], found["missed"]) == ("6 of 6", "3 of 6", "3")
     assert (found["their WRONG"], found["their 1 %"], found["their one entry"]) == ("3", "3 of 6", "0 of 6")
     assert empty == ""
     assert named == "- torch, float64, order 1, WRONG: cos, sin, tan."  # in the order that they were measured in
+
+
+@pytest.mark.parametrize(
+    ("planted", "array", "said"),
+    [
+        ("", {}, "right"),
+        ("entry", {"largest": 99.0}, "too small"),
+        ("entry", {"largest": 101.0}, "right"),
+        ("everywhere", {"norm": 99.0}, "too small"),
+        ("everywhere", {"norm": 401.0}, "right"),
+        ("entry", {"largest": 101.0, "name": "grad_outputs[0]"}, "too small"),
+    ],
+)
+def test_an_error_below_what_a_report_says_is_too_small(planted, array, said):
+    of = {"name": "x", "shape": (4, 4), "passed": True, "sensitivity": 1.0, "spread": 1.0} | array
+    report = replace(REPORT, arrays=(ArrayReport(**of),))
+    assert suites.outcome(lambda planted: suites.REPORTS.append(report), planted)["said"] == said
 
 
 @pytest.mark.slow
@@ -90,4 +114,4 @@ def test_a_slice(suite, start, every, tmp_path):
     for case in cases:
         assert case[""]["said"] in ("right", "not verified", "nothing to check"), case[""]["message"]
         if case[""]["said"] == "right" and "everywhere" in case:
-            assert case["everywhere"]["said"] in ("WRONG", "not verified")
+            assert case["everywhere"]["said"] in ("WRONG", "not verified", "too small")
