@@ -52,8 +52,8 @@ def check_grads(
     atol, rtol, eps
         Options of `jax.test_util.check_grads` that are ignored, with a warning: tolerances are measured.
     **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
-        `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
 
     Raises
     ------

@@ -310,7 +310,9 @@ def test_outputs_without_a_gradient(torch):
     for f in (lambda _: torch.ones(3), lambda _: y.sin()):
         with pytest.raises(ValueRangeError, match="func must depend on what is checked: it has one value"):
             secant.torch.gradcheck(f, x)
-    assert secant.torch.gradcheck(torch.floor, x)
+    half = torch.full((4,), 0.5, dtype=torch.float64, requires_grad=True)
+    assert secant.torch.gradcheck(torch.floor, half, check_forward_ad=True)  # it is used, and its derivative is 0
+    assert secant.torch.gradgradcheck(torch.floor, half)
     with pytest.raises(ValueRangeError, match="func must depend on what is checked"):
         secant.torch.check_module(torch.nn.Linear(3, 3), lambda _: x.sin().sum())
 
@@ -626,7 +628,7 @@ def test_arguments_of_jax(jax):
     for params in ({"a": x, "c": 2.0}, {"c": 2.0, "a": x}, OrderedDict(c=2.0, a=x)):
         secant.jax.check_grads(f, (params, key, jax.numpy.array([0, 3]), True))
     secant.jax.check_grads(jax.numpy.sin, (np.linspace(0, 1, 5),))  # which JAX makes float32
-    secant.jax.check_grads(jax.numpy.floor, (x,))  # it is used, and its derivative is 0
+    secant.jax.check_grads(jax.numpy.floor, (x / 4 + 0.4,))  # it is used, and its derivative is 0
     with pytest.raises(GradientMismatchError, match="not verified: f had one value wherever it was evaluated"):
         secant.jax.check_grads(lambda _: jax.numpy.sin(x), (x,))
     with pytest.warns(RuntimeWarning, match="^args have no elements: nothing is checked"):
@@ -686,6 +688,12 @@ def test_tensors_that_overlap_are_refused(torch):
     pair = x[:3].requires_grad_(), x[1:].requires_grad_()
     with pytest.raises(ValueRangeError, match=r"inputs\[0\] and inputs\[1\] must share no memory"):
         secant.torch.gradcheck(torch.mul, pair)
+
+
+@pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp])
+def test_a_typo_in_an_option(check):
+    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'. Did you mean"):
+        check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
 
 
 def test_assert_gradient():

@@ -5,17 +5,24 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_type_hints
 
 from secant._common.randomness import seed
 
 
-class DoorOptions(TypedDict, total=False):
-    """Options of `secant.check_gradient` that checks for PyTorch and JAX have, too."""
+class VectorOptions(TypedDict, total=False):
+    """Options of `secant.check_gradient` that `secant.check_vjp` hands on."""
 
     max_evaluations: int | None
     confidence: float
     max_findings: int
+    entries: bool
+    progress: bool
+
+
+class DoorOptions(VectorOptions, total=False):
+    """Options of `secant.check_gradient` that checks for PyTorch and JAX have."""
+
     names: Sequence[str] | None
     scale: Any
     rng: int
@@ -25,16 +32,15 @@ class GradientOptions(DoorOptions, total=False):
     """All options of `secant.check_gradient`."""
 
     inplace: bool
-    entries: bool
     args: tuple[Any, ...]
-    progress: bool
 
 
 def require_known(function: str, options: Mapping[str, Any], known: type) -> None:
     """Raise a TypeError, as a call does, for an option that is not one of a TypedDict; and check the seed."""
+    names = get_type_hints(known)
     for name in options:
-        if name not in known.__annotations__:
-            close = difflib.get_close_matches(name, known.__annotations__, 1)
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
             hint = f". Did you mean {close[0]!r}?" if close else ""
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
     seed(options.get("rng", 0))

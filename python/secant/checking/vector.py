@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
 from secant.checking.candidate import CandidateDerivative, CandidateGradient
+from secant.checking.options import VectorOptions, require_known
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -28,7 +29,7 @@ def check_vjp(
     names: Sequence[str] | None = None,
     inplace: bool = False,
     rng: int = 0,
-    **options: Any,
+    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product, such as a backward function written by hand.
 
@@ -63,6 +64,7 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
+    require_known("check_vjp", options, VectorOptions)
     require_callable("vjp", vjp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
@@ -78,7 +80,7 @@ def check_jvp(
     names: Sequence[str] | None = None,
     inplace: bool = False,
     rng: int = 0,
-    **options: Any,
+    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product, such as a forward-mode rule written by hand.
 
@@ -109,6 +111,7 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
+    require_known("check_jvp", options, VectorOptions)
     require_callable("jvp", jvp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)

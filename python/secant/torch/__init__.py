@@ -65,8 +65,8 @@ def gradcheck(
     check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
         Not supported: `torch.autograd.gradcheck` checks that.
     **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
-        `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
 
     Returns
     -------
@@ -213,8 +213,8 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     loss : callable
         Takes the module, and returns a tensor with a single element.
     **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
-        `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
 
     Returns
     -------

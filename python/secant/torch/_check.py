@@ -131,9 +131,10 @@ class Check:
                     }
                 arguments = replaced(self._arguments, duals)
                 pushed = Outputs(lambda: self._called(arguments), np.random.default_rng(0))()
-                pairs = ((forward_ad.unpack_dual(output).tangent, output) for output in pushed)
-                tangents = [torch.zeros_like(output) if tangent is None else tangent for tangent, output in pairs]
-                return outputs.weighted(tangents).number
+                tangents = [forward_ad.unpack_dual(output).tangent for output in pushed]
+                point.is_used = self._is_used or any(tangent is not None for tangent in tangents)
+                pairs = zip(tangents, pushed, strict=True)
+                return outputs.weighted([torch.zeros_like(o) if t is None else t for t, o in pairs]).number
 
         return self._run(point, lambda: CandidateDerivative(point, along))
 
