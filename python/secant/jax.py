@@ -58,16 +58,11 @@ def check_grads(
     Raises
     ------
     GradientMismatchError
-        An AssertionError with the report of the first mode that is wrong.
+        An AssertionError with the report of the first derivative that is wrong, or not verified.
     UnsupportedError
         If a mode is another one, or f has none.
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does.
-
-    Warns
-    -----
-    RuntimeWarning
-        Names arrays that f is too noisy to verify.
 
     Notes
     -----

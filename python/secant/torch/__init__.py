@@ -1,8 +1,9 @@
 """Checks for PyTorch: in any precision, on any device, in a hundred evaluations.
 
 `gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they tolerate comes from the measured
-noise of the function, so that float32 and bfloat16 need no other settings than float64. Noise hides small errors: a
-warning says where it hides all entries, as in float32 on kinks of ReLU. In float64 (``module.double()``) they show.
+noise of the function, so that float32 and bfloat16 need no other settings than float64. Noise hides small errors. Where
+it hides all, as it may in float32 on kinks of ReLU, the gradient is "not verified": that is not right. In float64
+(``module.double()``) errors show.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def gradcheck(
     eps, atol, rtol, nondet_tol
         Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
     raise_exception : bool
-        Raise an error with the report where a gradient is wrong, instead of returning False.
+        Raise an error with the report unless all gradients are right, instead of returning False.
     check_undefined_grad : bool
         Check also that backward functions take undefined gradients of outputs for 0.
     check_forward_ad, check_backward_ad : bool
@@ -71,12 +72,12 @@ def gradcheck(
     Returns
     -------
     bool
-        Whether all gradients are right.
+        Whether all gradients are right. Those that cannot be verified are not.
 
     Raises
     ------
     GradientMismatchError
-        An AssertionError with the report.
+        An AssertionError with the report: a gradient is wrong, or not verified.
     UnsupportedError
         If an option asks for something else that `torch.autograd.gradcheck` checks, or a tensor is sparse.
     DTypeError, ShapeError, ValueRangeError
@@ -85,8 +86,7 @@ def gradcheck(
     Warns
     -----
     RuntimeWarning
-        Names what is not verified: arrays that ``func`` is too noisy for, and outputs without a gradient beside others
-        that have one.
+        Names outputs that have no gradient, beside others that have one: they are not checked.
 
     Notes
     -----
@@ -164,7 +164,7 @@ def gradgradcheck(
     Returns
     -------
     bool
-        Whether all second derivatives are right.
+        Whether all second derivatives are right. Those that cannot be verified are not.
 
     Raises
     ------
