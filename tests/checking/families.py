@@ -202,3 +202,10 @@ def decay_in_float32(rng, n):
 COARSE = {
     family.__name__: family for family in (rounded_part, decay_in_float64, terms_of_different_size, decay_in_float32)
 }
+
+
+def badly_scaled(rng, n):
+    """A quadratic in variables of all sizes."""
+    s = 10 ** rng.uniform(-3, 3, n)
+    x = rng.standard_normal(n) / s
+    return Case(lambda x: float(np.sum((s * x) ** 2)) / 2, x, s * s * x)

@@ -175,7 +175,13 @@ def probe_all(
     while not noticed_after:
         before, noise_before = point.evaluations, probe.noise
         direction = point.direction(rng)
-        difference = _confirmed(probe, probe.difference(direction, point.all), direction)
+        try:
+            difference = _confirmed(probe, probe.difference(direction, point.all), direction)
+        except ValueRangeError:  # no slope
+            if differences or not point.turn_zeros():
+                raise
+            probe.noise = None
+            continue
         cost = point.evaluations - before
         if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
             differences.clear()
@@ -349,7 +355,8 @@ def array_reports(
         seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
         least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
         smallest = point.least_scale(leaf)
-        spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
+        density = math.sqrt(2) * (1 if point.signs_are_random else 2)
+        spread = density * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
         report = ArrayReport(
             point.names[leaf],
             array.shape,

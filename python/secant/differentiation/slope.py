@@ -22,6 +22,7 @@ LIKELY, SURE = 8.0, 32.0
 
 _COLUMNS = 5
 _FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
+_NEAREST = 2.0**-30  # a step that is outside of the domain of f only if this ends at x
 _LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
@@ -63,7 +64,8 @@ class RichardsonColumn:
 class RichardsonTable:
     """Central differences at halving steps, extrapolated, and the best estimate among them.
 
-    Column j removes the terms of order 2, 4, ..., 2j of the truncation error.
+    Column j removes the first j terms of the truncation error: those of order 2, 4, ...; of one-sided differences those
+    of order 1/2, 1, 3/2, ..., since many functions behave like a root at the end of their domain.
 
     Attributes
     ----------
@@ -77,7 +79,8 @@ class RichardsonTable:
         Of the next row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, factor: float = 4.0) -> None:
+        self._factor = factor
         self.best = RichardsonColumn(_FIRST_STEP, 0)
         self.value, self.error = 0.0, inf
         self.suspicious, self.step = 0.0, _FIRST_STEP
@@ -93,10 +96,10 @@ class RichardsonTable:
 
     def add(self, step: float, difference: Estimate) -> bool:
         """Add the row that begins with the central difference at a step; return whether smaller steps may be better."""
-        self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else []))
+        self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else [], self._factor))
         if len(self._rows) > 2:
-            older, old, new = (row[0].value for row in self._rows[-3:])
-            if abs(old - older) > _SUDDEN * max(abs(new - old), difference.noise):
+            far, near, nearest = (row[0].value for row in self._rows[-3:])
+            if abs(near - far) > _SUDDEN * max(abs(nearest - near), difference.noise):
                 self.suspicious = 4 * step
         for j in range(min(len(self._rows) - 2, _COLUMNS)):
             older, old, new = (row[j] for row in self._rows[-3:])
@@ -108,11 +111,11 @@ class RichardsonTable:
         return noise_of_smaller_steps <= self.error
 
 
-def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
-    """The next row of the table, given its first element and the row above."""
+def _extrapolated(first: Estimate, above: list[Estimate], base: float) -> list[Estimate]:
+    """The next row of the table, given its first element and the row above: halving steps divides terms by the base."""
     row = [first]
     for j, (value, noise) in enumerate(above[: _COLUMNS - 1], start=1):
-        factor, left = 4.0**j, row[-1]
+        factor, left = base**j, row[-1]
         extrapolated = left.value + (left.value - value) / (factor - 1)
         row.append(Estimate(extrapolated, (factor * left.noise + noise) / (factor - 1)))
     return row
@@ -121,14 +124,27 @@ def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
 class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
+    ``may_end`` says that the domain of f ended at 0 along other lines.
+
     Attributes
     ----------
     coarse : float
         The noise of coarse parts of f that was found on the way; see `_is_coarse`.
+    side : int
+        1 or -1 where f has values on that side of 0 only.
     """
 
-    def __init__(self, sample: Sampler, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
-        self.coarse = 0.0
+    def __init__(
+        self,
+        sample: Sampler,
+        noise: Noise,
+        value: float,
+        fresh: tuple[float, float] = FRESH,
+        *,
+        may_end: bool = False,
+    ) -> None:
+        self._may_end = may_end
+        self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
         self._value = value
@@ -141,6 +157,8 @@ class Line:
 
         ``rough``: if that column settles, kinks are not looked for.
         """
+        if self._may_end:
+            self._ends()
         if column is not None:
             first, second = (self._estimate(column, factor) for factor in self._fresh)
             difference = abs(second.value - first.value)
@@ -185,6 +203,25 @@ class Line:
         """How large a jump may be that noise hides."""
         return self._hidden(column.step * self._fresh[0])
 
+    @property
+    def _factor(self) -> float:
+        return 2.0**0.5 if self.side else 4.0
+
+    def _ends(self) -> bool:
+        """Whether the domain of f ends at x, so that differences have to be one-sided from now on."""
+        if self.side:
+            return False
+        above, below = (isfinite(self._sample(sign * _NEAREST).rest) for sign in (1, -1))
+        self.side = int(above) - int(below)
+        if self.side:
+            self._known = {step: self._mirrored(pair[self.side < 0]) for step, pair in self._known.items()}
+        return self.side != 0
+
+    def _mirrored(self, there: Sample) -> tuple[Sample, Sample]:
+        """A value where there are any, and one as if f were odd: central differences are then one-sided ones."""
+        other = there._replace(rest=2 * self._value - there.rest)
+        return (there, other) if self.side > 0 else (other, there)
+
     def _fill(self, table: RichardsonTable) -> None:
         """Add rows while they may be better."""
         while table.step >= _LAST_STEP:
@@ -200,13 +237,16 @@ class Line:
 
     def _searched(self) -> tuple[RichardsonTable, list[float]]:
         """The table, and what its best column gives at fresh steps."""
-        table, fresh = RichardsonTable(), list[float]()
-        for _ in range(4):
+        table, fresh = RichardsonTable(self._factor), list[float]()
+        for _ in range(5):
             self._fill(table)
+            if not isfinite(table.error) and self._ends():
+                table = RichardsonTable(self._factor)
+                continue
             if not isfinite(table.error):
                 if not self._is_coarse(table.suspicious, 0.0):  # there may be more noise than was seen
                     self._noise = Noise(max(8 * self._noise.near, self._scatter(_COARSE_WIDTH)), 8 * self._noise.share)
-                table = RichardsonTable()
+                table = RichardsonTable(self._factor)
                 continue
             fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
             spread = max(*fresh, table.value) - min(*fresh, table.value)
@@ -273,7 +313,7 @@ class Line:
         """What a column gives at ``factor`` times its steps."""
         row: list[Estimate] = []
         for i in range(column.index, -1, -1):
-            row = _extrapolated(self._difference(column.step * factor * 2**i), row)
+            row = _extrapolated(self._difference(column.step * factor * 2**i), row, self._factor)
         return row[column.index]
 
     def _confirmed(self, column: RichardsonColumn, error: float, *values: float) -> Slope:
@@ -338,7 +378,11 @@ class Line:
     def _both(self, step: float) -> tuple[float, float, float]:
         """What is to be smooth, above and below 0; and the noise there."""
         if step not in self._known:
-            self._known[step] = self._sample(step), self._sample(-step)
+            self._known[step] = (
+                self._mirrored(self._sample(self.side * step))
+                if self.side
+                else (self._sample(step), self._sample(-step))
+            )
         up, down = self._known[step]
         size, rounding = max(abs(up.value), abs(down.value)), max(up.rounding, down.rounding)
         return up.rest, down.rest, self._noise.at(size, rounding)
