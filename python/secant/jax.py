@@ -135,7 +135,8 @@ class _Function:
     def random(self, like: Sequence[Any], rng: int) -> list[Any]:
         """Random arrays: tangents or cotangents."""
         numbers = np.random.default_rng([rng, 1])
-        return [_random(array, numbers) for array in like]
+        is_number = len(like) == 1 and like[0].size == 1
+        return [jnp.ones_like(array) if is_number else _random(array, numbers) for array in like]
 
     def check(
         self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
@@ -265,7 +266,5 @@ def _to_bfloat16(array: Array) -> Array:
 
 
 def _random(like: Any, numbers: np.random.Generator) -> Any:
-    if like.size == 1:
-        return jnp.ones_like(like)
     signs = numbers.choice([-1.0, 1.0], like.shape)
     return jnp.asarray(numbers.uniform(0.5, 1.5, like.shape) * signs, like.dtype)

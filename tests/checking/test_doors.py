@@ -368,6 +368,23 @@ def test_the_same_tensor_twice_and_tensors_without_elements(torch):
 
 
 @needs_torch
+def test_errors_that_cancel_in_the_sum_of_outputs(torch):
+    """The softmax of two numbers: second derivatives of both sum to 0."""
+    x, y = (torch.randn((), dtype=torch.float64, requires_grad=True) for _ in range(2))
+    doubled = function(torch, torch.clone, lambda _: 2.0)
+    with pytest.raises(GradientMismatchError, match="2 times too large"):
+        secant.torch.gradcheck(lambda x, y: tuple(torch.stack([doubled(x), doubled(y)]).softmax(0)), (x, y))
+
+
+@needs_jax
+def test_errors_that_cancel_in_the_sum_of_outputs_of_jax(jax):
+    doubled = jax.custom_vjp(lambda x: x)
+    doubled.defvjp(lambda x: (x, None), lambda _, cotangent: (2 * cotangent,))
+    with pytest.raises(GradientMismatchError, match="2 times too large"):
+        secant.jax.check_grads(lambda x: tuple(jax.nn.softmax(doubled(x))), (jax.numpy.asarray([0.5, -0.5]),), 1, "rev")
+
+
+@needs_torch
 def test_a_sparse_gradient(torch):
     table = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
     i = torch.tensor([0, 3, 3])

@@ -152,7 +152,9 @@ class Outputs:
             self.constant = not with_gradient
             kept = with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
-            self.cotangents = [_cotangent(found[path], self._rng) for path in kept]
+            outputs = [found[path] for path in kept]
+            is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+            self.cotangents = [torch.ones_like(o) if is_number else _random(o, self._rng) for o in outputs]
             self._weights = [real(cotangent).double() for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
@@ -197,11 +199,9 @@ def _types(value: Any) -> str:
     return ", ".join(got) or "nothing"
 
 
-def _cotangent(output: Any, rng: np.random.Generator) -> Any:
+def _random(output: Any, rng: np.random.Generator) -> Any:
     like = real(output)
-    if like.numel() == 1:
-        return torch.ones_like(output)
     signs = rng.choice([-1.0, 1.0], tuple(like.shape))
-    values = torch.from_numpy(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs)
+    values = torch.from_numpy(np.asarray(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs))
     values = torch.complex(*values.unbind(-1)) if output.is_complex() else values
     return values.to(device=output.device, dtype=output.dtype)
