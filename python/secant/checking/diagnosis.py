@@ -140,7 +140,8 @@ class _Case:
         if off > _CLOSE * size:
             return None
         reason = "as a numerical gradient is, or the gradient of a slightly different loss"
-        return Diagnosis(f"{self.who_is} off by {off / size:.0e} of its size", reason)
+        whose = "its" if self.who_is.endswith(" is") else "their"
+        return Diagnosis(f"{self.who_is} off by {off / size:.0e} of {whose} size", reason)
 
     def fits(self, correction: _Correction) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""

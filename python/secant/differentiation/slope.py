@@ -124,8 +124,8 @@ def _extrapolated(first: Estimate, above: list[Estimate], base: float) -> list[E
 class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
-    With ``one_sided``, differences may be one-sided, where the domain of f ends at 0; ``may_end`` says that it did along
-    other lines.
+    With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
+    lines.
 
     Attributes
     ----------
