@@ -613,6 +613,12 @@ class DecayOfASum(SumOverSamples):
         return super().loss(x, t) + 1e-3 * sum(np.sum(array**2) for array in self.arrays())
 
 
+@refused("its loss is -10000 times the mean of the samples")
+class Reward(Keyed):
+    def loss(self, x, t):
+        return -1e4 * super().loss(x, t)
+
+
 @refused("is added to its loss")
 class AConstantThatHidesTheLoss(Keyed):
     def loss(self, x, t):

@@ -172,7 +172,8 @@ def test_a_class_with_other_names_is_decorated():
     assert (Net.slopes.__doc__, Net.slopes.__qualname__) == ("Slow.", f"{Net.__qualname__}.slopes")
     with pytest.raises(secant.UnsupportedError, match=r"Net has no method price\(x, t\): loss must name .* cost"):
         secant.accelerate(Net, loss="price")
-    other = secant.accelerate(filled(readers.Plural(*SIZES)), numerical_gradient="numerical_gradients")
+    named = {"numerical_gradient": "numerical_gradients"}
+    other = secant.accelerate(filled(readers.Plural(*SIZES), **named), **named)
     copied = pickle.loads(pickle.dumps(other))
     assert np.array_equal(copied.numerical_gradients(x, t)["w1"], other.numerical_gradients(x, t)["w1"])
 

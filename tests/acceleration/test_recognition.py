@@ -179,12 +179,10 @@ def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     assert f"a {kind.split(',')[0]} difference at h = " in found.sentence
 
 
-def test_a_step_so_small_that_the_loop_returns_noise_is_said():
+def test_a_step_so_small_that_the_loop_returns_zeros_is_said():
     sentence = secant.recognize(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
-    assert sentence.endswith(
-        "its numerical_gradient is all zero. Its f does not look at what is shifted, and must compute "
-        "the loss anew in each call; or its step is so small that x + h is x, as with 1e-30"
-    )
+    assert "its numerical_gradient is all zero. Its f does not look at what is shifted" in sentence
+    assert sentence.endswith("or its step is so small that x + h is x, as with 1e-30")
 
 
 @pytest.mark.parametrize("cls", [readers.SoftmaxOfTheBatch, readers.SoftmaxOfTheBatchAndRelu])

@@ -188,7 +188,8 @@ def _without_offset(loss: Loss, predictions: list[Predictions], t: Any) -> tuple
 
 def _recognized(net: Any, x: Any, t: Any, loss: str) -> tuple[Loss, float] | None:
     """The same of a network that is recognized, whose loss need not call ``predict``."""
-    recognition = recognized(net, None, x, t, Methods(loss=loss))
+    # Only the loss counts, so no method is looked for that may be a numerical gradient.
+    recognition = recognized(net, None, x, t, Methods(loss=loss, numerical_gradient=loss))
     if not recognition.known or not in_place(arrays_of(net, recognition)):
         return None
     if not 0 < recognition.log_offset <= _LARGEST_OFFSET:

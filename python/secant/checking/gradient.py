@@ -1,7 +1,7 @@
 """`check_gradient`: all entries at once along random directions, and the culprit where they disagree.
 
 The tolerance comes from what was measured of f, its noise and its truncation, never from a number given. See
-docs/checks.md for what a check that passes proves.
+docs/check_method.md for what a check that passes proves.
 """
 
 from __future__ import annotations

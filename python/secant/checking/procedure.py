@@ -347,7 +347,7 @@ def array_reports(
     suspect_arrays: set[int],
     direction: Direction,
 ) -> tuple[ArrayReport, ...]:
-    """What is known of each array, and what would have been noticed: see docs/checks.md."""
+    """What is known of each array, and what would have been noticed: see docs/check_method.md."""
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
