@@ -1,6 +1,6 @@
 """What `scheme="auto"` costs and how precise it is, beside numdifftools' default, on functions with exact gradients.
 
-    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/functions.md
+    python bench/automatic_steps.py [--quick] [--write]    # --write puts the table into docs/functions_method.md
 
 The functions are those of tests/checking/families.py, in 200 dimensions. Ratios of errors are taken entry by entry, and
 their median; an error below the rounding of the largest entry counts as that rounding.
@@ -22,7 +22,7 @@ import secant
 from tables import markdown, put, significant
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "functions.md"
+PAGE = ROOT / "docs" / "functions_method.md"
 SIZE = 200
 Floats = NDArray[np.float64]
 
@@ -63,18 +63,17 @@ def measured(case: Any) -> Outcome:
 
 def row(name: str, outcomes: list[Outcome]) -> list[str]:
     """Medians over functions, and over entries."""
-    evaluations = [(outcome.own, outcome.other, outcome.own / outcome.other) for outcome in outcomes]
-    own, other, share = np.median(evaluations, axis=0)
+    own, other = np.median([(outcome.own, outcome.other) for outcome in outcomes], axis=0) / SIZE
     errors, bars, covered = (np.concatenate(part) for part in list(zip(*outcomes, strict=True))[2:])
-    numbers = (own / SIZE, other / SIZE, share, float(np.median(errors)), float(np.median(bars)))
-    return [name, *map(significant, numbers), f"{100 * float(np.mean(covered)):.2f} %"]
+    ratios = significant(float(np.median(errors))), significant(float(np.median(bars)))
+    return [name, f"{significant(own)} of {significant(other)}", *ratios, f"{100 * float(np.mean(covered)):.2f} %"]
 
 
 def main() -> None:
     """Measure, and print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer functions")
-    parser.add_argument("--write", action="store_true", help="into docs/functions.md")
+    parser.add_argument("--write", action="store_true", help="into docs/functions_method.md")
     options = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests" / "checking"))
     families: Any = import_module("families")
@@ -86,7 +85,7 @@ def main() -> None:
             outcomes = [measured(families.in_float32(case) if rounded else case) for case in cases]
             every += outcomes
             rows.append(row(name.replace("_", " ") + (", in float32" if rounded else ""), outcomes))
-    columns = ["", "evaluations an entry", "numdifftools", "share", "error / theirs", "bar / error", "covered"]
+    columns = ["", "evaluations", "error / theirs", "bar / error", "covered"]
     lines = markdown(columns, [*rows, row("all, in the median", every)])
     print("\n".join(lines))
     if options.write:

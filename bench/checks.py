@@ -1,6 +1,6 @@
 """Gradient checks compared: what they cost, which seeded faults they notice, and false alarms.
 
-    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/checks.md
+    python bench/checks.py [--trials N] [--write]    # --write puts the table into docs/check_method.md
 
 A float64 loss is that of a network 784-50-10 with tanh, its mean over 20 samples; in float32 it is the same. Faults are
 those of `FAULTS`, in turn. Each check has the defaults of its library, and is told so where float32 needs others.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 import secant
 from tables import markdown, put
 
-PAGE = Path(__file__).parent.parent / "docs" / "checks.md"
+PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
 SHAPES = (784, 50), (50,), (50, 10), (10,)
 SIZES = [int(np.prod(shape)) for shape in SHAPES]
 Array = NDArray[Any]
@@ -177,13 +177,13 @@ def jax_check(case: Problem) -> tuple[bool, int]:
 CHECKS: dict[
     str, tuple[Check, bool]
 ] = {  # and whether it may look at every entry, and is tried once: torch's fast_mode does so where it fails
-    "secant.check_gradient": (ours, False),
-    "torch.autograd.gradcheck": (torch_check(False), True),
-    "torch.autograd.gradcheck, fast_mode": (torch_check(True), True),
-    "torch, fast_mode, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
-    "jax.test_util.check_grads": (jax_check, False),
-    "scipy.optimize.check_grad": (scipy_check, True),
-    "numdifftools.Gradient": (numdifftools_check, True),
+    "Secant": (ours, False),
+    "PyTorch gradcheck": (torch_check(False), True),
+    "PyTorch gradcheck, fast_mode": (torch_check(True), True),
+    "the same, eps 1e-3, atol and rtol 1e-2": (torch_check(True, eps=1e-3, atol=1e-2, rtol=1e-2), True),
+    "JAX check_grads": (jax_check, False),
+    "SciPy check_grad": (scipy_check, True),
+    "numdifftools Gradient": (numdifftools_check, True),
 }
 
 
@@ -204,7 +204,7 @@ def row(name: str, dtype: str, trials: int) -> list[str] | None:
                 noticed += not right
         faults = count * len(FAULTS)
         typical = f"{np.median(evaluations):,.0f}", f"{np.median(seconds):.2g}"
-        return [name, dtype, *typical, f"{noticed} of {faults}", f"{alarms} of {count}"]
+        return [name, *typical, f"{noticed} of {faults}", f"{alarms} of {count}"]
     return None
 
 
@@ -220,20 +220,21 @@ def cases(rng: np.random.Generator, dtype: str, count: int) -> Iterator[tuple[in
 
 
 def table(trials: int) -> list[str]:
-    columns = ["check", "of", "evaluations", "seconds", "faults noticed", "false alarms"]
-    rows = []
+    lines = []
     for dtype in ("float64", "float32"):
+        rows = []
         for name in CHECKS:
             if found := row(name, dtype, trials):
-                print(*found, sep=", ", file=sys.stderr, flush=True)
+                print(dtype, *found, sep=", ", file=sys.stderr, flush=True)
                 rows.append(found)
-    return markdown(columns, rows, 2)
+        lines += ["", *markdown([f"in {dtype}", "calls of f", "seconds", "noticed", "false alarms"], rows)]
+    return lines[1:]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20, help="right gradients, each of which gets all faults")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/checks.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/check_method.md")
     options = parser.parse_args()
     lines = table(options.trials)
     print("\n".join(lines))

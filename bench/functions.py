@@ -1,6 +1,6 @@
 """What a gradient of any function costs, by the way in which f is evaluated: Rosenbrock's function, from 10 to 10,000.
 
-    python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions.md
+    python bench/functions.py [--quick] [--write]    # --write puts table and chart into docs/functions_method.md
 
 Contestants take turns of one gradient each; ratios are medians over the rounds. The plain loop is the chapter's,
 without a check. SciPy's `approx_fprime` takes half as many evaluations, those of forward differences. Answers are
@@ -134,18 +134,15 @@ def ratio(slower: list[float], faster: list[float]) -> float:
 
 
 def table(measured: dict[int, dict[str, list[float]]]) -> list[str]:
-    """Microseconds per gradient, and how many times faster than the plain loop."""
+    """Microseconds per gradient, and in brackets how many times faster than the plain loop."""
     rows = []
     for name in measured[SIZES[0]]:
         row = [name]
         for times in measured.values():
-            faster = ratio(times[LOOP], times[name])
-            row += [significant(1e6 * float(np.median(times[name]))), significant(faster)]
+            faster = significant(ratio(times[LOOP], times[name]))
+            row.append(f"{significant(1e6 * float(np.median(times[name])))} ({faster}×)")
         rows.append(row)
-    columns = ["µs a gradient; times faster than the loop"]
-    for size in measured:
-        columns += [f"n = {size:,}", "times"]
-    lines = [*markdown(columns, rows), ""]
+    lines = [*markdown(["", *(f"n = {size:,}" for size in measured)], rows), ""]
     for size in (1_000, 10_000):
         times = measured[size]
         for kind in ("f in Numba", "C pointer"):
@@ -198,13 +195,13 @@ def main() -> None:
     """Measure, and print or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--write", action="store_true", help="into docs/functions.md")
+    parser.add_argument("--write", action="store_true", help="into docs/functions_method.md")
     options = parser.parse_args()
     measured = {size: measure(size, 5 if options.quick else 25) for size in SIZES}
     lines = [*table(measured), "", workers()]
     print("\n".join(lines))
     if options.write:
-        put(DOCS / "functions.md", "functions.py", lines)
+        put(DOCS / "functions_method.md", "functions.py", lines)
         chart(measured, DOCS / "functions.svg")
 
 

@@ -54,15 +54,15 @@ def like(name: str) -> str:
     return SERIES.replace("float64", name.split(" | ")[1])
 
 
-def against_the_loop(contests: Contests, dense: str = "dense") -> list[str]:
-    """The rows that the READMEs repeat, and what dense inputs are called in them."""
+def against_the_loop(contests: Contests) -> list[str]:
+    """Secant against the loop, in rows of which the READMEs repeat some."""
     rows = []
     for name, method, (label, threads) in product(cases.INPUTS, cases.methods("cpp"), THREADS.items()):
         if contest := contests.get(f"{name}, {label}"):
             samples, density = contest["samples"], make(name).density
             ours, loop = samples[f"Secant, {method} | float64 | differences"], samples[LOOP]
             cells = f"{median(ours) * 1e3:.2f}", f"{median(loop):.1f}", f"{ratio(loop, ours).median:,.0f}"
-            rows.append([dense if name == "dense" else name, f"{density:.0%}", method, str(threads), *cells])
+            rows.append([name, f"{density:.0%}", method, str(threads), *cells])
     columns = ["input", "non-zero", "method", "threads", "Secant, ms", "NumPy loop, s", "times faster"]
     return markdown(columns, rows)
 

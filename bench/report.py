@@ -33,7 +33,7 @@ import whole_run
 from timing import FULL, LEVEL, QUICK, Effort, launched
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-READMES = {"README.md": "dense", "README.zh-CN.md": "稠密"}  # what dense inputs are called in each
+READMES = ("README.md", "README.zh-CN.md")
 SECTIONS: dict[str, tuple[ModuleType, str]] = {  # the question; what measures it; what to know of the answer
     "A gradient": (
         gradient,
@@ -160,10 +160,9 @@ def write(measured: dict[str, Any], folder: Path) -> None:
 
 def readmes(measured: dict[str, Any]) -> dict[Path, str]:
     """The READMEs, with those rows of the first table that are in them as they were measured now."""
+    rows = {_key(row): row for row in gradient.against_the_loop(measured["A gradient"])}
     texts = {}
-    for name, dense in READMES.items():
-        rows = {_key(row): row for row in gradient.against_the_loop(measured["A gradient"], dense)}
-        path = DOCS.parent / name
+    for path in (DOCS.parent / name for name in READMES):
         texts[path] = "\n".join(rows.get(_key(line), line) for line in path.read_text(encoding="utf-8").split("\n"))
     return texts
 

@@ -9,7 +9,7 @@ jax.scipy.special that take a few arrays and have a derivative there, in both mo
 in reverse mode; its own check has its defaults.
 
 Each operator's cases are a line of a file of results: what is in it is not measured again. `--every N` takes each N-th
-operator, and `--write` puts the tables into docs/checks.md. PyTorch's suite needs the package expecttest.
+operator, and `--write` puts the tables into docs/check_method.md. PyTorch's suite needs the package expecttest.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from secant.checking.report import ArrayReport, GradientReport
 from secant.errors import GradientMismatchError
 from tables import markdown, put, significant
 
-PAGE = Path(__file__).parent.parent / "docs" / "checks.md"
+PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
 RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
 SAMPLES = 3
 FACTOR = 1.01
@@ -360,11 +360,11 @@ def lines_of(results: Path) -> list[dict[str, Any]]:
 
 
 def table(results: Path) -> list[str]:
-    """A row for each suite, type and order; and what was not right, by name."""
-    columns = ["suite", "of", "order", "operators", "cases", "right", "WRONG", "not verified", "errors"]
-    columns += ["1 % everywhere", "one entry", "missed", "evaluations", "seconds"]
-    columns += ["their WRONG", "their 1 %", "their one entry", "their seconds"]
-    rows, named = [], []
+    """Tables of right and of planted gradients, with a row for each suite, type and order; and what was not right."""
+    right_columns = ["right gradients", "operators", "cases", "right", "WRONG", "not verified", "errors", "evaluations"]
+    right_columns += ["their WRONG", "seconds", "theirs"]
+    planted_columns = ["noticed", "1 % everywhere", "theirs", "one entry", "theirs", "missed"]
+    right_rows, planted_rows, named = [], [], []
     lines = lines_of(results)
     for suite, (kind, order) in itertools.product(SUITES, KINDS):
         operators = {line["key"][3]: line["cases"] for line in lines if line["key"][:3] == [suite, kind, order]}
@@ -372,33 +372,34 @@ def table(results: Path) -> list[str]:
         cases = [case for case in cases if case["ours"][""]["said"] != "nothing to check"]
         if not cases:
             continue
-
-        def said(side: str, planted: str, what: str, cases: list[Any] = cases) -> int:
-            return sum(case[side].get(planted, {}).get("said") == what for case in cases)
-
-        def noticed(side: str, planted: str, cases: list[Any] = cases) -> str:
-            could = [case for case in cases if planted in case[side] and case[side][""]["said"] == "right"]
-            return f"{said(side, planted, 'WRONG', could)} of {len(could)}"
-
-        def seconds(side: str, cases: list[Any] = cases) -> str:
-            return significant(sum(case[side][""]["seconds"] for case in cases))
-
-        right = [case for case in cases if case["ours"][""]["said"] == "right"]
+        label = f"{suite}, {kind}, order {order}"
         evaluations = [count for case in cases for count in case["ours"][""]["evaluations"]]
-        rows.append(
-            [suite, kind, str(order), str(sum(map(bool, operators.values()))), str(len(cases))]
-            + [str(said("ours", "", what)) for what in ("right", "WRONG", "not verified", "error")]
-            + [noticed("ours", "everywhere"), noticed("ours", "entry")]
-            + [str(said("ours", "everywhere", "right", right) + said("ours", "entry", "right", right))]
-            + [f"{np.median(evaluations):.0f}", seconds("ours")]
-            + [str(said("theirs", "", "WRONG")), noticed("theirs", "everywhere"), noticed("theirs", "entry")]
-            + [seconds("theirs")]
+        right_rows.append(
+            [label, str(sum(map(bool, operators.values()))), str(len(cases))]
+            + [str(count(cases, "ours", "", what)) for what in ("right", "WRONG", "not verified", "error")]
+            + [f"{np.median(evaluations):.0f}" if evaluations else "–", str(count(cases, "theirs", "", "WRONG"))]
+            + [significant(sum(case[side][""]["seconds"] for case in cases)) for side in ("ours", "theirs")]
         )
-        for what in ("WRONG", "error"):
-            names = [name for name, found in operators.items() if any(c["ours"][""]["said"] == what for c in found)]
+        right = [case for case in cases if case["ours"][""]["said"] == "right"]
+        noticed = [of_right(cases, side, planted) for planted in ("everywhere", "entry") for side in ("ours", "theirs")]
+        missed = sum(count(right, "ours", planted, "right") for planted in ("everywhere", "entry"))
+        planted_rows.append([label, *noticed, str(missed)])
+        for what in ("WRONG", "error", "not verified"):
+            names = [name for name, found in operators.items() if count(found, "ours", "", what)]
             if names:
-                named.append(f"- {suite}, {kind}, order {order}, {what}: {', '.join(names)}.")
-    return [*markdown(columns, rows, 2), "", *named]
+                named.append(f"- {label}, {what}: {', '.join(names)}.")
+    return [*markdown(right_columns, right_rows), "", *markdown(planted_columns, planted_rows), "", *named]
+
+
+def count(cases: Sequence[Any], side: str, planted: str, said: str) -> int:
+    """How many checks of one side said that."""
+    return sum(case[side].get(planted, {}).get("said") == said for case in cases)
+
+
+def of_right(cases: Sequence[Any], side: str, planted: str) -> str:
+    """How many planted errors were noticed, of those whose right gradient was right."""
+    could = [case for case in cases if planted in case[side] and case[side][""]["said"] == "right"]
+    return f"{count(could, side, planted, 'WRONG')} of {len(could)}"
 
 
 def main() -> None:
@@ -408,7 +409,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="after so many others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
     parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/checks.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/check_method.md")
     options = parser.parse_args()
     run(options.suites, options.start, options.every, options.results)
     lines = table(options.results)

@@ -42,7 +42,6 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_theme_options = {
-    "github_url": "https://github.com/secant-developers/secant",
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
     "show_prev_next": False,

@@ -1,4 +1,4 @@
-"""The numerical contract: what is promised of each result, in one place. README.md repeats it, a test compares them."""
+"""The numerical contract: what is promised of each result. docs/contract.md repeats it, and a test compares the two."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ LOST_32 = 2.0**13 * SMALLEST_32
 
 
 class Promise(NamedTuple):
-    """A row of the contract, as it stands in the README."""
+    """A row of the contract, as it stands in docs/contract.md."""
 
     quantity: str
     bound: str

@@ -139,10 +139,10 @@ def test_every_public_name_is_documented():
         assert getattr(secant, name).__doc__, name
 
 
-def test_the_readme_repeats_the_contract():
-    readme = (ROOT / "README.md").read_text()
+def test_the_page_of_the_contract_has_its_rows():
+    page = (ROOT / "docs" / "contract.md").read_text()
     for promise in bounds.CONTRACT:
-        assert f"| {promise.quantity} | {promise.bound} |" in readme
+        assert f"| {promise.quantity} | {promise.bound} |" in page
 
 
 def test_the_figures_of_the_readme_are_measured_ones():

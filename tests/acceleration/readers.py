@@ -12,14 +12,15 @@ class Reader(NamedTuple):
     cls: type
     facts: dict
     reason: str
+    names: dict = {}  # noqa: RUF012 - of its methods, where they are not the usual ones
 
 
 READERS: list[Reader] = []
 
 
-def known(**facts):
+def known(names=None, **facts):
     def note(cls):
-        READERS.append(Reader(cls, facts, ""))
+        READERS.append(Reader(cls, facts, "", names or {}))
         return cls
 
     return note
@@ -565,10 +566,68 @@ class ReturnsAnArray(Keyed):
         return np.asarray(super().loss(x, t))
 
 
+@known(hidden="sigmoid", output="identity", scale=(True, 0.0), sentence="summed over the samples")
+class SumOverSamples(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+
+
+@known(
+    hidden="relu", output="identity", scale=(True, 0.0), soft="argmax", targets={"labels", "one-hot", "soft", "weights"}
+)
+class SumOfLabels(Layers):
+    def loss(self, x, t):
+        labels = t if t.ndim == 1 else t.argmax(axis=1)
+        return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
+
+
+@known(hidden="sigmoid", output="identity", offset=0.0, scale=(False, 1e-7), sentence="log offset 0, plus 1e-7")
+class OffsetOutside(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x))) / len(x) + 1e-7
+
+
+@known(hidden="tanh", output="identity", offset=0.0, scale=(False, -1e-7), targets={"one-hot", "soft", "one sample"})
+class OffsetOutsideInEachRow(Keyed):
+    def hidden(self, a):
+        return np.tanh(a)
+
+    def loss(self, x, t):
+        return -np.sum(t * (np.log(self.predict(x)) + 1e-7)) / (1 if x.ndim == 1 else len(x))
+
+
+@known(hidden="sigmoid", output="sigmoid", scale=(True, 0.25))
+class SumPlusAConstant(TinyOffsetOfSigmoids):
+    def loss(self, x, t):
+        return 0.25 - np.sum(t * np.log(self.predict(x) + 1e-7))
+
+
 # those that cannot be accelerated
 
 
-@refused("whole batch")
+@refused("its loss has a weight decay")
+class DecayOfASum(SumOverSamples):
+    """Not constant: it changes with the parameters."""
+
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e-3 * sum(np.sum(array**2) for array in self.arrays())
+
+
+@refused("its loss is -10000 times the mean of the samples")
+class Reward(Keyed):
+    def loss(self, x, t):
+        return -1e4 * super().loss(x, t)
+
+
+@refused("is added to its loss")
+class AConstantThatHidesTheLoss(Keyed):
+    def loss(self, x, t):
+        return super().loss(x, t) + 1e6
+
+
+@refused(
+    "whole batch, so that the loss starts at ln(N O), 6.6 for 100 samples. Take it over the classes, in two lines: "
+)
 class SoftmaxOfTheBatch(Book):
     def predict(self, x):
         z1 = sigmoid(np.dot(x, self.params["W1"]) + self.params["b1"])
@@ -591,10 +650,10 @@ class MeanOverOutputs(Keyed):
         return np.mean(-t * np.log(self.predict(x) + 1e-7))
 
 
-@refused("not divided by the number of samples")
-class SumOverSamples(Keyed):
+@refused("not divided by the number of samples, but times 0.5")
+class HalfOfTheSum(Keyed):
     def loss(self, x, t):
-        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+        return -0.5 * np.sum(t * np.log(self.predict(x) + 1e-7))
 
 
 @refused("loss(x, t) returns None, not a number")
@@ -603,13 +662,13 @@ class ForgotToReturn(Keyed):
         self.last = super().loss(x, t)
 
 
-@refused("loss(x, t) returns tuple, not a number")
+@refused("loss(x, t) returns a tuple, not a number. Return the loss alone")
 class LossAndAccuracy(Keyed):
     def loss(self, x, t):
         return super().loss(x, t), np.mean(self.predict(x).argmax(axis=-1) == t.argmax(axis=-1))
 
 
-@refused("loss(x, t) returns ndarray of shape (")
+@refused("loss(x, t) returns an array (")
 class LossOfEachSample(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x) + 1e-7), axis=-1)
@@ -660,7 +719,7 @@ class BatchNormWithParams(Layers):
         self.params["gamma1"], self.params["beta1"] = np.ones(sizes[1]), np.zeros(sizes[1])
 
 
-@refused("3 layers")
+@refused("these are 3 layers, 2 of them hidden")
 class ThreeLayers(Book):
     def __init__(self, input_size, hidden_size, output_size):
         super().__init__(input_size, hidden_size, hidden_size + 1)
@@ -767,7 +826,8 @@ class ReturnsATuple(Keyed):
         return tuple(super().numerical_gradient(x, t).values())
 
 
-@refused("takes a function and an array")
+@known({"numerical_gradient": "gradient"}, hidden="sigmoid", output="identity", sentence="its gradient is a central")
+@refused('it must take (x, t). If gradient(x, t) is meant, write numerical_gradient="gradient"')
 class TakesAFunction(Keyed):
     def numerical_gradient(self, f, x):
         return numerical_gradient(f, x)
@@ -782,9 +842,62 @@ class ReturnsLists(Keyed):
         return list(super().numerical_gradient(x, t).values())
 
 
-@refused("no method loss")
+@refused("no method loss(x, t), which returns the loss of a mini-batch")
 class NoLoss(Keyed):
     loss = None
+
+
+@known({"loss": "cost"}, hidden="tanh", output="identity", scale=(True, 0.0))
+@refused('no method loss(x, t); if its loss is cost(x, t), write loss="cost" (secant run: --loss cost)')
+class CallsItCost(Keyed):
+    loss = None
+
+    def hidden(self, a):
+        return np.tanh(a)
+
+    def cost(self, x, t):
+        return -np.sum(t * np.log(self.predict(x) + 1e-7))
+
+    def numerical_gradient(self, x, t):
+        return {key: numerical_gradient(lambda _: self.cost(x, t), array) for key, array in self.params.items()}
+
+
+@known({"loss": "J", "numerical_gradient": "num_grads"}, hidden="relu", output="identity", holder="")
+class CallsBothSomethingElse(AttributesAndMore):
+    J, loss, numerical_gradient = AttributesAndMore.loss, None, None
+
+    def num_grads(self, images, labels):
+        arrays = zip(self.KEYS, self.arrays(), strict=True)
+        return {key: numerical_gradient(lambda _: self.J(images, labels), array) for key, array in arrays}
+
+
+@known({"numerical_gradient": "numerical_gradients"}, hidden="sigmoid", output="identity", sentence="is a central")
+@refused('its numerical_gradients(x, t) is one. Write numerical_gradient="numerical_gradients"')
+class Plural(Keyed):
+    numerical_gradients, numerical_gradient = Keyed.numerical_gradient, None
+
+    def gradient(self, x, t):
+        """By backpropagation, which is no central difference."""
+        w1, b1, w2, _ = self.arrays()
+        z = sigmoid(x @ w1 + b1)
+        d2 = (self.predict(x) - t) / len(x)
+        d1 = d2 @ w2.T * z * (1 - z)
+        return dict(zip(self.KEYS, (x.T @ d1, d1.sum(axis=0), z.T @ d2, d2.sum(axis=0)), strict=True))
+
+
+@refused("is all zero. Its f does not look at what is shifted")
+class ShiftsInVain(Keyed):
+    def numerical_gradient(self, x, t):
+        loss = self.loss(x, t)
+        return {key: numerical_gradient(lambda _: loss, array) for key, array in self.params.items()}
+
+
+@refused("this seems to be a convolutional network")
+class Convolutional(Book):
+    def __init__(self, input_size, hidden_size, output_size):
+        super().__init__(input_size, hidden_size, output_size)
+        self.params["W1"] = np.zeros((3, 1, 5, 5))
+        self.params["W3"], self.params["b3"] = np.zeros((output_size, output_size)), np.zeros(output_size)
 
 
 @refused("raises NameError")

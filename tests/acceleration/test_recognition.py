@@ -1,5 +1,7 @@
 """`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
 
+import re
+
 import numpy as np
 import pytest
 import readers
@@ -24,7 +26,7 @@ def test_there_are_enough_of_them():
 
 @pytest.mark.parametrize("reader", KNOWN, ids=name)
 def test_a_network_is_recognized(reader):
-    found = secant.recognize(reader.cls(30, 15, 7))
+    found = secant.recognize(reader.cls(30, 15, 7), **reader.names)
     assert found.known, found.sentence
     facts = dict(reader.facts)
     assert found.hidden_activation == facts.pop("hidden")
@@ -177,10 +179,38 @@ def test_the_step_of_the_networks_own_gradient_is_taken_over(kind, h, hidden):
     assert f"a {kind.split(',')[0]} difference at h = " in found.sentence
 
 
-def test_a_step_so_small_that_the_loop_returns_noise_is_said():
+def test_a_step_so_small_that_the_loop_returns_zeros_is_said():
     sentence = secant.recognize(stepping("central", 1e-30, np.tanh)(9, 8, 7)).sentence
-    assert "differs from the central difference of its loss" in sentence
-    assert sentence.endswith("it must return exactly the central difference")
+    assert "its numerical_gradient is all zero. Its f does not look at what is shifted" in sentence
+    assert sentence.endswith("or its step is so small that x + h is x, as with 1e-30")
+
+
+@pytest.mark.parametrize("cls", [readers.SoftmaxOfTheBatch, readers.SoftmaxOfTheBatchAndRelu])
+def test_a_softmax_of_the_whole_batch_is_known_for_one_sample(cls):
+    x, t = np.random.default_rng(0).normal(size=(6, 8)), np.eye(3)[np.arange(6) % 3]
+    net = cls(8, 4, 3)
+    for one, target in ((x[:1], t[:1]), (x[0], t[0])):
+        assert "one sample at a time" in secant.recognize(net, one, target).sentence
+    assert not secant.recognize(net, x, t).known
+    assert not secant.recognize(net, [[1.0], [2.0, 3.0]]).known
+
+
+def test_what_is_said_to_write_in_place_of_a_softmax_of_the_whole_batch_is_right():
+    sentence = secant.recognize(readers.SoftmaxOfTheBatch(8, 4, 3)).sentence
+    first, second = re.search(r"lines: (e = .*) and (y = .*)$", sentence).groups()
+    for shape in ((5, 3), (3,)):
+        names = {"np": np, "a": np.random.default_rng(0).normal(size=shape)}
+        exec(f"{first}\n{second}", names)
+        np.testing.assert_allclose(names["y"], softmax(names["a"]))
+
+
+@pytest.mark.parametrize("option", ["loss", "numerical_gradient"])
+def test_a_method_that_there_is_not_is_an_error_that_names_the_option(option):
+    for call in (secant.recognize, secant.accelerate):
+        with pytest.raises(secant.UnsupportedError) as error:
+            call(readers.TakesAFunction(8, 4, 3), **{option: "lose"})
+        assert f"TakesAFunction has no method lose(x, t): {option} must name one of its methods" in str(error.value)
+        assert "gradient, make, loss, accuracy" in str(error.value)
 
 
 def test_the_former_spelling_is_the_same_function():

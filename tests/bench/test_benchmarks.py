@@ -273,7 +273,7 @@ def test_the_readmes_have_the_rows_of_the_samples():
     measured = json.loads((DOCS / "benchmarks.json").read_text())
     for readme, text in report.readmes(measured).items():
         assert readme.read_text(encoding="utf-8") == text
-    measured["A gradient"]["dense, 1 thread"]["samples"][gradient.LOOP] = [[1000.0], [1000.0]]
+    measured["A gradient"]["MNIST, 1 thread"]["samples"][gradient.LOOP] = [[1000.0], [1000.0]]
     changed = report.readmes(measured)
     assert [text.count(" | 1000.0 | ") for text in changed.values()] == [2, 2]
 

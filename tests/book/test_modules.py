@@ -117,11 +117,32 @@ def test_a_star_import_brings_what_the_book_s_module_brings(write, run):
     assert "gradient" not in run("use.py")[0]
 
 
-def test_what_is_not_supplied_is_said(write, run):
-    write({"use.py": "from common.functions import *\nfrom common.layers import *"})
+SHOW_HIDDEN = "print(TwoLayerNet(4, 3, 2).hidden_activation)"
+
+
+@pytest.mark.parametrize(
+    ("script", "module", "hidden"),
+    [
+        ("ch05/use.py", "two_layer_net", "relu"),
+        ("ch04/use.py", "two_layer_net", "sigmoid"),
+        ("ch04/use.py", "ch05.two_layer_net", "relu"),
+        ("use.py", "ch04.two_layer_net", "sigmoid"),
+    ],
+)
+def test_each_chapter_has_its_own_network(script, module, hidden, write, run):
+    write({script: f"from {module} import TwoLayerNet\n{SHOW_HIDDEN}"})
+    output, lines = run(script)
+    assert output == f"{hidden}\n"
+    source = "two_layer_net_relu" if hidden == "relu" else "two_layer_net"
+    assert lines == [f"secant: {module} is not in your folder: secant.book.{source} stands in for it"]
+
+
+@pytest.mark.parametrize("module", ["common.layers", "dataset.cifar", "ch05.layer_naive", "ch08.deep_convnet"])
+def test_every_other_module_of_the_book_is_said_not_to_be_supplied(module, write, run):
+    write({"use.py": f"import {module}", "dataset/__init__.py": ""})
     _, lines = run("use.py", code=1)
-    assert "secant: common.layers is not in your folder, and not supplied: take it from the book's repository" in lines
-    assert lines[-1] == "ModuleNotFoundError: No module named 'common.layers'"
+    assert f"secant: {module} is not in your folder, and not supplied: take it from the book's repository" in lines
+    assert lines[-1] == f"ModuleNotFoundError: No module named '{module}'"
 
 
 def test_a_folder_without_data_gets_ours(write, run):

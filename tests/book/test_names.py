@@ -2,12 +2,14 @@
 
 import doctest
 import inspect
+import os
 
 import numpy as np
 import pytest
 
 import secant
 from secant import book
+from secant.errors import DataError, DownloadError, DTypeError, MissingExtraError
 
 RNG = np.random.RandomState(0)
 
@@ -211,4 +213,35 @@ def test_the_network_is_saved_and_loaded_as_what_it_is(tmp_path):
 
 def test_mnist_is_loaded_with_the_books_arguments():
     assert [*inspect.signature(book.load_mnist).parameters][:3] == ["normalize", "flatten", "one_hot_label"]
-    assert book.load_mnist is secant.load_mnist
+    (x, t), _ = book.load_mnist(False, False, True, subset=True)
+    (same_x, same_t), _ = secant.load_mnist(False, False, True, subset=True)
+    assert (x.shape, t.shape, x.dtype) == ((10000, 1, 28, 28), (10000, 10), np.uint8)
+    assert np.array_equal(x, same_x)
+    assert np.array_equal(t, same_t)
+
+
+@pytest.mark.parametrize("error", [DownloadError, MissingExtraError])
+def test_where_mnist_cannot_be_downloaded_the_digits_that_come_with_secant_are_loaded_and_that_is_said(
+    monkeypatch, tmp_path, error
+):
+    def download(*_):
+        raise error("no network")
+
+    monkeypatch.setattr("secant.datasets.mnist._download", download)
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    with pytest.raises(error):
+        secant.load_mnist()
+    said = "MNIST could not be downloaded: load_mnist returns the 12,000 digits .* set SECANT_DATA_HOME"
+    with pytest.warns(UserWarning, match=said) as warned:
+        (x, t), (x_test, _) = book.load_mnist(one_hot_label=True)
+    assert [os.path.basename(warning.filename) for warning in warned] == [os.path.basename(__file__)]
+    assert (x.shape, t.shape, x_test.shape) == ((10000, 784), (10000, 10), (2000, 784))
+
+
+def test_damaged_files_and_wrong_arguments_are_no_reason_to_load_other_digits(monkeypatch, tmp_path):
+    monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    with pytest.raises(DataError):
+        book.load_mnist()
+    with pytest.raises(DTypeError):
+        book.load_mnist(subset="no")

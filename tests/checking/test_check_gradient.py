@@ -325,8 +325,76 @@ def test_a_function_that_does_not_use_its_argument():
     before = {key: value.tobytes() for key, value in net.params.items()}
     assert secant.check_gradient(lambda _: net.loss(x, t), net.params, right, inplace=True).passed
     assert {key: value.tobytes() for key, value in net.params.items()} == before
-    report = secant.check_gradient(lambda _: net.loss(x, t), net.params, right)
-    assert report.diagnosis.startswith("f had one value wherever it was evaluated: it must use its argument; inplace")
+    assert secant.check_gradient(lambda _: net.loss(x, t), net.params, right).passed  # which is what readers write
+    assert secant.check_gradient(lambda _: net.loss(x, t), net.params["W1"], right["W1"]).passed
+    wrong = right["W1"].copy()
+    wrong[1, 2] += 1e-6
+    report = secant.check_gradient(lambda _: net.loss(x, t), net.params["W1"], wrong)
+    assert [finding.name for finding in report.findings] == ["x[1, 2]"]
+    assert {key: value.tobytes() for key, value in net.params.items()} == before
+
+
+def test_x_is_restored_where_a_function_that_does_not_use_its_argument_raises():
+    x, calls = np.array([1.0, -0.0, 3.0]), []
+
+    def f(_):
+        calls.append(x.tobytes())
+        if len(set(calls)) > 3:
+            raise KeyError("mine")
+        return float(np.sum(np.sin(x)))
+
+    with pytest.raises(KeyError, match="mine"):
+        secant.check_gradient(f, x, np.cos(x))
+    assert len(set(calls)) == 4
+    assert x.tobytes() == np.array([1.0, -0.0, 3.0]).tobytes()
+
+
+def test_a_function_that_looks_at_other_arrays_is_not_said_to_be_right():
+    x, gradient = np.ones(3), np.ones(3)
+    for read_only in (False, True):
+        x.flags.writeable = not read_only
+        report = secant.check_gradient(lambda _: 2.0, x, gradient)
+        assert report.diagnosis.startswith("f had one value wherever it was evaluated: does it depend on x?")
+        assert (x == 1).all()
+
+
+def test_arrays_of_other_libraries_are_sent_to_their_checks():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    with pytest.raises(DTypeError, match=r"^x is a tensor of PyTorch: use secant\.torch\.gradcheck\(f, inputs\), or"):
+        secant.check_gradient(lambda x: x.sum(), torch.ones(3), torch.ones(3))
+    with pytest.raises(DTypeError, match=r"^gradient is a tensor of PyTorch"):
+        secant.check_gradient(lambda x: x.sum(), np.ones(3), torch.ones(3))
+    with pytest.raises(DTypeError, match=r"^net is a module of PyTorch: use secant\.torch\.check_module\(module, loss"):
+        secant.check_network(torch.nn.Linear(3, 2), None, None)
+    net = secant.TwoLayerNet(2, 2, 2, rng=0)
+    net.params = {"w": torch.ones(3)}
+    with pytest.raises(DTypeError, match=r"^net\.params\['w'\] is a tensor of PyTorch"):
+        secant.check_network(net, None, None)
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    with pytest.raises(DTypeError, match=r"^w is an array of JAX: use secant\.jax\.check_grads\(f, args\)"):
+        secant.check_gradient(lambda x: x.sum(), {"w": jax.numpy.ones(3)}, np.ones(3))
+
+
+def test_a_report_has_at_most_12_rows_of_entries_and_12_of_arrays():
+    x = {f"a{i}": np.ones(3) for i in range(20)}
+    right = {key: 2 * value for key, value in x.items()}
+    report = secant.check_gradient(lambda x: sum(np.sum(v**2) for v in x.values()), x, right)
+    rows = str(report).splitlines()
+    assert [row.split()[0] for row in rows[1:13]] == [f"a{i}" for i in range(12)]
+    assert rows[13] == "  ... and 8 more arrays, none of them wrong or not verified"
+    report = secant.check_gradient(lambda x: sum(np.sum(v**2) for v in x.values()), x, right | {"a17": 3 * x["a17"]})
+    rows = str(report).splitlines()
+    assert [row.split()[0] for row in rows[1:4]] == ["a17", "a0", "a1"]
+    assert rows[13] == "  ... and 8 more arrays, none of them wrong or not verified"
+    report = secant.check_gradient(lambda x: np.sum(x**2), np.ones((6, 5)), np.full((6, 5), 3.0))
+    rows = str(report).splitlines()
+    assert sum(row.startswith("  x[") for row in rows) == 12
+    report = secant.check_gradient(lambda x: sum(np.sum(v**2) for v in x.values()), x, x)
+    rows = str(report).splitlines()
+    assert rows[13] == "  ... and 8 more arrays, 8 of them wrong"
+    assert sum("[" in row for row in rows) == 12
+    assert f"  ... and {len(report.findings) - 12} more; {report.examined} entries were examined one by one" in rows
+    assert report.examined == len(report.findings) == 60
 
 
 def test_arrays_whose_gradient_noise_hides_are_not_verified():

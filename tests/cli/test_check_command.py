@@ -80,7 +80,8 @@ def test_at_most_so_many_wrong_entries_of_each_array_are_listed(check):
 
 
 def test_a_function_that_does_not_use_its_argument(check):
-    assert check("at_home", "RIGHT", "X").exit_code == 1
+    assert check("at_home", "RIGHT", "X").exit_code == 0
+    assert check("at_home", "WRONG", "X").exit_code == 1
     assert check("at_home", "RIGHT", "X", options=["--inplace", "--max-evaluations", "300"]).exit_code == 0
 
 
@@ -138,13 +139,136 @@ def test_an_error_in_a_file_is_shown_without_the_frames_of_secant(check, tmp_pat
         ("mine.py", "mine.py:RIGHT", "mine.py:X"),
         ("mine.py:", "mine.py:RIGHT", "mine.py:X"),
         (":f", "mine.py:RIGHT", "mine.py:X"),
-        ("mine.py:f",),
+        ("mine.py:f", "mine.py:RIGHT"),
         ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-evaluations", "0"),
         ("mine.py:f", "mine.py:RIGHT", "mine.py:X", "--max-findings", "0"),
     ],
 )
 def test_what_is_no_command_is_2(check, arguments):
     assert CliRunner().invoke(app, ["check", *arguments]).exit_code == 2
+
+
+NETWORK = """
+import numpy as np
+from common.functions import cross_entropy_error, sigmoid, softmax
+
+class Base:
+    def __init__(self, input_size, hidden_size, output_size, weight_init_std=0.5):
+        self.params = {
+            "W1": weight_init_std * np.random.randn(input_size, hidden_size), "b1": np.zeros(hidden_size),
+            "W2": weight_init_std * np.random.randn(hidden_size, output_size), "b2": np.zeros(output_size),
+        }
+
+    def predict(self, x):
+        return softmax(sigmoid(x @ self.params["W1"] + self.params["b1"]) @ self.params["W2"] + self.params["b2"])
+
+    def loss(self, x, t):
+        return cross_entropy_error(self.predict(x), t)
+
+    def backward(self, x, t, factor=1):
+        p = self.params
+        z, d = sigmoid(x @ p["W1"] + p["b1"]), self.predict(x)
+        d[np.arange(len(d)), t if t.ndim == 1 else t.argmax(axis=1)] -= 1
+        d /= len(x)
+        d1 = d @ p["W2"].T * z * (1 - z)
+        return {"W1": x.T @ d1, "b1": d1.sum(axis=0), "W2": z.T @ d, "b2": factor * d.sum(axis=0)}
+"""
+RIGHT = NETWORK + "class Net(Base):\n    gradient = Base.backward\n"
+WRONG = NETWORK + "class Net(Base):\n    def gradient(self, x, t):\n        return self.backward(x, t, 2)\n"
+BY_LABELS = (
+    RIGHT
+    + "    def loss(self, x, t):\n        y = self.predict(x)\n        return -np.log(y[range(len(x)), t]).mean()\n"
+)
+
+
+@pytest.fixture
+def check_file(tmp_path, check):
+    def run(source, *arguments, name=""):
+        (tmp_path / "net.py").write_text(source)
+        finders = list(sys.meta_path)
+        result = CliRunner().invoke(app, ["check", f"net.py{name}", *arguments])
+        assert sys.meta_path == finders
+        for module in ("common", "common.functions"):
+            sys.modules.pop(module, None)
+        return result
+
+    return run
+
+
+BOOK = "gradient in 59 entries: right for the loss without the 1e-7 (as in the book)"
+
+
+def test_the_network_in_a_file(check_file):
+    result = check_file(RIGHT)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == BOOK
+    assert "common.functions is not in your folder: secant.book.common_functions stands in for it\n" in result.stderr
+    assert "checking Net(6, 5, 4) of net.py on 20 random samples with one-hot targets\n" in result.stderr
+    assert check_file(RIGHT, "--json").stdout.startswith("{")
+
+
+def test_a_wrong_network(check_file):
+    result = check_file(WRONG)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("gradient in 59 entries: WRONG\n")
+    assert "looks like: b2 is 2 times too large" in result.stdout
+
+
+def test_a_network_that_takes_labels(check_file):
+    result = check_file(BY_LABELS)
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "gradient in 59 entries: right")
+    assert "on 20 random samples with labels\n" in result.stderr
+
+
+def test_objects_come_before_classes(check_file):
+    result = check_file(RIGHT + "mine = same = Net(784, 3, 10)\n")
+    assert result.exit_code == 0
+    assert "of net.py on 20 digits of MNIST with one-hot targets\n" in result.stderr
+    assert "gradient in 2,395 entries: right for" in result.stdout
+
+
+def test_which_of_several_networks_is_asked(check_file):
+    both = WRONG + "class Other(Base):\n    gradient = Base.backward\n"
+    result = check_file(both)
+    message = "error: net.py defines 2 networks: give one of them, net.py:Net or net.py:Other\n"
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(message)
+    assert check_file(both, name=":Other").exit_code == 0
+    assert check_file(both, name=":Net").exit_code == 1
+
+
+def test_methods_of_other_names(check_file):
+    result = check_file(NETWORK, "--gradient", "backward")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, BOOK)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "message"),
+    [
+        (
+            NETWORK,
+            "",
+            r"net.py defines no network: a class or an object with loss(x, t) and gradient(x, t). --loss and",
+        ),
+        ("f = abs", ":f", r"net.py:f is no network: a class or an object with loss(x, t) and gradient(x, t). --loss"),
+        (RIGHT, ":Nothing", "net.py defines no Nothing"),
+        (
+            RIGHT.replace("input_size", "a, b, c"),
+            "",
+            "net.py: Net needs a, b, c, of which the sizes are not known: make",
+        ),
+        (
+            RIGHT.replace("self.params = {", "self.p = {"),
+            "",
+            "Net(6, 5, 4) must have params, a dict of arrays of which",
+        ),
+        ("import sys; sys.exit(0)", "", "nothing was checked, since your code called sys.exit(0)"),
+    ],
+)
+def test_a_file_without_a_network_that_can_be_checked(check_file, source, name, message):
+    result = check_file(source, name=name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].startswith(f"error: {message}")
 
 
 def test_the_command_itself(check):

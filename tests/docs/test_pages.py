@@ -1,15 +1,19 @@
 """Every block of code in README and docs/ runs, and prints what the page says.
 
 - python: a doctest, or code; blocks of a page share their names, of which a few are given (`names`)
+- text: what the python block above it prints; in pages that are records, what was printed in the past
 - sh: commands; console: commands after "$ " with what they print. Each runs in a folder with the files of a reader
-- text: what was printed in the past; in pages that are records only
+- a block whose first line is the name of a file, "# f.py" or "// f.c": a file for the commands of its page
 
 Numbers that differ from machine to machine are compared as if they were the same (`MEASURED`).
 """
 
+import contextlib
 import doctest
 import functools
 import importlib.util
+import io
+import itertools
 import os
 import re
 import shutil
@@ -31,9 +35,13 @@ RECORDS = ["docs/benchmarks.md", "docs/reliability.md"]  # written by programs
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
-    r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$", re.MULTILINE
+    r"(?<= in )[\d.e-]+(?= s;)|\d+(?= evaluations)|(?<=noise of f )[\d.e-]+|(?<=above )[\d.e-]+|\de-\d+$"
+    r"|[\d.]+(?= s for )|[\d,.]+(?= per second)",
+    re.MULTILINE,
 )
-NEEDS = {"plot": "matplotlib", "sklearn": "sklearn", "distributed": "distributed"}  # what a block has in it, and needs
+NEEDS = {"plot": "matplotlib"}  # what a block has in it, and needs
+NEEDS |= {name: name for name in ("distributed", "jax", "joblib", "numba", "scipy", "sklearn", "torch")}
+FILE = re.compile(r"(?:#|//) (\w+\.\w+)\n")
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -47,11 +55,31 @@ def languages(page, *wanted):
     return [block for block in blocks(page) if block.language in wanted]
 
 
+def files(page):
+    """The blocks that are files, by name."""
+    return {named[1]: block.text for block in blocks(page) if (named := FILE.match(block.text))}
+
+
+def missing(code):
+    """What code needs that is not installed."""
+    return [extra for needle, extra in NEEDS.items() if needle in code and not importlib.util.find_spec(extra)]
+
+
 @by_page
 def test_every_block_says_what_it_is_and_is_run(page):
+    before = None
     for block in blocks(page):
-        known = ("text",) if name_of(page) in RECORDS else ("python", "sh", "console")
-        assert block.language in known, f"{name_of(page)}:{block.line + 1}"
+        where = f"{name_of(page)}:{block.line + 1}"
+        if name_of(page) in RECORDS:
+            assert block.language == "text", where
+        elif block.language == "text":
+            assert before.language == "python", where
+            assert not FILE.match(before.text), where
+        elif not FILE.match(block.text):
+            assert block.language in ("python", "sh", "console"), where
+        before = block
+    commands = "".join(block.text for block in languages(page, "sh", "console"))
+    assert [name for name in files(page) if name not in commands] == []
 
 
 @pytest.fixture
@@ -85,12 +113,20 @@ def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)
     monkeypatch.setattr(secant, "train", functools.partial(secant.train, iters_num=100))  # where the page does not say
-    for block in languages(page, "python"):
-        for needle, extra in NEEDS.items():
-            if needle in block.text and not importlib.util.find_spec(extra):
-                pytest.skip(f"{extra} is not installed")
+    listed = [block for block in blocks(page) if not FILE.match(block.text)]
+    skipped = []
+    for block, after in itertools.zip_longest(listed, listed[1:]):
+        if block.language != "python":
+            continue
+        if lacking := missing(block.text):
+            skipped += lacking
+            continue
         if ">>> " not in block.text:
-            exec(compile("\n" * (block.line + 1) + block.text, page, "exec"), names)
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile("\n" * (block.line + 1) + block.text, page, "exec"), names)
+            if after and after.language == "text":
+                assert Checker().check_output(after.text, printed.getvalue(), FLAGS), printed.getvalue()
             continue
         example = doctest.DocTestParser().get_doctest(block.text, names, name_of(page), str(page), block.line + 1)
         output = []
@@ -99,6 +135,8 @@ def test_python(page, names, tmp_path, monkeypatch):
         )
         assert not failed, "".join(output)
         names |= example.globs
+    if skipped:
+        pytest.skip(f"all but the blocks that need {', '.join(sorted(set(skipped)))}, not installed here")
 
 
 def commands(block):
@@ -111,12 +149,14 @@ def commands(block):
 
 
 @functools.cache  # most pages have the same few commands
-def outcome(command):
-    """The exit code and output of a command, in a new folder with the files of a reader."""
+def outcome(command, own_files):
+    """The exit code and output of a command, in a new folder with the files of a reader, and of the page."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(READER, folder, dirs_exist_ok=True)
-        programs = Path(folder) / "bin"
-        programs.mkdir()
+        for name, text in own_files:
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        programs = Path(folder) / ".venv" / "bin"
+        programs.mkdir(parents=True)
         for name, module in {"secant": " -m secant", "python": ""}.items():
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{module} "$@"\n')
             (programs / name).chmod(0o755)
@@ -141,24 +181,30 @@ def outcome(command):
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
 @by_page
 def test_shell(page):
+    skipped = []
     for block in languages(page, "sh", "console"):
         if INSTALL.search(block.text):
             continue  # .ci/run does: see the next test
         for command, printed in commands(block):
-            code, output = outcome(command)
-            if "returns the 12,000 digits" in output:
+            own_files = tuple((name, text) for name, text in files(page).items() if name in command)
+            if lacking := missing(str(own_files)):
+                skipped += lacking
+                continue
+            code, output = outcome(command, own_files)
+            if "MNIST could not be downloaded" in " ".join(output.split()):
                 pytest.skip("the page is about all of MNIST, which is not here")
             assert code == 0, output
             assert printed is None or Checker().check_output(printed, output, FLAGS), output
+    if skipped:
+        pytest.skip(f"all but the commands that need {', '.join(sorted(set(skipped)))}, not installed here")
 
 
 @by_page
 def test_commands_that_install_are_run_by_the_gate_as_they_stand_in_the_readme(page):
     gate = (ROOT / ".ci" / "run").read_text()
     endings = re.findall(r"readme_command '([^']+)'", gate)
-    readme = [block.text for block in blocks(ROOT / "README.md")]
+    readme = "".join(block.text for block in languages(ROOT / "README.md", "sh")).splitlines()
     for block in languages(page, "sh"):
-        if INSTALL.search(block.text):
-            assert block.text in readme
-            (line,) = block.text.splitlines()
+        for line in block.text.splitlines() if INSTALL.search(block.text) else ():
+            assert line in readme
             assert any(re.search(f"{ending}$", line) for ending in endings), line

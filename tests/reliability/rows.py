@@ -34,6 +34,7 @@ ROWS = {
     "limits": Row("limits", full=480, quick=48),
     "faults": Row("faults", full=10_000, quick=400, slice=40, run="noticed"),
     "culprits": Row("faults", full=1200, quick=120, slice=12, run="named"),
+    "verdicts": Row("verdicts", full=5000, quick=330, slice=55, run="verdicts"),
     "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),
     "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
     "restored": Row("restored", full=10_000, quick=400, slice=40),

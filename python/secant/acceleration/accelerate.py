@@ -1,9 +1,9 @@
 """`accelerate`: Secant computes the numerical gradient of a recognized network of another class.
 
-Design: an attribute of the class, `Method`, stands in place of its ``numerical_gradient``. It returns
-Secant's method where a network is known, else the reader's own, unwrapped. Each class has its own `Method`. It keeps
-what was recognized of an object, by the object's identity and as long as the object lives. So the attributes and the
-type of the object do not change.
+Design: a function stands in the class in place of its numerical gradient. For a network that is known it returns
+Secant's, else the reader's own. Each class has its own `Method` behind that function. It keeps what was recognized of
+an object, by the object's identity and as long as the object lives. So the attributes and the type of the object do
+not change.
 """
 
 import functools
@@ -11,14 +11,16 @@ import inspect
 import threading
 import weakref
 from collections.abc import Callable
-from types import MethodType
-from typing import Any, TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar, cast, overload
 
 from secant._common.trial import being_tried
 from secant._common.validation import thread_count
+from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
-from secant.acceleration.recognition.stand_in import NAME, StandIn, reader_gradient_of
+from secant.acceleration.recognition.small_copy import bound
+from secant.acceleration.recognition.stand_in import StandIn, reader_gradient_of, stand_in
 from secant.acceleration.records import Record
 from secant.errors import UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
@@ -27,7 +29,19 @@ Net = TypeVar("Net")
 _LOCK = threading.RLock()  # held while a class is changed
 
 
-def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
+@overload
+def accelerate(net: Net, *, loss: str = ..., numerical_gradient: str = ..., n_threads: int | None = ...) -> Net: ...
+@overload
+def accelerate(
+    *, loss: str = ..., numerical_gradient: str = ..., n_threads: int | None = ...
+) -> Callable[[Net], Net]: ...
+def accelerate(
+    net: Any = ...,
+    *,
+    loss: str = USUAL.loss,
+    numerical_gradient: str = USUAL.numerical_gradient,
+    n_threads: int | None = None,
+) -> Any:
     """Let Secant compute ``numerical_gradient(x, t)`` of a network of your own class.
 
     `recognize` finds out what the network is. All else stays yours: ``params``, ``loss``, ``predict``, its type.
@@ -38,6 +52,9 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     ----------
     net : object or class
         An instance, or a class: also as a decorator. Instances of a class are recognized when they are first used.
+    loss, numerical_gradient : str
+        The names of your methods, both of (x, t): ``@secant.accelerate(loss="cost")`` before a class that calls its
+        loss so.
     n_threads : int, optional
         As for `TwoLayerNet.numerical_gradient`.
 
@@ -45,7 +62,7 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     -------
     object or class
         The same object. Its ``numerical_gradient(x, t)`` returns a dict with the keys and shapes that yours returns.
-        `train` trains it as fast as a `TwoLayerNet`.
+        `train` trains it as fast as a `TwoLayerNet`. Without ``net``, a decorator.
 
     Raises
     ------
@@ -76,96 +93,96 @@ def accelerate(net: Net, *, n_threads: int | None = None) -> Net:
     (2,)
     """
     thread_count(n_threads)
+    methods = Methods(loss, numerical_gradient)
+    if net is ...:
+        return functools.partial(accelerate, loss=loss, numerical_gradient=numerical_gradient, n_threads=n_threads)
+    methods.require_chosen(net)
     if isinstance(net, type):
-        if not callable(getattr(net, "loss", None)):
-            raise UnsupportedError(
-                f"net must have loss(x, t) to be accelerated, got the class {net.__name__} without it"
-            )
-        _method_of(net).for_all(n_threads)
+        methods.of(net, "loss")
+        _method_of(net, methods.numerical_gradient).for_all(methods, n_threads)
         return net
     if isinstance(net, TwoLayerNet) and not foreign_structure(net):
         return net
     cls: Any = type(net)
-    if NAME in getattr(net, "__dict__", ()):
-        raise UnsupportedError(f"{cls.__name__} has numerical_gradient as an attribute: define it in the class")
-    recognition = recognition_of(net, reader_gradient_of(cls))
+    if numerical_gradient in getattr(net, "__dict__", ()):
+        raise UnsupportedError(f"{cls.__name__} has {numerical_gradient} as an attribute: define it in the class")
+    recognition = recognition_of(net, reader_gradient_of(cls, numerical_gradient), methods)
     _accelerate_instance(net, recognition, n_threads)
     return net
 
 
 def record_of(net: Any) -> Record | None:
     """Return what was recognized of an instance, or recognize it; None if the reader's numerical gradient is to run."""
-    method = inspect.getattr_static(type(net), NAME, None)
-    if not isinstance(method, Method) or NAME in getattr(net, "__dict__", ()):  # an instance may have one of its own
-        return None
-    return method.record(net)
+    for method in _methods_of(type(net)):
+        if method.name not in getattr(net, "__dict__", ()) and (record := method.record(net)):
+            return record  # unless the instance has an attribute of that name
+    return None
 
 
-def recognition_of(net: Any, reader_gradient: Any) -> Recognition:
-    """Recognize an instance that a record can be kept of. Raises an error if it is not known."""
-    if reason := why_not_kept(net):
+def recognition_of(net: Any, reader_gradient: Any, methods: Methods, x: Any = None) -> Recognition:
+    """Recognize an instance that a record can be kept of, to be called with ``x``; an error if it is not known."""
+    if reason := why_not_kept(net, methods):
         raise UnsupportedError(reason)
-    recognition = recognized(net, reader_gradient)
+    recognition = recognized(net, reader_gradient, x, methods=methods)
     if not recognition.known:
         raise UnsupportedError(recognition.sentence)
     return recognition
 
 
-def why_not_kept(net: Any) -> str:
+def why_not_kept(net: Any, methods: Methods) -> str:
     """Say why no record of an object can be kept; "" if one can."""
     if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
         return ""
-    if not callable(getattr(net, "loss", None)):
-        return f"net must be a network with loss(x, t), got {type(net).__name__}"
+    if not callable(getattr(net, methods.loss, None)):
+        return f"net must be a network with {methods.loss}(x, t), got {type(net).__name__}"
     return f"{type(net).__name__} is not known: its instances have no __dict__, or no __weakref__"
 
 
 class Method(StandIn):
     """The numerical gradient of a class: Secant's for networks that are accelerated, else the reader's own."""
 
-    def __init__(self, cls: type) -> None:
-        super().__init__(cls)
-        self._all, self._n_threads = False, cast(int | None, None)  # whether all instances are accelerated
+    def __init__(self, cls: type, name: str) -> None:
+        super().__init__(cls, name)
+        self._for_all: tuple[Methods, int | None] | None = None  # the options, if all instances are accelerated
         self._records: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
-        self._ours = self._function(reader_gradient_of(cls))
+        self.stand_in_as(self._function(reader_gradient_of(cls, name)))
 
-    def _function(self, reader_gradient: Any) -> Callable[..., Any]:
-        """Return what is called for a network that is known: it looks like what the class had."""
+    def _function(self, reader_gradient: Any) -> FunctionType:
+        """Return what stands in the class: it looks like what the class had."""
         names = _names(reader_gradient)
 
         def numerical_gradient(net: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-            record = self.record(net)
+            record = self.kept(net)
             assert record is not None
             return record.gradient(net, x, t, n_threads)
 
-        numerical_gradient.__qualname__ = NAME  # as errors of wrong arguments call it
+        numerical_gradient.__name__ = numerical_gradient.__qualname__ = self.name  # as errors of arguments call it
 
-        def ours(net: Any, *args: Any, **kwargs: Any) -> Any:
-            return numerical_gradient(net, *args, **{names.get(name, name): value for name, value in kwargs.items()})
+        def standing(net: Any, *args: Any, **kwargs: Any) -> Any:
+            named = {names.get(name, name): value for name, value in kwargs.items()}
+            if self.record(net, args[0] if args else named.get("x")) is None:
+                return self.reader_method(net)(*args, **kwargs)
+            return numerical_gradient(net, *args, **named)
 
-        functools.update_wrapper(ours, reader_gradient if callable(reader_gradient) else numerical_gradient)
-        vars(ours)["__signature__"] = inspect.signature(numerical_gradient)
-        return ours
+        functools.update_wrapper(standing, reader_gradient if callable(reader_gradient) else numerical_gradient)
+        return cast(FunctionType, standing)
 
-    def for_all(self, n_threads: int | None) -> None:
+    def reader_method(self, net: Any) -> Callable[..., Any]:
+        """Return the reader's own method of an instance."""
+        own = self.reader_gradient(type(net))
+        if own is None:
+            raise AttributeError(
+                f"{type(net).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=net
+            )
+        return bound(own, net)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which there are other objects."""
+        return vars(self) | {"_records": {}}
+
+    def for_all(self, methods: Methods, n_threads: int | None) -> None:
         """Accelerate all instances."""
-        self._all, self._n_threads = True, n_threads
-
-    def __get__(self, net: Any, owner: Any = None) -> Any:
-        """Return the method of an instance, or what stands in the class."""
-        if net is not None and not being_tried.get() and self.takes(net):
-            return MethodType(self._ours, net)
-        if net is None and self._all and self.unwrapped(owner) is None:
-            return self._ours
-        standing = self.reader_gradient(type(net) if owner is None else owner)
-        if standing is not None:
-            return standing.__get__(net, owner) if hasattr(standing, "__get__") else standing
-        whose = f"type object {owner.__name__!r}" if net is None else f"{type(net).__name__!r} object"
-        raise AttributeError(f"{whose} has no attribute {NAME!r}", name=NAME, obj=net)
-
-    def takes(self, net: Any) -> bool:
-        """Whether Secant computes the gradient of an instance."""
-        return self._all or self.has_tried(net)
+        self._for_all = methods, n_threads
 
     def has_tried(self, net: Any) -> bool:
         """Whether anything is kept of an instance."""
@@ -180,23 +197,39 @@ class Method(StandIn):
         key = id(net)
         self._records[key] = weakref.ref(net, lambda _: self._records.pop(key, None)), record
 
-    def record(self, net: Any) -> Record | None:
-        """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known."""
-        if self._all and not self.has_tried(net):
-            reader_gradient = self.unwrapped(type(net))
-            recognition = recognition_of(net, reader_gradient)
-            self.keep(net, Record(recognition, reader_gradient, self._n_threads))
+    def record(self, net: Any, x: Any = None) -> Record | None:
+        """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known.
+
+        ``x``: the samples that it is called with.
+        """
+        if being_tried.get():
+            return None
+        if self._for_all and not self.has_tried(net):
+            (methods, n_threads), reader_gradient = self._for_all, self.unwrapped(type(net))
+            recognition = recognition_of(net, reader_gradient, methods, x)
+            self.keep(net, Record(recognition, reader_gradient, n_threads))
         return self.kept(net)
 
 
-def _method_of(cls: Any) -> Method:
+def _method_of(cls: Any, name: str) -> Method:
     """Return the `Method` that stands in a class itself, and put one there if there is none."""
     with _LOCK:
-        method = vars(cls).get(NAME)
-        if not isinstance(method, Method):
-            method = Method(cls)
-            setattr(cls, NAME, method)
+        method = stand_in(vars(cls).get(name))
+        if not isinstance(method, Method) or method.cls is not cls:  # that of another class, copied
+            method = Method(cls, name)
+            setattr(cls, name, method.function)
         return method
+
+
+def _methods_of(cls: type) -> list[Method]:
+    """Return what computes for a class: each `Method` in it and in those that it inherits from, if none hides it."""
+    found = []
+    for name in sorted({name for base in cls.__mro__ for name, value in [*vars(base).items()] if stand_in(value)}):
+        method = stand_in(inspect.getattr_static(cls, name))
+        while isinstance(method, Method):
+            found.append(method)
+            method = stand_in(method.reader_gradient(cls))
+    return found
 
 
 def _names(reader_gradient: Any) -> dict[str, str]:
@@ -213,7 +246,7 @@ def _names(reader_gradient: Any) -> dict[str, str]:
 
 def _accelerate_instance(net: Any, recognition: Recognition, n_threads: int | None) -> None:
     cls: Any = type(net)
-    method = _method_of(cls)
+    method = _method_of(cls, recognition.methods.numerical_gradient)
     if cls.__reduce_ex__ is object.__reduce_ex__:
         cls.__reduce_ex__ = _reduction(cls)
     method.keep(net, Record(recognition, method.unwrapped(cls), n_threads))
@@ -224,8 +257,8 @@ def _reduction(cls: Any) -> Callable[[Any, Any], Any]:
 
     def reduced_by_its_class(net: Any, protocol: Any) -> Any:
         reduced = super(cls, net).__reduce_ex__(protocol)
-        method = vars(type(net)).get(NAME)
-        record = method.kept(net) if isinstance(method, Method) else None
+        own = filter(None, map(stand_in, vars(type(net)).values()))
+        record = next((method.kept(net) for method in own if isinstance(method, Method)), None)
         if record is None or isinstance(reduced, str):
             return reduced
         rebuild, arguments, *rest = reduced

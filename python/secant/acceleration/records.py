@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
+from secant.acceleration.recognition.candidates import MEAN
+from secant.acceleration.recognition.equivalent import arrays_of, equivalent, factor, in_place, require_same_loss, rows
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
 from secant.errors import LossDiffersError, UnsupportedError
@@ -46,14 +47,14 @@ class Record:
             If the loss of ``net`` on this mini-batch is not that of the network whose gradient it would be.
         """
         threads = self.n_threads if n_threads is None else n_threads
-        return self._or_anew(net, partial(_gradient, net, x, t, threads))
+        return self._or_anew(net, x, partial(_gradient, net, x, t, threads))
 
     def equivalent(self, net: Any, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
         """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of ``net``.
 
         Its parameters are those of ``net`` where these are `in_place`, else copies.
         """
-        return self._or_anew(net, partial(_same_loss, net, x, t))
+        return self._or_anew(net, x, partial(_same_loss, net, x, t))
 
     def require_same(self, net: Any, known: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Raise an error if ``net`` has other arrays or another loss than ``known``, which `equivalent` returned."""
@@ -62,15 +63,15 @@ class Record:
         require_same_loss(net, self.recognition, known.loss(rows(x), t), x, t)
 
     def in_place(self, net: Any) -> bool:
-        """Whether the parameters of ``net`` can be updated where they lie."""
-        return in_place(arrays_of(net, self.recognition))
+        """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of ``net``."""
+        return self.recognition.scale == MEAN and in_place(arrays_of(net, self.recognition))
 
-    def _or_anew(self, net: Any, compute: Callable[[Recognition], Result]) -> Result:
+    def _or_anew(self, net: Any, x: ArrayLike, compute: Callable[[Recognition], Result]) -> Result:
         """Compute something from the recognition. If ``net`` has changed, recognize it again, once."""
         try:
             return compute(self.recognition)
         except UnsupportedError as error:
-            recognition = recognized(net, self._reader_gradient)
+            recognition = recognized(net, self._reader_gradient, x, methods=self.recognition.methods)
             if not recognition.known:
                 raise LossDiffersError(f"{type(net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition
@@ -83,7 +84,8 @@ def _gradient(
     known = equivalent(net, recognition)
     grads, info = known.numerical_gradient(rows(x), t, h=recognition.h, n_threads=n_threads, return_info=True)
     require_same_loss(net, recognition, info.loss, x, t)
-    like = arrays_of(net, recognition)
+    times, like = factor(recognition, x), arrays_of(net, recognition)
+    grads = grads if times == 1 else {key: times * grad for key, grad in grads.items()}
     named = dict(zip(recognition.gradient_keys, map(_like, grads.values(), like), strict=True))
     return {key: named[key] for key in recognition.order}
 

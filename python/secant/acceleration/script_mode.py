@@ -7,11 +7,13 @@ is left to the class, with a line that says why, and how long that will take.
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
+from secant._common.trial import being_tried
 from secant.acceleration.accelerate import Method, recognition_of, why_not_kept
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.stand_in import NAME
+from secant.acceleration.recognition.methods import USUAL, Methods, takes_mini_batch
 from secant.acceleration.records import Record
 from secant.acceleration.runtime_estimate import runtime_estimate
 from secant.errors import LossDiffersError, SecantError
@@ -19,81 +21,77 @@ from secant.errors import LossDiffersError, SecantError
 Report = Callable[[type, str], object]
 
 
-def accelerate_lazily(cls: type, report: Report) -> type:
-    """Accelerate the instances of a class that are recognized; the others run their own ``numerical_gradient``.
+def accelerate_lazily(cls: type, report: Report, methods: Methods = USUAL) -> type:
+    """Accelerate the instances of a class that are recognized; the others run their own numerical gradient.
 
     ``report`` is called with the class and a sentence: when an instance is used for the first time, and when its own
     method runs for a call that Secant does not take.
     """
-    method = vars(cls).get(NAME)
-    if inspect.isfunction(method) and (defines(cls, "loss") or takes_mini_batch(method)):
-        setattr(cls, NAME, _ScriptMethod(cls, report))
+    method = vars(cls).get(methods.numerical_gradient)
+    if inspect.isfunction(method) and (defines(cls, methods.loss) or takes_mini_batch(method)):
+        setattr(cls, methods.numerical_gradient, _ScriptMethod(cls, methods, report).function)
     return cls
 
 
-def is_network(net: Any) -> bool:
+def is_network(net: Any, methods: Methods) -> bool:
     """Whether an object has a loss, or holds the parameters of two layers."""
     try:
-        return callable(getattr(net, "loss", None)) or bool(layouts(net))
+        return callable(getattr(net, methods.loss, None)) or bool(layouts(net))
     except Exception:  # whatever its class raises where it is asked for attributes
         return False
 
 
 def defines(cls: type, *names: str) -> bool:
     """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
-    return any(name in vars(base) for base in cls.__mro__ for name in names)
-
-
-def takes_mini_batch(method: Any) -> bool:
-    """Whether a function in a class can be called with x and t."""
-    try:
-        inspect.signature(method).bind(None, None, None)
-    except (TypeError, ValueError):  # also if it is not a function
-        return False
-    return True
+    return any(inspect.getattr_static(cls, name, None) is not None for name in names)
 
 
 class _ScriptMethod(Method):
-    """A `Method` for `secant run`: recognizes an instance when its method is looked up, and falls back to its own."""
+    """A `Method` for `secant run`: recognizes an instance when its method is called, and falls back to its own."""
 
-    def __init__(self, cls: type, report: Report) -> None:
-        self._report, self._told = report, set[str]()
-        super().__init__(cls)
+    def __init__(self, cls: type, methods: Methods, report: Report) -> None:
+        self._methods, self._report, self._told = methods, report, set[str]()
+        super().__init__(cls, methods.numerical_gradient)
 
-    def _function(self, reader_gradient: Any) -> Callable[..., Any]:
+    def _function(self, reader_gradient: Any) -> FunctionType:
         signature = inspect.signature(reader_gradient)
 
         @functools.wraps(reader_gradient)
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            xt, name = _positional(signature, net, args, kwargs), type(net).__name__
-            record = self.record(net)
-            if len(xt) != 2:
-                self._tell(net, f"{name}.{NAME} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
-            elif record is not None:
-                try:
-                    return record.gradient(net, *xt)
-                except LossDiffersError as error:
-                    self.keep(net, None)
-                    self._tell(net, f"{error}", [xt])
-                except Exception as error:  # the reader's own method will raise it too
-                    self._tell(net, f"{name} is known, but not for a call ({type(error).__name__}: {error})", [xt])
+            xt = _positional(signature, net, args, kwargs)
+            record = self.record(net, *xt[:1])
+            if record is not None:
+                method = f"{type(net).__name__}.{self.name}"
+                if len(xt) != 2:
+                    self._tell(net, f"{method} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
+                else:
+                    try:
+                        return record.gradient(net, *xt)
+                    except LossDiffersError as error:
+                        self.keep(net, None)
+                        self._tell(net, f"{error}", [xt])
+                    except Exception as error:  # the reader's own method will raise it too
+                        kind = f"{type(error).__name__}: {error}"
+                        self._tell(net, f"{type(net).__name__} is known, but not for a call ({kind})", [xt])
             return reader_gradient(net, *args, **kwargs)
 
-        return numerical_gradient
+        return cast(FunctionType, numerical_gradient)
 
-    def takes(self, net: Any) -> bool:
-        """Whether it is known."""
-        return self.record(net) is not None
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process, in which nothing is reported."""
+        return super().__getstate__() | {"_report": _silent}
 
-    def record(self, net: Any) -> Record | None:
+    def record(self, net: Any, x: Any = None) -> Record | None:
         """What was recognized, or None."""
+        if being_tried.get():
+            return None
         if self.has_tried(net):
             return self.kept(net)
-        record, sentence = self._tried(net)
-        if not why_not_kept(net):
+        record, sentence = self._tried(net, x)
+        if not why_not_kept(net, self._methods):
             self.keep(net, record)
         if record is None:
-            if is_network(net):
+            if is_network(net, self._methods):
                 self._tell(net, sentence)
         elif sentence not in self._told:
             self._told.add(sentence)
@@ -104,20 +102,25 @@ class _ScriptMethod(Method):
         """Report why its own numerical gradient runs, once, and how long that takes."""
         if reason not in self._told:
             self._told.add(reason)
-            self._report(type(net), f"{reason}. {runtime_estimate(net, batches)}")
+            self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods, batches)}")
 
-    def _tried(self, net: Any) -> tuple[Record | None, str]:
+    def _tried(self, net: Any, x: Any) -> tuple[Record | None, str]:
         """Recognize any object. Also returns the sentence that says what it is, or why it is not known."""
         name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
         if not takes_mini_batch(reader_gradient):
-            return None, f"{name}.{NAME} takes more or less than x and t"
+            return None, f"{name}.{self.name} takes more or less than x and t"
         try:
-            recognition = recognition_of(net, reader_gradient)
+            self._methods.require_chosen(net)
+            recognition = recognition_of(net, reader_gradient, self._methods, x)
         except SecantError as error:
             return None, f"{error}"
         except Exception as error:  # whatever the reader's code raises
             return None, f"{name} is not known: {type(error).__name__}: {error}"
         return Record(recognition, reader_gradient), recognition.sentence
+
+
+def _silent(cls: type, sentence: str) -> None:
+    pass
 
 
 def _positional(

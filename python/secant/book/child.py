@@ -2,7 +2,9 @@
 
 import sys
 
+from secant.acceleration.recognition.methods import Methods
 from secant.book import runner
 
 if __name__ == "__mp_main__":  # multiprocessing takes this module for the script
-    runner.run_again(sys.argv.pop(), globals())
+    *sys.argv[:], loss, numerical_gradient, script = sys.argv
+    runner.run_again(script, Methods(loss, numerical_gradient), globals())

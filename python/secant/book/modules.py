@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
@@ -10,8 +11,7 @@ from importlib.util import spec_from_loader
 from types import ModuleType
 from typing import Any
 
-from secant.datasets import mnist
-from secant.errors import DownloadError, MissingExtraError
+from secant.book.dataset_mnist import load_or_subset
 
 Say = Callable[[str], None]
 
@@ -22,8 +22,9 @@ _MODULES = {  # of the book, and what stands in for them; None for a folder
     "dataset": None,
     "dataset.mnist": "secant.book.dataset_mnist",
     "two_layer_net": "secant.book.two_layer_net",
-    "ch04": None,
+    **{f"ch0{chapter}": None for chapter in range(1, 9)},
     "ch04.two_layer_net": "secant.book.two_layer_net",
+    "ch05.two_layer_net": "secant.book.two_layer_net_relu",
 }
 _DATA = ("mnist.pkl", "train-images-idx3-ubyte.gz")
 _DEAD = "yann.lecun.com"  # it served MNIST when the book appeared
@@ -35,19 +36,32 @@ def supply(folder: str, say: Say) -> None:
     sys.meta_path.append(_StandIns([folder, os.path.dirname(folder)], say))
 
 
+@contextmanager
+def supplied(folder: str, say: Say) -> Iterator[None]:
+    """As `supply`, within a ``with`` block."""
+    finders = sys.meta_path[:]
+    supply(folder, say)
+    try:
+        yield
+    finally:
+        sys.meta_path[:] = finders
+
+
 class _StandIns:
     """Finds and loads modules that no other finder has found."""
 
     def __init__(self, folders: list[str], say: Say) -> None:
         self._folders = folders  # the book's scripts append the latter to sys.path, relative to where they are run
         self._say = say
+        in_chapter = _MODULES.get(f"{os.path.basename(folders[0])}.two_layer_net")
+        self._sources = _MODULES | ({"two_layer_net": in_chapter} if in_chapter else {})
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         package = name.partition(".")[0]
         if name in _MODULES:
             readers = None if path is not None else PathFinder.find_spec(name, self._folders)
             return readers or spec_from_loader(name, self, is_package=_MODULES[name] is None)  # type: ignore[arg-type]
-        if package in _MODULES and isinstance(getattr(sys.modules.get(package), "__loader__", None), _StandIns):
+        if package in _MODULES:
             self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
         return None
 
@@ -55,7 +69,7 @@ class _StandIns:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        source = _MODULES[module.__name__]
+        source = self._sources[module.__name__]
         if source is None:
             return
         self._say(f"{module.__name__} is not in your folder: {source} stands in for it")
@@ -103,12 +117,7 @@ class _ReadersMnist:
         vars(module)["load_mnist"] = load_mnist
 
 
-def _load_mnist(say: Say, /, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return mnist.load_mnist(*args, **kwargs)
-    except (DownloadError, MissingExtraError):
-        say(
-            "MNIST could not be downloaded: load_mnist returns the 12,000 digits that come with Secant, "
-            "10,000 to train and 2,000 to test"
-        )
-        return mnist.load_mnist(*args, **kwargs, subset=True)
+def _load_mnist(
+    say: Say, normalize: bool = True, flatten: bool = True, one_hot_label: bool = False, **options: Any
+) -> Any:
+    return load_or_subset(say, options | {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label})

@@ -15,7 +15,8 @@ from types import FunctionType, ModuleType, TracebackType
 from typing import Any
 
 from secant.acceleration import records, script_mode
-from secant.acceleration.script_mode import accelerate_lazily, defines, takes_mini_batch
+from secant.acceleration.recognition.methods import Methods, chosen, taking_mini_batch
+from secant.acceleration.script_mode import accelerate_lazily, defines
 from secant.book import modules
 from secant.book.modules import Say
 
@@ -24,8 +25,8 @@ _ALIKE = re.compile("num(erical)?_?grad(ient)?s?", re.IGNORECASE)  # what reader
 _MOST_LINES = 3  # reported for one class, whose instances may differ
 
 
-def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
-    """Run the source of a script. ``say`` is called with each line for the user."""
+def run(script: str, arguments: list[str], source: bytes, say: Say, methods: Methods) -> None:
+    """Run the source of a script, whose networks have ``methods``. ``say`` is called with each line for the user."""
     path = os.path.join(os.getcwd(), script)
     folder = os.path.dirname(os.path.realpath(path))
     sys.argv[:] = [script, *arguments]
@@ -33,8 +34,8 @@ def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
         sys.path[0] = folder
     main = _main_module(path)
     modules.supply(folder, say)
-    _watch_classes(say)
-    _let_children_run_it(path)
+    _watch_classes(say, methods)
+    _let_children_run_it(path, methods)
     try:
         exec(compile(source, path, "exec", dont_inherit=True), vars(main))
     except BaseException as error:
@@ -42,20 +43,20 @@ def run(script: str, arguments: list[str], source: bytes, say: Say) -> None:
         raise
 
 
-def run_again(path: str, names: dict[str, Any]) -> None:
+def run_again(path: str, methods: Methods, names: dict[str, Any]) -> None:
     """Run a script in a process that it has started, silently, as a module with these names."""
     silent: Say = lambda _: None  # noqa: E731
     modules.supply(os.path.dirname(os.path.realpath(path)), silent)
-    _watch_classes(silent)
-    _let_children_run_it(path)
+    _watch_classes(silent, methods)
+    _let_children_run_it(path, methods)
     sys.argv[0] = path  # as multiprocessing sets it until the script has run
     names.update(__file__=path, __spec__=None, __loader__=None, __package__="", __cached__=None)
     with open(path, "rb") as file:
         exec(compile(file.read(), path, "exec", dont_inherit=True), names)
 
 
-def _let_children_run_it(path: str) -> None:
-    """Have processes that are started afresh call `run_again`, with the path as their last argument."""
+def _let_children_run_it(path: str, methods: Methods) -> None:
+    """Have processes that are started afresh call `run_again`, with these as their last arguments."""
     from multiprocessing import spawn
 
     prepare = spawn.get_preparation_data
@@ -64,7 +65,7 @@ def _let_children_run_it(path: str) -> None:
         data = prepare(name)
         if data.pop("init_main_from_path", None) is not None:
             data["init_main_from_name"] = "secant.book.child"
-            data["sys_argv"] = [*data["sys_argv"], path]
+            data["sys_argv"] = [*data["sys_argv"], *methods, path]
         return data
 
     spawn.get_preparation_data = get_preparation_data
@@ -80,7 +81,7 @@ def _main_module(path: str) -> ModuleType:
     return main
 
 
-def _watch_classes(say: Say) -> None:
+def _watch_classes(say: Say, methods: Methods) -> None:
     """Accelerate each network that the reader defines."""
     build = builtins.__build_class__
     paths = {os.path.dirname(os.__file__), *site.getsitepackages(), site.getusersitepackages()}
@@ -96,10 +97,11 @@ def _watch_classes(say: Say) -> None:
     def build_class(body: FunctionType, name: str, /, *bases: Any, **keywords: Any) -> Any:
         cls = build(body, name, *bases, **keywords)
         if isinstance(cls, type) and not os.path.realpath(body.__code__.co_filename).startswith(libraries):
-            accelerate_lazily(cls, report)
-            alike = [name for name in vars(cls) if _ALIKE.fullmatch(name) and takes_mini_batch(vars(cls)[name])]
-            if alike and not defines(cls, "numerical_gradient") and defines(cls, "loss", "cost", "predict"):
-                say(f"{name}.{alike[0]}(x, t) runs itself: Secant looks for a method of the name numerical_gradient")
+            accelerate_lazily(cls, report, methods)
+            alike = [name for name in taking_mini_batch(cls) if name in vars(cls) and _ALIKE.fullmatch(name)]
+            if alike and not defines(cls, methods.numerical_gradient) and defines(cls, methods.loss, "cost", "predict"):
+                other = chosen("numerical_gradient", alike[0])
+                say(f"{name} has no {methods.numerical_gradient}, and its {alike[0]}(x, t) runs itself. Write {other}")
         return cls
 
     # Warnings look past frames of the import system when they count the levels of the stack, so past this one too.

@@ -93,7 +93,8 @@ class CandidateGradient(Candidate):
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
         array = self.arrays[leaf]
-        return float(np.abs(array).max()), norm_of(array)
+        largest = max(float(np.abs(array[chunk]).max()) for chunk in chunks(EntryRange(0, array.size)))
+        return largest, norm_of(array)
 
     def with_finite_entries(self) -> CandidateGradient:
         """Itself where all entries are finite."""

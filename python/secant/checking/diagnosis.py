@@ -140,7 +140,8 @@ class _Case:
         if off > _CLOSE * size:
             return None
         reason = "as a numerical gradient is, or the gradient of a slightly different loss"
-        return Diagnosis(f"{self.who_is} off by {off / size:.0e} of its size", reason)
+        whose = "its" if self.who_is.endswith(" is") else "their"
+        return Diagnosis(f"{self.who_is} off by {off / size:.0e} of {whose} size", reason)
 
     def fits(self, correction: _Correction) -> bool:
         """Whether a corrected gradient agrees with the entries that were measured."""
@@ -150,10 +151,11 @@ class _Case:
         )
 
     def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
-        """Whether a fresh probe of all entries finds a corrected gradient right."""
+        """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
         corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
-        direction = self.point.direction(rng)
-        return not self.probe.measure(direction, self.point.all, self.kink, corrected).wrong
+        return not any(
+            self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected).wrong for _ in range(2)
+        )
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first."""

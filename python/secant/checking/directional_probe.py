@@ -105,7 +105,7 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self._value, fresh, may_end=self._domain_ends)
+        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self._domain_ends)
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)

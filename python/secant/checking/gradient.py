@@ -1,7 +1,7 @@
 """`check_gradient`: all entries at once along random directions, and the culprit where they disagree.
 
 The tolerance comes from what was measured of f, its noise and its truncation, never from a number given. See
-docs/checks.md for what a check that passes proves.
+docs/check_method.md for what a check that passes proves.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def check_gradient(
     f : callable
         Takes what x is, and returns a number. It must return the same number for the same x.
     x : ndarray of float64, float32 or float16; or nested dicts, lists, tuples and named tuples of such
-        Where the gradient is checked. It is not changed.
+        Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
         What is checked. A callable takes x and returns it.
     scale : float, or arrays as x, optional
@@ -57,7 +57,8 @@ def check_gradient(
         Names of the arrays; by default their keys and paths.
     inplace : bool
         Shift the arrays of x themselves, for a function that looks at them without using its argument. They are
-        restored exactly, even if f raises.
+        restored exactly, even if f raises. Where f ignores its argument and looks at x, such as in
+        ``check_gradient(lambda W: net.loss(x, t), net.W, grad)``, that is done without being asked for.
     entries : bool
         Look at every entry by itself as well, in some 15 evaluations each: the report then has their error bars.
     args : tuple

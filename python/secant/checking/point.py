@@ -49,9 +49,10 @@ def chunks(part: EntryRange) -> Iterator[slice]:
 class Point:
     """A function at x, and at x shifted.
 
-    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves. It
-    returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its rounding is the root of
-    the sum of squares of half units in their last place.
+    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
+    `follow_x` changes to the latter where f is seen to need that. f returns a number; or a `Value`, if that is a sum,
+    with random signs, of rounded numbers: its rounding is the root of the sum of squares of half units in their last
+    place.
     """
 
     def __init__(
@@ -78,10 +79,8 @@ class Point:
         for leaf in found:
             if not np.isfinite(leaf.array).all():
                 raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
-            if inplace and not leaf.array.flags.writeable:
-                raise ValueRangeError(f"{leaf.name} must be writeable to be shifted in place, got a read-only array")
         if inplace:
-            _require_apart(self.names, arrays)
+            _require_shiftable(self.names, arrays)
         copies = [array.copy() for array in arrays]
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
         self._argument = x if inplace else rebuilt(x, iter(self._work))
@@ -126,10 +125,27 @@ class Point:
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        if len(self._values) > 1 or self.is_used:
-            return ""
-        asked = "does it depend on x?" if self._inplace else "it must use its argument; inplace=True shifts x itself"
-        return f"f had one value wherever it was evaluated: {asked}"
+        known = self.is_used or len(self._values) > 1
+        return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
+
+    def follow_x(self, rng: np.random.Generator) -> bool:
+        """Shift x itself from now on if f was seen to ignore its argument and looks at x, as a closure may."""
+        if self._inplace or len(self._values) > 1:
+            return False
+        try:
+            _require_shiftable(self.names, self.origin)
+        except ValueRangeError:
+            return False
+        self._exchange()
+        self.shifted(self.direction(rng), None, 1.0, self.all)
+        if len(self._values) > 1:
+            return True
+        self._exchange()
+        return False
+
+    def _exchange(self) -> None:
+        self.origin, self._work = self._work, self.origin
+        self._inplace = not self._inplace
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
@@ -265,10 +281,12 @@ def norm_of(array: Array) -> float:
     return math.hypot(*(norm(part.astype(np.float64)) for part in parts))
 
 
-def _require_apart(names: list[str], arrays: list[Array]) -> None:
-    """Raise an error if entries share memory: where one is shifted in place, the other one is too."""
+def _require_shiftable(names: list[str], arrays: list[Array]) -> None:
+    """Raise an error if arrays are read-only, or entries share memory: where one is shifted, the other one is too."""
     named = list(zip(names, arrays, strict=True))
     for name, array in named:
+        if not array.flags.writeable:
+            raise ValueRangeError(f"{name} must be writeable to be shifted in place, got a read-only array")
         if overlaps(array):
             raise ValueRangeError(f"{name} must have elements that share no memory to be shifted in place")
     for (name, array), (other_name, other) in itertools.combinations(named, 2):

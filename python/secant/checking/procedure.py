@@ -41,10 +41,12 @@ def run_check(
     entries: bool = False,
     progress: bool = False,
     rng: int = 0,
+    locate: bool = True,
 ) -> GradientReport:
     """Check a candidate at a point, and leave the point as it was.
 
-    ``candidate`` is called once it is known that f is a function. The options are those of `check_gradient`.
+    ``candidate`` is called once it is known that f is a function. The options are those of `check_gradient`. Without
+    ``locate``, wrong entries are not searched for where the verdict does not need that.
     """
     given = MAX_EVALUATIONS if max_evaluations is None else max_evaluations
     options = _Options(
@@ -53,6 +55,7 @@ def run_check(
         validation.positive_int("max_findings", max_findings),
         validation.flag("entries", entries),
         seed(rng),
+        locate,
     )
     try:
         with Progress(validation.flag("progress", progress)) as shown:
@@ -72,6 +75,7 @@ class _Options:
     max_findings: int
     every_entry: bool
     seed: int
+    locate: bool
 
 
 def _probability(confidence: float) -> float:
@@ -90,6 +94,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     probe.stage = Stage("probing", 0, options.max_evaluations)
 
     overall = probe_all(probe, options.max_evaluations, rng, kink_rng)
+    if point.follow_x(rng):
+        return _check(point, candidate, options, progress)
     kinks, groups = Kinks(overall.kink), []
     if not noticed(overall.probes):
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
@@ -104,7 +110,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         wrong = wrong or any(entry.wrong for entry in every)
 
     suspects = Suspects([], set(), None)
-    if wrong:
+    if wrong and (options.locate or overall.kink):
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
         suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
@@ -133,6 +139,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
+        examined=len(every) or len(suspects.entries),
     )
 
 
@@ -340,7 +347,7 @@ def array_reports(
     suspect_arrays: set[int],
     direction: Direction,
 ) -> tuple[ArrayReport, ...]:
-    """What is known of each array, and what would have been noticed: see docs/checks.md."""
+    """What is known of each array, and what would have been noticed: see docs/check_method.md."""
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0

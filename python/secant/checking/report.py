@@ -3,11 +3,13 @@
 import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from secant.errors import GradientMismatchError
+
+_ROWS = 12  # of arrays, and of entries, that are printed
 
 
 def entry_name(array: str, index: tuple[int, ...]) -> str:
@@ -82,7 +84,8 @@ class GradientReport:
     ----------
     passed : bool
         Whether it is right: no error was noticed, and in each array one would have been. See `not_verified` and, for
-        errors that are too small to be noticed, `sensitivity`.
+        errors that are too small to be noticed, `sensitivity`. It is True as well where `check_network` found the
+        gradient right for another loss than f, which `compared_with` names.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport
@@ -104,7 +107,11 @@ class GradientReport:
     kinked : tuple of str
         The entries of x that lie on kinks, for which `sensitivity` does not hold. Empty where that cannot be told.
     compared_with : str
-        What the gradient was compared with, if that is not f: see `check_network`.
+        What the gradient was compared with, if that is not f: see `check_network`. Otherwise it is empty.
+    note : str
+        What else is to be known of the verdict, in a sentence.
+    examined : int
+        How many entries were measured by themselves.
     """
 
     passed: bool
@@ -120,6 +127,8 @@ class GradientReport:
     entries: tuple[Finding, ...] = ()
     kinked: tuple[str, ...] = ()
     compared_with: str = ""
+    note: str = ""
+    examined: int = 0
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -174,27 +183,11 @@ class GradientReport:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
         lines = [f"gradient in {count:,} {_entries(count)}: {self._headline}"]
-        if self.compared_with:
-            right = all(array.passed for array in self.arrays)
-            lines.append(f"  {'but right for' if right else 'compared here with'} {self.compared_with}")
-        width = max(len(_title(array)) for array in self.arrays)
-        for array in self.arrays:
-            if array.unverified:
-                verdict = f"not verified: {array.unverified}"
-            elif array.passed:
-                verdict = f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed"
-                if array.largest < array.sensitivity:
-                    verdict += f", but no entry is above {array.largest:.1e}"
-            else:
-                verdict = _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
-            lines.append(f"  {_title(array):{width}}  {verdict}")
-        if self.findings:
-            names = max(5, *(len(finding.name) for finding in self.findings))
-            lines.append(f"  {'entry':{names}}  {'given':>12}  {'numerical':>12}  error bar")
-            lines += [
-                f"  {finding.name:{names}}  {finding.given:12.5e}  {finding.numerical:12.5e}  {finding.error_bar:.0e}"
-                for finding in self.findings
-            ]
+        if self.compared_with and not self.passed:
+            lines.append(f"  compared here with {self.compared_with}")
+        if self.note:
+            lines.append(f"  {self.note}")
+        lines += [f"  {row}" for row in (*self._array_rows(), *self._entry_rows())]
         if self.kinked:
             lines.append(f"  on kinks of f, where errors that a kink may explain pass: {some(self.kinked)}")
         elif self.kink:
@@ -207,9 +200,43 @@ class GradientReport:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
 
+    def _array_rows(self) -> Iterator[str]:
+        """One for each array; of many arrays, those that are wrong or not verified come first."""
+        arrays = self.arrays
+        if len(arrays) > _ROWS:
+            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, bool(array.unverified)))[:_ROWS])
+        width = max(len(_title(array)) for array in arrays)
+        for array in arrays:
+            yield f"{_title(array):{width}}  {self._of_array(array)}"
+        if rest := len(self.arrays) - len(arrays):
+            left = sum(not array.passed for array in self.arrays) - sum(not array.passed for array in arrays)
+            yield f"... and {rest} more arrays, {left or 'none'} of them wrong or not verified"
+
+    def _of_array(self, array: ArrayReport) -> str:
+        if array.unverified:
+            return f"not verified: {array.unverified}"
+        if not array.passed:
+            return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
+        small = f", but no entry is above {array.largest:.1e}" if array.largest < array.sensitivity else ""
+        return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed{small}"
+
+    def _entry_rows(self) -> Iterator[str]:
+        if not self.findings:
+            return
+        listed = self.findings[:_ROWS]
+        width = max(5, *(len(finding.name) for finding in listed))
+        digits = next((n for n in (5, 11) if all(f"{e.given:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed)), 15)
+        yield f"{'entry':{width}}  {'given':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
+        for entry in listed:
+            values = f"{entry.given:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
+            yield f"{entry.name:{width}}  {values}  {entry.error_bar:.0e}"
+        if more := len(self.findings) - len(listed):
+            yield f"... and {more} more; {self.examined:,} entries were examined one by one"
+
     @property
     def _headline(self) -> str:
-        return "WRONG" if self.verdict == "wrong" else self.verdict
+        text = "WRONG" if self.verdict == "wrong" else self.verdict
+        return f"{text} for {self.compared_with}" if self.compared_with and self.passed else text
 
     def _repr_html_(self) -> str:
         color = "#207227" if self.passed else "#b3261e"

@@ -38,6 +38,7 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
             yield from _leaves(title, own, inner)
     else:
         refuse_matrix(path or title, value)
+        refuse_tensor(path or title, value)
         array = value if is_plain(value) else None
         if array is None or array.dtype not in (np.float64, np.float32, np.float16):
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
@@ -45,6 +46,19 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
             raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
         if array.size:
             yield Leaf(path or title, array)
+
+
+_DOORS = {
+    "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or secant.torch.check_module(module, loss)",
+    "jax": "an array of JAX: use secant.jax.check_grads(f, args)",
+}
+
+
+def refuse_tensor(title: str, value: Any) -> None:
+    """Raise an error that names the check for tensors of other libraries."""
+    library = type(value).__module__.partition(".")[0].removesuffix("lib")
+    if library in _DOORS:
+        raise DTypeError(f"{title} is {_DOORS[library]}")
 
 
 def listed(shapes: list[tuple[int, ...]]) -> str:

@@ -5,11 +5,12 @@ import sys
 
 def main() -> None:
     """Run the command line, and exit."""
-    match sys.argv[1:]:
-        case ["run", script, *arguments] if script == "-" or not script.startswith("-"):
-            from secant.cli.run import run_script
+    if sys.argv[1:2] == ["run"]:
+        from secant.cli.run import run_script, split
 
-            return run_script(script, arguments)
+        options, (script, *arguments) = split(sys.argv[2:])
+        if script == "-" or not script.startswith("-"):
+            return run_script(script, arguments, **options)
     try:
         from secant.cli import app
     except ModuleNotFoundError as error:

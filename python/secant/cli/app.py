@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from secant._startup import INTERRUPTED
+from secant.acceleration.recognition.methods import USUAL
 from secant.backends.configuration import show_config
 from secant.cli.bench import bench
 from secant.cli.check import check
@@ -107,13 +108,18 @@ def config() -> None:
 def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="A Python script.")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="What the script is given.")] = None,
+    loss: Annotated[str, typer.Option(metavar="NAME", help="What its networks call their loss.")] = USUAL.loss,
+    numerical_gradient: Annotated[
+        str, typer.Option(metavar="NAME", help="What they call their numerical gradient.")
+    ] = USUAL.numerical_gradient,
 ) -> None:
     """Run a script of yours, unchanged, with numerical gradients from Secant.
 
     Networks that it defines are recognized and accelerated. Modules of "Deep Learning from Scratch" that it imports and
-    that are not in its folder are supplied. Lines on standard error say what was done.
+    that are not in its folder are supplied. Lines on standard error say what was done. Options stand before SCRIPT.
     """
-    run_script(script, arguments or [])  # after "--"; otherwise `secant.cli.main` does it, before anything is parsed
+    # After "--" or unknown options; otherwise `secant.cli.main` does it, before anything is parsed.
+    run_script(script, arguments or [], loss, numerical_gradient)
 
 
 app.command(cls=_Command, short_help="Train the chapter's network on MNIST.")(train)

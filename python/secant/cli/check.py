@@ -1,4 +1,4 @@
-"""The command ``secant check``: a gradient in files of your own, with an exit code for scripts."""
+"""The command ``secant check``: a gradient or a network in files of your own, with an exit code for scripts."""
 
 import os
 import runpy
@@ -10,17 +10,28 @@ from typing import Annotated, Any
 
 import typer
 
+from secant._common.output import wrapped
+from secant.acceleration.check_network import check_network
+from secant.book import modules
 from secant.checking.gradient import check_gradient
-from secant.cli.console import say
+from secant.checking.report import GradientReport
+from secant.cli.console import note, say
+from secant.cli.readers_network import readers_network
 from secant.errors import DataError, SecantError
 
 _WHERE = "FILE.py:NAME"
 
 
 def check(
-    f: Annotated[str, typer.Argument(metavar="FUNCTION", help="Takes x and returns a number.")],
-    gradient: Annotated[str, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays shaped like x.")],
-    x: Annotated[str, typer.Argument(metavar="X", help="The point: an array, or a dict or list of arrays.")],
+    f: Annotated[
+        str, typer.Argument(metavar="FILE.py|FUNCTION", help="A file with a network; or takes x and returns a number.")
+    ],
+    gradient: Annotated[
+        str | None, typer.Argument(metavar="GRADIENT", help="A function of x, or arrays shaped like x.")
+    ] = None,
+    x: Annotated[
+        str | None, typer.Argument(metavar="X", help="The point: an array, or a dict or list of arrays.")
+    ] = None,
     max_evaluations: Annotated[
         int, typer.Option(min=1, help="Evaluations of the function, if the gradient is right.")
     ] = 100,
@@ -30,32 +41,58 @@ def check(
     inplace: Annotated[
         bool, typer.Option("--inplace", help="Shift x itself: the function does not use its argument.")
     ] = False,
+    loss_method: Annotated[
+        str, typer.Option("--loss", metavar="NAME", help="The network's method for its loss.")
+    ] = "loss",
+    gradient_method: Annotated[
+        str, typer.Option("--gradient", metavar="NAME", help="The network's method that is checked.")
+    ] = "gradient",
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a gradient: exit code 0 if it is right, 1 if it is wrong or cannot be checked.
 
-    Each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
+    FILE.py alone: the network in it, a class or an object with params, loss(x, t) and gradient(x, t), on a small
+    mini-batch; FILE.py:NAME if there are several. A gradient that is right for the loss without the 1e-7 in its
+    logarithm, as the book's is, counts as right, and the first line says so.
+
+    Otherwise each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
-    files: dict[str, dict[str, Any]] = {}
-    function, candidate, where = (_value(place, files) for place in (f, gradient, x))
-    with _users_code(files):
-        report = check_gradient(
-            function,
-            where,
-            candidate,
-            max_evaluations=max_evaluations,
-            max_findings=max_findings,
-            inplace=inplace,
-            progress=True,
-        )
-    say(report.to_json() if json else str(report))
+    options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
+    if gradient is None:
+        report = _check_network(f, loss_method, gradient_method, options)
+    elif x is None:
+        raise typer.BadParameter("a function needs GRADIENT and X, a network neither.")
+    else:
+        files: dict[str, dict[str, Any]] = {}
+        function, candidate, where = (_value(place, files) for place in (f, gradient, x))
+        with _users_code(files):
+            report = check_gradient(function, where, candidate, inplace=inplace, **options)
+    say(report.to_json() if json else wrapped(str(report), sys.stdout))
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _check_network(place: str, loss: str, gradient: str, options: dict[str, Any]) -> GradientReport:
+    file, name = (place, "") if os.path.exists(place) or ":" not in place else place.rsplit(":", 1)
+    with modules.supplied(os.path.dirname(os.path.realpath(file)), note):
+        names = _run(file, {})
+        with _users_code([file]):
+            found = readers_network(file, names, name, loss, gradient)
+            note(f"checking {found.description}")
+            return check_network(found.net, found.x, found.t, loss=loss, gradient=gradient, **options)
 
 
 def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
     file, separator, name = place.rpartition(":")
     if not (file and separator and name):
         raise typer.BadParameter(f"{place!r} is not {_WHERE}.")
+    names = _run(file, files)
+    if name not in names:
+        raise DataError(f"{file} defines no {name}")
+    return names[name]
+
+
+def _run(file: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a file defines; ``files``: those that were run."""
     if not os.path.isfile(file):
         raise DataError(f"{file} is a folder, no file" if os.path.isdir(file) else f"{file} does not exist")
     if file not in files:
@@ -65,9 +102,7 @@ def _value(place: str, files: dict[str, dict[str, Any]]) -> Any:
                 files[file] = runpy.run_path(file)
         finally:
             del sys.path[0]
-    if name not in files[file]:
-        raise DataError(f"{file} defines no {name}")
-    return files[file][name]
+    return files[file]
 
 
 @contextmanager

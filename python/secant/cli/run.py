@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 import zipfile
 from contextlib import suppress
@@ -9,12 +10,27 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import NoReturn
 
+from secant._common.output import wrapped
 from secant._startup import hand_over
+from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.book import runner
 
+_NAME = re.compile("--(loss|numerical-gradient)(?:=(.*))?")
 
-def run_script(script: str, arguments: list[str]) -> None:
-    """Run a script with its arguments, as Python does."""
+
+def split(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the options before the script, and what follows them: an option, "--help", if it is no script."""
+    options, rest = dict[str, str](), list(arguments)
+    while rest and (match := _NAME.fullmatch(rest[0])) and (match[2] or len(rest) > 1):
+        options[match[1].replace("-", "_")] = match[2] or rest[1]
+        rest = rest[1 if match[2] else 2 :]
+    return options, rest or ["--help"]
+
+
+def run_script(
+    script: str, arguments: list[str], loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient
+) -> None:
+    """Run a script with its arguments, as Python does. Its networks call their loss and numerical gradient so."""
     if script == "-" or os.path.isdir(script):
         _refuse("the standard input" if script == "-" else f"the folder {script!r}")
     try:
@@ -25,7 +41,7 @@ def run_script(script: str, arguments: list[str]) -> None:
     if zipfile.is_zipfile(io.BytesIO(source)) or source.startswith(MAGIC_NUMBER):
         _refuse(f"the archive or compiled file {script!r}")
     hand_over()
-    runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"))
+    runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"), Methods(loss, numerical_gradient))
 
 
 def _refuse(what: str) -> NoReturn:
@@ -37,4 +53,4 @@ def _say(text: str) -> None:
     """Print a line on the standard error that the process was started with, if it can be written."""
     with suppress(OSError, ValueError):
         if sys.__stderr__ is not None:
-            print(text, file=sys.__stderr__, flush=True)
+            print(wrapped(text, sys.__stderr__), file=sys.__stderr__, flush=True)

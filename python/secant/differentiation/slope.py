@@ -124,7 +124,8 @@ def _extrapolated(first: Estimate, above: list[Estimate], base: float) -> list[E
 class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
-    ``may_end`` says that the domain of f ended at 0 along other lines.
+    With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
+    lines.
 
     Attributes
     ----------
@@ -141,9 +142,10 @@ class Line:
         value: float,
         fresh: tuple[float, float] = FRESH,
         *,
+        one_sided: bool = False,
         may_end: bool = False,
     ) -> None:
-        self._may_end = may_end
+        self._one_sided, self._may_end = one_sided, may_end
         self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
@@ -209,7 +211,7 @@ class Line:
 
     def _ends(self) -> bool:
         """Whether the domain of f ends at x, so that differences have to be one-sided from now on."""
-        if self.side:
+        if self.side or not self._one_sided:
             return False
         above, below = (isfinite(self._sample(sign * _NEAREST).rest) for sign in (1, -1))
         self.side = int(above) - int(below)

@@ -63,13 +63,13 @@ def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> partial[Any
     if isinstance(net, type):
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
-    trained_in_place = name == "numerical_gradient" and record_of(net) is not None
-    for needed in ("loss", name) if trained_in_place else ("params", "loss", "accuracy", name):
+    accelerated = record_of(net) if kind == "numerical" else None
+    for needed in () if accelerated else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
-    if not (trained_in_place or hasattr(net.params, "__setitem__")):
+    if not (accelerated or hasattr(net.params, "__setitem__")):
         raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
-    method = getattr(net, name)
+    method = partial(accelerated.gradient, net) if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:

@@ -18,6 +18,7 @@ from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
 from secant.acceleration.accelerate import record_of
 from secant.acceleration.recognition.equivalent import rows
+from secant.acceleration.recognition.methods import USUAL
 from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
@@ -97,12 +98,15 @@ def iterations_of(
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    numerical = take_gradient.func == getattr(net, "numerical_gradient", None)
-    accelerated = record_of(net) if numerical else None
+    record = record_of(net)
+    accelerated = record if record and take_gradient.func == record.gradient else None
     if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and not hasattr(net, "params"):
-        raise UnsupportedError("net must have params, or parameters that are float64 and C-contiguous, to be trained")
+        raise UnsupportedError(
+            "net must have params to be trained, or parameters that are float64 and C-contiguous, with a loss that is "
+            "the mean over the samples"
+        )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
     method = _BUILT_IN.get(getattr(take_gradient.func, "__func__", None), "")
@@ -116,8 +120,9 @@ def iterations_of(
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before)
-    by_own_gradient = numerical and not accelerated and not method
-    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient)
+    by_own_gradient = take_gradient.func == getattr(net, "numerical_gradient", None) and not method
+    loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
+    return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
 
 
 class _Snapshot:
@@ -243,9 +248,17 @@ class _ByMethods(Iterations):
     """Iterations by the network's own methods."""
 
     def __init__(
-        self, net: Any, x: Any, t: Array, take_gradient: partial[Any], rate: float, before: bool, by_own_gradient: bool
+        self,
+        net: Any,
+        x: Any,
+        t: Array,
+        take_gradient: partial[Any],
+        rate: float,
+        before: bool,
+        by_own_gradient: bool,
+        loss: str,
     ) -> None:
-        self.x, self.by_own_gradient = x, by_own_gradient
+        self.x, self.by_own_gradient, self._name = x, by_own_gradient, loss
         self._net, self._t, self._take_gradient = net, t, take_gradient
         self._learning_rate, self._before = rate, before
 
@@ -279,7 +292,7 @@ class _ByMethods(Iterations):
 
     def _loss(self, x: Any, t: Array, losses: list[float]) -> float:
         try:
-            return float(self._net.loss(x, t))
+            return float(getattr(self._net, self._name)(x, t))
         except ValueRangeError as error:  # the parameters are finite, but too large for a finite loss
             raise _divergence(self._learning_rate, losses, str(error)) from error
 

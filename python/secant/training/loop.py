@@ -139,9 +139,10 @@ def train(
 
     Notes
     -----
-    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`. At the start, once per epoch and at
-    the end, its own loss is compared with the one that is minimized. If they differ, an UnsupportedError is raised,
-    and the parameters and the record go back to the last comparison that agreed.
+    A network that was given to `accelerate` is trained as fast as a `TwoLayerNet`, if its loss is the mean over the
+    samples with nothing added. At the start, once per epoch and at the end, its own loss is compared with the one that
+    is minimized. If they differ, an UnsupportedError is raised, and the parameters and the record go back to the last
+    comparison that agreed.
 
     An epoch is ``ceil(N / batch_size)`` iterations: the chapter's N / batch_size where that is a whole number, and
     all batches of a shuffled set, the short one included, where it is not.

@@ -58,17 +58,29 @@ def rows(x: ArrayLike) -> ArrayLike:
     return array.reshape(len(array), -1) if array.ndim > 2 else x
 
 
-def require_same_loss(net: Any, recognition: Recognition, expected: float, x: ArrayLike, t: ArrayLike) -> None:
-    """Call ``net.loss(x, t)`` once. Raise an error that gives both losses if it is not ``expected``."""
-    loss = number(net.loss(x, t))
+def factor(recognition: Recognition, x: ArrayLike) -> int:
+    """What the gradient of the mean over the samples is multiplied by."""
+    return recognition.scale.factor(len(np.atleast_2d(np.asarray(rows(x)))))
+
+
+def require_same_loss(net: Any, recognition: Recognition, mean: float, x: ArrayLike, t: ArrayLike) -> None:
+    """Call the loss of ``net`` once. Raise an error that gives both losses if it is not what follows from ``mean``.
+
+    ``mean`` is the mean cross entropy of the samples.
+    """
+    methods = recognition.methods
+    loss = number(methods.of(net, "loss")(x, t), methods.loss)
+    samples = np.atleast_2d(np.asarray(rows(x)))
+    scale, n = recognition.scale, len(samples)
+    expected = scale.loss(mean, n)
     off = abs(loss - expected)
-    if off <= _AGREE * abs(expected):
+    if off <= scale.error(_AGREE * abs(mean), n):
         return
-    arrays, samples = arrays_of(net, recognition), np.atleast_2d(np.asarray(rows(x), np.float64))
+    arrays, samples = arrays_of(net, recognition), np.asarray(samples, np.float64)
     dtype = np.float64 if all(array.dtype == np.float64 for array in arrays) else np.float32
     params = [np.asarray(array, np.float64) for array in arrays]
-    if not off <= tolerance(params, samples, expected, dtype):  # what rounding allows
+    if not off <= scale.error(tolerance(params, samples, mean, dtype), n):  # what rounding allows
         raise LossDiffersError(
-            f"{type(net).__name__}.loss(x, t) is {loss!r} here, and that of the network that was recognized is "
-            f"{expected!r}: no gradient is returned, since it would be that of another network ({recognition})"
+            f"{type(net).__name__}.{methods.loss}(x, t) is {loss!r} here, and that of the network that was recognized "
+            f"is {expected!r}: no gradient is returned, since it would be that of another network ({recognition})"
         )

@@ -120,8 +120,8 @@ def parting(nearest: Candidate, trials: Sequence[Trial], agreed: Sequence[bool])
 
 def described(candidate: Candidate) -> str:
     """Say what a candidate is."""
-    hidden, output, offset = candidate
-    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}"
+    hidden, output, offset, scale = candidate
+    return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}{scale}"
 
 
 def _fits(tried: _Tried) -> Iterator[_Fit]:
@@ -142,7 +142,11 @@ def _probabilities(a2: list[Floats]) -> Iterator[tuple[list[str], Floats]]:
     rows = np.concatenate(a2)
     yield [], softmax(rows)
     start = math.log(100 * rows.shape[1])
-    batch = f"softmax is taken over the whole batch: the loss starts at ln(N O), {start:.1f} for 100 samples"
+    batch = (
+        f"its softmax is taken over the whole batch, so that the loss starts at ln(N O), {start:.1f} for 100 samples. "
+        "Take it over the classes, in two lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and "
+        "y = e / np.sum(e, axis=-1, keepdims=True)"
+    )
     yield [batch], np.concatenate([softmax(a.ravel()).reshape(a.shape) for a in a2])
     yield (
         ["softmax is taken over the samples, not over the classes"],
@@ -183,15 +187,15 @@ def _relations(losses: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
     if (factor := _constant(ratio / tried.samples)) is not None:
         times = "" if _same(factor, 1) else f", but times {factor:.6g}"
         yield [f"its loss is not divided by the number of samples{times}"]
-    rest = losses - ours
-    for what, squares in tried.penalties.items():
-        if (decay := _constant(rest / squares)) is not None:
-            yield [
-                f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and in "
-                f"your loop add {2 * decay:.6g} times each of them to its gradient"
-            ]
-    if (constant := _constant(rest)) is not None:
-        yield [f"{constant:.6g} is added to its loss"]
+    for rest in (losses - ours, losses - ours * tried.samples):
+        for what, squares in tried.penalties.items():
+            if (decay := _constant(rest / squares)) is not None:
+                yield [
+                    f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and "
+                    f"in your loop add {2 * decay:.6g} times each of them to its gradient"
+                ]
+        if (constant := _constant(rest)) is not None:
+            yield [f"{constant:.6g} is added to its loss, which hides the digits of the rest"]
 
 
 def _scaled(factor: float) -> str:

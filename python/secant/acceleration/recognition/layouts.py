@@ -167,6 +167,9 @@ def _assignments(held: dict[str, Array], *, exactly: bool) -> Iterator[tuple[str
                 yield w1, b1, w2, b2
 
 
+_BACKPROPAGATION = "Train it with gradients by backpropagation, and check those with secant.check_network"
+
+
 def _listed(arrays: dict[str, Array]) -> str:
     return ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
 
@@ -178,8 +181,10 @@ def _why(held: MutableMapping[str, Any]) -> str:
     given = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
     others = [f"{key} is {value.dtype}" for key, value in given.items() if key not in arrays]
     wanted = "Secant knows networks of W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"
+    if any(array.ndim > 2 for array in arrays.values()):
+        return f"this seems to be a convolutional network, and {wanted}. {_BACKPROPAGATION}"
     if len(matrices) > 2:
-        return f"these are {len(matrices)} layers, and {wanted}"
+        return f"these are {len(matrices)} layers, {len(matrices) - 1} of them hidden, and {wanted}. {_BACKPROPAGATION}"
     if len(matrices) < 2:
         return f"this is not a network of two layers, and {wanted}"
     if len(arrays) > 4:

@@ -30,6 +30,10 @@ class Probe(NamedTuple):
         """Return x (N, I) and weights or labels (N, ...), also of one sample."""
         return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
 
+    def first(self) -> Probe:
+        """Return the same with the first sample alone."""
+        return self._replace(x=self.x[:1], t=self.t[:1]) if self.x.ndim == 2 else self
+
 
 class _Kind(NamedTuple):
     form: Form
@@ -92,8 +96,11 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 
-def offset_probe(sizes: Sizes, form: Form) -> Probe:
-    """Return a sample whose target is as improbable as it can be: what is added in the logarithm decides its loss."""
+def offset_probe(sizes: Sizes, form: Form, target: int) -> Probe:
+    """Return a sample of which class 0 is as improbable as it can be: what is added in the logarithm decides its loss.
+
+    ``target`` is the class that it is said to be.
+    """
     inputs, hidden, outputs = sizes
     rng = np.random.default_rng(7)
     params = (
@@ -103,7 +110,7 @@ def offset_probe(sizes: Sizes, form: Form) -> Probe:
         np.where(np.arange(outputs) == 0, -150.0, 0.0),
     )
     x = rng.standard_normal((1, inputs))
-    return Probe(params, *_targets(form, x, np.zeros(1, int), outputs, rng), form)
+    return Probe(params, *_targets(form, x, np.full(1, target), outputs, rng), form)
 
 
 def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.Generator) -> tuple[Floats, Array]:
@@ -145,14 +152,15 @@ class NotANumberError(TypeError):
     """A loss is not one number."""
 
 
-def number(value: Any) -> float:
-    """A loss as a float, whether it is a number or an array of one element."""
+def number(value: Any, name: str = "loss") -> float:
+    """What a method of this name returned as a float, whether it is a number or an array of one element."""
     try:
         return float(np.asarray(value).reshape(()))
     except (TypeError, ValueError):
-        what = "None" if value is None else type(value).__name__
-        shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
-        raise NotANumberError(f"loss(x, t) returns {what}{shape}, not a number") from None
+        what = "None" if value is None else f"a {type(value).__name__}"
+        what = f"an array {value.shape}" if isinstance(value, np.ndarray) else what
+        cure = ". Return the loss alone" if isinstance(value, tuple | list | dict) else ""
+        raise NotANumberError(f"{name}(x, t) returns {what}, not a number{cure}") from None
 
 
 def least_seconds(call: Callable[[], object]) -> float:

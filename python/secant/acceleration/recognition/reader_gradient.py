@@ -5,6 +5,8 @@ large, and with targets of every form, since a clipped gradient is wrong only wh
 a difference of the loss is refused. So is a method with side effects: Secant would not repeat them.
 """
 
+import contextlib
+import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import numpy as np
 
 from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate
+from secant.acceleration.recognition.methods import Methods, chosen, taking_mini_batch
 from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
 from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy, bound
 from secant.backends.base import USUAL_STEP
@@ -34,11 +37,20 @@ class ReaderGradient(NamedTuple):
 
 
 def recognized_gradient(
-    net: Any, method: Any, layout: Layout, candidate: Candidate, forms: Sequence[Form], *, argmax: bool
+    net: Any,
+    methods: Methods,
+    method: Any,
+    layout: Layout,
+    candidate: Candidate,
+    forms: Sequence[Form],
+    *,
+    argmax: bool,
+    alone: bool,
 ) -> ReaderGradient:
     """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
 
     It is tried with targets of these forms, mostly of the first. ``argmax``: whether only the largest weight counts.
+    ``alone``: whether with one sample at a time.
 
     Raises
     ------
@@ -47,8 +59,15 @@ def recognized_gradient(
         difference of the loss.
     """
     if method is None:
+        there_is_one = inspect.getattr_static(type(net), methods.numerical_gradient, None) is not None
+        others = [] if there_is_one else _central_differences(net, methods, layout, candidate, forms[0], alone)
+        if others:
+            raise UnsupportedError(
+                f"it has no {methods.numerical_gradient}(x, t), and its {others[0]}(x, t) is one. Write "
+                f"{chosen('numerical_gradient', others[0])}"
+            )
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
-        sentence = f"it gets a numerical_gradient, at h = {short(USUAL_STEP)}"
+        sentence = f"it gets a {methods.numerical_gradient}, at h = {short(USUAL_STEP)}"
         return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
@@ -56,7 +75,7 @@ def recognized_gradient(
     failures = []
     for tried in sizes:
         try:
-            small = SmallCopy(net, method, layout, candidate, tried)
+            small = SmallCopy(net, methods, method, layout, candidate, tried, alone)
             small.call(step_probe(tried, forms[0]))
         except Exception as error:  # the reader's code may raise anything on such a network
             failures.append(f"{type(error).__name__}: {error}")
@@ -72,11 +91,32 @@ def recognized_gradient(
                 f"its numerical_gradient cannot be compared: {type(error).__name__}: {error}"
             ) from error
     if _takes_a_function(net, method, layout):
-        raise UnsupportedError("its numerical_gradient takes a function and an array: it must take (x, t)")
+        function = "its numerical_gradient takes a function and an array: it must take (x, t)"
+        others = _central_differences(net, methods, layout, candidate, forms[0], alone)
+        raise UnsupportedError(
+            f"{function}. If {others[0]}(x, t) is meant, write {chosen('numerical_gradient', others[0])}"
+            if others
+            else function
+        )
     raise UnsupportedError(
         "its numerical_gradient cannot be tried on a copy, so what it returns is not known: on a small one, "
         f"{failures[0]}; on one of its own size, {failures[-1]}"
     )
+
+
+def _central_differences(
+    net: Any, methods: Methods, layout: Layout, candidate: Candidate, form: Form, alone: bool
+) -> list[str]:
+    """The methods whose numbers are those of a difference of the loss, on one mini-batch of a small copy."""
+    found = []
+    for name in taking_mini_batch(type(net)):
+        with contextlib.suppress(Exception):  # whatever the reader's code raises
+            method, sizes = inspect.getattr_static(type(net), name), (3, 2, layout.arrays(net)[3].size)
+            small = SmallCopy(net, methods, method, layout, candidate, sizes, alone)
+            small.call(step_probe(sizes, form))
+            if small.fits(small.keys(layout.keys), _STEPS):
+                found.append(name)
+    return found
 
 
 def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
@@ -84,7 +124,7 @@ def _takes_a_function(net: Any, method: Any, layout: Layout) -> bool:
     arrays = layout.arrays(net)
     try:
         copy = duplicate(net, arrays, [array.copy() for array in arrays])
-        returned = bound(method, copy)(lambda array: float(np.sum(array**2)), np.ones(3))
+        returned = bound(method, copy)(lambda *_: 0.0, np.ones(3))
         return bool(np.shape(returned) == (3,))
     except Exception:  # whatever the reader's code raises
         return False
@@ -101,7 +141,7 @@ def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
         raise UnsupportedError(f"its numerical_gradient also returns {', '.join(more)}, which is not a gradient")
     order, fits = tuple(small.returned), small.fits(keys, _STEPS)
     if not fits:
-        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
+        raise UnsupportedError(f"its numerical_gradient {_mistake(small, keys)}")
     small.call(step_probe(small.sizes, form, _LARGE))
     large = small.fits(keys, {h for _, h in fits})
     both = [(off + large[kind], kind) for kind, off in fits.items() if kind in large]
@@ -142,7 +182,7 @@ def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence
 
 
 def _differs_there(where: str, small: SmallCopy, keys: tuple[Any, ...]) -> UnsupportedError:
-    return UnsupportedError(f"{where}, its numerical_gradient {_mistake(small, keys)}: {_NEEDED}")
+    return UnsupportedError(f"{where}, its numerical_gradient {_mistake(small, keys)}")
 
 
 _NEEDED = "it must return exactly the central difference"
@@ -150,10 +190,15 @@ _NEEDED = "it must return exactly the central difference"
 
 def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
     returned, right = small.gradient(keys), small.usual()
+    if right.any() and not returned.any():
+        return (
+            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its "
+            "step is so small that x + h is x, as with 1e-30"
+        )
     with np.errstate(all="ignore"):
         factor = float(returned @ right / (right @ right))
     alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
     if abs(factor) > 1e-3 and abs(factor - 1) > 1e-2 and alike:
-        return f"is {factor:.3g} times the central difference of its loss"
+        return f"is {factor:.3g} times the central difference of its loss: {_NEEDED}"
     off, largest = float(np.abs(returned - right).max()), float(np.abs(right).max())
-    return f"differs from the central difference of its loss, up to {largest:.2g}, by up to {off:.2g}"
+    return f"differs from the central difference of its loss, up to {largest:.2g}, by up to {off:.2g}: {_NEEDED}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -15,13 +17,13 @@ from secant.acceleration.recognition.equivalent import equivalent, require_same_
 from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
 from secant.acceleration.recognition.isolation import always_draws_numbers, isolated_globals
 from secant.acceleration.recognition.layouts import READ_ONLY, Layout, Sizes, duplicate, layouts, require_apart, sharing
+from secant.acceleration.recognition.methods import USUAL, Methods, chosen, taking_mini_batch
 from secant.acceleration.recognition.probes import (
     Form,
     NotANumberError,
     Probe,
     fill,
     number,
-    offset_probe,
     probes,
 )
 from secant.acceleration.recognition.reader_gradient import recognized_gradient
@@ -34,12 +36,19 @@ from secant.networks.batch import SoftTargets
 _REPEATS, _SECONDS = 60, 1.0  # calls of one loss, which may change from call to call; fewer if it is slow
 
 _KNOWN_LOSSES = (
-    "Secant knows the loss -sum(t log(y + offset)) / N, y the softmax of each row, of two layers with "
+    "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
 )
 
 
-def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
+def recognize(
+    net: Any,
+    x: ArrayLike | None = None,
+    t: ArrayLike | None = None,
+    *,
+    loss: str = USUAL.loss,
+    numerical_gradient: str = USUAL.numerical_gradient,
+) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
     Parameters
@@ -49,6 +58,8 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
         names, in a dict or as attributes. Neither they nor anything else of it is changed: a deep copy is tried out.
     x, t : array_like, optional
         A mini-batch on which its loss is compared, too.
+    loss, numerical_gradient : str
+        The names of its methods, both of (x, t).
 
     Returns
     -------
@@ -58,7 +69,7 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     Raises
     ------
     UnsupportedError
-        If ``net`` is a class.
+        If ``net`` is a class, or has no method of a name that was given.
 
     Examples
     --------
@@ -68,42 +79,83 @@ def recognize(net: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) 
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
-    return recognized(net, reader_gradient_of(type(net)), x, t)
+    methods = Methods(loss, numerical_gradient)
+    methods.require_chosen(net)
+    return recognized(net, reader_gradient_of(type(net), numerical_gradient), x, t, methods)
 
 
 recognise = recognize  # the British spelling
 
 
-def recognized(net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None) -> Recognition:
-    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none."""
-    recognition = _tried(net, method, x, t)
+def recognized(
+    net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None, methods: Methods = USUAL
+) -> Recognition:
+    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none.
+
+    A network that is known for one sample at a time alone is recognized where ``x`` is one sample.
+    """
+    recognition = _tried(net, method, x, t, methods)
     if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to a large array, which copies share
         token = sharing.set(False)
         try:
-            recognition = _tried(net, method, x, t)
+            recognition = _tried(net, method, x, t, methods)
         finally:
             sharing.reset(token)
     return recognition
 
 
-def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None) -> Recognition:
+def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, methods: Methods) -> Recognition:
     name = type(net).__name__
     try:
-        if not callable(getattr(net, "loss", None)):
-            raise UnsupportedError("it has no method loss(x, t)")
         with isolated_globals():
-            recognition = _recognized(net, method)
+            if not callable(getattr(net, methods.loss, None)):
+                raise UnsupportedError(_without_loss(net, methods))
+            recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:
-        return Recognition(False, f"{name} is not known: {error}")
+        return Recognition(False, f"{name} is not known: {_in_its_words(str(error), methods)}", methods=methods)
     return recognition
+
+
+def _in_its_words(sentence: str, methods: Methods) -> str:
+    return sentence.replace(f"its {USUAL.numerical_gradient} ", f"its {methods.numerical_gradient} ")
+
+
+def _is_one_sample(x: Any) -> bool:
+    try:
+        shape = np.shape(x)
+    except ValueError:  # such as a list of unequal lists
+        return False
+    return len(shape) == 1 or shape[:1] == (1,)
+
+
+def _without_loss(net: Any, methods: Methods) -> str:
+    """Say that a network has no loss, and which of its methods may be one."""
+    lacking = f"it has no method {methods.loss}(x, t)"
+    if losses := list(_losses(net)):
+        return f"{lacking}; if its loss is {losses[0]}(x, t), write {chosen('loss', losses[0])}"
+    return f"{lacking}, which returns the loss of a mini-batch"
+
+
+def _losses(net: Any) -> Iterator[str]:
+    """The methods that return numbers which change a little if the parameters do: an accuracy does not."""
+    for name in taking_mini_batch(type(net)):
+        with contextlib.suppress(Exception):  # whatever the reader's code raises
+            subject = _Subject(net, layouts(net)[0], Methods(loss=name))
+            for probe in itertools.islice(probes(subject.sizes), 0, 11, 10):  # one-hot and labels
+                with contextlib.suppress(TypeError, ValueError, IndexError):
+                    moved = probe._replace(params=cast(Any, tuple(1.000001 * param for param in probe.params)))
+                    if 0 < abs(subject.loss(moved) - subject.loss(probe)) < math.inf:
+                        yield name
+                        break
 
 
 class _Subject:
     """A copy of a network, to be filled with parameters."""
 
-    def __init__(self, net: Any, layout: Layout) -> None:
+    def __init__(self, net: Any, layout: Layout, methods: Methods) -> None:
+        self.methods = methods
         arrays = layout.arrays(net)
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
@@ -115,16 +167,21 @@ class _Subject:
 
     def loss(self, probe: Probe) -> float:
         fill(self._arrays, probe.params)
-        loss = number(self._copy.loss(probe.x.copy(), probe.t.copy()))
+        name = self.methods.loss
+        loss = number(getattr(self._copy, name)(probe.x.copy(), probe.t.copy()), name)
         if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self._arrays, probe.params, strict=True)):
             raise UnsupportedError("its loss changes the parameters")
         return loss
 
-    def trials(self) -> tuple[dict[Form, list[Trial]], str]:
-        """The losses for each form of targets that it takes, and the first error for another form."""
+    def trials(self, *, alone: bool) -> tuple[dict[Form, list[Trial]], str]:
+        """The losses for each form of targets that it takes, and the first error for another form.
+
+        ``alone``: with one sample at a time.
+        """
         tried: dict[Form, list[Trial]] = {}
         failed: dict[Form, str] = {}
-        for probe in probes(self.sizes):
+        for several in probes(self.sizes):
+            probe = several.first() if alone else several
             if probe.form in failed:
                 continue
             try:
@@ -133,7 +190,9 @@ class _Subject:
                 raise
             except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 named = isinstance(error, NotANumberError)
-                failed[probe.form] = str(error) if named else f"loss(x, t) raises {type(error).__name__}: {error}"
+                failed[probe.form] = (
+                    str(error) if named else f"{self.methods.loss}(x, t) raises {type(error).__name__}: {error}"
+                )
                 tried.pop(probe.form, None)
         return tried, next(iter(failed.values()), "")
 
@@ -146,9 +205,9 @@ class _Subject:
             if i and time.perf_counter() > end:
                 break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
-                differ = f"{first!r} and {again!r}"
                 raise UnsupportedError(
-                    f"its loss of one mini-batch differs from call to call, as with dropout: {differ}"
+                    f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "
+                    f"{again:.6g}. Turn that off, since a numerical gradient is a difference of losses"
                 )
         if always_draws_numbers(lambda: self.loss(probe)):
             raise UnsupportedError("its loss draws random numbers: skipping calls would change your random stream")
@@ -163,14 +222,19 @@ class _Subject:
         return unread
 
 
-def _recognized(net: Any, method: Any) -> Recognition:
+def _recognized(net: Any, method: Any, methods: Methods, *, alone: bool) -> Recognition:
     refusal: UnsupportedError | None = None
     for layout in layouts(net):
-        subject = _Subject(net, layout)
-        tried, failure = subject.trials()
+        subject = _Subject(net, layout, methods)
+        tried, failure = subject.trials(alone=False)
         form, fitting = _fitting(subject, tried)
         if len(fitting) == 1:
-            return _named(net, method, subject, tried, form, fitting[0])
+            return _named(net, method, subject, tried, form, fitting[0], alone=False)
+        if alone:
+            of_one, _ = subject.trials(alone=True)
+            form_of_one, several = _fitting(subject, of_one)
+            if len(means := [candidate for candidate in several if not candidate.scale.summed]) == 1:  # or both are
+                return _named(net, method, subject, of_one, form_of_one, means[0], alone=True)
         refusal = refusal or _refusal(subject, tried, failure, form, fitting)
     assert refusal is not None
     raise refusal
@@ -180,8 +244,7 @@ def _fitting(subject: _Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, l
     """The candidates with the losses of the network, for the first form of targets for which there are any."""
     for form in _BATCHES:
         if form in tried:
-            probe = offset_probe(subject.sizes, form)
-            near = candidates(probe, subject.loss(probe))
+            near = candidates(subject.sizes, form, subject.loss)
             if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
                 return form, fitting
     return next((form for form in _BATCHES if form in tried), "one-hot"), []
@@ -210,9 +273,9 @@ def _refusal(
         if unread := subject.unread(tried[form]):
             named = ", ".join(unread)
             return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
-        probe = offset_probe(subject.sizes, form)
-        near = candidates(probe, subject.loss(probe))
-        return UnsupportedError(f"{why_not(tried[form], near, subject.loss)}. {_KNOWN_LOSSES}")
+        near = candidates(subject.sizes, form, subject.loss)
+        reason = why_not(tried[form], near, subject.loss)
+        return UnsupportedError(reason if ". " in reason else f"{reason}. {_KNOWN_LOSSES}")  # which says what to do
     except UnsupportedError as error:
         return error
 
@@ -231,20 +294,29 @@ def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tupl
 
 
 def _named(
-    net: Any, method: Any, subject: _Subject, tried: dict[Form, list[Trial]], form: Form, candidate: Candidate
+    net: Any,
+    method: Any,
+    subject: _Subject,
+    tried: dict[Form, list[Trial]],
+    form: Form,
+    candidate: Candidate,
+    *,
+    alone: bool,
 ) -> Recognition:
     subject.require_repeatable(*tried[form][-1])
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]
-    gradient = recognized_gradient(net, method, layout, candidate, forms, argmax=soft_targets == "argmax")
+    gradient = recognized_gradient(
+        net, subject.methods, method, layout, candidate, forms, argmax=soft_targets == "argmax", alone=alone
+    )
     rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
     sizes = "-".join(map(str, subject.sizes))
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
-    network = f"{sizes}, {described(candidate)}, targets {taken}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
+    network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
+    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {_in_its_words(gradient.sentence, subject.methods)}"
     return Recognition(
         known=True,
         sentence=sentence,
@@ -257,4 +329,5 @@ def _named(
         h=gradient.h,
         gradient_keys=gradient.keys,
         order=gradient.order,
+        methods=subject.methods,
     )

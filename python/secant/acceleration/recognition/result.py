@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from secant.acceleration.recognition.candidates import MEAN, Scale
+from secant.acceleration.recognition.methods import USUAL, Methods
 from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
 from secant.networks.batch import SoftTargets
 
@@ -23,6 +25,8 @@ class Recognition:
         The activation before the softmax.
     log_offset : float
         What is added to a probability before its logarithm is taken.
+    scale : Scale
+        Whether the loss is the mean over the samples or their sum, and the constant that is added to it.
     soft_targets : {"weights", "argmax"}
         Whether targets (N, O) are weights of the classes, or the largest one is the label.
     sizes : tuple of int
@@ -40,6 +44,8 @@ class Recognition:
         The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
     order : tuple
         The order in which it returns them.
+    methods : Methods
+        The names of its loss and its numerical gradient.
     """
 
     known: bool
@@ -47,6 +53,7 @@ class Recognition:
     hidden_activation: HiddenActivation = "sigmoid"
     output_activation: OutputActivation = "sigmoid"
     log_offset: float = 0.0
+    scale: Scale = MEAN
     soft_targets: SoftTargets = "weights"
     sizes: tuple[int, ...] = ()
     keys: tuple[Any, ...] = ()
@@ -55,6 +62,7 @@ class Recognition:
     h: float = USUAL_STEP
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
     order: tuple[Any, ...] = field(default=(), repr=False)
+    methods: Methods = field(default=USUAL, repr=False)
 
     def __str__(self) -> str:
         """Return the sentence."""

@@ -12,6 +12,7 @@ from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.effects import Path, changes, contents, written
 from secant.acceleration.recognition.isolation import always_draws_numbers, draws_numbers
 from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, shapes
+from secant.acceleration.recognition.methods import Methods
 from secant.acceleration.recognition.probes import (
     Probe,
     fill,
@@ -32,12 +33,15 @@ _ROUNDING = 8 * np.finfo(np.float64).eps
 class SmallCopy:
     """A copy with a few parameters, and what its own `numerical_gradient` returned and changed."""
 
-    def __init__(self, net: Any, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes) -> None:
+    def __init__(
+        self, net: Any, methods: Methods, method: Any, layout: Layout, candidate: Candidate, sizes: Sizes, alone: bool
+    ) -> None:
         arrays = layout.arrays(net)
         self.sizes = sizes
         self.arrays = [np.empty(shape) for shape in shapes(sizes, arrays)]
         self._copy = duplicate(net, arrays, self.arrays)
-        self._method, self._candidate = method, candidate
+        self._loss = methods.of(self._copy, "loss")
+        self._method, self._candidate, self._alone = method, candidate, alone
         self.spent = 0.0  # seconds
         self._by_losses: set[Path] = set()
         self._growing: set[Path] = set()  # what losses add something to
@@ -46,7 +50,8 @@ class SmallCopy:
 
     def call(self, probe: Probe, *, argmax: bool = False) -> None:
         """Call it with the parameters and the mini-batch of a probe."""
-        self._probe, before = probe, contents(self._copy, self.arrays)
+        self._probe = probe = probe.first() if self._alone else probe
+        before = contents(self._copy, self.arrays)
         self._let_losses_happen()
         fill(self.arrays, probe.params)
         start, loss = time.perf_counter(), self.loss()
@@ -86,7 +91,7 @@ class SmallCopy:
             fill(self.arrays, [param * (-1) ** i for param in self._probe.params])
             part = slice(1 + i % len(x)) if x.ndim == 2 else slice(None)
             with contextlib.suppress(Exception):  # whatever the reader's code raises for few samples
-                self._copy.loss(-x[part], t[part].copy())
+                self._loss(-x[part], t[part].copy())
 
     def require_no_effect(self) -> None:
         """Raise an error if it has a side effect that the loss does not have."""
@@ -100,7 +105,7 @@ class SmallCopy:
 
     def loss(self) -> float:
         """Return the loss."""
-        return number(self._copy.loss(self._probe.x.copy(), self._probe.t.copy()))
+        return number(self._loss(self._probe.x.copy(), self._probe.t.copy()))
 
     def gradient(self, keys: tuple[Any, ...], most: int = _MOST) -> Floats:
         """Return the compared entries of the returned gradient as a vector: at most ``most`` of each array."""

@@ -1,0 +1,371 @@
+"""`check_network` of readers' networks: right, right for another loss, or wrong."""
+
+import itertools
+import json
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import secant
+from secant.errors import UnsupportedError
+
+SIZES = 6, 5, 4
+X = np.random.default_rng(0).uniform(size=(7, 6))
+LABELS = np.random.default_rng(1).integers(4, size=7)
+ONE_HOT = np.eye(4)[LABELS]
+BOOK = "the loss without the 1e-7 (as in the book)"
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def softmax(a):
+    e = np.exp(a - a.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def cross_entropy(y, t):
+    """The book's, which takes labels and one-hot targets."""
+    if t.size == y.size:
+        t = t.argmax(axis=1)
+    return -np.sum(np.log(y[np.arange(len(y)), t] + 1e-7)) / len(y)
+
+
+class Chapter5:
+    """Probabilities from ``predict``, and backpropagation by y - t."""
+
+    decay = 0.0
+
+    def __init__(self, inputs, hidden, outputs, rng=None):
+        rng = np.random.default_rng(rng)
+        self.params = {
+            "W1": 0.3 * rng.standard_normal((inputs, hidden)),
+            "b1": 0.1 * rng.standard_normal(hidden),
+            "W2": 0.3 * rng.standard_normal((hidden, outputs)),
+            "b2": 0.1 * rng.standard_normal(outputs),
+        }
+
+    def predict(self, x):
+        p = self.params
+        return softmax(sigmoid(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+
+    def loss(self, x, t):
+        penalty = 0.5 * self.decay * sum(np.sum(self.params[key] ** 2) for key in ("W1", "W2"))
+        return cross_entropy(self.predict(x), t) + penalty
+
+    def gradient(self, x, t):
+        p = self.params
+        z = sigmoid(x @ p["W1"] + p["b1"])
+        dy = (self.predict(x) - t) / len(x)
+        dz = dy @ p["W2"].T * z * (1 - z)
+        grads = {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+        return {key: grad + (self.decay * p[key] if key[0] == "W" else 0) for key, grad in grads.items()}
+
+
+class Decayed(Chapter5):
+    decay = 0.02
+
+
+class Summed(Decayed):
+    def loss(self, x, t):
+        return super().loss(x, t) * len(x)
+
+    def gradient(self, x, t):
+        return {key: len(x) * grad for key, grad in super().gradient(x, t).items()}
+
+
+class Affine:
+    def __init__(self, w, b):
+        self.w, self.b = w, b
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.w + self.b
+
+    def backward(self, dout):
+        self.dw, self.db = self.x.T @ dout, dout.sum(axis=0)
+        return dout @ self.w.T
+
+
+class Relu:
+    def forward(self, x):
+        self.mask = x <= 0
+        return np.where(self.mask, 0, x)
+
+    def backward(self, dout):
+        return np.where(self.mask, 0, dout)
+
+
+class BatchNormalization:
+    """Without scale and shift. In training it counts how often it ran, as the book's keeps running means."""
+
+    runs = 0
+
+    def forward(self, x, train_flg):
+        self.train_flg = train_flg
+        if not train_flg:
+            return x
+        self.runs += 1
+        self.std = np.sqrt(x.var(axis=0) + 1e-3)
+        self.xn = (x - x.mean(axis=0)) / self.std
+        return self.xn
+
+    def backward(self, dout):
+        if not self.train_flg:
+            return dout
+        return (dout - dout.mean(axis=0) - self.xn * (dout * self.xn).mean(axis=0)) / self.std
+
+
+class SoftmaxWithLoss:
+    def forward(self, x, t):
+        self.t, self.y = t, softmax(x)
+        return cross_entropy(self.y, t)
+
+    def backward(self):
+        return (self.y - self.t) / len(self.y)
+
+
+class Deep:
+    """Layers, scores from ``predict``, weight decay, and a mode for training that only ``gradient`` uses."""
+
+    decay, flag = 0.01, True
+
+    def __init__(self):
+        rng = np.random.default_rng(2)
+        sizes = (6, 7, 5, 4)
+        self.params, self.layers, self.last = {}, OrderedDict(), SoftmaxWithLoss()
+        for i, (a, b) in enumerate(itertools.pairwise(sizes), 1):
+            self.params[f"W{i}"] = rng.standard_normal((a, b))
+            self.params[f"b{i}"] = 0.1 * rng.standard_normal(b)
+            self.layers[f"Affine{i}"] = Affine(self.params[f"W{i}"], self.params[f"b{i}"])
+            if i < 3:
+                self.layers[f"Norm{i}"] = BatchNormalization()
+                self.layers[f"Relu{i}"] = Relu()
+
+    def predict(self, x, train_flg=False):
+        for layer in self.layers.values():
+            x = layer.forward(x, train_flg) if isinstance(layer, BatchNormalization) else layer.forward(x)
+        return x
+
+    def loss(self, x, t, train_flg=False):
+        penalty = 0.5 * self.decay * sum(np.sum(p**2) for key, p in self.params.items() if key[0] == "W")
+        return self.last.forward(self.predict(x, train_flg), t) + penalty
+
+    def gradient(self, x, t):
+        self.loss(x, t, train_flg=self.flag)
+        dout = self.last.backward()
+        for layer in reversed(self.layers.values()):
+            dout = layer.backward(dout)
+        grads = {}
+        for i in (1, 2, 3):
+            layer = self.layers[f"Affine{i}"]
+            grads |= {f"W{i}": layer.dw + self.decay * layer.w, f"b{i}": layer.db}
+        return grads
+
+
+class DeepWithoutMode(Deep):
+    flag = False
+
+
+def as_bytes(net):
+    return {key: param.tobytes() for key, param in net.params.items()}
+
+
+@pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
+@pytest.mark.parametrize("one_hot", [True, False])
+def test_a_textbooks_gradient_is_right_for_the_loss_without_the_offset(cls, one_hot):
+    net = cls(*SIZES, rng=0) if issubclass(cls, Chapter5) else cls()
+    before = as_bytes(net)
+    report = secant.check_network(net, X, ONE_HOT if one_hot else LABELS, net.gradient(X, ONE_HOT))
+    count = sum(param.size for param in net.params.values())
+    lines = str(report).splitlines()
+    assert lines[0] == f"gradient in {count} entries: right for {BOOK}"
+    assert lines[1] == "  loss(x, t) adds 1e-7 to each probability; y - t, the textbook's gradient, leaves it out."
+    assert len(lines) == 3 + len(net.params)
+    assert report.passed
+    assert report
+    assert not report.findings
+    report.raise_if_failed()
+    kept = json.loads(report.to_json())
+    assert (kept["passed"], kept["compared_with"]) == (True, BOOK)
+    assert "[green]right for" in report.__rich__()
+    assert as_bytes(net) == before
+
+
+def test_the_exact_gradient_is_right_without_more():
+    net = secant.TwoLayerNet(*SIZES, rng=0)
+    report = secant.check_network(net, X, LABELS)
+    assert (report.passed, report.compared_with, report.note) == (True, "", "")
+    assert str(report).startswith("gradient in 59 entries: right\n  W1")
+
+
+def test_a_sum_over_the_samples_whose_loss_does_not_call_predict():
+    class Inlined(Chapter5):
+        def loss(self, x, t):
+            p = self.params
+            y = softmax(sigmoid(x @ p["W1"] + p["b1"]) @ p["W2"] + p["b2"])
+            return -np.sum(t * np.log(y + 1e-7))
+
+        def gradient(self, x, t):
+            return {key: len(x) * grad for key, grad in super().gradient(x, t).items()}
+
+    assert secant.check_network(Inlined(*SIZES, rng=0), X, ONE_HOT).compared_with == BOOK
+
+
+@pytest.mark.parametrize("cls", [secant.TwoLayerNet, Chapter5, Decayed])
+def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
+    net = cls(*SIZES, rng=0)
+    if cls is secant.TwoLayerNet:
+        known = secant.TwoLayerNet(*SIZES, rng=0, log_offset=0)
+        grads = known.gradient(X, ONE_HOT)
+    else:
+        grads = net.gradient(X, ONE_HOT)
+    report = secant.check_network(net, X, ONE_HOT, grads | {"b2": grads["b2"] / 7})
+    assert str(report).splitlines()[:2] == ["gradient in 59 entries: WRONG", f"  compared here with {BOOK}"]
+    assert {finding.array for finding in report.findings} == {"b2"}
+    assert report.diagnosis == "b2 is 7 times too small"
+    with pytest.raises(secant.GradientMismatchError, match="WRONG"):
+        report.raise_if_failed()
+
+
+def exchanged(grads):
+    grads["W2"][0, [0, 1]] = grads["W2"][0, [1, 0]]
+
+
+def one_row_too_far(grads):
+    grads["W1"][:] = np.roll(grads["W1"], 1, axis=0)
+
+
+FAULTS = {
+    "a factor of 1.01": lambda grads, net: grads["W2"].__imul__(1.01),
+    "no division by N": lambda grads, net: [grad.__imul__(len(X)) for grad in grads.values()],
+    "no division by N in one array": lambda grads, net: grads["b1"].__imul__(len(X)),
+    "a sign": lambda grads, net: grads["b2"].__imul__(-1),
+    "the sign of one entry": lambda grads, net: grads["W1"][:1, :1].__imul__(-1),
+    "exchanged": lambda grads, net: exchanged(grads),
+    "shifted": lambda grads, net: one_row_too_far(grads),
+    "a decay that is missing": lambda grads, net: grads["W1"].__isub__(1e-3 * net.params["W1"]),
+    "a decay too many": lambda grads, net: grads["W1"].__iadd__(1e-3 * net.params["W1"]),
+    "a small constant": lambda grads, net: grads["b1"].__iadd__(1e-8),
+    "one entry": lambda grads, net: grads["W2"][2:3, 1:2].__iadd__(1e-8),
+    "zero": lambda grads, net: grads["b1"].fill(0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
+def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):
+    net = cls(*SIZES, rng=0) if issubclass(cls, Chapter5) else cls()
+    grads = {key: grad.copy() for key, grad in net.gradient(X, ONE_HOT).items()}
+    FAULTS[fault](grads, net)
+    report = secant.check_network(net, X, ONE_HOT, grads)
+    assert not report.passed
+    assert str(report).splitlines()[0].endswith(": WRONG")
+
+
+def test_an_offset_that_a_loss_does_not_have_explains_nothing():
+    class WithoutOffset(Chapter5):
+        def loss(self, x, t):
+            return -np.sum(t * np.log(self.predict(x))) / len(x)
+
+        def gradient(self, x, t):  # of the loss with 1e-7, which is not its own
+            p = self.params
+            z, y = sigmoid(x @ p["W1"] + p["b1"]), self.predict(x)
+            u = t * y / (y + 1e-7)
+            dy = (y * u.sum(axis=1, keepdims=True) - u) / len(x)
+            dz = dy @ p["W2"].T * z * (1 - z)
+            return {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+
+    report = secant.check_network(WithoutOffset(*SIZES, rng=0), X, ONE_HOT)
+    assert (report.passed, report.compared_with) == (False, "")
+
+
+def test_a_gradient_in_another_mode_than_the_loss_is_said_to_be():
+    net = Deep()
+    report = secant.check_network(net, X, ONE_HOT)
+    lines = str(report).splitlines()
+    assert lines[0].endswith(": right for loss(x, t, train_flg=True) without the 1e-7 (as in the book)")
+    assert lines[1] == "  gradient(x, t) seems to run the network so; loss(x, t) runs it with train_flg=False."
+    assert report.passed
+    assert net.layers["Norm1"].runs == 1  # of `gradient` alone: all else ran in a copy
+
+
+def test_a_wrong_gradient_in_another_mode_is_wrong_and_its_mode_is_said():
+    net = Deep()
+    grads = net.gradient(X, ONE_HOT)
+    report = secant.check_network(net, X, ONE_HOT, grads | {"b3": -grads["b3"]})
+    lines = str(report).splitlines()
+    assert lines[0].endswith(": WRONG")
+    assert lines[1] == "  compared here with loss(x, t, train_flg=True) without the 1e-7 (as in the book)"
+    assert lines[2] == "  gradient(x, t) seems to run the network so; loss(x, t) runs it with train_flg=False."
+    assert report.diagnosis == "b3 is of the wrong sign"
+
+
+def test_an_option_that_is_no_mode_excuses_nothing():
+    class Mean(Chapter5):
+        def loss(self, x, t, average=True):
+            return super().loss(x, t) * (1 if average else len(x))
+
+        def gradient(self, x, t):
+            return {key: len(x) * grad for key, grad in super().gradient(x, t).items()}
+
+    assert not secant.check_network(Mean(*SIZES, rng=0), X, ONE_HOT).passed
+
+
+def test_a_gradient_that_differs_from_call_to_call_is_said_to():
+    class Dropout(Chapter5):
+        def gradient(self, x, t):
+            keep = np.random.default_rng().uniform(size=5) > 0.5
+            kept, self.params = self.params, self.params | {"W2": self.params["W2"] * keep[:, None]}
+            grads = super().gradient(x, t)
+            self.params = kept
+            return grads
+
+    report = secant.check_network(Dropout(*SIZES, rng=0), X, ONE_HOT)
+    lines = str(report).splitlines()
+    assert lines[0] == "gradient in 59 entries: WRONG"
+    assert lines[1].startswith("  gradient(x, t) differs from call to call, as with dropout")
+
+
+def test_methods_under_other_names():
+    class Renamed(Chapter5):
+        lose, grad = Chapter5.loss, Chapter5.gradient
+        loss = gradient = None
+
+    net = Renamed(*SIZES, rng=0)
+    with pytest.raises(
+        UnsupportedError, match=r"Renamed has no method loss\(x, t\): loss must name one .* lose, grad$"
+    ):
+        secant.check_network(net, X, ONE_HOT)
+    with pytest.raises(UnsupportedError, match=r"Renamed has no method gradient\(x, t\): gradient must name one"):
+        secant.check_network(net, X, ONE_HOT, loss="lose")
+    net.lose = net.lose  # on the instance, as others do it
+    report = secant.check_network(net, X, ONE_HOT, loss="lose", gradient="grad")
+    assert report.compared_with == BOOK
+    assert report.note.startswith("lose(x, t) adds 1e-7")
+
+
+def test_networks_whose_predictions_cannot_be_replaced_or_whose_offset_is_no_guard():
+    class Slots:
+        __slots__ = ("params",)
+        decay = 0.02
+        __init__, predict, loss, gradient = Chapter5.__init__, Chapter5.predict, Chapter5.loss, Chapter5.gradient
+
+    class Offset(Chapter5):
+        def loss(self, x, t):
+            return -np.sum(t * np.log(self.predict(x) + 0.1)) / len(x)
+
+    for cls in Slots, Offset:
+        report = secant.check_network(cls(*SIZES, rng=0), X, ONE_HOT)
+        assert (report.passed, report.compared_with) == (False, "")
+
+
+def test_a_network_that_cannot_be_copied_is_compared_with_its_loss_alone():
+    class Single(Decayed):
+        def __deepcopy__(self, memo):
+            raise TypeError("only one")
+
+    report = secant.check_network(Single(*SIZES, rng=0), X, ONE_HOT)
+    assert (report.passed, report.compared_with) == (False, "")
