@@ -36,7 +36,7 @@ RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
 SAMPLES = 3
 FACTOR = 1.01
 ROUNDED = 1e-8  # of the first derivatives: second ones below that are 0
-KINDS = [("float64", 1), ("float32", 1), ("complex128", 1), ("float64", 2), ("complex128", 2)]
+KINDS = [("float64", 1), ("float32", 1), ("complex128", 1), ("float64", 2), ("float32", 2), ("complex128", 2)]
 """Types and orders of derivatives."""
 
 
