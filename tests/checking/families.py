@@ -186,26 +186,65 @@ def terms_of_different_size(rng, n):
     return Case(f, x, slopes(x))
 
 
-def decay_in_float32(rng, n):
-    """A model in bfloat16, and a weight decay in float32."""
-    x, c, decay = rng.standard_normal(n), rng.standard_normal(n), np.float32(10 ** rng.uniform(-3, -1))
-
-    def f(x):
-        coarse = (np.sum(np.sin(c * x), dtype=np.float32) + 2).view(np.uint32)
-        model = ((coarse + 0x7FFF + ((coarse >> 16) & 1)) & 0xFFFF0000).view(np.float32)
-        x = x.astype(np.float32)
-        return np.float32(model + decay * (x @ x))
-
-    return Case(f, x, c * np.cos(c * x) + 2 * float(decay) * x)
-
-
-COARSE = {
-    family.__name__: family for family in (rounded_part, decay_in_float64, terms_of_different_size, decay_in_float32)
-}
-
-
 def badly_scaled(rng, n):
     """A quadratic in variables of all sizes."""
     s = 10 ** rng.uniform(-3, 3, n)
     x = rng.standard_normal(n) / s
     return Case(lambda x: float(np.sum((s * x) ** 2)) / 2, x, s * s * x)
+
+
+def wide_array(rng, n):
+    """Entries of all sizes, each of which matters as much as the others."""
+    s = 10 ** rng.uniform(-6, 6, max(n, 3)) * rng.choice([-1, 1], max(n, 3))
+    return Case(lambda x: float(np.sum((x / s) ** 3)), s.copy(), 3 / s)
+
+
+def beside_a_large_entry(rng, n):
+    x, large = rng.standard_normal(n), 10 ** rng.uniform(4, 11)
+    f, slope = [
+        (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+        (np.sin, np.cos),
+        (lambda x: np.exp(-(x**2)), lambda x: -2 * x * np.exp(-(x**2))),
+    ][rng.integers(3)]
+    return Case(lambda x: float(f(x[1:]).sum() + x[0] / large), np.r_[large, x], np.r_[1 / large, slope(x)])
+
+
+def near_the_end_of_a_domain(rng, n):
+    """Logarithms, arcs and powers at numbers that are close to where they end; f is NaN, or raises."""
+    gap = 10 ** rng.uniform(-6, -1, n)
+    f, x, slope = [
+        (np.log, gap, lambda x: 1 / x),
+        (lambda x: np.sqrt(1 - x**2), 1 - gap, lambda x: -x / np.sqrt(1 - x**2)),
+        (lambda x: x**1.5, gap, lambda x: 1.5 * x**0.5),
+    ][rng.integers(3)]
+    raises = rng.integers(2)
+
+    def value(x):
+        result = float(f(x).sum())
+        if raises and np.isnan(result):
+            raise RuntimeError("outside of the domain")
+        return result
+
+    return Case(value, x, slope(x))
+
+
+def at_the_end_of_a_domain(rng, n):
+    """Powers of entries of which one is 0."""
+    x, power = rng.uniform(0.5, 2, n + 1), rng.choice([1.5, 2.5, 3.5])
+    x[0] = 0
+    return Case(lambda x: float((x**power).sum()), x, power * x ** (power - 1))
+
+
+HARD = {
+    family.__name__: family
+    for family in (
+        rounded_part,
+        decay_in_float64,
+        terms_of_different_size,
+        badly_scaled,
+        wide_array,
+        beside_a_large_entry,
+        near_the_end_of_a_domain,
+        at_the_end_of_a_domain,
+    )
+}

@@ -11,7 +11,7 @@ import signal
 
 import numpy as np
 import pytest
-from families import FAMILIES, in_float32, on_a_kink, relu_network
+from families import FAMILIES, HARD, in_float32, on_a_kink, relu_network
 
 import secant
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
@@ -40,6 +40,106 @@ def test_a_right_gradient_is_right(family, rounded):
         assert report.passed, report
         assert not report.findings
         assert report.diagnosis is None
+
+
+@pytest.mark.parametrize("family", HARD)
+def test_a_right_gradient_of_a_hard_function_is_not_wrong_and_what_would_be_noticed_is(family):
+    rng = np.random.default_rng(len(family))
+    for number, n in enumerate((1, 2, 10, 1000)):
+        case = HARD[family](rng, n)
+        report = secant.check_gradient(*case, rng=number)
+        assert report.verdict != "wrong", report
+        error = np.zeros(case.x.size)
+        error[number % error.size] = 1.01 * report.arrays[0].sensitivity
+        assert secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).verdict == "wrong"
+
+
+def test_the_slope_of_a_coarse_part_is_part_of_the_slope():
+    def f(x):
+        return float(np.sum(np.round(np.exp(x), 6) + x**2))
+
+    for value in (0.3, 1.0, 2.0):
+        x = np.array([value])
+        assert secant.check_gradient(f, x, np.exp(x) + 2 * x).passed
+        assert not secant.check_gradient(f, x, 2 * x).passed
+
+
+def test_a_case_distinction_of_f_nearby_is_no_coarse_part():
+    x = np.array([0.51, 0.7, -0.3, 0.2])
+    report = secant.check_gradient(lambda x: float(x[np.abs(x) > 0.5].sum()), x, 1.0 * (np.abs(x) > 0.5))
+    assert report.passed
+    assert report.sensitivity["x"] < 1e-9
+
+
+@pytest.mark.parametrize("decades", [4, 6, 8])
+def test_entries_of_one_array_that_span_many_decades(decades):
+    s = np.array([10.0**-decades, 1, 10.0**decades])
+    for rng in range(5):
+        assert secant.check_gradient(lambda x: np.sum((x / s) ** 3), s, 3 / s, rng=rng).passed
+        for factors in ([0, 1, 1], [1, 0, 1], [1, 1, 0], [1, 1, 1.001]):
+            assert not secant.check_gradient(lambda x: np.sum((x / s) ** 3), s, 3 / s * factors, rng=rng).passed
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("zeros", [1, 3])
+def test_where_the_domain_of_f_ends_at_x_differences_are_one_sided(side, zeros):
+    x = np.r_[np.zeros(zeros), side * np.array([1.0, 2.0])]
+
+    def f(x):
+        if (side * x < 0).any():
+            raise ArithmeticError
+        return float((side * x).sum() + ((side * x) ** 1.5).sum())
+
+    right = side * (1 + 1.5 * np.abs(x) ** 0.5)
+    for rng in range(3):
+        assert secant.check_gradient(f, x, right, rng=rng).passed
+        for entry in (0, zeros):
+            wrong = right + 1e-6 * (np.arange(x.size) == entry)
+            assert [found.index for found in secant.check_gradient(f, x, wrong, rng=rng).findings] == [(entry,)]
+
+
+def test_a_cholesky_decomposition_that_fails_at_larger_steps():
+    x = np.array([[2, 1.9], [1.9, 2]])
+
+    def f(x):
+        return float(np.log(np.diag(np.linalg.cholesky((x + x.T) / 2))).sum())
+
+    assert secant.check_gradient(f, x, np.linalg.inv(x) / 2).passed
+    assert not secant.check_gradient(f, x, np.linalg.inv(x)).passed
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):
+    rng = np.random.default_rng(0)
+    x = {
+        "z": (rng.standard_normal((3, 2)) + 1j * rng.standard_normal((3, 2))).astype(dtype),
+        "a": rng.standard_normal(2),
+    }
+    before = x["z"].tobytes()
+
+    def f(x):
+        assert x["z"].dtype == dtype
+        return np.sum(np.abs(x["z"]) ** 2 * x["z"].real) + np.sum(x["a"] ** 2)
+
+    z = x["z"]
+    right = {"a": 2 * x["a"], "z": 3 * z.real**2 + z.imag**2 + 2j * z.real * z.imag}
+    report = secant.check_gradient(f, x, right, inplace=inplace)
+    assert report.passed
+    assert [array.name for array in report.arrays] == ["z.real", "z.imag", "a"]
+    assert secant.check_gradient(f, x, right, names=["w", "b"]).arrays[1].name == "w.imag"
+    report = secant.check_gradient(f, x, {**right, "z": right["z"].conj()}, inplace=inplace)
+    assert report.diagnosis == "z.imag is of the wrong sign"
+    assert x["z"].tobytes() == before
+
+
+def test_a_real_gradient_of_complex_x_and_a_complex_one_of_real_x():
+    z = np.array([1 + 2j, -3 + 1j])
+    assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real, scale=np.ones(2)).passed
+    assert not secant.check_gradient(lambda z: np.sum(abs(z) ** 2), z, 2 * z.real).passed
+    assert secant.check_gradient(lambda z: abs(z) ** 2, 1 + 2j, 2 + 4j).passed
+    with pytest.raises(DTypeError, match="^gradient must be real where x is, got an array of complex128$"):
+        secant.check_gradient(np.sum, np.ones(2), np.ones(2) * 1j)
 
 
 def test_a_gradient_on_a_kink_is_not_wrong():
@@ -546,7 +646,7 @@ BAD = {
         np.sum,
         {"x": np.arange(3)},
         DTypeError,
-        "x must be an array of float64, float32 or float16, got an array of int64",
+        "x must be an array of float64, float32 or float16, or complex, got an array of int64",
     ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
@@ -556,7 +656,7 @@ BAD = {
         np.sum,
         {"x": [1.0]},
         DTypeError,
-        "x[0] must be an array of float64, float32 or float16, got float",
+        "x[0] must be an array of float64, float32 or float16, or complex, got float",
     ),
     "nothing": (np.sum, {"x": {}}, ShapeError, "x must hold at least one array, got {}"),
     "an infinite x": (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from numbers import Real
+from numbers import Complex, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
-from secant.checking.structure import leaves, listed, ordered, rebuilt
+from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
 from secant.differentiation.noise import Sample, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
@@ -72,18 +72,25 @@ class Point:
         if names is not None:
             if not isinstance(names, Collection):
                 raise DTypeError(f"names must be a list of str, got {type(names).__name__}")
-            if len(names) != len(found):
-                raise ShapeError(f"names must have one name for each of {len(found)} arrays, got {len(names)}")
-            self.names = list(map(str, names))
+            count = sum(leaf.part != ".imag" for leaf in found)
+            if len(names) != count:
+                raise ShapeError(f"names must have one name for each of {count} arrays, got {len(names)}")
+            given = iter(names)
+            of_complex = ""
+            self.names = []
+            for leaf in found:
+                of_complex = of_complex if leaf.part == ".imag" else str(next(given))
+                self.names.append(of_complex + leaf.part)
         arrays = [leaf.array for leaf in found]
         for leaf in found:
             if not np.isfinite(leaf.array).all():
                 raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
-        copies = [array.copy() for array in arrays]
+        other = copied(x)
+        copies = [leaf.array for leaf in leaves("x", other)]
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
-        self._argument = x if inplace else rebuilt(x, iter(self._work))
+        self._argument = x if inplace else other
         self._f, self._x = f, x
         self._rounded = rounded
         self.evaluations, self.steps = 0, Steps()
@@ -96,9 +103,12 @@ class Point:
         self._sign_of_zeros = 0
         self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
 
-    def like(self, title: str, value: Any) -> list[Array]:
-        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x"))]
+    def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
+        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
+
+        Real arrays are multiplied by ``unit`` where x is complex.
+        """
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x", unit))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -205,7 +215,7 @@ class Point:
         if isinstance(scale, Real):
             return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
-            given = self.like("scale", scale)
+            given = self.like("scale", scale, 1 + 1j)
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
@@ -253,9 +263,10 @@ class Point:
 
 def _array_of_one(value: Any) -> Any:
     """A number as an array, if it is one: also what NumPy makes of 2 * x of such an array."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if not isinstance(value, Complex) or isinstance(value, bool):
         return value
-    return np.asarray(value, None if isinstance(value, np.floating) else np.float64)
+    kind = np.float64 if isinstance(value, Real) else np.complex128
+    return np.asarray(value, None if isinstance(value, np.inexact) else kind)
 
 
 def flat(array: Array) -> Any:

@@ -184,9 +184,10 @@ def probe_all(
         direction = point.direction(rng)
         try:
             difference = _confirmed(probe, probe.difference(direction, point.all), direction)
-        except ValueRangeError:  # no slope
-            if differences or not point.turn_zeros():
+        except ValueRangeError:  # no slope: entries that are 0 may lie where the domain of f ends
+            if not point.turn_zeros():
                 raise
+            differences.clear()
             probe.noise = None
             continue
         cost = point.evaluations - before

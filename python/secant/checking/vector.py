@@ -36,12 +36,13 @@ def check_vjp(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64 or float32, or nested dicts, lists and tuples of such.
+        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     vjp : callable
-        Takes a cotangent, in the structure of f(x), and returns the gradient of the sum of products of cotangent and
-        f(x), in the structure of x.
+        Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
+        If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
     scale, names, inplace, rng
         As for `check_gradient`.
     **options
@@ -87,7 +88,8 @@ def check_jvp(
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64 or float32, or nested dicts, lists and tuples of such.
+        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     jvp : callable
@@ -155,10 +157,10 @@ class _Weighted:
         if shapes[0] != shapes[1]:
             raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
         total, roundings = 0.0, []
-        for (_, weights), (_, outputs) in zip(own, others, strict=True):
-            terms = weights.astype(np.float64).ravel() * outputs.astype(np.float64).ravel()
+        for weights, outputs in zip(own, others, strict=True):
+            terms = weights.array.astype(np.float64).ravel() * outputs.array.astype(np.float64).ravel()
             total += float(terms.sum())
-            roundings.append(float(np.finfo(outputs.dtype).eps) / 2 * norm(terms))
+            roundings.append(float(np.finfo(outputs.array.dtype).eps) / 2 * norm(terms))
         return Value(total, math.hypot(*roundings))
 
     def _random(self, array: Array) -> Array:
@@ -167,4 +169,4 @@ class _Weighted:
 
 
 def _as_array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, float | np.floating) else value
+    return np.asarray(value) if isinstance(value, float | complex | np.inexact) else value
