@@ -287,22 +287,21 @@ class Line:
 
     def _jump_between(self, begin: float, end: float, slope: float) -> float:
         """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
-        for _ in range(2):
+        for least in (13, 22):  # halvings, since many equal jumps look like a slope
             left, right = begin, end
             change, ratios = self._rest(right) - self._rest(left) - slope * (right - left), list[float]()
             for _ in range(_HALVINGS):
                 middle, before = (left + right) / 2, abs(change)
-                parts = [
-                    (self._rest(b) - self._rest(a) - slope * (b - a), a, b)
-                    for a, b in ((left, middle), (middle, right))
-                ]
-                change, left, right = max(parts, key=lambda part: abs(part[0]))
+                halves = (left, middle), (middle, right)
+                changes = [self._rest(b) - self._rest(a) - slope * (b - a) for a, b in halves]
+                larger = int(abs(changes[1]) > abs(changes[0]))
+                change, (left, right) = changes[larger], halves[larger]
                 if not abs(change) > _VISIBLE * self._noise.near:
                     return 0.0
                 ratios.append(abs(change) / before if before else 1.0)
                 if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
                     return abs(change)
-                if len(ratios) > 13 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:
+                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:
                     break  # a slope
             if max(ratios[8:]) < 0.55:
                 return 0.0
