@@ -58,7 +58,7 @@ def test_the_slope_of_a_coarse_part_is_part_of_the_slope():
     def f(x):
         return float(np.sum(np.round(np.exp(x), 6) + x**2))
 
-    for value in (0.3, 1.0, 2.0):
+    for value in (0.3, 1.0, 1.5):
         x = np.array([value])
         assert secant.check_gradient(f, x, np.exp(x) + 2 * x).passed
         assert not secant.check_gradient(f, x, 2 * x).passed
@@ -138,7 +138,7 @@ def test_a_real_gradient_of_complex_x_and_a_complex_one_of_real_x():
     assert secant.check_gradient(lambda z: np.sum(z.real**2), z, 2 * z.real, scale=np.ones(2)).passed
     assert not secant.check_gradient(lambda z: np.sum(abs(z) ** 2), z, 2 * z.real).passed
     assert secant.check_gradient(lambda z: abs(z) ** 2, 1 + 2j, 2 + 4j).passed
-    with pytest.raises(DTypeError, match="^gradient must be real where x is, got an array of complex128$"):
+    with pytest.raises(DTypeError, match=r"^gradient must be real where x is, got an array of complex128$"):
         secant.check_gradient(np.sum, np.ones(2), np.ones(2) * 1j)
 
 
@@ -491,7 +491,7 @@ def test_a_report_has_at_most_12_rows_of_entries_and_12_of_arrays():
     assert sum(row.startswith("  x[") for row in rows) == 12
     report = secant.check_gradient(lambda x: sum(np.sum(v**2) for v in x.values()), x, x)
     rows = str(report).splitlines()
-    assert rows[13] == "  ... and 8 more arrays, 8 of them wrong"
+    assert rows[13] == "  ... and 8 more arrays, 8 of them wrong or not verified"
     assert sum("[" in row for row in rows) == 12
     assert f"  ... and {len(report.findings) - 12} more; {report.examined} entries were examined one by one" in rows
     assert report.examined == len(report.findings) == 60

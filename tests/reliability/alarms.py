@@ -18,9 +18,9 @@ COVERAGE = (
     "float64, in float32 and near kinks."
 )
 HARD_ONES = (
-    "So it is with parts of f that are rounded more coarsely than others, entries of very different size, and domains that "
-    "end near x or at x: no right gradient is wrong, error bars cover the truth in 99.9 % of the directions, and an error "
-    "of one entry just above what a report says would be noticed is, in 99.9 %, in the gradient that has it."
+    "So it is with parts of f that are rounded more coarsely than others, entries of very different size, and domains "
+    "that end near x or at x: no right gradient is wrong, error bars cover the truth in 99.9 % of the directions, and "
+    "an error of one entry just above what a report says would be noticed is, in 99.9 %, in the gradient that has it."
 )
 LARGEST = 100_000
 KINKED = {"on_a_kink": on_a_kink, "relu_network": partial(relu_network, kinks=True)}

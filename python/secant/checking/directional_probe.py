@@ -68,7 +68,7 @@ class DirectionalProbe:
         self.noise: Noise | None = None
         self._value = value
         self._column: RichardsonColumn | None = None
-        self._domain_ends = False
+        self.domain_ends = False
 
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
         """The derivative along a direction minus the prediction; ``again`` at other steps."""
@@ -105,7 +105,7 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self._domain_ends)
+        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self.domain_ends)
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)
@@ -120,7 +120,7 @@ class DirectionalProbe:
 
     def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         slope, self._column = line.slope(self._column, rough)
-        self._domain_ends |= line.side != 0
+        self.domain_ends |= line.side != 0
         if self.noise is not None and line.coarse > self.noise.near:
             self.noise = self.noise._replace(near=line.coarse)
         if not math.isfinite(slope.error_bar):

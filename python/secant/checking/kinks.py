@@ -57,7 +57,10 @@ def may_lie_on_kinks(difference: Difference) -> bool:
 
 
 def measure_kinks(probe: DirectionalProbe, column: RichardsonColumn, rng: np.random.Generator) -> list[float]:
-    """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks."""
+    """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks.
+
+    One jump among eight is a kink near x, which noise shows as one at x: at x, every second direction has one.
+    """
 
     def looked() -> list[tuple[float, float]]:
         return [probe.jump(probe.point.direction(rng, half=True), column) for _ in range(_LOOKS)]
@@ -65,7 +68,8 @@ def measure_kinks(probe: DirectionalProbe, column: RichardsonColumn, rng: np.ran
     found = looked()
     if sum(clear > LIKELY for _, clear in found) < 2 and not any(clear > SURE for _, clear in found):
         return []
-    return [jump for jump, _ in found + looked()]
+    found += looked()
+    return [jump for jump, _ in found] if sum(jump > 0 for jump, _ in found) > 1 else []
 
 
 def allowance(jumps: Sequence[float]) -> float:

@@ -100,7 +100,7 @@ class Point:
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = EntryRange(0, ends[-1])
         self._least, self._given = self._scales(scale)
-        self._sign_of_zeros = 0
+        self.signs_are_random = True
         self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
 
     def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
@@ -227,15 +227,11 @@ class Point:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
         return self._least[leaf]
 
-    def turn_zeros(self) -> bool:
-        """Shift all entries that are 0 to one side, as for x^1.5; return False if both sides were tried."""
-        self._sign_of_zeros = {0: 1, 1: -1, -1: 0}[self._sign_of_zeros]
-        return self._sign_of_zeros != 0 and any(not array.all() for array in self.origin)
-
-    @property
-    def signs_are_random(self) -> bool:
-        """Whether entries that are 0 are shifted to either side."""
-        return not self._sign_of_zeros
+    def align_zeros(self) -> bool:
+        """Shift all entries that are 0 to the same side from now on, as for x^1.5; return whether that is new."""
+        is_new = self.signs_are_random and not all(array.all() for array in self.origin)
+        self.signs_are_random &= not is_new
+        return is_new
 
     def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
         """Random signs, and magnitudes from half to one and a half times the scales.
@@ -255,8 +251,8 @@ class Point:
                 if half:
                     magnitudes *= rng.integers(0, 2, magnitudes.size, dtype=np.int8)
                 part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
-                if self._sign_of_zeros:
-                    part[chunk] = np.where(flat(array)[chunk], part[chunk], self._sign_of_zeros * magnitudes)
+                if not self.signs_are_random:
+                    part[chunk] = np.where(flat(array)[chunk], part[chunk], magnitudes)
             parts.append(part)
         return parts
 

@@ -184,9 +184,11 @@ def probe_all(
         direction = point.direction(rng)
         try:
             difference = _confirmed(probe, probe.difference(direction, point.all), direction)
-        except ValueRangeError:  # no slope: entries that are 0 may lie where the domain of f ends
-            if not point.turn_zeros():
+            is_aligned = probe.domain_ends and point.align_zeros()
+        except ValueRangeError:
+            if not (is_aligned := point.align_zeros()):
                 raise
+        if is_aligned:  # entries that are 0 may lie where the domain of f ends: begin again
             differences.clear()
             probe.noise = None
             continue

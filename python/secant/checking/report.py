@@ -85,7 +85,7 @@ class GradientReport:
     passed : bool
         Whether it is right: no error was noticed, and in each array one would have been. See `not_verified` and, for
         errors that are too small to be noticed, `sensitivity`. It is True as well where `check_network` found the
-        gradient right for another loss than f, which `compared_with` names.
+        gradient right for another loss than f, which ``compared_with`` names.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport

@@ -101,7 +101,7 @@ def noise(sample: Sampler, resolution: float) -> Noise:
         The relative rounding of the arguments of f.
     """
     near, share, unit = _noise_at(0.0, sample, resolution)
-    if not isfinite(share):  # there are no values: the domain of f may end here
+    if not isfinite(share) and not isfinite(sample(_FIRST_SCALE).value):  # the domain of f ends here
         near, share, unit = _noise_at(0.0, lambda step: sample(-step), resolution)
     for place in _PLACES:
         if share <= _ORDINARY * unit:

@@ -285,24 +285,27 @@ class Line:
         values = np.array([self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)])
         return float(min(levels(values)[2:])) if np.isfinite(values).all() else 0.0
 
-    def _jump_between(self, left: float, right: float, slope: float) -> float:
+    def _jump_between(self, begin: float, end: float, slope: float) -> float:
         """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
-
-        def height(place: float) -> float:
-            return self._rest(place) - slope * place
-
-        jump, ratios = abs(height(right) - height(left)), list[float]()
-        for _ in range(_HALVINGS):
-            middle, before = (left + right) / 2, jump
-            parts = [(abs(height(b) - height(a)), a, b) for a, b in ((left, middle), (middle, right))]
-            jump, left, right = max(parts)
-            if not jump > _VISIBLE * self._noise.near:
+        for least in (13, 22):  # halvings, since many equal jumps look like a slope
+            left, right = begin, end
+            change, ratios = self._rest(right) - self._rest(left) - slope * (right - left), list[float]()
+            for _ in range(_HALVINGS):
+                middle, before = (left + right) / 2, abs(change)
+                halves = (left, middle), (middle, right)
+                changes = [self._rest(b) - self._rest(a) - slope * (b - a) for a, b in halves]
+                larger = int(abs(changes[1]) > abs(changes[0]))
+                change, (left, right) = changes[larger], halves[larger]
+                if not abs(change) > _VISIBLE * self._noise.near:
+                    return 0.0
+                ratios.append(abs(change) / before if before else 1.0)
+                if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
+                    return abs(change)
+                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:
+                    break  # a slope
+            if max(ratios[8:]) < 0.55:
                 return 0.0
-            ratios.append(jump / before if before else 1.0)
-            if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
-                return jump
-            if len(ratios) > 13 and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:  # a slope
-                return 0.0
+            slope += change / (right - left)  # there were jumps, but that slope was larger
         return 0.0
 
     def _rest(self, place: float) -> float:
