@@ -266,14 +266,12 @@ class Line:
         """
         if not step or self.coarse:
             return False
-        for factor in (64, 4096):  # the first jump may be nearer than others are to each other
+        for factor in (64, 4096):  # noise may look like the first jump, or that be nearer than others are to each other
             near = min(factor * step, max(0.06, step))
             far = min(16 * near, 0.25)
             jump = self._jump_between(-near, near, slope)
             if jump and all(self._jump_between(begin, end, slope) for begin, end in ((near, far), (-far, -near))):
                 break
-            if slope and not jump:
-                return False
         else:
             return False
         self.coarse = max(jump / 2, self._scatter(near), self._scatter(max(near, _COARSE_WIDTH)))
@@ -301,7 +299,7 @@ class Line:
                 ratios.append(abs(change) / before if before else 1.0)
                 if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
                     return abs(change)
-                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-3:]) < 0.002:
+                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-5:]) < 0.002:
                     break  # a slope
             if max(ratios[8:]) < 0.55:
                 return 0.0
