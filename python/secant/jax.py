@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Unpack
 
 import numpy as np
 
+from secant._common.validation import Array, positive_int
+from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
+from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.point import Direction, Point
+from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.vector import check_jvp, check_vjp
-from secant.errors import MissingExtraError, UnsupportedError
+from secant.differentiation.noise import Value, norm
+from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 try:
     import jax
+    import jax.numpy as jnp
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
@@ -21,95 +29,242 @@ def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
     order: int = 1,
-    modes: Sequence[str] = ("fwd", "rev"),
+    modes: str | Sequence[str] = ("fwd", "rev"),
     atol: float | None = None,
     rtol: float | None = None,
     eps: float | None = None,
-    **options: Any,
+    **options: Unpack[DoorOptions],
 ) -> None:
     """Check the derivatives that JAX computes of a function against its values.
 
     Parameters
     ----------
     f : callable
-        Takes ``args``, and returns an array, or a tree of them. It must be deterministic.
+        Takes ``args``, and returns an array, or a tree of them. It must be deterministic. Its values are taken from
+        ``jax.jit(f)`` where that can be compiled, else from f itself.
     args : sequence
-        Arrays or trees of them, of float64, float32 or float16.
+        Arrays, numbers or trees of them. Those of floating-point or complex numbers, of any precision, are checked; all
+        others are constants.
     order : int
-        Only 1: to check second derivatives, check the gradient of ``jax.grad(f)``.
-    modes : sequence of {"fwd", "rev"}
-        Forward mode, reverse mode or both.
+        The highest order of derivatives that are checked: those of order 2 are derivatives of derivatives.
+    modes : {"fwd", "rev"}, or a sequence of them
+        Forward mode, reverse mode or both. A function with a ``custom_vjp`` has no forward mode: pass ``modes="rev"``.
     atol, rtol, eps
-        Options of `jax.test_util.check_grads` that are not needed, and not used: tolerances are measured.
+        Options of `jax.test_util.check_grads` that are ignored, with a warning: tolerances are measured.
     **options
-        ``max_evaluations``, ``confidence``, ``max_findings``, ``names``, ``scale`` and ``rng`` of
-        `secant.check_gradient`.
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
 
     Raises
     ------
     GradientMismatchError
-        An AssertionError with the report of the first mode that is wrong.
+        An AssertionError with the report of the first derivative that is wrong, or not verified.
     UnsupportedError
-        If ``order`` or a mode is another one.
+        If a mode is another one, or f has none.
     DTypeError, ShapeError, ValueRangeError
         As `secant.check_gradient` does.
+
+    Notes
+    -----
+    A complex array is checked as its real and imaginary parts: the last index of an entry is 0 or 1 for these.
 
     Examples
     --------
     >>> import jax.numpy as jnp
     >>> secant.jax.check_grads(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),))
+    >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
-    if order != 1:
-        raise UnsupportedError(f"order must be 1, got {order!r}: check the gradient of jax.grad(f) instead")
+    require_known("check_grads", options, DoorOptions)
+    warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
+    order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     for mode in modes:
         if mode not in _MODES:
             raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
+    function = _of_real_arrays(f, args, options.pop("names", None))
+    if not function.arrays:
+        warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+        return
+    for report in _reports(function, order, modes, options):
+        report.raise_if_failed()
+
+
+_MODES = "fwd", "rev"
+
+
+def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
     for mode in modes:
-        _MODES[mode](f, args, {"names": _names(args)} | options).raise_if_failed()
+        check, derivative = (_forward, _pushed) if mode == "fwd" else (_reverse, _pulled)
+        yield check(function, options)
+        if order > 1:
+            yield from _reports(derivative(function, options.get("rng", 0)), order - 1, modes, options)
 
 
-def _reverse(f: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> GradientReport:
-    flat, compute, value = _flattened(f, args)
+class _Function:
+    """A function of arrays of real numbers that returns a list of such.
 
-    def vjp(cotangent: Any) -> list[Any]:
-        _, pull = jax.vjp(value, *flat)
-        return [np.asarray(part) for part in pull([jax.numpy.asarray(part) for part in cotangent])]
+    Attributes
+    ----------
+    value : callable
+        As JAX sees it.
+    names : list of str
+    arrays : list of jax.Array
+        The arguments at which it is checked.
+    outputs : list of jax.Array
+        What it returns there.
+    """
 
-    return check_vjp(compute, flat, vjp, **options)
+    def __init__(self, value: Callable[..., list[Any]], names: Sequence[str], arrays: Sequence[Any]) -> None:
+        self.value, self.names, self.arrays = value, list(names), list(arrays)
+        self.outputs = value(*self.arrays) if arrays else []
+        again = value(*self.arrays) if arrays else []
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
+            raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
+        self._compiled: Callable[..., list[Any]] = jax.jit(value)
+        self._is_used = False
+        try:
+            self._compiled(*self.arrays)
+            self._is_used = _is_used(jax.make_jaxpr(value)(*self.arrays).jaxpr)
+        except Exception:  # it branches on values, say
+            self._compiled = value
+
+    def cast(self, parts: Sequence[Array]) -> tuple[Any, ...]:
+        """Arrays like the arguments: copies, as JAX may keep what it gets."""
+        pairs = zip(parts, self.arrays, strict=True)
+        return tuple(jnp.asarray(np.array(part).reshape(own.shape)).astype(own.dtype) for part, own in pairs)
+
+    def random(self, like: Sequence[Any], rng: int) -> list[Any]:
+        """Random arrays: tangents or cotangents."""
+        numbers = np.random.default_rng([rng, 1])
+        is_number = len(like) == 1 and like[0].size == 1
+        return [jnp.ones_like(array) if is_number else _random(array, numbers) for array in like]
+
+    def check(
+        self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
+    ) -> GradientReport:
+        """Check a candidate for the sum of products of the outputs and weights."""
+        own: dict[str, Any] = {**options}
+        low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
+        point = Point(
+            lambda arrays: weighted(weights, self._compiled(*self.cast(arrays))),
+            [_real_array(array) for array in self.arrays],
+            names=self.names,
+            scale=own.pop("scale", None),
+            rounded=_to_bfloat16 if low else None,
+            resolution=2.0**-8 if low else None,
+        )
+        point.is_used = self._is_used
+        return run_check(point, lambda: candidate(point), **own)
 
 
-def _forward(f: Callable[..., Any], args: Sequence[Any], options: dict[str, Any]) -> GradientReport:
-    flat, compute, value = _flattened(f, args)
-
-    def jvp(tangent: Any) -> list[Any]:
-        _, pushed = jax.jvp(value, tuple(map(jax.numpy.asarray, flat)), tuple(map(jax.numpy.asarray, tangent)))
-        return [np.asarray(part) for part in pushed]
-
-    return check_jvp(compute, flat, jvp, **options)
-
-
-_MODES = {"fwd": _forward, "rev": _reverse}
+def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
+    """The sum of products, in float64."""
+    total, roundings = 0.0, []
+    for weight, value in zip(weights, values, strict=True):
+        terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
+        total += float(terms.sum())
+        eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
+        roundings.append(eps / 2 * norm(terms))
+    return Value(total, math.hypot(*roundings))
 
 
-def _names(args: Sequence[Any]) -> list[str]:
-    """Where the arrays are in args, such as ``args[0]['w']``."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(tuple(args))
-    return [f"args{jax.tree_util.keystr(path)}" for path, leaf in paths if np.size(leaf)]
+def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
+    cotangents = function.random(function.outputs, options.get("rng", 0))
+
+    def candidate(point: Point) -> Candidate:
+        _, pull = jax.vjp(function.value, *function.arrays)
+        return CandidateGradient.of(point, [_real_array(part) for part in pull(list(cotangents))])
+
+    return function.check(cotangents, candidate, options)
 
 
-def _flattened(
-    f: Callable[..., Any], args: Sequence[Any]
-) -> tuple[list[Any], Callable[[Any], Any], Callable[..., Any]]:
-    """The arrays in args; f of a list of NumPy arrays, that returns such; and f of the arrays, as JAX sees it."""
-    leaves, tree = jax.tree_util.tree_flatten(tuple(args))
-    flat = [np.array(leaf) for leaf in leaves]
+def _forward(function: _Function, options: DoorOptions) -> GradientReport:
+    weights = function.random(function.outputs, options.get("rng", 0))
+
+    def along(direction: Direction) -> float:
+        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction))).number
+
+    return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+
+
+def _pushed(function: _Function, rng: int) -> _Function:
+    """The derivative in forward mode, as a function of arguments and tangents."""
+    count, tangents = len(function.arrays), function.random(function.arrays, rng)
+    names = [*function.names, *(f"tangent of {name}" for name in function.names)]
+    return _Function(lambda *both: _jvp(function, both[:count], both[count:]), names, [*function.arrays, *tangents])
+
+
+def _pulled(function: _Function, rng: int) -> _Function:
+    """The derivative in reverse mode, as a function of arguments and cotangents."""
+    count, cotangents = len(function.arrays), function.random(function.outputs, rng)
+    names = [*function.names, *(f"cotangent of output[{i}]" for i in range(len(cotangents)))]
+    return _Function(
+        lambda *both: list(jax.vjp(function.value, *both[:count])[1](list(both[count:]))),
+        names,
+        [*function.arrays, *cotangents],
+    )
+
+
+def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
+    try:
+        return list(jax.jvp(function.value, primals, tangents)[1])
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
+        raise
+
+
+def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
+    """The function of those of its arguments that are checked: complex ones as real and imaginary parts."""
+    found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
+    leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
+    numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
+    if not numeric:
+        raise DTypeError("args must have an array of floating-point or complex numbers, got none")
+    checked = [i for i in numeric if leaves[i].size]
+    own = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked] if names is None else list(names)
+    if len(own) != len(checked):
+        raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
 
     def value(*arrays: Any) -> list[Any]:
-        return list(jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, arrays))))
+        full = list(leaves)
+        for i, array in zip(checked, arrays, strict=True):
+            complex_ = jnp.iscomplexobj(leaves[i])
+            full[i] = jax.lax.complex(array[..., 0], array[..., 1]) if complex_ else array
+        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
+        real = [_real(output) for output in map(jnp.asarray, outputs) if _is_inexact(output)]
+        if not real:
+            raise DTypeError("f must return an array of floating-point or complex numbers, got none")
+        return real
 
-    compiled = jax.jit(value)
+    return _Function(value, own, [_real(leaves[i]) for i in checked])
 
-    def compute(arrays: Any) -> list[Any]:
-        return [np.asarray(part) for part in compiled(*(np.array(array) for array in arrays))]
 
-    return flat, compute, value
+_ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
+
+
+def _is_used(jaxpr: Any) -> bool:
+    """Whether what is computed depends on an argument."""
+    used = {id(variable) for equation in jaxpr.eqns for variable in equation.invars}
+    return any(id(variable) in used for variable in jaxpr.invars)
+
+
+def _is_inexact(array: Any) -> bool:
+    return bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def _real(array: Any) -> Any:
+    return jnp.stack([array.real, array.imag], -1) if jnp.iscomplexobj(array) else array
+
+
+def _real_array(array: Any) -> Array:
+    """An array of NumPy's, in float32 if it is bfloat16."""
+    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+
+
+def _to_bfloat16(array: Array) -> Array:
+    return np.asarray(array.astype(jnp.bfloat16), array.dtype)
+
+
+def _random(like: Any, numbers: np.random.Generator) -> Any:
+    signs = numbers.choice([-1.0, 1.0], like.shape)
+    return jnp.asarray(numbers.uniform(0.5, 1.5, like.shape) * signs, like.dtype)

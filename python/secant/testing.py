@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 from secant.checking.gradient import check_gradient
+from secant.checking.options import GradientOptions, require_known
 
 
-def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Any) -> None:
+def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Unpack[GradientOptions]) -> None:
     """Raise an AssertionError with a report unless a gradient is right.
 
     Parameters
@@ -31,4 +32,5 @@ def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Any
     >>> x = np.array([3.0, 4.0])
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
+    require_known("assert_gradient", options, GradientOptions)
     check_gradient(f, x, gradient, **options).raise_if_failed()

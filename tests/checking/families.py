@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant.differentiation.noise import Value
+
 
 class Case(NamedTuple):
     """A function, a point, and the exact gradient there, rounded to float64."""
@@ -138,5 +140,111 @@ FAMILIES = {
         solver,
         kinks,
         squared_kinks,
+    )
+}
+
+
+def rounded_part(rng, n):
+    """A part that is rounded to some decimals, and a smooth one."""
+    digits, x = int(rng.integers(5, 8)), rng.standard_normal(n)
+    return Case(lambda x: float(np.sum(np.round(np.exp(x), digits) + x**2)), x, np.exp(x) + 2 * x)
+
+
+def decay_in_float64(rng, n):
+    """A network in float32, and a weight decay that is added in float64."""
+    hidden = max(n // 6, 1)
+    w1, w2 = rng.standard_normal((5, hidden)) / 2, rng.standard_normal(hidden)
+    data, decay = rng.standard_normal((10, 5)), 10 ** rng.uniform(-3, -1)
+    x = np.concatenate([w1.ravel(), w2])
+
+    def model(x, dtype):
+        w1, w2 = x[: 5 * hidden].reshape(5, hidden).astype(dtype), x[5 * hidden :].astype(dtype)
+        z = np.tanh(data.astype(dtype) @ w1)
+        return z, w2, z @ w2
+
+    z, w2, y = model(x, np.float64)
+    slope = np.outer(y / 10, w2) * (1 - z**2)
+    gradient = np.concatenate([(data.T @ slope).ravel(), z.T @ y / 10]) + 2 * decay * x
+    return Case(lambda x: float((model(x, np.float32)[2] ** 2).mean() / 2) + decay * float(x @ x), x, gradient)
+
+
+def terms_of_different_size(rng, n):
+    """Outputs in float32, of 1 and of the size of x, that are summed in float64 as `check_vjp` does."""
+    x = rng.uniform(1, 2, n) * rng.choice([-1, 1], n) * 10 ** rng.uniform(-5, -2)
+    c, d = (rng.uniform(0.5, 1.5, n) * rng.choice([-1, 1], n) for _ in range(2))
+    coarse, fine, slopes = [
+        (np.cosh, np.sinh, lambda x: c * np.sinh(x) + d * np.cosh(x)),
+        (lambda x: 1 + x, lambda x: x, lambda x: c + d),
+    ][rng.integers(2)]
+
+    def f(x):
+        x = x.astype(np.float32)
+        terms = np.concatenate([c * coarse(x).astype(np.float64), d * fine(x).astype(np.float64)])
+        return Value(float(terms.sum()), 2.0**-24 * float(np.linalg.norm(terms)))
+
+    x = x.astype(np.float32).astype(np.float64)
+    return Case(f, x, slopes(x))
+
+
+def badly_scaled(rng, n):
+    """A quadratic in variables of all sizes."""
+    s = 10 ** rng.uniform(-3, 3, n)
+    x = rng.standard_normal(n) / s
+    return Case(lambda x: float(np.sum((s * x) ** 2)) / 2, x, s * s * x)
+
+
+def wide_array(rng, n):
+    """Entries of all sizes, each of which matters as much as the others."""
+    s = 10 ** rng.uniform(-6, 6, max(n, 3)) * rng.choice([-1, 1], max(n, 3))
+    return Case(lambda x: float(np.sum((x / s) ** 3)), s.copy(), 3 / s)
+
+
+def beside_a_large_entry(rng, n):
+    x, large = rng.standard_normal(n), 10 ** rng.uniform(4, 11)
+    f, slope = [
+        (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+        (np.sin, np.cos),
+        (lambda x: np.exp(-(x**2)), lambda x: -2 * x * np.exp(-(x**2))),
+    ][rng.integers(3)]
+    return Case(lambda x: float(f(x[1:]).sum() + x[0] / large), np.r_[large, x], np.r_[1 / large, slope(x)])
+
+
+def near_the_end_of_a_domain(rng, n):
+    """Logarithms, arcs and powers at numbers that are close to where they end; f is NaN, or raises."""
+    gap = 10 ** rng.uniform(-6, -1, n)
+    f, x, slope = [
+        (np.log, gap, lambda x: 1 / x),
+        (lambda x: np.sqrt(1 - x**2), 1 - gap, lambda x: -x / np.sqrt(1 - x**2)),
+        (lambda x: x**1.5, gap, lambda x: 1.5 * x**0.5),
+    ][rng.integers(3)]
+    raises = rng.integers(2)
+
+    def value(x):
+        result = float(f(x).sum())
+        if raises and np.isnan(result):
+            raise RuntimeError("outside of the domain")
+        return result
+
+    return Case(value, x, slope(x))
+
+
+def at_the_end_of_a_domain(rng, n):
+    """Powers of entries of which one is 0."""
+    x, power = rng.uniform(0.5, 2, n + 1), rng.choice([1.5, 2.5, 3.5])
+    x[0] = 0
+    return Case(lambda x: float((x**power).sum()), x, power * x ** (power - 1))
+
+
+HARD = {
+    family.__name__: family
+    for family in (
+        rounded_part,
+        decay_in_float64,
+        terms_of_different_size,
+        badly_scaled,
+        wide_array,
+        beside_a_large_entry,
+        near_the_end_of_a_domain,
+        at_the_end_of_a_domain,
     )
 }

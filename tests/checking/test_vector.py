@@ -24,6 +24,35 @@ def test_a_right_vjp_and_jvp():
     assert secant.check_jvp(f, X, lambda tangent: slope * (A @ tangent)).passed
 
 
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_complex_inputs_and_outputs(dtype):
+    rng = np.random.default_rng(0)
+    a = (rng.standard_normal((4, 3)) + 1j * rng.standard_normal((4, 3))).astype(dtype)
+    z = (rng.standard_normal(3) + 1j * rng.standard_normal(3)).astype(dtype)
+    slopes = np.exp(a @ z)[:, None] * a
+
+    def f(z):
+        return np.exp(a @ z)
+
+    assert secant.check_vjp(f, z, lambda cotangent: slopes.conj().T @ cotangent).passed
+    assert not secant.check_vjp(f, z, lambda cotangent: slopes.T @ cotangent).passed
+    assert secant.check_jvp(f, z, lambda tangent: slopes @ tangent).passed
+    assert not secant.check_jvp(f, z, lambda tangent: slopes.conj() @ tangent).passed
+    assert secant.check_vjp(lambda z: np.abs(z) ** 2, z, lambda cotangent: 2 * cotangent * z).passed
+    assert secant.check_vjp(lambda x: a @ x, z.real, lambda cotangent: (a.conj().T @ cotangent).real).passed
+
+
+@pytest.mark.parametrize("x", [1e-2, 1e-3, 1e-5])
+def test_outputs_of_different_size_in_float32(x):
+    x = np.full(3, x, np.float32)
+    for rng in range(20):
+        report = secant.check_vjp(
+            lambda x: (np.cosh(x), np.sinh(x)), x, lambda c: c[0] * np.sinh(x) + c[1] * np.cosh(x), rng=rng
+        )
+        assert report.verdict != "wrong"
+        assert secant.check_vjp(lambda x: [1 + x, x], x, lambda c: c[0] + c[1], rng=rng).verdict != "wrong"
+
+
 def test_a_wrong_vjp_and_jvp_name_the_entry():
     wrong = A.copy()
     wrong[2, 1] += 1e-6

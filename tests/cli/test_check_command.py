@@ -91,7 +91,7 @@ def test_a_function_that_does_not_use_its_argument(check):
         (("nothing", "RIGHT", "X"), "mine.py defines no nothing"),
         (("random", "RIGHT", "X"), "f must be deterministic, got "),
         (("f", "TEXT", "X"), "gradient must have the keys of x, w, b, got str"),
-        (("f", "RIGHT", "TEXT"), "x must be an array of float64, float32 or float16, got str"),
+        (("f", "RIGHT", "TEXT"), "x must be an array of float64, float32 or float16, or complex, got str"),
         (("X", "RIGHT", "X"), "f must be callable, got dict"),
     ],
 )

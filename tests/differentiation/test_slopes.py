@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from families import FAMILIES, in_float32
 
-from secant.differentiation.noise import Noise, noise
+from secant.differentiation.noise import Noise, Sample, noise
 from secant.differentiation.slope import Line
 
 ROUNDING = Noise(2.0**-53, 2.0**-53)
+
+
+def same(value):
+    """A function without a linear part to be left out."""
+    return Sample(value, value)
 
 
 def measured(case, rng, times=3):
@@ -20,7 +25,7 @@ def measured(case, rng, times=3):
         def sample(step, v=v):
             there = case.x + step * v
             value = float(case.f(there))
-            return value, value - float(case.gradient @ (there - case.x))
+            return Sample(value, value - float(case.gradient @ (there - case.x)))
 
         level = level or noise(sample, 2.0**-52)
         slope, column = Line(sample, level, float(case.f(case.x))).slope(column)
@@ -43,7 +48,7 @@ def test_error_bars_cover_the_truth(family, rounded):
 def test_a_function_without_noise_has_the_noise_of_its_rounding():
     def sample(step):
         value = 3.0 + step
-        return value, value - step
+        return Sample(value, value - step)
 
     assert 2.0**-53 <= noise(sample, 2.0**-52).near <= 1e-14
 
@@ -51,7 +56,7 @@ def test_a_function_without_noise_has_the_noise_of_its_rounding():
 @pytest.mark.parametrize("spacing", [2.0**-20, 1e-6])
 def test_values_that_are_rounded_have_half_the_spacing_as_noise_however_they_fit_the_steps(spacing):
     for slope in np.linspace(0.3, 3, 50) * spacing / 2e-6:
-        level = noise(lambda step, slope=slope: (spacing * np.round(slope * step / spacing - 3),) * 2, 2.0**-52).near
+        level = noise(lambda step, slope=slope: same(spacing * np.round(slope * step / spacing - 3)), 2.0**-52).near
         assert 0.2 * spacing < level < 2 * spacing
 
 
@@ -73,7 +78,7 @@ def test_values_without_any_scatter_are_not_looked_at_further_away():
 
     def sample(step):
         steps.append(step)
-        return 3.0 + step, 3.0
+        return Sample(3.0 + step, 3.0)
 
     assert noise(sample, 2.0**-52).near < 1e-15
     assert len(steps) == 8
@@ -84,7 +89,7 @@ def test_the_noise_of_a_function_is_found():
     levels = []
     for _ in range(200):
         values = 1.0 + 1e-6 * rng.standard_normal(8)
-        levels.append(noise(lambda step, v=values: (v[round(step / 2e-12) % 8],) * 2, 0.0).near)
+        levels.append(noise(lambda step, v=values: same(v[round(step / 2e-12) % 8]), 0.0).near)
     assert 0.7e-6 < np.median(levels) < 2e-6
     assert min(levels) > 0.1e-6
 
@@ -93,7 +98,7 @@ def test_the_noise_of_a_function_is_found():
 def test_a_kink_is_seen_as_one(jump):
     def sample(step):
         value = 1.0 + np.sin(step) + jump * max(step, 0.0)
-        return value, value - np.sin(1) * step
+        return Sample(value, value - np.sin(1) * step)
 
     slope, _ = Line(sample, ROUNDING, 1.0).slope()
     assert slope.jump == pytest.approx(jump, rel=1e-3)
@@ -102,13 +107,13 @@ def test_a_kink_is_seen_as_one(jump):
 
 def test_a_smooth_function_has_no_kink():
     for curvature in (0.0, 1.0, 1e6):
-        slope, _ = Line(lambda step, c=curvature: (1.0 + c * step**2,) * 2, ROUNDING, 1.0).slope()
+        slope, _ = Line(lambda step, c=curvature: same(1.0 + c * step**2), ROUNDING, 1.0).slope()
         assert slope.jump == 0
 
 
 def test_steps_that_leave_the_domain_are_dropped():
     with np.errstate(invalid="ignore", divide="ignore"):
-        slope, _ = Line(lambda step: (float(np.log(0.01 + step)),) * 2, ROUNDING.times(5), float(np.log(0.01))).slope()
+        slope, _ = Line(lambda step: same(float(np.log(0.01 + step))), ROUNDING.times(5), float(np.log(0.01))).slope()
     assert slope.value == pytest.approx(100, abs=slope.error_bar)
     assert slope.error_bar < 1e-8
 
@@ -119,7 +124,7 @@ def test_a_value_at_x_that_is_off_by_much_noise_does_not_hide_the_slope():
 
         def sample(step, rng=rng, values=values):
             value = values.setdefault(step, 35 + 8e-14 * rng.standard_normal())
-            return value, value
+            return same(value)
 
         slope, _ = Line(sample, Noise(5e-14, 0), 35 + 3e-13).slope()
         assert abs(slope.value) <= slope.error_bar < np.inf

@@ -18,6 +18,7 @@ SITE = ROOT / "build" / "docs"
 # In modules that cannot be imported everywhere.
 NEED_MORE = [
     "secant.torch.gradcheck",
+    "secant.torch.gradgradcheck",
     "secant.torch.check_module",
     "secant.jax.check_grads",
     "secant.sklearn.TwoLayerNetClassifier",

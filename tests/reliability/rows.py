@@ -38,6 +38,7 @@ ROWS = {
     "culprits": Row("faults", full=1200, quick=120, slice=12, run="named"),
     "verdicts": Row("verdicts", full=5000, quick=330, slice=55, run="verdicts"),
     "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),
+    "hard": Row("alarms", full=8000, quick=160, slice=40, run="hard"),
     "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
     "restored": Row("restored", full=10_000, quick=400, slice=40),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Candidate(ABC):
     @abstractmethod
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """What the rounding of the candidate may change in that derivative."""
+
+    @abstractmethod
+    def contribution(self, direction: Direction, entries: EntryRange) -> float:
+        """What entries add to the derivative along directions like this, in absolute value: about how much."""
 
     @abstractmethod
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
@@ -66,16 +70,21 @@ class CandidateGradient(Candidate):
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
-        sizes = []
-        for leaf, part in self._point.parts(entries):
-            eps = _ULPS * float(np.finfo(self.arrays[leaf].dtype).eps)
-            for chunk in chunks(part):
-                with np.errstate(over="ignore"):
-                    terms = self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk]
-                sizes.append(eps * norm(terms))
-        if not math.isfinite(size := math.hypot(*sizes)):  # all errors would be within that
+        parts = self._contributions(direction, entries)
+        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * own for leaf, own in parts))
+        if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size
+
+    def contribution(self, direction: Direction, entries: EntryRange) -> float:
+        """The root of the sum of squares of the products of entries and steps: signs are random."""
+        return math.hypot(*(own for _, own in self._contributions(direction, entries)))
+
+    def _contributions(self, direction: Direction, entries: EntryRange) -> Iterator[tuple[int, float]]:
+        for leaf, part in self._point.parts(entries):
+            for chunk in chunks(part):
+                with np.errstate(over="ignore"):
+                    yield leaf, norm(self.arrays[leaf][chunk].astype(np.float64) * direction[leaf][chunk])
 
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
         """An entry as given."""
@@ -84,7 +93,8 @@ class CandidateGradient(Candidate):
     def size(self, leaf: int) -> tuple[float, float]:
         """Of the entries as given."""
         array = self.arrays[leaf]
-        return float(np.abs(array).max()), norm_of(array)
+        largest = max(float(np.abs(array[chunk]).max()) for chunk in chunks(EntryRange(0, array.size)))
+        return largest, norm_of(array)
 
     def with_finite_entries(self) -> CandidateGradient:
         """Itself where all entries are finite."""
@@ -108,7 +118,11 @@ class CandidateDerivative(Candidate):
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """Some units in the last place of x."""
-        return _ULPS * self._point.resolution * abs(self.along(direction, entries))
+        return _ULPS * self._point.resolution * self.contribution(direction, entries)
+
+    def contribution(self, direction: Direction, entries: EntryRange) -> float:
+        """What the function says."""
+        return abs(self.along(direction, entries))
 
     def entry(self, leaf: int, flat: int, direction: Direction) -> float:
         """What the function says of that entry alone."""

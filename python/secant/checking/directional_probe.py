@@ -10,7 +10,7 @@ from typing import NamedTuple
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError, judged
-from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.noise import Noise, Sample, Sampler, noise
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
 from secant.errors import ValueRangeError
 
@@ -30,6 +30,8 @@ class Difference:
     """What the rounding of the candidate may change."""
     hidden_jump: float
     """How large a jump of the derivative may be that noise hides."""
+    steepest: float
+    """The largest slope from x to where f was evaluated."""
 
     def judged(self, kink: float = 0.0) -> MeasuredError:
         """What it says of the candidate, where kinks may change it so much."""
@@ -66,13 +68,14 @@ class DirectionalProbe:
         self.noise: Noise | None = None
         self._value = value
         self._column: RichardsonColumn | None = None
+        self.domain_ends = False
 
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
         """The derivative along a direction minus the prediction; ``again`` at other steps."""
         line = self._line(direction, entries, self.candidate, FRESH_AGAIN if again else FRESH)
         slope, column = self._slope(line)
         rounding = self.candidate.rounding(direction, entries)
-        return Difference(entries, slope, column, rounding, line.hidden(column))
+        return Difference(entries, slope, column, rounding, line.hidden(column), line.steepest())
 
     def measure(
         self, direction: Direction, entries: EntryRange, kink: float, candidate: Candidate | None = None
@@ -102,21 +105,24 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self._value, fresh)
+        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self.domain_ends)
 
-    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sample:
+    def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)
 
-        def sample(step: float) -> tuple[float, float]:
+        def sample(step: float) -> Sample:
             if self.stage is not None:
                 self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
-            value, rest = self.point.shifted(direction, candidate.arrays, step, entries)
-            return value, rest - step * predicted
+            found = self.point.shifted(direction, candidate.arrays, step, entries)
+            return found._replace(rest=found.rest - step * predicted)
 
         return sample
 
     def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         slope, self._column = line.slope(self._column, rough)
+        self.domain_ends |= line.side != 0
+        if self.noise is not None and line.coarse > self.noise.near:
+            self.noise = self.noise._replace(near=line.coarse)
         if not math.isfinite(slope.error_bar):
             raise ValueRangeError(
                 "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"

@@ -40,10 +40,11 @@ def check_gradient(
     ----------
     f : callable
         Takes what x is, and returns a number. It must return the same number for the same x.
-    x : ndarray of float64, float32 or float16; or nested dicts, lists, tuples and named tuples of such
+    x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
-        What is checked. A callable takes x and returns it.
+        What is checked. A callable takes x and returns it. Where x is complex, that is df/d(real x) + i df/d(imag x),
+        as in PyTorch; what ``jax.grad`` returns is its conjugate.
     scale : float, or arrays as x, optional
         How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
         of its array.

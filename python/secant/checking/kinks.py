@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,13 +21,30 @@ _SMOOTH = 2.0**-5  # a derivative that holds at steps of this size has no kink w
 _LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a kink
 
 
+class KinkedEntry(NamedTuple):
+    """An entry that lies on a kink of f.
+
+    Several kinks that meet there may cancel in f, but not in what a framework takes for its gradient. So an entry of a
+    gradient that is not between the slopes of both sides may still be right.
+    """
+
+    entries: EntryRange
+    jump: float
+    is_between: bool  # the slopes of both sides
+
+
 @dataclass(frozen=True)
 class Kinks:
     """What is allowed for kinks, and where they are."""
 
     allowed: float = 0.0
-    entries: tuple[EntryRange, ...] | None = ()
-    """The entries that lie on kinks, each by itself; None where that cannot be told."""
+    found: tuple[KinkedEntry, ...] | None = ()
+    """None where it cannot be told which entries lie on kinks."""
+
+    @property
+    def entries(self) -> tuple[EntryRange, ...] | None:
+        """The entries that lie on kinks, each by itself."""
+        return None if self.found is None else tuple(kinked.entries for kinked in self.found)
 
     def allowed_in(self, entries: EntryRange) -> float:
         """What is allowed in a range: nothing where none of its entries is known to lie on a kink."""
@@ -39,7 +57,10 @@ def may_lie_on_kinks(difference: Difference) -> bool:
 
 
 def measure_kinks(probe: DirectionalProbe, column: RichardsonColumn, rng: np.random.Generator) -> list[float]:
-    """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks."""
+    """The jumps of derivatives along directions of half of the entries; none, unless x is likely to lie on kinks.
+
+    One jump among eight is a kink near x, which noise shows as one at x: at x, every second direction has one.
+    """
 
     def looked() -> list[tuple[float, float]]:
         return [probe.jump(probe.point.direction(rng, half=True), column) for _ in range(_LOOKS)]
@@ -47,7 +68,8 @@ def measure_kinks(probe: DirectionalProbe, column: RichardsonColumn, rng: np.ran
     found = looked()
     if sum(clear > LIKELY for _, clear in found) < 2 and not any(clear > SURE for _, clear in found):
         return []
-    return [jump for jump, _ in found + looked()]
+    found += looked()
+    return [jump for jump, _ in found] if sum(jump > 0 for jump, _ in found) > 1 else []
 
 
 def allowance(jumps: Sequence[float]) -> float:

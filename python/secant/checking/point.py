@@ -6,18 +6,19 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from numbers import Real
+from numbers import Complex, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
-from secant.checking.structure import leaves, listed, ordered, rebuilt
+from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
-from secant.differentiation.noise import norm
+from secant.differentiation.noise import Sample, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
+_WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 
 
 class EntryRange(NamedTuple):
@@ -30,6 +31,10 @@ class EntryRange(NamedTuple):
     def size(self) -> int:
         """How many entries it has."""
         return self.end - self.begin
+
+    def __and__(self, other: EntryRange) -> EntryRange:
+        """What lies in both, if anything does."""
+        return EntryRange(max(self.begin, other.begin), min(self.end, other.end))
 
 
 Direction = list[Array]
@@ -46,6 +51,8 @@ class Point:
     """A function at x, and at x shifted.
 
     f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
+    f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its rounding is the root
+    of the sum of squares of half units in their last place.
     """
 
     def __init__(
@@ -65,31 +72,43 @@ class Point:
         if names is not None:
             if not isinstance(names, Collection):
                 raise DTypeError(f"names must be a list of str, got {type(names).__name__}")
-            if len(names) != len(found):
-                raise ShapeError(f"names must have one name for each of {len(found)} arrays, got {len(names)}")
-            self.names = list(map(str, names))
+            count = sum(leaf.part != ".imag" for leaf in found)
+            if len(names) != count:
+                raise ShapeError(f"names must have one name for each of {count} arrays, got {len(names)}")
+            given = iter(names)
+            of_complex = ""
+            self.names = []
+            for leaf in found:
+                of_complex = of_complex if leaf.part == ".imag" else str(next(given))
+                self.names.append(of_complex + leaf.part)
         arrays = [leaf.array for leaf in found]
         for leaf in found:
             if not np.isfinite(leaf.array).all():
                 raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
-        copies = [array.copy() for array in arrays]
+        other = copied(x)
+        copies = [leaf.array for leaf in leaves("x", other)]
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
-        self._argument = x if inplace else rebuilt(x, iter(self._work))
+        self._argument = x if inplace else other
         self._f, self._x = f, x
         self._rounded = rounded
         self.evaluations, self.steps = 0, Steps()
         self._inplace, self._values = inplace, set[float]()
+        self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = EntryRange(0, ends[-1])
         self._least, self._given = self._scales(scale)
+        self.signs_are_random = True
         self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
 
-    def like(self, title: str, value: Any) -> list[Array]:
-        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys."""
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x"))]
+    def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
+        """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
+
+        Real arrays are multiplied by ``unit`` where x is complex.
+        """
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x", unit))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -104,18 +123,20 @@ class Point:
         for work, origin in zip(self._work, self.origin, strict=True):
             work[...] = origin
 
-    def value(self) -> float:
+    def value(self) -> Value:
         """Return f as its arrays are now."""
         self.evaluations += 1
         with np.errstate(all="ignore"):
-            value = number(self._f(self._argument))
+            found = self._f(self._argument)
+        value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < 2:
-            self._values.add(value)
+            self._values.add(value.number)
         return value
 
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        return "" if len(self._values) > 1 else "f had one value wherever it was evaluated: does it depend on x?"
+        known = self.is_used or len(self._values) > 1
+        return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""
@@ -132,24 +153,22 @@ class Point:
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first = self.value()
+        first = self.value().number
         for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
             if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(EntryRange(0, work.size))):
                 self.restore()
                 raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
-        if (again := self.value()) != first:
+        if (again := self.value().number) != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
                 "mini-batch or a race?"
             )
         return first
 
-    def shifted(
-        self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange
-    ) -> tuple[float, float]:
-        """Return f where the entries of ``span`` are shifted, and that less what the gradient says of the shift.
+    def shifted(self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange) -> Sample:
+        """Return f where the entries of ``span`` are shifted, and that minus what the gradient says of the shift.
 
         It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
         """
@@ -165,18 +184,18 @@ class Point:
                         if gradient is not None:
                             linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
                     work[chunk] = there
-            value = self.steps(math.nan, self.value)
+            value = self.steps(Value(math.nan, 0.0), self.value)
         finally:
             for leaf, part in self.parts(span):
                 origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
                 for chunk in chunks(part):
                     work[chunk] = origin[chunk]
-        return value, value - linear
+        return Sample(value.number, value.number - linear, value.rounding)
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
         for leaf, own in enumerate(self.spans):
-            begin, end = max(own.begin, span.begin), min(own.end, span.end)
+            begin, end = own & span
             if begin < end:
                 yield leaf, EntryRange(begin - own.begin, end - own.begin)
 
@@ -190,23 +209,29 @@ class Point:
         if isinstance(scale, Real):
             return [finite_number("scale", scale, above=0)] * len(self.origin), [np.zeros(0)] * len(self.origin)
         if scale is not None:
-            given = self.like("scale", scale)
+            given = self.like("scale", scale, 1 + 1j)
             if not all(np.isfinite(array).all() and array.min() > 0 for array in given):
                 raise ValueRangeError("scale must be finite and greater than 0")
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
-        norms = [norm_of(array) for array in self.origin]
-        overall = math.hypot(*norms) / math.sqrt(self.all.size) or 1.0
-        return [own / math.sqrt(array.size) or overall for own, array in zip(norms, self.origin, strict=True)], None
+        typical = [_typical_size(array) for array in self.origin]
+        others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
+        return [size or others for size in typical], None
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
         return self._least[leaf]
 
+    def align_zeros(self) -> bool:
+        """Shift all entries that are 0 to the same side from now on, as for x^1.5; return whether that is new."""
+        is_new = self.signs_are_random and not all(array.all() for array in self.origin)
+        self.signs_are_random &= not is_new
+        return is_new
+
     def direction(self, rng: np.random.Generator, half: bool = False) -> Direction:
         """Random signs, and magnitudes from half to one and a half times the scales.
 
-        The scale of an entry is its size, and at least the root mean square of its array. ``half``: a random half of
-        the entries is left out.
+        The scale of an entry is its size, and at least what is typical of its array. ``half``: a random half of the
+        entries is left out.
         """
         parts = []
         for leaf, array in enumerate(self.origin):
@@ -220,20 +245,35 @@ class Point:
                 if half:
                     magnitudes *= rng.integers(0, 2, magnitudes.size, dtype=np.int8)
                 part[chunk] = np.where(rng.integers(0, 2, magnitudes.size, dtype=np.int8) == 0, magnitudes, -magnitudes)
+                if not self.signs_are_random:
+                    part[chunk] = np.where(flat(array)[chunk], part[chunk], magnitudes)
             parts.append(part)
         return parts
 
 
 def _array_of_one(value: Any) -> Any:
     """A number as an array, if it is one: also what NumPy makes of 2 * x of such an array."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if not isinstance(value, Complex) or isinstance(value, bool):
         return value
-    return np.asarray(value, None if isinstance(value, np.floating) else np.float64)
+    kind = np.float64 if isinstance(value, Real) else np.complex128
+    return np.asarray(value, None if isinstance(value, np.inexact) else kind)
 
 
 def flat(array: Array) -> Any:
     """The entries of an array in one row, to be read and written."""
     return array.reshape(-1) if array.flags.c_contiguous else array.flat
+
+
+def _typical_size(array: Array) -> float:
+    """The root mean square; or, where most of it is due to a few entries, the size that a tenth of them is below."""
+    overall = norm_of(array) / math.sqrt(array.size)
+    sizes = np.abs(flat(array)[:: -(-array.size // _CHUNK)].astype(np.float64))
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return overall
+    rank = (sizes.size - 1) // 10
+    small = float(np.partition(sizes, rank)[rank])
+    return small if overall > _WIDE * small else overall
 
 
 def norm_of(array: Array) -> float:

@@ -17,11 +17,11 @@ from secant._common.randomness import seed
 from secant.checking.candidate import Candidate
 from secant.checking.diagnosis import Diagnosis, Entry, diagnosed
 from secant.checking.directional_probe import Difference, DirectionalProbe, Stage
-from secant.checking.kinks import Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
+from secant.checking.kinks import KinkedEntry, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
 from secant.checking.point import Direction, EntryRange, Point
-from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name
+from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name, some
 from secant.checking.search import search
-from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
+from secant.checking.verdict import MeasuredError, is_verified, noticed, seen_for_sure
 from secant.errors import ValueRangeError
 
 MAX_EVALUATIONS = 100
@@ -126,20 +126,17 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
             if any(group.wrong for group in groups):
                 suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
-    # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
-    passed = not wrong or (overall.kink > 0 and not suspect_arrays)
     count = len(point.spans)
-    if not passed:
+    # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
+    if wrong and not overall.kink:
         suspect_arrays = suspect_arrays or set(range(count))
+    arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, point.direction(rng))
 
     listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
     return GradientReport(
-        passed=passed,
+        passed=all(array.passed for array in arrays),
         findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: options.max_findings * count],
-        arrays=tuple(
-            _array_report(probe, leaf, overall.probes, groups, kinks, options.confidence, leaf not in suspect_arrays)
-            for leaf in range(count)
-        ),
+        arrays=arrays,
         diagnosis=suspects.diagnosis and suspects.diagnosis.text,
         evidence=suspects.diagnosis and suspects.diagnosis.evidence,
         confidence=options.confidence,
@@ -169,6 +166,8 @@ class OverallProbes:
         Evaluations of f of the last probe.
     noticed_after : int
         Evaluations of f before it was clear that something is off; 0 if it is not, but for kinks.
+    steepest : float
+        The largest slope from x to where f was evaluated.
     """
 
     probes: list[MeasuredError]
@@ -176,6 +175,7 @@ class OverallProbes:
     suspect: Direction | None
     cost: int
     noticed_after: int
+    steepest: float
 
 
 def probe_all(
@@ -188,11 +188,22 @@ def probe_all(
     jumps: list[float] | None = None
     noticed_after = 0
     while not noticed_after:
-        before = point.evaluations
+        before, noise_before = point.evaluations, probe.noise
         direction = point.direction(rng)
-        difference = probe.difference(direction, point.all)
+        try:
+            difference = _confirmed(probe, probe.difference(direction, point.all), direction)
+            is_aligned = probe.domain_ends and point.align_zeros()
+        except ValueRangeError:
+            if not (is_aligned := point.align_zeros()):
+                raise
+        if is_aligned:  # entries that are 0 may lie where the domain of f ends: begin again
+            differences.clear()
+            probe.noise = None
+            continue
         cost = point.evaluations - before
-        differences.append(difference := _confirmed(probe, difference, direction))
+        if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
+            differences.clear()
+        differences.append(difference)
         probes = [each.judged() for each in differences]
         if noticed(probes):
             noticed_after = point.evaluations
@@ -206,7 +217,8 @@ def probe_all(
         if len(probes) >= _PROBES or (len(probes) >= 2 and not more):
             break
     kink = allowance([*(jumps or []), *(each.slope.jump for each in differences)])
-    return OverallProbes([each.judged(kink) for each in differences], kink, suspect, cost, noticed_after)
+    steepest = max(each.steepest for each in differences)
+    return OverallProbes([each.judged(kink) for each in differences], kink, suspect, cost, noticed_after, steepest)
 
 
 def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
@@ -243,7 +255,7 @@ def set_kinks_apart(
     point = probe.point
     direction, limit = point.direction(rng), point.evaluations + _KINK_EVALUATIONS
     groups: list[MeasuredError] = []
-    kinked: list[EntryRange] = []
+    kinked: list[KinkedEntry] = []
     for difference, halved in bisect_kinks(probe, direction):
         jumps = difference.slope.jump != 0
         if point.evaluations > limit or (not jumps and difference.hidden_jump > _HIDDEN * kink):
@@ -251,7 +263,9 @@ def set_kinks_apart(
         if halved:
             continue
         if jumps:
-            kinked.append(difference.entries)
+            jump = difference.slope.jump
+            is_between = not difference.judged().wrong_by_more_than(jump / 2)
+            kinked.append(KinkedEntry(difference.entries, jump, is_between))
         allowed = kink if jumps else 0.0
         found = difference.judged(allowed)
         groups.append(probe.measure(point.direction(rng), found.entries, allowed) if found.wrong else found)
@@ -335,30 +349,59 @@ def _finding(point: Point, entry: Entry) -> Finding:
     return Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)
 
 
-def _array_report(
+def array_reports(
     probe: DirectionalProbe,
-    leaf: int,
-    probes: Sequence[MeasuredError],
+    overall: OverallProbes,
     groups: Sequence[MeasuredError],
     kinks: Kinks,
     confidence: float,
-    passed: bool,
-) -> ArrayReport:
-    """What would have been noticed: see docs/check_method.md."""
-    point = probe.point
-    array, own, smallest = point.origin[leaf], point.spans[leaf], point.least_scale(leaf)
-    thresholds = list(map(seen_for_sure, probes))
-    least = max(thresholds)
-    if groups:
-        covering = [
-            group
-            for group in groups
-            if group.entries.begin < own.end
-            and own.begin < group.entries.end
-            and group.entries not in (kinks.entries or ())
-        ]
-        least = min(least, max(map(seen_for_sure, covering), default=least))
+    suspect_arrays: set[int],
+    direction: Direction,
+) -> tuple[ArrayReport, ...]:
+    """What is known of each array, and what would have been noticed: see docs/check_method.md."""
+    point, candidate = probe.point, probe.candidate
+    thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    spread = math.sqrt(2) * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
-    largest, norm = probe.candidate.size(leaf)
-    return ArrayReport(point.names[leaf], array.shape, passed, 2 * least / smallest, spread / smallest, largest, norm)
+    whole = max(candidate.contribution(direction, point.all), overall.steepest)
+    standstill = point.standstill()
+    found = kinks.found or ()
+    smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
+    reports = []
+    for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
+        covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
+        kinked = [entry for entry in found if own.begin <= entry.entries.begin < own.end]
+        seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
+        least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
+        smallest = point.least_scale(leaf)
+        density = math.sqrt(2) * (1 if point.signs_are_random else 2)
+        spread = density * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
+        report = ArrayReport(
+            point.names[leaf],
+            array.shape,
+            leaf not in suspect_arrays,
+            2 * least / smallest,
+            spread / smallest,
+            *candidate.size(leaf),
+        )
+        outside = [entry for entry in kinked if not entry.is_between]
+        is_known = bool(kinked) or any(
+            is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
+            for part, threshold in seen
+        )
+        if standstill:
+            why = standstill
+        elif outside:
+            where = some([_name(point, entry.entries.begin) for entry in outside])
+            why = f"on a kink, and not between the slopes of both sides: {where}"
+        elif not is_known:
+            why = _why_unverified(report, overall.kink > 0)
+        else:
+            why = ""
+        reports.append(replace(report, passed=False, unverified=why) if report.passed and why else report)
+    return tuple(reports)
+
+
+def _why_unverified(report: ArrayReport, kink: bool) -> str:
+    cause = "kinks at x hide" if kink else "noise hides"
+    norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
+    return f"{cause} errors below {report.sensitivity:.1e}{norm}"

@@ -3,14 +3,12 @@
 import html
 import json
 import math
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from secant.errors import GradientMismatchError
 
-_CLEAN = 1e-12  # relative noise: a function in float64, whose gradient may be 0
 _ROWS = 12  # of arrays, and of entries, that are printed
 
 
@@ -55,7 +53,7 @@ class ArrayReport:
     name : str
     shape : tuple of int
     passed : bool
-        Whether no error was noticed in it.
+        Whether no error was noticed in it, and one would have been.
     sensitivity : float
         The least error of one entry that would have been noticed.
     spread : float
@@ -64,6 +62,8 @@ class ArrayReport:
         The largest entry as given, in absolute value; NaN if what is checked is no gradient.
     norm : float
         The root of the sum of squares of its entries as given; NaN likewise.
+    unverified : str
+        Why nothing is known of it: a gradient without this array might pass. Empty where it is right or wrong.
     """
 
     name: str
@@ -73,6 +73,7 @@ class ArrayReport:
     spread: float
     largest: float = math.nan
     norm: float = math.nan
+    unverified: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,9 @@ class GradientReport:
     Attributes
     ----------
     passed : bool
-        Whether no error was noticed; what could not be noticed is in `sensitivity`, and `hidden`. It is True as well
-        where `check_network` found the gradient right for another loss than f, which ``compared_with`` names.
+        Whether it is right: no error was noticed, and in each array one would have been. See `not_verified` and, for
+        errors that are too small to be noticed, `sensitivity`. It is True as well where `check_network` found the
+        gradient right for another loss than f, which ``compared_with`` names.
     findings : tuple of Finding
         Entries that are wrong, the worst first: some of them, where there are many.
     arrays : tuple of ArrayReport
@@ -134,20 +136,23 @@ class GradientReport:
         return {array.name: array.sensitivity for array in self.arrays}
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """The arrays that f is too noisy to verify: even without all of their entries it might pass."""
-        if not self.noise > _CLEAN:
-            return ()
-        return tuple(array.name for array in self.arrays if array.passed and array.norm < array.sensitivity)
+    def not_verified(self) -> tuple[str, ...]:
+        """The arrays of which nothing is known: neither that they are right nor that they are wrong."""
+        return tuple(array.name for array in self.arrays if array.unverified)
+
+    @property
+    def verdict(self) -> Literal["right", "not verified", "wrong"]:
+        """What is said of the whole gradient."""
+        if self.passed:
+            return "right"
+        return "not verified" if all(array.passed or array.unverified for array in self.arrays) else "wrong"
 
     def __bool__(self) -> bool:
-        """Whether no error was noticed, as `passed`."""
+        """Whether it is right, as `passed`."""
         return self.passed
 
     def raise_if_failed(self) -> None:
-        """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong.
-
-        A RuntimeWarning names arrays that f is too noisy to verify: see `hidden`.
+        """Raise `GradientMismatchError`, with this report as its message, if the gradient is wrong or not verified.
 
         Raises
         ------
@@ -161,12 +166,6 @@ class GradientReport:
         """
         if not self.passed:
             raise GradientMismatchError(str(self))
-        if self.hidden:
-            warnings.warn(
-                f"f is too noisy, {self.noise:.1e}, to verify {_some(self.hidden)}: check it in float64",
-                RuntimeWarning,
-                stacklevel=3,
-            )
 
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
@@ -183,22 +182,20 @@ class GradientReport:
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {_entries(count)}: {self._verdict}"]
+        lines = [f"gradient in {count:,} {_entries(count)}: {self._headline}"]
         if self.compared_with and not self.passed:
             lines.append(f"  compared here with {self.compared_with}")
         if self.note:
             lines.append(f"  {self.note}")
         lines += [f"  {row}" for row in (*self._array_rows(), *self._entry_rows())]
         if self.kinked:
-            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {_some(self.kinked)}")
+            lines.append(f"  on kinks of f, where errors that a kink may explain pass: {some(self.kinked)}")
         elif self.kink:
             lines.append("  x lies on kinks of f: errors that kinks may explain pass")
         lines.append(
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
         )
-        if self.hidden:
-            lines.append(f"  f is too noisy to verify {_some(self.hidden)}: check it in float64")
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
         return "\n".join(lines)
@@ -207,17 +204,17 @@ class GradientReport:
         """One for each array; of many arrays, those that are wrong or not verified come first."""
         arrays = self.arrays
         if len(arrays) > _ROWS:
-            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, array.name not in self.hidden))[:_ROWS])
+            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, bool(array.unverified)))[:_ROWS])
         width = max(len(_title(array)) for array in arrays)
         for array in arrays:
             yield f"{_title(array):{width}}  {self._of_array(array)}"
         if rest := len(self.arrays) - len(arrays):
-            wrong = sum(not array.passed for array in self.arrays) - sum(not array.passed for array in arrays)
-            yield f"... and {rest} more arrays, {wrong or 'none'} of them wrong"
+            left = sum(not array.passed for array in self.arrays) - sum(not array.passed for array in arrays)
+            yield f"... and {rest} more arrays, {left or 'none'} of them wrong or not verified"
 
     def _of_array(self, array: ArrayReport) -> str:
-        if array.name in self.hidden:
-            return f"not verified: noise hides errors below {array.sensitivity:.1e}, and its norm is {array.norm:.1e}"
+        if array.unverified:
+            return f"not verified: {array.unverified}"
         if not array.passed:
             return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
         small = f", but no entry is above {array.largest:.1e}" if array.largest < array.sensitivity else ""
@@ -237,11 +234,9 @@ class GradientReport:
             yield f"... and {more} more; {self.examined:,} entries were examined one by one"
 
     @property
-    def _verdict(self) -> str:
-        if not self.passed:
-            return "WRONG"
-        right = "no error was noticed" if self.hidden else "right"
-        return f"{right} for {self.compared_with}" if self.compared_with else right
+    def _headline(self) -> str:
+        text = "WRONG" if self.verdict == "wrong" else self.verdict
+        return f"{text} for {self.compared_with}" if self.compared_with and self.passed else text
 
     def _repr_html_(self) -> str:
         color = "#207227" if self.passed else "#b3261e"
@@ -250,7 +245,7 @@ class GradientReport:
     def __rich__(self) -> str:
         """Return the page with the verdict in color, for `rich`."""
         color = "green" if self.passed else "bold red"
-        return str(self).replace("[", r"\[").replace(f": {self._verdict}", f": [{color}]{self._verdict}[/]", 1)
+        return str(self).replace("[", r"\[").replace(f": {self._headline}", f": [{color}]{self._headline}[/]", 1)
 
 
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
@@ -269,7 +264,8 @@ def _entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
 
 
-def _some(names: tuple[str, ...], most: int = 6) -> str:
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first of many names."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -1,4 +1,7 @@
-"""Arrays in a structure: nested dicts, lists, tuples and named tuples."""
+"""Arrays in a structure: nested dicts, lists, tuples and named tuples.
+
+A complex array is two: its real and its imaginary part.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from secant._common.validation import Array, is_plain
 from secant.differentiation.options import refuse_matrix
 from secant.errors import DTypeError, ShapeError
 
+_TYPES = "dfeDF"  # float64, float32, float16, complex128, complex64
+
 
 class Leaf(NamedTuple):
-    """An array of a structure, and its path in it."""
+    """An array of a structure, and its path in it; ``part`` is ".real" or ".imag" of a complex array."""
 
     name: str
     array: Array
+    part: str = ""
 
 
 def leaves(title: str, value: Any) -> list[Leaf]:
@@ -40,11 +46,14 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
         refuse_matrix(path or title, value)
         refuse_tensor(path or title, value)
         array = value if is_plain(value) else None
-        if array is None or array.dtype not in (np.float64, np.float32, np.float16):
+        if array is None or array.dtype.char not in _TYPES:
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
             got += ": make an array of a list of numbers" if type(value) in (int, float) else ""
-            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, got {got}")
-        if array.size:
+            raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, or complex, got {got}")
+        if array.size and array.dtype.kind == "c":
+            yield Leaf(f"{path or title}.real", array.real, ".real")
+            yield Leaf(f"{path or title}.imag", array.imag, ".imag")
+        elif array.size:
             yield Leaf(path or title, array)
 
 
@@ -66,27 +75,40 @@ def listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def ordered(title: str, like: Any, value: Any, source: str) -> Any:
-    """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``."""
+def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -> Any:
+    """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``.
+
+    Real arrays are multiplied by ``unit`` where those of the other structure are complex.
+    """
     if isinstance(like, Mapping):
         if not isinstance(value, Mapping) or set(value) != set(like):
             got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
             raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
-        return {key: ordered(title, inner, value[key], source) for key, inner in like.items()}
+        return {key: ordered(title, inner, value[key], source, unit) for key, inner in like.items()}
     if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
-        parts = [ordered(title, inner, own, source) for inner, own in zip(like, value, strict=True)]
+        parts = [ordered(title, inner, own, source, unit) for inner, own in zip(like, value, strict=True)]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if is_plain(like) and is_plain(value) and "c" in (kinds := like.dtype.kind + value.dtype.kind) and kinds != "cc":
+        if like.dtype.kind != "c":
+            raise DTypeError(f"{title} must be real where {source} is, got an array of {value.dtype}")
+        return np.asarray(value * unit, np.result_type(value, np.complex64))
     return value
 
 
 def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
-    """The same structure with other arrays."""
+    """The same structure with other arrays: the real and the imaginary part of one that is complex."""
     if isinstance(value, Mapping):
         return {key: rebuilt(inner, arrays) for key, inner in value.items()}
     if isinstance(value, tuple | list):
         parts = [rebuilt(inner, arrays) for inner in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    return next(arrays) if value.size else value
+    if not value.size:
+        return value
+    if value.dtype.kind != "c":
+        return next(arrays)
+    both = np.empty(value.shape, value.dtype)
+    both.real, both.imag = next(arrays), next(arrays)
+    return both
 
 
 def copied(value: Any) -> Any:

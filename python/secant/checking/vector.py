@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from secant._common.randomness import seed
 from secant._common.validation import Array, require_callable
 from secant.checking.candidate import CandidateDerivative, CandidateGradient
+from secant.checking.options import VectorOptions, require_known
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
+from secant.differentiation.noise import Value, norm
 from secant.errors import ShapeError
 
 
@@ -26,19 +29,20 @@ def check_vjp(
     names: Sequence[str] | None = None,
     inplace: bool = False,
     rng: int = 0,
-    **options: Any,
+    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a vector-Jacobian product, such as a backward function written by hand.
 
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64 or float32, or nested dicts, lists and tuples of such.
+        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     vjp : callable
-        Takes a cotangent, in the structure of f(x), and returns the gradient of the sum of products of cotangent and
-        f(x), in the structure of x.
+        Takes a cotangent c, in the structure of f(x), and returns the gradient of sum(c * f(x)), in the structure of x.
+        If f is complex, that is the gradient of sum(real(conj(c) * f(x))); see `check_gradient` for complex x.
     scale, names, inplace, rng
         As for `check_gradient`.
     **options
@@ -61,6 +65,7 @@ def check_vjp(
     >>> secant.check_vjp(lambda x: a @ x, np.ones(2), lambda cotangent: a @ cotangent).passed
     False
     """
+    require_known("check_vjp", options, VectorOptions)
     require_callable("vjp", vjp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
@@ -76,14 +81,15 @@ def check_jvp(
     names: Sequence[str] | None = None,
     inplace: bool = False,
     rng: int = 0,
-    **options: Any,
+    **options: Unpack[VectorOptions],
 ) -> GradientReport:
     """Check a Jacobian-vector product, such as a forward-mode rule written by hand.
 
     Parameters
     ----------
     f : callable
-        Takes what x is, and returns an array of float64 or float32, or nested dicts, lists and tuples of such.
+        Takes what x is, and returns an array of float64, float32, float16, complex128 or complex64, or nested dicts,
+        lists and tuples of such.
     x : ndarray, or nested dicts, lists, tuples and named tuples of such
         Where it is checked.
     jvp : callable
@@ -107,6 +113,7 @@ def check_jvp(
     >>> secant.check_jvp(lambda x: a @ x, np.ones(2), lambda tangent: a @ tangent).passed
     True
     """
+    require_known("check_jvp", options, VectorOptions)
     require_callable("jvp", jvp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
@@ -114,7 +121,7 @@ def check_jvp(
     def slope(direction: Direction) -> float:
         parts = zip(direction, point.origin, strict=True)
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
-        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)")
+        return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
     return run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
 
@@ -135,22 +142,26 @@ class _Weighted:
         self._f = f
         self._numbers = np.random.default_rng([seed(rng), 1])
 
-    def __call__(self, x: Any) -> float:
+    def __call__(self, x: Any) -> Value:
         value = _as_array(self._f(x))
         if self.cotangent is None:
             self.cotangent = rebuilt(value, (self._random(leaf.array) for leaf in leaves("f(x)", value)))
         return self.dot(value, "f(x)", "f must always return the same shapes")
 
     @np.errstate(over="ignore")
-    def dot(self, value: Any, title: str, wanted: str) -> float:
+    def dot(self, value: Any, title: str, wanted: str) -> Value:
         """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
         own = leaves("cotangent", self.cotangent)
         others = leaves(title, ordered(title, self.cotangent, _as_array(value), "f(x)"))
         shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
         if shapes[0] != shapes[1]:
             raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
-        pairs = zip(own, others, strict=True)
-        return sum(float(a.array.astype(np.float64).ravel() @ b.array.astype(np.float64).ravel()) for a, b in pairs)
+        total, roundings = 0.0, []
+        for weights, outputs in zip(own, others, strict=True):
+            terms = weights.array.astype(np.float64).ravel() * outputs.array.astype(np.float64).ravel()
+            total += float(terms.sum())
+            roundings.append(float(np.finfo(outputs.array.dtype).eps) / 2 * norm(terms))
+        return Value(total, math.hypot(*roundings))
 
     def _random(self, array: Array) -> Array:
         signs = self._numbers.choice([-1.0, 1.0], array.shape)
@@ -158,4 +169,4 @@ class _Weighted:
 
 
 def _as_array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, float | np.floating) else value
+    return np.asarray(value) if isinstance(value, float | complex | np.inexact) else value

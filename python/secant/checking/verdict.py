@@ -23,7 +23,11 @@ class MeasuredError(NamedTuple):
     @property
     def wrong(self) -> bool:
         """Whether something is wrong in the range: also where the error is NaN."""
-        return not abs(self.error) <= self.allowed
+        return self.wrong_by_more_than(0.0)
+
+    def wrong_by_more_than(self, more: float) -> bool:
+        """Whether something is wrong even if so much more is allowed."""
+        return not abs(self.error) <= self.allowed + more
 
 
 def judged(entries: EntryRange, difference: Slope, kink: float, rounding: float) -> MeasuredError:
@@ -47,6 +51,27 @@ def noticed(probes: Sequence[MeasuredError]) -> bool:
     One error bar is now and then too small, two at a time are not.
     """
     return any(not abs(probe.error) <= 2 * probe.allowed for probe in probes) or sum(p.wrong for p in probes) > 1
+
+
+def is_verified(contribution: float, whole: float, threshold: float, resolution: float) -> bool:
+    """Whether an array was looked at: a gradient without it would not pass.
+
+    An array that is 0 but for its rounding, such as the gradient of a bias before a batch normalization, has no size to
+    compare with. It is verified if an error of a hundredth of the whole gradient would be noticed in it.
+
+    Parameters
+    ----------
+    contribution : float
+        What the array, or a part of it, adds to the derivative along a direction.
+    whole : float
+        What all arrays add; and at least the slopes that f has around x, where all of them are 0.
+    threshold : float
+        What is noticed for sure.
+    resolution : float
+        The relative rounding of x.
+    """
+    is_zero = contribution <= resolution**0.875 * whole
+    return 2 * threshold <= (0.01 * whole if is_zero else contribution)
 
 
 def seen_for_sure(probe: MeasuredError) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Floats
 from secant.differentiation.central_difference import CachedSamples, Group, Start, central, slope_of_entry
 from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
-from secant.differentiation.noise import Noise, noise, root_mean_square
+from secant.differentiation.noise import Noise, Sample, Sampler, noise, root_mean_square
 from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError
 
@@ -146,9 +146,9 @@ class Adaptive:
 def _noise(line: CachedSamples, k: int) -> Noise:
     """The noise of one output of f."""
 
-    def sample(step: float) -> tuple[float, float]:
+    def sample(step: float) -> Sample:
         value = float(line(step)[0][k])
-        return value, value
+        return Sample(value, value)
 
     return noise(sample, _RESOLUTION)
 
@@ -204,12 +204,12 @@ def _rough(start: Start, k: int, samples: CachedSamples, step: float) -> float:
     return slope if isfinite(slope) else 0.0
 
 
-def _without_linear_part(samples: CachedSamples, k: int, slope: float) -> Callable[[float], tuple[float, float]]:
+def _without_linear_part(samples: CachedSamples, k: int, slope: float) -> Sampler:
     """One output of f along a coordinate, and that minus a linear part."""
 
-    def sample(step: float) -> tuple[float, float]:
+    def sample(step: float) -> Sample:
         values, position = samples(step)
         value = float(values[k])
-        return value, value - slope * (position - samples.origin)
+        return Sample(value, value - slope * (position - samples.origin))
 
     return sample

@@ -275,7 +275,7 @@ class Steps:
         with np.errstate(all="ignore"):
             try:
                 return call(*arguments)
-            except (ArithmeticError, ValueError, DTypeError) as error:  # DTypeError: (-1) ** 0.5 is complex
+            except (ArithmeticError, ValueError, RuntimeError, DTypeError) as error:  # (-1) ** 0.5 is complex
                 if isinstance(error, SecantError) and not isinstance(error, DTypeError):
                     raise
                 self.error = error

@@ -25,7 +25,26 @@ _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 
-Sample = Callable[[float], tuple[float, float]]
+
+class Value(NamedTuple):
+    """A value of f that is a sum of rounded numbers, such as outputs in float32, and the noise that this leaves in it.
+
+    Added in float64, the sum does not show how coarse its terms are.
+    """
+
+    number: float
+    rounding: float
+
+
+class Sample(NamedTuple):
+    """f at a step: its value, what is to be smooth, which is f minus its linear part, and the least noise of both."""
+
+    value: float
+    rest: float
+    rounding: float = 0.0
+
+
+Sampler = Callable[[float], Sample]
 
 
 class Noise(NamedTuple):
@@ -34,9 +53,9 @@ class Noise(NamedTuple):
     near: float
     share: float
 
-    def at(self, size: float) -> float:
-        """The noise of a value of that size."""
-        return max(self.near, self.share * size)
+    def at(self, size: float, rounding: float = 0.0) -> float:
+        """The noise of a value of that size, and of that rounding at least."""
+        return max(self.near, self.share * size, rounding)
 
     def times(self, factor: float) -> Noise:
         """So many times the noise."""
@@ -71,17 +90,19 @@ def unit_rounding(values: Floats) -> float:
 
 
 @np.errstate(all="ignore")
-def noise(sample: Sample, resolution: float) -> Noise:
+def noise(sample: Sampler, resolution: float) -> Noise:
     """Estimate the noise of a function along a direction.
 
     Parameters
     ----------
     sample : callable
-        Takes a step; returns the value of f there, and what is to be smooth: f minus its linear part.
+        Takes a step; returns a `Sample`.
     resolution : float
         The relative rounding of the arguments of f.
     """
     near, share, unit = _noise_at(0.0, sample, resolution)
+    if not isfinite(share) and not isfinite(sample(_FIRST_SCALE).value):  # the domain of f ends here
+        near, share, unit = _noise_at(0.0, lambda step: sample(-step), resolution)
     for place in _PLACES:
         if share <= _ORDINARY * unit:
             break
@@ -89,27 +110,28 @@ def noise(sample: Sample, resolution: float) -> Noise:
     return Noise(near, share if isfinite(share) else unit)
 
 
-def _noise_at(place: float, sample: Sample, resolution: float) -> tuple[float, float, float]:
+def _noise_at(place: float, sample: Sampler, resolution: float) -> tuple[float, float, float]:
     """The noise of values there, as a share of the largest of them too; and their relative rounding."""
     scale = _FIRST_SCALE
     while scale < 4 * resolution:
         scale *= _NEXT
-    seen, level = np.empty(0), 0.0
+    seen, level, least = np.empty(0), 0.0, 0.0
     while scale <= _LAST_SCALE:
         values = np.array([sample(place + k * scale) for k in range(1, 4)])
         if len(set(values[:, 0])) > 1:
             values = np.array([*values, *(sample(place + k * scale) for k in range(4, _VALUES + 1))])
-        seen = np.append(seen, values[:, 0])
+        seen, least = np.append(seen, values[:, 0]), max(least, float(values[:, 2].max()))
         if len(set(values[:, 0])) > _VALUES // 2:
-            level = max(level, *map(float, _levels(values[:, 1])))
+            level = max(level, *map(float, levels(values[:, 1])))
             if _spacing(seen) <= _FITS * max(level, rounding(seen)):
                 break
             scale *= _OTHER
         else:
             scale *= _NEXT
     seen = seen[np.isfinite(seen)]
-    level, size = max(rounding(seen), level, _spacing(seen) / 2), float(np.abs(seen).max(initial=0))
-    return level, level / size if size else inf, unit_rounding(seen)
+    size = float(np.abs(seen).max(initial=0))
+    level, unit = max(rounding(seen), level, _spacing(seen) / 2, least), unit_rounding(seen)
+    return level, level / size if size else inf, max(unit, least / size) if size else unit
 
 
 def _spacing(values: Floats) -> float:
@@ -134,19 +156,19 @@ def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
     It takes many evaluations, and is for outputs that differ where they should not.
     """
     direction = np.random.default_rng(0).uniform(1, 2, x.shape) * np.where(x, x, 1.0)
-    levels = []
+    found = []
     for scale in _SPACINGS:
         values = np.array([f(x + k * scale * direction) for k in range(_VALUES)])
-        levels.append(np.min(_levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
-    level: Floats = np.fmax.reduce([*levels, _HALF_ULP * np.abs(values[0])])
+        found.append(np.min(levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
+    level: Floats = np.fmax.reduce([*found, _HALF_ULP * np.abs(values[0])])
     return level
 
 
-def _levels(values: Floats) -> list[Floats]:
+def levels(values: Floats) -> list[Floats]:
     """The standard deviation of what is not smooth, by the second to the last differences but one; of each output."""
-    levels = []
+    found = []
     for order in range(1, len(values) - 1):
         values = np.diff(values, axis=0)
         if order >= 2:
-            levels.append(root_mean_square(values, axis=0) / sqrt(comb(2 * order, order)))
-    return levels
+            found.append(root_mean_square(values, axis=0) / sqrt(comb(2 * order, order)))
+    return found

@@ -11,18 +11,25 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-from secant.differentiation.noise import Noise, Sample
+import numpy as np
+
+from secant.differentiation.noise import Noise, Sample, Sampler, levels
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 """Times the steps of the chosen column: where it is evaluated again."""
 LIKELY, SURE = 8.0, 32.0
 """Times its noise: a jump of the slope that is likely one, and one that is reported."""
 
-_COLUMNS, _ROWS = 5, 34
-_FIRST_STEP = 0.25
+_COLUMNS = 5
+_FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
+_NEAREST = 2.0**-30  # a step that is outside of the domain of f only if this ends at x
+_LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
+_SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
+_HALVINGS = 30  # of an interval in which f may jump
+_COARSE_VALUES, _COARSE_WIDTH = 8, 5e-3  # of which the noise of coarse parts is measured, and how far apart
 
 
 @dataclass(frozen=True)
@@ -57,31 +64,43 @@ class RichardsonColumn:
 class RichardsonTable:
     """Central differences at halving steps, extrapolated, and the best estimate among them.
 
-    Column j removes the terms of order 2, 4, ..., 2j of the truncation error.
+    Column j removes the first j terms of the truncation error: those of order 2, 4, ...; of one-sided differences those
+    of order 1/2, 1, 3/2, ..., since many functions behave like a root at the end of their domain.
 
     Attributes
     ----------
     best : RichardsonColumn
     value, error : float
         Of the best estimate: the error is the sum of truncation and noise, inf while there is no estimate.
+    suspicious : float
+        The smallest step that was discarded, or at which central differences changed by much more than at half of it:
+        kinks may be there, or jumps. 0 if there is none.
+    step : float
+        Of the next row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, factor: float = 4.0) -> None:
+        self._factor = factor
         self.best = RichardsonColumn(_FIRST_STEP, 0)
         self.value, self.error = 0.0, inf
+        self.suspicious, self.step = 0.0, _FIRST_STEP
         self._rows: list[list[Estimate]] = []
 
     def restart(self) -> None:
         """Begin at smaller steps. The best estimate so far is kept."""
         self._rows = []
 
-    def discard(self) -> None:
-        """Begin at smaller steps, without any estimate."""
-        self._rows, self.value, self.error = [], 0.0, inf
+    def discard(self, step: float) -> None:
+        """Begin at smaller steps than this, without any estimate."""
+        self._rows, self.value, self.error, self.suspicious = [], 0.0, inf, step
 
     def add(self, step: float, difference: Estimate) -> bool:
         """Add the row that begins with the central difference at a step; return whether smaller steps may be better."""
-        self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else []))
+        self._rows.append(_extrapolated(difference, self._rows[-1] if self._rows else [], self._factor))
+        if len(self._rows) > 2:
+            far, near, nearest = (row[0].value for row in self._rows[-3:])
+            if abs(near - far) > _SUDDEN * max(abs(nearest - near), difference.noise):
+                self.suspicious = 4 * step
         for j in range(min(len(self._rows) - 2, _COLUMNS)):
             older, old, new = (row[j] for row in self._rows[-3:])
             change, change_before = abs(new.value - old.value), abs(old.value - older.value)
@@ -92,31 +111,56 @@ class RichardsonTable:
         return noise_of_smaller_steps <= self.error
 
 
-def _extrapolated(first: Estimate, above: list[Estimate]) -> list[Estimate]:
-    """The next row of the table, given its first element and the row above."""
+def _extrapolated(first: Estimate, above: list[Estimate], base: float) -> list[Estimate]:
+    """The next row of the table, given its first element and the row above: halving steps divides terms by the base."""
     row = [first]
     for j, (value, noise) in enumerate(above[: _COLUMNS - 1], start=1):
-        factor, left = 4.0**j, row[-1]
+        factor, left = base**j, row[-1]
         extrapolated = left.value + (left.value - value) / (factor - 1)
         row.append(Estimate(extrapolated, (factor * left.noise + noise) / (factor - 1)))
     return row
 
 
 class Line:
-    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0."""
+    """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
-    def __init__(self, sample: Sample, noise: Noise, value: float, fresh: tuple[float, float] = FRESH) -> None:
-        self._sample = sample
+    With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
+    lines.
+
+    Attributes
+    ----------
+    coarse : float
+        The noise of coarse parts of f that was found on the way; see `_is_coarse`.
+    side : int
+        1 or -1 where f has values on that side of 0 only.
+    """
+
+    def __init__(
+        self,
+        sample: Sampler,
+        noise: Noise,
+        value: float,
+        fresh: tuple[float, float] = FRESH,
+        *,
+        one_sided: bool = False,
+        may_end: bool = False,
+    ) -> None:
+        self._one_sided, self._may_end = one_sided, may_end
+        self.coarse, self.side = 0.0, 0
         self._noise = noise
+        self._sample = sample
         self._value = value
         self._fresh = fresh
-        self._known: dict[float, tuple[float, float, float]] = {}
+        self._known: dict[float, tuple[Sample, Sample]] = {}
+        self._places: dict[float, float] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is tried first.
 
         ``rough``: if that column settles, kinks are not looked for.
         """
+        if self._may_end:
+            self._ends()
         if column is not None:
             first, second = (self._estimate(column, factor) for factor in self._fresh)
             difference = abs(second.value - first.value)
@@ -125,13 +169,9 @@ class Line:
                 if rough:
                     return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
                 return self._confirmed(column, first.noise, first.value, second.value), column
-        table = self._table()
-        for _ in range(3):
-            if isfinite(table.error):
-                break
-            self._noise = self._noise.times(8.0)  # nothing settles: there may be more noise than was seen
-            table = self._table()
-        fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+        table, fresh = self._searched()
+        if self._is_coarse(table.suspicious, table.value):
+            table, fresh = self._searched()
         return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
     def jump(self, column: RichardsonColumn, levels: int = 0) -> tuple[float, float]:
@@ -153,28 +193,130 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
+    def steepest(self) -> float:
+        """The largest slope from 0 to where f was evaluated, as far as it is not noise."""
+        slopes = [0.0]
+        for step, pair in self._known.items():
+            changes = (abs(sample.value - self._value) - _VISIBLE * self._error(step) for sample in pair)
+            slopes += [change / step for change in changes if isfinite(change)]
+        return max(slopes)
+
     def hidden(self, column: RichardsonColumn) -> float:
         """How large a jump may be that noise hides."""
         return self._hidden(column.step * self._fresh[0])
 
-    def _table(self) -> RichardsonTable:
-        table, step = RichardsonTable(), _FIRST_STEP
-        for _ in range(_ROWS):
+    @property
+    def _factor(self) -> float:
+        return 2.0**0.5 if self.side else 4.0
+
+    def _ends(self) -> bool:
+        """Whether the domain of f ends at x, so that differences have to be one-sided from now on."""
+        if self.side or not self._one_sided:
+            return False
+        above, below = (isfinite(self._sample(sign * _NEAREST).rest) for sign in (1, -1))
+        self.side = int(above) - int(below)
+        if self.side:
+            self._known = {step: self._mirrored(pair[self.side < 0]) for step, pair in self._known.items()}
+        return self.side != 0
+
+    def _mirrored(self, there: Sample) -> tuple[Sample, Sample]:
+        """A value where there are any, and one as if f were odd: central differences are then one-sided ones."""
+        other = there._replace(rest=2 * self._value - there.rest)
+        return (there, other) if self.side > 0 else (other, there)
+
+    def _fill(self, table: RichardsonTable) -> None:
+        """Add rows while they may be better."""
+        while table.step >= _LAST_STEP:
+            step = table.step
+            table.step /= 2
             difference = self._difference(step)
             if not isfinite(difference.value):
                 table.restart()
             elif not self._settles(step):  # all this is too far away to say anything of f at 0
-                table.discard()
+                table.discard(step)
             elif not table.add(step, difference):
                 break
-            step /= 2
-        return table
+
+    def _searched(self) -> tuple[RichardsonTable, list[float]]:
+        """The table, and what its best column gives at fresh steps."""
+        table, fresh = RichardsonTable(self._factor), list[float]()
+        for _ in range(5):
+            self._fill(table)
+            if not isfinite(table.error) and self._ends():
+                table = RichardsonTable(self._factor)
+                continue
+            if not isfinite(table.error):
+                if not self._is_coarse(table.suspicious, 0.0):  # there may be more noise than was seen
+                    self._noise = Noise(max(8 * self._noise.near, self._scatter(_COARSE_WIDTH)), 8 * self._noise.share)
+                table = RichardsonTable(self._factor)
+                continue
+            fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
+            spread = max(*fresh, table.value) - min(*fresh, table.value)
+            if spread <= _LUCK * table.error:
+                break
+            table.error = spread  # it was best by luck: smaller steps may be better
+        return table, fresh
+
+    def _is_coarse(self, step: float, slope: float) -> bool:
+        """Whether parts of f are rounded more coarsely than others; then there is more noise from now on.
+
+        At tiny steps such parts stand still: what is smooth then, and its slope, are those of the other parts alone. At
+        larger steps they jump, which looks like kinks. But a jump stays what it is between points that come closer and
+        closer; and rounding jumps everywhere, a case distinction of f at one point.
+        """
+        if not step or self.coarse:
+            return False
+        for factor in (64, 4096):  # noise may look like the first jump, or that be nearer than others are to each other
+            near = min(factor * step, max(0.06, step))
+            far = min(16 * near, 0.25)
+            jump = self._jump_between(-near, near, slope)
+            if jump and all(self._jump_between(begin, end, slope) for begin, end in ((near, far), (-far, -near))):
+                break
+        else:
+            return False
+        self.coarse = max(jump / 2, self._scatter(near), self._scatter(max(near, _COARSE_WIDTH)))
+        self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
+        return True
+
+    def _scatter(self, width: float) -> float:
+        """The noise of values that are so far from each other."""
+        values = np.array([self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)])
+        return float(min(levels(values)[2:])) if np.isfinite(values).all() else 0.0
+
+    def _jump_between(self, begin: float, end: float, slope: float) -> float:
+        """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
+        for least in (13, 22):  # halvings, since many equal jumps look like a slope
+            left, right = begin, end
+            change, ratios = self._rest(right) - self._rest(left) - slope * (right - left), list[float]()
+            for _ in range(_HALVINGS):
+                middle, before = (left + right) / 2, abs(change)
+                halves = (left, middle), (middle, right)
+                changes = [self._rest(b) - self._rest(a) - slope * (b - a) for a, b in halves]
+                larger = int(abs(changes[1]) > abs(changes[0]))
+                change, (left, right) = changes[larger], halves[larger]
+                if not abs(change) > _VISIBLE * self._noise.near:
+                    return 0.0
+                ratios.append(abs(change) / before if before else 1.0)
+                if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
+                    return abs(change)
+                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-5:]) < 0.002:
+                    break  # a slope
+            if max(ratios[8:]) < 0.55:
+                return 0.0
+            slope += change / (right - left)  # there were jumps, but that slope was larger
+        return 0.0
+
+    def _rest(self, place: float) -> float:
+        """What is to be smooth at a place."""
+        if place not in self._places:
+            self._places[place] = self._sample(place).rest if place else self._value
+        return self._places[place]
 
     def _estimate(self, column: RichardsonColumn, factor: float) -> Estimate:
         """What a column gives at ``factor`` times its steps."""
         row: list[Estimate] = []
         for i in range(column.index, -1, -1):
-            row = _extrapolated(self._difference(column.step * factor * 2**i), row)
+            row = _extrapolated(self._difference(column.step * factor * 2**i), row, self._factor)
         return row[column.index]
 
     def _confirmed(self, column: RichardsonColumn, error: float, *values: float) -> Slope:
@@ -234,11 +376,16 @@ class Line:
 
     def _error(self, step: float) -> float:
         """The noise of a value at that distance."""
-        return self._noise.at(self._both(step)[2])
+        return self._both(step)[2]
 
     def _both(self, step: float) -> tuple[float, float, float]:
-        """What is to be smooth, above and below 0; and the size of f there."""
+        """What is to be smooth, above and below 0; and the noise there."""
         if step not in self._known:
-            (f_up, up), (f_down, down) = self._sample(step), self._sample(-step)
-            self._known[step] = up, down, max(abs(f_up), abs(f_down))
-        return self._known[step]
+            self._known[step] = (
+                self._mirrored(self._sample(self.side * step))
+                if self.side
+                else (self._sample(step), self._sample(-step))
+            )
+        up, down = self._known[step]
+        size, rounding = max(abs(up.value), abs(down.value)), max(up.rounding, down.rounding)
+        return up.rest, down.rest, self._noise.at(size, rounding)

@@ -1,0 +1,422 @@
+"""The checks over the operators of PyTorch's and JAX's own test suites, beside these libraries' checks.
+
+    python bench/suites.py [--suites torch jax] [--every N] [--start K] [--results FILE] [--write]
+
+Every operator is checked at its first samples: the right gradient, and two in which an error is planted: all entries
+1 % too large, and only the largest one. PyTorch's samples are those of its `op_db`; for float32 its own check gets the
+steps and tolerances that float32 is said to need. JAX's operators are all functions of jax.numpy, jax.lax, jax.nn and
+jax.scipy.special that take a few arrays and have a derivative there, in both modes, and in order 2
+in reverse mode; its own check has its defaults.
+
+Each operator's cases are a line of a file of results: what is in it is not measured again. `--every N` takes each N-th
+operator, and `--write` puts the tables into docs/check_method.md. PyTorch's suite needs the package expecttest.
+"""
+
+import argparse
+import inspect
+import itertools
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+
+from secant.checking.report import ArrayReport, GradientReport
+from secant.errors import GradientMismatchError
+from tables import markdown, put, significant
+
+PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
+RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
+SAMPLES = 3
+FACTOR = 1.01
+ROUNDED = 1e-8  # of the first derivatives: second ones below that are 0
+KINDS = [("float64", 1), ("float32", 1), ("complex128", 1), ("float64", 2), ("float32", 2), ("complex128", 2)]
+"""Types and orders of derivatives."""
+
+
+class Case(NamedTuple):
+    """A function whose derivatives are checked, and errors to plant in these.
+
+    Attributes
+    ----------
+    ours, theirs : callable
+        Take a name of `planted`, or "" for the right gradient; raise an error where something is wrong.
+    planted : sequence of str
+    """
+
+    ours: Callable[[str], object]
+    theirs: Callable[[str], object]
+    planted: Sequence[str]
+
+
+REPORTS: list[GradientReport] = []
+
+
+def recorded(report: GradientReport) -> None:
+    """In place of `GradientReport.raise_if_failed`, which all doors call."""
+    REPORTS.append(report)
+    if not report.passed:
+        raise GradientMismatchError(str(report))
+
+
+def outcome(check: Callable[[str], object], planted: str) -> dict[str, Any]:
+    """What a check says: right, WRONG, not verified, or the error that it raises.
+
+    It is "too small" where it is right in spite of a planted error that, as reports say, would not be noticed.
+    """
+    REPORTS.clear()
+    start = time.perf_counter()
+    said, message = "right", ""
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        try:
+            check(planted)
+        except Exception as error:
+            message = f"{type(error).__name__}: {error}"
+            wrong = isinstance(error, AssertionError) or type(error).__name__ == "GradcheckError"
+            said = "not verified" if ": not verified\n" in message else "WRONG" if wrong else "error"
+    seconds = time.perf_counter() - start
+    notes = [str(warning.message) for warning in raised if issubclass(warning.category, RuntimeWarning)]
+    if said == "right" and any("nothing is checked" in note for note in notes):
+        said = "nothing to check"
+    arrays = [array for report in REPORTS for array in report.arrays]
+    if said == "right" and planted and arrays and not any(would_be_noticed(array, planted) for array in arrays):
+        said = "too small"
+    evaluations = [report.evaluations for report in REPORTS]
+    return {"said": said, "seconds": seconds, "message": message[:1000], "evaluations": evaluations}
+
+
+def would_be_noticed(array: ArrayReport, planted: str) -> bool:
+    """Whether a report says so of the error that is planted in an array."""
+    if array.name.startswith(("grad_outputs", "cotangent")):
+        return False  # nothing is
+    if planted == "entry":
+        return (FACTOR - 1) * array.largest > array.sensitivity
+    return (FACTOR - 1) * array.norm > array.spread * float(np.sqrt(np.prod(array.shape)))
+
+
+def measured(case: Case) -> dict[str, Any]:
+    """What both checks say of a case."""
+    with mock.patch.object(GradientReport, "raise_if_failed", recorded):
+        ours = {planted: outcome(case.ours, planted) for planted in ("", *case.planted)}
+    return {"ours": ours, "theirs": {planted: outcome(case.theirs, planted) for planted in ("", *case.planted)}}
+
+
+Operators = Iterator[tuple[str, Callable[[str, int], Iterator[Case]]]]
+"""Names, and what makes cases of a type and an order; it ends at once if there are none."""
+
+
+def torch_operators() -> Operators:
+    import torch
+    from torch.testing._internal.common_methods_invocations import op_db
+
+    torch.set_num_threads(1)
+    for op in op_db:
+        name = op.name + (f" ({op.variant_test_name})" if op.variant_test_name else "")
+        yield name, partial(torch_cases, op)
+
+
+def torch_cases(op: Any, kind: str, order: int) -> Iterator[Case]:
+    import torch
+
+    dtype = getattr(torch, kind)
+    if not op.supports_autograd or dtype not in op.supported_backward_dtypes("cpu"):
+        return
+    if order == 2 and not op.supports_gradgrad:
+        return
+    torch.manual_seed(0)
+    samples = op.sample_inputs("cpu", dtype, requires_grad=True)
+    for sample in itertools.islice(samples, SAMPLES):
+        yield torch_case(op, sample, dtype, order)
+
+
+def torch_case(op: Any, sample: Any, dtype: Any, order: int) -> Case:
+    import torch
+    from torch.utils._pytree import tree_leaves, tree_map
+
+    import secant.torch
+
+    arguments = (sample.input, tuple(sample.args), dict(sample.kwargs))
+    tensors = [
+        leaf
+        for leaf in dict.fromkeys(tree_leaves(arguments))  # each once
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad
+    ]
+
+    class Planted(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: Any) -> Any:
+            ctx.save_for_backward(factor)
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return gradient * ctx.saved_tensors[0], None
+
+    def called(planted: dict[Any, Any]) -> Any:
+        def plant(leaf: Any) -> Any:
+            known = isinstance(leaf, torch.Tensor) and leaf in planted
+            return Planted.apply(leaf, planted[leaf]) if known else leaf
+
+        first, args, kwargs = tree_map(plant, arguments) if planted else arguments
+        output = op.gradcheck_wrapper(op.op, first, *args, **kwargs)
+        return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
+
+    largest = torch_largest(lambda: called({}), tensors, order)
+    errors: dict[str, dict[Any, Any]] = {"": {}}
+    if largest is not None:
+        tensor, index = largest
+        one = torch.ones(tensor.shape, dtype=dtype)
+        one.view(-1)[index] = FACTOR
+        errors |= {"everywhere": {each: torch.tensor(FACTOR, dtype=dtype) for each in tensors}, "entry": {tensor: one}}
+    functions = {name: lambda *_, planted=planted: called(planted) for name, planted in errors.items()}
+
+    ours = secant.torch.gradcheck if order == 1 else secant.torch.gradgradcheck
+    theirs = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck
+    single = {"eps": 1e-3, "atol": 1e-2, "rtol": 1e-2} if dtype == torch.float32 else {}
+    more = {"nondet_tol": op.gradcheck_nondet_tol, **single}
+    return Case(
+        lambda name: ours(functions[name], tensors),
+        lambda name: theirs(functions[name], tensors, **more),
+        [name for name in errors if name],
+    )
+
+
+def torch_largest(function: Callable[[], Any], tensors: list[Any], order: int) -> tuple[Any, int] | None:
+    """The tensor and the index of the largest derivative; None if all are 0 (but for rounding), or not finite."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    def derivatives(outputs: list[Any], again: bool) -> list[Any]:
+        outputs = [output for output in outputs if isinstance(output, torch.Tensor) and output.requires_grad]
+        if not outputs:
+            return []
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.rand(o.shape, generator=generator, dtype=o.dtype) + 0.5 for o in outputs]
+        return list(torch.autograd.grad(outputs, tensors, weights, create_graph=again, allow_unused=True))
+
+    try:
+        found = first = derivatives(tree_leaves(function()), order == 2)
+        found = derivatives(found, False) if order == 2 else found
+    except RuntimeError:
+        return None
+    sizes = [(size, i) for i, size in enumerate(map(torch_size, found)) if size]
+    least = 0.0 if order == 1 else ROUNDED * max(map(torch_size, first))
+    if not sizes or not least < max(sizes)[0] < np.inf:
+        return None
+    i = max(sizes)[1]
+    return tensors[i], int(found[i].abs().argmax())
+
+
+def torch_size(gradient: Any) -> float:
+    """The largest entry; 0 of none."""
+    return float(gradient.abs().max()) if gradient is not None and gradient.numel() else 0.0
+
+
+def jax_operators() -> Operators:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    for module in (jax.numpy, jax.numpy.linalg, jax.numpy.fft, jax.lax, jax.nn, jax.scipy.special):
+        for name in sorted(vars(module)):
+            function = getattr(module, name)
+            skipped = name.startswith("_") or inspect.isclass(function) or not callable(function)
+            if not skipped and not any(word in name for word in ("print", "save", "load", "file", "dlpack")):
+                full = f"{module.__name__}.{name}"
+                yield full, partial(jax_cases, function)
+
+
+def jax_arguments(kind: str) -> Iterator[tuple[Any, ...]]:
+    """Arguments to try, until a function takes some."""
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(0)
+
+    def array(*shape: int) -> Any:
+        values = rng.uniform(0.1, 0.9, shape)
+        return jnp.asarray(values + (1j * rng.uniform(0.1, 0.9, shape) if "complex" in kind else 0), kind)
+
+    yield (array(3, 3),)
+    yield (array(4),)
+    yield (array(3, 3), array(3, 3))
+    yield (array(4), array(4))
+    yield (2, array(4))
+    yield (array(3, 3), 1)
+    yield ([array(3, 3), array(3, 3)],)
+    yield (array(3), array(3), array(3))
+    yield (array(2, 2, 4), array(2, 3, 2))
+    yield (array(3, 3), (9,))
+    yield (array(3, 3), (1, 0))
+    yield (array(2, 5, 3), array(2, 5, 3), array(2, 5, 3))
+
+
+def jax_cases(function: Callable[..., Any], kind: str, order: int) -> Iterator[Case]:
+    import jax
+    import jax.numpy as jnp
+
+    def flat(arguments: tuple[Any, ...]) -> Any:
+        leaves, tree = jax.tree_util.tree_flatten(arguments)
+        inexact = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array)]
+
+        def call(*arrays: Any) -> Any:
+            full = list(leaves)
+            for i, each in zip(inexact, arrays, strict=True):
+                full[i] = each
+            outputs = jax.tree_util.tree_leaves(function(*jax.tree_util.tree_unflatten(tree, full)))
+            return [output for output in outputs if jnp.issubdtype(jnp.asarray(output).dtype, jnp.inexact)]
+
+        return call, [leaves[i] for i in inexact]
+
+    def derivative(call: Any, arrays: list[Any], times: int) -> list[Any]:
+        outputs, pull = jax.vjp(call, *arrays)
+        grads: list[Any] = list(pull([jnp.ones_like(output) for output in outputs]))
+        if times == 2:
+            return derivative(lambda *xs: derivative(call, list(xs), 1), arrays, 1)
+        return grads
+
+    for arguments in jax_arguments(kind):
+        call, arrays = flat(arguments)
+        try:
+            if not call(*arrays):
+                continue
+            first = derivative(call, arrays, 1)
+        except Exception:  # of many kinds, where arguments do not fit
+            continue
+        if not all(bool(jnp.isfinite(grad).all()) for grad in first) or not any(bool(grad.any()) for grad in first):
+            continue
+        try:
+            found = first if order == 1 else derivative(call, arrays, 2)
+        except Exception:
+            return
+        least = 0.0 if order == 1 else ROUNDED * max(float(jnp.abs(grad).max()) for grad in first)
+        yield jax_case(call, arrays, found, least, order)
+        return
+
+
+def jax_case(call: Any, arrays: list[Any], derivatives: list[Any], least: float, order: int) -> Case:
+    import jax
+    import jax.numpy as jnp
+    from jax.test_util import check_grads
+
+    import secant.jax
+
+    @jax.custom_jvp  # type: ignore[untyped-decorator]
+    def planted(x: Any, factor: Any) -> Any:
+        return x
+
+    planted.defjvp(lambda primals, tangents: (primals[0], tangents[0] * primals[1]))
+    errors: dict[str, list[Any]] = {"": []}
+    sizes = [float(jnp.abs(each).max()) for each in derivatives]
+    if least < max(sizes) < np.inf:
+        i = int(np.argmax(sizes))
+        one = jnp.ones(arrays[i].size, arrays[i].dtype)
+        one = one.at[int(jnp.abs(derivatives[i]).argmax())].set(FACTOR).reshape(arrays[i].shape)
+        errors["everywhere"] = [jnp.asarray(FACTOR, array.dtype) for array in arrays]
+        errors["entry"] = [one if j == i else jnp.ones_like(array) for j, array in enumerate(arrays)]
+
+    def function(name: str) -> Callable[..., Any]:
+        factors = errors[name]
+        return lambda *xs: call(*map(planted, xs, factors)) if factors else call(*xs)
+
+    functions = {name: function(name) for name in errors}
+    modes = ("fwd", "rev") if order == 1 else ("rev",)
+    return Case(
+        lambda name: secant.jax.check_grads(functions[name], arrays, order, modes),
+        lambda name: check_grads(functions[name], tuple(arrays), order, modes),
+        [name for name in errors if name],
+    )
+
+
+SUITES: dict[str, Callable[[], Operators]] = {"torch": torch_operators, "jax": jax_operators}
+
+
+def run(suites: Sequence[str], start: int, every: int, results: Path) -> None:
+    """Measure what is not in the results yet."""
+    results.parent.mkdir(parents=True, exist_ok=True)
+    done = {tuple(line["key"]) for line in lines_of(results)}
+    with results.open("a", encoding="utf-8") as file:
+        for suite in suites:
+            for name, cases in itertools.islice(SUITES[suite](), start, None, every):
+                for kind, order in KINDS:
+                    key = (suite, kind, order, name)
+                    if key in done:
+                        continue
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")
+                        found = [measured(case) for case in cases(kind, order)]
+                    file.write(json.dumps({"key": key, "cases": found}) + "\n")
+                    file.flush()
+                    print(*key, *(case["ours"][""]["said"] for case in found), sep=", ", file=sys.stderr, flush=True)
+
+
+def lines_of(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def table(results: Path) -> list[str]:
+    """Tables of right and of planted gradients, with a row for each suite, type and order; and what was not right."""
+    right_columns = ["right gradients", "operators", "cases", "right", "WRONG", "not verified", "errors", "evaluations"]
+    right_columns += ["their WRONG", "seconds", "theirs"]
+    planted_columns = ["noticed", "1 % everywhere", "theirs", "one entry", "theirs", "missed"]
+    right_rows, planted_rows, named = [], [], []
+    lines = lines_of(results)
+    for suite, (kind, order) in itertools.product(SUITES, KINDS):
+        operators = {line["key"][3]: line["cases"] for line in lines if line["key"][:3] == [suite, kind, order]}
+        cases = [case for found in operators.values() for case in found]
+        cases = [case for case in cases if case["ours"][""]["said"] != "nothing to check"]
+        if not cases:
+            continue
+        label = f"{suite}, {kind}, order {order}"
+        evaluations = [count for case in cases for count in case["ours"][""]["evaluations"]]
+        right_rows.append(
+            [label, str(sum(map(bool, operators.values()))), str(len(cases))]
+            + [str(count(cases, "ours", "", what)) for what in ("right", "WRONG", "not verified", "error")]
+            + [f"{np.median(evaluations):.0f}" if evaluations else "–", str(count(cases, "theirs", "", "WRONG"))]
+            + [significant(sum(case[side][""]["seconds"] for case in cases)) for side in ("ours", "theirs")]
+        )
+        right = [case for case in cases if case["ours"][""]["said"] == "right"]
+        noticed = [of_right(cases, side, planted) for planted in ("everywhere", "entry") for side in ("ours", "theirs")]
+        missed = sum(count(right, "ours", planted, "right") for planted in ("everywhere", "entry"))
+        planted_rows.append([label, *noticed, str(missed)])
+        for what in ("WRONG", "error", "not verified"):
+            names = [name for name, found in operators.items() if count(found, "ours", "", what)]
+            if names:
+                named.append(f"- {label}, {what}: {', '.join(names)}.")
+    return [*markdown(right_columns, right_rows), "", *markdown(planted_columns, planted_rows), "", *named]
+
+
+def count(cases: Sequence[Any], side: str, planted: str, said: str) -> int:
+    """How many checks of one side said that."""
+    return sum(case[side].get(planted, {}).get("said") == said for case in cases)
+
+
+def of_right(cases: Sequence[Any], side: str, planted: str) -> str:
+    """How many planted errors were noticed, of those whose right gradient was right."""
+    could = [case for case in cases if planted in case[side] and case[side][""]["said"] == "right"]
+    return f"{count(could, side, planted, 'WRONG')} of {len(could)}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suites", nargs="*", choices=SUITES, default=list(SUITES))
+    parser.add_argument("--every", type=int, default=1, help="take each N-th operator")
+    parser.add_argument("--start", type=int, default=0, help="after so many others")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/check_method.md")
+    options = parser.parse_args()
+    run(options.suites, options.start, options.every, options.results)
+    lines = table(options.results)
+    print("\n".join(lines))
+    if options.write:
+        put(options.page, "suites.py", lines)
+
+
+if __name__ == "__main__":
+    main()

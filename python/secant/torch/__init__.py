@@ -1,0 +1,266 @@
+"""Checks for PyTorch: in any precision, on any device, in a hundred evaluations.
+
+`gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they tolerate comes from the measured
+noise of the function, so that float32 and bfloat16 need no other settings than float64. Noise hides small errors. Where
+it hides all, as it may in float32 on kinks of ReLU, the gradient is "not verified": that is not right. In float64
+(``module.double()``) errors show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Unpack
+
+from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.report import GradientReport
+from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
+
+from secant.torch._check import Check, gradient_of
+from secant.torch._tensors import differentiable
+
+
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_batched_forward_grad: bool = False,
+    check_forward_ad: bool = False,
+    check_backward_ad: bool = True,
+    fast_mode: bool = False,
+    masked: bool | None = None,
+    **options: Unpack[DoorOptions],
+) -> bool:
+    """Check the gradients that autograd computes of a function against its values.
+
+    Parameters
+    ----------
+    func : callable
+        Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. It must be deterministic.
+        It is called with gradients enabled, so that it may use autograd itself.
+    inputs : tensor or sequence of tensors
+        Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
+        of any precision, on any device.
+    eps, atol, rtol, nondet_tol
+        Options of `torch.autograd.gradcheck` that are ignored, with a warning: tolerances are measured.
+    raise_exception : bool
+        Raise an error with the report unless all gradients are right, instead of returning False.
+    check_undefined_grad : bool
+        Check also that backward functions take undefined gradients of outputs for 0.
+    check_forward_ad, check_backward_ad : bool
+        The modes that are checked.
+    fast_mode : bool
+        Ignored: every check is fast.
+    check_grad_dtypes, check_batched_grad, check_batched_forward_grad, masked
+        Not supported: `torch.autograd.gradcheck` checks that.
+    **options
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
+
+    Returns
+    -------
+    bool
+        Whether all gradients are right. Those that cannot be verified are not.
+
+    Raises
+    ------
+    GradientMismatchError
+        An AssertionError with the report: a gradient is wrong, or not verified.
+    UnsupportedError
+        If an option asks for something else that `torch.autograd.gradcheck` checks, or a tensor is sparse.
+    DTypeError, ShapeError, ValueRangeError
+        As `secant.check_gradient` does; DTypeError too if no input requires a gradient, or an output is no tensor.
+
+    Warns
+    -----
+    RuntimeWarning
+        Names outputs that have no gradient, beside others that have one: they are not checked.
+
+    Notes
+    -----
+    A complex tensor is checked as `torch.view_as_real` of it. The name of an entry says so: the last index is 0 for the
+    real and 1 for the imaginary part.
+
+    Examples
+    --------
+    >>> x = torch.linspace(0.1, 1, 5, requires_grad=True)
+    >>> secant.torch.gradcheck(torch.sin, x)
+    True
+    >>> z = torch.tensor([1 + 2j, 3j], requires_grad=True)
+    >>> secant.torch.gradcheck(torch.exp, z, check_forward_ad=True)
+    True
+    """
+    require_known("gradcheck", options, DoorOptions)
+    warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    _require_supported(
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        check_batched_forward_grad=check_batched_forward_grad,
+        masked=masked,
+    )
+    if not check_backward_ad and not check_forward_ad:
+        raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
+    given = _tuple(inputs)
+    check = Check(func, given, _checked(given), options)
+    try:
+        for report in check.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
+            report.raise_if_failed()
+    except GradientMismatchError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float | None = None,
+    atol: float | None = None,
+    rtol: float | None = None,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+    **options: Unpack[DoorOptions],
+) -> bool:
+    """Check second derivatives: the gradients of the gradients that autograd computes of a function.
+
+    Parameters
+    ----------
+    func, inputs
+        As for `gradcheck`.
+    grad_outputs : tensor or sequence of tensors, optional
+        Cotangents of the outputs, which are arguments of the first gradient; by default random ones.
+    eps, atol, rtol, raise_exception, nondet_tol, check_undefined_grad, fast_mode
+        As for `gradcheck`.
+    check_fwd_over_rev, check_rev_over_rev : bool
+        The modes that the first gradient is differentiated in.
+    gen_non_contig_grad_outputs, check_grad_dtypes, check_batched_grad, masked
+        Not supported: `torch.autograd.gradgradcheck` checks that.
+    **options
+        As for `gradcheck`.
+
+    Returns
+    -------
+    bool
+        Whether all second derivatives are right. Those that cannot be verified are not.
+
+    Raises
+    ------
+    GradientMismatchError, UnsupportedError, DTypeError, ShapeError, ValueRangeError
+        As `gradcheck` does.
+
+    Examples
+    --------
+    >>> x = torch.linspace(0.1, 1, 5, requires_grad=True)
+    >>> secant.torch.gradgradcheck(torch.sin, x)
+    True
+    """
+    require_known("gradgradcheck", options, DoorOptions)
+    warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
+    _require_supported(
+        gen_non_contig_grad_outputs=gen_non_contig_grad_outputs,
+        check_grad_dtypes=check_grad_dtypes,
+        check_batched_grad=check_batched_grad,
+        masked=masked,
+    )
+    if not check_rev_over_rev and not check_fwd_over_rev:
+        raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
+    given = _tuple(inputs)
+    tensors = _checked(given)
+    gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
+    tensors |= differentiable("grad_outputs", cotangents)
+    check = Check(gradients, (*given, cotangents), tensors, options, is_used=True)
+    try:
+        for report in check.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
+            report.raise_if_failed()
+    except GradientMismatchError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[DoorOptions]) -> GradientReport:
+    """Check the gradient of a loss in all parameters of a module.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Its parameters are shifted in place. When the call ends they and its buffers, such as the running statistics
+        of a batch normalization, are what they were.
+    loss : callable
+        Takes the module, and returns a tensor with a single element.
+    **options
+        ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
+        ``rng`` of `secant.check_gradient`.
+
+    Returns
+    -------
+    GradientReport
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        As `secant.check_gradient` does; ValueRangeError too if the loss does not depend on the module.
+
+    Examples
+    --------
+    >>> module = torch.nn.Linear(4, 2)
+    >>> x = torch.ones(3, 4)
+    >>> secant.torch.check_module(module, lambda module: module(x).square().sum()).passed
+    True
+    """
+    require_known("check_module", options, DoorOptions)
+    parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    if not any(tensor.numel() for tensor in parameters.values()):
+        raise DTypeError("module must have a parameter that requires a gradient, got none")
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+
+    def restore() -> None:
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+    check = Check(lambda: loss(module), (), parameters, options, restore)
+    (report,) = check.reports()
+    return report
+
+
+def _tuple(inputs: Any) -> tuple[Any, ...]:
+    return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
+
+
+def _checked(inputs: tuple[Any, ...]) -> dict[str, Any]:
+    tensors = differentiable("inputs", inputs)
+    if not tensors:
+        raise DTypeError("inputs must have a tensor that requires a gradient, got none")
+    return tensors
+
+
+def _require_supported(**asked: Any) -> None:
+    if others := [name for name, value in asked.items() if value]:
+        raise UnsupportedError(
+            f"{others[0]} is not checked by secant.torch: leave it out, or use torch.autograd for it"
+        )

@@ -1,0 +1,222 @@
+"""Checks of what autograd computes: backward and forward mode, and undefined gradients of outputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.autograd import forward_ad
+
+from secant._common.validation import Array
+from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
+from secant.checking.options import DoorOptions
+from secant.checking.point import Direction, Point
+from secant.checking.procedure import run_check
+from secant.checking.report import GradientReport
+from secant.differentiation.noise import Value
+from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
+from secant.torch._tensors import CheckedTensor, Outputs, as_array, differentiable, leaves, replaced
+
+
+class Check:
+    """A function of tensors, and the gradients that autograd computes of it.
+
+    Parameters
+    ----------
+    function : callable
+        Takes arguments.
+    arguments : tuple
+        Its tensors that require a gradient are checked; they are shifted in place, and restored.
+    tensors : dict of Tensor
+        These, by name.
+    before : callable
+        Called before each evaluation.
+    is_used : bool
+        Whether it is known that the function depends on them, even if autograd finds no gradient.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        tensors: dict[str, Any],
+        options: DoorOptions,
+        before: Callable[[], object] = lambda: None,
+        is_used: bool = False,
+    ) -> None:
+        names = options.pop("names", None) or list(tensors)
+        if len(names) != len(tensors):
+            raise ShapeError(f"names must have one name for each of {len(tensors)} tensors, got {len(names)}")
+        pairs = [(name, tensor) for name, tensor in zip(names, tensors.values(), strict=True) if tensor.numel()]
+        self.checked = [CheckedTensor(name, tensor) for name, tensor in pairs]
+        self._options = options
+        self._rng = int(options.get("rng", 0))
+        self._before = before
+        self._is_used = is_used
+        self._function = function
+        self._arguments = replaced(
+            arguments,
+            {id(tensor): each.tensor for (_, tensor), each in zip(pairs, self.checked, strict=True) if each.copied},
+        )
+
+    @property
+    def tensors(self) -> list[Any]:
+        """What the function gets of what is checked."""
+        return [each.tensor for each in self.checked]
+
+    def outputs(self) -> Outputs:
+        """The function, as one that returns its tensors with a gradient."""
+        return Outputs(lambda: self._called(self._arguments), np.random.default_rng([self._rng, 1]))
+
+    def reports(
+        self, backward: bool = True, forward: bool = False, undefined: bool = False
+    ) -> Iterator[GradientReport]:
+        """Run the checks that are wanted. Warnings are those of the caller's caller."""
+        if not self.checked:
+            self.outputs()()
+            warnings.warn("inputs have no elements: nothing is checked", RuntimeWarning, stacklevel=3)
+            return
+        if backward:
+            yield self._backward()
+        if forward:
+            yield self._forward()
+        if backward and undefined:
+            self._require_undefined()
+
+    def _backward(self) -> GradientReport:
+        """Check the gradients of backward mode."""
+        outputs = self.outputs()
+        unused = False
+
+        def candidate(point: Point) -> Candidate:
+            nonlocal unused
+            grads = outputs.pulled_back(self.tensors)
+            unused = not self._is_used and all(grad is None for grad in grads)
+            point.is_used = not unused
+            pairs = zip(grads, self.checked, strict=True)
+            return CandidateGradient.of(point, [_gradient(grad, each.array) for grad, each in pairs])
+
+        point = self._point(outputs)
+        report = self._run(point, lambda: candidate(point))
+        if unused and point.standstill():
+            copied = any(each.copied for each in self.checked)
+            raise ValueRangeError(
+                "func must depend on what is checked: it has one value, and no gradient"
+                + ("; it must use its argument, a copy, as elements of inputs share memory" if copied else "")
+            )
+        if outputs.skipped:
+            have = "have" if len(outputs.skipped) > 1 else "has"
+            warnings.warn(
+                f"{', '.join(outputs.skipped)} {have} no gradient: not checked",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return report
+
+    def _forward(self) -> GradientReport:
+        """Check the derivatives of forward mode."""
+        outputs = self.outputs()
+        point = self._point(outputs)
+
+        def along(direction: Direction) -> float:
+            with forward_ad.dual_level():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
+                    duals = {
+                        id(each.tensor): forward_ad.make_dual(each.tensor.detach().requires_grad_(), each.tangent(part))
+                        for each, part in zip(self.checked, direction, strict=True)
+                    }
+                arguments = replaced(self._arguments, duals)
+                pushed = Outputs(lambda: self._called(arguments), np.random.default_rng(0))()
+                tangents = [forward_ad.unpack_dual(output).tangent for output in pushed]
+                point.is_used = self._is_used or any(tangent is not None for tangent in tangents)
+                pairs = zip(tangents, pushed, strict=True)
+                return outputs.weighted([torch.zeros_like(o) if t is None else t for t, o in pairs]).number
+
+        return self._run(point, lambda: CandidateDerivative(point, along))
+
+    def _require_undefined(self) -> None:
+        """Raise an error unless backward functions take outputs without a gradient for those with 0."""
+        undefined = torch._C._functions.UndefinedGrad()
+        outputs = self.outputs()
+        count = len(outputs())
+        if outputs.constant:
+            return
+        for which in (range(count), *([i] for i in range(count) if count > 1)):
+            found = [undefined(output) if i in which else output for i, output in enumerate(outputs())]
+            try:
+                grads = torch.autograd.grad(
+                    found, self.tensors, [torch.zeros_like(o) for o in found], allow_unused=True
+                )
+            except Exception as error:
+                raise GradientMismatchError(_UNDEFINED.format("raises an error")) from error
+            if any(grad is not None and as_array(grad).any() for grad in grads):
+                raise GradientMismatchError(_UNDEFINED.format("returns other gradients than 0"))
+
+    def _called(self, arguments: tuple[Any, ...]) -> Any:
+        self._before()
+        return self._function(*arguments)
+
+    def _point(self, outputs: Outputs) -> Point:
+        def weighted(_: Any) -> Value:
+            for each in self.checked:
+                each.push()
+            return outputs.weighted(outputs())
+
+        low = any(each.tensor.dtype == torch.bfloat16 for each in self.checked)
+        return Point(
+            weighted,
+            [each.array for each in self.checked],
+            inplace=True,
+            names=[each.name for each in self.checked],
+            scale=self._options.get("scale"),
+            rounded=_to_bfloat16 if low else None,
+            resolution=2.0**-8 if low else None,
+        )
+
+    def _run(self, point: Point, candidate: Callable[[], Candidate]) -> GradientReport:
+        options: dict[str, Any] = {name: value for name, value in self._options.items() if name != "scale"}
+        try:
+            return run_check(point, candidate, **options)
+        finally:
+            for each in self.checked:
+                each.push()
+            self._before()
+
+
+_UNDEFINED = (
+    "a backward function {} where no gradient of its output is defined: it must take None, or zeros, for such an "
+    "output. check_undefined_grad=False leaves this out"
+)
+
+
+def gradient_of(
+    function: Callable[..., Any], arguments: tuple[Any, ...], grad_outputs: Any, rng: int
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The gradients of a function, as a function of its arguments and a list of cotangents; and that list."""
+    outputs = Outputs(lambda: function(*arguments), np.random.default_rng([rng, 2]))
+    outputs()
+    if outputs.constant:
+        raise DTypeError("func must return a tensor with a gradient to check the gradient of that, got none")
+    given = outputs.cotangents if grad_outputs is None else [leaf for _, leaf in leaves("", grad_outputs)]
+    cotangents = [c.requires_grad_() for c in given] if grad_outputs is None else given
+
+    def gradients(*both: Any) -> Any:
+        arguments, cotangents = both[:-1], both[-1]
+        tensors = list(differentiable("inputs", arguments).values())
+        found = Outputs(lambda: function(*arguments), np.random.default_rng(0))()
+        grads = torch.autograd.grad(found, tensors, cotangents, create_graph=True, allow_unused=True)
+        return [grad for grad in grads if grad is not None]
+
+    return gradients, cotangents
+
+
+def _gradient(grad: Any, like: Array) -> Array:
+    return np.zeros(like.shape, like.dtype) if grad is None else as_array(grad)
+
+
+def _to_bfloat16(array: Array) -> Array:
+    return np.asarray(torch.from_numpy(array).to(torch.bfloat16).to(torch.float32).numpy(), array.dtype)

@@ -1,0 +1,207 @@
+"""Tensors as arrays of real numbers: those that are checked, and those that a function returns."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from secant._common.validation import Array
+from secant.differentiation.noise import Value
+from secant.errors import DTypeError, ShapeError, UnsupportedError
+
+REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
+"""The types of tensors that are checked, and those of the arrays that hold their elements."""
+_COMPLEX = torch.complex128, torch.complex64
+
+
+def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What is in nested dicts, lists, tuples and dataclasses, and where."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(f"{path}[{key!r}]", inner)
+    elif isinstance(value, list | tuple):
+        fields = getattr(value, "_fields", None)
+        for i, inner in enumerate(value):
+            yield from leaves(f"{path}.{fields[i]}" if fields else f"{path}[{i}]", inner)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from leaves(f"{path}.{field.name}", getattr(value, field.name))
+    else:
+        yield path, value
+
+
+def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
+    """The same structure, in which tensors with these ids are replaced."""
+    if not replacements:
+        return value
+    if isinstance(value, Mapping):
+        parts = {key: replaced(inner, replacements) for key, inner in value.items()}
+        make: Any = type(value)
+        return make(parts)
+    if isinstance(value, list | tuple):
+        items = [replaced(inner, replacements) for inner in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{n: replaced(getattr(value, n), replacements) for n in names})
+    return replacements.get(id(value), value)
+
+
+def differentiable(path: str, value: Any) -> dict[str, Any]:
+    """The tensors in a structure that require a gradient, each once, by where they are."""
+    found = {path: leaf for path, leaf in leaves(path, value) if isinstance(leaf, torch.Tensor) and leaf.requires_grad}
+    first = {id(tensor): path for path, tensor in reversed(found.items())}
+    return {path: tensor for path, tensor in found.items() if first[id(tensor)] == path}
+
+
+class CheckedTensor:
+    """A tensor, and an array of its elements: of real and imaginary parts, if it is complex.
+
+    Attributes
+    ----------
+    name : str
+    tensor : Tensor
+        What the function gets: the user's own, but a copy where that cannot be shifted element by element.
+    copied : bool
+    array : ndarray
+        Shares the memory of the tensor where NumPy can; else `push` copies it.
+    """
+
+    def __init__(self, name: str, tensor: Any) -> None:
+        if tensor.layout != torch.strided:
+            raise UnsupportedError(f"{name} must be a dense tensor, got {tensor.layout}")
+        if tensor.dtype not in REAL and tensor.dtype not in _COMPLEX:
+            raise DTypeError(
+                f"{name} must be float64, float32, float16, bfloat16, complex128 or complex64, got {tensor.dtype}"
+            )
+        expanded = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
+        self.copied = expanded or tensor._is_zerotensor()
+        if self.copied:
+            tensor = tensor.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+        self.name = f"view_as_real({name})" if tensor.is_complex() else name
+        self.tensor, self.array = tensor, as_array(tensor)
+        plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
+        self._shares = tensor.device.type == "cpu" and plain
+
+    def push(self) -> None:
+        """Let the tensor have the elements of the array."""
+        if not self._shares:
+            self.tensor.detach().copy_(self.tangent(self.array))
+
+    def tangent(self, values: Array) -> Any:
+        """A tensor like this one of other elements."""
+        found = torch.from_numpy(values.reshape(self.array.shape))
+        found = torch.complex(*found.unbind(-1)) if self.tensor.is_complex() else found
+        return found.to(device=self.tensor.device, dtype=self.tensor.dtype)
+
+
+def as_array(tensor: Any) -> Array:
+    """A tensor as an array of real numbers, which shares its memory where NumPy can."""
+    tensor = real(tensor)
+    if tensor._is_zerotensor():
+        tensor = tensor.clone()
+    dtype = torch.float32 if tensor.dtype == torch.bfloat16 else tensor.dtype
+    array: Array = tensor.to(device="cpu", dtype=dtype).numpy()
+    return array
+
+
+def real(tensor: Any) -> Any:
+    """A dense tensor of real numbers: of real and imaginary parts, in a last axis of 2, if it is complex."""
+    tensor = tensor.detach()
+    if tensor.layout != torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.resolve_conj().resolve_neg()
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+class Outputs:
+    """What a function returns: its tensors with a gradient, and a random cotangent for each.
+
+    Attributes
+    ----------
+    skipped : list of str
+        Floating-point outputs that have no gradient, where others have: they are not checked.
+    constant : bool
+        Whether none has one. Then all of them are looked at: the gradient is 0.
+    cotangents : list of Tensor
+        Made when the function is called first, as all of these are.
+    """
+
+    def __init__(self, function: Callable[[], Any], rng: np.random.Generator) -> None:
+        self._function, self._rng = function, rng
+        self._shapes: dict[str, Any] | None = None
+        self.skipped: list[str] = []
+        self.constant = False
+        self.cotangents: list[Any] = []
+        self._weights: list[Any] = []  # these, in float64
+
+    def __call__(self) -> list[Any]:
+        """The tensors that are checked."""
+        with torch.enable_grad():  # also where only values are needed: f may use autograd itself
+            value = self._function()
+        found = dict(self._tensors(value))
+        if self._shapes is None:
+            if not found:
+                raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
+            with_gradient = [path for path, output in found.items() if output.requires_grad]
+            self.constant = not with_gradient
+            kept = with_gradient or list(found)
+            self.skipped = [path for path in found if path not in kept]
+            outputs = [found[path] for path in kept]
+            is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+            self.cotangents = [torch.ones_like(o) if is_number else _random(o, self._rng) for o in outputs]
+            self._weights = [real(cotangent).double() for cotangent in self.cotangents]
+            self._shapes = {path: found[path].shape for path in kept}
+        for path, shape in self._shapes.items():
+            if path not in found or found[path].shape != shape:
+                got = tuple(found[path].shape) if path in found else "none"
+                raise ShapeError(f"func must always return the same shapes, {tuple(shape)} as {path}, got {got}")
+        return [found[path] for path in self._shapes]
+
+    def _tensors(self, value: Any) -> Iterator[tuple[str, Any]]:
+        for path, output in leaves("output", value):
+            if isinstance(output, torch.Tensor):
+                if output.is_floating_point() or output.is_complex():
+                    if output.layout != torch.strided:
+                        raise UnsupportedError(f"func must return dense tensors, got {output.layout} as {path}")
+                    yield path, output
+            elif not (output is None or isinstance(output, bool | int | float | complex | str | np.generic)):
+                raise DTypeError(
+                    "func must return tensors, or dicts, lists, tuples or dataclasses of them, got "
+                    f"{type(output).__name__} as {path}"
+                )
+
+    def weighted(self, tensors: Sequence[Any]) -> Value:
+        """The sum of products of cotangents and tensors like the outputs."""
+        total, roundings = 0.0, []
+        for weights, tensor in zip(self._weights, tensors, strict=True):
+            terms = weights * real(tensor).double()
+            total += float(terms.sum())
+            roundings.append(torch.finfo(tensor.dtype).eps / 2 * float(torch.linalg.vector_norm(terms)))
+        return Value(total, math.hypot(*roundings))
+
+    def pulled_back(self, tensors: Sequence[Any]) -> list[Any]:
+        """The gradients of that sum, as autograd computes them; None where there is none."""
+        outputs = self()
+        if self.constant:
+            return [None] * len(tensors)
+        cotangents = [c.clone() for c in self.cotangents]  # a backward function may write to its argument
+        return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
+
+
+def _types(value: Any) -> str:
+    got = [str(v.dtype) if isinstance(v, torch.Tensor) else type(v).__name__ for _, v in leaves("", value)]
+    return ", ".join(got) or "nothing"
+
+
+def _random(output: Any, rng: np.random.Generator) -> Any:
+    like = real(output)
+    signs = rng.choice([-1.0, 1.0], tuple(like.shape))
+    values = torch.from_numpy(np.asarray(rng.uniform(0.5, 1.5, tuple(like.shape)) * signs))
+    values = torch.complex(*values.unbind(-1)) if output.is_complex() else values
+    return values.to(device=output.device, dtype=output.dtype)
