@@ -1,5 +1,6 @@
 """Arrays that other threads write to while Secant reads them: any number may come of it, or an error, but no crash."""
 
+import importlib.util
 import itertools
 import threading
 import time
@@ -12,7 +13,6 @@ import numpy as np
 from outcome import Outcome
 
 import secant
-from secant import _core
 
 PROMISE = "Whatever four threads write to x, t and params while four others use them, the process goes on."
 SANITIZED = f"{PROMISE} The address sanitizer ends it at the first access that is out of bounds."
@@ -37,7 +37,8 @@ def sanitized(rounds: int, seed: int) -> Outcome:
 
 def is_sanitized() -> bool:
     """Whether the core was built with the address sanitizer."""
-    return b"__asan_report_" in Path(_core.__file__).read_bytes()
+    core = importlib.util.find_spec("secant._core")
+    return core is not None and b"__asan_report_" in Path(str(core.origin)).read_bytes()
 
 
 INPUT_TYPES = (np.float64, np.uint8, np.float32)

@@ -62,8 +62,8 @@ class GradientInfo:
     Notes
     -----
     Where float32 has no digits left for a gradient of float32 parameters, it is computed in float64 (docs/method.md).
-    Then `samples` and the bound are those of float64, whose orders are higher. Of the method "series" some samples may
-    have no proven order there: they are evaluated directly, and the method is "mixed" or "direct".
+    Then the samples and the bound are those of float64, whose orders are higher. Of the method "series" some samples
+    may have no proven order there: they are evaluated directly, and the method is "mixed" or "direct".
     """
 
     samples: dict[int, int]

@@ -30,6 +30,7 @@ _HIDDEN: Functions = FUNCTIONS | {
 _OUTPUT: Functions = {name: _HIDDEN[name] for name in ("identity", "sigmoid", "relu", "tanh", "softplus")}
 _CLIPPED = "probabilities are clipped at {}: nothing is added to them"
 _DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
+_PENALTIES = [(power, what) for power in (2, 1) for what in _DECAYED]  # sums of squares, and of absolute values
 _OFFSETS = (1e-7, 0.0, 1e-8, 1e-10, 1e-12, 1e-15)
 
 
@@ -55,11 +56,12 @@ class _Tried:
         self.weights = np.concatenate([_weights(probe) for probe in probes])
         self.samples = np.array([len(probe.rows[0]) for probe in probes])
         self.classes = self.weights.shape[1]
-        self.penalties = {
-            (power, what): np.array([sum(float(np.sum(np.abs(p.params[i]) ** power)) for i in chosen) for p in probes])
-            for power in (2, 1)
-            for what, chosen in _DECAYED.items()
-        }
+        self.penalties = np.array(
+            [
+                [sum(float(np.sum(np.abs(probe.params[i]) ** power)) for i in _DECAYED[what]) for probe in probes]
+                for power, what in _PENALTIES
+            ]
+        )
 
     def means(self, losses: Floats) -> Floats:
         """The losses of the probes, given the losses of every sample and class."""
@@ -196,19 +198,30 @@ def _relations(losses: Floats, ours: Floats, tried: _Tried) -> Iterator[list[str
         times = "" if _same(factor, 1) else f", but times {factor:.6g}"
         yield [f"its loss is not divided by the number of samples{times}"]
     for rest in (losses - ours, losses - ours * tried.samples):
-        for (power, what), penalty in tried.penalties.items():
-            decay = float(np.nanmedian(rest / penalty))
-            clear = np.abs(rest) > _CLEAR * np.abs(losses)
-            if decay and np.sum(clear) > 2 and _same(losses, losses - rest + decay * penalty):
-                of, slope = (
-                    ("squares", "each of them") if power == 2 else ("absolute values", "the sign of each of them")
-                )
-                yield [
-                    f"its loss has a weight decay, {decay:.6g} times the sum of {of} of {what}: leave it out, and in "
-                    f"your loop add {power * decay:.6g} times {slope} to its gradient"
-                ]
+        if decayed := _decay(losses, rest, tried.penalties):
+            yield [decayed]
         if (constant := _constant(rest)) is not None:
             yield [f"{constant:.6g} is added to its loss, which hides the digits of the rest"]
+
+
+def _decay(losses: Floats, rest: Floats, penalties: Floats) -> str:
+    """Say so if the rest of the losses is a multiple of one of the penalties."""
+    clear = np.abs(rest) > _CLEAR * np.abs(losses)
+    few = np.flatnonzero(clear)[:3]
+    if len(few) < 3:
+        return ""
+    ratios = rest[few] / penalties[:, few]
+    likely = np.ptp(ratios, axis=1) <= 1e-3 * np.abs(ratios[:, 0])  # most penalties do not fit even these
+    for i in np.flatnonzero(likely):
+        decay = float(np.median(rest[clear] / penalties[i, clear]))
+        if _same(losses, losses - rest + decay * penalties[i]):
+            power, what = _PENALTIES[i]
+            of, slope = ("squares", "each of them") if power == 2 else ("absolute values", "the sign of each of them")
+            return (
+                f"its loss has a weight decay, {decay:.6g} times the sum of {of} of {what}: leave it out, and in your "
+                f"loop add {power * decay:.6g} times {slope} to its gradient"
+            )
+    return ""
 
 
 def _scaled(factor: float) -> str:
