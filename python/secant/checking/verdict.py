@@ -70,7 +70,7 @@ def is_verified(contribution: float, whole: float, threshold: float, resolution:
     resolution : float
         The relative rounding of x.
     """
-    is_zero = contribution <= resolution**0.875 * whole
+    is_zero = contribution <= resolution**0.9 * whole
     return 2 * threshold <= (0.01 * whole if is_zero else contribution)
 
 
