@@ -64,13 +64,13 @@ def is_verified(contribution: float, whole: float, threshold: float, resolution:
     contribution : float
         What the array, or a part of it, adds to the derivative along a direction.
     whole : float
-        What all arrays add; and at least the slopes that f has around x, where all of them are 0.
+        What all arrays add; or, if all of them are 0, the largest slope from x to where f was evaluated.
     threshold : float
         What is noticed for sure.
     resolution : float
         The relative rounding of x.
     """
-    is_zero = contribution <= resolution**0.875 * whole
+    is_zero = contribution <= resolution**0.9 * whole
     return 2 * threshold <= (0.01 * whole if is_zero else contribution)
 
 
