@@ -46,6 +46,7 @@ from secant.networks.simple import SimpleNet as SimpleNet
 from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
 
 _LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
+    "Derivative": "differentiation.result",
     "GradientReport": "checking.report",
     "History": "training.history",
     "Recognition": "acceleration.recognition.result",
@@ -81,6 +82,7 @@ if _typing.TYPE_CHECKING:
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp
     from secant.differentiation.jacobian import numerical_jacobian as numerical_jacobian
+    from secant.differentiation.result import Derivative as Derivative
     from secant.training.history import History as History
     from secant.training.loop import train as train
     from secant.training.sampling import epoch_batches as epoch_batches

@@ -15,7 +15,6 @@ BAD_STEPS = {
     "nothing": (None, DTypeError, "must be a real number, got None"),
     "boolean": (True, DTypeError, "must be a real number, got True"),
     "complex": (1j, DTypeError, "must be a real number, got 1j"),
-    "an array": (np.array([1e-4]), DTypeError, "must be a real number, got array([0.0001])"),
 }
 bad_steps = pytest.mark.parametrize(("h", "error", "message"), BAD_STEPS.values(), ids=BAD_STEPS)
 
@@ -37,8 +36,10 @@ def test_numerical_diff_is_the_chapters():
 
 
 def test_a_step_of_1e_30_is_lost_in_rounding():
-    assert secant.numerical_diff(lambda x0: x0 * x0 + 4.0**2.0, 3.0, h=1e-30) == 0
-    assert secant.numerical_diff(lambda x0: x0 * x0, 3.0, 1e-30) == 0
+    with pytest.warns(RuntimeWarning, match=r"^h is lost in x: "):
+        assert secant.numerical_diff(lambda x0: x0 * x0 + 4.0**2.0, 3.0, h=1e-30) == 0
+    with pytest.warns(RuntimeWarning, match=r"^h is lost in x: x\[1\] \+ h = 10000000000000.0 \+ 0.0001 rounds to x"):
+        assert secant.numerical_gradient(function_2, np.array([0.0, 1e13])).tolist() == [0, 0]
 
 
 def test_the_truncation_error_of_a_cube_is_h_squared():
@@ -277,7 +278,7 @@ def test_an_array_of_no_dimensions_is_a_number():
     x = np.array([3.0, 4.0])
     expected = secant.numerical_gradient(lambda x: np.sum(x**2), x, 0.25)
     assert secant.numerical_gradient(lambda x: np.sum(x**2), x, np.array(0.25)).tolist() == expected.tolist()
-    for no_number in (np.array([0.25]), np.array(True), np.array("1"), np.array(None)):
+    for no_number in (np.array(True), np.array("1"), np.array(None)):
         with pytest.raises(DTypeError, match="h must be a real number"):
             secant.numerical_gradient(not_called, x, no_number)
 

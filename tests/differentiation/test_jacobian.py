@@ -107,8 +107,10 @@ def test_what_f_returns_is_checked():
         secant.numerical_jacobian(lambda x: np.zeros(2 + (x[0] > 0)), np.zeros(1))
     with pytest.raises(DTypeError, match="f must return real numbers"):
         secant.numerical_jacobian(lambda x: x + 1j, np.zeros(1))
+    listed = list(X)
     with pytest.raises(DTypeError, match="f must use its argument"):
-        secant.numerical_jacobian(lambda _: X, list(X))
+        secant.numerical_jacobian(lambda _: np.array(listed), listed)
+    assert secant.numerical_jacobian(lambda _: X, [1, 2]).tolist() == np.zeros((7, 2)).tolist()
     with pytest.raises(UnsupportedError, match="a C function returns one number"):
         secant.numerical_jacobian(ways.in_c(), X.copy())
 

@@ -174,11 +174,12 @@ def test_a_point_that_is_only_read_may_be_read_only(way, scheme):
         assert found.tobytes() == expected.tobytes()
 
 
-def test_a_point_that_is_shifted_may_not_be_read_only():
+def test_a_point_that_is_shifted_in_place_may_not_be_read_only():
     x = np.ones(3)
     x.flags.writeable = False
+    assert secant.numerical_gradient(ways.rosenbrock, x).round(3).tolist() == [0, 0, 0]
     with pytest.raises(ValueRangeError, match=r"^x must be writeable, got a read-only array: .* use x.copy\(\)$"):
-        secant.numerical_gradient(ways.rosenbrock, x)
+        secant.numerical_gradient(lambda _: ways.rosenbrock(x), x)
 
 
 @pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
@@ -322,9 +323,13 @@ def test_an_exception_names_coordinate_and_value():
         return 0.0
 
     x = np.array([[1.0, 1.0], [2.0, 1.0]])
-    with pytest.raises(ZeroDivisionError) as caught:
+    with pytest.raises(ValueRangeError) as caught:
         secant.numerical_gradient(f, x)
-    assert caught.value.__notes__ == ["f was evaluated at x[1, 0] = 2.0001"]
+    assert str(caught.value) == (
+        "f was evaluated at x[1, 0] = 2.0001, and raised ZeroDivisionError: no; where the domain of f ends, give it as "
+        "bounds="
+    )
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_an_exception_of_a_jitted_function_names_the_coordinate():
@@ -337,9 +342,10 @@ def test_an_exception_of_a_jitted_function_names_the_coordinate():
         return x[0]
 
     x = np.arange(8.0)
-    with pytest.raises(ValueError, match="no") as caught:
+    with pytest.raises(
+        ValueRangeError, match=r"^f was evaluated at x\[3\] = 3.0001, and raised ValueError: no; .*bounds="
+    ):
         secant.numerical_gradient(f, x)
-    assert caught.value.__notes__ == ["f was evaluated at x[3] = 3.0001"]
     assert x.tolist() == list(range(8))
 
 

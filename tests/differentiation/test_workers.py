@@ -91,9 +91,8 @@ def failing(x):
 
 def test_the_first_error_ends_all_and_names_the_coordinate(options):
     x = np.arange(40.0)
-    with pytest.raises(ZeroDivisionError, match="no") as caught:
+    with pytest.raises(ValueRangeError, match=r"at x\[11\] = 11.0001, and raised ZeroDivisionError: no"):
         secant.numerical_gradient(failing, x, **options)
-    assert "f was evaluated at x[11] = 11.0001" in caught.value.__notes__
     assert x.tolist() == list(range(40))
     assert same(secant.numerical_gradient(ways.rosenbrock, X, **options), secant.numerical_gradient(ways.rosenbrock, X))
 

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Floats, float_array
-from secant.differentiation.evaluation import PythonEvaluator, Scheme, changed_argument, number
+from secant.differentiation.evaluation import PythonEvaluator, changed_argument, number
+from secant.differentiation.schemes import SCHEMES, Scheme
 from secant.errors import DTypeError
 
 _ENOUGH_FOR_THREADS = 1e-3  # seconds of work: on busy cores, threads may wait as long
@@ -169,17 +171,25 @@ class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
     def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
-        super().__init__(f, np.array(x, order="C"), number)
+        super().__init__(f, np.array(x, order="C"), number, np.asarray(x, order="C"))
         self._pointer, self._threads = address, threads
         self._seconds = 0.0  # per coordinate, as far as is known
 
-    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates."""
+    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates: in the core, from here to where h is another."""
         compiled = core()
-        if compiled is None:
+        if compiled is None or scheme.name not in SCHEMES or begin == end:
             return super().differences(scheme, h, base, begin, end)
-        count, start = max(end - begin, 1), time.perf_counter()
+        if isinstance(h, float):
+            return self._in_core(compiled, scheme, h, begin, end)
+        ends = [0, *(np.flatnonzero(np.diff(h)) + 1).tolist(), end - begin]
+        parts = [self._in_core(compiled, scheme, float(h[i]), begin + i, begin + k) for i, k in pairwise(ends)]
+        return np.concatenate(parts)
+
+    def _in_core(self, compiled: Any, scheme: Scheme, h: float, begin: int, end: int) -> Floats:
+        count, start = end - begin, time.perf_counter()
         threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
         result = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
         self._seconds = (time.perf_counter() - start) * threads / count
+        self.evaluations += count * len(scheme.shifts) + scheme.uses_value
         return _unless_changed(result)

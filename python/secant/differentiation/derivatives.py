@@ -5,77 +5,125 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.evaluation import SCHEMES, Convert, Evaluator, Scheme, differentiate, number
+from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
-from secant.differentiation.options import (
-    DEFAULTS,
-    Options,
-    argument,
-    choose_evaluator,
-    is_shared,
-    require_dependence,
-    require_function,
-    require_perturbable,
-)
+from secant.differentiation.options import ignores_argument, is_float64, require_perturbable
+from secant.differentiation.problem import Problem
+from secant.differentiation.reach import can_reach
+from secant.differentiation.schemes import RelativeStep, Stencils
+from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _MEASURED = 0.01  # seconds of a measurement
+_SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
 _EVALUATIONS_OF_AUTO = 6  # per entry, about
 _QUIET = Progress(False)  # made once: it would take as long as a small f
 
 
-def derivatives(f: Any, x: Any, h: Any, options: Options, convert: Convert = number) -> tuple[Floats, Floats | None]:
-    """Derivatives of f in all coordinates of x, (coordinates, and the shape of f(x)), and their error bars."""
-    require_function(f)
-    h = validation.finite_number("h", h, above=0)
-    point, copied = argument(x)
-    if options is DEFAULTS:  # checking them would take longer than a small f
-        if c_pointer.is_c_pointer(f) and 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
-            return c_pointer.few_differences(f, point, h), None
-        scheme: Scheme | None = SCHEMES["central"]
-    else:
-        name = validation.one_of("scheme", options.scheme, (*SCHEMES, "auto"))
-        scheme = SCHEMES.get(name)
-        for flag in ("vectorized", "return_error", "inplace", "progress"):
-            validation.flag(flag, getattr(options, flag))
-    if options.inplace:
-        require_perturbable("x", x)
-    evaluator = choose_evaluator(f, point, options, convert)
-    shared = False
-    with Progress(True) if options.progress else _QUIET as shown:
-        tell: Callable[[int], object] = _silent
-        if options.progress:
-            evaluator.first_block = 1  # so that a slow f is seen to move
-            tell = _counter(shown, point.size)
-            tell(0)  # from now on time is counted
-        method = Method(evaluator, point, scheme, h, bool(options.return_error))
-        if is_shared(f, options) and point.size:
-            from secant.differentiation import workers
+class Derivatives(NamedTuple):
+    """Derivatives (coordinates, and the shape of f(x)), their error bars if wanted, and the evaluations of f."""
 
-            seconds, returned = method.seconds_per_coordinate(evaluator), evaluator.returned
-            if shared := workers.pays(options, seconds * point.size):
-                job = workers.Job(f, point, options, convert, method)
-                del evaluator  # it has a copy of x
-                result = workers.computed(job, options, point.size, method.group, seconds, tell)
-        if not shared:
-            result, returned = method(evaluator, 0, point.size, tell), evaluator.returned
-    if copied or shared:
-        require_dependence(f, result[0])
+    values: Floats
+    errors: Floats | None
+    evaluations: int
+
+
+def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Derivatives:
+    """Derivatives of f in all coordinates of x, which was ``given`` as that."""
+    result, method, returned = _computed(problem)
+    if result.values.size and problem.place is None and not np.count_nonzero(result.values):
+        seen = _seen_elsewhere(problem, given)
+        if seen is not None:
+            result, method, returned = _computed(seen)
+    count = np.count_nonzero(result.values)
+    if warn_of_h and count != result.values.size:
+        warn_of_loss(method.stencils, problem.x, result.values)
     if returned != np.float64:
-        warn_of_rounding(returned, scheme, h, point, jumps=bool(result[0].any()), stacklevel=4)
+        warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
     return result
 
 
+def _computed(problem: Problem) -> tuple[Derivatives, Method, np.dtype[Any]]:
+    evaluator = problem.evaluator()
+    size = problem.x.size
+    with Progress(True) if problem.progress else _QUIET as shown:
+        tell: Callable[[int], object] = _silent
+        if problem.progress:
+            evaluator.first_block = 1  # so that a slow f is seen to move
+            tell = _counter(shown, size)
+            tell(0)  # from now on time is counted
+        method = Method(evaluator, problem)
+        if problem.is_shared() and size:
+            from secant.differentiation import workers
+
+            seconds, returned = method.seconds_per_coordinate(evaluator), evaluator.returned
+            if workers.pays(problem, seconds * size):
+                job, evaluations = workers.Job(problem, method), evaluator.evaluations
+                del evaluator  # it has a copy of x
+                found = workers.computed(job, problem, size, method.group, seconds, tell)
+                if not np.count_nonzero(found.values) and ignores_argument(problem.f):
+                    raise DTypeError("f must use its argument, since workers have copies of x")
+                return found._replace(evaluations=found.evaluations + evaluations), method, returned
+        return method(evaluator, 0, size, tell), method, evaluator.returned
+
+
+def _seen_elsewhere(problem: Problem, given: Any) -> Problem | None:
+    """The same in place, if f does not use its argument and so did not see the copy of x that was shifted.
+
+    Where that is so all differences are 0, and f does not mind an argument that is no array. A constant has that, too:
+    it is what an f is that cannot reach an x which cannot be shifted in place.
+    """
+    if not callable(problem.f) or not ignores_argument(problem.f):
+        return None
+    if is_float64(given) and problem.may_need_place:
+        require_perturbable("x", given)
+        return problem._replace(place=given)
+    if can_reach(problem.f, given):
+        raise DTypeError(
+            "f must use its argument, since a copy of x is shifted: where it looks at x elsewhere, x must be an array "
+            "of float64 that can be perturbed in place"
+        )
+    return None
+
+
+def undefined(where: str, error: Exception | None = None) -> SecantError:
+    """The error of an f that is not defined at a shifted point, though it is at x."""
+    advice = "where the domain of f ends, give it as bounds="
+    if isinstance(error, DTypeError):
+        return DTypeError(f"{error}; {where}: {advice}")
+    raised = "" if error is None else f", and raised {type(error).__name__}: {error}"
+    return ValueRangeError(f"{where}{raised}; {advice}")
+
+
+def warn_of_loss(stencils: Stencils | None, x: Floats, values: Floats, stacklevel: int = 4) -> None:
+    """Warn where x + h rounds to x. There a difference is 0: nothing else is looked at."""
+    if stencils is None:
+        return
+    flat = np.asarray(x).reshape(-1)
+    if isinstance(stencils.h, float) and not (np.abs(flat) >= _SURELY_KEPT * stencils.h).any():
+        return
+    h = np.broadcast_to(stencils.h, x.size)
+    with np.errstate(all="ignore"):
+        lost = np.isfinite(flat) & ((flat + h == flat) | (flat - h == flat))
+    lost &= (values == 0).reshape(x.size, -1).any(axis=1)
+    if lost.any():
+        i = int(np.argmax(lost))
+        warnings.warn(
+            f"h is lost in x: {name_of(i, x.shape)} + h = {float(flat[i])!r} + {h[i]:.3g} rounds to x, and the "
+            "derivative there is 0 whatever f is; take a larger h, or h='relative'",
+            RuntimeWarning,
+            stacklevel=stacklevel,
+        )
+
+
 def warn_of_rounding(
-    returned: np.dtype[Any], scheme: Scheme | None, h: float, x: Floats, *, jumps: bool, stacklevel: int = 3
+    returned: np.dtype[Any], stencils: Stencils | None, x: Floats, *, jumps: bool, stacklevel: int = 3
 ) -> None:
     """Warn if f returns numbers that are too coarse for a step of that size.
 
@@ -83,9 +131,10 @@ def warn_of_rounding(
     """
     if returned.kind in "biu" and jumps:
         message = f"f returns {returned} and jumps near x: a difference of whole numbers is no slope; return a float"
-    elif returned.kind == "f" and returned.itemsize < 8 and scheme is not None:
+    elif returned.kind == "f" and returned.itemsize < 8 and stencils is not None:
         size = root_mean_square(x) or 1.0
-        right = size * float(np.finfo(returned).eps) ** (1 / (scheme.order + 1))
+        right = size * float(np.finfo(returned).eps) ** (1 / (stencils.scheme.order + 1))
+        h = float(np.median(np.abs(stencils.h)))
         if h > right / 8:
             return
         message = (
@@ -106,16 +155,22 @@ class Method:
         As of `Adaptive`.
     """
 
-    def __init__(self, evaluator: Evaluator, x: Floats, scheme: Scheme | None, h: float, errors: bool) -> None:
-        self._scheme, self._h, self._errors = scheme, h, errors
-        self._base = evaluator.at(x) if scheme is not None and scheme.uses_value else None
-        self._adaptive = Adaptive(evaluator, x) if scheme is None or errors else None
+    def __init__(self, evaluator: Evaluator, problem: Problem) -> None:
+        self._with_error, self._x = problem.with_error, problem.x
+        self._base: Any = None
+        if isinstance(problem.step, RelativeStep):  # which depends on the type of what f returns
+            self._base = evaluator.at(problem.x)
+        self.stencils = problem.stencils(evaluator.returned)
+        if self.stencils is not None and self.stencils.uses_value and self._base is None:
+            self._base = evaluator.at(problem.x)
+        is_adaptive = self.stencils is None or problem.with_error
+        self._adaptive = Adaptive(evaluator, problem.x) if is_adaptive else None
         self.group = self._adaptive.group if self._adaptive else 1
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
         """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""
         count = max(1, evaluator.first_block // 16)
-        shifts = [0.0] if self._scheme is None else [self._h * shift for shift in self._scheme.shifts]
+        shifts = [0.0] * (1 if self.stencils is None else len(self.stencils.scheme.shifts))
         while True:
             start = time.perf_counter()
             evaluator.shifted(0, count, shifts)
@@ -124,21 +179,58 @@ class Method:
                 return seconds / count / len(shifts) * (_EVALUATIONS_OF_AUTO if self._adaptive else len(shifts))
             count *= 8
 
-    def __call__(
-        self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]
-    ) -> tuple[Floats, Floats | None]:
+    def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
         """Return derivatives of a range of coordinates, and their error bars."""
         values = None
-        if self._scheme is not None:
-            values = differentiate(evaluator, self._scheme, self._h, self._base, (begin, end), tell)
+        if self.stencils is not None:
+            values = self._differences(evaluator, (begin, end), tell)
             if self._adaptive is None:
-                return values, None
+                return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
         slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
         if values is None:
-            return slopes, bars if self._errors else None
+            return Derivatives(slopes, bars if self._with_error else None, evaluator.evaluations)
         with np.errstate(all="ignore"):
-            return values, np.abs(values - slopes) + bars
+            return Derivatives(values, np.abs(values - slopes) + bars, evaluator.evaluations)
+
+    def _differences(self, evaluator: Evaluator, span: tuple[int, int], tell: Callable[[int], object]) -> Floats:
+        """Difference quotients of a range; an error where f is not defined at a shifted point, and is at x."""
+        assert self.stencils is not None
+        try:
+            values = differentiate(evaluator, self.stencils, self._base, span, tell)
+        except OF_DOMAIN as error:
+            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                raise
+            if not self._is_defined(evaluator):
+                raise
+            where = next(iter(getattr(error, "__notes__", ())), "f was evaluated near x")
+            raise undefined(where, error) from error
+        if np.count_nonzero(values != values):
+            self._require_numbers(evaluator, values, span[0])
+        return values
+
+    def _is_defined(self, evaluator: Evaluator) -> bool:
+        try:
+            evaluator.at(self._x)
+        except OF_DOMAIN:
+            return False
+        return True
+
+    def _require_numbers(self, evaluator: Evaluator, values: Floats, begin: int) -> None:
+        """Raise an error if f is NaN at a shifted point and finite at x."""
+        assert self.stencils is not None
+        base = self._base if self._base is not None else evaluator.at(self._x)
+        wrong = np.isnan(values) & np.isfinite(base)
+        if not wrong.any():
+            return
+        i = begin + int(np.argmax(wrong.reshape(len(values), -1).any(axis=1)))
+        ((scheme, h, _, _),) = self.stencils.parts(i, i + 1)
+        step = float(np.reshape(h, -1)[0])
+        for shift in scheme.shifts:
+            there = np.asarray(evaluator.shifted(i, i + 1, [shift * step]))
+            if np.isnan(there).any():
+                name = f"{name_of(i, self._x.shape)} = {float(np.ravel(self._x)[i]) + shift * step!r}"
+                raise undefined(f"f is NaN at {name}, and finite at x")
 
 
 def _silent(_: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,8 +13,9 @@ from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import SchemeName
-from secant.differentiation.options import Options, refuse_matrix, require_dependence
+from secant.differentiation.options import Options, refuse_matrix, require_use
+from secant.differentiation.problem import Problem
+from secant.differentiation.schemes import SchemeName
 from secant.errors import DivergenceError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -30,12 +31,8 @@ def gradient_descent(
     *,
     return_path: Literal[False] = ...,
     callback: Callable[[int, Floats], Any] | None = ...,
-    h: float = ...,
-    scheme: SchemeName = ...,
-    vectorized: bool = ...,
-    n_jobs: int | None = ...,
-    executor: Executor | None = ...,
-    progress: bool = ...,
+    h: Any = ...,
+    **options: Unpack[Options],
 ) -> Floats: ...
 
 
@@ -48,12 +45,8 @@ def gradient_descent(
     *,
     return_path: Literal[True],
     callback: Callable[[int, Floats], Any] | None = ...,
-    h: float = ...,
-    scheme: SchemeName = ...,
-    vectorized: bool = ...,
-    n_jobs: int | None = ...,
-    executor: Executor | None = ...,
-    progress: bool = ...,
+    h: Any = ...,
+    **options: Unpack[Options],
 ) -> tuple[Floats, Floats]: ...
 
 
@@ -65,8 +58,12 @@ def gradient_descent(
     *,
     return_path: bool = False,
     callback: Callable[[int, Floats], Any] | None = None,
-    h: float = 1e-4,
+    h: Any = 1e-4,
     scheme: SchemeName = "central",
+    rel_step: Any = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
     n_jobs: int | None = None,
     executor: Executor | None = None,
@@ -89,8 +86,10 @@ def gradient_descent(
     callback : callable, optional
         ``callback(step, x)`` is called after each step, the first of which is 1, with a copy of x. If it returns
         something true, the walk ends.
-    h, scheme, vectorized, n_jobs, executor
+    h, scheme, rel_step, args, kwargs, vectorized, n_jobs, executor
         As for `numerical_gradient`.
+    bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
+        f is not evaluated outside, and each point of the walk is moved into them.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
 
@@ -135,26 +134,40 @@ def gradient_descent(
     count = validation.positive_int("step_num", step_num)
     if callback is not None:
         validation.require_callable("callback", callback)
-    options = Options(scheme, vectorized, n_jobs, executor)
+    problem = Problem.of(
+        f,
+        x,
+        h,
+        scheme=scheme,
+        rel_step=rel_step,
+        bounds=bounds,
+        args=args,
+        kwargs=kwargs,
+        vectorized=vectorized,
+        n_jobs=n_jobs,
+        executor=executor,
+    )
     points, lost = [x.copy()], False
     with Progress(validation.flag("progress", progress)) as shown:
         for step in range(1, count + 1):
             shown("steps", step - 1, count)
             try:
-                gradient = derivatives(f, x, h, options)[0].reshape(x.shape)
+                gradient = derivatives(problem._replace(x=x), None, warn_of_h=False).values.reshape(x.shape)
             except ValueRangeError as error:  # f is not finite at x, where error bars need that
                 if step == 1:
                     raise
                 raise _diverged(step, str(error), points, lr) from error
-            if step == 1:
-                require_dependence(f, gradient, advice="")
+            if step == 1 and not gradient.any():
+                require_use(problem.f, init_x)
             _require_finite("the gradient", gradient, step, points, lr)
             with np.errstate(over="ignore"):
                 there = x - lr * gradient
             _require_finite("x", there, step, points, lr)
-            x = there
-            if not lost and scheme != "auto" and (lost := bool(np.any(x + h == x))):
-                _warn_of_loss(x, h, step, lr)
+            x = np.asarray(there if problem.bounds is None else np.clip(there, *problem.bounds))
+            if isinstance(problem.step, float) and problem.scheme is not None and not lost:
+                lost = bool(np.any(x + problem.step == x))
+                if lost:
+                    _warn_of_loss(x, problem.step, step, lr)
             if return_path:
                 points.append(x.copy())
             else:

@@ -9,62 +9,29 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
+from secant.differentiation.schemes import Scheme, Stencils
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
-
-FixedScheme = Literal["central", "forward", "five-point"]
-SchemeName = FixedScheme | Literal["auto"]
-
-
-class Scheme(NamedTuple):
-    """A difference quotient.
-
-    ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
-    ``quotient`` takes the values there, one after the other, and h; with ``uses_value``, f(x) follows the others.
-    """
-
-    name: str
-    order: int
-    shifts: tuple[float, ...]
-    uses_value: bool
-    quotient: Callable[[Sequence[Any], float], Any]
+OF_DOMAIN = (ArithmeticError, ValueError, RuntimeError, DTypeError)
+"""What f raises where it is not defined: (-1) ** 0.5 is complex."""
 
 
-def _central(f: Sequence[Any], h: float) -> Any:
-    return (f[0] - f[1]) / (2 * h)
-
-
-def _forward(f: Sequence[Any], h: float) -> Any:
-    return (f[0] - f[1]) / h
-
-
-def _five_point(f: Sequence[Any], h: float) -> Any:
-    return (8 * (f[1] - f[2]) - (f[0] - f[3])) / (12 * h)
-
-
-SCHEMES = {
-    scheme.name: scheme
-    for scheme in (
-        Scheme("central", 2, (1, -1), False, _central),
-        Scheme("forward", 1, (1,), True, _forward),
-        Scheme("five-point", 4, (2, 1, -1, -2), False, _five_point),
-    )
-}
-
-
-def quotients(scheme: Scheme, values: Any, base: Any, h: float) -> Any:
+def quotients(scheme: Scheme, values: Any, base: Any, h: Any) -> Any:
     """The difference quotients of values (coordinates, shifts, ...) of f; ``base`` is f(x), for schemes that use it."""
     parts = [values[:, j] for j in range(len(scheme.shifts))]
     if scheme.uses_value:
         require_same_shape(np.shape(base), parts[0].shape[1:])
+    if not isinstance(h, float):
+        h = h.reshape(-1, *[1] * (values.ndim - 2))
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
         return scheme.quotient([*parts, base] if scheme.uses_value else parts, h)
 
@@ -84,71 +51,90 @@ class Evaluator(ABC):
         The initial size of a block of coordinates, before f is timed.
     returned : dtype
         Of what f returned, if that has one.
+    evaluations : int
+        Of f, until now.
     """
 
     size: int
     first_block = 16
     returned = np.dtype(np.float64)
+    evaluations = 0
 
     @abstractmethod
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
 
     @abstractmethod
-    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
-        """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns)."""
+    def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
+        """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns).
 
-    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
-        """Return the difference quotients of a range of coordinates; ``base`` is f(x), for schemes that use it."""
-        values = self.shifted(begin, end, [shift * h for shift in scheme.shifts])
+        ``shifts`` is a list of those of all coordinates, or an array of those of each, (end - begin, shifts).
+        """
+
+    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
+        """Return the difference quotients of a range of coordinates; ``base`` is f(x), for schemes that use it.
+
+        h is a number, or an array of the steps in the range.
+        """
+        values = self.shifted(begin, end, shifts_of(scheme, h))
         result: Floats = quotients(scheme, values, base, h)
         return result
 
 
-class PythonEvaluator(Evaluator):
-    """f is called with x itself, whose elements are shifted in place: f may read x without using its argument."""
+def shifts_of(scheme: Scheme, h: Any) -> Any:
+    """The shifts of a scheme, as `Evaluator.shifted` takes them."""
+    return [shift * h for shift in scheme.shifts] if isinstance(h, float) else np.multiply.outer(h, scheme.shifts)
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats | None = None) -> None:
-        self._f, self._x, self._convert = f, x, convert
+
+class PythonEvaluator(Evaluator):
+    """f is called with an array whose elements are shifted in place; ``origin`` is a copy of it."""
+
+    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats) -> None:
+        self._f, self._x, self._convert, self._origin = f, x, convert, origin
         array = x.view(np.ndarray)
-        self._origin = array.copy(order="C") if origin is None else origin
-        self._start = self._origin.reshape(-1)
+        self._start = origin.view(np.ndarray).reshape(-1)
         self._flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
         self.size = x.size
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
+        self.evaluations += 1
         try:
             self._x[...] = point
-            return self._convert(self._f(self._x))
+            there = self._f(self._x)
+            value = self._convert(there)
+            self.returned = returned_dtype(there, self.returned)
+            return value
         finally:
             self._x[...] = self._origin
 
-    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+    def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
         lists = self._each(begin, end, shifts)
         try:
-            return np.array(lists) if lists else np.empty((0, len(shifts)))
+            return np.array(lists) if lists else np.empty((0, np.shape(shifts)[-1]))
         except ValueError:
             raise ShapeError("f must always return the same shape") from None
 
-    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates: for few numbers, Python is faster than NumPy."""
         if self._convert is not number:
             return super().differences(scheme, h, base, begin, end)
-        lists, quotient = self._each(begin, end, [shift * h for shift in scheme.shifts]), scheme.quotient
+        lists, quotient = self._each(begin, end, shifts_of(scheme, h)), scheme.quotient
+        steps = repeat(h) if isinstance(h, float) else h.tolist()
         if scheme.uses_value:
-            return np.array([quotient([*values, base], h) for values in lists])
-        return np.array([quotient(values, h) for values in lists])
+            lists = [[*values, base] for values in lists]
+        return np.array(list(map(quotient, lists, steps)))
 
-    def _each(self, begin: int, end: int, shifts: Sequence[float]) -> list[list[Any]]:
+    def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
         f, x, flat, convert, found = self._f, self._x, self._flat, self._convert, []
+        each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i = begin
         try:
-            for i, value in enumerate(self._start[begin:end].tolist(), begin):
+            for i, (value, steps) in enumerate(zip(self._start[begin:end].tolist(), each, strict=False), begin):
                 values: list[Any] = []
-                for shift in shifts:
+                for shift in steps:
                     flat[i] = value + shift
                     there = f(x)
                     values.append(there if type(there) is float else convert(there))
@@ -165,6 +151,7 @@ class PythonEvaluator(Evaluator):
             raise
         finally:
             x[...] = self._origin
+        self.evaluations += len(found) * (len(found[0]) if found else 0)
         return found
 
 
@@ -185,8 +172,7 @@ def name_of(i: int, shape: tuple[int, ...]) -> str:
 
 def differentiate(
     evaluator: Evaluator,
-    scheme: Scheme,
-    h: float,
+    stencils: Stencils,
     base: Any,
     span: tuple[int, int],
     tell: Callable[[int], object] = lambda _: None,
@@ -194,7 +180,7 @@ def differentiate(
     """Return the difference quotients of a range of coordinates, block by block; ``tell`` is told how many are done."""
     begin, end = span
     block = min(evaluator.first_block, end - begin)
-    first = evaluator.differences(scheme, h, base, begin, begin + block)
+    first = _differences(evaluator, stencils, base, begin, begin + block)
     if block == end - begin:
         return first
     result = np.empty((end - begin, *first.shape[1:]))
@@ -203,13 +189,24 @@ def differentiate(
     while done < end - begin:
         tell(done)
         start, count = time.perf_counter(), min(block, end - begin - done)
-        found = evaluator.differences(scheme, h, base, begin + done, begin + done + count)
+        found = _differences(evaluator, stencils, base, begin + done, begin + done + count)
         require_same_shape(first.shape[1:], found.shape[1:])
         result[done : done + count] = found
         done += count
         seconds = max(time.perf_counter() - start, 1e-9)
         block = min(max(1, int(count * min(64.0, _SECONDS_PER_BLOCK / seconds))), _LARGEST_BLOCK)
     return result
+
+
+def _differences(evaluator: Evaluator, stencils: Stencils, base: Any, begin: int, end: int) -> Floats:
+    if stencils.is_one_sided is None:
+        h = stencils.h
+        each = h if isinstance(h, float) else h[begin:end]
+        return evaluator.differences(stencils.scheme, each, base, begin, end)
+    parts = [evaluator.differences(scheme, h, base, *span) for scheme, h, *span in stencils.parts(begin, end)]
+    for part in parts[1:]:
+        require_same_shape(parts[0].shape[1:], part.shape[1:])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def require_same_shape(before: tuple[int, ...], now: tuple[int, ...]) -> None:
@@ -275,7 +272,7 @@ class Steps:
         with np.errstate(all="ignore"):
             try:
                 return call(*arguments)
-            except (ArithmeticError, ValueError, RuntimeError, DTypeError) as error:  # (-1) ** 0.5 is complex
+            except OF_DOMAIN as error:
                 if isinstance(error, SecantError) and not isinstance(error, DTypeError):
                     raise
                 self.error = error

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.derivatives import derivatives, warn_of_rounding
-from secant.differentiation.evaluation import (
-    SCHEMES,
-    FixedScheme,
-    SchemeName,
-    as_array,
-    numbers,
-    require_same_shape,
-    returned_dtype,
-)
-from secant.differentiation.options import DEFAULTS, LOST, Options, loses_h
-from secant.errors import DTypeError
+from secant.differentiation import c_pointer, elementwise
+from secant.differentiation.derivatives import derivatives, warn_of_loss
+from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.options import Options, is_float64, own_point
+from secant.differentiation.problem import Problem
+from secant.differentiation.result import Derivative
+from secant.differentiation.schemes import SCHEMES, SchemeName, Stencils
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-_FLOAT64 = np.dtype(np.float64)
+_DEFAULTS = ("central", False, None, None, False, False, False, False)
 
 
-def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: FixedScheme = "central") -> Any:
+def numerical_diff(
+    f: Callable[..., Any],
+    x: Any,
+    h: Any = 1e-4,
+    *,
+    scheme: SchemeName = "central",
+    rel_step: Any = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    full_output: bool = False,
+) -> Any:
     """Return the difference quotient of f at x: by default the central one, ``(f(x + h) - f(x - h)) / 2h``.
 
     Parameters
@@ -68,44 +74,19 @@ def numerical_diff(f: Callable[[Any], Any], x: Any, h: float = 1e-4, *, scheme: 
     >>> round(secant.numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5.0), 6)
     0.2
     """
-    h = validation.finite_number("h", h, above=0)
-    validation.require_callable("f", f)
-    if isinstance(x, list | tuple | str | None):
-        x = validation.float_array("x", cast(Any, x))
-    chosen = SCHEMES[validation.one_of("scheme", scheme, tuple(SCHEMES))]
-    shifts = chosen.shifts + (0.0,) * chosen.uses_value
-    try:
-        points = [x + shift * h for shift in shifts]
-    except TypeError:
-        raise DTypeError(f"x must be a number or an array, got {type(x).__name__}") from None
-    if loses_h(returned_dtype(points[0], _FLOAT64)):
-        raise DTypeError(f"x must be float64, got {returned_dtype(x, _FLOAT64)}: {LOST}")
-    values, returned = [], _FLOAT64
-    for point in points:
-        there = f(point)
-        values.append(numbers(there))
-        returned = returned_dtype(there, returned)
-        require_same_shape(values[0].shape, values[-1].shape)
-    with np.errstate(all="ignore"):  # where values are not finite, quotients are not
-        result = chosen.quotient(values, h)
-    if returned != _FLOAT64:
-        warn_of_rounding(returned, chosen, h, np.asarray(as_array(x), np.float64), jumps=bool(np.any(result)))
-    return result if np.ndim(result) else float(result)
+    return elementwise.derivative(f, x, h, scheme, rel_step, bounds, args, kwargs, full_output)
 
 
 @overload
 def numerical_gradient(
     f: Any,
     x: ArrayLike,
-    h: float = ...,
+    h: Any = ...,
     *,
-    scheme: SchemeName = ...,
-    vectorized: bool = ...,
-    n_jobs: int | None = ...,
-    executor: Executor | None = ...,
     return_error: Literal[False] = ...,
+    full_output: Literal[False] = ...,
     inplace: bool = ...,
-    progress: bool = ...,
+    **options: Unpack[Options],
 ) -> Floats: ...
 
 
@@ -113,31 +94,44 @@ def numerical_gradient(
 def numerical_gradient(
     f: Any,
     x: ArrayLike,
-    h: float = ...,
+    h: Any = ...,
     *,
-    scheme: SchemeName = ...,
-    vectorized: bool = ...,
-    n_jobs: int | None = ...,
-    executor: Executor | None = ...,
     return_error: Literal[True],
     inplace: bool = ...,
-    progress: bool = ...,
+    **options: Unpack[Options],
 ) -> tuple[Floats, Floats]: ...
+
+
+@overload
+def numerical_gradient(
+    f: Any,
+    x: ArrayLike,
+    h: Any = ...,
+    *,
+    full_output: Literal[True],
+    inplace: bool = ...,
+    **options: Unpack[Options],
+) -> Derivative: ...
 
 
 def numerical_gradient(
     f: Any,
     x: ArrayLike,
-    h: float = 1e-4,
+    h: Any = 1e-4,
     *,
     scheme: SchemeName = "central",
+    rel_step: Any = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
     n_jobs: int | None = None,
     executor: Executor | None = None,
+    full_output: bool = False,
     return_error: bool = False,
     inplace: bool = False,
     progress: bool = False,
-) -> Floats | tuple[Floats, Floats]:
+) -> Any:
     """Return the numerical derivative of f in every coordinate of x.
 
     Parameters
@@ -226,11 +220,45 @@ def numerical_gradient(
     >>> bool(np.all(np.abs(gradient - np.exp([0, 1])) <= error)), bool(np.all(error < 1e-11))
     (True, True)
     """
-    given: Any = (scheme, vectorized, n_jobs, executor, return_error, inplace, progress)
-    options = Options(*given) if given != DEFAULTS else DEFAULTS
-    values, errors = derivatives(f, x, h, options)
-    if type(x) is np.ndarray and x.ndim == 1 and errors is None:
-        return values
-    shape = np.shape(x)
+    others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
+    if others == _DEFAULTS and rel_step is None and bounds is None and args == () and kwargs is None:
+        if c_pointer.is_c_pointer(f) and 0 < np.size(x) <= Evaluator.first_block and c_pointer.core() is not None:
+            return _of_few(f, x, h)
+        problem = Problem.of_defaults(f, x, h)
+    else:
+        if full_output is not False or return_error is not False:
+            validation.flag("full_output", full_output)
+            validation.flag("return_error", return_error)
+        problem = Problem.of(
+            f,
+            x,
+            h,
+            scheme=scheme,
+            rel_step=rel_step,
+            bounds=bounds,
+            args=args,
+            kwargs=kwargs,
+            vectorized=vectorized,
+            n_jobs=n_jobs,
+            executor=executor,
+            with_error=full_output or return_error,
+            inplace=inplace,
+            progress=progress,
+        )
+    values, errors, evaluations = derivatives(problem, x)
+    shape = problem.x.shape
     gradient = values.reshape(shape)
-    return gradient if errors is None else (gradient, errors.reshape(shape))
+    if errors is None:
+        return gradient
+    error = errors.reshape(shape)
+    return Derivative.of(gradient, error, evaluations) if full_output else (gradient, error)
+
+
+def _of_few(f: Any, x: Any, h: Any) -> Floats:
+    """Central differences of few coordinates of a C function: to make a `Problem` would take longer."""
+    step = validation.finite_number("h", h, above=0)
+    point = x if is_float64(x) else own_point(x)
+    values = c_pointer.few_differences(f, point, step)
+    if np.count_nonzero(values) != values.size:
+        warn_of_loss(Stencils(SCHEMES["central"], step), point, values, stacklevel=4)
+    return values.reshape(point.shape)

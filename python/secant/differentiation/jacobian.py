@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import SCHEMES, SchemeName, numbers
+from secant.differentiation.evaluation import numbers
 from secant.differentiation.noise import root_mean_square, scatter
-from secant.differentiation.options import Options, argument, choose_evaluator, require_dependence, require_function
+from secant.differentiation.options import require_use
+from secant.differentiation.problem import Problem
+from secant.differentiation.result import Derivative
+from secant.differentiation.schemes import RelativeStep, SchemeName, Stencils
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 if TYPE_CHECKING:
@@ -27,14 +30,19 @@ _TRUSTED = 30.0  # times the noise of a row, that its values may differ by where
 
 
 def numerical_jacobian(
-    f: Callable[[Floats], Any],
+    f: Callable[..., Any],
     x: ArrayLike,
-    h: float = 1e-4,
+    h: Any = 1e-4,
     *,
     scheme: SchemeName = "central",
+    rel_step: Any = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
     n_jobs: int | None = None,
     executor: Executor | None = None,
+    full_output: bool = False,
     return_error: bool = False,
     sparsity: Any = None,
     inplace: bool = False,
@@ -93,12 +101,36 @@ def numerical_jacobian(
     array([[6., 0.],
            [0., 8.]])
     """
-    options = Options(scheme, vectorized, n_jobs, executor, return_error, inplace, progress)
+    for name, flag in (("full_output", full_output), ("return_error", return_error)):
+        validation.flag(name, flag)
+    problem = Problem.of(
+        f,
+        x,
+        h,
+        scheme=scheme,
+        rel_step=rel_step,
+        bounds=bounds,
+        args=args,
+        kwargs=kwargs,
+        vectorized=vectorized,
+        n_jobs=n_jobs,
+        executor=executor,
+        with_error=full_output or return_error,
+        inplace=inplace,
+        progress=progress,
+        convert=numbers,
+    )
     if sparsity is not None:
-        return _sparse(f, x, h, options, sparsity)
-    values, errors = derivatives(f, x, h, options, numbers)
-    jacobian = _outputs_first(values, np.shape(x))
-    return jacobian if errors is None else (jacobian, _outputs_first(errors, np.shape(x)))
+        if inplace:
+            raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
+        jacobian, error, evaluations = _sparse(problem, x, sparsity)
+    else:
+        values, errors, evaluations = derivatives(problem, x)
+        jacobian = _outputs_first(values, problem.x.shape)
+        error = None if errors is None else _outputs_first(errors, problem.x.shape)
+    if full_output:
+        return Derivative.of(jacobian, error, evaluations)
+    return (jacobian, error) if return_error else jacobian
 
 
 def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
@@ -106,29 +138,71 @@ def _outputs_first(values: Floats, shape: tuple[int, ...]) -> Floats:
     return np.ascontiguousarray(np.moveaxis(values, 0, -1)).reshape(values.shape[1:] + shape)
 
 
-def _sparse(f: Any, x: Any, h: Any, options: Options, sparsity: Any) -> Any:
-    if options.inplace:
-        raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")
-    require_function(f)
-    point, _ = argument(x)
-    pattern = Pattern.of(sparsity, point.size)
-    auto = options.scheme == "auto"
-    # "auto" starts from the size of its argument, which is 0 here: units of shifts take its place
-    scales = np.maximum(np.abs(point), root_mean_square(point) or 1.0) if auto else np.ones(point.shape)
-    compressed_f = ColumnGroups(f, point, pattern.groups, scales)
-    both = options._replace(return_error=options.return_error or auto)
-    values, errors = derivatives(compressed_f, np.zeros(pattern.groups.max(initial=-1) + 1), h, both, numbers)
-    require_dependence(f, values)
-    if point.size and values[0].size != pattern.shape[0]:
+def _sparse(problem: Problem, given: Any, sparsity: Any) -> tuple[Any, Any, int]:
+    """The Jacobian, its error bars, and the evaluations: f as a function of the shifts of groups of columns."""
+    x, f = np.asarray(problem.x, order="C"), _Counted(problem.f, problem.vectorized)
+    pattern = Pattern.of(sparsity, x.size)
+    auto = problem.scheme is None
+    step, scales = _units(problem, f.at)
+    if isinstance(step, Stencils) and step.is_one_sided is not None:
+        pattern, is_one_sided = pattern.divided(step.is_one_sided)
+        step = step._replace(h=np.ones(len(is_one_sided)), is_one_sided=is_one_sided)
+    grouped = problem._replace(
+        f=ColumnGroups(problem.f, x, pattern.groups, scales),
+        x=np.zeros(pattern.groups.max(initial=-1) + 1),
+        place=None,
+        kind="Python",
+        step=step,
+        bounds=None,
+        with_error=problem.with_error and auto,
+    )
+    values, errors, evaluations = derivatives(grouped, None)
+    if values.size and not values.any():
+        require_use(problem.f, given)
+    if x.size and values[0].size != pattern.shape[0]:
         raise ShapeError(f"sparsity must have {values[0].size} rows, an output of f each, got {pattern.shape}")
     jacobian = pattern.expanded(values, scales)
-    if point.size and (auto or not _agrees_along_directions(f, point, h, options, jacobian)):
-        steps = (_STEP_OF_AUTO if auto else h) * scales
-        _require_pattern(_values_of(f, bool(options.vectorized)), point, steps, pattern, jacobian)
-    if not options.return_error:
-        return jacobian
-    assert errors is not None
-    return jacobian, pattern.expanded(errors, scales)
+    h = _STEP_OF_AUTO if auto else step if isinstance(step, float) else 1.0
+    if x.size:
+        may_agree = not auto and problem.bounds is None
+        if not may_agree or not _agrees_along_directions(grouped, f, x, h, scales, jacobian):
+            _require_pattern(f.at, x, h * scales, pattern, jacobian)
+    evaluations += f.evaluations
+    if not problem.with_error:
+        return jacobian, None, evaluations
+    if errors is not None:
+        return jacobian, pattern.expanded(errors, scales), evaluations
+    slopes, bars, more = _sparse(problem._replace(scheme=None), given, sparsity)
+    return jacobian, abs(jacobian - slopes) + bars, evaluations + more
+
+
+def _units(problem: Problem, at: Callable[[Floats], Floats]) -> tuple[Any, Floats]:
+    """The step of groups of columns, and the units in which a column is shifted by that."""
+    x = np.asarray(problem.x, order="C")
+    if problem.scheme is None:  # "auto" starts from the size of its argument, which is 0 here: units take its place
+        return problem.step, np.maximum(np.abs(x), root_mean_square(x) or 1.0)
+    if isinstance(problem.step, float) and problem.bounds is None:
+        return problem.step, np.ones(x.shape)
+    returned = at(x.copy()).dtype if isinstance(problem.step, RelativeStep) else np.dtype(np.float64)
+    found = problem.stencils(returned)
+    assert found is not None
+    scales = np.broadcast_to(found.h, x.size).reshape(x.shape)
+    if found.is_one_sided is None:
+        return 1.0, scales
+    return found, scales
+
+
+class _Counted:
+    """What f returns at a point, in one row; and how often it was asked."""
+
+    def __init__(self, f: Any, vectorized: bool) -> None:
+        self.f, self._vectorized, self.evaluations = f, vectorized, 0
+
+    def at(self, point: Floats) -> Floats:
+        """Return the values of f."""
+        self.evaluations += 1
+        value = self.f(point[np.newaxis])[0] if self._vectorized else self.f(point)
+        return numbers(value).reshape(-1)
 
 
 class ColumnGroups:
@@ -185,6 +259,11 @@ class Pattern:
         rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
         return cls(matrix.shape, rows, matrix.indices, matrix.indptr, groups)
 
+    def divided(self, by: Any) -> tuple[Pattern, Any]:
+        """Divide each group into the columns where ``by`` is true and the others; and say which is which."""
+        kinds, groups = np.unique(2 * np.asarray(self.groups) + by, return_inverse=True)
+        return replace(self, groups=groups.reshape(-1)), kinds % 2 == 1
+
     def expanded(self, compressed: Floats, scales: Floats) -> Any:
         """The Jacobian as a sparse array, of the derivatives (groups, ...) in the shifts of groups."""
         from scipy.sparse import csr_array
@@ -211,25 +290,20 @@ def _coordinates(sparsity: Any) -> Any:
     return given
 
 
-def _values_of(f: Any, vectorized: bool) -> Callable[[Floats], Floats]:
-    """What f returns at a point, in one row."""
-    if vectorized:
-        return lambda point: numbers(f(point[np.newaxis])[0]).reshape(-1)
-    return lambda point: numbers(f(point)).reshape(-1)
-
-
-def _agrees_along_directions(f: Any, x: Floats, h: float, options: Options, jacobian: Any) -> bool:
+def _agrees_along_directions(problem: Problem, f: _Counted, x: Floats, h: float, scales: Floats, jacobian: Any) -> bool:
     """Whether each row of the Jacobian has the derivative along two random directions, up to its own small error.
 
     It takes few evaluations, but truncation or noise of a row may hide what is wrong with it: then it does not agree.
     """
-    rng, scheme = np.random.default_rng(_SEED), SCHEMES[options.scheme]
+    rng, scheme = np.random.default_rng(_SEED), problem.scheme
+    assert scheme is not None
     shifts = h * np.array(scheme.shifts + (0,) * scheme.uses_value)
     for _ in range(2):
-        direction = rng.uniform(1, 2, x.shape)
-        line = ColumnGroups(f, x, np.zeros(x.size, np.int64), direction)
-        line_evaluator = choose_evaluator(line, np.zeros(1), Options(vectorized=options.vectorized), numbers)
-        points = line_evaluator.shifted(0, 1, [*shifts, *(2 * shifts)])[0].reshape(2 * len(shifts), -1)
+        direction = rng.uniform(1, 2, x.shape) * scales
+        line = ColumnGroups(f.f, x, np.zeros(x.size, np.int64), direction)
+        evaluator = Problem(line, np.zeros(1), convert=numbers, vectorized=problem.vectorized).evaluator()
+        points = evaluator.shifted(0, 1, [*shifts, *(2 * shifts)])[0].reshape(2 * len(shifts), -1)
+        f.evaluations += evaluator.evaluations
         flat = direction.reshape(-1)
         with np.errstate(all="ignore"):
             derivative = scheme.quotient(points[: len(shifts)], h)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -24,11 +24,11 @@ from secant.differentiation.evaluation import (
     Convert,
     Evaluator,
     PythonEvaluator,
-    Scheme,
     changed_argument,
     name_coordinate,
     number,
 )
+from secant.differentiation.schemes import Scheme
 
 _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: starting a thread takes a tenth of it
 
@@ -46,12 +46,12 @@ def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -
     try:
         code = _compiled(f, x.ndim)
         if not code.is_real:
-            return PythonEvaluator(f, np.array(x, order="C"), convert)
+            return PythonEvaluator(f, np.array(x, order="C"), convert, np.asarray(x, order="C"))
         threads = 1 if code.is_parallel else threads or numba.get_num_threads()
         if x.ndim == 1 and convert is number and c_pointer.core() is not None:
             return NumbaPointerEvaluator(f, x, threads, code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-        return PythonEvaluator(f, np.array(x, order="C"), convert)
+        return PythonEvaluator(f, np.array(x, order="C"), convert, np.asarray(x, order="C"))
     return NumbaEvaluator(f, x, convert, threads, code)
 
 
@@ -118,7 +118,7 @@ class NumbaPointerEvaluator(c_pointer.CEvaluator):
         super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, self._failed.ctypes.data))
         self.returned = code.returned
 
-    def differences(self, scheme: Scheme, h: float, base: Any, begin: int, end: int) -> Floats:
+    def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
         result = super().differences(scheme, h, base, begin, end)
         if self._failed[0]:  # f raised something: Python sees what, and at which coordinate
@@ -152,7 +152,7 @@ class NumbaEvaluator(Evaluator):
     def __init__(self, f: Any, x: Floats, convert: Convert, threads: int, code: Code) -> None:
         self._f, self._convert, self._entries = f, convert, code.entries
         self.returned = code.returned
-        self._x = np.array(x, order="C")
+        self._x = np.asarray(x, order="C")
         self.size = x.size
         self._threads = threads
         self._seconds = 0.0  # per coordinate
@@ -160,14 +160,17 @@ class NumbaEvaluator(Evaluator):
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
+        self.evaluations += 1
         return self._convert(self._f(np.array(point, order="C")))
 
-    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+    def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
+        shifts = np.array(np.broadcast_to(shifts, (end - begin, np.shape(shifts)[-1])))
         if self._shape is None:
             value = self.at(self._x)
             self._shape = np.shape(value)
-        values = np.empty((end - begin, len(shifts), *self._shape))
+        values = np.empty((*shifts.shape, *self._shape))
+        self.evaluations += shifts.size
         threads = min(self._threads, end - begin) if self._seconds * (end - begin) > _ENOUGH_FOR_THREADS else 1
         start = time.perf_counter()
         # Signals wait for the end of the range: Numba may lose an exception that is raised while it looks at arguments,
@@ -181,28 +184,29 @@ class NumbaEvaluator(Evaluator):
             self._seconds = (time.perf_counter() - start) * threads / (end - begin)
         return values
 
-    def _share_with_threads(self, threads: int, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
+    def _share_with_threads(self, threads: int, begin: int, end: int, shifts: Floats, values: Floats) -> None:
         """Compute as many parts of a range: new threads start on cores that are free."""
         from concurrent.futures import ThreadPoolExecutor
 
         ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
         with ThreadPoolExecutor(threads - 1) as pool:
             others = [
-                pool.submit(self._share, first, last, shifts, values[first - begin : last - begin])
+                pool.submit(self._share, first, last, shifts[first - begin :], values[first - begin : last - begin])
                 for first, last in itertools.pairwise(ends[1:])
             ]
             self._share(begin, ends[1], shifts, values[: ends[1] - begin])
         for other in others:
             other.result()
 
-    def _share(self, begin: int, end: int, shifts: Sequence[float], values: Floats) -> None:
+    def _share(self, begin: int, end: int, shifts: Floats, values: Floats) -> None:
         import numba
 
         x, reached = self._x.copy(), np.zeros(1, np.int64)
         try:
-            left = _loop(self._f, self._entries)(x, begin, end, np.array(shifts), values, reached)
+            left = _loop(self._f, self._entries)(x, begin, end, shifts, values, reached)
         except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-            values[...] = PythonEvaluator(self._f, x, self._convert).shifted(begin, end, shifts)
+            evaluator = PythonEvaluator(self._f, x, self._convert, self._x)
+            values[...] = evaluator.shifted(begin, end, shifts[: end - begin])
         except Exception as error:
             i = int(reached[0])
             name_coordinate(error, i, x.shape, x.reshape(-1)[i])
@@ -223,10 +227,11 @@ def _loop(f: Any, entries: tuple[Any, ...]) -> Callable[..., bool]:
         for i in range(begin, end):
             reached[0] = i
             value = flat[i]
-            for j in range(len(shifts)):
-                flat[i] = value + shifts[j]
+            for j in range(shifts.shape[1]):
+                shift = shifts[i - begin, j]
+                flat[i] = value + shift
                 values[i - begin, j] = f(x)
-                left = left and (flat[i] == value + shifts[j] or value != value)
+                left = left and (flat[i] == value + shift or value != value)
             flat[i] = value
         return left
 

@@ -1,79 +1,37 @@
-"""The arguments of a derivative: the options, x, and which evaluator they call for."""
+"""Checks of the arguments of a derivative."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer, numba_jit
-from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number
-from secant.differentiation.vectorized import VectorizedEvaluator
+from secant.differentiation import c_pointer
+from secant.differentiation.reach import can_reach
+from secant.differentiation.schemes import SchemeName
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 _FLOAT64 = np.dtype(np.float64)
-_FUNCTION = type(lambda: None)
 
 
-class Options(NamedTuple):
-    """The options of `numerical_gradient`, as they were given."""
+class Options(TypedDict, total=False):
+    """The options that derivatives share."""
 
-    scheme: Any = "central"
-    vectorized: Any = False
-    n_jobs: Any = None
-    executor: Any = None
-    return_error: Any = False
-    inplace: Any = False
-    progress: Any = False
-
-
-DEFAULTS = Options()
-
-
-def choose_evaluator(f: Any, x: Floats, options: Options, convert: Convert, origin: Floats | None = None) -> Evaluator:
-    """The evaluator of f in this process; ``origin`` is a copy of x, where there is one."""
-    if type(f) is not _FUNCTION:
-        if c_pointer.is_c_pointer(f):
-            if options.vectorized or options.inplace or convert is not number:
-                raise UnsupportedError(
-                    "a C function returns one number for one point: vectorized, inplace and Jacobians are not for it"
-                )
-            return c_pointer.CEvaluator(c_pointer.as_function(f), x, threads(options.n_jobs) or 1, c_pointer.pointer(f))
-        if numba_jit.is_numba_function(f) and not options.vectorized and not options.inplace:
-            return numba_jit.choose_evaluator(f, x, convert, threads(options.n_jobs))
-    if options.vectorized:
-        if options.inplace:
-            raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
-        return VectorizedEvaluator(f, x, convert)
-    if not x.flags.writeable:
-        require_perturbable("x", x)  # which raises
-    return PythonEvaluator(f, x, convert, origin)
-
-
-def is_shared(f: Any, options: Options) -> bool:
-    """Whether the work is to be shared with workers. Functions in C and Numba's use threads instead of ``n_jobs``."""
-    n_jobs = threads(options.n_jobs)
-    if options.executor is None and options.n_jobs in (None, 1):
-        return False
-    if n_jobs and options.executor is not None:
-        raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
-    if options.executor is not None:
-        from concurrent.futures import Executor
-
-        if not isinstance(options.executor, Executor):
-            hint = ": use its get_executor()" if hasattr(options.executor, "get_executor") else ""
-            got = f"{type(options.executor).__name__}{hint}"
-            raise DTypeError(f"executor must be a concurrent.futures.Executor, got {got}")
-    if options.inplace:
-        raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
-    if c_pointer.is_c_pointer(f):
-        if options.executor is not None:
-            raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
-        return False
-    return options.executor is not None or not numba_jit.is_numba_function(f) or bool(options.vectorized)
+    scheme: SchemeName
+    rel_step: Any
+    bounds: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] | None
+    vectorized: bool
+    n_jobs: int | None
+    executor: Executor | None
+    progress: bool
 
 
 def require_function(f: Any) -> None:
@@ -82,14 +40,46 @@ def require_function(f: Any) -> None:
         validation.require_callable("f", f)
 
 
-def argument(x: Any) -> tuple[Floats, bool]:
-    """Return x itself if it is an array of float64, else a copy of it as one; and whether it is a copy."""
+class WithArguments:
+    """f with further arguments; it can be sent to other processes, if f can."""
+
+    def __init__(self, f: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._f, self._args, self._kwargs = f, args, kwargs
+
+    def __call__(self, x: Any) -> Any:
+        """Return f at x."""
+        return self._f(x, *self._args, **self._kwargs)
+
+
+def bound(f: Any, args: Any, kwargs: Any) -> Any:
+    """Check f, and return it as a function of x alone."""
+    require_function(f)
+    if args == () and kwargs is None:
+        return f
+    if not isinstance(args, tuple | list):
+        raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
+    if not isinstance(kwargs, dict | None):
+        raise DTypeError(f"kwargs must be a dict, got {type(kwargs).__name__}")
+    if not args and not kwargs:
+        return f
+    if c_pointer.is_c_pointer(f):
+        raise UnsupportedError("a C function takes no args or kwargs: give it data with scipy.LowLevelCallable")
+    return WithArguments(f, tuple(args), dict(kwargs or {}))
+
+
+def is_float64(x: Any) -> bool:
+    """Whether x is an array of float64 whose elements can be shifted."""
+    plain = type(x) is np.ndarray or validation.is_plain(x)
+    return plain and x.dtype == _FLOAT64 and (x.flags.c_contiguous or not validation.overlaps(x))
+
+
+def own_point(x: Any) -> Floats:
+    """Return a copy of x, as an array of float64."""
     if type(x) is not np.ndarray:
         refuse_matrix("x", x)
-    is_float64 = (type(x) is np.ndarray or validation.is_plain(x)) and x.dtype == _FLOAT64
-    if is_float64 and (x.flags.c_contiguous or not validation.overlaps(x)):
-        return x, False
-    return np.array(validation.real_array("x", x), np.float64, order="C"), True
+    if is_float64(x):
+        return x.copy(order="K")  # type: ignore[no-any-return]
+    return np.array(validation.real_array("x", x), np.float64, order="C")
 
 
 def refuse_matrix(name: str, x: Any) -> None:
@@ -125,21 +115,25 @@ def loses_h(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize < 8
 
 
-_PERTURBED = ": where it looks at x elsewhere, x must be an array of float64 that can be perturbed in place"
-
-
-def require_dependence(f: Any, derivative: Floats, advice: str = _PERTURBED) -> None:
-    """Raise an error if f looks at its variables elsewhere: then it did not see the copy of x that was shifted.
-
-    Where that is so all differences are 0, and f does not mind an argument that is no array.
-    """
-    if not derivative.size or derivative.any() or not callable(f):
-        return
+def ignores_argument(f: Any) -> bool:
+    """Whether f takes what is no array: where all differences are 0 as well, it looks at its variables elsewhere."""
     try:
         f(object())
     except Exception:
-        return
-    raise DTypeError(f"f must use its argument, since a copy of x is shifted{advice}")
+        return False
+    return True
+
+
+def require_use(f: Any, x: Any) -> None:
+    """Raise an error if f looks at x without using its argument, where all differences from a copy of x are 0.
+
+    An f that cannot reach x, such as a list, is constant.
+    """
+    if callable(f) and ignores_argument(f) and (isinstance(x, np.ndarray) or can_reach(f, x)):
+        raise DTypeError(f"f must use its argument, since a copy of x is shifted{_PERTURBED}")
+
+
+_PERTURBED = ": where it looks at x elsewhere, x must be an array of float64 that can be perturbed in place"
 
 
 def threads(n_jobs: Any) -> int | None:

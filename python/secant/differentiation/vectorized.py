@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ class VectorizedEvaluator(Evaluator):
 
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:
         self._f, self._shape, self._one_number = f, x.shape, convert is number
-        self._start = np.array(x, order="C").reshape(-1)
+        self._start = np.asarray(x, order="C").reshape(-1)
         self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
         self._flat = self._points.reshape(-1)
         self._checked = 0  # the size of the largest stack whose values were compared with those of other stacks
@@ -37,17 +37,18 @@ class VectorizedEvaluator(Evaluator):
         """Return f at a point in the shape of x."""
         return self._values(np.array(point)[np.newaxis])[0]
 
-    def shifted(self, begin: int, end: int, shifts: Sequence[float]) -> Floats:
+    def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
-        rows = max(1, _LARGEST_STACK // max(1, self.size))
-        coordinates, steps = np.repeat(np.arange(begin, end), len(shifts)), np.tile(shifts, end - begin)
+        rows, each = max(1, _LARGEST_STACK // max(1, self.size)), np.shape(shifts)[-1]
+        coordinates = np.repeat(np.arange(begin, end), each)
+        steps = shifts.reshape(-1) if np.ndim(shifts) == 2 else np.tile(shifts, end - begin)
         where = coordinates + self.size * (np.arange(len(steps)) % rows)  # in a stack of so many rows
         before = self._start[coordinates]
         after = before + steps
-        each = (slice(k, k + rows) for k in range(0, len(steps), rows))
-        blocks = [self._block(where[k], before[k], after[k]) for k in each]
+        spans = (slice(k, k + rows) for k in range(0, len(steps), rows))
+        blocks = [self._block(where[k], before[k], after[k]) for k in spans]
         values = np.concatenate(blocks) if blocks else np.empty(0)
-        return values.reshape(end - begin, len(shifts), *values.shape[1:])
+        return values.reshape(end - begin, each, *values.shape[1:])
 
     def _block(self, where: NDArray[np.int_], before: Floats, after: Floats) -> Floats:
         count = len(where)
@@ -144,6 +145,7 @@ class VectorizedEvaluator(Evaluator):
 
     def _values(self, stack: Floats) -> Floats:
         points = len(stack)
+        self.evaluations += points
         returned = self._f(stack)
         values = numbers(returned)
         self.returned = returned_dtype(returned, self.returned)

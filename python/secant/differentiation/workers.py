@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
-from secant._common.validation import Floats
-from secant.differentiation.evaluation import Convert, Evaluator, require_same_shape
-from secant.differentiation.options import Options, choose_evaluator
+from secant.differentiation.evaluation import Evaluator, require_same_shape
+from secant.differentiation.problem import Problem
 from secant.errors import MissingExtraError
 
 TASKS_PER_WORKER = 4
@@ -26,74 +25,68 @@ ENOUGH_FOR_JOBS, ENOUGH_FOR_EXECUTOR = 1.0, 0.02  # seconds of work: starting pr
 _UNKNOWN_WORKERS = 64
 ATTEMPTS = 4  # to compute a range whose worker was lost
 
-Result = tuple[Floats, Floats | None]
 Span = tuple[int, int]
-ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Result]
-"""Makes derivatives of a range of coordinates, and tells how many are done."""
-Results = Generator[tuple[Span, Result], None, None]
+ComputeRange = Callable[[Evaluator, int, int, Callable[[int], object]], Any]
+"""Makes the derivatives of a range of coordinates: `derivatives.Derivatives`. It is told how many are done."""
+Results = Generator[tuple[Span, Any], None, None]
 
 
 class Job:
     """What workers do; it is sent to them."""
 
-    def __init__(self, f: Any, x: Floats, options: Options, convert: Convert, compute: ComputeRange) -> None:
-        self._f, self._convert, self._compute = f, convert, compute
-        self._x = np.asarray(x, order="C")
-        self._options = options._replace(n_jobs=1, executor=None)
+    def __init__(self, problem: Problem, compute: ComputeRange) -> None:
+        self._problem, self._compute = problem.for_worker(), compute
 
-    def __call__(self, begin: int, end: int) -> Result:
+    def __call__(self, begin: int, end: int) -> Any:
         """Return the derivatives of a range of coordinates."""
-        origin = self._x.view(np.ndarray)
-        evaluator = choose_evaluator(self._f, origin.copy(), self._options, self._convert, origin)
-        return self._compute(evaluator, begin, end, lambda _: None)
+        return self._compute(self._problem.evaluator(), begin, end, lambda _: None)
 
 
-def pays(options: Options, seconds: float) -> bool:
+def pays(problem: Problem, seconds: float) -> bool:
     """Whether several workers do that much work faster."""
-    return seconds > (ENOUGH_FOR_EXECUTOR if options.executor is not None else ENOUGH_FOR_JOBS)
+    return seconds > (ENOUGH_FOR_EXECUTOR if problem.executor is not None else ENOUGH_FOR_JOBS)
 
 
-def computed(
-    job: Job, options: Options, size: int, group: int, seconds: float, tell: Callable[[int], object]
-) -> Result:
+def computed(job: Job, problem: Problem, size: int, group: int, seconds: float, tell: Callable[[int], object]) -> Any:
     """Return the derivatives of all coordinates.
 
     ``seconds`` is how long a coordinate may take. A task is a multiple of ``group`` coordinates.
     """
-    workers = _number_of_workers(options)
+    workers = _number_of_workers(problem)
     count = max(1, min(-(-size // (TASKS_PER_WORKER * workers)), int(SECONDS_PER_TASK / max(seconds, 1e-9))))
     count = -(-count // group) * group
     spans = [(i, min(i + count, size)) for i in range(0, size, count)]
     run = (
-        _by_joblib(options.n_jobs, job, spans, workers)
-        if options.executor is None
-        else _by_executor(options.executor, job, spans, workers)
+        _by_joblib(problem.n_jobs, job, spans, workers)
+        if problem.executor is None
+        else _by_executor(problem.executor, job, spans, workers)
     )
-    values: Floats | None = None
-    errors: Floats | None = None
+    result: Any = None
     done = 0
     with closing(run) as results:
-        for (begin, end), (part, bars) in results:
-            if values is None:
-                values = np.empty((size, *part.shape[1:]))
-                errors = None if bars is None else np.empty_like(values)
-            require_same_shape(values.shape[1:], part.shape[1:])
-            values[begin:end] = part
-            if errors is not None:
-                errors[begin:end] = bars
+        for (begin, end), part in results:
+            if result is None:
+                values = np.empty((size, *part.values.shape[1:]))
+                result = part._replace(
+                    values=values, errors=None if part.errors is None else np.empty_like(values), evaluations=0
+                )
+            require_same_shape(result.values.shape[1:], part.values.shape[1:])
+            result.values[begin:end] = part.values
+            if part.errors is not None:
+                result.errors[begin:end] = part.errors
+            result = result._replace(evaluations=result.evaluations + part.evaluations)
             done += end - begin
             tell(done)
-    assert values is not None
-    return values, errors
+    return result
 
 
-def _number_of_workers(options: Options) -> int:
-    if options.executor is None:
-        return max(1, int(_joblib().effective_n_jobs(options.n_jobs)))
-    client: Any = getattr(options.executor, "_client", None)
+def _number_of_workers(problem: Problem) -> int:
+    if problem.executor is None:
+        return max(1, int(_joblib().effective_n_jobs(problem.n_jobs)))
+    client: Any = getattr(problem.executor, "_client", None)
     if hasattr(client, "nthreads"):  # Dask's
         return max(1, int(sum(client.nthreads().values())))
-    known = (getattr(options.executor, name, None) for name in ("_max_workers", "num_workers"))
+    known = (getattr(problem.executor, name, None) for name in ("_max_workers", "num_workers"))
     return next((number for number in known if isinstance(number, int) and number > 0), _UNKNOWN_WORKERS)
 
 
@@ -104,11 +97,11 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
     signals are held wherever a future is touched, and `concurrent.futures.wait` is not for this.
     """
     waiting = spans[::-1]
-    pending: dict[Future[Result], Span] = {}
+    pending: dict[Future[Any], Span] = {}
     with ExitStack() as stack:
         stack.callback(_cancel, pending)
         for attempt in range(ATTEMPTS):
-            ended: SimpleQueue[Future[Result]] = SimpleQueue()
+            ended: SimpleQueue[Future[Any]] = SimpleQueue()
             try:
                 while waiting or pending:
                     with held_interrupts():
@@ -129,7 +122,7 @@ def _by_executor(executor: Executor, job: Job, spans: list[Span], workers: int) 
                 executor = stack.enter_context(_like(executor))
 
 
-def _cancel(pending: dict[Future[Result], Span]) -> None:
+def _cancel(pending: dict[Future[Any], Span]) -> None:
     with held_interrupts():
         for future in pending:
             future.cancel()
@@ -142,7 +135,7 @@ def _like(broken: Any) -> ProcessPoolExecutor:
     )
 
 
-def _by_joblib(n_jobs: int, job: Job, spans: list[Span], workers: int) -> Results:
+def _by_joblib(n_jobs: int | None, job: Job, spans: list[Span], workers: int) -> Results:
     joblib, done = _joblib(), 0
     for attempt in range(ATTEMPTS):
         parallel = joblib.Parallel(n_jobs, return_as="generator", batch_size=1, pre_dispatch=workers + 1)

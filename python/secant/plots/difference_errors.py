@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import SCHEMES
 from secant.differentiation.gradient import numerical_diff
+from secant.differentiation.schemes import SCHEMES
 from secant.errors import ShapeError
 from secant.plots.canvas import INK, MARKERS, SEQUENCE, axes_for, finish, legend, number
 
@@ -77,7 +78,8 @@ def difference_error(
     rounding = _EPS * abs(value) / steps
     for i, name in enumerate(schemes):
         order = SCHEMES[validation.one_of("schemes", name, tuple(SCHEMES))].order
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of steps that are lost in x
             distances = [abs(number(numerical_diff(f, x, float(step), scheme=name)) - truth) for step in steps]  # type: ignore[arg-type]
         errors = np.array(distances)
         errors[~(errors > 0)] = np.nan  # a logarithm has no 0

@@ -1,0 +1,161 @@
+"""Derivatives of functions of one number, at one point or at each element of an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation.derivatives import derivatives, undefined, warn_of_loss, warn_of_rounding
+from secant.differentiation.evaluation import OF_DOMAIN, as_array, numbers, require_same_shape, returned_dtype
+from secant.differentiation.options import LOST, bound, loses_h
+from secant.differentiation.problem import Problem
+from secant.differentiation.result import Derivative
+from secant.differentiation.schemes import (
+    ONE_SIDED,
+    Bounds,
+    RelativeStep,
+    Scheme,
+    Stencils,
+    Step,
+    scheme_of,
+    stencils,
+    step_of,
+)
+from secant.errors import DTypeError, SecantError, UnsupportedError
+
+_FLOAT64 = np.dtype(np.float64)
+
+
+def derivative(
+    f: Any, x: Any, h: Any, scheme: Any, rel_step: Any, bounds: Any, args: Any, kwargs: Any, full_output: Any
+) -> Any:
+    """As `numerical_diff`, which documents it."""
+    is_plain_step = rel_step is None and not isinstance(h, str | list | tuple | np.ndarray)
+    step: Any = validation.finite_number("h", h, above=0) if is_plain_step and not isinstance(h, str) else None
+    validation.require_callable("f", f)
+    f = bound(f, args, kwargs)
+    validation.flag("full_output", full_output)
+    if isinstance(x, list | tuple | str | None):
+        x = validation.float_array("x", cast(Any, x))
+    chosen = scheme_of(scheme, "auto")
+    if step is None:
+        step = step_of(h, rel_step, np.shape(x))
+    if loses_h(returned_dtype(x, _FLOAT64)):
+        raise DTypeError(f"x must be float64, got {returned_dtype(x, _FLOAT64)}: {LOST}")
+    if chosen is None or full_output:
+        if bounds is not None:
+            raise UnsupportedError("bounds do not go with 'auto' and error bars, which look at both sides of x")
+        fixed = None if chosen is None else derivative(f, x, h, scheme, rel_step, None, (), None, False)
+        return _with_error(f, x, chosen, fixed, full_output)
+    values = _Values(f)
+    if bounds is None and isinstance(step, float):
+        result = _quotient(values, chosen, x, step, values(x) if chosen.uses_value else None)
+        steps = Stencils(chosen, step)
+    else:
+        result, steps = _by_element(values, chosen, x, step, bounds)
+    is_lost, returned = np.count_nonzero(result) != np.size(result), values.returned
+    if is_lost or returned != _FLOAT64:
+        size = np.asarray(as_array(x), np.float64)
+        if is_lost and np.shape(result) == size.shape:
+            warn_of_loss(steps, size, np.reshape(result, (size.size, 1)), stacklevel=4)
+        if returned != _FLOAT64:
+            warn_of_rounding(returned, steps, size, jumps=bool(np.any(result)), stacklevel=4)
+    return result if np.ndim(result) else float(result)
+
+
+def _by_element(values: _Values, scheme: Scheme, x: Any, step: Step, bounds: Any) -> tuple[Any, Stencils]:
+    """Difference quotients where each element of x has its own step, and its own side of a bound."""
+    point = validation.float_array("x", x)
+    x = point if point.ndim or isinstance(x, np.ndarray) else float(point)
+    base = values(x) if isinstance(step, RelativeStep) else None
+    found = stencils(scheme, step, point, Bounds.of(bounds, point), values.returned)
+    if found.uses_value and base is None:
+        base = values(x)
+    h = np.broadcast_to(found.h, point.size).reshape(point.shape)[()]
+    if found.is_one_sided is None:
+        return _quotient(values, scheme, x, h, base), found
+    is_one_sided = found.is_one_sided.reshape(point.shape)[()]
+    one_sided = _quotient(values, ONE_SIDED[scheme.name], x, h, base, is_one_sided)
+    if is_one_sided.all():
+        return one_sided, found
+    return np.where(is_one_sided, one_sided, _quotient(values, scheme, x, h, base, ~is_one_sided)), found
+
+
+class _Values:
+    """f, and the type of what it returned; it must always have the same shape."""
+
+    def __init__(self, f: Callable[[Any], Any]) -> None:
+        self._f, self._shape = f, None
+        self.returned = _FLOAT64
+
+    def __call__(self, x: Any) -> Floats:
+        """Return f at x."""
+        there = self._f(x)
+        values = numbers(there)
+        self.returned = returned_dtype(there, self.returned)
+        shape: Any = values.shape
+        if self._shape is not None:
+            require_same_shape(self._shape, shape)
+        self._shape = shape
+        return values
+
+
+def _quotient(values: _Values, scheme: Scheme, x: Any, h: Any, base: Any, where: Any = True) -> Any:
+    """The difference quotient of the elements that are meant; an error where f is only defined at x."""
+    found: list[Any] = []
+    try:
+        points = [x + shift * h * where for shift in scheme.shifts]
+    except TypeError:
+        raise DTypeError(f"x must be a number or an array, got {type(x).__name__}") from None
+    for point in points:
+        try:
+            found.append(values(point))
+        except OF_DOMAIN as error:
+            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                raise
+            try:
+                values(x)
+            except OF_DOMAIN:
+                raise error from None
+            raise undefined(f"f was evaluated at {_text(point)}", error) from error
+    if scheme.uses_value:
+        found.append(base)
+    with np.errstate(all="ignore"):  # where values are not finite, quotients are not
+        result = scheme.quotient(found, h)
+    if np.isnan(result).any():
+        at_x = base if base is not None else values(x)
+        for point, there in zip(points, found, strict=False):
+            wrong = np.isnan(there) & np.isfinite(at_x)
+            if wrong.any():
+                where = as_array(point)
+                where = where[wrong][0] if np.shape(where) == np.shape(wrong) else where
+                raise undefined(f"f is NaN at {_text(where)}, and finite at x")
+    return result
+
+
+def _text(point: Any) -> str:
+    return f"x = {np.array2string(np.asarray(as_array(point)), threshold=6, precision=17)}"
+
+
+def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: bool) -> Any:
+    """By "auto": the points are outputs of a function of one number, which shifts each in units of its size."""
+    point = validation.float_array("x", x)
+    scale = np.where(point != 0, np.abs(point), 1.0)
+    given = float(point) if not point.ndim and not isinstance(x, np.ndarray) else point
+
+    def of_shift(shift: Floats) -> Any:
+        return f(given + float(shift[0]) * (scale if point.ndim else float(scale)))
+
+    problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True)
+    values, errors, evaluations = derivatives(problem, None)
+    assert errors is not None
+    value, error = values[0] / scale, errors[0] / scale
+    if scheme is not None:
+        value, error = fixed, np.abs(fixed - value) + error
+        evaluations += len(scheme.shifts) + scheme.uses_value
+    value, error = (each if np.ndim(each) else float(each) for each in (value, error))
+    return Derivative.of(value, error, evaluations) if full_output else value

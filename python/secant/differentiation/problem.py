@@ -1,0 +1,204 @@
+"""A derivative to be computed: its arguments, checked once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation import c_pointer, numba_jit
+from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number
+from secant.differentiation.options import bound, is_float64, own_point, require_function, require_perturbable, threads
+from secant.differentiation.reach import can_reach
+from secant.differentiation.schemes import SCHEMES, Bounds, Scheme, Stencils, Step, scheme_of, stencils, step_of
+from secant.differentiation.vectorized import VectorizedEvaluator
+from secant.errors import DTypeError, UnsupportedError
+
+_FUNCTION = type(lambda: None)
+
+
+def kind_of(f: Any) -> str:
+    """What f is: "C", "Numba" or "Python"."""
+    if type(f) is not _FUNCTION:
+        if c_pointer.is_c_pointer(f):
+            return "C"
+        if numba_jit.is_numba_function(f):
+            return "Numba"
+    return "Python"
+
+
+class Problem(NamedTuple):
+    """A derivative to be computed. Nothing changes it, nor the array x.
+
+    Attributes
+    ----------
+    f : callable or pointer
+        Of x alone.
+    x : ndarray of float64
+        A copy of the caller's.
+    place : ndarray of float64, optional
+        The caller's x, if that is what f is shown, shifted.
+    convert : callable
+        Makes a float, or an array of float64, of what f returned.
+    scheme : Scheme, optional
+        None is "auto".
+    step : float, ndarray, RelativeStep or Stencils
+    bounds : Bounds, optional
+    kind : {"C", "Numba", "Python"}
+        What f is.
+    vectorized, with_error, progress : bool
+    n_jobs, executor
+        As they were given.
+    """
+
+    f: Any
+    x: Floats
+    place: Floats | None = None
+    convert: Convert = number
+    scheme: Scheme | None = None
+    step: Step | Stencils = 1e-4
+    bounds: Bounds | None = None
+    kind: str = "Python"
+    vectorized: bool = False
+    n_jobs: int | None = None
+    executor: Any = None
+    with_error: bool = False
+    progress: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        f: Any,
+        x: Any,
+        h: Any = 1e-4,
+        *,
+        scheme: Any = "central",
+        rel_step: Any = None,
+        bounds: Any = None,
+        args: Any = (),
+        kwargs: Any = None,
+        vectorized: Any = False,
+        n_jobs: Any = None,
+        executor: Any = None,
+        with_error: Any = False,
+        inplace: Any = False,
+        progress: Any = False,
+        convert: Convert = number,
+    ) -> Problem:
+        """Check arguments. x itself is perturbed where f may look at it elsewhere, or ``inplace`` says so."""
+        f = bound(f, args, kwargs)
+        own = own_point(x)
+        step = step_of(h, rel_step, own.shape)
+        chosen = scheme_of(scheme, "auto")
+        for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
+            if flag is not False:
+                validation.flag(name, flag)
+        if inplace:
+            require_perturbable("x", x)
+        problem = cls(
+            f,
+            own,
+            None,
+            convert,
+            chosen,
+            step,
+            Bounds.of(bounds, own),
+            kind_of(f),
+            bool(vectorized),
+            n_jobs,
+            executor,
+            bool(with_error),
+            bool(progress),
+        )
+        if problem.bounds is not None and (chosen is None or with_error):
+            raise UnsupportedError(
+                "bounds do not go with the scheme 'auto' and error bars, which look at both sides of x"
+            )
+        if inplace:
+            problem._require_place()
+            return problem._replace(place=x)
+        return problem._placed(x)
+
+    @classmethod
+    def of_defaults(cls, f: Any, x: Any, h: Any) -> Problem:
+        """The same for the default options: to check them would take longer than a small f."""
+        require_function(f)
+        own = own_point(x)
+        return cls(f, own, None, number, SCHEMES["central"], step_of(h, None, own.shape), None, kind_of(f))._placed(x)
+
+    def _placed(self, x: Any) -> Problem:
+        """The same with x itself as the place, if f may look at it elsewhere."""
+        if self.may_need_place and is_float64(x) and can_reach(self.f, x):
+            require_perturbable("x", x)
+            return self._replace(place=x)
+        return self
+
+    @property
+    def may_need_place(self) -> bool:
+        """Whether f, if it does not use its argument, sees x when that is shifted in place."""
+        return not self.vectorized and not self.asks_for_workers and self.kind == "Python"
+
+    @property
+    def asks_for_workers(self) -> bool:
+        """Whether n_jobs or executor ask for more than this thread."""
+        return self.executor is not None or self.n_jobs not in (None, 1)
+
+    def _require_place(self) -> None:
+        if self.vectorized:
+            raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
+        if self.kind == "C":
+            raise UnsupportedError("a C function gets copies of x: inplace=True does not go with it")
+        if self.asks_for_workers:
+            raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
+
+    def evaluator(self) -> Evaluator:
+        """Return the evaluator of f in this process."""
+        kind = self.kind if self.place is None else "Python"
+        if kind == "C":
+            if self.vectorized or self.convert is not number:
+                raise UnsupportedError(
+                    "a C function returns one number for one point: vectorized and Jacobians are not for it"
+                )
+            function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
+            return c_pointer.CEvaluator(function, self.x, threads(self.n_jobs) or 1, address)
+        if self.vectorized:
+            return VectorizedEvaluator(self.f, self.x, self.convert)
+        if kind == "Numba":
+            return numba_jit.choose_evaluator(self.f, self.x, self.convert, threads(self.n_jobs))
+        place = self.x.copy(order="K") if self.place is None else self.place
+        return PythonEvaluator(self.f, place, self.convert, self.x)
+
+    def stencils(self, returned: np.dtype[Any]) -> Stencils | None:
+        """Return the difference quotient of each coordinate; None for "auto"."""
+        if self.scheme is None:
+            return None
+        if self.bounds is None and isinstance(self.step, float):
+            return Stencils(self.scheme, self.step)
+        if isinstance(self.step, Stencils):
+            return self.step
+        return stencils(self.scheme, self.step, self.x, self.bounds, returned)
+
+    def is_shared(self) -> bool:
+        """Whether the work goes to workers. Functions in C and Numba's use threads instead of ``n_jobs``."""
+        n_jobs = threads(self.n_jobs)
+        if not self.asks_for_workers:
+            return False
+        if n_jobs and self.executor is not None:
+            raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
+        kind = self.kind
+        if self.executor is not None:
+            from concurrent.futures import Executor
+
+            if not isinstance(self.executor, Executor):
+                hint = ": use its get_executor()" if hasattr(self.executor, "get_executor") else ""
+                got = f"{type(self.executor).__name__}{hint}"
+                raise DTypeError(f"executor must be a concurrent.futures.Executor, got {got}")
+            if kind == "C":
+                raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
+        return self.executor is not None or kind == "Python" or (kind == "Numba" and self.vectorized)
+
+    def for_worker(self) -> Problem:
+        """Return what a worker gets: one thread's work, and arrays that are no subclass."""
+        return self._replace(x=np.asarray(self.x, order="C"), n_jobs=1, executor=None, progress=False)

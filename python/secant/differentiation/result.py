@@ -1,0 +1,43 @@
+"""A derivative with what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """What ``full_output=True`` returns.
+
+    Attributes
+    ----------
+    value : float or ndarray of float64
+        The derivative; of a Jacobian or Hessian with ``sparsity`` a `scipy.sparse.csr_array`.
+    error : the same
+        How far each entry may be from the derivative of f; infinite where that is not known.
+    success : bool, or ndarray of bool
+        By entry: whether the derivative and its error bar are finite.
+    nfev : int
+        How often f was evaluated: with ``vectorized=True``, at how many points.
+
+    Examples
+    --------
+    >>> found = secant.numerical_gradient(lambda x: np.exp(x).sum(), [0.0, 1.0], scheme="auto", full_output=True)
+    >>> bool(np.all(np.abs(found.value - np.exp([0, 1])) <= found.error)), found.success
+    (True, array([ True,  True]))
+    """
+
+    value: Any
+    error: Any
+    success: Any
+    nfev: int
+
+    @classmethod
+    def of(cls, value: Any, error: Any, nfev: int) -> Derivative:
+        """Make the result of a derivative and its error bars."""
+        stored = (value.data, error.data) if hasattr(value, "tocsr") else (value, error)
+        success = np.isfinite(stored[0]) & np.isfinite(stored[1])
+        return cls(value, error, success if np.ndim(success) else bool(success), nfev)
