@@ -44,6 +44,8 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     count = np.count_nonzero(result.values)
     if warn_of_h and count != result.values.size:
         warn_of_loss(method.stencils, problem.x, result.values)
+    if warn_of_h and isinstance(problem.step, float) and problem.scheme is not None:
+        _warn_of_size(problem, problem.step, result.values)
     if returned != np.float64:
         warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
     return result
@@ -120,6 +122,40 @@ def warn_of_loss(stencils: Stencils | None, x: Floats, values: Floats, stackleve
             RuntimeWarning,
             stacklevel=stacklevel,
         )
+
+
+def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
+    """Warn where h is larger than the scale of x allows; it costs evaluations only where h is larger than an entry.
+
+    There f is evaluated at x. If it changes by more than that within a step, then at half the step, for the entry where
+    it changes most: quotients that differ by more than half say so.
+    """
+    size = np.abs(np.asarray(problem.x)).reshape(-1)
+    if not np.count_nonzero(size < h):
+        return
+    small = (size > 0) & (size < h)
+    if not small.any() or problem.bounds is not None:
+        return
+    evaluator = problem.evaluator()
+    with np.errstate(all="ignore"):
+        base = np.abs(np.asarray(evaluator.at(problem.x)))
+        change = np.where(np.isfinite(values), np.abs(values), 0.0) * h
+        change = np.where(change > base, change, 0.0).reshape(len(size), -1).max(axis=1, initial=0.0) * small
+        if not change.any():
+            return
+        i = int(np.argmax(change))
+        assert problem.scheme is not None
+        half = differentiate(evaluator, Stencils(problem.scheme, h / 2), evaluator.at(problem.x), (i, i + 1))[0]
+        wrong = np.abs(values[i] - half) > 0.5 * np.maximum(np.abs(values[i]), np.abs(half))
+        if not (wrong & (np.abs(values[i]) * h > base)).any():
+            return
+    warnings.warn(
+        f"h = {h:g} is larger than the scale of x allows at {name_of(i, problem.x.shape)} = "
+        f"{float(np.ravel(problem.x)[i])!r}: with half the step the derivative is another; take a smaller h, "
+        "rel_step=, or scheme='auto'",
+        RuntimeWarning,
+        stacklevel=4,
+    )
 
 
 def warn_of_rounding(

@@ -43,21 +43,22 @@ def numerical_diff(
     f : callable
         Takes x and returns a number, or an array of them.
     x : float or array
-    h : float
+        f is evaluated at all elements at once, each shifted by its step.
+    h : float, array_like or "relative"
         Half the distance of the two points. The truncation error grows as h**2, the rounding error as 1/h: at h = 1e-30
         both points round to x, and the result is 0.
-    scheme : {"central", "forward", "five-point"}
-        As for `numerical_gradient`.
+    scheme, rel_step, bounds, args, kwargs, full_output
+        As for `numerical_gradient`. With "auto", each element has the step and order that its own value of f asks for.
 
     Returns
     -------
     float, or ndarray of float64
-        In the shape of what f returns.
+        In the shape of what f returns. With ``full_output``, a `Derivative`.
 
     Warns
     -----
     RuntimeWarning
-        If f returns float32, or whole numbers that jump, as for `numerical_gradient`.
+        If h is lost in x, or f returns float32, or whole numbers that jump, as for `numerical_gradient`.
 
     Raises
     ------
@@ -66,13 +67,19 @@ def numerical_diff(
         does not return real numbers.
     ShapeError
         If f does not always return the same shape.
+    UnsupportedError
+        If bounds are given with "auto" or full_output.
     ValueRangeError
-        If h is not finite and greater than 0, or there is no such scheme.
+        If h is not finite and greater than 0, there is no such scheme, x is not within bounds, or f is not defined at a
+        shifted point, though it is at x.
 
     Examples
     --------
     >>> round(secant.numerical_diff(lambda x: 0.01 * x**2 + 0.1 * x, 5.0), 6)
     0.2
+    >>> found = secant.numerical_diff(np.exp, np.array([0.0, 10.0]), scheme="auto", full_output=True)
+    >>> bool(np.all(np.abs(found.value - np.exp([0, 10])) <= found.error)), found.success
+    (True, array([ True,  True]))
     """
     return elementwise.derivative(f, x, h, scheme, rel_step, bounds, args, kwargs, full_output)
 
@@ -141,55 +148,72 @@ def numerical_gradient(
         real numbers. A pointer of ctypes, cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to
         ``double f(const double *x, intptr_t n, void *data)`` is called without Python.
     x : array_like, of any shape and layout
-        An array of float64 is perturbed in place while f runs, so f may ignore its argument and look at the same array
-        elsewhere, as in ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. It is restored exactly,
-        even if f raises. Lists and arrays of other types are copied to float64: then f must
-        use its argument. So are arrays whose elements overlap in memory.
-    h : float
-        The shift of a coordinate. Where x + h rounds to x, central and forward differences are 0: for 1e-4, where x is
-        above about 1e12.
-    scheme : {"central", "forward", "five-point", "auto"}
-        Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. With "auto" h does
+        f gets a copy of it that belongs to this call, with one entry shifted, so that threads may share x. If f can
+        look at an array of float64 elsewhere, in its closure, globals, defaults or attributes of these, the array
+        itself is shifted instead, and restored exactly, even if f raises: as in
+        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. So it is if f turns out not to use its
+        argument: all differences are 0, and f takes any object. Modules and classes are not searched: ``inplace=True``
+        says that x itself is to be shifted.
+    h : float, array_like or "relative"
+        The shift of each coordinate. "relative" is SciPy's default for the scheme, and more accurate than 1e-4:
+        ``eps**(1/2) * max(1, abs(x))`` of "2-point", away from 0, ``eps**(1/3)`` of "3-point", ``eps**(1/5)`` of
+        "five-point", where eps is that of what f returns; f(x) is one evaluation more. Where x + h rounds to x,
+        derivatives are 0, and a warning says so: for 1e-4, where x is above about 1e12. Where h is larger than an entry
+        that is not 0, f(x) is one evaluation more; if f changes by more than f(x) within a step, and by another slope
+        within half of it, a warning says so, unless f is in C and has few coordinates.
+    scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}
+        Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. "3-point" and
+        "2-point" are SciPy's names of the first two. With "auto" h does
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation. Steps
         may leave the domain of f: an ArithmeticError or ValueError of f counts as NaN there, and is raised if nothing
         else is left.
+    rel_step : float or array_like, optional
+        As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of "relative" where x + h is x.
+    bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
+        The domain of f: it is not evaluated outside. Near a bound, central differences become one-sided ones of the
+        same order, for one to two evaluations more; the step becomes smaller where nothing else helps. They do not go
+        with "auto" and error bars.
+    args : tuple
+        Further arguments of f.
+    kwargs : dict, optional
+        Further keyword arguments of f.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each, which must not depend on
         the points beside it. It is called in blocks of at most 128 KB, or one point. About ten calls, some of them
         further from x, check that points are not mixed.
     n_jobs : int, optional
-        So many processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
-        Dask. For functions in C and those compiled by Numba they are threads; a C function runs on one thread unless
-        more are asked for, which says that it is thread-safe; one with parallel loops of Numba's always runs on one.
-        -1 means all. Little work stays in this process.
+        The number of processes if f is a function of Python, of threads if it is in C or compiled by Numba.
+        Processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
+        Dask. Little work stays in this process. A C function runs on one thread unless more are asked for, which says
+        that it is thread-safe; one with parallel loops of Numba's always runs on one. -1 means all.
     executor : concurrent.futures.Executor, optional
         The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
         lost is computed again. f must use its argument.
+    full_output : bool
+        Return a `Derivative`: the gradient, how far each entry may be off, and the number of evaluations.
     return_error : bool
-        Return error bars too.
+        Return the pair (gradient, error). Deprecated: take ``full_output``.
     inplace : bool
-        Insist that x itself is perturbed, for a function that does not use its argument: an x that would be copied is
-        an error.
+        x itself is shifted, for a function that looks at it elsewhere: an x that cannot be is an error.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
 
     Returns
     -------
     gradient : ndarray of float64, in the shape of x
-    error : ndarray of float64, in the shape of x
-        Only with ``return_error``: how far an entry may be from the derivative of f. It is the error bar of "auto",
-        and for the other schemes also what they differ from "auto" by.
+        With ``full_output`` a `Derivative`. Its ``error`` is the error bar of "auto", and for the other schemes also
+        what they differ from "auto" by, whose evaluations it takes.
 
     Warns
     -----
     RuntimeWarning
-        If f returns float32, and h is too small for its rounding; or if it returns whole numbers, of NumPy's, that jump
-        near x.
+        If h is lost in x, or larger than its scale allows; if f returns float32, and h is too small for its rounding;
+        or if it returns whole numbers, of NumPy's, that jump near x.
 
     Raises
     ------
     DTypeError
-        If f is not callable, x does not hold real numbers, f ignores its argument where x was copied, or f does not
+        If f is not callable, x does not hold real numbers, f looks at an x that cannot be shifted, or f does not
         return a real number.
     ShapeError
         If f does not return a single number.
@@ -198,14 +222,16 @@ def numerical_gradient(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If x is read-only and would be perturbed in place, h is not finite and greater than 0, f or x is not finite for
-        "auto", or f mixes the points of a stack.
+        If x is read-only and would be shifted in place, or not within bounds; h is not finite and greater than 0; f is
+        not defined at a shifted point, where it raises an ArithmeticError, ValueError or RuntimeError or is NaN, though
+        it is defined at x; f or x is not finite for "auto"; or f mixes the points of a stack. Other exceptions of f
+        are passed on.
 
     Notes
     -----
     The truncation error is f''' h**2 / 6 of "central", f'' h / 2 of "forward", f''''' h**4 / 30 of "five-point"; the
     rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
-    threads. An exception of f carries a note that names the coordinate and its value.
+    threads. An error or a note on an exception names the coordinate and its value.
 
     "auto" takes about 60 evaluations of f first, then two to three per entry where noise leaves extrapolation little to
     win, six where f is smooth, and more where they disagree: central differences of groups of entries, or of an entry
@@ -216,9 +242,11 @@ def numerical_gradient(
     >>> secant.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
     array([6., 8.])
     >>> f = lambda x: np.exp(x).sum()
-    >>> gradient, error = secant.numerical_gradient(f, [0.0, 1.0], scheme="auto", return_error=True)
-    >>> bool(np.all(np.abs(gradient - np.exp([0, 1])) <= error)), bool(np.all(error < 1e-11))
+    >>> found = secant.numerical_gradient(f, [0.0, 1.0], scheme="auto", full_output=True)
+    >>> bool(np.all(np.abs(found.value - np.exp([0, 1])) <= found.error)), bool(np.all(found.error < 1e-11))
     (True, True)
+    >>> secant.numerical_gradient(lambda x: np.sqrt(x).sum(), [0.0, 4.0], h="relative", bounds=(0, np.inf))[1].round(9)
+    np.float64(0.25)
     """
     others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
     if others == _DEFAULTS and rel_step is None and bounds is None and args == () and kwargs is None:
@@ -257,7 +285,7 @@ def numerical_gradient(
 def _of_few(f: Any, x: Any, h: Any) -> Floats:
     """Central differences of few coordinates of a C function: to make a `Problem` would take longer."""
     step = validation.finite_number("h", h, above=0)
-    point = x if is_float64(x) else own_point(x)
+    point = x if type(x) is np.ndarray and is_float64(x) else own_point(x)
     values = c_pointer.few_differences(f, point, step)
     if np.count_nonzero(values) != values.size:
         warn_of_loss(Stencils(SCHEMES["central"], step), point, values, stacklevel=4)

@@ -55,7 +55,9 @@ def numerical_jacobian(
     f : callable
         Takes x and returns an array, always of the same shape.
     x : array_like, of any shape and layout
-    h, scheme, vectorized, n_jobs, executor, return_error, inplace, progress
+    h, scheme, rel_step, bounds, args, kwargs, vectorized, n_jobs, executor, full_output, return_error
+        As for `numerical_gradient`.
+    inplace, progress
         As for `numerical_gradient`.
     sparsity : array_like or sparse array, (outputs, coordinates), optional
         Not 0 where the Jacobian may not be. Coordinates that share no row are shifted together, which needs few
@@ -67,8 +69,7 @@ def numerical_jacobian(
     -------
     jacobian : ndarray of float64, (the shape of f(x), then that of x)
         With ``sparsity``: a `scipy.sparse.csr_array`, (outputs, coordinates).
-    error : the same
-        Only with ``return_error``: how far an entry may be from the derivative.
+        With ``full_output``, a `Derivative` of them.
 
     Warns
     -----

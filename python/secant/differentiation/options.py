@@ -130,10 +130,7 @@ def require_use(f: Any, x: Any) -> None:
     An f that cannot reach x, such as a list, is constant.
     """
     if callable(f) and ignores_argument(f) and (isinstance(x, np.ndarray) or can_reach(f, x)):
-        raise DTypeError(f"f must use its argument, since a copy of x is shifted{_PERTURBED}")
-
-
-_PERTURBED = ": where it looks at x elsewhere, x must be an array of float64 that can be perturbed in place"
+        raise DTypeError("f must use its argument, since a copy of x is shifted")
 
 
 def threads(n_jobs: Any) -> int | None:
