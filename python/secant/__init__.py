@@ -57,6 +57,7 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "check_network": "acceleration.check_network",
     "check_vjp": "checking.vector",
     "epoch_batches": "training.sampling",
+    "numerical_hessian": "differentiation.hessian",
     "numerical_jacobian": "differentiation.jacobian",
     "plots": "",
     "recognise": "acceleration.recognition.recognize",
@@ -81,6 +82,7 @@ if _typing.TYPE_CHECKING:
     from secant.checking.report import GradientReport as GradientReport
     from secant.checking.vector import check_jvp as check_jvp
     from secant.checking.vector import check_vjp as check_vjp
+    from secant.differentiation.hessian import numerical_hessian as numerical_hessian
     from secant.differentiation.jacobian import numerical_jacobian as numerical_jacobian
     from secant.differentiation.result import Derivative as Derivative
     from secant.training.history import History as History

@@ -36,11 +36,7 @@ class Derivatives(NamedTuple):
 
 def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Derivatives:
     """Derivatives of f in all coordinates of x, which was ``given`` as that."""
-    result, method, returned = _computed(problem)
-    if result.values.size and problem.place is None and not np.count_nonzero(result.values):
-        seen = _seen_elsewhere(problem, given)
-        if seen is not None:
-            result, method, returned = _computed(seen)
+    result, method, returned = computed(problem, given, Method)
     count = np.count_nonzero(result.values)
     if warn_of_h and count != result.values.size:
         warn_of_loss(method.stencils, problem.x, result.values)
@@ -51,16 +47,30 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     return result
 
 
-def _computed(problem: Problem) -> tuple[Derivatives, Method, np.dtype[Any]]:
+def computed(
+    problem: Problem, given: Any, make: Callable[[Evaluator, Problem], Any]
+) -> tuple[Derivatives, Any, np.dtype[Any]]:
+    """Return all that a method finds, the method that ``make`` makes, and the type of what f returned.
+
+    It is done again in place if f is seen not to use its argument.
+    """
+    found = _computed(problem, make)
+    if not found[0].values.size or problem.place is not None or np.count_nonzero(found[0].values):
+        return found
+    seen = _seen_elsewhere(problem, given)
+    return found if seen is None else _computed(seen, make)
+
+
+def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
     evaluator = problem.evaluator()
-    size = problem.x.size
     with Progress(True) if problem.progress else _QUIET as shown:
         tell: Callable[[int], object] = _silent
         if problem.progress:
             evaluator.first_block = 1  # so that a slow f is seen to move
-            tell = _counter(shown, size)
+            tell = _counter(shown, problem.x.size)
             tell(0)  # from now on time is counted
-        method = Method(evaluator, problem)
+        method = make(evaluator, problem)
+        size = method.size
         if problem.is_shared() and size:
             from secant.differentiation import workers
 
@@ -189,10 +199,12 @@ class Method:
     ----------
     group : int
         As of `Adaptive`.
+    size : int
+        The number of coordinates.
     """
 
     def __init__(self, evaluator: Evaluator, problem: Problem) -> None:
-        self._with_error, self._x = problem.with_error, problem.x
+        self._with_error, self._x, self.size = problem.with_error, problem.x, problem.x.size
         self._base: Any = None
         if isinstance(problem.step, RelativeStep):  # which depends on the type of what f returns
             self._base = evaluator.at(problem.x)

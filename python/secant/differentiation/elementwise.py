@@ -13,7 +13,7 @@ from secant.differentiation.derivatives import derivatives, undefined, warn_of_l
 from secant.differentiation.evaluation import OF_DOMAIN, as_array, numbers, require_same_shape, returned_dtype
 from secant.differentiation.options import LOST, bound, loses_h
 from secant.differentiation.problem import Problem
-from secant.differentiation.result import Derivative
+from secant.differentiation.result import with_error
 from secant.differentiation.schemes import (
     ONE_SIDED,
     Bounds,
@@ -158,4 +158,4 @@ def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: 
         value, error = fixed, np.abs(fixed - value) + error
         evaluations += len(scheme.shifts) + scheme.uses_value
     value, error = (each if np.ndim(each) else float(each) for each in (value, error))
-    return Derivative.of(value, error, evaluations) if full_output else value
+    return with_error(value, error, evaluations) if full_output else value

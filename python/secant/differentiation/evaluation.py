@@ -64,6 +64,10 @@ class Evaluator(ABC):
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
 
+    def at_points(self, points: Floats) -> Floats:
+        """Return f at many points, (points, and the shape of x)."""
+        return np.array([self.at(point) for point in points])
+
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns).

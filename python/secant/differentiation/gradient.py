@@ -15,7 +15,7 @@ from secant.differentiation.derivatives import derivatives, warn_of_loss
 from secant.differentiation.evaluation import Evaluator
 from secant.differentiation.options import Options, is_float64, own_point
 from secant.differentiation.problem import Problem
-from secant.differentiation.result import Derivative
+from secant.differentiation.result import Derivative, with_error
 from secant.differentiation.schemes import SCHEMES, SchemeName, Stencils
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def numerical_gradient(
     if errors is None:
         return gradient
     error = errors.reshape(shape)
-    return Derivative.of(gradient, error, evaluations) if full_output else (gradient, error)
+    return with_error(gradient, error, evaluations) if full_output else (gradient, error)
 
 
 def _of_few(f: Any, x: Any, h: Any) -> Floats:

@@ -17,7 +17,7 @@ from secant.differentiation.evaluation import numbers
 from secant.differentiation.noise import root_mean_square, scatter
 from secant.differentiation.options import require_use
 from secant.differentiation.problem import Problem
-from secant.differentiation.result import Derivative
+from secant.differentiation.result import with_error
 from secant.differentiation.schemes import RelativeStep, SchemeName, Stencils
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
@@ -130,7 +130,7 @@ def numerical_jacobian(
         jacobian = _outputs_first(values, problem.x.shape)
         error = None if errors is None else _outputs_first(errors, problem.x.shape)
     if full_output:
-        return Derivative.of(jacobian, error, evaluations)
+        return with_error(jacobian, error, evaluations)
     return (jacobian, error) if return_error else jacobian
 
 

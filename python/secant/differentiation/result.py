@@ -19,7 +19,7 @@ class Derivative:
     error : the same
         How far each entry may be from the derivative of f; infinite where that is not known.
     success : bool, or ndarray of bool
-        By entry: whether the derivative and its error bar are finite.
+        By entry, of a sparse array by stored entry: whether the derivative and its error bar are finite.
     nfev : int
         How often f was evaluated: with ``vectorized=True``, at how many points.
 
@@ -35,9 +35,9 @@ class Derivative:
     success: Any
     nfev: int
 
-    @classmethod
-    def of(cls, value: Any, error: Any, nfev: int) -> Derivative:
-        """Make the result of a derivative and its error bars."""
-        stored = (value.data, error.data) if hasattr(value, "tocsr") else (value, error)
-        success = np.isfinite(stored[0]) & np.isfinite(stored[1])
-        return cls(value, error, success if np.ndim(success) else bool(success), nfev)
+
+def with_error(value: Any, error: Any, nfev: int) -> Derivative:
+    """Return a derivative with its error bars."""
+    stored = (value.data, error.data) if hasattr(value, "tocsr") else (value, error)
+    success = np.isfinite(stored[0]) & np.isfinite(stored[1])
+    return Derivative(value, error, success if np.ndim(success) else bool(success), nfev)

@@ -200,6 +200,8 @@ def stencils(scheme: Scheme, step: Step, x: Floats, bounds: Bounds | None, retur
         h: float | Floats = step
     else:
         h = step.absolute(x, scheme, returned) if isinstance(step, RelativeStep) else step
+        if isinstance(step, RelativeStep):
+            h = (x + h) - x  # what is left of it when x + h is rounded
         h = np.array(h, order="C").reshape(-1)
     if bounds is None:
         return Stencils(scheme, h)

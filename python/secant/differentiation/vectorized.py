@@ -37,6 +37,11 @@ class VectorizedEvaluator(Evaluator):
         """Return f at a point in the shape of x."""
         return self._values(np.array(point)[np.newaxis])[0]
 
+    def at_points(self, points: Floats) -> Floats:
+        """Return f at many points, in stacks."""
+        rows = max(1, _LARGEST_STACK // max(1, self.size))
+        return np.concatenate([self._checked_values(points[k : k + rows]) for k in range(0, len(points), rows)])
+
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
         rows, each = max(1, _LARGEST_STACK // max(1, self.size)), np.shape(shifts)[-1]
@@ -58,13 +63,7 @@ class VectorizedEvaluator(Evaluator):
         self._flat[where] = after
         stack = self._points[:count].reshape(-1, *self._shape)
         try:
-            if count <= self._checked:
-                return self._values(stack)
-            given = stack.copy()
-            values = self._values(stack)
-            self._require_right_use(given, stack, values, float(np.abs(after - before).max()))
-            self._checked = count
-            return values
+            return self._checked_values(stack)
         except Exception as error:
             first, last = where[0] % self.size, where[-1] % self.size
             error.add_note(
@@ -73,6 +72,16 @@ class VectorizedEvaluator(Evaluator):
             raise
         finally:
             self._flat[where] = before
+
+    def _checked_values(self, stack: Floats) -> Floats:
+        if len(stack) <= self._checked:
+            return self._values(stack)
+        given = stack.copy()
+        values = self._values(stack)
+        step = float(np.abs(given.reshape(len(given), -1) - self._start).max(initial=0.0))
+        self._require_right_use(given, stack, values, step)
+        self._checked = len(stack)
+        return values
 
     def _require_right_use(self, given: Floats, stack: Floats, values: Floats, step: float) -> None:
         """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.

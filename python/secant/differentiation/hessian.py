@@ -1,0 +1,458 @@
+"""Numerical Hessians: second differences along coordinates and along sums of two, extrapolated.
+
+Along a direction u, (f(x + h u) - 2 f(x) + f(x - h u)) / h^2 is the second derivative up to even powers of h. Those of
+x[i], of x[j] and of their sum give the entry (i, j): ((i + j) - (i) - (j)) / 2. So it takes two evaluations for each
+entry of a triangle and each step, and the result is symmetric. Steps are halved until extrapolations to h = 0 agree.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation.derivatives import Derivatives, computed, undefined
+from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
+from secant.differentiation.jacobian import Pattern, numerical_jacobian
+from secant.differentiation.noise import root_mean_square
+from secant.differentiation.problem import Problem
+from secant.differentiation.result import with_error
+from secant.differentiation.schemes import RelativeStep
+from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+_EPS = float(np.finfo(np.float64).eps)
+_FIRST_STEP = 0.6180339887498949  # of the size of x: no fraction of a period
+_HALVINGS, _FEWEST_LEVELS = 24, 4
+_RELATIVE_LEVELS, _MORE_LEVELS = (
+    4,
+    4,
+)  # off the diagonal, to its best step; and below
+_ENOUGH = 1e-13  # of the largest term: no estimate gets better than that
+_COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
+_NOISE_OF_SECOND, _NOISE_OF_MIXED = 4.0, 8.0  # of f, that a second difference has at most, usually
+_SPACINGS = (2.0**-28, 2.0**-17)  # of the size of x, of values whose noise is measured
+_BLOCK = 2**18  # elements of points, 2 MB
+_SEED = 0
+
+
+def numerical_hessian(
+    f: Any,
+    x: ArrayLike,
+    h: Any = 1e-4,
+    *,
+    gradient: Callable[..., Any] | None = None,
+    scheme: Literal["auto", "central"] = "auto",
+    rel_step: Any = None,
+    bounds: Any = None,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    sparsity: Any = None,
+    vectorized: bool = False,
+    n_jobs: int | None = None,
+    executor: Executor | None = None,
+    full_output: bool = False,
+    inplace: bool = False,
+    progress: bool = False,
+) -> Any:
+    """Return the second derivatives of f at x, a symmetric matrix.
+
+    Parameters
+    ----------
+    f : callable, or a pointer to a C function
+        Takes x and returns a number, as for `numerical_gradient`. With ``gradient``, f is not evaluated.
+    x : array_like, of any shape and layout
+        Its n entries are numbered as in ``x.flat``.
+    h : float, array_like or "relative"
+        The step of "central", as for `numerical_gradient`; "relative" is ``eps**(1/4) * max(1, abs(x))``.
+    gradient : callable, optional
+        The gradient of f, in the shape of x: the Hessian is then its Jacobian, made symmetric, by `numerical_jacobian`.
+        It takes the same arguments, and with ``vectorized`` a stack of points.
+    scheme : {"auto", "central"}
+        "auto" chooses steps for each entry, by extrapolation, and does not look at h; it takes about 4 n (n + 1)
+        evaluations where f is smooth. "central" takes n (n + 1) + 1.
+    rel_step, args, kwargs, vectorized, n_jobs, executor, inplace, progress
+        As for `numerical_gradient`.
+    bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
+        f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given
+        and scheme is "central".
+    sparsity : array_like or sparse array, (n, n), optional
+        Not 0 where the Hessian may not be, on both sides of the diagonal. Only these entries are evaluated, and two
+        second differences along random directions tell if others are not 0. It needs SciPy.
+    full_output : bool
+        Return a `Derivative`: the Hessian, how far each entry may be off, and the number of evaluations.
+
+    Returns
+    -------
+    ndarray of float64, (n, n)
+        With ``sparsity`` a `scipy.sparse.csr_array`; with ``full_output`` a `Derivative`.
+
+    Raises
+    ------
+    DTypeError
+        If f or gradient is not callable, or x does not hold real numbers.
+    MissingExtraError
+        If ``sparsity`` needs SciPy, or n_jobs joblib, and it is not installed.
+    ShapeError
+        If f does not return a single number, gradient not one for each entry, or the pattern is not (n, n).
+    UnsupportedError
+        If options do not go together.
+    ValueRangeError
+        If f or x is not finite, x is on a bound, f is not defined at a shifted point of "central", or the pattern has 0
+        where the Hessian has not.
+
+    Notes
+    -----
+    The error bar of an entry is four times the disagreement of extrapolations and of what the rounding of f makes of
+    them. Where no two agree it is infinite.
+
+    Examples
+    --------
+    >>> secant.numerical_hessian(lambda x: x[0] ** 2 * x[1], [1.0, 2.0]).round(9)
+    array([[4., 2.],
+           [2., 0.]])
+    """
+    validation.flag("full_output", full_output)
+    validation.one_of("scheme", scheme, ("auto", "central"))
+    options: Any = {
+        "rel_step": rel_step,
+        "args": args,
+        "kwargs": kwargs,
+        "vectorized": vectorized,
+        "n_jobs": n_jobs,
+        "executor": executor,
+        "inplace": inplace,
+        "progress": progress,
+        "bounds": bounds,
+    }
+    if gradient is not None:
+        validation.require_callable("gradient", gradient)
+        options |= {"scheme": scheme, "sparsity": sparsity, "full_output": full_output}
+        found = numerical_jacobian(gradient, x, h, **options)
+        if not full_output:
+            return _symmetric(found, np.size(x))
+        return with_error(_symmetric(found.value, np.size(x)), _symmetric(found.error, np.size(x)), found.nfev)
+    problem = Problem.of(f, x, h, **options)
+    if scheme == "auto":
+        problem = problem._replace(scheme=None)
+    size = problem.x.size
+    pattern = None if sparsity is None else Pattern.of(sparsity, size)
+    if pattern is not None and pattern.shape[0] != size:
+        raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
+    values, errors, evaluations = _hessian(problem, x, pattern)
+    if full_output and errors is None:
+        slopes, bars, more = _hessian(problem._replace(scheme=None), x, pattern)
+        errors, evaluations = abs(values - slopes) + bars, evaluations + more
+    return with_error(values, errors, evaluations) if full_output else values
+
+
+def _symmetric(jacobian: Any, size: int) -> Any:
+    """The mean of a matrix and its transpose."""
+    if not hasattr(jacobian, "tocsr"):
+        if jacobian.size != size * size:
+            raise ShapeError(f"gradient must return {size} numbers, one for each entry of x, got {jacobian.shape}")
+        jacobian = jacobian.reshape(size, size)
+    elif jacobian.shape != (size, size):
+        raise ShapeError(f"sparsity must have shape {(size, size)}, got {jacobian.shape}")
+    mean = (jacobian + jacobian.T) / 2
+    return mean.tocsr() if hasattr(mean, "tocsr") else mean
+
+
+def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any, Any, int]:
+    """The Hessian, its error bars for "auto", and the evaluations."""
+    size = problem.x.size
+    if pattern is None:
+        pairs = np.stack(np.triu_indices(size, 1), axis=1)
+    else:
+        pairs = np.sort(np.stack([pattern.rows, pattern.columns], axis=1), axis=1)
+        pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+    found, method, _ = computed(problem, given, lambda evaluator, problem: SecondDifferences(evaluator, problem, pairs))
+    values = np.concatenate([method.diagonal.values, found.values, found.values])
+    errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
+    where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
+    has_error = problem.scheme is None
+    if pattern is None:
+        matrices = np.empty((2, size, size))
+        matrices[0][where], matrices[1][where] = values, errors
+        return matrices[0], matrices[1] if has_error else None, found.evaluations
+    from scipy.sparse import csr_array
+
+    hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
+    evaluator = problem.evaluator()
+    method.require_pattern(evaluator, hessian, bars)
+    return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations
+
+
+class Table(NamedTuple):
+    """What extrapolation makes of values at steps that are halved: for each entry the best, and its likely error.
+
+    Attributes
+    ----------
+    values, errors : ndarray, (entries,)
+        The error is 0 at best, and infinite where no two extrapolations can be compared.
+    level : ndarray of int, (entries,)
+        The last step that the best value depends on.
+    """
+
+    values: Floats
+    errors: Floats
+    level: Any
+
+    @classmethod
+    def of(cls, steps: Floats, noise: Floats) -> Table:
+        """Extrapolate values (steps, entries) to a step of 0, in even powers; ``noise`` is that of each of them."""
+        count, entries = steps.shape
+        best, least = steps[-1].copy(), np.full(entries, np.inf)
+        level = np.full(entries, count - 1)
+        column = steps
+        for k in range(1, count):
+            factor = 4.0**k - 1
+            better = column[1:] + (column[1:] - column[:-1]) / factor
+            seen = np.maximum(np.abs(better - column[1:]), np.abs(better - column[:-1]) / (1 if k > 1 else 4))
+            errors = seen + noise[k:]
+            for row in range(len(better)):
+                wins = errors[row] < least
+                best, least = np.where(wins, better[row], best), np.where(wins, errors[row], least)
+                level = np.where(wins, row + k, level)
+            column = better
+        return cls(best, least, level)
+
+
+class SecondDifferences:
+    """Entries of a Hessian. The diagonal is found at once, and tells which steps the others take.
+
+    Attributes
+    ----------
+    diagonal : Derivatives
+    size : int
+        The number of the other entries.
+    group : int
+        As of `Adaptive`.
+    """
+
+    group = 1
+
+    def __init__(self, evaluator: Evaluator, problem: Problem, pairs: Any) -> None:
+        self._pairs, self.size = pairs, len(pairs)
+        self._shape, self._x = problem.x.shape, np.array(problem.x, order="C").reshape(-1)
+        self._guarded = problem.scheme is None
+        if not np.isfinite(self._x).all():
+            i = int(np.argmin(np.isfinite(self._x)))
+            raise ValueRangeError(f"x must be finite, got {self._x[i]} at {name_of(i, self._shape)}")
+        self._value = float(evaluator.at(problem.x))
+        if not np.isfinite(self._value):
+            raise ValueRangeError(f"f must be finite at x, got {self._value}")
+        every = np.arange(len(self._x))
+        room = _room(problem, self._x, self._shape)
+        if self._guarded:
+            size = np.abs(self._x)
+            self._scales = np.minimum(np.maximum(size, min(root_mean_square(size) or 1.0, 1.0)), room / _FIRST_STEP)
+            self._noise = self._measured_noise(evaluator)
+            self._learn(evaluator, every)
+        else:
+            self._known: dict[tuple[int, float], float] = {}
+            self._noise = _EPS * max(abs(self._value), 1e-300)
+            steps = np.minimum(_fixed_steps(problem), room)
+            self._units = (self._x + steps) - self._x
+            values = self._second(evaluator, every, every, self._units, self._units)
+            self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
+
+    def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
+        """Measure how long an entry takes."""
+        start = time.perf_counter()
+        evaluator.at(self._x.reshape(self._shape))
+        return (time.perf_counter() - start) * (2 * _RELATIVE_LEVELS if self._guarded else 2)
+
+    def _learn(self, evaluator: Evaluator, every: Any) -> None:
+        """Find the diagonal, and the steps that are right for each coordinate."""
+        size = len(every)
+        mantissa, exponent = np.frexp(_FIRST_STEP * self._scales)
+        first = np.ldexp(np.floor(mantissa * 1024) / 1024, exponent)  # so few bits that x + h is exact for all steps
+        steps: list[Floats] = []
+        seconds: list[Floats] = []
+        for level in range(_HALVINGS):
+            steps.append(first * 0.5**level)
+            seconds.append(np.full(size, np.nan))
+            active = every
+            if level >= _FEWEST_LEVELS:
+                table = self._table_of_diagonal(steps[:-1], seconds[:-1])
+                small = np.fmax(np.abs(table.values), np.abs(self._value) / self._scales**2) * _ENOUGH
+                noise = _NOISE_OF_SECOND * self._noise / steps[-1] ** 2
+                active = every[(table.errors > small) & (table.errors > noise)]
+                if not len(active):
+                    break
+            h = steps[-1][active]
+            seconds[-1][active] = self._second(evaluator, active, active, h, h)
+        table = self._table_of_diagonal(steps, seconds)
+        self.diagonal = Derivatives(table.values, _COVERAGE * table.errors, 0)
+        levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
+        self._units = np.array(steps)[levels, every]
+        self._known = {
+            (k, 2.0 ** (levels[k] - level)): float(found[k]) for level, found in enumerate(seconds) for k in range(size)
+        }
+
+    def _table_of_diagonal(self, steps: list[Floats], seconds: list[Floats]) -> Table:
+        squares = np.array(steps) ** 2
+        with np.errstate(all="ignore"):
+            return Table.of(np.array(seconds) / squares, _NOISE_OF_SECOND * self._noise / squares)
+
+    def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
+        """Return a range of the entries off the diagonal, and their error bars."""
+        before = evaluator.evaluations
+        values, errors = np.empty(end - begin), np.zeros(end - begin)
+        block = max(1, _BLOCK // max(1, len(self._x)))
+        known = dict(self._known)
+        for first in range(begin, end, block):
+            last = min(first + block, end)
+            part = slice(first - begin, last - begin)
+            i, j = self._pairs[first:last].T
+            values[part], errors[part] = self._mixed(evaluator, i, j, known)
+            tell(last - begin)
+        return Derivatives(values, errors, evaluator.evaluations if begin == 0 else evaluator.evaluations - before)
+
+    def _mixed(self, evaluator: Evaluator, i: Any, j: Any, known: dict[Any, Any]) -> tuple[Floats, Floats]:
+        """Entries (i, j), and their error bars."""
+        if not self._guarded:
+            h, k = self._units[i], self._units[j]
+            seconds = self._second(evaluator, i, j, h, k) - self.diagonal.values[i] * h**2
+            return (seconds - self.diagonal.values[j] * k**2) / (2 * h * k), np.zeros(len(i))
+        rows: list[Floats] = []
+        noises: list[Floats] = []
+        values, errors = np.zeros(len(i)), np.full(len(i), np.inf)
+        active = np.arange(len(i))
+        for level in range(_RELATIVE_LEVELS + _MORE_LEVELS):
+            factor = 2.0 ** (_RELATIVE_LEVELS - 1 - level)
+            rows.append(np.full(len(i), np.nan))
+            noises.append(np.full(len(i), np.inf))
+            a, b = i[active], j[active]
+            h, k = factor * self._units[a], factor * self._units[b]
+            own = [self._diagonal_second(evaluator, each, factor, known) for each in (a, b)]
+            with np.errstate(all="ignore"):
+                rows[-1][active] = (self._second(evaluator, a, b, h, k) - own[0] - own[1]) / (2 * h * k)
+                noises[-1][active] = _NOISE_OF_MIXED * self._noise / np.abs(2 * h * k)
+                if level + 1 < _RELATIVE_LEVELS:
+                    continue
+                table = Table.of(np.array(rows), np.array(noises))
+            better = table.errors < errors
+            values[better], errors[better] = table.values[better], table.errors[better]
+            with np.errstate(all="ignore"):
+                size = np.fmax(np.abs(values), np.sqrt(np.abs(self.diagonal.values[i] * self.diagonal.values[j])))
+                active = np.flatnonzero((errors > 1e-8 * size) & (errors > 4 * noises[-1]))
+            if not len(active):
+                break
+        return values, _COVERAGE * errors
+
+    def _diagonal_second(self, evaluator: Evaluator, every: Any, factor: float, known: dict[Any, Any]) -> Floats:
+        """Second differences along coordinates, each at ``factor`` times its unit, evaluated once."""
+        missing = [k for k in np.unique(every).tolist() if np.isnan(known.get((k, factor), np.nan))]
+        if missing:
+            h, which = factor * self._units[missing], np.array(missing)
+            for k, value in zip(missing, self._second(evaluator, which, which, h, h).tolist(), strict=True):
+                known[k, factor] = value
+        return np.array([known[k, factor] for k in every.tolist()])
+
+    def _second(self, evaluator: Evaluator, i: Any, j: Any, h: Floats, k: Floats) -> Floats:
+        """f(x + u) - 2 f(x) + f(x - u) where u is h along i and k along j; along i alone where they are the same."""
+        count = len(i)
+        rows = np.arange(count)
+        differences = np.zeros(count)
+        for sign in (1, -1):
+            points = np.tile(self._x, (count, 1))
+            points[rows, i] += sign * h
+            apart = i != j
+            points[rows[apart], j[apart]] += sign * k[apart]
+            differences += self._values(evaluator, points) - self._value
+        result: Floats = differences
+        return result
+
+    def _values(self, evaluator: Evaluator, points: Floats) -> Floats:
+        """F at points: NaN outside of its domain where steps are ours, else an error."""
+        points = points.reshape(-1, *self._shape)
+        try:
+            with np.errstate(all="ignore"):
+                values = evaluator.at_points(points) if len(points) else np.empty(0)
+        except OF_DOMAIN as error:
+            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                raise
+            if not self._guarded:
+                raise undefined("f was evaluated near x", error) from error
+            steps = Steps()
+            values = np.array([steps(np.nan, evaluator.at, point) for point in points])
+        if not self._guarded and np.isnan(values).any():
+            raise undefined("f is NaN near x, and finite at x")
+        return values
+
+    def _measured_noise(self, evaluator: Evaluator) -> float:
+        """The noise of f: fourth differences of values at points so close that nothing else is left of them."""
+        rng = np.random.default_rng(_SEED)
+        direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
+        noise = _EPS * abs(self._value) / 2
+        for spacing in _SPACINGS:
+            values = self._values(evaluator, self._x + spacing * np.arange(-3, 4)[:, np.newaxis] * direction)
+            fourth = np.diff(values, 4)
+            if np.isfinite(fourth).all():
+                noise = max(noise, float(np.sqrt(np.mean(fourth**2) / 70)), _EPS * float(np.abs(values).max()) / 2)
+            if len(np.unique(values)) > 4:  # else f rounds its values, and they are a step of it
+                break
+        return noise
+
+    def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:
+        """Raise an error if second differences along random directions are not those of the Hessian."""
+        rng = np.random.default_rng(_SEED)
+        size = len(self._x)
+        units = np.abs(self._units)
+        for _ in range(2):
+            signs = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size)
+            steps, rows = [], []
+            for level in range(_RELATIVE_LEVELS):
+                steps.append(2.0 ** (1 - level))
+                points = self._x + np.array([[1.0], [-1.0]]) * steps[-1] * signs * units
+                above, below = self._values(evaluator, points)
+                rows.append((above - self._value) + (below - self._value))
+            squares = np.array(steps)[:, np.newaxis] ** 2
+            noise = _NOISE_OF_SECOND * self._noise / squares
+            table = Table.of(np.array(rows)[:, np.newaxis] / squares, noise)
+            along = signs * units
+            truncation = 0.0 if self._guarded else 10 * float(abs(rows[1] - table.values[0]))
+            allowed = _COVERAGE * (table.errors[0] + noise[-1, 0]) + truncation
+            allowed += np.abs(along) @ (errors @ np.abs(along))
+            away = abs(float(along @ (hessian @ along)) - table.values[0])
+            if not away <= allowed:
+                raise ValueRangeError(
+                    "sparsity must not have 0 where the Hessian has not: along a random direction the second "
+                    f"derivative of f differs by {away:.3g} from what the pattern allows"
+                )
+
+
+def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
+    """How far each coordinate is from its bounds."""
+    if problem.bounds is None:
+        return np.full(x.shape, np.inf)
+    lower, upper = (np.array(each, order="C").reshape(-1) for each in problem.bounds)
+    room: Floats = np.minimum(x - lower, upper - x) * (1 - 1e-9)
+    stuck = x + room == x
+    if stuck.any():
+        i = int(np.argmax(stuck))
+        raise ValueRangeError(f"x must be within bounds on both sides, but {name_of(i, shape)} = {x[i]} is on one")
+    return room
+
+
+def _fixed_steps(problem: Problem) -> Floats:
+    """The steps of the scheme "central"."""
+    x, step = np.array(problem.x, order="C").reshape(-1), problem.step
+    if isinstance(step, float):
+        return np.full(x.shape, step)
+    if isinstance(step, RelativeStep):
+        default = _EPS**0.25 * np.maximum(1.0, np.abs(x))
+        if step.factor is None:
+            return np.asarray(default)
+        wanted = np.broadcast_to(step.factor, problem.x.shape).reshape(-1) * np.abs(x)
+        return np.asarray(np.where(x + wanted == x, default, wanted))
+    return np.array(step, order="C").reshape(-1)
