@@ -211,13 +211,19 @@ class Table(NamedTuple):
         count, entries = steps.shape
         best, least = steps[-1].copy(), np.full(entries, np.inf)
         level = np.full(entries, count - 1)
+        once = unsure = np.empty(0)
         column = steps
         for k in range(1, count):
             factor = 4.0**k - 1
             better = column[1:] + (column[1:] - column[:-1]) / factor
             seen = np.maximum(np.abs(better - column[1:]), np.abs(better - column[:-1]) / (1 if k > 1 else 4))
             errors = seen + noise[k:]
+            if k == 1:
+                once, unsure = better, np.abs(better - column[1:]) + _COVERAGE * noise[1:]
             for row in range(len(better)):
+                if row + k < count - 1:  # at smaller steps it must be true as well: large ones may be of many periods
+                    away = np.abs(better[row] - once[row + k :]) - unsure[row + k :]
+                    errors[row] += np.fmax.reduce(away, axis=0, initial=0.0)
                 wins = errors[row] < least
                 best, least = np.where(wins, better[row], best), np.where(wins, errors[row], least)
                 level = np.where(wins, row + k, level)

@@ -1,0 +1,171 @@
+"""Hessians: values, error bars, evaluations, and all ways of evaluating."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import ways
+
+import secant
+from secant.differentiation import workers
+from secant.errors import DTypeError, ShapeError, ValueRangeError
+
+A = np.array([1.0, 2.0, -1.0])
+
+
+def rosenbrock_hessian(x):
+    n = len(x)
+    hessian = np.diag(-400 * x[:-1], 1) + np.diag(-400 * x[:-1], -1)
+    diagonal = np.zeros(n)
+    diagonal[:-1] = 1200 * x[:-1] ** 2 - 400 * x[1:] + 2
+    diagonal[1:] += 200
+    return hessian + np.diag(diagonal)
+
+
+CASES = {
+    "Rosenbrock": (ways.rosenbrock, [1.2, 1.0, 0.8], rosenbrock_hessian(np.array([1.2, 1.0, 0.8])), 1e-13),
+    "exponential": (lambda x: np.exp(x @ A), [0.1, 0.2, 0.3], np.exp(0.2) * np.outer(A, A), 1e-10),
+    "cosine": (lambda x: np.cos(x[0] - x[1]), [0.0, 0.0], np.array([[-1.0, 1.0], [1.0, -1.0]]), 1e-11),
+    "scales": (
+        lambda x: np.exp(1e3 * x[0]) + x[0] * x[1] + 1e-3 * x[1] ** 2,
+        [1e-3, 1e3],
+        np.array([[1e6 * np.e, 1.0], [1.0, 2e-3]]),
+        1e-9,
+    ),
+    "domain": (
+        lambda x: np.log(x).sum() + x[0] * x[1],
+        [0.01, 0.2],
+        np.array([[-1e4, 1], [1, -25]]),
+        1e-9,
+    ),
+    "linear": (lambda x: float(x @ A), [1.0, 2.0, 3.0], np.zeros((3, 3)), 1e-10),
+}
+
+
+@pytest.mark.parametrize(("f", "x", "truth", "error"), CASES.values(), ids=CASES)
+def test_values_bars_and_evaluations(f, x, truth, error):
+    calls = []
+
+    def counted(x):
+        calls.append(1)
+        with np.errstate(all="ignore"):
+            return f(x)
+
+    found = secant.numerical_hessian(counted, x, full_output=True)
+    n = len(x)
+    assert np.array_equal(found.value, found.value.T)
+    assert np.abs(found.value - truth).max() <= error * max(1, np.abs(truth).max())
+    assert (np.abs(found.value - truth) <= found.error).all()
+    assert found.success.all()
+    assert found.nfev <= 4 * n * (n + 1) + 20 * n + 15
+    assert len(calls) - found.nfev == (not found.value.any())  # whether f uses its argument
+    assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
+
+
+@pytest.mark.parametrize("noise", [1e-12, 1e-9, 1e-6, 1e-3])
+def test_bars_hold_where_f_is_noisy(noise):
+    rng, missed, total = np.random.default_rng(0), 0, 0
+    for _ in range(30):
+        n = int(rng.integers(2, 5))
+        a, b, x = rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
+        found = secant.numerical_hessian(
+            lambda x, a=a, b=b: float(np.sin(a @ x + b).sum() + noise * rng.normal()), x, full_output=True
+        )
+        away = np.abs(found.value + (a.T * np.sin(a @ x + b)) @ a)
+        missed, total = missed + int((away > found.error).sum()), total + away.size
+    assert missed <= 0.01 * total
+
+
+@pytest.mark.parametrize("way", ways.WAYS)
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}, {"scheme": "central", "h": "relative"}], ids=str)
+def test_the_bits_are_the_same_in_every_way(way, options):
+    x = np.array([[1.2, 1.0, 0.8], [0.3, 0.4, 2.0]])
+    expected = secant.numerical_hessian(ways.rosenbrock, x, **options)
+    np.testing.assert_allclose(expected, rosenbrock_hessian(x.reshape(-1)), atol=2e-3)
+    f, others = ways.WAYS[way]()
+    assert secant.numerical_hessian(f, x, **options, **others).tobytes() == expected.tobytes()
+
+
+def test_workers_have_the_same_bits(monkeypatch):
+    monkeypatch.setattr(workers, "ENOUGH_FOR_EXECUTOR", 0.0)
+    x = np.array([1.2, 1.0, 0.8, 0.3])
+    expected = secant.numerical_hessian(ways.rosenbrock, x, full_output=True)
+    with ThreadPoolExecutor(2) as pool:
+        found = secant.numerical_hessian(ways.rosenbrock, x, executor=pool, full_output=True)
+    assert (found.value.tobytes(), found.error.tobytes()) == (expected.value.tobytes(), expected.error.tobytes())
+
+
+def test_of_a_gradient():
+    x = np.array([[0.5, 1.0], [2.0, 0.1]])
+    flat = np.exp(x.reshape(-1))
+    truth = np.diag(flat * x.sum()) + flat[:, np.newaxis] + flat
+
+    def gradient(x):
+        return np.exp(x) * x.sum() + np.exp(x).sum()
+
+    found = secant.numerical_hessian(None, x, gradient=gradient, full_output=True)
+    assert np.array_equal(found.value, found.value.T)
+    assert (np.abs(found.value - truth) <= found.error).all()
+    assert np.abs(found.value - truth).max() < 1e-9
+    with pytest.raises(ShapeError, match="gradient must return 4 numbers"):
+        secant.numerical_hessian(None, x, gradient=np.sum)
+    with pytest.raises(DTypeError, match="gradient must be callable"):
+        secant.numerical_hessian(None, x, gradient=3)
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}], ids=str)
+def test_a_pattern(options):
+    sparse = pytest.importorskip("scipy.sparse")
+    x, calls = np.linspace(0.5, 2, 12), []
+
+    def f(x):
+        calls.append(1)
+        return ways.rosenbrock(x)
+
+    pattern = np.abs(np.subtract.outer(np.arange(12), np.arange(12))) <= 1
+    found = secant.numerical_hessian(f, x, sparsity=pattern, full_output=True, **options)
+    assert isinstance(found.value, sparse.csr_array)
+    assert found.nfev == len(calls)
+    truth = rosenbrock_hessian(x)
+    assert (np.abs(found.value.toarray() - truth) <= found.error.toarray()).all()
+    with pytest.raises(ValueRangeError, match="sparsity must not have 0 where the Hessian has not"):
+        secant.numerical_hessian(f, x, sparsity=np.eye(12), **options)
+    gradient = secant.numerical_hessian(
+        None, x, gradient=lambda x: np.array([*(2 * x[:-1] * x[1:]), 0]) * 0 + x**3, sparsity=np.eye(12)
+    )
+    np.testing.assert_allclose(gradient.toarray(), np.diag(3 * x**2), atol=1e-8)
+    with pytest.raises(ShapeError, match=r"sparsity must have shape \(12, 12\), got \(3, 12\)"):
+        secant.numerical_hessian(f, x, sparsity=np.ones((3, 12)))
+
+
+def test_bounds_make_steps_smaller():
+    def f(x):
+        assert ((x >= 0) & (x <= 1)).all()
+        return float(np.sqrt(x).sum())
+
+    x = np.array([1e-3, 0.999, 0.5])
+    for options in ({}, {"scheme": "central"}):
+        found = secant.numerical_hessian(f, x, bounds=(0, 1), **options)
+        np.testing.assert_allclose(found, np.diag(-0.25 * x**-1.5), rtol=1e-2, atol=1e-4)
+    with pytest.raises(ValueRangeError, match=r"x must be within bounds on both sides, but x\[0\] = 0.0 is on one"):
+        secant.numerical_hessian(f, [0.0, 0.5], bounds=(0, 1))
+
+
+def test_what_has_no_hessian():
+    with pytest.raises(ValueRangeError, match="f must be finite at x, got nan"):
+        secant.numerical_hessian(lambda x: np.nan, [1.0])
+    with pytest.raises(ValueRangeError, match=r"x must be finite, got inf at x\[1\]"):
+        secant.numerical_hessian(lambda x: 0.0, [1.0, np.inf])
+    with (
+        pytest.raises(ValueRangeError, match="where the domain of f ends, give it as bounds="),
+        np.errstate(all="ignore"),
+    ):
+        secant.numerical_hessian(lambda x: np.log(x[0]), [1e-5], scheme="central")
+    assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
+
+
+def test_a_function_that_looks_at_x_elsewhere():
+    W = np.array([[1.0, 2.0], [3.0, 4.0]])
+    found = secant.numerical_hessian(lambda _: np.sum(W**3), W)
+    np.testing.assert_allclose(found, np.diag(6 * W.reshape(-1)), atol=1e-9)
+    assert W.tolist() == [[1, 2], [3, 4]]

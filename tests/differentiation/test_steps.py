@@ -1,0 +1,387 @@
+"""Steps by entry, bounds, domains, further arguments, and results with error bars."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+import ways
+
+import secant
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+
+SCHEMES = ["forward", "central", "five-point"]
+OF_SCIPY = {"forward": "2-point", "central": "3-point"}
+
+
+def exponentials(x):
+    return float(np.sum(np.exp(x) * np.arange(1.0, x.size + 1)))
+
+
+# ---- steps -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("forward", "2-point"), ("central", "3-point")])
+def test_schemes_have_scipys_names_too(ours, theirs):
+    x = np.array([0.3, -2.0])
+    for call in (secant.numerical_gradient, secant.numerical_jacobian, secant.numerical_hessian):
+        if call is not secant.numerical_hessian:
+            assert call(exponentials, x, scheme=ours).tobytes() == call(exponentials, x, scheme=theirs).tobytes()
+    assert secant.numerical_diff(np.exp, 1.0, scheme=ours) == secant.numerical_diff(np.exp, 1.0, scheme=theirs)
+
+
+@pytest.mark.parametrize("scheme", OF_SCIPY)
+@pytest.mark.parametrize("rel_step", [None, 1e-6, [1e-5, 1e-6, 1e-7, 1e-5, 1e-4]], ids=repr)
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-1e13, 1e13), ([-3.0, 0.0, -5.0, 1e-6, 0.0], 1e13)], ids=repr)
+def test_relative_steps_are_scipys(scheme, rel_step, bounds):
+    numdiff = pytest.importorskip("scipy.optimize._numdiff")
+    x, seen = np.array([-3.0, 0.0, 1e-6, 1e-6, 1e13]), []
+
+    def f(x):
+        seen.append(x.copy())
+        return np.sin(x[:4]).sum() + x[4] ** 2 * 1e-26
+
+    options = {"h": "relative"} if rel_step is None else {"rel_step": rel_step}
+    gradient = secant.numerical_gradient(f, x, scheme=scheme, bounds=bounds, **options)
+    ours, seen[:] = seen.copy(), []
+    steps = None if rel_step is None else np.broadcast_to(rel_step, 5)
+    expected = numdiff.approx_derivative(f, x, OF_SCIPY[scheme], rel_step=steps, bounds=bounds)
+    np.testing.assert_allclose(sorted(ours, key=list), sorted(seen, key=list), rtol=1e-15)
+    if rel_step is None:
+        np.testing.assert_allclose(gradient, expected, rtol=1e-7)
+
+
+def test_relative_steps_fit_the_type_that_f_returns():
+    x = np.array([0.5, 2.0])
+    for scheme, error in (("forward", 2e-3), ("central", 1e-4), ("five-point", 2e-5)):
+        found = secant.numerical_gradient(lambda x: np.float32(np.sum(np.sin(x))), x, "relative", scheme=scheme)
+        np.testing.assert_allclose(found, np.cos(x), atol=error)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "way", ["stacked", "jitted", "jitted, three threads", "ctypes, 1 threads", "ctypes, 2 threads"]
+)
+@pytest.mark.parametrize("shape", [(20,), (4, 5)])
+def test_steps_by_entry_have_the_same_bits_in_every_way(way, scheme, shape):
+    rng = np.random.default_rng(0)
+    x, h = rng.normal(size=shape), 10.0 ** rng.integers(-6, -3, size=shape)
+    f, options = ways.WAYS[way]()
+    expected = np.array(
+        [secant.numerical_gradient(ways.rosenbrock, x, h[i], scheme=scheme)[i] for i in np.ndindex(shape)]
+    ).reshape(shape)
+    assert secant.numerical_gradient(ways.rosenbrock, x, h, scheme=scheme).tobytes() == expected.tobytes()
+    assert secant.numerical_gradient(f, x, h, scheme=scheme, **options).tobytes() == expected.tobytes()
+
+
+def test_the_steps_of_numerical_diff_are_those_of_each_element():
+    x, h = np.array([0.5, 3.0]), np.array([1e-3, 1e-5])
+    expected = [secant.numerical_diff(np.exp, float(a), float(b)) for a, b in zip(x, h, strict=True)]
+    assert secant.numerical_diff(np.exp, x, h).tolist() == expected
+    assert secant.numerical_diff(np.exp, 12.0, "relative") == pytest.approx(np.exp(12), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"h": [1e-4]}, None, None),
+        ({"h": [1e-4, 1e-4, 1e-4]}, ShapeError, r"h must have the shape of x, \(2,\), or broadcast to it, got \(3,\)"),
+        ({"h": [1e-4, 0.0]}, ValueRangeError, "h must be finite and greater than 0, got 0.0"),
+        ({"h": [1e-4, np.nan]}, ValueRangeError, "h must be finite and greater than 0, got nan"),
+        ({"h": "relativ"}, DTypeError, "h must be a real number, got 'relativ'"),
+        ({"rel_step": -1.0}, ValueRangeError, "rel_step must be finite and greater than 0"),
+        ({"h": 1e-3, "rel_step": 1e-3}, ValueRangeError, "h must be left out where rel_step is given"),
+        ({"bounds": 3}, DTypeError, r"bounds must be a pair \(lower, upper\) or scipy.optimize.Bounds, got 3"),
+        ({"bounds": (0, [1, 2, 3])}, ShapeError, r"bounds must have the shape of x, \(2,\), or be numbers"),
+        ({"bounds": (0, 1)}, ValueRangeError, r"x must be within bounds, got 2.0 at \(1,\), outside of \[0.0, 1.0\]"),
+        ({"bounds": (2, 2)}, ValueRangeError, "x must be within bounds"),
+        ({"bounds": ([1, 2], [1, 3])}, ValueRangeError, r"bounds must leave room to shift x, got \[1.0, 1.0\] at 0"),
+        ({"bounds": (0, 3), "scheme": "auto"}, UnsupportedError, "bounds do not go with"),
+        ({"args": 3}, DTypeError, "args must be a tuple, got int"),
+        ({"kwargs": 3}, DTypeError, "kwargs must be a dict, got int"),
+        ({"full_output": "yes"}, DTypeError, "full_output must be True or False, got 'yes'"),
+    ],
+    ids=str,
+)
+def test_what_is_given_is_checked(options, error, message):
+    x = [1.0, 2.0]
+    if error is None:
+        assert secant.numerical_gradient(np.sum, x, **options).round(6).tolist() == [1, 1]
+        return
+    for call in (secant.numerical_gradient, secant.numerical_jacobian):
+        with pytest.raises(error, match=message):
+            call(np.sum, x, **options)
+
+
+def test_a_step_that_is_lost_is_said_once():
+    x = np.array([1e13, 2.0, 1e14])
+
+    def f(x):
+        return float(x @ [1e-13, 1.0, 1e-14])
+
+    with pytest.warns(RuntimeWarning, match=r"^h is lost in x: x\[0\]") as caught:
+        assert secant.numerical_gradient(f, x).round(6).tolist() == [0, 1, 0]
+    assert len(caught) == 1
+    with pytest.warns(RuntimeWarning, match=r"^h is lost in x"):
+        secant.numerical_gradient(ways.in_c(), x)
+    np.testing.assert_allclose(secant.numerical_gradient(f, x, "relative"), [1e-13, 1, 1e-14], rtol=1e-8)
+
+
+def test_a_step_that_is_too_large_for_an_entry_is_said():
+    with pytest.warns(RuntimeWarning, match=r"^h = 0.0001 is larger than the scale of x allows at x\[1\] = 1e-06"):
+        secant.numerical_gradient(lambda x: float(np.exp(1e6 * x).sum()), np.array([-1.0, 1e-6]))
+    calls = []
+    secant.numerical_gradient(lambda x: calls.append(1) or float(np.sum(x**2)), np.array([1e-6, 3.0]))
+    assert len(calls) <= 4 + 4
+    calls.clear()
+    secant.numerical_gradient(lambda x: calls.append(1) or float(np.sum(x**2)), np.array([0.0, 3.0]))
+    assert len(calls) == 4
+
+
+# ---- bounds and domains ----------------------------------------------------------------------------------------------
+
+PLACES = {"lower": 0.0, "upper": 1.0, "near the lower": 1e-6, "near the upper": 1 - 1e-6, "inside": 0.5}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("h", [1e-3, "relative", [1e-3, 2e-3, 1e-4]], ids=str)
+def test_no_point_is_outside_and_the_order_stays(scheme, place, h):
+    x = np.array([place, 0.5, 1 - place])
+
+    def f(x):
+        assert ((x >= 0) & (x <= 1)).all()
+        return exponentials(x)
+
+    truth = np.exp(x) * [1, 2, 3]
+    error = {"forward": 1e-2, "central": 2e-5, "five-point": 1e-9}[scheme]
+    for options in ({}, {"n_jobs": 1}):
+        found = secant.numerical_gradient(f, x, h, scheme=scheme, bounds=(0, 1), **options)
+        np.testing.assert_allclose(found, truth, atol=error)
+    found = secant.numerical_diff(lambda x: (f(x), np.exp(x))[1], x, h, scheme=scheme, bounds=(0, 1))
+    np.testing.assert_allclose(found, np.exp(x), atol=error)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("way", ["jitted", "ctypes, 1 threads"])
+def test_bounds_have_the_same_bits_in_every_way(scheme, way):
+    x = np.tile([0.0, 1.0, 0.5, 0.2], 6)
+    f, options = ways.WAYS[way]()
+    for h in (1e-3, "relative"):
+        expected = secant.numerical_gradient(ways.rosenbrock, x, h, scheme=scheme, bounds=(0, 1))
+        found = secant.numerical_gradient(f, x, h, scheme=scheme, bounds=(0, 1), **options)
+        assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("scheme", ["central", "five-point"])
+def test_a_one_sided_scheme_has_the_same_order(scheme):
+    def error(h):
+        found = secant.numerical_gradient(lambda x: float(np.exp(x[0])), [0.0], h, scheme=scheme, bounds=(0, 1))
+        return abs(found[0] - 1)
+
+    assert np.log2(error(0.1) / error(0.05)) == pytest.approx({"central": 2, "five-point": 4}[scheme], abs=0.2)
+
+
+def test_a_narrow_interval_makes_steps_smaller():
+    low, high = 1.0, np.nextafter(np.nextafter(1.0, 2), 2)
+    seen = []
+    secant.numerical_gradient(lambda x: seen.append(float(x[0])) or 0.0, np.array([1.0]), bounds=(low, high))
+    assert all(low <= value <= high for value in seen)
+
+
+def test_bounds_of_scipy_and_of_a_jacobian_with_a_pattern():
+    optimize = pytest.importorskip("scipy.optimize")
+    x = np.array([0.0, 0.5, 1.0, 0.0])
+
+    def f(x):
+        assert ((x >= 0) & (x <= 1)).all()
+        return np.exp(x) + np.roll(x, 1)
+
+    pattern = np.eye(4) + np.roll(np.eye(4), 1, axis=0)
+    expected = np.diag(np.exp(x)) + np.roll(np.eye(4), 1, axis=0)
+    for scheme, error in (("forward", 1e-3), ("central", 1e-7), ("five-point", 1e-10)):
+        for h in (1e-4, "relative"):
+            bounds = optimize.Bounds(0, 1)
+            found = secant.numerical_jacobian(f, x, h, scheme=scheme, bounds=bounds, sparsity=pattern)
+            np.testing.assert_allclose(found.toarray(), expected, atol=error)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_end_of_a_domain_is_an_error_that_names_it(scheme):
+    message = r"^f is NaN at x\[1\] = 1.000\d, and finite at x; where the domain of f ends, give it as bounds=$"
+    for f, options in (
+        (lambda x: np.sum((1 - x) ** 1.5), {}),
+        (lambda stack: np.sum((1 - stack) ** 1.5, axis=1), {"vectorized": True}),
+    ):
+        with np.errstate(invalid="ignore"), pytest.raises(ValueRangeError, match=message):
+            secant.numerical_gradient(f, np.array([0.5, 1.0]), scheme=scheme, **options)
+    with pytest.raises(ValueRangeError, match=r"x\[0\] = .*, and raised ValueError: math domain error; .* bounds="):
+        secant.numerical_gradient(lambda x: math.sqrt(x[0]), [0.0], scheme="central")
+    with pytest.raises(DTypeError, match=r"^f must return a real number, got \(.*j\); .* bounds="):
+        secant.numerical_gradient(lambda x: float(x[0]) ** 1.5, [0.0], scheme="central")
+    found = secant.numerical_gradient(lambda x: float(x[0]) ** 1.5, [0.0], scheme=scheme, bounds=(0, 1))
+    assert abs(found[0]) < 0.02
+
+
+def test_a_function_that_is_nan_at_x_has_no_gradient_and_no_error():
+    assert np.isnan(secant.numerical_gradient(lambda x: np.nan, np.ones(2))).all()
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, TypeError, KeyError, NotADirectoryError, AssertionError])
+def test_errors_that_are_not_the_domains_pass(fault):
+    def f(x):
+        if x[0] > 1:
+            raise fault("mine")
+        return 0.0
+
+    with pytest.raises(fault, match="mine"):
+        secant.numerical_gradient(f, np.ones(2))
+    with pytest.raises(fault, match="mine"):
+        secant.numerical_diff(lambda x: f([x]), 1.0)
+
+
+def test_an_error_at_x_itself_is_passed_on():
+    def f(x):
+        raise ValueError("mine")
+
+    for call in (secant.numerical_gradient, secant.numerical_diff):
+        with pytest.raises(ValueError, match=r"^mine"):
+            call(f, 1.0)
+
+
+# ---- further arguments and results -----------------------------------------------------------------------------------
+
+
+def scaled(x, factor, power=1):
+    return factor * np.asarray(x) ** power
+
+
+def test_args_and_kwargs_go_to_f():
+    both = {"args": (3.0,), "kwargs": {"power": 2}}
+    total = {"args": (3.0,), "kwargs": {"power": 2}}
+    assert secant.numerical_diff(scaled, 2.0, **both) == pytest.approx(12)
+    assert secant.numerical_jacobian(scaled, [1.0, 2.0], **both).round(6).tolist() == [[6, 0], [0, 12]]
+
+    def summed(x, factor, power=1):
+        return float(np.sum(scaled(x, factor, power)))
+
+    assert secant.numerical_gradient(summed, [1.0, 2.0], **total).round(6).tolist() == [6, 12]
+    assert secant.numerical_gradient(summed, [1.0, 2.0], n_jobs=2, **total).round(6).tolist() == [6, 12]
+    assert secant.numerical_hessian(summed, [1.0, 2.0], **total).round(6).tolist() == [[6, 0], [0, 6]]
+    walk = secant.gradient_descent(summed, [1.0, 2.0], lr=0.1, **total)
+    assert np.abs(walk).max() < 1e-3
+    with pytest.raises(UnsupportedError, match="LowLevelCallable"):
+        secant.numerical_gradient(ways.in_c(), [1.0, 2.0], args=(1,))
+
+
+def test_a_descent_stays_within_bounds():
+    def f(x):
+        assert (x >= 1).all()
+        return float(np.sum(x**2))
+
+    assert secant.gradient_descent(f, [3.0, 2.0], lr=0.1, bounds=(1, np.inf)).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("scheme", [*SCHEMES, "auto"])
+@pytest.mark.parametrize("way", ["stacked", "jitted", "ctypes, 1 threads"])
+def test_full_output_says_how_sure_it_is_and_counts(scheme, way):
+    x = np.linspace(0.5, 2, 7)
+    truth = secant.numerical_gradient(ways.rosenbrock, x, 1e-3, scheme="five-point")
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return ways.rosenbrock(x)
+
+    plain = secant.numerical_gradient(f, x, scheme=scheme, full_output=True)
+    assert plain.nfev == len(calls)
+    assert plain.success.all()
+    assert (np.abs(plain.value - truth) <= plain.error + 1e-8).all()
+    pair = secant.numerical_gradient(ways.rosenbrock, x, scheme=scheme, return_error=True)
+    assert (pair[0].tobytes(), pair[1].tobytes()) == (plain.value.tobytes(), plain.error.tobytes())
+    g, options = ways.WAYS[way]()
+    found = secant.numerical_gradient(g, x, scheme=scheme, full_output=True, **options)
+    assert (found.value.tobytes(), found.error.tobytes()) == (plain.value.tobytes(), plain.error.tobytes())
+    assert plain.nfev <= found.nfev <= plain.nfev + (1000 if way == "stacked" else 2)  # some evaluate f(x) again
+    with pytest.raises(AttributeError):
+        found.value = 0
+
+
+def test_auto_for_each_element_of_an_array():
+    x, shapes = np.array([[0.0, 1.0, 30.0], [-2.0, 1e-3, 5.0]]), []
+
+    def f(x):
+        shapes.append(np.shape(x))
+        return np.exp(x)
+
+    found = secant.numerical_diff(f, x, scheme="auto", full_output=True)
+    assert (np.abs(found.value - np.exp(x)) <= found.error).all()
+    assert (found.error <= 1e-9 * np.exp(x)).all()
+    assert set(shapes) == {(2, 3)}
+    assert found.nfev == len(shapes)
+    assert found.success.all()
+    one = secant.numerical_diff(np.sin, 2.0, scheme="auto")
+    assert isinstance(one, float)
+    assert one == pytest.approx(np.cos(2), rel=1e-12)
+    fixed = secant.numerical_diff(np.sin, 2.0, full_output=True)
+    assert fixed.value == secant.numerical_diff(np.sin, 2.0)
+    assert abs(fixed.value - np.cos(2)) <= fixed.error < 1e-8
+
+
+# ---- whose x ---------------------------------------------------------------------------------------------------------
+
+
+def test_threads_may_share_an_array():
+    x = np.random.default_rng(0).normal(size=200)
+    before, seen = x.tobytes(), []
+
+    def f(point):
+        assert point is not None
+        return float(np.sum(np.sin(point) * point))
+
+    expected = secant.numerical_gradient(f, x.copy()).tobytes()
+
+    def run(shared):
+        seen.extend(secant.numerical_gradient(f, shared).tobytes() == expected for _ in range(20))
+
+    every = [threading.Thread(target=run, args=(x,)) for _ in range(4)]
+    for thread in every:
+        thread.start()
+    for thread in every:
+        thread.join()
+    assert seen == [True] * 80
+    assert x.tobytes() == before
+
+
+class Model:
+    """Of weights that it holds, as in the chapter."""
+
+    __slots__ = ("layers",)
+
+    def __init__(self):
+        self.layers = [{"W": np.array([1.0, -2.0, 3.0])}]
+
+    def loss(self, _=None):
+        return float(np.sum(self.layers[0]["W"] ** 2))
+
+
+@pytest.mark.parametrize("call", [secant.numerical_gradient, secant.numerical_jacobian])
+@pytest.mark.parametrize("scheme", [*SCHEMES, "auto"])
+def test_a_function_that_looks_at_x_elsewhere_sees_it(call, scheme):
+    model = Model()
+    W = model.layers[0]["W"]
+    for f in (model.loss, lambda W: model.loss(), lambda _, W=W: np.sum(W**2)):
+        np.testing.assert_allclose(call(f, W, scheme=scheme), 2 * W, atol=2e-4)
+    np.testing.assert_allclose(call(lambda V: model.loss() + np.sum(V**2), W, scheme=scheme), 4 * W, atol=4e-4)
+    assert W.tolist() == [1, -2, 3]
+
+
+def test_what_cannot_be_searched_is_found_by_its_zeros():
+    x = np.array([1.0, 2.0])
+    module = type(np)("module_of_x")
+    module.x = x
+    f = eval("lambda _: float((module.x ** 2).sum())", {"module": module})
+    assert secant.numerical_gradient(f, x).round(6).tolist() == [2, 4]
+    assert secant.numerical_gradient(lambda _: 0.0, x).tolist() == [0, 0]
+    assert secant.numerical_gradient(lambda _: 0.0, [1, 2]).tolist() == [0, 0]
+    assert secant.numerical_gradient(lambda _: 0.0, np.array([1, 2])).tolist() == [0, 0]
