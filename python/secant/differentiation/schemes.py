@@ -92,7 +92,11 @@ class RelativeStep(NamedTuple):
         if self.factor is not None:
             step = self.factor * size
             step = np.where((x + step) - x == 0, default, step)
-        signed: Floats = np.where(x >= 0, step, -step) if scheme.name == "forward" else step
+        if scheme.name != "forward":
+            step = np.abs(step)
+        away = np.where(x >= 0, step, -step)
+        away = (x + away) - x  # away from 0, what is left of it by rounding is exact on both sides
+        signed: Floats = away if scheme.name == "forward" else np.abs(away)
         return signed
 
 
@@ -104,17 +108,17 @@ def step_of(h: Any, rel_step: Any, shape: tuple[int, ...]) -> Step:
     if rel_step is not None:
         if not (isinstance(h, float) and h == 1e-4):
             raise ValueRangeError(f"h must be left out where rel_step is given, got {h!r}")
-        return RelativeStep(_steps("rel_step", rel_step, shape))
+        return RelativeStep(_steps("rel_step", rel_step, shape, -np.inf))
     if isinstance(h, str) and h == "relative":
         return RelativeStep()
     step: Step = _steps("h", h, shape)
     return step
 
 
-def _steps(name: str, value: Any, shape: tuple[int, ...]) -> Any:
-    """A number, or one for each entry of x."""
+def _steps(name: str, value: Any, shape: tuple[int, ...], least: float = 0.0) -> Any:
+    """A number, or one for each entry of x; each greater than ``least``."""
     if not (isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim)):
-        return validation.finite_number(name, value, above=0)
+        return validation.finite_number(name, value, above=least)
     array = validation.real_array(name, value)
     if array.dtype.kind == "b":
         raise DTypeError(f"{name} must be a real number or an array of them, got an array of bool")
@@ -122,9 +126,10 @@ def _steps(name: str, value: Any, shape: tuple[int, ...]) -> Any:
         array = np.broadcast_to(array, shape).astype(np.float64)
     except ValueError:
         raise ShapeError(f"{name} must have the shape of x, {shape}, or broadcast to it, got {array.shape}") from None
-    wrong = ~((array > 0) & np.isfinite(array))
+    wrong = ~(np.isfinite(array) & (array > least))
     if wrong.any():
-        raise ValueRangeError(f"{name} must be finite and greater than 0, got {array[wrong][0]}")
+        wanted = "finite" if np.isinf(least) else "finite and greater than 0"
+        raise ValueRangeError(f"{name} must be {wanted}, got {array[wrong][0]}")
     return array
 
 
@@ -200,8 +205,6 @@ def stencils(scheme: Scheme, step: Step, x: Floats, bounds: Bounds | None, retur
         h: float | Floats = step
     else:
         h = step.absolute(x, scheme, returned) if isinstance(step, RelativeStep) else step
-        if isinstance(step, RelativeStep):
-            h = (x + h) - x  # what is left of it when x + h is rounded
         h = np.array(h, order="C").reshape(-1)
     if bounds is None:
         return Stencils(scheme, h)
