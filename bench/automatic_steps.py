@@ -53,7 +53,8 @@ def measured(case: Any) -> Outcome:
     own, other = Counted(case.f), Counted(case.f)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found, bars = secant.numerical_gradient(own, case.x.copy(), scheme="auto", return_error=True)
+        result = secant.numerical_gradient(own, case.x.copy(), scheme="auto", full_output=True)
+        found, bars = result.value, result.error
         theirs = Gradient(other)(case.x.copy())
     least = 2.0**-53 * np.abs(case.gradient).max() + np.finfo(np.float64).tiny
     error, their_error = (np.abs(gradient - case.gradient) for gradient in (found, theirs))

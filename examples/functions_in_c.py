@@ -38,6 +38,6 @@ print(gradient[:3])
 assert np.allclose(gradient[:-1], -2, atol=1e-5)
 
 # In steps chosen for each entry, with error bars.
-gradient, error = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
-print(gradient[0], "+-", error[0])
-assert np.all(np.abs(gradient[:-1] + 2) <= error[:-1])
+found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+print(found.value[0], "+-", found.error[0])
+assert np.all(np.abs(found.value[:-1] + 2) <= found.error[:-1])

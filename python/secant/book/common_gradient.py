@@ -32,7 +32,7 @@ def numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:
     f : callable
         Takes x and returns a number.
     x : array_like, (n,)
-        An array of float64 is perturbed in place while f runs.
+        An array of float64 is perturbed in place if f can look at it elsewhere.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def numerical_gradient_2d(f: Callable[[Floats], Any], X: Floats) -> Floats:
     f : callable
         Takes a row and returns a number.
     X : ndarray of float64, (N, n) or (n,)
-        N points, or one. Perturbed in place while f runs.
+        N points, or one. Perturbed in place if f can look at it elsewhere.
 
     Returns
     -------

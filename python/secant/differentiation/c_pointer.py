@@ -171,7 +171,8 @@ class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
     def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
-        super().__init__(f, np.array(x, order="C"), number, np.asarray(x, order="C"))
+        origin = np.asarray(x, order="C")
+        super().__init__(f, origin.copy(), number, origin)
         self._pointer, self._threads = address, threads
         self._seconds = 0.0  # per coordinate, as far as is known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,6 @@ from secant.errors import DTypeError, SecantError, ValueRangeError
 _MEASURED = 0.01  # seconds of a measurement
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
 _EVALUATIONS_OF_AUTO = 6  # per entry, about
-_QUIET = Progress(False)  # made once: it would take as long as a small f
 
 
 class Derivatives(NamedTuple):
@@ -40,8 +40,9 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     count = np.count_nonzero(result.values)
     if warn_of_h and count != result.values.size:
         warn_of_loss(method.stencils, problem.x, result.values)
-    if warn_of_h and isinstance(problem.step, float) and problem.scheme is not None:
-        _warn_of_size(problem, problem.step, result.values)
+    h = problem.step
+    if warn_of_h and type(h) is float and np.count_nonzero(np.abs(problem.x) < h) and problem.scheme is not None:
+        _warn_of_size(problem, h, result.values)
     if returned != np.float64:
         warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
     return result
@@ -63,7 +64,10 @@ def computed(
 
 def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
     evaluator = problem.evaluator()
-    with Progress(True) if problem.progress else _QUIET as shown:
+    if not problem.progress and not problem.asks_for_workers:
+        method = make(evaluator, problem)
+        return method(evaluator, 0, method.size, _silent), method, evaluator.returned
+    with Progress(problem.progress) as shown:
         tell: Callable[[int], object] = _silent
         if problem.progress:
             evaluator.first_block = 1  # so that a slow f is seen to move
@@ -141,8 +145,6 @@ def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
     it changes most: quotients that differ by more than half say so.
     """
     size = np.abs(np.asarray(problem.x)).reshape(-1)
-    if not np.count_nonzero(size < h):
-        return
     small = (size > 0) & (size < h)
     if not small.any() or problem.bounds is not None:
         return
@@ -253,7 +255,7 @@ class Method:
                 raise
             where = next(iter(getattr(error, "__notes__", ())), "f was evaluated near x")
             raise undefined(where, error) from error
-        if np.count_nonzero(values != values):
+        if math.isnan(np.vdot(values, values)):  # some entry is NaN; faster than to look at all
             self._require_numbers(evaluator, values, span[0])
         return values
 

@@ -35,7 +35,7 @@ def derivative(
 ) -> Any:
     """As `numerical_diff`, which documents it."""
     is_plain_step = rel_step is None and not isinstance(h, str | list | tuple | np.ndarray)
-    step: Any = validation.finite_number("h", h, above=0) if is_plain_step and not isinstance(h, str) else None
+    step: Any = validation.finite_number("h", h, above=0) if is_plain_step else None
     validation.require_callable("f", f)
     f = bound(f, args, kwargs)
     validation.flag("full_output", full_output)

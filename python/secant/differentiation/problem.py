@@ -130,7 +130,7 @@ class Problem(NamedTuple):
 
     def _placed(self, x: Any) -> Problem:
         """The same with x itself as the place, if f may look at it elsewhere."""
-        if self.may_need_place and is_float64(x) and can_reach(self.f, x):
+        if self.kind == "Python" and self.may_need_place and is_float64(x) and can_reach(self.f, x):
             require_perturbable("x", x)
             return self._replace(place=x)
         return self
@@ -143,7 +143,7 @@ class Problem(NamedTuple):
     @property
     def asks_for_workers(self) -> bool:
         """Whether n_jobs or executor ask for more than this thread."""
-        return self.executor is not None or self.n_jobs not in (None, 1)
+        return self.executor is not None or self.n_jobs not in (None, 1) or self.n_jobs is True
 
     def _require_place(self) -> None:
         if self.vectorized:
@@ -174,7 +174,7 @@ class Problem(NamedTuple):
         """Return the difference quotient of each coordinate; None for "auto"."""
         if self.scheme is None:
             return None
-        if self.bounds is None and isinstance(self.step, float):
+        if type(self.step) is float and self.bounds is None:
             return Stencils(self.scheme, self.step)
         if isinstance(self.step, Stencils):
             return self.step

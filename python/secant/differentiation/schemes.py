@@ -105,6 +105,8 @@ Step = float | Floats | RelativeStep
 
 def step_of(h: Any, rel_step: Any, shape: tuple[int, ...]) -> Step:
     """Check h and rel_step, for x of that shape."""
+    if type(h) is float and 0 < h < np.inf and rel_step is None:
+        return h
     if rel_step is not None:
         if not (isinstance(h, float) and h == 1e-4):
             raise ValueRangeError(f"h must be left out where rel_step is given, got {h!r}")
