@@ -62,7 +62,7 @@ def test_relative_steps_fit_the_type_that_f_returns():
 @pytest.mark.parametrize(
     "way", ["stacked", "jitted", "jitted, three threads", "ctypes, 1 threads", "ctypes, 2 threads"]
 )
-@pytest.mark.parametrize("shape", [(20,), (4, 5)])
+@pytest.mark.parametrize("shape", [(3,), (20,), (4, 5)])
 def test_steps_by_entry_have_the_same_bits_in_every_way(way, scheme, shape):
     rng = np.random.default_rng(0)
     x, h = rng.normal(size=shape), 10.0 ** rng.integers(-6, -3, size=shape)

@@ -57,14 +57,14 @@ def derivative(
         steps = Stencils(chosen, step)
     else:
         result, steps = _by_element(values, chosen, x, step, bounds)
-    is_lost, returned = np.count_nonzero(result) != np.size(result), values.returned
+    is_lost, returned = np.count_nonzero(result) != result.size, values.returned
     if is_lost or returned != _FLOAT64:
         size = np.asarray(as_array(x), np.float64)
         if is_lost and np.shape(result) == size.shape:
             warn_of_loss(steps, size, np.reshape(result, (size.size, 1)), stacklevel=4)
         if returned != _FLOAT64:
             warn_of_rounding(returned, steps, size, jumps=bool(np.any(result)), stacklevel=4)
-    return result if np.ndim(result) else float(result)
+    return result if result.ndim else float(result)
 
 
 def _by_element(values: _Values, scheme: Scheme, x: Any, step: Step, bounds: Any) -> tuple[Any, Stencils]:
@@ -126,7 +126,7 @@ def _quotient(values: _Values, scheme: Scheme, x: Any, h: Any, base: Any, where:
         found.append(base)
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
         result = scheme.quotient(found, h)
-    if np.isnan(result).any():
+    if np.count_nonzero(result != result):  # NaN
         at_x = base if base is not None else values(x)
         for point, there in zip(points, found, strict=False):
             wrong = np.isnan(there) & np.isfinite(at_x)

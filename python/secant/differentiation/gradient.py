@@ -250,8 +250,10 @@ def numerical_gradient(
     """
     others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
     if others == _DEFAULTS and rel_step is None and bounds is None and args == () and kwargs is None:
-        if c_pointer.is_c_pointer(f) and 0 < np.size(x) <= Evaluator.first_block and c_pointer.core() is not None:
-            return _of_few(f, x, h)
+        if type(h) is float and c_pointer.is_c_pointer(f):
+            point = x if type(x) is np.ndarray and is_float64(x) else own_point(x)
+            if 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
+                return _of_few(f, point, h)
         problem = Problem.of_defaults(f, x, h)
     else:
         if full_output is not False or return_error is not False:
@@ -282,11 +284,10 @@ def numerical_gradient(
     return with_error(gradient, error, evaluations) if full_output else (gradient, error)
 
 
-def _of_few(f: Any, x: Any, h: Any) -> Floats:
+def _of_few(f: Any, point: Floats, h: Any) -> Floats:
     """Central differences of few coordinates of a C function: to make a `Problem` would take longer."""
     step = validation.finite_number("h", h, above=0)
-    point = x if type(x) is np.ndarray and is_float64(x) else own_point(x)
     values = c_pointer.few_differences(f, point, step)
     if np.count_nonzero(values) != values.size:
         warn_of_loss(Stencils(SCHEMES["central"], step), point, values, stacklevel=4)
-    return values.reshape(point.shape)
+    return values if point.ndim == 1 else values.reshape(point.shape)
