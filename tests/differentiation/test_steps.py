@@ -376,6 +376,21 @@ def test_a_function_that_looks_at_x_elsewhere_sees_it(call, scheme):
     assert W.tolist() == [1, -2, 3]
 
 
+def test_a_callable_object_is_searched_and_proxies_are_left_alone():
+    x = np.array([1.0, 2.0])
+
+    class Proxy:
+        @property
+        def __class__(self):
+            raise AssertionError("it was loaded")
+
+    class Mixed:
+        def __call__(self, point, proxy=Proxy()):  # noqa: B008
+            return float((x**2).sum() + point.sum())
+
+    assert secant.numerical_gradient(Mixed(), x).round(6).tolist() == [3, 5]
+
+
 def test_what_cannot_be_searched_is_found_by_its_zeros():
     x = np.array([1.0, 2.0])
     module = type(np)("module_of_x")

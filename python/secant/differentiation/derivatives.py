@@ -21,6 +21,7 @@ from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import RelativeStep, Stencils
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
+_FLOAT64 = np.dtype(np.float64)
 _MEASURED = 0.01  # seconds of a measurement
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
 _EVALUATIONS_OF_AUTO = 6  # per entry, about
@@ -43,7 +44,7 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     h = problem.step
     if warn_of_h and type(h) is float and np.count_nonzero(np.abs(problem.x) < h) and problem.scheme is not None:
         _warn_of_size(problem, h, result.values)
-    if returned != np.float64:
+    if returned is not _FLOAT64 and returned != _FLOAT64:
         warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
     return result
 

@@ -27,14 +27,18 @@ def can_reach(f: Any, x: Any) -> bool:
             references = _of_function(value)
         elif value is x:
             return True
-        elif isinstance(value, np.ndarray):
+        elif issubclass(kind, np.ndarray):  # not isinstance, for which proxies would load what they stand for
             if isinstance(x, np.ndarray) and np.may_share_memory(value, x):
                 return True
             references = value.tolist() if value.dtype == object and value.size < _MOST else ()
         else:
             references = gc.get_referents(value)
+            call = kind.__dict__.get("__call__")
+            if type(call) is FunctionType:
+                references = [*references, call]
         for each in references:
-            if type(each) not in _ATOMS and id(each) not in seen and not isinstance(each, (type, ModuleType)):
+            kind = type(each)
+            if kind not in _ATOMS and id(each) not in seen and not issubclass(kind, (type, ModuleType)):
                 seen.add(id(each))
                 found.append(each)
         if len(found) > _MOST:
