@@ -96,7 +96,6 @@ def test_the_steps_of_numerical_diff_are_those_of_each_element():
         ({"bounds": (0, 1)}, ValueRangeError, r"x must be within bounds, got 2.0 at \(1,\), outside of \[0.0, 1.0\]"),
         ({"bounds": (2, 2)}, ValueRangeError, "x must be within bounds"),
         ({"bounds": ([1, 2], [1, 3])}, ValueRangeError, r"bounds must leave room to shift x, got \[1.0, 1.0\] at 0"),
-        ({"bounds": (0, 3), "scheme": "auto"}, UnsupportedError, "bounds do not go with"),
         ({"args": 3}, DTypeError, "args must be a tuple, got int"),
         ({"kwargs": 3}, DTypeError, "kwargs must be a dict, got int"),
         ({"full_output": "yes"}, DTypeError, "full_output must be True or False, got 'yes'"),
@@ -180,6 +179,36 @@ def test_a_one_sided_scheme_has_the_same_order(scheme):
         return abs(found[0] - 1)
 
     assert np.log2(error(0.1) / error(0.05)) == pytest.approx({"central": 2, "five-point": 4}[scheme], abs=0.2)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_jobs": 1}, {"vectorized": True}], ids=str)
+@pytest.mark.parametrize("scheme", ["auto", "central"])
+def test_error_bars_within_bounds(scheme, options):
+    x = np.array([0.0, 0.3, 1.0, 1e-3, 0.9999])
+
+    def f(x):
+        assert ((x >= 0) & (x <= 1)).all()
+        return np.exp(x) @ [1.0, 2.0, 3.0, 4.0, 5.0]
+
+    if options.get("vectorized"):
+
+        def f(stack, of_point=f):  # those that check that points are not mixed may be anywhere
+            return np.exp(stack) @ [1.0, 2.0, 3.0, 4.0, 5.0]
+
+    truth = np.exp(x) * [1, 2, 3, 4, 5]
+    found = secant.numerical_gradient(f, x, scheme=scheme, bounds=(0, 1), full_output=True, **options)
+    assert (np.abs(found.value - truth) <= found.error).all()
+    assert found.success.all()
+    assert (found.error <= (1e-7 if scheme == "auto" else 1e-6)).all()
+
+
+def test_bounds_that_options_do_not_go_with():
+    pytest.importorskip("scipy")
+    for options in ({"scheme": "auto"}, {"full_output": True}):
+        with pytest.raises(UnsupportedError, match="bounds and sparsity together do not go with"):
+            secant.numerical_jacobian(np.square, [0.0, 1.0], bounds=(0, 2), sparsity=np.eye(2), **options)
+        with pytest.raises(UnsupportedError, match="bounds do not go with"):
+            secant.numerical_diff(np.square, 1.0, bounds=(0, 2), **options)
 
 
 def test_a_narrow_interval_makes_steps_smaller():

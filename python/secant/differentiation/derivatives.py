@@ -13,6 +13,7 @@ import numpy as np
 from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation.adaptive import Adaptive
+from secant.differentiation.bounded import BoundedEvaluator, with_one_sided
 from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import ignores_argument, is_float64, require_perturbable
@@ -214,8 +215,11 @@ class Method:
         self.stencils = problem.stencils(evaluator.returned)
         if self.stencils is not None and self.stencils.uses_value and self._base is None:
             self._base = evaluator.at(problem.x)
+        self._bounds = problem.bounds
         is_adaptive = self.stencils is None or problem.with_error
-        self._adaptive = Adaptive(evaluator, problem.x) if is_adaptive else None
+        if is_adaptive and self._bounds is not None and self._base is None:
+            self._base = evaluator.at(problem.x)
+        self._adaptive = Adaptive(self._within(evaluator), problem.x) if is_adaptive else None
         self.group = self._adaptive.group if self._adaptive else 1
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
@@ -238,11 +242,19 @@ class Method:
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
-        slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
+        slopes, bars = np.moveaxis(self._adaptive(self._within(evaluator), begin, end, tell), 1, 0)
+        if self._bounds is not None:
+            slopes, bars = with_one_sided(evaluator, self._x, self._bounds, self._base, begin, slopes, bars)
         if values is None:
             return Derivatives(slopes, bars if self._with_error else None, evaluator.evaluations)
         with np.errstate(all="ignore"):
             return Derivatives(values, np.abs(values - slopes) + bars, evaluator.evaluations)
+
+    def _within(self, evaluator: Evaluator) -> Evaluator:
+        """The same, for steps that may leave the bounds."""
+        if self._bounds is None:
+            return evaluator
+        return BoundedEvaluator(evaluator, self._x, self._bounds, np.shape(self._base))
 
     def _differences(self, evaluator: Evaluator, span: tuple[int, int], tell: Callable[[int], object]) -> Floats:
         """Difference quotients of a range; an error where f is not defined at a shifted point, and is at x."""

@@ -68,7 +68,7 @@ def numerical_diff(
     ShapeError
         If f does not always return the same shape.
     UnsupportedError
-        If bounds are given with "auto" or full_output.
+        If bounds are given with "auto" or full_output, for which take `numerical_gradient`.
     ValueRangeError
         If h is not finite and greater than 0, there is no such scheme, x is not within bounds, or f is not defined at a
         shifted point, though it is at x.
@@ -171,8 +171,8 @@ def numerical_gradient(
         As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of "relative" where x + h is x.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         The domain of f: it is not evaluated outside. Near a bound, central differences become one-sided ones of the
-        same order, for one to two evaluations more; the step becomes smaller where nothing else helps. They do not go
-        with "auto" and error bars.
+        same order, for one to two evaluations more; the step becomes smaller where nothing else helps. "auto" takes
+        smaller steps, and on a bound one-sided differences of fourth order, at three steps.
     args : tuple
         Further arguments of f.
     kwargs : dict, optional

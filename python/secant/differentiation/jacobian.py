@@ -144,6 +144,8 @@ def _sparse(problem: Problem, given: Any, sparsity: Any) -> tuple[Any, Any, int]
     x, f = np.asarray(problem.x, order="C"), _Counted(problem.f, problem.vectorized)
     pattern = Pattern.of(sparsity, x.size)
     auto = problem.scheme is None
+    if problem.bounds is not None and (auto or problem.with_error):
+        raise UnsupportedError("bounds and sparsity together do not go with the scheme 'auto' and error bars")
     step, scales = _units(problem, f.at)
     if isinstance(step, Stencils) and step.is_one_sided is not None:
         pattern, is_one_sided = pattern.divided(step.is_one_sided)

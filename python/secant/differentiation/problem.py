@@ -112,10 +112,6 @@ class Problem(NamedTuple):
             bool(with_error),
             bool(progress),
         )
-        if problem.bounds is not None and (chosen is None or with_error):
-            raise UnsupportedError(
-                "bounds do not go with the scheme 'auto' and error bars, which look at both sides of x"
-            )
         if inplace:
             problem._require_place()
             return problem._replace(place=x)
