@@ -160,7 +160,7 @@ class Problem(NamedTuple):
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
             return c_pointer.CEvaluator(function, self.x, threads(self.n_jobs) or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert)
+            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds)
         if kind == "Numba":
             return numba_jit.choose_evaluator(self.f, self.x, self.convert, threads(self.n_jobs))
         place = self.x.copy(order="K") if self.place is None else self.place

@@ -24,7 +24,10 @@ _TRUSTED = 30.0  # times the noise of f, that two values of a point may differ b
 class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point. x is only read."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert) -> None:
+    def __init__(
+        self, f: Callable[[Any], Any], x: Floats, convert: Convert, bounds: tuple[Floats, Floats] | None = None
+    ) -> None:
+        self._bounds = bounds
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self._start = np.asarray(x, order="C").reshape(-1)
         self._points = np.empty((0, x.size))  # shifts are put back: to write all of the points takes longer
@@ -100,7 +103,7 @@ class VectorizedEvaluator(Evaluator):
         others = self._others(rng, near)[: most - 1]
         found = [(point, value) for point in others if (value := self._inside(self._alone, point, finite)) is not None]
         count = min(_COMPARED, most - len(found))
-        points = given[:count] + near * rng.uniform(-1, 1, given[:count].shape)
+        points = self._clipped(given[:count] + near * rng.uniform(-1, 1, given[:count].shape))
         known = self._inside(self._values, points, finite)
         if known is None:
             points, known = given[:count], values[:count]
@@ -118,7 +121,11 @@ class VectorizedEvaluator(Evaluator):
         points += x
         points[1] -= x * rng.uniform(0, 0.5, shape)
         points[2] += (1 + np.abs(x)) * rng.uniform(-0.5, 0.5, shape)
-        return points
+        return self._clipped(points)
+
+    def _clipped(self, points: Floats) -> Floats:
+        """The nearest points within bounds."""
+        return points if self._bounds is None else np.clip(points, *self._bounds)
 
     def _inside(self, f: Callable[[Floats], Floats], points: Floats, finite: Any) -> Floats | None:
         """The values of f; None outside of its domain, where it raises something or fewer numbers are ``finite``."""
