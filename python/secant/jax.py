@@ -1,11 +1,11 @@
-"""Checks for JAX: `check_grads` takes the place of `jax.test_util.check_grads`, in any precision."""
+"""Checks for JAX: `check` returns a report, `check_grads` takes the place of `jax.test_util.check_grads`."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from secant.checking.options import DoorOptions, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
@@ -23,6 +24,45 @@ try:
     import jax.numpy as jnp
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
+
+
+def check(
+    f: Callable[..., Any], args: Sequence[Any], *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+) -> GradientReport:
+    """Check the derivatives that JAX computes of a function, and return the report.
+
+    Parameters
+    ----------
+    f, args
+        As for `check_grads`.
+    mode : {"rev", "fwd"}
+        Reverse or forward mode.
+    **options
+        As for `check_grads`.
+
+    Returns
+    -------
+    GradientReport
+        In reverse mode its ``cotangent`` is what the outputs were multiplied by.
+
+    Raises
+    ------
+    UnsupportedError, DTypeError, ShapeError, ValueRangeError
+        As `check_grads` does; ValueRangeError too if ``args`` have no elements.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
+    True
+    """
+    require_known("check", options, DoorOptions)
+    _require_mode("mode", mode)
+    function = _of_real_arrays(f, args, options.pop("names", None))
+    if not function.arrays:
+        raise ValueRangeError("args must have elements to be checked, got none")
+    (report,) = _reports(function, 1, (mode,), options)
+    return report
 
 
 def check_grads(
@@ -78,8 +118,7 @@ def check_grads(
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
     for mode in modes:
-        if mode not in _MODES:
-            raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
+        _require_mode("modes", mode)
     function = _of_real_arrays(f, args, options.pop("names", None))
     if not function.arrays:
         warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
@@ -88,7 +127,9 @@ def check_grads(
         report.raise_if_failed()
 
 
-_MODES = "fwd", "rev"
+def _require_mode(argument: str, mode: str) -> None:
+    if mode not in ("fwd", "rev"):
+        raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
 
 
 def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
@@ -221,7 +262,8 @@ def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
-    own = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked] if names is None else list(names)
+    paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
+    own = argument_paths(f, "args", paths) if names is None else list(names)
     if len(own) != len(checked):
         raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
 

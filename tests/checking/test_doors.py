@@ -67,9 +67,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast) for f in (right, wrong)] == [False, False]
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
-    with pytest.raises(
-        GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  wrong in at least (9|1[0-2]) entries"
-    ):
+    with pytest.raises(GradientMismatchError, match=r"WRONG\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
 
@@ -98,7 +96,7 @@ def test_the_one_weight_of_39760_that_fast_mode_passes(torch):
     assert torch.autograd.gradcheck(loss, params, fast_mode=True)
     with pytest.raises(GradientMismatchError) as raised:
         secant.torch.gradcheck(loss, params)
-    assert "one entry, inputs[0][318, 0], is 100 times too large" in str(raised.value)
+    assert "one entry, w1[318, 0], is 100 times too large" in str(raised.value)
 
 
 def scaled_sine(torch, factor):
@@ -189,7 +187,7 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
         assert secant.torch.gradgradcheck(f, z)
     assert secant.torch.gradcheck(lambda x: torch.polar(x, x), torch.ones(3, requires_grad=True))
     for wrong in (lambda z: 2 * z, lambda z: 200 * z.conj(), lambda z: -2 * z.conj()):
-        with pytest.raises(GradientMismatchError, match=r"view_as_real\(inputs\[0\]\) \(6, 2\) +wrong"):
+        with pytest.raises(GradientMismatchError, match=r"view_as_real\(x\) \(6, 2\) +wrong"):
             secant.torch.gradcheck(function(torch, lambda z: z * z, wrong), z)
     conjugated = torch.randn(3, dtype=torch.complex128).conj().requires_grad_()
     assert secant.torch.gradcheck(torch.exp, conjugated)
@@ -204,7 +202,7 @@ def test_second_derivatives(torch):
     cosine = function(torch, torch.cos, lambda x: -1.01 * x.sin())
     wrong = function(torch, torch.sin, cosine)
     assert secant.torch.gradcheck(wrong, x)  # its gradient is right
-    with pytest.raises(GradientMismatchError, match=r"inputs\[0\] \(5,\) +wrong.*\n  grad_outputs\[0\] \(5,\) +right"):
+    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong.*\n  grad_outputs\[0\] \(5,\) +right"):
         secant.torch.gradgradcheck(wrong, x)
     assert not secant.torch.gradgradcheck(wrong, x, raise_exception=False)
     cosine = function(torch, torch.cos, lambda x: -x.sin(), lambda x: x.sin())
@@ -401,7 +399,7 @@ def test_several_inputs_and_outputs(torch):
 
     assert secant.torch.gradcheck(right, (a, count, b, 2.0))
     sine = scaled_sine(torch, 1.01)
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  inputs\[1\] \(4,\) +wrong in all 4 entries"):
+    with pytest.raises(GradientMismatchError, match=r"(?m)^  b \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b))
     with pytest.raises(GradientMismatchError, match=r"(?m)^  bias \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b), names=["weight", "bias"])
@@ -544,7 +542,7 @@ def test_trees_of_jax(jax, dtype):
         return x
 
     negated.defvjp(lambda x: (x, None), lambda _, cotangent: (-cotangent,))
-    with pytest.raises(GradientMismatchError, match=r"args\[0\]\['b'\] \(3,\) +\d? ?wrong"):
+    with pytest.raises(GradientMismatchError, match=r"p\['b'\] \(3,\) +\d? ?wrong"):
         secant.jax.check_grads(lambda p, x: f(p | {"b": negated(p["b"])}, x), (params, x), modes=["rev"])
 
 
@@ -582,7 +580,7 @@ def test_second_derivatives_of_jax(jax):
     secant.jax.check_grads(jax.numpy.sin, (x,), 2)
     secant.jax.check_grads(squared(jax, 1.0), (x,), 2, "rev")
     secant.jax.check_grads(squared(jax, 1.1), (x,), 1, "rev")
-    with pytest.raises(GradientMismatchError, match=r"args\[0\] \(5,\) +wrong(.|\n)* cotangent of output\[0\]|1.1"):
+    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong(.|\n)* cotangent of output\[0\]|1.1"):
         secant.jax.check_grads(squared(jax, 1.1), (x,), 2, "rev")
 
 
@@ -606,7 +604,7 @@ def test_complex_numbers_of_jax(jax):
         return z * z
 
     square.defvjp(lambda z: (square(z), z), lambda z, cotangent: (2 * z.conj() * cotangent,))
-    with pytest.raises(GradientMismatchError, match=r"args\[0\] \(3, 2\) +wrong"):
+    with pytest.raises(GradientMismatchError, match=r"z \(3, 2\) +wrong"):
         secant.jax.check_grads(square, (z,), modes="rev")
 
 
@@ -659,7 +657,7 @@ def test_what_jax_arguments_may_not_be(jax):
     x = jax.numpy.ones(3)
     with pytest.raises(ValueRangeError, match="order must be at least 1, got 0"):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
-    with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got 'back'"):
+    with pytest.raises(UnsupportedError, match="modes must be 'fwd' or 'rev', got 'back'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
     with pytest.raises(DTypeError, match="args must have an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
@@ -694,7 +692,7 @@ def test_a_function_of_torch_that_writes_to_its_argument_is_refused(torch):
         x.data.mul_(2)
         return x.square()
 
-    with pytest.raises(ValueRangeError, match=r"f must leave its argument as it is, but it changes inputs\[0\]"):
+    with pytest.raises(ValueRangeError, match=r"f must leave its argument as it is, but it changes x"):
         secant.torch.gradcheck(f, x)
     assert torch.equal(x, before)
 

@@ -165,7 +165,7 @@ class GradientReport:
         >>> secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).raise_if_failed()
         """
         if not self.passed:
-            raise GradientMismatchError(str(self))
+            raise GradientMismatchError(str(self), self)
 
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
