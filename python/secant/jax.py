@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -132,12 +133,17 @@ def _require_mode(argument: str, mode: str) -> None:
         raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
 
 
-def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
+def _reports(
+    function: _Function, order: int, modes: Sequence[str], options: DoorOptions, of: str = ""
+) -> Iterator[GradientReport]:
+    """Check a function, which is a derivative itself if ``of`` says by what, and then its own derivatives."""
     for mode in modes:
         check, derivative = (_forward, _pushed) if mode == "fwd" else (_reverse, _pulled)
-        yield check(function, options)
+        name = ("forward" if mode == "fwd" else "reverse") + of
+        yield replace(check(function, options), mode=f"{name} mode")
         if order > 1:
-            yield from _reports(derivative(function, options.get("rng", 0)), order - 1, modes, options)
+            inner = derivative(function, options.get("rng", 0))
+            yield from _reports(inner, order - 1, modes, options, f"-over-{name}")
 
 
 class _Function:
@@ -194,7 +200,9 @@ class _Function:
             resolution=2.0**-8 if low else None,
         )
         point.is_used = self._is_used
-        return run_check(point, lambda: candidate(point), **own)
+        report = run_check(point, lambda: candidate(point), **own)
+        is_number = len(weights) == 1 and weights[0].size == 1
+        return replace(report, cotangent=None if is_number else list(weights))
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
@@ -212,8 +220,11 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     cotangents = function.random(function.outputs, options.get("rng", 0))
 
     def candidate(point: Point) -> Candidate:
+        return CandidateGradient.repeated(point, gradient)
+
+    def gradient() -> list[Array]:
         _, pull = jax.vjp(function.value, *function.arrays)
-        return CandidateGradient.of(point, [_real_array(part) for part in pull(list(cotangents))])
+        return [_real_array(part) for part in pull(list(cotangents))]
 
     return function.check(cotangents, candidate, options)
 

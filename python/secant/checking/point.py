@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.report import ONE_VALUE
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
 from secant.differentiation.noise import Sample, Value, norm
@@ -136,7 +137,7 @@ class Point:
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
         known = self.is_used or len(self._values) > 1
-        return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
+        return "" if known else ONE_VALUE
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""

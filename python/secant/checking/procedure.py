@@ -116,7 +116,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         every = measure_every_entry(probe, given, kinks, rng)
         wrong = wrong or any(entry.wrong for entry in every)
 
-    suspects = Suspects([], set(), None)
+    suspects = Suspects([], set(), None, set())
     if wrong and (options.locate or overall.kink):
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
@@ -132,6 +132,12 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         suspect_arrays = suspect_arrays or set(range(count))
     arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, point.direction(rng))
 
+    measured = every or suspects.entries
+    sizes = [
+        relative_error([e for e in measured if e.leaf == leaf], array.norm, bool(every) or leaf in suspects.sampled)
+        for leaf, array in enumerate(arrays)
+    ]
+    arrays = tuple(replace(array, relative_error=size) for array, size in zip(arrays, sizes, strict=True))
     listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
     return GradientReport(
         passed=all(array.passed for array in arrays),
@@ -146,8 +152,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
-        note="" if wrong else point.standstill(),
         examined=len(every) or len(suspects.entries),
+        seed=options.seed,
     )
 
 
@@ -288,11 +294,15 @@ def measure_every_entry(
 
 @dataclass(frozen=True)
 class Suspects:
-    """Entries that were measured, the arrays in which something is wrong, and what it looks like."""
+    """Entries that were measured, the arrays in which something is wrong, and what it looks like.
+
+    Of the arrays in ``sampled`` the entries are a random sample; in others they are those that were found to be wrong.
+    """
 
     entries: list[Entry]
     arrays: set[int]
     diagnosis: Diagnosis | None
+    sampled: set[int]
 
 
 def find_suspects(
@@ -315,19 +325,42 @@ def find_suspects(
         alone = entries.size == 1 and entries not in point.spans
         return probe.measure(direction, entries, 0.0 if alone else kinks.allowed)
 
-    wrong, right, ranges = search(measure, apart or point.spans, max_findings, lambda: limit - point.evaluations, rng)
-    suspect_arrays = {point.entry(entries.begin)[0] for entries in ranges}
+    found = search(measure, apart or point.spans, max_findings, lambda: limit - point.evaluations, rng)
+    wrong, right = found.wrong, found.right
+    suspect_arrays = {point.entry(entries.begin)[0] for entries in found.ranges}
+    sampled = {leaf for leaf, span in enumerate(point.spans) if span in found.sampled}
     for leaf, indices in enumerate(given.non_finite()):
         suspect_arrays |= {leaf} if len(indices) else set()
         for i in indices[:max_findings].tolist():
             begin = point.spans[leaf].begin + i
-            if all(found.entries.begin != begin for found in wrong):
+            if all(single.entries.begin != begin for single in wrong):
                 wrong.append(measure(EntryRange(begin, begin + 1)))
-    entries = [_entry(point, direction, given, found) for found in (*wrong, *right)]
-    if given.arrays is None:
-        return Suspects(entries, suspect_arrays, None)
-    diagnosis = diagnosed(probe, kinks.allowed, rng, given.arrays, entries, suspect_arrays)
-    return Suspects(entries, suspect_arrays, diagnosis)
+    entries = [_entry(point, direction, given, single) for single in (*wrong, *right)]
+    diagnosis = given.arrays and diagnosed(probe, kinks.allowed, rng, given.arrays, entries, suspect_arrays)
+    return Suspects(entries, suspect_arrays, diagnosis or None, sampled)
+
+
+def relative_error(entries: Sequence[Entry], norm: float, are_sample: bool) -> float:
+    """The norm of an array's error, beside that of what was measured; or, of few errors, beside that of the array.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Those of the array that were measured.
+    norm : float
+        Of the candidate.
+    are_sample : bool
+        Whether the entries stand for all.
+    """
+    if not entries:
+        return math.nan
+    error = math.hypot(*(entry.numerical - entry.given for entry in entries))
+    whole = math.hypot(*(entry.numerical for entry in entries))
+    if not are_sample:  # the other entries are right
+        others = norm**2 - math.fsum(entry.given**2 for entry in entries)
+        whole = math.hypot(whole, math.sqrt(max(others, 0.0)))
+    noise = math.hypot(*(entry.error_bar for entry in entries))
+    return error / whole if whole > noise else math.nan
 
 
 def _entry(point: Point, direction: Direction, given: Candidate, found: MeasuredError) -> Entry:

@@ -239,7 +239,7 @@ def gradgradcheck(
     tensors = _checked(func, given)
     gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
     tensors |= differentiable("grad_outputs", cotangents)
-    found = Check(gradients, (*given, cotangents), tensors, options, is_used=True)
+    found = Check(gradients, (*given, cotangents), tensors, options, is_used=True, of="-over-reverse")
     try:
         for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
             report.raise_if_failed()
