@@ -705,7 +705,7 @@ def test_tensors_that_overlap_are_refused(torch):
         secant.torch.gradcheck(torch.mul, pair)
 
 
-@pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp])
+@pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
     with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'. Did you mean"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
