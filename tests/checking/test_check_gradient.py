@@ -832,7 +832,7 @@ def test_a_gradient_of_zeros_is_compared_at_x_itself_too():
     said = "f had one value wherever it was evaluated: does it depend on x?"
     assert str(report).splitlines()[1] == f"  x (3,)  not verified: {said}"
     assert str(report).count(said) == 1
-    assert str(report).splitlines()[-1] == "  next: let f depend on x, and check again"
+    assert str(report).splitlines()[-1] == "  next: see that f depends on x, by more than it is rounded to"
     assert x.tobytes() == before
 
 
@@ -843,7 +843,7 @@ def test_a_function_that_looks_at_a_copy_is_said_to_have_one_value():
     said = "f had one value wherever it was evaluated: does it depend on x?"
     assert str(report).splitlines()[1] == f"  x (3,)  not verified: {said}"
     assert str(report).count(said) == 1
-    assert str(report).splitlines()[-1] == "  next: let f depend on x, and check again"
+    assert str(report).splitlines()[-1] == "  next: see that f depends on x, by more than it is rounded to"
 
 
 def test_an_array_of_one_entry_is_wrong_without_more():

@@ -160,6 +160,8 @@ def test_a_report_says_what_to_do_next():
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
     assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
+    kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 0.5))
+    assert "\n  x (4,)  right: on kinks of f, between the slopes of both sides\n" in str(kinked)
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
     assert not kinked
     assert last(kinked).startswith("next: move x off the kinks")
@@ -188,12 +190,14 @@ def test_the_colors_of_verdicts():
 def test_the_cotangent_repeats_what_was_checked():
     a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
     report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=7)
-    assert "random numbers c: report.cotangent, or the same with rng=7\n" in str(report)
+    said = "  it is that of sum(c * f(x)), c = report.cotangent: random, and the same for rng=7\n"
+    assert said in str(report)
     c = report.cotangent
     for found in report.findings:
         assert found.candidate == (a.T @ c)[found.index]
         assert math.isclose(found.numerical, (a.T @ (c * (1 - np.tanh(a @ x) ** 2)))[found.index], rel_tol=1e-9)
     again = json.loads(report.to_json())
+    assert again["verdict"] == "wrong"
     assert (again["mode"], again["seed"]) == ("reverse mode", 7)
     assert "cotangent" not in again
     assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG\n")

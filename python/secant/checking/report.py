@@ -194,7 +194,7 @@ class GradientReport:
         """
         values = asdict(replace(self, cotangent=None))
         del values["cotangent"]
-        return json.dumps(_finite(values))
+        return json.dumps(_finite({"verdict": self.verdict, **values}))
 
     def __str__(self) -> str:
         """Return a page for a terminal."""
@@ -211,9 +211,9 @@ class GradientReport:
         elif self.kink:
             lines.append("  x lies on kinks of f: errors that kinks may explain pass")
         lines.append(f"  {self._looked_at()}")
-        if self.cotangent is not None and not self.passed:
+        if self.cotangent is not None and self.verdict == "wrong":
             lines.append(
-                f"  f is sum(c * output) with random numbers c: report.cotangent, or the same with rng={self.seed}"
+                f"  it is that of sum(c * f(x)), c = report.cotangent: random, and the same for rng={self.seed}"
             )
         lines.append(
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
@@ -237,7 +237,7 @@ class GradientReport:
         if self.kink:
             return "move x off the kinks, as to random values, and check again"
         if any(array.unverified == ONE_VALUE for array in self.arrays):
-            return "let f depend on x, and check again"
+            return "see that f depends on x, by more than it is rounded to"
         if self.verdict == "not verified":
             return "check in float64, at another x, with another scale= or with max_evaluations=1000"
         then = f"work out {self.findings[0].name} by hand" if self.findings else "check with max_evaluations=1000"
@@ -261,6 +261,10 @@ class GradientReport:
             return f"not verified: {array.unverified}"
         if not array.passed:
             return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
+        if array.name in self.kinked or math.prod(array.shape) == sum(
+            k.startswith(f"{array.name}[") for k in self.kinked
+        ):
+            return "right: on kinks of f, between the slopes of both sides"
         small = f", but no entry is above {array.largest:.1e}" if array.largest < array.sensitivity else ""
         return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed{small}"
 
