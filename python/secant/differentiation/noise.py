@@ -23,6 +23,10 @@ _SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to 
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
+_VISIBLE = 4.0  # times the noise: scatter that is not noise
+_NEAREST, _FARTHEST, _FACTOR = 2.0**-16, 2.0**-7, 8.0  # spacing of values whose scatter is compared, and how it grows
+_IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
+_NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 
 
@@ -148,6 +152,50 @@ def _spacing(values: Floats) -> float:
             while difference > least:
                 spacing, difference = difference, abs(remainder(spacing, difference))
     return spacing
+
+
+@np.errstate(all="ignore")
+def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
+    """The noise of parts of f that are rounded more coarsely than others; 0 if there are none.
+
+    At tiny steps such parts stand still, and at larger ones they jump, as if f had kinks. But the scatter of values
+    near kinks, or of what is smooth, grows at least as their distance. That of rounded values does not, once they
+    differ on both sides of x.
+
+    Parameters
+    ----------
+    sample : callable
+        Takes a step; returns a `Sample`.
+    known : Noise
+        What was measured at tiny steps.
+    step : float
+        The smallest one at which f did not look smooth.
+    """
+    spacing = min(step / 4, _NEAREST)
+    while spacing <= _FARTHEST / _FACTOR:
+        far = min(_FACTOR**2 * spacing, _FARTHEST)
+        if (near := _scatter_on_both_sides(sample, known, spacing)) and (
+            farther := _scatter_on_both_sides(sample, known, far)
+        ):
+            if farther < near * (far / spacing) ** 0.75:
+                return max(near, farther)
+            if farther > near * far / spacing:
+                return 0.0
+        spacing *= _FACTOR
+    return 0.0
+
+
+def _scatter_on_both_sides(sample: Sampler, known: Noise, spacing: float) -> float:
+    """How much values scatter around polynomials; 0 if that is no more than the noise known."""
+    largest = 0.0
+    for side in (1, -1):
+        found = [sample(side * spacing * k) for k in _IRREGULAR]
+        least = max(known.at(abs(there.value), there.rounding) for there in found)
+        level = float(root_mean_square((np.array([there.rest for there in found]) - found[0].rest) @ _NOT_POLYNOMIAL))
+        if not level > _VISIBLE * least:
+            return 0.0
+        largest = max(largest, level)
+    return largest
 
 
 def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
