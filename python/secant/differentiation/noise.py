@@ -24,7 +24,7 @@ _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by cha
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _VISIBLE = 4.0  # times the noise: scatter that is not noise
-_NEAREST, _FARTHEST, _FACTOR = 2.0**-16, 2.0**-7, 8.0  # spacing of values whose scatter is compared, and how it grows
+_NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
@@ -171,18 +171,28 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
     step : float
         The smallest one at which f did not look smooth.
     """
-    spacing = min(step / 4, _NEAREST)
-    while spacing <= _FARTHEST / _FACTOR:
-        far = min(_FACTOR**2 * spacing, _FARTHEST)
-        if (near := _scatter_on_both_sides(sample, known, spacing)) and (
-            farther := _scatter_on_both_sides(sample, known, far)
-        ):
-            if farther < near * (far / spacing) ** 0.75:
-                return max(near, farther)
-            if farther > near * far / spacing:
+    spacing = min(step / 32, _NEAREST)
+    while spacing <= _FARTHEST / 8:
+        if near := _scatter_on_both_sides(sample, known, spacing):
+            farther, far = (
+                _scatter_on_both_sides(sample, known, min(factor * spacing, _FARTHEST)) for factor in (8, 64)
+            )
+            if farther > 32 * near:  # smooth
                 return 0.0
-        spacing *= _FACTOR
+            if near / 8 < farther < 5 * near and near / 64 < far < 20 * near:
+                return _largest_scatter(sample, known, 64 * spacing, max(near, farther, far))
+        spacing *= 4
     return 0.0
+
+
+def _largest_scatter(sample: Sampler, known: Noise, least: float, level: float) -> float:
+    """What scatter grows to at larger distances: where many values are rounded, not all differ at small ones."""
+    spacing = _FARTHEST
+    while spacing > least:
+        if (found := _scatter_on_both_sides(sample, known, spacing)) < 10 * level:
+            return max(level, found)
+        spacing /= 8
+    return level
 
 
 def _scatter_on_both_sides(sample: Sampler, known: Noise, spacing: float) -> float:
