@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +11,6 @@ from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError, judged
 from secant.differentiation.noise import Noise, Sample, Sampler, noise
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
-from secant.errors import ValueRangeError
 
 _KINK_LEVELS = 2
 """Larger steps at which kinks are looked for: 8 and 64 times those of the derivative."""
@@ -123,8 +121,4 @@ class DirectionalProbe:
         self.domain_ends |= line.side != 0
         if self.noise is not None and line.coarse > self.noise.near:
             self.noise = self.noise._replace(near=line.coarse)
-        if not math.isfinite(slope.error_bar):
-            raise ValueRangeError(
-                "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-            ) from self.point.steps.error
         return slope, self._column

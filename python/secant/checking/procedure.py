@@ -224,6 +224,10 @@ def probe_all(
 def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
     """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
     slope = difference.slope
+    if not math.isfinite(slope.error_bar):
+        raise ValueRangeError(
+            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
+        ) from probe.point.steps.error
     if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
         return difference
     other = probe.difference(direction, difference.entries, again=True)
@@ -257,18 +261,21 @@ def set_kinks_apart(
     groups: list[MeasuredError] = []
     kinked: list[KinkedEntry] = []
     for difference, halved in bisect_kinks(probe, direction):
-        jumps = difference.slope.jump != 0
-        if point.evaluations > limit or (not jumps and difference.hidden_jump > _HIDDEN * kink):
+        if point.evaluations > limit or not math.isfinite(difference.slope.error_bar):
             return Kinks(kink, None), []
         if halved:
             continue
-        if jumps:
-            jump = difference.slope.jump
+        if jump := difference.slope.jump:
             is_between = not difference.judged().wrong_by_more_than(jump / 2)
             kinked.append(KinkedEntry(difference.entries, jump, is_between))
-        allowed = kink if jumps else 0.0
+        hidden = difference.hidden_jump if difference.hidden_jump > _HIDDEN * kink else 0.0
+        allowed = kink if jump else hidden
         found = difference.judged(allowed)
-        groups.append(probe.measure(point.direction(rng), found.entries, allowed) if found.wrong else found)
+        if found.wrong:
+            found = probe.measure(point.direction(rng), found.entries, allowed)
+        if found.wrong and hidden and not jump:  # a larger jump may be it, if several kinks cancel along the direction
+            return Kinks(kink, None, found.entries), []
+        groups.append(found)
     return Kinks(kink, tuple(sorted(kinked))), groups
 
 
@@ -384,7 +391,7 @@ def array_reports(
             *candidate.size(leaf),
         )
         outside = [entry for entry in kinked if not entry.is_between]
-        is_known = bool(kinked) or any(
+        is_known = (bool(kinked) and not covering) or any(
             is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
             for part, threshold in seen
         )
@@ -393,6 +400,8 @@ def array_reports(
         elif outside:
             where = some([_name(point, entry.entries.begin) for entry in outside])
             why = f"on a kink, and not between the slopes of both sides: {where}"
+        elif kinks.undecided and kinks.undecided.begin < own.end and own.begin < kinks.undecided.end:
+            why = "it seems wrong, but noise may hide kinks at x that explain it"
         elif not is_known:
             why = _why_unverified(report, overall.kink > 0)
         else:

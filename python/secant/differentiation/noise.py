@@ -173,14 +173,13 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
     """
     spacing = min(step / 32, _NEAREST)
     while spacing <= _FARTHEST / 8:
+        farthest = min(64 * spacing, _FARTHEST)
         if near := _scatter_on_both_sides(sample, known, spacing):
-            farther, far = (
-                _scatter_on_both_sides(sample, known, min(factor * spacing, _FARTHEST)) for factor in (8, 64)
-            )
+            farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
             if farther > 32 * near:  # smooth
                 return 0.0
-            if near / 8 < farther < 5 * near and near / 64 < far < 20 * near:
-                return _largest_scatter(sample, known, 64 * spacing, max(near, farther, far))
+            if near / 8 < farther < 5 * near and near / 64 < far < near * farthest / spacing / 3:
+                return _largest_scatter(sample, known, farthest, max(near, farther, far))
         spacing *= 4
     return 0.0
 
