@@ -152,9 +152,7 @@ class _Case:
     def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
         corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
-        found = (
-            self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected) for _ in range(2)
-        )
+        found = (self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
     def corrections(self) -> Iterator[_Correction]:

@@ -28,6 +28,7 @@ MAX_EVALUATIONS = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_EVALUATIONS, _KINK_EVALUATIONS = 4, 5000, 1000
 _CLEAR = 1000.0
+_FLAT = 1e-8  # of the size of f: that a slope is 0 is verified if a hundredth of this would be noticed
 _HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 
 
@@ -116,6 +117,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         every = measure_every_entry(probe, given, kinks, rng)
         wrong = wrong or any(entry.wrong for entry in every)
 
+    direction = point.direction(rng)
+    doubt = point.standstill()
+    if wrong and not given.contribution(direction, point.all) and probe.rises_in_steps(direction):
+        wrong, doubt = (
+            False,
+            "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them",
+        )
     suspects = Suspects([], set(), None)
     if wrong and (options.locate or overall.kink):
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
@@ -130,7 +138,9 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     if wrong and not overall.kink:
         suspect_arrays = suspect_arrays or set(range(count))
-    arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, point.direction(rng))
+    arrays = array_reports(
+        probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, point.direction(rng)
+    )
 
     listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
     return GradientReport(
@@ -146,7 +156,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
-        note="" if wrong else point.standstill(),
+        note="" if wrong else doubt,
         examined=len(every) or len(suspects.entries),
     )
 
@@ -363,14 +373,16 @@ def array_reports(
     kinks: Kinks,
     confidence: float,
     suspect_arrays: set[int],
+    doubt: str,
     direction: Direction,
 ) -> tuple[ArrayReport, ...]:
     """What is known of each array, and what would have been noticed: see docs/check_method.md."""
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    whole = candidate.contribution(direction, point.all) or overall.steepest
-    standstill = point.standstill()
+    whole = candidate.contribution(direction, point.all) or (
+        math.inf if point.is_constant() else max(overall.steepest, _FLAT * abs(probe.value))
+    )
     found = kinks.found or ()
     smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
     reports = []
@@ -395,8 +407,8 @@ def array_reports(
             is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
             for part, threshold in seen
         )
-        if standstill:
-            why = standstill
+        if doubt:
+            why = doubt
         elif outside:
             where = some([_name(point, entry.entries.begin) for entry in outside])
             why = f"on a kink, and not between the slopes of both sides: {where}"
