@@ -115,6 +115,7 @@ def check_grads(
     >>> secant.jax.check_grads(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),))
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
+    __tracebackhide__ = True
     require_known("check_grads", options, DoorOptions)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)

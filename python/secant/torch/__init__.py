@@ -150,6 +150,7 @@ def gradcheck(
     >>> secant.torch.gradcheck(torch.exp, z, check_forward_ad=True)
     True
     """
+    __tracebackhide__ = True
     require_known("gradcheck", options, DoorOptions)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
@@ -225,6 +226,7 @@ def gradgradcheck(
     >>> secant.torch.gradgradcheck(torch.sin, x)
     True
     """
+    __tracebackhide__ = True
     require_known("gradgradcheck", options, DoorOptions)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
