@@ -44,7 +44,7 @@ def check(
     Returns
     -------
     GradientReport
-        In reverse mode its ``cotangent`` is what the outputs were multiplied by.
+        Its ``cotangent`` is what the outputs were multiplied by: a list, for complex outputs of real and imaginary parts.
 
     Raises
     ------

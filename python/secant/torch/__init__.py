@@ -43,7 +43,7 @@ def check(
     Returns
     -------
     GradientReport
-        In backward mode its ``cotangent`` is what the outputs were multiplied by.
+        Its ``cotangent`` is what the outputs were multiplied by: a list of tensors.
 
     Raises
     ------
