@@ -44,7 +44,7 @@ def check(
     Returns
     -------
     GradientReport
-        Its ``cotangent`` is what the outputs were multiplied by: a list, for complex outputs of real and imaginary parts.
+        Its ``cotangent`` is what the outputs were multiplied by: a list, with real and imaginary parts.
 
     Raises
     ------

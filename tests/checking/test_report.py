@@ -285,8 +285,6 @@ def test_a_gradient_that_differs_from_call_to_call():
 
     with pytest.raises(ValueRangeError, match=DIFFERS):
         secant.check_vjp(lambda x: x, x, vjp)
-    with pytest.raises(ValueRangeError, match=DIFFERS):
-        secant.check_gradient(lambda x: np.sum(x), x, vjp)
     rng = np.random.default_rng(0)
     assert secant.check_vjp(lambda x: x, x, lambda c: c * (1 + rng.uniform(-1e-15, 1e-15, 4))).passed  # rounding
     assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.nan).passed

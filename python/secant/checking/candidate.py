@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, chunks, norm_of
+from secant.checking.point import Direction, EntryRange, Point, chunks, flat, norm_of
 from secant.differentiation.noise import norm
 from secant.errors import ValueRangeError
 
@@ -67,9 +67,10 @@ class CandidateGradient(Candidate):
     @classmethod
     def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
         """Take what a function returns, which must be the same if it is called again, but for rounding."""
-        first, second = cls.of(point, gradient()), cls.of(point, gradient())
+        first = cls.of(point, gradient())
+        again = point.like("gradient", gradient())
         for leaf, name in enumerate(point.names):
-            one, other = first.arrays[leaf], second.arrays[leaf]
+            one, other = first.arrays[leaf], flat(again[leaf])
             off = max(_difference(one[c], other[c]) for c in chunks(EntryRange(0, one.size)))
             if off > _ULPS * max(float(np.finfo(one.dtype).eps), point.resolution) * first.size(leaf)[1]:
                 raise ValueRangeError(

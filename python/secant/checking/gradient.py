@@ -107,15 +107,9 @@ def check_gradient(
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
-
-    def candidate() -> CandidateGradient:
-        if callable(gradient):
-            return CandidateGradient.repeated(point, lambda: gradient(point.copy(), *args))
-        return CandidateGradient.of(point, gradient)
-
     return run_check(
         point,
-        candidate,
+        lambda: CandidateGradient.of(point, gradient(point.copy(), *args) if callable(gradient) else gradient),
         max_evaluations=max_evaluations,
         confidence=confidence,
         max_findings=max_findings,
