@@ -124,7 +124,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         )
     suspects = Suspects([], set(), None, set())
     if wrong and (options.locate or overall.kink):
-        direction = point.direction(rng) if overall.suspect is None else overall.suspect
+        direction = direction if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
         suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
         if overall.kink and not suspects.arrays and noticed(overall.probes):  # jumps may be it, or hide what is wrong
@@ -136,9 +136,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     if wrong and not overall.kink:
         suspect_arrays = suspect_arrays or set(range(count))
-    arrays = array_reports(
-        probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, point.direction(rng)
-    )
+    arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, direction)
 
     measured = every or suspects.entries
     sizes = [
