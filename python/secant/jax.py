@@ -21,6 +21,7 @@ from secant.errors import DTypeError, MissingExtraError, ShapeError, Unsupported
 try:
     import jax
     import jax.numpy as jnp
+    from jax.extend.core import jaxpr_as_fun
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
@@ -119,18 +120,12 @@ class _Function:
         again = value(*self.arrays) if arrays else []
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
-        self._compiled: Callable[..., list[Any]] = jax.jit(value)
-        self._is_used = False
-        try:
-            self._compiled(*self.arrays)
-            self._is_used = _is_used(jax.make_jaxpr(value)(*self.arrays).jaxpr)
-        except Exception:  # it branches on values, say
-            self._compiled = value
+        self._traced = _Traced(value, self.arrays)
 
-    def cast(self, parts: Sequence[Array]) -> tuple[Any, ...]:
+    def cast(self, parts: Sequence[Array]) -> tuple[Array, ...]:
         """Arrays like the arguments: copies, as JAX may keep what it gets."""
         pairs = zip(parts, self.arrays, strict=True)
-        return tuple(jnp.asarray(np.array(part).reshape(own.shape)).astype(own.dtype) for part, own in pairs)
+        return tuple(part.reshape(own.shape).astype(own.dtype) for part, own in pairs)
 
     def random(self, like: Sequence[Any], rng: int) -> list[Any]:
         """Random arrays: tangents or cotangents."""
@@ -145,15 +140,46 @@ class _Function:
         own: dict[str, Any] = {**options}
         low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
-            lambda arrays: weighted(weights, self._compiled(*self.cast(arrays))),
+            lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
             [_real_array(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
             rounded=_to_bfloat16 if low else None,
             resolution=2.0**-8 if low else None,
         )
-        point.is_used = self._is_used
+        point.is_used = self._traced.is_used
         return run_check(point, lambda: candidate(point), **own)
+
+
+_FEW = 16
+"""Equations that are not worth compiling."""
+
+
+class _Traced:
+    """A function of arrays, traced once: its equations are evaluated one by one, or compiled if there are many.
+
+    To compile a function takes as long as a hundred evaluations of a few equations. One that cannot be traced is called
+    itself.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether it is known that what it returns depends on an argument.
+    """
+
+    def __init__(self, function: Callable[..., list[Any]], arrays: Sequence[Any], few: float = _FEW) -> None:
+        self._function: Callable[..., list[Any]]
+        try:
+            traced = jax.make_jaxpr(function)(*arrays)
+        except Exception:  # it branches on values, say
+            self._function, self.is_used = lambda *own: function(*map(jnp.asarray, own)), False
+            return
+        evaluate = jaxpr_as_fun(traced)
+        self._function = evaluate if len(traced.eqns) <= few else jax.jit(evaluate)
+        self.is_used = _is_used(traced.jaxpr)
+
+    def __call__(self, *arrays: Array) -> list[Any]:
+        return self._function(*arrays)
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
@@ -180,8 +206,10 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
 def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
 
+    derivative = _Traced(lambda *tangents: _jvp(function, tuple(function.arrays), tangents), function.arrays, math.inf)
+
     def along(direction: Direction) -> float:
-        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction))).number
+        return weighted(weights, derivative(*function.cast(direction))).number
 
     return function.check(weights, lambda point: CandidateDerivative(point, along), options)
 
