@@ -81,7 +81,7 @@ def check_grads(
     for mode in modes:
         if mode not in _MODES:
             raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
-    function = _of_real_arrays(f, args, options.pop("names", None))
+    function = _of_arrays(f, args, options.pop("names", None))
     if not function.arrays:
         warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
@@ -101,7 +101,7 @@ def _reports(function: _Function, order: int, modes: Sequence[str], options: Doo
 
 
 class _Function:
-    """A function of arrays of real numbers that returns a list of such.
+    """A function of arrays that returns a list of such, of real or complex numbers.
 
     Attributes
     ----------
@@ -123,15 +123,14 @@ class _Function:
         self._traced = _Traced(value, self.arrays)
 
     def cast(self, parts: Sequence[Array]) -> tuple[Array, ...]:
-        """Arrays like the arguments: copies, as JAX may keep what it gets."""
-        pairs = zip(parts, self.arrays, strict=True)
-        return tuple(part.reshape(own.shape).astype(own.dtype) for part, own in pairs)
+        """Arrays like the arguments, of their numbers: copies, as JAX may keep what it gets."""
+        return tuple(_of_numbers(part, own) for part, own in zip(parts, self.arrays, strict=True))
 
     def random(self, like: Sequence[Any], rng: int) -> list[Any]:
         """Random arrays: tangents or cotangents."""
         numbers = np.random.default_rng([rng, 1])
-        is_number = len(like) == 1 and like[0].size == 1
-        return [jnp.ones_like(array) if is_number else _random(array, numbers) for array in like]
+        is_number = len(like) == 1 and _numbers(like[0]).size == 1
+        return [_of_numbers(np.ones(1) if is_number else _random(array, numbers), array) for array in like]
 
     def check(
         self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
@@ -141,7 +140,7 @@ class _Function:
         low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
             lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
-            [_real_array(array) for array in self.arrays],
+            [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
             rounded=_to_bfloat16 if low else None,
@@ -183,10 +182,10 @@ class _Traced:
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
-    """The sum of products, in float64."""
+    """The sum of products of numbers, in float64."""
     total, roundings = 0.0, []
     for weight, value in zip(weights, values, strict=True):
-        terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
+        terms = _numbers(weight).astype(np.float64).ravel() * _numbers(value).astype(np.float64).ravel()
         total += float(terms.sum())
         eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
         roundings.append(eps / 2 * norm(terms))
@@ -198,7 +197,9 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
 
     def candidate(point: Point) -> Candidate:
         _, pull = jax.vjp(function.value, *function.arrays)
-        return CandidateGradient.of(point, [_real_array(part) for part in pull(list(cotangents))])
+        # Where z is complex, JAX's gradient is the derivative in its real part minus i times that in its imaginary part.
+        gradient = pull([jnp.conj(cotangent) for cotangent in cotangents])
+        return CandidateGradient.of(point, [_numbers(np.conj(part)) for part in gradient])
 
     return function.check(cotangents, candidate, options)
 
@@ -241,8 +242,8 @@ def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...
         raise
 
 
-def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
-    """The function of those of its arguments that are checked: complex ones as real and imaginary parts."""
+def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
+    """The function of those of its arguments that are checked."""
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
@@ -256,15 +257,14 @@ def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
         for i, array in zip(checked, arrays, strict=True):
-            complex_ = jnp.iscomplexobj(leaves[i])
-            full[i] = jax.lax.complex(array[..., 0], array[..., 1]) if complex_ else array
-        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
-        real = [_real(output) for output in map(jnp.asarray, outputs) if _is_inexact(output)]
-        if not real:
+            full[i] = array
+        outputs = map(jnp.asarray, jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full))))
+        inexact = [output for output in outputs if _is_inexact(output)]
+        if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
-        return real
+        return inexact
 
-    return _Function(value, own, [_real(leaves[i]) for i in checked])
+    return _Function(value, own, [leaves[i] for i in checked])
 
 
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
@@ -280,19 +280,25 @@ def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
 
 
-def _real(array: Any) -> Any:
-    return jnp.stack([array.real, array.imag], -1) if jnp.iscomplexobj(array) else array
+def _numbers(array: Any) -> Array:
+    """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
+    array = np.asarray(array)
+    if np.iscomplexobj(array):
+        return np.ascontiguousarray(array)[..., None].view(array.real.dtype)
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
-def _real_array(array: Any) -> Array:
-    """An array of NumPy's, in float32 if it is bfloat16."""
-    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+def _of_numbers(numbers: Array, like: Any) -> Array:
+    """A new array like another one, of these numbers."""
+    if not jnp.iscomplexobj(like):
+        return numbers.reshape(like.shape).astype(like.dtype)
+    return numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)[..., 0]
 
 
 def _to_bfloat16(array: Array) -> Array:
     return np.asarray(array.astype(jnp.bfloat16), array.dtype)
 
 
-def _random(like: Any, numbers: np.random.Generator) -> Any:
-    signs = numbers.choice([-1.0, 1.0], like.shape)
-    return jnp.asarray(numbers.uniform(0.5, 1.5, like.shape) * signs, like.dtype)
+def _random(like: Any, numbers: np.random.Generator) -> Array:
+    shape = _numbers(like).shape
+    return np.asarray(numbers.uniform(0.5, 1.5, shape) * numbers.choice([-1.0, 1.0], shape))
