@@ -85,8 +85,13 @@ def check_grads(
     if not function.arrays:
         warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
-    for report in _reports(function, order, modes, options):
-        report.raise_if_failed()
+    try:
+        for report in _reports(function, order, modes, options):
+            report.raise_if_failed()
+    except TypeError as error:
+        if "fwd" in modes and "custom_vjp" in str(error):
+            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
+        raise
 
 
 _MODES = "fwd", "rev"
@@ -197,7 +202,7 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
 
     def candidate(point: Point) -> Candidate:
         _, pull = jax.vjp(function.value, *function.arrays)
-        # Where z is complex, JAX's gradient is the derivative in its real part minus i times that in its imaginary part.
+        # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
         gradient = pull([jnp.conj(cotangent) for cotangent in cotangents])
         return CandidateGradient.of(point, [_numbers(np.conj(part)) for part in gradient])
 
@@ -234,16 +239,13 @@ def _pulled(function: _Function, rng: int) -> _Function:
 
 
 def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    try:
-        return list(jax.jvp(function.value, primals, tangents)[1])
-    except TypeError as error:
-        if "custom_vjp" in str(error):
-            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-        raise
+    return list(jax.jvp(function.value, primals, tangents)[1])
 
 
 def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
     """The function of those of its arguments that are checked."""
+    if not isinstance(args, (tuple, list)):
+        raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
@@ -258,8 +260,9 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
         full = list(leaves)
         for i, array in zip(checked, arrays, strict=True):
             full[i] = array
-        outputs = map(jnp.asarray, jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full))))
-        inexact = [output for output in outputs if _is_inexact(output)]
+        outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
+        numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
+        inexact = [output for output in numeric_outputs if _is_inexact(output)]
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return inexact
