@@ -72,7 +72,7 @@ def outcome(check: Callable[[str], object], planted: str) -> dict[str, Any]:
     It is "too small" where it is right in spite of a planted error that, as reports say, would not be noticed.
     """
     REPORTS.clear()
-    start = time.perf_counter()
+    start = time.process_time()
     said, message = "right", ""
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
@@ -82,7 +82,7 @@ def outcome(check: Callable[[str], object], planted: str) -> dict[str, Any]:
             message = f"{type(error).__name__}: {error}"
             wrong = isinstance(error, AssertionError) or type(error).__name__ == "GradcheckError"
             said = "not verified" if ": not verified\n" in message else "WRONG" if wrong else "error"
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     notes = [str(warning.message) for warning in raised if issubclass(warning.category, RuntimeWarning)]
     if said == "right" and any("nothing is checked" in note for note in notes):
         said = "nothing to check"
