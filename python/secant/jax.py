@@ -78,12 +78,11 @@ def check_grads(
     require_known("check_grads", options, DoorOptions)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
-    for mode in modes:
-        if mode not in _MODES:
-            raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
+    if not modes or not set(modes) <= {"fwd", "rev"}:
+        raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {', '.join(map(repr, modes)) or 'none'}")
     function = _of_arrays(f, args, options.pop("names", None))
-    if not function.arrays:
-        warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+    if not any(output.size for output in function.outputs):
+        warnings.warn("args or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
     try:
         for report in _reports(function, order, modes, options):
@@ -92,9 +91,6 @@ def check_grads(
         if "fwd" in modes and "custom_vjp" in str(error):
             raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
         raise
-
-
-_MODES = "fwd", "rev"
 
 
 def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
@@ -211,7 +207,6 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
 
 def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
-
     derivative = _Traced(lambda *tangents: _jvp(function, tuple(function.arrays), tangents), function.arrays, math.inf)
 
     def along(direction: Direction) -> float:

@@ -681,8 +681,9 @@ def test_arguments_of_jax(jax):
     secant.jax.check_grads(jax.numpy.floor, (x / 4 + 0.4,))  # it is used, and its derivative is 0
     with pytest.raises(GradientMismatchError, match="not verified: f had one value wherever it was evaluated"):
         secant.jax.check_grads(lambda _: jax.numpy.sin(x), (x,))
-    with pytest.warns(RuntimeWarning, match="^args have no elements: nothing is checked"):
-        secant.jax.check_grads(jax.numpy.sin, (x[:0],))
+    for f, args in ((jax.numpy.sin, (x[:0],)), (lambda x: x[:0], (x,))):
+        with pytest.warns(RuntimeWarning, match="^args or outputs have no elements: nothing is checked"):
+            secant.jax.check_grads(f, args)
     with pytest.warns(UserWarning, match="atol, eps are ignored by check_grads: tolerances are measured"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes="rev", atol=1e-2, eps=1e-3)
 
@@ -694,6 +695,8 @@ def test_what_jax_arguments_may_not_be(jax):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
     with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got 'back'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
+    with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got none"):
+        secant.jax.check_grads(jax.numpy.sin, (x,), modes=[])
     with pytest.raises(DTypeError, match="args must have an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
     with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
