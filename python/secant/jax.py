@@ -1,11 +1,12 @@
-"""Checks for JAX: `check_grads` takes the place of `jax.test_util.check_grads`, in any precision."""
+"""Checks for JAX: `check` returns a report, `check_grads` takes the place of `jax.test_util.check_grads`."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Unpack
+from dataclasses import replace
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from secant.checking.options import DoorOptions, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
@@ -24,6 +26,45 @@ try:
     from jax.extend.core import jaxpr_as_fun
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
+
+
+def check(
+    f: Callable[..., Any], args: Sequence[Any], *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+) -> GradientReport:
+    """Check the derivatives that JAX computes of a function, and return the report.
+
+    Parameters
+    ----------
+    f, args
+        As for `check_grads`.
+    mode : {"rev", "fwd"}
+        Reverse or forward mode.
+    **options
+        As for `check_grads`.
+
+    Returns
+    -------
+    GradientReport
+        Its ``cotangent`` is what the outputs were multiplied by: a list, with real and imaginary parts.
+
+    Raises
+    ------
+    UnsupportedError, DTypeError, ShapeError, ValueRangeError
+        As `check_grads` does; ValueRangeError too if ``args`` or outputs have no elements.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
+    True
+    """
+    require_known("check", options, DoorOptions)
+    _require_mode("mode", mode)
+    function = _of_arrays(f, args, options.pop("names", None))
+    if not any(output.size for output in function.outputs):
+        raise ValueRangeError("args and outputs must have elements to be checked, got none")
+    (report,) = _reports(function, 1, (mode,), options)
+    return report
 
 
 def check_grads(
@@ -75,30 +116,38 @@ def check_grads(
     >>> secant.jax.check_grads(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),))
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
+    __tracebackhide__ = True
     require_known("check_grads", options, DoorOptions)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
-    if not modes or not set(modes) <= {"fwd", "rev"}:
-        raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {', '.join(map(repr, modes)) or 'none'}")
+    if not modes:
+        raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
+    for mode in modes:
+        _require_mode("modes", mode)
     function = _of_arrays(f, args, options.pop("names", None))
     if not any(output.size for output in function.outputs):
         warnings.warn("args or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
-    try:
-        for report in _reports(function, order, modes, options):
-            report.raise_if_failed()
-    except TypeError as error:
-        if "fwd" in modes and "custom_vjp" in str(error):
-            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-        raise
+    for report in _reports(function, order, modes, options):
+        report.raise_if_failed()
 
 
-def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
+def _require_mode(argument: str, mode: str) -> None:
+    if mode not in ("fwd", "rev"):
+        raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
+
+
+def _reports(
+    function: _Function, order: int, modes: Sequence[str], options: DoorOptions, of: str = ""
+) -> Iterator[GradientReport]:
+    """Check a function, which is a derivative itself if ``of`` says by what, and then its own derivatives."""
     for mode in modes:
         check, derivative = (_forward, _pushed) if mode == "fwd" else (_reverse, _pulled)
-        yield check(function, options)
+        name = ("forward" if mode == "fwd" else "reverse") + of
+        yield replace(check(function, options), mode=f"{name} mode")
         if order > 1:
-            yield from _reports(derivative(function, options.get("rng", 0)), order - 1, modes, options)
+            inner = derivative(function, options.get("rng", 0))
+            yield from _reports(inner, order - 1, modes, options, f"-over-{name}")
 
 
 class _Function:
@@ -148,7 +197,10 @@ class _Function:
             resolution=2.0**-8 if low else None,
         )
         point.is_used = self._traced.is_used
-        return run_check(point, lambda: candidate(point), **own)
+        report = run_check(point, lambda: candidate(point), **own)
+        cotangent = [_numbers(weight) for weight in weights]
+        is_number = len(cotangent) == 1 and cotangent[0].size == 1
+        return replace(report, cotangent=None if is_number else cotangent)
 
 
 _FEW = 16
@@ -197,10 +249,12 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     cotangents = function.random(function.outputs, options.get("rng", 0))
 
     def candidate(point: Point) -> Candidate:
+        return CandidateGradient.repeated(point, gradient)
+
+    def gradient() -> list[Array]:
         _, pull = jax.vjp(function.value, *function.arrays)
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
-        gradient = pull([jnp.conj(cotangent) for cotangent in cotangents])
-        return CandidateGradient.of(point, [_numbers(np.conj(part)) for part in gradient])
+        return [_numbers(np.conj(part)) for part in pull([jnp.conj(cotangent) for cotangent in cotangents])]
 
     return function.check(cotangents, candidate, options)
 
@@ -212,7 +266,12 @@ def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     def along(direction: Direction) -> float:
         return weighted(weights, derivative(*function.cast(direction))).number
 
-    return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    try:
+        return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
+        raise
 
 
 def _pushed(function: _Function, rng: int) -> _Function:
@@ -247,7 +306,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
-    own = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked] if names is None else list(names)
+    paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
+    own = argument_paths(f, "args", paths) if names is None else list(names)
     if len(own) != len(checked):
         raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
 

@@ -67,9 +67,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast) for f in (right, wrong)] == [False, False]
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
-    with pytest.raises(
-        GradientMismatchError, match=r"WRONG\n  inputs\[0\] \(50,\)  wrong in at least (9|1[0-2]) entries"
-    ):
+    with pytest.raises(GradientMismatchError, match=r"WRONG\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
 
@@ -98,7 +96,7 @@ def test_the_one_weight_of_39760_that_fast_mode_passes(torch):
     assert torch.autograd.gradcheck(loss, params, fast_mode=True)
     with pytest.raises(GradientMismatchError) as raised:
         secant.torch.gradcheck(loss, params)
-    assert "one entry, inputs[0][318, 0], is 100 times too large" in str(raised.value)
+    assert "one entry, w1[318, 0], is 100 times too large" in str(raised.value)
 
 
 def scaled_sine(torch, factor):
@@ -189,7 +187,7 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
         assert secant.torch.gradgradcheck(f, z)
     assert secant.torch.gradcheck(lambda x: torch.polar(x, x), torch.ones(3, requires_grad=True))
     for wrong in (lambda z: 2 * z, lambda z: 200 * z.conj(), lambda z: -2 * z.conj()):
-        with pytest.raises(GradientMismatchError, match=r"view_as_real\(inputs\[0\]\) \(6, 2\) +wrong"):
+        with pytest.raises(GradientMismatchError, match=r"view_as_real\(x\) \(6, 2\) +wrong"):
             secant.torch.gradcheck(function(torch, lambda z: z * z, wrong), z)
     conjugated = torch.randn(3, dtype=torch.complex128).conj().requires_grad_()
     assert secant.torch.gradcheck(torch.exp, conjugated)
@@ -204,7 +202,7 @@ def test_second_derivatives(torch):
     cosine = function(torch, torch.cos, lambda x: -1.01 * x.sin())
     wrong = function(torch, torch.sin, cosine)
     assert secant.torch.gradcheck(wrong, x)  # its gradient is right
-    with pytest.raises(GradientMismatchError, match=r"inputs\[0\] \(5,\) +wrong.*\n  grad_outputs\[0\] \(5,\) +right"):
+    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong.*\n  grad_outputs\[0\] \(5,\) +right"):
         secant.torch.gradgradcheck(wrong, x)
     assert not secant.torch.gradgradcheck(wrong, x, raise_exception=False)
     cosine = function(torch, torch.cos, lambda x: -x.sin(), lambda x: x.sin())
@@ -401,7 +399,7 @@ def test_several_inputs_and_outputs(torch):
 
     assert secant.torch.gradcheck(right, (a, count, b, 2.0))
     sine = scaled_sine(torch, 1.01)
-    with pytest.raises(GradientMismatchError, match=r"(?m)^  inputs\[1\] \(4,\) +wrong in all 4 entries"):
+    with pytest.raises(GradientMismatchError, match=r"(?m)^  b \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b))
     with pytest.raises(GradientMismatchError, match=r"(?m)^  bias \(4,\) +wrong in all 4 entries"):
         secant.torch.gradcheck(lambda a, b: (a.sin(), sine(b)), (a, b), names=["weight", "bias"])
@@ -544,7 +542,7 @@ def test_trees_of_jax(jax, dtype):
         return x
 
     negated.defvjp(lambda x: (x, None), lambda _, cotangent: (-cotangent,))
-    with pytest.raises(GradientMismatchError, match=r"args\[0\]\['b'\] \(3,\) +\d? ?wrong"):
+    with pytest.raises(GradientMismatchError, match=r"p\['b'\] \(3,\) +\d? ?wrong"):
         secant.jax.check_grads(lambda p, x: f(p | {"b": negated(p["b"])}, x), (params, x), modes=["rev"])
 
 
@@ -582,7 +580,7 @@ def test_second_derivatives_of_jax(jax):
     secant.jax.check_grads(jax.numpy.sin, (x,), 2)
     secant.jax.check_grads(squared(jax, 1.0), (x,), 2, "rev")
     secant.jax.check_grads(squared(jax, 1.1), (x,), 1, "rev")
-    with pytest.raises(GradientMismatchError, match=r"args\[0\] \(5,\) +wrong(.|\n)* cotangent of output\[0\]|1.1"):
+    with pytest.raises(GradientMismatchError, match=r"x \(5,\) +wrong(.|\n)* cotangent of output\[0\]|1.1"):
         secant.jax.check_grads(squared(jax, 1.1), (x,), 2, "rev")
 
 
@@ -609,7 +607,7 @@ def test_complex_numbers_of_jax(jax):
         return z * z
 
     square.defvjp(lambda z: (square(z), z), lambda z, cotangent: (2 * z.conj() * cotangent,))
-    with pytest.raises(GradientMismatchError, match=r"args\[0\] \(3, 2\) +wrong"):
+    with pytest.raises(GradientMismatchError, match=r"z \(3, 2\) +wrong"):
         secant.jax.check_grads(square, (z,), modes="rev")
 
 
@@ -634,7 +632,7 @@ def test_functions_of_many_equations_of_jax(jax, depth):
     planted = jax.custom_jvp(lambda x, factor: x)
     planted.defjvp(lambda primals, tangents: (primals[0], tangents[0] * primals[1]))
     x = jax.numpy.linspace(0.1, 1, 5)
-    secant.jax.check_grads(lambda x: f(x, 1.0), (x,), 2)
+    secant.jax.check_grads(lambda x: f(x, 1.0), (x,))
     with pytest.raises(GradientMismatchError, match="WRONG"):
         secant.jax.check_grads(lambda x: f(x, 1.1), (x,))
 
@@ -647,7 +645,7 @@ def test_what_is_no_array_of_numbers_for_jax(jax):
     secant.jax.check_grads(lambda x, empty: x * x + empty.sum(), (x, x[:0]))
     with pytest.raises(DTypeError, match="args must be a tuple or a list of the arguments of f, got ArrayImpl"):
         secant.jax.check_grads(jax.numpy.sin, x)
-    with pytest.raises(ValueRangeError, match=r"^args\[1\] must be finite, got NaN or infinity"):
+    with pytest.raises(ValueRangeError, match=r"^y must be finite, got NaN or infinity"):
         secant.jax.check_grads(lambda x, y: x * y, (x, x / 0))
     with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: x.argmax(), (x,))
@@ -693,7 +691,7 @@ def test_what_jax_arguments_may_not_be(jax):
     x = jax.numpy.ones(3)
     with pytest.raises(ValueRangeError, match="order must be at least 1, got 0"):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
-    with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got 'back'"):
+    with pytest.raises(UnsupportedError, match="modes must be 'fwd' or 'rev', got 'back'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
     with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got none"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=[])
@@ -730,7 +728,7 @@ def test_a_function_of_torch_that_writes_to_its_argument_is_refused(torch):
         x.data.mul_(2)
         return x.square()
 
-    with pytest.raises(ValueRangeError, match=r"f must leave its argument as it is, but it changes inputs\[0\]"):
+    with pytest.raises(ValueRangeError, match=r"f must leave its argument as it is, but it changes x"):
         secant.torch.gradcheck(f, x)
     assert torch.equal(x, before)
 
@@ -743,7 +741,7 @@ def test_tensors_that_overlap_are_refused(torch):
         secant.torch.gradcheck(torch.mul, pair)
 
 
-@pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp])
+@pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
     with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'. Did you mean"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)

@@ -128,6 +128,8 @@ class Outputs:
         Floating-point outputs that have no gradient, where others have: they are not checked.
     constant : bool
         Whether none has one. Then all of them are looked at: the gradient is 0.
+    is_number : bool
+        Whether it is a single real number: then its cotangent is 1.
     cotangents : list of Tensor
         Made when the function is called first, as all of these are.
     """
@@ -136,7 +138,7 @@ class Outputs:
         self._function, self._rng = function, rng
         self._shapes: dict[str, Any] | None = None
         self.skipped: list[str] = []
-        self.constant = False
+        self.constant = self.is_number = False
         self.cotangents: list[Any] = []
         self._weights: list[Any] = []  # these, in float64
 
@@ -153,8 +155,8 @@ class Outputs:
             kept = with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
             outputs = [found[path] for path in kept]
-            is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
-            self.cotangents = [torch.ones_like(o) if is_number else _random(o, self._rng) for o in outputs]
+            self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+            self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
             self._weights = [real(cotangent).double() for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
