@@ -23,6 +23,7 @@ from secant.errors import DTypeError, MissingExtraError, ShapeError, Unsupported
 try:
     import jax
     import jax.numpy as jnp
+    from jax.extend.core import jaxpr_as_fun
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
@@ -49,7 +50,7 @@ def check(
     Raises
     ------
     UnsupportedError, DTypeError, ShapeError, ValueRangeError
-        As `check_grads` does; ValueRangeError too if ``args`` have no elements.
+        As `check_grads` does; ValueRangeError too if ``args`` or outputs have no elements.
 
     Examples
     --------
@@ -59,9 +60,9 @@ def check(
     """
     require_known("check", options, DoorOptions)
     _require_mode("mode", mode)
-    function = _of_real_arrays(f, args, options.pop("names", None))
-    if not function.arrays:
-        raise ValueRangeError("args must have elements to be checked, got none")
+    function = _of_arrays(f, args, options.pop("names", None))
+    if not any(output.size for output in function.outputs):
+        raise ValueRangeError("args and outputs must have elements to be checked, got none")
     (report,) = _reports(function, 1, (mode,), options)
     return report
 
@@ -119,11 +120,13 @@ def check_grads(
     require_known("check_grads", options, DoorOptions)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
+    if not modes:
+        raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
     for mode in modes:
         _require_mode("modes", mode)
-    function = _of_real_arrays(f, args, options.pop("names", None))
-    if not function.arrays:
-        warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+    function = _of_arrays(f, args, options.pop("names", None))
+    if not any(output.size for output in function.outputs):
+        warnings.warn("args or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
     for report in _reports(function, order, modes, options):
         report.raise_if_failed()
@@ -148,7 +151,7 @@ def _reports(
 
 
 class _Function:
-    """A function of arrays of real numbers that returns a list of such.
+    """A function of arrays that returns a list of such, of real or complex numbers.
 
     Attributes
     ----------
@@ -167,24 +170,17 @@ class _Function:
         again = value(*self.arrays) if arrays else []
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
-        self._compiled: Callable[..., list[Any]] = jax.jit(value)
-        self._is_used = False
-        try:
-            self._compiled(*self.arrays)
-            self._is_used = _is_used(jax.make_jaxpr(value)(*self.arrays).jaxpr)
-        except Exception:  # it branches on values, say
-            self._compiled = value
+        self._traced = _Traced(value, self.arrays)
 
-    def cast(self, parts: Sequence[Array]) -> tuple[Any, ...]:
-        """Arrays like the arguments: copies, as JAX may keep what it gets."""
-        pairs = zip(parts, self.arrays, strict=True)
-        return tuple(jnp.asarray(np.array(part).reshape(own.shape)).astype(own.dtype) for part, own in pairs)
+    def cast(self, parts: Sequence[Array]) -> tuple[Array, ...]:
+        """Arrays like the arguments, of their numbers: copies, as JAX may keep what it gets."""
+        return tuple(_of_numbers(part, own) for part, own in zip(parts, self.arrays, strict=True))
 
     def random(self, like: Sequence[Any], rng: int) -> list[Any]:
         """Random arrays: tangents or cotangents."""
         numbers = np.random.default_rng([rng, 1])
-        is_number = len(like) == 1 and like[0].size == 1
-        return [jnp.ones_like(array) if is_number else _random(array, numbers) for array in like]
+        is_number = len(like) == 1 and _numbers(like[0]).size == 1
+        return [_of_numbers(np.ones(1) if is_number else _random(array, numbers), array) for array in like]
 
     def check(
         self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
@@ -193,24 +189,56 @@ class _Function:
         own: dict[str, Any] = {**options}
         low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
-            lambda arrays: weighted(weights, self._compiled(*self.cast(arrays))),
-            [_real_array(array) for array in self.arrays],
+            lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
+            [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
             rounded=_to_bfloat16 if low else None,
             resolution=2.0**-8 if low else None,
         )
-        point.is_used = self._is_used
+        point.is_used = self._traced.is_used
         report = run_check(point, lambda: candidate(point), **own)
-        is_number = len(weights) == 1 and weights[0].size == 1
-        return replace(report, cotangent=None if is_number else list(weights))
+        cotangent = [_numbers(weight) for weight in weights]
+        is_number = len(cotangent) == 1 and cotangent[0].size == 1
+        return replace(report, cotangent=None if is_number else cotangent)
+
+
+_FEW = 16
+"""Equations that are not worth compiling."""
+
+
+class _Traced:
+    """A function of arrays, traced once: its equations are evaluated one by one, or compiled if there are many.
+
+    To compile a function takes as long as a hundred evaluations of a few equations. One that cannot be traced is called
+    itself.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether it is known that what it returns depends on an argument.
+    """
+
+    def __init__(self, function: Callable[..., list[Any]], arrays: Sequence[Any], few: float = _FEW) -> None:
+        self._function: Callable[..., list[Any]]
+        try:
+            traced = jax.make_jaxpr(function)(*arrays)
+        except Exception:  # it branches on values, say
+            self._function, self.is_used = lambda *own: function(*map(jnp.asarray, own)), False
+            return
+        evaluate = jaxpr_as_fun(traced)
+        self._function = evaluate if len(traced.eqns) <= few else jax.jit(evaluate)
+        self.is_used = _is_used(traced.jaxpr)
+
+    def __call__(self, *arrays: Array) -> list[Any]:
+        return self._function(*arrays)
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
-    """The sum of products, in float64."""
+    """The sum of products of numbers, in float64."""
     total, roundings = 0.0, []
     for weight, value in zip(weights, values, strict=True):
-        terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
+        terms = _numbers(weight).astype(np.float64).ravel() * _numbers(value).astype(np.float64).ravel()
         total += float(terms.sum())
         eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
         roundings.append(eps / 2 * norm(terms))
@@ -225,18 +253,25 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
 
     def gradient() -> list[Array]:
         _, pull = jax.vjp(function.value, *function.arrays)
-        return [_real_array(part) for part in pull(list(cotangents))]
+        # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
+        return [_numbers(np.conj(part)) for part in pull([jnp.conj(cotangent) for cotangent in cotangents])]
 
     return function.check(cotangents, candidate, options)
 
 
 def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
+    derivative = _Traced(lambda *tangents: _jvp(function, tuple(function.arrays), tangents), function.arrays, math.inf)
 
     def along(direction: Direction) -> float:
-        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction))).number
+        return weighted(weights, derivative(*function.cast(direction))).number
 
-    return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    try:
+        return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
+        raise
 
 
 def _pushed(function: _Function, rng: int) -> _Function:
@@ -258,16 +293,13 @@ def _pulled(function: _Function, rng: int) -> _Function:
 
 
 def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    try:
-        return list(jax.jvp(function.value, primals, tangents)[1])
-    except TypeError as error:
-        if "custom_vjp" in str(error):
-            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-        raise
+    return list(jax.jvp(function.value, primals, tangents)[1])
 
 
-def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
-    """The function of those of its arguments that are checked: complex ones as real and imaginary parts."""
+def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
+    """The function of those of its arguments that are checked."""
+    if not isinstance(args, (tuple, list)):
+        raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
@@ -282,15 +314,15 @@ def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
         for i, array in zip(checked, arrays, strict=True):
-            complex_ = jnp.iscomplexobj(leaves[i])
-            full[i] = jax.lax.complex(array[..., 0], array[..., 1]) if complex_ else array
+            full[i] = array
         outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
-        real = [_real(output) for output in map(jnp.asarray, outputs) if _is_inexact(output)]
-        if not real:
+        numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
+        inexact = [output for output in numeric_outputs if _is_inexact(output)]
+        if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
-        return real
+        return inexact
 
-    return _Function(value, own, [_real(leaves[i]) for i in checked])
+    return _Function(value, own, [leaves[i] for i in checked])
 
 
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
@@ -306,19 +338,25 @@ def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
 
 
-def _real(array: Any) -> Any:
-    return jnp.stack([array.real, array.imag], -1) if jnp.iscomplexobj(array) else array
+def _numbers(array: Any) -> Array:
+    """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
+    array = np.asarray(array)
+    if np.iscomplexobj(array):
+        return np.ascontiguousarray(array)[..., None].view(array.real.dtype)
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
-def _real_array(array: Any) -> Array:
-    """An array of NumPy's, in float32 if it is bfloat16."""
-    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+def _of_numbers(numbers: Array, like: Any) -> Array:
+    """A new array like another one, of these numbers."""
+    if not jnp.iscomplexobj(like):
+        return numbers.reshape(like.shape).astype(like.dtype)
+    return numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)[..., 0]
 
 
 def _to_bfloat16(array: Array) -> Array:
     return np.asarray(array.astype(jnp.bfloat16), array.dtype)
 
 
-def _random(like: Any, numbers: np.random.Generator) -> Any:
-    signs = numbers.choice([-1.0, 1.0], like.shape)
-    return jnp.asarray(numbers.uniform(0.5, 1.5, like.shape) * signs, like.dtype)
+def _random(like: Any, numbers: np.random.Generator) -> Array:
+    shape = _numbers(like).shape
+    return np.asarray(numbers.uniform(0.5, 1.5, shape) * numbers.choice([-1.0, 1.0], shape))

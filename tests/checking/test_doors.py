@@ -588,14 +588,17 @@ def test_second_derivatives_of_jax(jax):
 def test_a_custom_vjp_has_no_forward_mode(jax):
     x = jax.numpy.linspace(0.1, 1, 5)
     secant.jax.check_grads(squared(jax, 1.0), (x,), modes="rev")
-    with pytest.raises(UnsupportedError, match='f has a custom_vjp, which has no forward mode: pass modes="rev"'):
-        secant.jax.check_grads(squared(jax, 1.0), (x,))
+    for f in (squared(jax, 1.0), mean_square_sine(jax, 1.0)):
+        with pytest.raises(UnsupportedError, match='f has a custom_vjp, which has no forward mode: pass modes="rev"'):
+            secant.jax.check_grads(f, (x,))
 
 
 @needs_jax
 def test_complex_numbers_of_jax(jax):
     z = jax.numpy.asarray([1 + 2j, 0.5 - 1j, 3j])
     secant.jax.check_grads(lambda z: z * z, (z,), 2, "rev")
+    secant.jax.check_grads(jax.numpy.exp, (z,), 2, "fwd")
+    secant.jax.check_grads(lambda z: z.conj() * z[0], (z,), 2)
     secant.jax.check_grads(jax.numpy.abs, (z,))
     secant.jax.check_grads(lambda x: jax.numpy.exp(1j * x), (jax.numpy.ones(2),))
 
@@ -616,6 +619,36 @@ def test_bfloat16_of_jax(jax):
     wrong.defvjp(lambda x: (x * x, x), lambda x, cotangent: (-8 * x * cotangent,))
     with pytest.raises(GradientMismatchError, match="WRONG"):
         secant.jax.check_grads(wrong, (x,), modes="rev")
+
+
+@needs_jax
+@pytest.mark.parametrize("depth", [1, 30])  # of so many equations that they are compiled
+def test_functions_of_many_equations_of_jax(jax, depth):
+    def f(x, factor):
+        for _ in range(depth):
+            x = planted(x, factor) + jax.numpy.sin(x) / 20
+        return x
+
+    planted = jax.custom_jvp(lambda x, factor: x)
+    planted.defjvp(lambda primals, tangents: (primals[0], tangents[0] * primals[1]))
+    x = jax.numpy.linspace(0.1, 1, 5)
+    secant.jax.check_grads(lambda x: f(x, 1.0), (x,))
+    with pytest.raises(GradientMismatchError, match="WRONG"):
+        secant.jax.check_grads(lambda x: f(x, 1.1), (x,))
+
+
+@needs_jax
+def test_what_is_no_array_of_numbers_for_jax(jax):
+    x = jax.numpy.linspace(0.1, 1, 5)
+    secant.jax.check_grads(lambda x: {"name": "sine", "y": jax.numpy.sin(x), "at": x.argmax()}, (x,))
+    secant.jax.check_grads(lambda key, x: x * jax.random.normal(key, x.shape), (jax.random.key(0), x))
+    secant.jax.check_grads(lambda x, empty: x * x + empty.sum(), (x, x[:0]))
+    with pytest.raises(DTypeError, match="args must be a tuple or a list of the arguments of f, got ArrayImpl"):
+        secant.jax.check_grads(jax.numpy.sin, x)
+    with pytest.raises(ValueRangeError, match=r"^y must be finite, got NaN or infinity"):
+        secant.jax.check_grads(lambda x, y: x * y, (x, x / 0))
+    with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
+        secant.jax.check_grads(lambda x: x.argmax(), (x,))
 
 
 @needs_jax
@@ -646,8 +679,9 @@ def test_arguments_of_jax(jax):
     secant.jax.check_grads(jax.numpy.floor, (x / 4 + 0.4,))  # it is used, and its derivative is 0
     with pytest.raises(GradientMismatchError, match="not verified: f had one value wherever it was evaluated"):
         secant.jax.check_grads(lambda _: jax.numpy.sin(x), (x,))
-    with pytest.warns(RuntimeWarning, match="^args have no elements: nothing is checked"):
-        secant.jax.check_grads(jax.numpy.sin, (x[:0],))
+    for f, args in ((jax.numpy.sin, (x[:0],)), (lambda x: x[:0], (x,))):
+        with pytest.warns(RuntimeWarning, match="^args or outputs have no elements: nothing is checked"):
+            secant.jax.check_grads(f, args)
     with pytest.warns(UserWarning, match="atol, eps are ignored by check_grads: tolerances are measured"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes="rev", atol=1e-2, eps=1e-3)
 
@@ -659,6 +693,8 @@ def test_what_jax_arguments_may_not_be(jax):
         secant.jax.check_grads(jax.numpy.sin, (x,), 0)
     with pytest.raises(UnsupportedError, match="modes must be 'fwd' or 'rev', got 'back'"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes=["back"])
+    with pytest.raises(UnsupportedError, match="modes must be of 'fwd' and 'rev', got none"):
+        secant.jax.check_grads(jax.numpy.sin, (x,), modes=[])
     with pytest.raises(DTypeError, match="args must have an array of floating-point or complex numbers, got none"):
         secant.jax.check_grads(lambda x: 1.0 * x, (x.astype(int),), modes=["rev"])
     with pytest.raises(DTypeError, match="f must return an array of floating-point or complex numbers, got none"):
