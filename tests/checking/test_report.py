@@ -60,7 +60,7 @@ def test_a_report_of_jax(jax):
         assert secant.jax.check(lambda x: x * jax.lax.stop_gradient(x), (x,), mode=mode).verdict == "wrong"
     with pytest.raises(UnsupportedError, match="mode must be 'fwd' or 'rev', got 'back'"):
         secant.jax.check(jax.numpy.sin, (x,), mode="back")
-    with pytest.raises(ValueRangeError, match="args must have elements to be checked, got none"):
+    with pytest.raises(ValueRangeError, match="args and outputs must have elements to be checked, got none"):
         secant.jax.check(jax.numpy.sin, (x[:0],))
 
 
