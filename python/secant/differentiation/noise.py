@@ -23,7 +23,7 @@ _SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to 
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
-_VISIBLE = 4.0  # times the noise: scatter that is not noise
+_VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
 _NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
