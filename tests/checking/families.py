@@ -282,9 +282,9 @@ def saturated(rng, n):
 
 
 def rounded_to_decimals(rng, n):
-    """A function that rises in steps: its gradient is 0, or that across the steps."""
-    x, digits = rng.standard_normal(n), int(rng.integers(2, 5))
-    return Case(lambda x: float(np.round(np.sin(x), digits).sum()), x, np.cos(x) * rng.integers(2))
+    """A function that rises in steps: its gradient is 0, or that across the steps, where they are small beside x."""
+    x = rng.uniform(0.5, 1.2, n) * rng.choice([-1, 1], n)
+    return Case(lambda x: float(np.round(np.sin(x), 3).sum()), x, np.cos(x) * rng.integers(2))
 
 
 def all_entries_on_kinks(rng, n):
