@@ -71,7 +71,7 @@ def outcome(check: Callable[[str], object], planted: str) -> dict[str, Any]:
     It is "too small" where it is right in spite of a planted error that, as reports say, would not be noticed.
     """
     REPORTS.clear()
-    start = time.perf_counter()
+    start = time.process_time()
     said, message = "right", ""
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
@@ -81,7 +81,7 @@ def outcome(check: Callable[[str], object], planted: str) -> dict[str, Any]:
             message = f"{type(error).__name__}: {error}"
             wrong = isinstance(error, AssertionError) or type(error).__name__ == "GradcheckError"
             said = "not verified" if ": not verified\n" in message else "WRONG" if wrong else "error"
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     notes = [str(warning.message) for warning in raised if issubclass(warning.category, RuntimeWarning)]
     if said == "right" and any("nothing is checked" in note for note in notes):
         said = "nothing to check"
@@ -159,23 +159,21 @@ def torch_case(op: Any, sample: Any, dtype: Any, order: int) -> Case:
         def backward(ctx: Any, gradient: Any) -> Any:
             return gradient * ctx.saved_tensors[0], None
 
-    def called(planted: dict[Any, Any]) -> Any:
-        def plant(leaf: Any) -> Any:
-            known = isinstance(leaf, torch.Tensor) and leaf in planted
-            return Planted.apply(leaf, planted[leaf]) if known else leaf
-
-        first, args, kwargs = tree_map(plant, arguments) if planted else arguments
+    def called(planted: dict[Any, Any], given: Sequence[Any]) -> Any:
+        found = {id(tensor): each for tensor, each in zip(tensors, given, strict=True)}
+        found |= {id(tensor): Planted.apply(found[id(tensor)], factor) for tensor, factor in planted.items()}
+        first, args, kwargs = tree_map(lambda leaf: found.get(id(leaf), leaf), arguments)
         output = op.gradcheck_wrapper(op.op, first, *args, **kwargs)
         return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
 
-    largest = torch_largest(lambda: called({}), tensors, order)
+    largest = torch_largest(lambda: called({}, tensors), tensors, order)
     errors: dict[str, dict[Any, Any]] = {"": {}}
     if largest is not None:
         tensor, index = largest
         one = torch.ones(tensor.shape, dtype=dtype)
         one.view(-1)[index] = FACTOR
         errors |= {"everywhere": {each: torch.tensor(FACTOR, dtype=dtype) for each in tensors}, "entry": {tensor: one}}
-    functions = {name: lambda *_, planted=planted: called(planted) for name, planted in errors.items()}
+    functions = {name: lambda *given, planted=planted: called(planted, given) for name, planted in errors.items()}
 
     ours = secant.torch.gradcheck if order == 1 else secant.torch.gradgradcheck
     theirs = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck

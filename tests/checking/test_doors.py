@@ -193,6 +193,10 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
             secant.torch.gradcheck(function(torch, lambda z: z * z, wrong), z)
     conjugated = torch.randn(3, dtype=torch.complex128).conj().requires_grad_()
     assert secant.torch.gradcheck(torch.exp, conjugated)
+    with torch.no_grad():
+        view = z.conj().requires_grad_()
+    for conjugated in (view, z.conj()):
+        assert secant.torch.gradcheck(torch.exp, conjugated)
     assert torch.equal(z.detach(), before)
 
 

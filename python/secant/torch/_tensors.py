@@ -80,13 +80,14 @@ class CheckedTensor:
                 f"{name} must be float64, float32, float16, bfloat16, complex128 or complex64, got {tensor.dtype}"
             )
         expanded = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
-        self.copied = expanded or tensor._is_zerotensor()
+        plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
+        self._shares = tensor.device.type == "cpu" and plain
+        in_a_graph = tensor._is_view() and tensor._base.requires_grad  # where autograd minds what is written
+        self.copied = expanded or tensor._is_zerotensor() or (in_a_graph and not self._shares)
         if self.copied:
             tensor = tensor.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
         self.name = f"view_as_real({name})" if tensor.is_complex() else name
         self.tensor, self.array = tensor, as_array(tensor)
-        plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
-        self._shares = tensor.device.type == "cpu" and plain
 
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
