@@ -82,9 +82,9 @@ class Point:
                 of_complex = of_complex if leaf.part == ".imag" else str(next(given))
                 self.names.append(of_complex + leaf.part)
         arrays = [leaf.array for leaf in found]
-        for leaf in found:
-            if not np.isfinite(leaf.array).all():
-                raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
+        for name, array in zip(self.names, arrays, strict=True):
+            if not np.isfinite(array).all():
+                raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
         other = copied(x)
