@@ -1,14 +1,14 @@
 """The checks over the operators of PyTorch's and JAX's own test suites, beside these libraries' checks.
 
-    python bench/suites.py [--suites torch jax] [--every N] [--start K] [--results FILE] [--write]
+    python bench/suites.py [--suites torch jax] [--sides ours theirs] [--every N] [--start K] [--results FILE] [--write]
 
-Every operator is checked at its first samples: the right gradient, and two in which an error is planted: all entries
-1 % too large, and only the largest one. PyTorch's samples are those of its `op_db`; for float32 its own check gets the
-steps and tolerances that float32 is said to need. JAX's operators are all functions of jax.numpy, jax.lax, jax.nn and
-jax.scipy.special that take a few arrays and have a derivative there, in both modes, and in order 2
-in reverse mode; its own check has its defaults.
+Every operator is checked at its first samples. At the first one errors are planted too: all entries 1 % too large, or
+only the largest one; and there the library's own check is run. PyTorch's samples are those of its `op_db`; for float32
+its own check gets the steps and tolerances that float32 is said to need. JAX's operators are all functions of
+jax.numpy, jax.lax, jax.nn and jax.scipy.special that take a few arrays and have a derivative there, in both modes, and
+in order 2 in reverse mode; its own check has its defaults.
 
-Each operator's cases are a line of a file of results: what is in it is not measured again. `--every N` takes each N-th
+What a check says of an operator is a line of a file of results, and is not measured again. `--every N` takes each N-th
 operator, and `--write` puts the tables into docs/check_method.md. PyTorch's suite needs the package expecttest.
 """
 
@@ -37,8 +37,12 @@ RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
 SAMPLES = 3
 FACTOR = 1.01
 ROUNDED = 1e-8  # of the first derivatives: second ones below that are 0
+SIDES = "ours", "theirs"
 KINDS = [("float64", 1), ("float32", 1), ("complex128", 1), ("float64", 2), ("float32", 2), ("complex128", 2)]
 """Types and orders of derivatives."""
+
+REASONS: dict[str, str] = {}
+"""Why operators are not right."""
 
 
 class Case(NamedTuple):
@@ -102,12 +106,11 @@ def would_be_noticed(array: ArrayReport, planted: str) -> bool:
     return (FACTOR - 1) * array.norm > array.spread * float(np.sqrt(np.prod(array.shape)))
 
 
-def measured(case: Case, in_full: bool) -> dict[str, Any]:
-    """What both checks say of a case; unless in full, what ours says of the right gradient."""
-    errors = ("", *case.planted) if in_full else ("",)
+def measured(case: Case, side: str, in_full: bool) -> dict[str, Any]:
+    """What one side's check says of a case: of the right gradient; and, in full, of those with errors too."""
+    check = case.ours if side == "ours" else case.theirs
     with mock.patch.object(GradientReport, "raise_if_failed", recorded):
-        ours = {planted: outcome(case.ours, planted) for planted in errors}
-    return {"ours": ours, "theirs": {planted: outcome(case.theirs, planted) for planted in errors if in_full}}
+        return {planted: outcome(check, planted) for planted in ("", *(case.planted if in_full else ()))}
 
 
 Operators = Iterator[tuple[str, Callable[[str, int], Iterator[Case]]]]
@@ -218,8 +221,10 @@ def torch_largest(function: Callable[[], Any], tensors: list[Any], order: int) -
 
 
 def torch_size(gradient: Any) -> float:
-    """The largest entry; 0 of none."""
-    return float(gradient.abs().max()) if gradient is not None and gradient.numel() else 0.0
+    """The largest entry; 0 of none. Those of sparse tensors are not checked."""
+    if gradient is None or gradient.is_sparse or gradient.is_sparse_csr or not gradient.numel():
+        return 0.0
+    return float(gradient.abs().max())
 
 
 def jax_operators() -> Operators:
@@ -339,27 +344,46 @@ def jax_case(call: Any, arrays: list[Any], derivatives: list[Any], least: float,
 SUITES: dict[str, Callable[[], Operators]] = {"torch": torch_operators, "jax": jax_operators}
 
 
-def run(suites: Sequence[str], start: int, every: int, results: Path) -> None:
+def run(suites: Sequence[str], sides: Sequence[str], start: int, every: int, results: Path) -> None:
     """Measure what is not in the results yet."""
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = {tuple(line["key"]) for line in lines_of(results)}
+    done = {(*line["key"], side) for line in lines_of(results) for side in sides_of(line)}
     with results.open("a", encoding="utf-8") as file:
-        for suite in suites:
+        for side, suite in itertools.product(sides, suites):
             for name, cases in itertools.islice(SUITES[suite](), start, None, every):
                 for kind, order in KINDS:
-                    key = (suite, kind, order, name)
-                    if key in done:
+                    if (suite, kind, order, name, side) in done:
                         continue
+                    found = []
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
-                        found = [measured(case, in_full=i == 0) for i, case in enumerate(cases(kind, order))]
+                        for i, case in enumerate(cases(kind, order)):
+                            if side == "ours" or i == 0:  # other checks take long
+                                found.append({side: measured(case, side, in_full=i == 0)})
+                    key = suite, kind, order, name
                     file.write(json.dumps({"key": key, "cases": found}) + "\n")
                     file.flush()
-                    print(*key, *(case["ours"][""]["said"] for case in found), sep=", ", file=sys.stderr, flush=True)
+                    said = [case[side][""]["said"] for case in found]
+                    print(*key, side, *said, sep=", ", file=sys.stderr, flush=True)
 
 
 def lines_of(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def sides_of(line: dict[str, Any]) -> Sequence[str]:
+    """What was measured: both, if there is nothing to be measured."""
+    return list(line["cases"][0]) if line["cases"] else SIDES
+
+
+def operators_of(lines: Sequence[dict[str, Any]], *of: object) -> dict[str, list[dict[str, Any]]]:
+    """The cases of each operator of a suite, type and order: what both sides say of them."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        if line["key"][:3] == list(of):
+            pairs = itertools.zip_longest(found.get(line["key"][3], []), line["cases"], fillvalue={})
+            found[line["key"][3]] = [{"ours": {}, "theirs": {}} | before | more for before, more in pairs]
+    return found
 
 
 def table(results: Path) -> list[str]:
@@ -370,28 +394,34 @@ def table(results: Path) -> list[str]:
     right_rows, planted_rows, named = [], [], []
     lines = lines_of(results)
     for suite, (kind, order) in itertools.product(SUITES, KINDS):
-        operators = {line["key"][3]: line["cases"] for line in lines if line["key"][:3] == [suite, kind, order]}
-        cases = [case for found in operators.values() for case in found]
+        operators = operators_of(lines, suite, kind, order)
+        cases = [case for found in operators.values() for case in found if case["ours"]]
         cases = [case for case in cases if case["ours"][""]["said"] != "nothing to check"]
         if not cases:
             continue
+        both = [case for case in cases if case["theirs"]]
         label = f"{suite}, {kind}, order {order}"
         evaluations = [count for case in cases for count in case["ours"][""]["evaluations"]]
         right_rows.append(
             [label, str(sum(map(bool, operators.values()))), str(len(cases))]
             + [str(count(cases, "ours", "", what)) for what in ("right", "WRONG", "not verified", "error")]
-            + [f"{np.median(evaluations):.0f}" if evaluations else "–", str(count(cases, "theirs", "", "WRONG"))]
-            + [significant(sum(case[side][""]["seconds"] for case in cases)) for side in ("ours", "theirs")]
+            + [f"{np.median(evaluations):.0f}" if evaluations else "–"]
+            + [f"{count(both, 'theirs', '', 'WRONG')} of {len(both)}"]
+            + [significant(sum(case[side][""]["seconds"] for case in both)) for side in SIDES]
         )
         right = [case for case in cases if case["ours"][""]["said"] == "right"]
-        noticed = [of_right(cases, side, planted) for planted in ("everywhere", "entry") for side in ("ours", "theirs")]
+        noticed = [of_right(cases, side, planted) for planted in ("everywhere", "entry") for side in SIDES]
         missed = sum(count(right, "ours", planted, "right") for planted in ("everywhere", "entry"))
         planted_rows.append([label, *noticed, str(missed)])
         for what in ("WRONG", "error", "not verified"):
             names = [name for name, found in operators.items() if count(found, "ours", "", what)]
             if names:
-                named.append(f"- {label}, {what}: {', '.join(names)}.")
+                named.append(f"- {label}, {what}: {', '.join(map(with_reason, names))}.")
     return [*markdown(right_columns, right_rows), "", *markdown(planted_columns, planted_rows), "", *named]
+
+
+def with_reason(name: str) -> str:
+    return f"{name} ({REASONS[name]})" if name in REASONS else name
 
 
 def count(cases: Sequence[Any], side: str, planted: str, said: str) -> int:
@@ -408,13 +438,14 @@ def of_right(cases: Sequence[Any], side: str, planted: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suites", nargs="*", choices=SUITES, default=list(SUITES))
+    parser.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
     parser.add_argument("--every", type=int, default=1, help="take each N-th operator")
     parser.add_argument("--start", type=int, default=0, help="after so many others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
     parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/check_method.md")
     options = parser.parse_args()
-    run(options.suites, options.start, options.every, options.results)
+    run(options.suites, options.sides, options.start, options.every, options.results)
     lines = table(options.results)
     print("\n".join(lines))
     if options.write:
