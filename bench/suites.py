@@ -162,9 +162,10 @@ def torch_case(op: Any, sample: Any, dtype: Any, order: int) -> Case:
             return gradient * ctx.saved_tensors[0], None
 
     def called(planted: dict[Any, Any], given: Sequence[Any]) -> Any:
-        found = {id(tensor): each for tensor, each in zip(tensors, given, strict=True)}
-        found |= {id(tensor): Planted.apply(found[id(tensor)], factor) for tensor, factor in planted.items()}
-        first, args, kwargs = tree_map(lambda leaf: found.get(id(leaf), leaf), arguments)
+        found = {id(tensor): each for tensor, each in zip(tensors, given, strict=True) if each is not tensor}
+        for tensor, factor in planted.items():
+            found[id(tensor)] = Planted.apply(found.get(id(tensor), tensor), factor)
+        first, args, kwargs = tree_map(lambda leaf: found.get(id(leaf), leaf), arguments) if found else arguments
         output = op.gradcheck_wrapper(op.op, first, *args, **kwargs)
         return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
 
