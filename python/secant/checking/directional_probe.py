@@ -66,7 +66,7 @@ class DirectionalProbe:
         self.candidate = candidate
         self.progress = progress
         self.noise: Noise | None = None
-        self.value = value
+        self._value = value
         self._column: RichardsonColumn | None = None
         self.domain_ends = False
 
@@ -105,7 +105,7 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self.value, fresh, one_sided=True, may_end=self.domain_ends)
+        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self.domain_ends)
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)

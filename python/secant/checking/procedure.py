@@ -362,7 +362,7 @@ def array_reports(
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    whole = candidate.contribution(direction, point.all) or overall.steepest or abs(probe.value)
+    whole = candidate.contribution(direction, point.all) or overall.steepest
     standstill = point.standstill()
     found = kinks.found or ()
     smooth = [group for group in groups if group.entries not in (kinks.entries or ())]

@@ -64,8 +64,7 @@ def is_verified(contribution: float, whole: float, threshold: float, resolution:
     contribution : float
         What the array, or a part of it, adds to the derivative along a direction.
     whole : float
-        What all arrays add. If all of them are 0: the largest slope from x to where f was evaluated; or, if f stood
-        still, its size.
+        What all arrays add; or, if all of them are 0, the largest slope from x to where f was evaluated.
     threshold : float
         What is noticed for sure.
     resolution : float
