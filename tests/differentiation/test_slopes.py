@@ -67,7 +67,7 @@ def test_values_that_are_the_same_by_rounding_to_float64_alone_have_no_spacing()
         def sample(step, slope=slope, steps=steps):
             steps.append(step)
             value = 2.3 + slope * step
-            return value, value - slope * step
+            return Sample(value, value - slope * step)
 
         assert noise(sample, 2.0**-52).near < 1e-15
         assert len(steps) <= 16

@@ -133,9 +133,13 @@ class Point:
             self._values.add(value.number)
         return value
 
+    def is_constant(self) -> bool:
+        """Whether f had the same value wherever it was evaluated."""
+        return len(self._values) < 2
+
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        known = self.is_used or len(self._values) > 1
+        known = self.is_used or not self.is_constant()
         return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
 
     def at_x_itself(self) -> Point | None:

@@ -28,6 +28,7 @@ MAX_EVALUATIONS = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _PROBES, _SEARCH_EVALUATIONS, _KINK_EVALUATIONS = 4, 5000, 1000
 _CLEAR = 1000.0
+_FLAT = 1e-8  # of the size of f: that a slope is 0 is verified if a hundredth of this would be noticed
 _HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 
 
@@ -116,6 +117,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         every = measure_every_entry(probe, given, kinks, rng)
         wrong = wrong or any(entry.wrong for entry in every)
 
+    direction = point.direction(rng)
+    doubt = point.standstill()
+    if wrong and not given.contribution(direction, point.all) and probe.rises_in_steps(direction):
+        wrong, doubt = (
+            False,
+            "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them",
+        )
     suspects = Suspects([], set(), None)
     if wrong and (options.locate or overall.kink):
         direction = point.direction(rng) if overall.suspect is None else overall.suspect
@@ -130,7 +138,9 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     if wrong and not overall.kink:
         suspect_arrays = suspect_arrays or set(range(count))
-    arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, point.direction(rng))
+    arrays = array_reports(
+        probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, point.direction(rng)
+    )
 
     listed = sorted(every, key=lambda entry: -abs(entry.numerical - entry.given)) if every else suspects.entries
     return GradientReport(
@@ -146,7 +156,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
-        note="" if wrong else point.standstill(),
+        note="" if wrong else doubt,
         examined=len(every) or len(suspects.entries),
     )
 
@@ -224,6 +234,10 @@ def probe_all(
 def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
     """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
     slope = difference.slope
+    if not math.isfinite(slope.error_bar):
+        raise ValueRangeError(
+            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
+        ) from probe.point.steps.error
     if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
         return difference
     other = probe.difference(direction, difference.entries, again=True)
@@ -257,18 +271,21 @@ def set_kinks_apart(
     groups: list[MeasuredError] = []
     kinked: list[KinkedEntry] = []
     for difference, halved in bisect_kinks(probe, direction):
-        jumps = difference.slope.jump != 0
-        if point.evaluations > limit or (not jumps and difference.hidden_jump > _HIDDEN * kink):
+        if point.evaluations > limit or not math.isfinite(difference.slope.error_bar):
             return Kinks(kink, None), []
         if halved:
             continue
-        if jumps:
-            jump = difference.slope.jump
+        if jump := difference.slope.jump:
             is_between = not difference.judged().wrong_by_more_than(jump / 2)
             kinked.append(KinkedEntry(difference.entries, jump, is_between))
-        allowed = kink if jumps else 0.0
+        hidden = difference.hidden_jump if difference.hidden_jump > _HIDDEN * kink else 0.0
+        allowed = kink if jump else hidden
         found = difference.judged(allowed)
-        groups.append(probe.measure(point.direction(rng), found.entries, allowed) if found.wrong else found)
+        if found.wrong:
+            found = probe.measure(point.direction(rng), found.entries, allowed)
+        if found.wrong and hidden and not jump:  # a larger jump may be it, if several kinks cancel along the direction
+            return Kinks(kink, None, found.entries), []
+        groups.append(found)
     return Kinks(kink, tuple(sorted(kinked))), groups
 
 
@@ -356,14 +373,16 @@ def array_reports(
     kinks: Kinks,
     confidence: float,
     suspect_arrays: set[int],
+    doubt: str,
     direction: Direction,
 ) -> tuple[ArrayReport, ...]:
     """What is known of each array, and what would have been noticed: see docs/check_method.md."""
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    whole = candidate.contribution(direction, point.all) or overall.steepest
-    standstill = point.standstill()
+    whole = candidate.contribution(direction, point.all) or (
+        math.inf if point.is_constant() else max(overall.steepest, _FLAT * abs(probe.value))
+    )
     found = kinks.found or ()
     smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
     reports = []
@@ -384,15 +403,17 @@ def array_reports(
             *candidate.size(leaf),
         )
         outside = [entry for entry in kinked if not entry.is_between]
-        is_known = bool(kinked) or any(
+        is_known = (bool(kinked) and not covering) or any(
             is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
             for part, threshold in seen
         )
-        if standstill:
-            why = standstill
+        if doubt:
+            why = doubt
         elif outside:
             where = some([_name(point, entry.entries.begin) for entry in outside])
             why = f"on a kink, and not between the slopes of both sides: {where}"
+        elif kinks.undecided and kinks.undecided.begin < own.end and own.begin < kinks.undecided.end:
+            why = "it seems wrong, but noise may hide kinks at x that explain it"
         elif not is_known:
             why = _why_unverified(report, overall.kink > 0)
         else:
