@@ -27,9 +27,10 @@ from unittest import mock
 
 import numpy as np
 
+from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import ArrayReport, GradientReport
-from secant.errors import GradientMismatchError
+from secant.errors import GradientMismatchError, SecantError
 from tables import markdown, put, significant
 
 PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
@@ -102,9 +103,10 @@ def would_be_noticed(array: ArrayReport, planted: str) -> bool:
     """Whether a report says so of the error that is planted in an array."""
     if array.name.startswith(("grad_outputs", "cotangent")):
         return False  # nothing is
+    error = (FACTOR - 1) / FACTOR  # of the gradient that was checked
     if planted == "entry":
-        return (FACTOR - 1) * array.largest > array.sensitivity
-    return (FACTOR - 1) * array.norm > array.spread * float(np.sqrt(np.prod(array.shape)))
+        return error * array.largest > array.sensitivity
+    return error * array.norm > array.spread * float(np.sqrt(np.prod(array.shape)))
 
 
 def measured(case: Case, side: str, in_full: bool) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def torch_case(op: Any, sample: Any, tensors: list[Any], dtype: Any, order: int)
         output = op.gradcheck_wrapper(op.op, first, *args, **kwargs)
         return sample.output_process_fn_grad(output) if sample.output_process_fn_grad else output
 
-    largest = torch_largest(lambda: called({}, tensors), tensors, order)
+    largest = torch_largest(lambda *given: called({}, given), tensors, order)
     errors: dict[str, dict[Any, Any]] = {"": {}}
     if largest is not None:
         tensor, index = largest
@@ -205,37 +207,36 @@ def torch_case(op: Any, sample: Any, tensors: list[Any], dtype: Any, order: int)
     )
 
 
-def torch_largest(function: Callable[[], Any], tensors: list[Any], order: int) -> tuple[Any, int] | None:
+def torch_largest(function: Callable[..., Any], tensors: list[Any], order: int) -> tuple[Any, int] | None:
     """The tensor and the index of the largest derivative; None if all are 0 (but for rounding), or not finite."""
-    import torch
-    from torch.utils._pytree import tree_leaves
+    import secant.torch
 
-    def derivatives(outputs: list[Any], again: bool) -> list[Any]:
-        outputs = [output for output in outputs if isinstance(output, torch.Tensor) and output.requires_grad]
-        if not outputs:
-            return []
-        generator = torch.Generator().manual_seed(0)
-        weights = [torch.rand(o.shape, generator=generator, dtype=o.dtype) + 0.5 for o in outputs]
-        return list(torch.autograd.grad(outputs, tensors, weights, create_graph=again, allow_unused=True))
-
+    given = [tensor for tensor in tensors if tensor.numel()]
     try:
-        found = first = derivatives(tree_leaves(function()), order == 2)
-        found = derivatives(found, False) if order == 2 else found
-    except RuntimeError:
+        first = torch_gradients(secant.torch.gradcheck, function, tensors)
+        found = first if order == 1 else torch_gradients(secant.torch.gradgradcheck, function, tensors)
+    except (SecantError, RuntimeError):
         return None
-    sizes = [(size, i) for i, size in enumerate(map(torch_size, found)) if size]
-    least = 0.0 if order == 1 else ROUNDED * max(map(torch_size, first))
-    if not sizes or not least < max(sizes)[0] < np.inf:
+    sizes = [float(np.abs(gradient).max()) for gradient in found[: len(given)]]
+    least = 0.0 if order == 1 else ROUNDED * max(float(np.abs(gradient).max()) for gradient in first)
+    if not sizes or not least < max(sizes) < np.inf:
         return None
-    i = max(sizes)[1]
-    return tensors[i], int(found[i].abs().argmax())
+    i = int(np.argmax(sizes))
+    entry = int(np.abs(found[i]).argmax())
+    return given[i], entry // 2 if given[i].is_complex() else entry
 
 
-def torch_size(gradient: Any) -> float:
-    """The largest entry; 0 of none. Those of sparse tensors are not checked."""
-    if gradient is None or gradient.is_sparse or gradient.is_sparse_csr or not gradient.numel():
-        return 0.0
-    return float(gradient.abs().max())
+def torch_gradients(check: Callable[..., Any], function: Callable[..., Any], tensors: list[Any]) -> list[Any]:
+    """What a check of `secant.torch` would check."""
+    found: list[Any] = []
+
+    def kept(point: Point, candidate: Callable[[], Any], **options: Any) -> Any:
+        found.extend(candidate().arrays)
+        return mock.Mock()
+
+    with mock.patch("secant.torch._check.run_check", kept):
+        check(function, tensors, check_undefined_grad=False)
+    return found
 
 
 def jax_operators() -> Operators:
