@@ -393,8 +393,10 @@ def operators_of(lines: Sequence[dict[str, Any]], *of: object) -> dict[str, list
     found: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
         if line["key"][:3] == list(of):
-            pairs = itertools.zip_longest(found.get(line["key"][3], []), line["cases"], fillvalue={})
-            found[line["key"][3]] = [{"ours": {}, "theirs": {}} | before | more for before, more in pairs]
+            cases = found.setdefault(line["key"][3], [])
+            cases += ({side: {} for side in SIDES} for _ in line["cases"][len(cases) :])
+            for case, more in zip(cases, line["cases"], strict=False):
+                case.update(more)
     return found
 
 

@@ -88,11 +88,11 @@ def test_an_operator_is_measured_once_and_the_table_counts_it(tmp_path, monkeypa
     ("planted", "array", "said"),
     [
         ("", {}, "right"),
-        ("entry", {"largest": 99.0}, "too small"),
-        ("entry", {"largest": 101.0}, "right"),
-        ("everywhere", {"norm": 99.0}, "too small"),
-        ("everywhere", {"norm": 401.0}, "right"),
-        ("entry", {"largest": 101.0, "name": "grad_outputs[0]"}, "too small"),
+        ("entry", {"largest": 100.0}, "too small"),
+        ("entry", {"largest": 102.0}, "right"),
+        ("everywhere", {"norm": 403.0}, "too small"),
+        ("everywhere", {"norm": 405.0}, "right"),
+        ("entry", {"largest": 102.0, "name": "grad_outputs[0]"}, "too small"),
     ],
 )
 def test_an_error_below_what_a_report_says_is_too_small(planted, array, said):
