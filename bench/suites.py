@@ -218,7 +218,7 @@ def torch_largest(function: Callable[..., Any], tensors: list[Any], order: int) 
     except (SecantError, RuntimeError):
         return None
     sizes = [float(np.abs(gradient).max()) for gradient in found[: len(given)]]
-    least = 0.0 if order == 1 else ROUNDED * max(float(np.abs(gradient).max()) for gradient in first)
+    least = 0.0 if order == 1 else ROUNDED * max((float(np.abs(g).max()) for g in first), default=0.0)
     if not sizes or not least < max(sizes) < np.inf:
         return None
     i = int(np.argmax(sizes))
