@@ -14,6 +14,9 @@ import pytest
 from families import FAMILIES, HARD, in_float32, on_a_kink, relu_network
 
 import secant
+from secant.checking.candidate import CandidateGradient
+from secant.checking.directional_probe import DirectionalProbe
+from secant.checking.point import EntryRange, Point
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
 from sweeps import grid, parts
 
@@ -533,6 +536,50 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert secant.check_gradient(f, x, right).passed
     report = secant.check_gradient(f, x, {**right, "bias": np.full(3, 1e-9)})
     assert report.verdict == "wrong"
+
+
+def test_where_a_function_stands_still_a_gradient_of_0_is_right():
+    def f(x):
+        return float(np.sum(np.exp(x) / np.exp(x).sum()))
+
+    x = np.linspace(-1, 1, 5)
+    secant.testing.assert_gradient(f, x, np.zeros(5))
+    assert secant.check_gradient(f, x, np.full(5, 1e-9)).verdict == "wrong"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_function_that_rises_in_steps_has_two_gradients(dtype):
+    rng, said = np.random.default_rng(0), ""
+    for seed in range(10):
+        x = rng.standard_normal(5).astype(dtype)
+        report = secant.check_gradient(lambda x: np.round(x, 3).sum(), x, 0 * x, rng=seed)
+        assert report.verdict == "not verified"
+        said += str(report)
+        assert secant.check_gradient(lambda x: np.round(x, 3).sum(), x, 9 + 0 * x, rng=seed).verdict != "right"
+    assert "f is constant near x and rises in steps" in said
+    x = 1 + np.arange(5, dtype=dtype)  # float32 stands still too, but no more than its rounding explains
+    assert secant.check_gradient(lambda x: np.float32(np.sum(x)), x, 0 * x).verdict == "wrong"
+
+
+def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_does_not_pass():
+    for number in range(10):
+        rng = np.random.default_rng(number)
+        case = in_float32(relu_network(rng, 50, kinks=True))
+        report = secant.check_gradient(*case, rng=number)
+        assert report.passed
+        entry = next(i for i in rng.permutation(case.x.size) if f"x[{i}]" not in report.kinked)
+        error = np.zeros(case.x.size)
+        error[entry] = 1.01 * report.sensitivity["x"]
+        assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
+
+
+def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
+    x = np.array([1.0, 2.0])
+    point = Point(lambda x: x[0] ** 2 + float(x[1] > 2), x)
+    probe = DirectionalProbe(point, CandidateGradient.of(point, np.array([2.0, 0.0])), 1.0)
+    direction = point.direction(np.random.default_rng(0))
+    assert not probe.measure(direction, EntryRange(0, 1), 0.0).wrong
+    assert probe.measure(direction, EntryRange(1, 2), 0.0).error_bar == np.inf
 
 
 def test_a_numerical_gradient_is_all_but_right():

@@ -10,7 +10,8 @@ import secant
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
-from secant.checking.procedure import MAX_EVALUATIONS, OverallProbes, probe_all
+from secant.checking.probing import OverallProbes, probe_all
+from secant.checking.procedure import MAX_EVALUATIONS
 
 ALARMS = "A right gradient of 2 to 100,000 entries is never said to be wrong: in float64, in float32, on kinks and off."
 COVERAGE = (

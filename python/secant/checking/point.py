@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.report import entry_name
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
 from secant.differentiation.noise import Sample, Value, norm
@@ -207,6 +208,11 @@ class Point:
         """The array and the index of an entry."""
         leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
+
+    def name(self, flat: int) -> str:
+        """The name of an entry."""
+        leaf, index = self.entry(flat)
+        return entry_name(self.names[leaf], index)
 
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""

@@ -1,12 +1,11 @@
-"""What a check does: probes of all entries, of groups of them, and the search for those that are wrong."""
+"""What a check does: probes, the search for entries that are wrong, and the report."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,20 +15,19 @@ from secant._common.progress import Progress
 from secant._common.randomness import seed
 from secant.checking.candidate import Candidate
 from secant.checking.diagnosis import Diagnosis, Entry, diagnosed
-from secant.checking.directional_probe import Difference, DirectionalProbe, Stage
-from secant.checking.kinks import KinkedEntry, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
+from secant.checking.directional_probe import DirectionalProbe, Stage
+from secant.checking.kinks import Kinks
 from secant.checking.point import Direction, EntryRange, Point
-from secant.checking.report import ArrayReport, Finding, GradientReport, entry_name, some
+from secant.checking.probing import probe_all, probe_groups, set_kinks_apart
+from secant.checking.report import Finding, GradientReport
 from secant.checking.search import search
-from secant.checking.verdict import MeasuredError, is_verified, noticed, seen_for_sure
+from secant.checking.sensitivity import array_reports
+from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 MAX_EVALUATIONS = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
-_PROBES, _SEARCH_EVALUATIONS, _KINK_EVALUATIONS = 4, 5000, 1000
-_CLEAR = 1000.0
-_FLAT = 1e-8  # of the size of f: that a slope is 0 is verified if a hundredth of this would be noticed
-_HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
+_SEARCH_EVALUATIONS = 5000
 
 
 def run_check(
@@ -155,138 +153,10 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         seconds=time.perf_counter() - start,
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
-        kinked=tuple(_name(point, entries.begin) for entries in kinks.entries or ()),
+        kinked=tuple(point.name(entries.begin) for entries in kinks.entries or ()),
         note="" if wrong else doubt,
         examined=len(every) or len(suspects.entries),
     )
-
-
-@dataclass(frozen=True)
-class OverallProbes:
-    """What probes of all entries found.
-
-    Attributes
-    ----------
-    probes : list of MeasuredError
-    kink : float
-        What is allowed for kinks; 0 unless x lies on some.
-    suspect : list of ndarray, optional
-        The last direction along which something seemed wrong.
-    cost : int
-        Evaluations of f of the last probe.
-    noticed_after : int
-        Evaluations of f before it was clear that something is off; 0 if it is not, but for kinks.
-    steepest : float
-        The largest slope from x to where f was evaluated.
-    """
-
-    probes: list[MeasuredError]
-    kink: float
-    suspect: Direction | None
-    cost: int
-    noticed_after: int
-    steepest: float
-
-
-def probe_all(
-    probe: DirectionalProbe, max_evaluations: int, rng: np.random.Generator, kink_rng: np.random.Generator
-) -> OverallProbes:
-    """Probe all entries along a few directions, and look for kinks once where something calls for it."""
-    point = probe.point
-    differences: list[Difference] = []
-    suspect: Direction | None = None
-    jumps: list[float] | None = None
-    noticed_after = 0
-    while not noticed_after:
-        before, noise_before = point.evaluations, probe.noise
-        direction = point.direction(rng)
-        try:
-            difference = _confirmed(probe, probe.difference(direction, point.all), direction)
-            is_aligned = probe.domain_ends and point.align_zeros()
-        except ValueRangeError:
-            if not (is_aligned := point.align_zeros()):
-                raise
-        if is_aligned:  # entries that are 0 may lie where the domain of f ends: begin again
-            differences.clear()
-            probe.noise = None
-            continue
-        cost = point.evaluations - before
-        if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
-            differences.clear()
-        differences.append(difference)
-        probes = [each.judged() for each in differences]
-        if noticed(probes):
-            noticed_after = point.evaluations
-        if jumps is None and may_lie_on_kinks(difference):
-            jumps = measure_kinks(probe, difference.column, kink_rng)
-        if probes[-1].wrong:
-            suspect = direction
-            continue
-        del direction  # before there is another one: it is as large as x
-        more = any(each.wrong for each in probes) or point.evaluations + cost <= max_evaluations
-        if len(probes) >= _PROBES or (len(probes) >= 2 and not more):
-            break
-    kink = allowance([*(jumps or []), *(each.slope.jump for each in differences)])
-    steepest = max(each.steepest for each in differences)
-    return OverallProbes([each.judged(kink) for each in differences], kink, suspect, cost, noticed_after, steepest)
-
-
-def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direction) -> Difference:
-    """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
-    slope = difference.slope
-    if not math.isfinite(slope.error_bar):
-        raise ValueRangeError(
-            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-        ) from probe.point.steps.error
-    if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
-        return difference
-    other = probe.difference(direction, difference.entries, again=True)
-    agree = abs(other.slope.value - slope.value) < abs(slope.value) / 2
-    return replace(difference, column=other.column) if agree else other
-
-
-def probe_groups(
-    probe: DirectionalProbe, overall: OverallProbes, max_evaluations: int, rng: np.random.Generator
-) -> list[MeasuredError]:
-    """Probe as many groups of entries as there are evaluations left for: of fewer entries, smaller errors show."""
-    point = probe.point
-    count = min((max_evaluations - point.evaluations) // max(overall.cost, 1), point.all.size)
-    if count < 2:
-        return []
-    ends = np.linspace(0, point.all.size, count + 1).astype(int).tolist()
-    direction = point.direction(rng)
-    groups = [probe.measure(direction, EntryRange(a, b), overall.kink) for a, b in itertools.pairwise(ends)]
-    if noticed(groups) or not any(group.wrong for group in groups):
-        return groups
-    direction = point.direction(rng)
-    return [probe.measure(direction, group.entries, overall.kink) if group.wrong else group for group in groups]
-
-
-def set_kinks_apart(
-    probe: DirectionalProbe, kink: float, rng: np.random.Generator
-) -> tuple[Kinks, list[MeasuredError]]:
-    """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps."""
-    point = probe.point
-    direction, limit = point.direction(rng), point.evaluations + _KINK_EVALUATIONS
-    groups: list[MeasuredError] = []
-    kinked: list[KinkedEntry] = []
-    for difference, halved in bisect_kinks(probe, direction):
-        if point.evaluations > limit or not math.isfinite(difference.slope.error_bar):
-            return Kinks(kink, None), []
-        if halved:
-            continue
-        if jump := difference.slope.jump:
-            is_between = not difference.judged().wrong_by_more_than(jump / 2)
-            kinked.append(KinkedEntry(difference.entries, jump, is_between))
-        hidden = difference.hidden_jump if difference.hidden_jump > _HIDDEN * kink else 0.0
-        allowed = kink if jump else hidden
-        found = difference.judged(allowed)
-        if found.wrong:
-            found = probe.measure(point.direction(rng), found.entries, allowed)
-        if found.wrong and hidden and not jump:  # a larger jump may be it, if several kinks cancel along the direction
-            return Kinks(kink, None, found.entries), []
-        groups.append(found)
-    return Kinks(kink, tuple(sorted(kinked))), groups
 
 
 def measure_every_entry(
@@ -357,72 +227,5 @@ def _entry(point: Point, direction: Direction, given: Candidate, found: Measured
     return Entry(leaf, flat, index, value, numerical, found.error_bar / abs(step), wrong)
 
 
-def _name(point: Point, flat: int) -> str:
-    leaf, index = point.entry(flat)
-    return entry_name(point.names[leaf], index)
-
-
 def _finding(point: Point, entry: Entry) -> Finding:
     return Finding(point.names[entry.leaf], entry.place, entry.given, entry.numerical, entry.error_bar)
-
-
-def array_reports(
-    probe: DirectionalProbe,
-    overall: OverallProbes,
-    groups: Sequence[MeasuredError],
-    kinks: Kinks,
-    confidence: float,
-    suspect_arrays: set[int],
-    doubt: str,
-    direction: Direction,
-) -> tuple[ArrayReport, ...]:
-    """What is known of each array, and what would have been noticed: see docs/check_method.md."""
-    point, candidate = probe.point, probe.candidate
-    thresholds = list(map(seen_for_sure, overall.probes))
-    mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    whole = candidate.contribution(direction, point.all) or (
-        math.inf if point.is_constant() else max(overall.steepest, _FLAT * abs(probe.value))
-    )
-    found = kinks.found or ()
-    smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
-    reports = []
-    for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
-        covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
-        kinked = [entry for entry in found if own.begin <= entry.entries.begin < own.end]
-        seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
-        least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
-        smallest = point.least_scale(leaf)
-        density = math.sqrt(2) * (1 if point.signs_are_random else 2)
-        spread = density * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
-        report = ArrayReport(
-            point.names[leaf],
-            array.shape,
-            leaf not in suspect_arrays,
-            2 * least / smallest,
-            spread / smallest,
-            *candidate.size(leaf),
-        )
-        outside = [entry for entry in kinked if not entry.is_between]
-        is_known = (bool(kinked) and not covering) or any(
-            is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
-            for part, threshold in seen
-        )
-        if doubt:
-            why = doubt
-        elif outside:
-            where = some([_name(point, entry.entries.begin) for entry in outside])
-            why = f"on a kink, and not between the slopes of both sides: {where}"
-        elif kinks.undecided and kinks.undecided.begin < own.end and own.begin < kinks.undecided.end:
-            why = "it seems wrong, but noise may hide kinks at x that explain it"
-        elif not is_known:
-            why = _why_unverified(report, overall.kink > 0)
-        else:
-            why = ""
-        reports.append(replace(report, passed=False, unverified=why) if report.passed and why else report)
-    return tuple(reports)
-
-
-def _why_unverified(report: ArrayReport, kink: bool) -> str:
-    cause = "kinks at x hide" if kink else "noise hides"
-    norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
-    return f"{cause} errors below {report.sensitivity:.1e}{norm}"

@@ -176,9 +176,9 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
         farthest = min(64 * spacing, _FARTHEST)
         if near := _scatter_on_both_sides(sample, known, spacing):
             farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
-            if farther > 32 * near:  # smooth
+            if farther > 100 * near:  # smooth
                 return 0.0
-            if near / 8 < farther < 5 * near and near / 64 < far < near * farthest / spacing / 3:
+            if near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3:
                 return _largest_scatter(sample, known, farthest, max(near, farther, far))
         spacing *= 4
     return 0.0
