@@ -197,6 +197,7 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
         view = z.conj().requires_grad_()
     for conjugated in (view, z.conj()):
         assert secant.torch.gradcheck(torch.exp, conjugated)
+    assert secant.torch.gradgradcheck(torch.Tensor.chalf, z)  # whose cotangent is complex32
     assert torch.equal(z.detach(), before)
 
 
