@@ -179,6 +179,7 @@ def function(torch, value, derivative, jvp=None):
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 @pytest.mark.parametrize("name", ["complex128", "complex64"])
 def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
     z = torch.randn(6, dtype=getattr(torch, name), requires_grad=True)
