@@ -121,7 +121,7 @@ class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
     With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
-    lines.
+    lines. ``resolution`` is the relative rounding of the arguments: smaller steps do not move them.
 
     Attributes
     ----------
@@ -140,8 +140,10 @@ class Line:
         *,
         one_sided: bool = False,
         may_end: bool = False,
+        resolution: float = 0.0,
     ) -> None:
         self._one_sided, self._may_end = one_sided, may_end
+        self._last_step = max(_LAST_STEP, resolution)
         self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
@@ -221,7 +223,7 @@ class Line:
 
     def _fill(self, table: RichardsonTable) -> None:
         """Add rows while they may be better."""
-        while table.step >= _LAST_STEP:
+        while table.step >= self._last_step:
             step = table.step
             table.step /= 2
             difference = self._difference(step)
