@@ -262,6 +262,8 @@ class Line:
         if not step or self.coarse:
             return False
         self.coarse = coarse_noise(self._sample, self._noise, step)
+        if self.coarse > abs(self._value) > 0:  # no rounding is so coarse, but values near a pole scatter like that
+            self.coarse = 0.0
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
         return self.coarse > 0
 
