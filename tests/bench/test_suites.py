@@ -102,7 +102,7 @@ def test_an_error_below_what_a_report_says_is_too_small(planted, array, said):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("suite", "start", "every"), [("torch", 3, 150), ("jax", 5, 120)])
+@pytest.mark.parametrize(("suite", "start", "every"), [("torch", 7, 150), ("jax", 5, 120)])
 def test_a_slice(suite, start, every, tmp_path):
     for package in (suite, "expecttest") if suite == "torch" else (suite,):
         if not importlib.util.find_spec(package):
@@ -111,9 +111,11 @@ def test_a_slice(suite, start, every, tmp_path):
     program = Path(suites.__file__)
     command = [sys.executable, program, "--suites", suite, "--start", str(start), "--every", str(every)]
     subprocess.run([*command, "--results", results], check=True, capture_output=True)
-    cases = [case["ours"] for line in results.read_text().splitlines() for case in json.loads(line)["cases"]]
-    assert len(cases) > 10
-    for case in cases:
+    cases = [case for line in results.read_text().splitlines() for case in json.loads(line)["cases"]]
+    assert sum("theirs" in case for case in cases) > 5
+    found = [case["ours"] for case in cases if "ours" in case]
+    assert len(found) > 10
+    for case in found:
         assert case[""]["said"] in ("right", "not verified", "nothing to check"), case[""]["message"]
         if case[""]["said"] == "right" and "everywhere" in case:
             assert case["everywhere"]["said"] in ("WRONG", "not verified", "too small")
