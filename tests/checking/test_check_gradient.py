@@ -899,3 +899,16 @@ def test_an_array_of_one_entry_is_wrong_without_more():
         str(secant.check_gradient(lambda x: np.sum(x**2), x, x)).splitlines()[1]
         == "  x (1,)  wrong, off by 50 % of its norm"
     )
+
+
+def test_a_pole_near_x_is_not_taken_for_rounding():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-9, 9, 400).astype(np.float32)
+    x[7] = np.float32(np.pi / 2 - 2e-4)
+    w = rng.uniform(0.5, 1.5, 400) * rng.choice([-1, 1], 400)
+
+    def f(x):
+        return float(w @ np.tan(x.astype(np.float64)).astype(np.float32))
+
+    gradient = (w / np.cos(x.astype(np.float64)) ** 2).astype(np.float32)
+    assert not secant.check_gradient(f, x, gradient).findings

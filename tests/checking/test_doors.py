@@ -177,6 +177,7 @@ def function(torch, value, derivative, jvp=None):
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 @pytest.mark.parametrize("name", ["complex128", "complex64"])
 def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
     z = torch.randn(6, dtype=getattr(torch, name), requires_grad=True)
@@ -191,6 +192,11 @@ def test_complex_numbers_are_checked_as_real_and_imaginary_parts(torch, name):
             secant.torch.gradcheck(function(torch, lambda z: z * z, wrong), z)
     conjugated = torch.randn(3, dtype=torch.complex128).conj().requires_grad_()
     assert secant.torch.gradcheck(torch.exp, conjugated)
+    with torch.no_grad():
+        view = z.conj().requires_grad_()
+    for conjugated in (view, z.conj()):
+        assert secant.torch.gradcheck(torch.exp, conjugated)
+    assert secant.torch.gradgradcheck(torch.Tensor.chalf, z)  # whose cotangent is complex32
     assert torch.equal(z.detach(), before)
 
 

@@ -151,3 +151,13 @@ def test_a_value_at_x_that_is_off_by_much_noise_does_not_hide_the_slope():
 
         slope, _ = Line(sample, Noise(5e-14, 0), 35 + 3e-13).slope()
         assert abs(slope.value) <= slope.error_bar < np.inf
+
+
+def test_steps_that_the_rounding_of_x_swallows_are_not_tried():
+    def sample(step):
+        x = float(np.float32(1 + step))
+        return same(x if x != 1 else 1 + 4e-7)  # f(1) is off by more than its noise
+
+    slope, _ = Line(sample, Noise(6e-8, 0), 1 + 4e-7, resolution=2.0**-23).slope()
+    assert slope.value == pytest.approx(1, abs=1e-4)
+    assert slope.error_bar < 1e-3

@@ -114,7 +114,10 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self.value, fresh, one_sided=True, may_end=self.domain_ends)
+        resolution = self.point.resolution
+        return Line(
+            sample, self.noise, self.value, fresh, one_sided=True, may_end=self.domain_ends, resolution=resolution
+        )
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)

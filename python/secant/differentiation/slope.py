@@ -122,7 +122,7 @@ class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
     With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
-    lines.
+    lines. ``resolution`` is the relative rounding of the arguments: smaller steps do not move them.
 
     Attributes
     ----------
@@ -141,8 +141,10 @@ class Line:
         *,
         one_sided: bool = False,
         may_end: bool = False,
+        resolution: float = 0.0,
     ) -> None:
         self._one_sided, self._may_end = one_sided, may_end
+        self._last_step = max(_LAST_STEP, resolution)
         self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
@@ -222,7 +224,7 @@ class Line:
 
     def _fill(self, table: RichardsonTable) -> None:
         """Add rows while they may be better."""
-        while table.step >= _LAST_STEP:
+        while table.step >= self._last_step:
             step = table.step
             table.step /= 2
             difference = self._difference(step)
@@ -261,6 +263,8 @@ class Line:
         if not step or self.coarse:
             return False
         self.coarse = coarse_noise(self._sample, self._noise, step)
+        if self.coarse > abs(self._value) > 0:  # no rounding is so coarse, but values near a pole scatter like that
+            self.coarse = 0.0
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
         return self.coarse > 0
 
