@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.report import ONE_VALUE, entry_name
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
 from secant.differentiation.noise import Sample, Value, norm
@@ -82,9 +83,9 @@ class Point:
                 of_complex = of_complex if leaf.part == ".imag" else str(next(given))
                 self.names.append(of_complex + leaf.part)
         arrays = [leaf.array for leaf in found]
-        for leaf in found:
-            if not np.isfinite(leaf.array).all():
-                raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
+        for name, array in zip(self.names, arrays, strict=True):
+            if not np.isfinite(array).all():
+                raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
         other = copied(x)
@@ -133,10 +134,14 @@ class Point:
             self._values.add(value.number)
         return value
 
+    def is_constant(self) -> bool:
+        """Whether f had the same value wherever it was evaluated."""
+        return len(self._values) < 2
+
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        known = self.is_used or len(self._values) > 1
-        return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
+        known = self.is_used or not self.is_constant()
+        return "" if known else ONE_VALUE
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""
@@ -203,6 +208,11 @@ class Point:
         """The array and the index of an entry."""
         leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
+
+    def name(self, flat: int) -> str:
+        """The name of an entry."""
+        leaf, index = self.entry(flat)
+        return entry_name(self.names[leaf], index)
 
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""
