@@ -1,0 +1,125 @@
+"""The checks over gradients that released packages write themselves: what docs/found.md says.
+
+    python bench/found.py [PACKAGE ...] [--write]
+    python bench/found.py --requirements    # the pinned versions, for `pip install -r`
+
+A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
+and other versions than the pinned ones are named. `--write` puts the table into docs/found.md.
+"""
+
+import argparse
+import importlib.metadata
+import math
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from found_checks import PACKAGES, Check
+from secant.checking.report import GradientReport
+from secant.errors import GradientMismatchError
+from tables import markdown, put
+
+PAGE = Path(__file__).parent.parent / "docs" / "found.md"
+
+
+class Outcome(NamedTuple):
+    """What was said of a gradient.
+
+    Attributes
+    ----------
+    said : str
+        The verdict, or the error that was raised.
+    size : float
+        The largest relative error of an entry; NaN if it is not wrong.
+    sensitivity : float
+        The least error that would have been noticed, relative to the largest entry of its array; the worst array's.
+    evaluations : int
+    message : str
+    """
+
+    said: str
+    size: float
+    sensitivity: float
+    evaluations: int
+    message: str
+
+
+def outcome(check: Check) -> Outcome:
+    """Run a check, and note all that it reports."""
+    reports: list[GradientReport] = []
+
+    def recorded(report: GradientReport) -> None:
+        reports.append(report)
+        if not report.passed:
+            raise GradientMismatchError(str(report))
+
+    said, message = "right", ""
+    with mock.patch.object(GradientReport, "raise_if_failed", recorded), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            returned = check.run()
+            if isinstance(returned, GradientReport):
+                recorded(returned)
+        except GradientMismatchError as error:
+            said, message = reports[-1].verdict if reports and not reports[-1].passed else "wrong", str(error)
+        except Exception as error:
+            said, message = f"{type(error).__name__}", str(error)
+    return Outcome(
+        said.replace("wrong", "WRONG"),
+        max((_relative(f.given, f.numerical) for report in reports for f in report.findings), default=math.nan),
+        max((a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest), default=math.nan),
+        sum(report.evaluations for report in reports),
+        message,
+    )
+
+
+def _relative(given: float, numerical: float) -> float:
+    return abs(given - numerical) / max(abs(given), abs(numerical)) if math.isfinite(given) else math.inf
+
+
+def main() -> int:
+    import found_jax
+    import found_numpy
+    import found_torch
+
+    assert found_jax and found_numpy and found_torch  # they register their packages
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packages", nargs="*", help="all by default")
+    parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
+    parser.add_argument("--reports", action="store_true", help="print the reports of gradients that are not right")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/found.md")
+    options = parser.parse_args()
+    if options.requirements:
+        print("\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items()))
+        return 0
+    rows, total = [], 0
+    for name in options.packages or PACKAGES:
+        wanted, checks = PACKAGES[name]
+        try:
+            version = importlib.metadata.version(name).split("+")[0]
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{name}: not installed", flush=True)
+            continue
+        if version != wanted:
+            print(f"{name}: version {version}, not {wanted}", flush=True)
+        for check in checks():
+            start = time.perf_counter()
+            found = outcome(check)
+            size = f" by {found.size:.1e}" if found.said == "WRONG" and not math.isnan(found.size) else ""
+            known = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
+            rows.append([name, version, check.what, found.said + size, known, check.remark])
+            total += 1
+            print(*rows[-1], f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
+            if options.reports and found.message:
+                print(found.message, flush=True)
+    if options.write:
+        columns = ["package", "version", "checked", "verdict", "noticed above", "remark"]
+        put(PAGE, "found.py", markdown(columns, rows, len(columns)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""Packages for PyTorch whose backward functions are written by hand: see found.py."""
+
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from found_checks import Check, package
+
+
+def normal(*shape: int, scale: float = 1.0, seed: int = 0, dtype: str = "float64") -> Any:
+    """A random tensor that requires a gradient."""
+    torch = import_module("torch")
+    generator = torch.Generator().manual_seed(seed)
+    values = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+    return values.to(getattr(torch, dtype)).requires_grad_()
+
+
+def positive(size: int, seed: int = 0) -> Any:
+    """A random positive definite matrix."""
+    torch = import_module("torch")
+    root = normal(size, size, seed=seed).detach()
+    return (root @ root.T + size * torch.eye(size, dtype=torch.float64)).requires_grad_()
+
+
+def check(what: str, function: Any, *tensors: Any, remark: str = "", **options: Any) -> Check:
+    gradcheck = import_module("secant.torch").gradcheck
+    return Check(what, partial(gradcheck, function, tensors, **options), remark)
+
+
+def symmetric(function: Any) -> Any:
+    """The function of the symmetric part: what is said of symmetric matrices only holds for shifts that are."""
+    return lambda a, *rest: function((a + a.mT) / 2, *rest)
+
+
+@package("torch==2.13.0")
+def pytorch() -> Iterator[Check]:
+    torch = import_module("torch")
+    functional = torch.nn.functional
+    x = normal(20)
+    yield check("hardsigmoid", functional.hardsigmoid, x)
+    yield check("polygamma(1, x)", lambda x: torch.polygamma(1, x), (x.detach().abs() + 0.5).requires_grad_())
+    yield check("logcumsumexp, float32", lambda x: torch.logcumsumexp(x, 0), normal(20, dtype="float32"))
+    pooled, indices = functional.max_pool3d(normal(1, 1, 5, 5, 5), 3, 1, return_indices=True)
+    yield check(
+        "max_unpool3d, repeated indices",
+        lambda x: functional.max_unpool3d(x, indices, 3, 1),
+        pooled.detach().requires_grad_(),
+    )
+    yield check("ctc_loss", ctc, normal(12, 2, 5))
+    yield check("linalg.eigh", symmetric(lambda a: torch.linalg.eigh(a)[0]), positive(5))
+    yield check("cdist, p = 1.5", lambda x, y: torch.cdist(x, y, 1.5), normal(4, 3), normal(5, 3, seed=1))
+    yield check("igamma in x", lambda x: torch.special.gammainc(torch.full_like(x, 1.7).detach(), x),
+                (x.detach().abs() + 0.5).requires_grad_())
+
+
+def ctc(logits: Any) -> Any:
+    torch = import_module("torch")
+    targets = torch.tensor([[1, 2, 3], [2, 2, 4]])
+    lengths = torch.tensor([12, 12]), torch.tensor([3, 3])
+    return torch.nn.functional.ctc_loss(logits.log_softmax(-1), targets, *lengths)
+
+
+@package("entmax==1.3")
+def entmax() -> Iterator[Check]:
+    torch, e = import_module("torch"), import_module("entmax")
+    x, target = normal(4, 8), torch.tensor([0, 3, 5, 7])
+    alpha = torch.full((4, 1), 1.6, dtype=torch.float64, requires_grad=True)
+    for name in "sparsemax", "entmax15", "sparsemax_bisect", "normmax_bisect", "budget_bisect":
+        yield check(name, getattr(e, name), x)
+    yield check("entmax_bisect, in x and alpha", e.entmax_bisect, x, alpha)
+    for name in "sparsemax_loss", "entmax15_loss", "entmax_bisect_loss", "normmax_bisect_loss":
+        yield check(name, lambda x, name=name: getattr(e, name)(x, target), x)
+    yield check("normmax_bisect, alpha 1.5", lambda x: e.normmax_bisect(x, 1.5), x)
+
+
+@package("zuko==1.5.0")
+def zuko() -> Iterator[Check]:
+    torch, utils = import_module("torch"), import_module("zuko.utils")
+    a, b, c = normal(4), normal(4, seed=1), normal(4, seed=2)
+    for n in 3, 16:
+        yield check(
+            f"gauss_legendre, n = {n}",
+            lambda a, b, c, n=n: utils.gauss_legendre(lambda x: torch.exp(-(x**2) * c), a, b, n, (c,)),
+            a, b, c,
+        )  # fmt: skip
+    yield check(
+        "bisection, n = 60",
+        lambda y, c: utils.bisection(lambda x: x**3 + torch.exp(c) * x, y, -10.0, 10.0, 60, (c,)),
+        a, c,
+    )  # fmt: skip
+    yield check(
+        "odeint",
+        lambda x, c: utils.odeint(lambda t, x: torch.sin(c * x) + t, x, 0.0, 1.0, (c,), atol=1e-10, rtol=1e-10),
+        a, c,
+    )  # fmt: skip
+
+
+@package("kornia==0.8.2")
+def kornia() -> Iterator[Check]:
+    torch, k = import_module("torch"), import_module("kornia")
+    logits, target = normal(2, 4, 3, 3), torch.randint(4, (2, 3, 3), generator=torch.Generator().manual_seed(0))
+    yield check("focal_loss", lambda x: k.losses.focal_loss(x, target, 0.3, 2.0, "none"), logits)
+    essential = import_module("kornia.geometry.epipolar.essential")
+    yield check("null space of 6 points", null_space(essential), normal(2, 6, 9))
+    homogeneous = normal(3, 3)
+    yield check("axis_angle_to_rotation_matrix", k.geometry.axis_angle_to_rotation_matrix, homogeneous)
+    yield check("ssim_loss", lambda x: k.losses.ssim_loss(x.sigmoid(), torch.full_like(x, 0.4).detach(), 5),
+                normal(1, 1, 8, 8))
+
+
+def null_space(essential: Any) -> Any:
+    def projector(x: Any) -> Any:
+        basis = essential._NullSpaceBasis.apply(x)[0]
+        return basis @ basis.mT
+
+    return projector
+
+
+@package("gpytorch==1.14")
+def gpytorch() -> Iterator[Check]:
+    torch, functions = import_module("torch"), import_module("gpytorch.functions")
+    strategy = import_module("gpytorch.variational.large_batch_variational_strategy")
+    tril = import_module("gpytorch.variational.tril_natural_variational_distribution")
+    natural = import_module("gpytorch.variational.natural_variational_distribution")
+    z = torch.tensor([-6.0, -3.0, -1.5, -0.7, -0.1, 0.05, 0.15, 0.6, 2.0], dtype=torch.float64, requires_grad=True)
+    yield check("log_normal_cdf", functions.log_normal_cdf, z)
+    x, length = normal(5, 2).detach(), torch.tensor([[0.8]], dtype=torch.float64, requires_grad=True)
+    distance = import_module("gpytorch.kernels.kernel").dist if False else torch.cdist
+    for nu in 0.5, 1.5, 2.5:
+        matern = functions.MaternCovariance.apply
+        yield check(f"MaternCovariance, nu = {nu}", lambda s, nu=nu: matern(x, x, s, nu, torch.cdist), length)
+    rbf = functions.RBFCovariance.apply
+    yield check("RBFCovariance", lambda s: rbf(x, x, s, lambda a, b: torch.cdist(a, b) ** 2), length)
+    yield check("QuadFormDiagonal", symmetric(strategy.QuadFormDiagonal.apply), positive(4), normal(4, 6))
+    yield check("_NaturalToMuVarSqrt", symmetric(lambda m, v: natural._NaturalToMuVarSqrt.apply(v, -m)), positive(4),
+                normal(4))
+    yield check("_TrilNaturalToMuVarSqrt", lambda v, m: tril._TrilNaturalToMuVarSqrt.apply(v, m.tril()),
+                normal(4), positive(4))
+
+
+@package("linear_operator==0.6")
+def linear_operator() -> Iterator[Check]:
+    torch, lo = import_module("torch"), import_module("linear_operator")
+    a, b = positive(6), normal(6, 2)
+    yield check("solve", symmetric(lambda a, b: lo.solve(lo.to_linear_operator(a), b)), a, b)
+    yield check("inv_quad", symmetric(lambda a, b: lo.inv_quad(lo.to_linear_operator(a), b)), a, b)
+    yield check("inv_quad_logdet", symmetric(lambda a, b: lo.inv_quad_logdet(lo.to_linear_operator(a), b, True)), a, b)
+    yield check("sqrt_inv_matmul", symmetric(lambda a, b: lo.sqrt_inv_matmul(lo.to_linear_operator(a), b)), a, b)
+    yield check("root_decomposition", symmetric(
+        lambda a: lo.root_decomposition(lo.to_linear_operator(a), method="lanczos").to_dense()), a)
+    yield check("pivoted_cholesky", symmetric(lambda a: lo.pivoted_cholesky(lo.to_linear_operator(a), 3)), a)
+    yield check("diagonalization", symmetric(
+        lambda a: lo.diagonalization(lo.to_linear_operator(a), method="lanczos")[0]), a)
+    toeplitz = import_module("linear_operator.operators").ToeplitzLinearOperator
+    column = torch.tensor([4.0, 1, 0.5, 0.2, 0.1], dtype=torch.float64, requires_grad=True)
+    yield check("ToeplitzLinearOperator @", lambda c, b: toeplitz(c) @ b, column, normal(5, 2))
+    interpolated = import_module("linear_operator.operators").InterpolatedLinearOperator
+    index = torch.tensor([[0, 1], [1, 2], [2, 4], [3, 3]])
+    yield check("InterpolatedLinearOperator @", lambda a, v, b: interpolated(
+        lo.to_linear_operator(a), index, v, index, v) @ b, a, normal(4, 2), normal(4, 2, seed=3))
+
+
+@package("torchdiffeq==0.2.5")
+def torchdiffeq() -> Iterator[Check]:
+    torch, ode = import_module("torch"), import_module("torchdiffeq")
+
+    class Field(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, matrix: Any) -> None:
+            super().__init__()
+            self.matrix = matrix
+
+        def forward(self, t: Any, x: Any) -> Any:
+            return torch.tanh(self.matrix @ x) * torch.cos(t)
+
+    matrix, x = normal(3, 3), normal(3, seed=1)
+    times = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64, requires_grad=True)
+
+    def solved(matrix: Any, x: Any, times: Any, tolerance: float = 1e-12) -> Any:
+        parameters = (matrix,)
+        return ode.odeint_adjoint(Field(matrix), x, times, rtol=tolerance, atol=tolerance, adjoint_params=parameters)
+
+    yield check("odeint_adjoint, tolerance 1e-12", solved, matrix, x, times)
+    yield check("odeint_adjoint, tolerance 1e-6", partial(solved, tolerance=1e-6), matrix, x, times)
+    yield check("odeint, rk4 by itself", lambda m, x, t: ode.odeint(Field(m), x, t, method="rk4"), matrix, x, times)
+    yield check("odeint_event, time of the event", lambda m, x: event(ode, Field(m), x), matrix, x)
+
+
+def event(ode: Any, field: Any, x: Any) -> Any:
+    torch = import_module("torch")
+    start = torch.tensor(0.0, dtype=torch.float64)
+    drift = lambda t, x: field(t, x) + 1  # noqa: E731
+    return ode.odeint_event(drift, x, start, event_fn=lambda t, x: x.sum() - 3, atol=1e-12, rtol=1e-12)[0]
+
+
+@package("xitorch==0.5.1")
+def xitorch() -> Iterator[Check]:
+    torch = import_module("torch")
+    linalg, optimize, integrate = (import_module(f"xitorch.{part}") for part in ("linalg", "optimize", "integrate"))
+    operator = import_module("xitorch").LinearOperator
+    a, b = positive(5), normal(5, 2)
+    yield check("linalg.solve", symmetric(lambda a, b: linalg.solve(operator.m(a), b)), a, b)
+    yield check("linalg.symeig, values", symmetric(lambda a: linalg.symeig(operator.m(a), 3)[0]), a)
+    yield check("linalg.symeig, projector", symmetric(lambda a: outer(linalg.symeig(operator.m(a), 2)[1])), a)
+    c, x = normal(3, seed=4), torch.zeros(3, dtype=torch.float64)
+    tight = {"f_tol": 1e-14, "x_tol": 1e-14, "maxiter": 200}
+    yield check("optimize.rootfinder", lambda c: optimize.rootfinder(
+        lambda y, c: y + 0.3 * torch.tanh(y) - c, x, params=(c,), **tight), c)
+    yield check("optimize.equilibrium", lambda c: optimize.equilibrium(
+        lambda y, c: 0.3 * torch.tanh(y) + c, x, params=(c,), **tight), c)
+    lower, upper = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.2, 1.7))
+    yield check("integrate.quad", lambda lower, upper, c: integrate.quad(
+        lambda x, c: torch.exp(-c * x), lower, upper, params=(c,)), lower, upper, c)
+    times = torch.linspace(0, 1, 4, dtype=torch.float64)
+    yield check("integrate.solve_ivp", lambda c, y: integrate.solve_ivp(
+        lambda t, y, c: torch.tanh(c * y) + t, times, y, params=(c,), method="rk45", rtol=1e-11, atol=1e-11), c,
+        normal(3, seed=5))
+
+
+def outer(vectors: Any) -> Any:
+    return vectors @ vectors.mT
