@@ -1,14 +1,15 @@
 """The checks over gradients that released packages write themselves: what docs/found.md says.
 
-    python bench/found.py [PACKAGE ...] [--write]
+    python bench/found.py [PACKAGE ...] [--results FILE] [--write]
     python bench/found.py --requirements    # the pinned versions, for `pip install -r`
 
 A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
-and other versions than the pinned ones are named. `--write` puts the table into docs/found.md.
+and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write` puts the table into docs/found.md.
 """
 
 import argparse
 import importlib.metadata
+import json
 import math
 import sys
 import time
@@ -23,6 +24,7 @@ from secant.errors import GradientMismatchError
 from tables import markdown, put
 
 PAGE = Path(__file__).parent.parent / "docs" / "found.md"
+RESULTS = Path(__file__).parent.parent / "build" / "found.jsonl"
 
 
 class Outcome(NamedTuple):
@@ -70,7 +72,7 @@ def outcome(check: Check) -> Outcome:
     return Outcome(
         said.replace("wrong", "WRONG"),
         max((_relative(f.given, f.numerical) for report in reports for f in report.findings), default=math.nan),
-        max((a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest), default=math.nan),
+        max((a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0), default=math.nan),
         sum(report.evaluations for report in reports),
         message,
     )
@@ -89,29 +91,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="all by default")
     parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what is in this file is not checked again")
     parser.add_argument("--reports", action="store_true", help="print the reports of gradients that are not right")
     parser.add_argument("--write", action="store_true", help="put the table into docs/found.md")
     options = parser.parse_args()
     if options.requirements:
         print("\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items()))
         return 0
-    rows, total = [], 0
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.touch()
+    known = {k: v for line in options.results.read_text(encoding="utf-8").splitlines() for k, v in json.loads(line).items()}
+    rows = []
     for name in options.packages or PACKAGES:
         wanted, checks = PACKAGES[name]
         try:
             version = importlib.metadata.version(name).split("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            print(f"{name}: not installed", flush=True)
+            listed = list(checks())
+        except (ImportError, importlib.metadata.PackageNotFoundError) as error:
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
             continue
         if version != wanted:
             print(f"{name}: version {version}, not {wanted}", flush=True)
-        for check in checks():
+        for check in listed:
+            key = f"{name}=={version} {check.what}"
             start = time.perf_counter()
-            found = outcome(check)
+            found = Outcome(*known[key]) if key in known else outcome(check)
+            if key not in known:
+                with options.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({key: found}) + "\n")
             size = f" by {found.size:.1e}" if found.said == "WRONG" and not math.isnan(found.size) else ""
-            known = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
-            rows.append([name, version, check.what, found.said + size, known, check.remark])
-            total += 1
+            least = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
+            rows.append([name, version, check.what, found.said + size, least, check.remark])
             print(*rows[-1], f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
             if options.reports and found.message:
                 print(found.message, flush=True)

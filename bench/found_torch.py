@@ -74,7 +74,7 @@ def entmax() -> Iterator[Check]:
     yield check("normmax_bisect, alpha 1.5", lambda x: e.normmax_bisect(x, 1.5), x)
 
 
-@package("zuko==1.5.0")
+@package("zuko==1.6.0")
 def zuko() -> Iterator[Check]:
     torch, utils = import_module("torch"), import_module("zuko.utils")
     a, b, c = normal(4), normal(4, seed=1), normal(4, seed=2)
@@ -96,7 +96,7 @@ def zuko() -> Iterator[Check]:
     )  # fmt: skip
 
 
-@package("kornia==0.8.2")
+@package("kornia==0.9.0")
 def kornia() -> Iterator[Check]:
     torch, k = import_module("torch"), import_module("kornia")
     logits, target = normal(2, 4, 3, 3), torch.randint(4, (2, 3, 3), generator=torch.Generator().manual_seed(0))
@@ -117,7 +117,7 @@ def null_space(essential: Any) -> Any:
     return projector
 
 
-@package("gpytorch==1.14")
+@package("gpytorch==1.15.2")
 def gpytorch() -> Iterator[Check]:
     torch, functions = import_module("torch"), import_module("gpytorch.functions")
     strategy = import_module("gpytorch.variational.large_batch_variational_strategy")
@@ -126,7 +126,6 @@ def gpytorch() -> Iterator[Check]:
     z = torch.tensor([-6.0, -3.0, -1.5, -0.7, -0.1, 0.05, 0.15, 0.6, 2.0], dtype=torch.float64, requires_grad=True)
     yield check("log_normal_cdf", functions.log_normal_cdf, z)
     x, length = normal(5, 2).detach(), torch.tensor([[0.8]], dtype=torch.float64, requires_grad=True)
-    distance = import_module("gpytorch.kernels.kernel").dist if False else torch.cdist
     for nu in 0.5, 1.5, 2.5:
         matern = functions.MaternCovariance.apply
         yield check(f"MaternCovariance, nu = {nu}", lambda s, nu=nu: matern(x, x, s, nu, torch.cdist), length)
@@ -139,7 +138,7 @@ def gpytorch() -> Iterator[Check]:
                 normal(4), positive(4))
 
 
-@package("linear_operator==0.6")
+@package("linear_operator==0.6.1")
 def linear_operator() -> Iterator[Check]:
     torch, lo = import_module("torch"), import_module("linear_operator")
     a, b = positive(6), normal(6, 2)
@@ -147,11 +146,18 @@ def linear_operator() -> Iterator[Check]:
     yield check("inv_quad", symmetric(lambda a, b: lo.inv_quad(lo.to_linear_operator(a), b)), a, b)
     yield check("inv_quad_logdet", symmetric(lambda a, b: lo.inv_quad_logdet(lo.to_linear_operator(a), b, True)), a, b)
     yield check("sqrt_inv_matmul", symmetric(lambda a, b: lo.sqrt_inv_matmul(lo.to_linear_operator(a), b)), a, b)
-    yield check("root_decomposition", symmetric(
-        lambda a: lo.root_decomposition(lo.to_linear_operator(a), method="lanczos").to_dense()), a)
+
+    def lanczos(name: str) -> Any:
+        def function(a: Any) -> Any:
+            torch.manual_seed(0)  # of the start
+            found = getattr(lo, name)(lo.to_linear_operator(a), method="lanczos")
+            return found[0] if name == "diagonalization" else found.to_dense()
+
+        return symmetric(function)
+
+    yield check("root_decomposition, Lanczos", lanczos("root_decomposition"), a)
     yield check("pivoted_cholesky", symmetric(lambda a: lo.pivoted_cholesky(lo.to_linear_operator(a), 3)), a)
-    yield check("diagonalization", symmetric(
-        lambda a: lo.diagonalization(lo.to_linear_operator(a), method="lanczos")[0]), a)
+    yield check("diagonalization, Lanczos", lanczos("diagonalization"), a)
     toeplitz = import_module("linear_operator.operators").ToeplitzLinearOperator
     column = torch.tensor([4.0, 1, 0.5, 0.2, 0.1], dtype=torch.float64, requires_grad=True)
     yield check("ToeplitzLinearOperator @", lambda c, b: toeplitz(c) @ b, column, normal(5, 2))
@@ -219,3 +225,223 @@ def xitorch() -> Iterator[Check]:
 
 def outer(vectors: Any) -> Any:
     return vectors @ vectors.mT
+
+
+@package("torchsde==0.2.6")
+def torchsde() -> Iterator[Check]:
+    torch, sde = import_module("torch"), import_module("torchsde")
+
+    class Field(torch.nn.Module):  # type: ignore[misc, name-defined]
+        noise_type, sde_type = "diagonal", "stratonovich"
+
+        def __init__(self, rate: Any) -> None:
+            super().__init__()
+            self.rate = rate
+
+        def f(self, t: Any, y: Any) -> Any:
+            return torch.sin(self.rate * y)
+
+        def g(self, t: Any, y: Any) -> Any:
+            return 0.3 * torch.cos(y)
+
+    times = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+
+    def solved(y: Any, rate: Any, adjoint: bool, steps: int = 50) -> Any:
+        field = Field(rate)
+        motion = sde.BrownianInterval(0.0, 1.0, (2, 3), dtype=torch.float64, entropy=0, tol=1e-3)
+        more = {"adjoint_params": (rate,), "adjoint_method": "midpoint"} if adjoint else {}
+        solve = sde.sdeint_adjoint if adjoint else sde.sdeint
+        return solve(field, y, times, bm=motion, dt=1 / steps, method="midpoint", **more)
+
+    y, rate = normal(2, 3), normal(3, seed=1)
+    yield check("sdeint by itself", partial(solved, adjoint=False), y, rate)
+    yield check("sdeint_adjoint, 50 steps", partial(solved, adjoint=True), y, rate,
+                remark="by design: the adjoint equation has its own discretization")
+
+
+@package("pysdtw==0.0.5")
+def pysdtw() -> Iterator[Check]:
+    module = import_module("pysdtw")
+
+    def loss(x: Any, y: Any) -> Any:
+        return module.SoftDTW(gamma=1.0, dist_func=module.distance.pairwise_l2_squared, use_cuda=False)(x, y)
+
+    x, y = normal(2, 6, 3), normal(2, 5, 3, seed=1)
+    yield check("SoftDTW", loss, x, y)
+    yield check("SoftDTW, float32", loss, x.detach().float().requires_grad_(), y.detach().float().requires_grad_())
+
+
+@package("tslearn==0.10.0")
+def tslearn() -> Iterator[Check]:
+    loss = import_module("tslearn.metrics").SoftDTWLossPyTorch(gamma=0.7)
+    yield check("SoftDTWLossPyTorch", loss, normal(2, 6, 3), normal(2, 5, 3, seed=1))
+
+
+@package("e3nn==0.6.0")
+def e3nn() -> Iterator[Check]:
+    math = import_module("e3nn.math")
+    yield check("soft_unit_step", math.soft_unit_step, normal(20))
+    yield check("soft_one_hot_linspace", lambda x: math.soft_one_hot_linspace(x, -2.0, 2.0, 7, "smooth_finite", True),
+                normal(10))
+
+
+@package("torch-einops-utils==0.2.0")
+def einops_utils() -> Iterator[Check]:
+    module = import_module("torch_einops_utils.stable_softmax")
+    x, y = normal(3, 6), normal(3, 6, seed=1)
+    yield check("categorical_kl", module.categorical_kl, x, y)
+    yield check("soft_target_cross_entropy_from_logits, in the prediction",
+                lambda x: module.soft_target_cross_entropy_from_logits(x, y.detach()), x)
+    yield check("soft_target_binary_cross_entropy, in the prediction",
+                lambda x: module.soft_target_binary_cross_entropy(x, y.detach()), x)
+    yield check("soft_target_cross_entropy_from_logits, in the target",
+                lambda y: module.soft_target_cross_entropy_from_logits(x.detach(), y) + 0 * y.sum(), y,
+                remark="by design: the target is a constant")
+
+
+@package("POT==0.9.7.post1")
+def optimal_transport() -> Iterator[Check]:
+    torch, ot = import_module("torch"), import_module("ot")
+    a, b = (torch.softmax(normal(n, seed=n).detach(), 0).requires_grad_() for n in (4, 5))
+    cost = (normal(4, 5).detach().abs() + 0.5).requires_grad_()
+
+    def normalized(value: Any) -> Any:
+        return lambda a, b, cost: value(a / a.sum(), b / b.sum(), cost)
+
+    yield check("emd2", normalized(ot.emd2), a, b, cost)
+    yield check("sinkhorn2", normalized(lambda a, b, cost: ot.sinkhorn2(a, b, cost, 0.5, stopThr=1e-15)), a, b, cost)
+    yield check("solve, reg 0.5, grad='envelope'", normalized(
+        lambda a, b, cost: ot.solve(cost, a, b, reg=0.5, grad="envelope", tol=1e-14, max_iter=5000).value), a, b, cost)
+    x, y = normal(4, 2), normal(5, 2, seed=1)
+    c1, c2 = torch.cdist(x, x).detach().requires_grad_(), torch.cdist(y, y).detach().requires_grad_()
+    uniform = ot.unif(4, type_as=x), ot.unif(5, type_as=x)
+    both = lambda c1, c2: ot.gromov_wasserstein2(  # noqa: E731
+        (c1 + c1.T) / 2, (c2 + c2.T) / 2, *uniform, tol_rel=1e-14, tol_abs=1e-14)
+    yield check("gromov_wasserstein2", both, c1, c2)
+    yield check("backend sqrtm", symmetric(ot.backend.TorchBackend().sqrtm), positive(4))
+    yield check("sliced_wasserstein_distance", lambda x, y: ot.sliced_wasserstein_distance(x, y, seed=0), x, y)
+    yield check("wasserstein_1d, p = 2", lambda x, y: ot.wasserstein_1d(x, y, p=2), x, y)
+
+
+@package("cvxpylayers==1.2.0")
+def cvxpylayers() -> Iterator[Check]:
+    torch, cp, layers = import_module("torch"), import_module("cvxpy"), import_module("cvxpylayers.torch")
+    x, a, b = cp.Variable(3), cp.Parameter((5, 3)), cp.Parameter(5)
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(a @ x - b) + 0.1 * cp.sum_squares(x)), [x >= 0])
+    layer = layers.CvxpyLayer(problem, parameters=[a, b], variables=[x])
+    tight = {"eps": 1e-13, "max_iters": 100000}
+    assert torch
+    yield check("CvxpyLayer, SCS at 1e-13", lambda a, b: layer(a, b, solver_args=tight)[0], normal(5, 3), normal(5))
+
+
+@package("torchopt==0.7.3")
+def torchopt() -> Iterator[Check]:
+    torch, to = import_module("torch"), import_module("torchopt")
+    data, target = normal(10, 3).detach(), normal(10, seed=1).detach()
+    eye = torch.eye(3, dtype=torch.float64)
+
+    def stationary(weight: Any, c: Any) -> Any:
+        return 2 * data.T @ (data @ weight - target) + torch.exp(c) * weight
+
+    @to.diff.implicit.custom_root(stationary, argnums=1, solve=to.linear_solve.solve_normal_cg(rtol=1e-14, atol=1e-14))
+    def ridge(start: Any, c: Any) -> Any:
+        return torch.linalg.solve(2 * data.T @ data + torch.exp(c) * eye, 2 * data.T @ target)
+
+    yield check("implicit.custom_root of a ridge regression", lambda c: ridge(torch.zeros(3, dtype=torch.float64), c),
+                normal(1))
+
+
+@package("torch-geometric==2.8.1")
+def geometric() -> Iterator[Check]:
+    torch, module = import_module("torch"), import_module("torch_geometric.utils.cross_entropy")
+    index = torch.tensor([[0, 0, 1, 2, 2], [1, 3, 2, 0, 3]])
+    weight = torch.tensor([1.0, -2.5, 0.7, 1.3, -0.4], dtype=torch.float64)
+    yield check("sparse_cross_entropy", lambda x: module.sparse_cross_entropy(x, index), normal(3, 4))
+    yield check("sparse_cross_entropy, positive and negative weights",
+                lambda x: module.sparse_cross_entropy(x, index, weight), normal(3, 4))
+
+
+@package("monai==1.6.1")
+def monai() -> Iterator[Check]:
+    swish = import_module("monai.networks.blocks.activation").SwishImplementation.apply
+    yield check("SwishImplementation", swish, normal(20))
+    yield check("SwishImplementation, second derivative", gradient_of(swish), normal(20))
+
+
+def gradient_of(function: Any) -> Any:
+    torch = import_module("torch")
+    return lambda x: torch.autograd.grad(function(x).sum(), x, create_graph=True)[0]
+
+
+@package("pyro-ppl==1.9.2")
+def pyro() -> Iterator[Check]:
+    torch, special = import_module("torch"), import_module("pyro.ops.special")
+    distributions = import_module("pyro.distributions")
+    yield check("ops.special.safe_log", special.safe_log, (normal(8).detach().abs() + 0.1).requires_grad_())
+
+    def seeded(name: str) -> Any:
+        def sample(loc: Any, scale: Any) -> Any:
+            torch.manual_seed(0)
+            return getattr(distributions, name)(loc, torch.tril(scale)).rsample()
+
+        return sample
+
+    yield check("OMTMultivariateNormal.rsample", seeded("OMTMultivariateNormal"), normal(3), positive(3),
+                remark="by design: another reparameterization than that of the sampler, equal in the mean")
+    yield check("ops.special.log_I1", lambda x: special.log_I1(3, x), (normal(4).detach().abs() + 0.1).requires_grad_())
+
+
+@package("snntorch==1.0.0")
+def snntorch() -> Iterator[Check]:
+    surrogate = import_module("snntorch.surrogate")
+    why = "by design: a surrogate gradient of a step"
+    yield check("surrogate.fast_sigmoid", surrogate.fast_sigmoid(), normal(20), remark=why)
+    yield check("surrogate.atan", surrogate.atan(), normal(20), remark=why)
+
+
+@package("brevitas==0.13.4")
+def brevitas() -> Iterator[Check]:
+    ops = import_module("brevitas.ops.autograd_ste_ops")
+    why = "by design: a straight-through estimator"
+    yield check("RoundSteFn", ops.RoundSteFn.apply, normal(20), remark=why)
+    yield check("ScalarClampSteFn", lambda x: ops.ScalarClampSteFn.apply(x, -0.5, 0.5), normal(20), remark=why)
+    yield check("AbsBinarySignGradFn", ops.AbsBinarySignGradFn.apply, normal(20))
+
+
+@package("sparsemax==0.1.9")
+def sparsemax() -> Iterator[Check]:
+    function = import_module("sparsemax").Sparsemax(dim=-1)
+    yield check("Sparsemax", function, normal(4, 8))
+    yield check("Sparsemax, dim = 1 of 3", import_module("sparsemax").Sparsemax(dim=1), normal(2, 5, 3))
+
+
+@package("normflows==1.7.3")
+def normflows() -> Iterator[Check]:
+    torch, flows = import_module("torch"), import_module("normflows")
+    residual = import_module("normflows.flows.residual")
+    torch.manual_seed(0)
+    numpy = import_module("numpy")
+    net = flows.nets.LipschitzMLP([2, 8, 2], init_zeros=False, lipschitz_const=0.9).double()
+
+    def logdet(x: Any, neumann: bool, same: bool) -> Any:
+        block = residual.iResBlock(net, n_exact_terms=8, neumann_grad=neumann, grad_in_forward=True).double()
+        torch.manual_seed(0)
+        numpy.random.seed(0)
+        value, change = block(x, torch.zeros(3, 1, dtype=torch.float64))
+        return value, change.sum() if same else change
+
+    yield check("iResBlock, summed over samples", partial(logdet, neumann=False, same=True), normal(3, 2))
+    yield check("iResBlock", partial(logdet, neumann=False, same=False), normal(3, 2))
+    yield check("iResBlock, summed over samples, neumann_grad", partial(logdet, neumann=True, same=True), normal(3, 2),
+                remark="by design: another estimator of the gradient than that of the value, equal in the mean")
+
+
+@package("reformer-pytorch==1.4.4")
+def reformer() -> Iterator[Check]:
+    torch = import_module("torch")
+    reversible = import_module("reformer_pytorch.reversible")
+    torch.manual_seed(0)
+    blocks = [torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh()) for _ in range(2)])
+              for _ in range(2)]
+    sequence = reversible.ReversibleSequence(torch.nn.ModuleList(blocks)).double()
+    yield check("ReversibleSequence", lambda x: sequence(x), normal(2, 3, 8))
