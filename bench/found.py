@@ -4,10 +4,12 @@
     python bench/found.py --requirements    # the pinned versions, for `pip install -r`
 
 A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
-and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write` puts the table into docs/found.md.
+and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write`
+puts the tables into docs/found.md.
 """
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import math
@@ -72,7 +74,10 @@ def outcome(check: Check) -> Outcome:
     return Outcome(
         said.replace("wrong", "WRONG"),
         max((_relative(f.given, f.numerical) for report in reports for f in report.findings), default=math.nan),
-        max((a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0), default=math.nan),
+        max(
+            (a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0),
+            default=math.nan,
+        ),
         sum(report.evaluations for report in reports),
         message,
     )
@@ -82,12 +87,29 @@ def _relative(given: float, numerical: float) -> float:
     return abs(given - numerical) / max(abs(given), abs(numerical)) if math.isfinite(given) else math.inf
 
 
-def main() -> int:
-    import found_jax
-    import found_numpy
-    import found_torch
+Row = tuple[str, str, str, list[str]]
+"""A package, its version, what was said of a gradient, and more of it."""
 
-    assert found_jax and found_numpy and found_torch  # they register their packages
+
+def packages_table(rows: list[Row]) -> list[str]:
+    cells = []
+    for name, version in dict.fromkeys((name, version) for name, version, *_ in rows):
+        own = [(said, row) for package, _, said, row in rows if package == name]
+        right = [row[0] for said, row in own if said == "right"]
+        cells.append([name, version, str(len(right)), str(len(own) - len(right)), "; ".join(right)])
+    total = [sum(int(row[column]) for row in cells) for column in (2, 3)]
+    cells.append([f"{len(cells)} packages", "", *map(str, total), ""])
+    return markdown(["package", "version", "right", "other", "what is right"], cells, 5)
+
+
+def others_table(rows: list[Row]) -> list[str]:
+    cells = [[name, row[0], row[1], row[3]] for name, _, said, row in rows if said != "right"]
+    return markdown(["package", "gradient", "verdict", "why"], cells, 4)
+
+
+def main() -> int:
+    for library in "torch", "jax", "numpy":
+        importlib.import_module(f"found_{library}")  # it registers its packages
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("packages", nargs="*", help="all by default")
     parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
@@ -100,8 +122,10 @@ def main() -> int:
         return 0
     options.results.parent.mkdir(exist_ok=True)
     options.results.touch()
-    known = {k: v for line in options.results.read_text(encoding="utf-8").splitlines() for k, v in json.loads(line).items()}
-    rows = []
+    known = {
+        k: v for line in options.results.read_text(encoding="utf-8").splitlines() for k, v in json.loads(line).items()
+    }
+    rows: list[Row] = []
     for name in options.packages or PACKAGES:
         wanted, checks = PACKAGES[name]
         try:
@@ -121,13 +145,13 @@ def main() -> int:
                     file.write(json.dumps({key: found}) + "\n")
             size = f" by {found.size:.1e}" if found.said == "WRONG" and not math.isnan(found.size) else ""
             least = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
-            rows.append([name, version, check.what, found.said + size, least, check.remark])
-            print(*rows[-1], f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
+            row = [check.what, found.said + size, least, check.remark if found.said != "right" else ""]
+            rows.append((name, version, found.said, row))
+            print(name, *row, f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
             if options.reports and found.message:
                 print(found.message, flush=True)
     if options.write:
-        columns = ["package", "version", "checked", "verdict", "noticed above", "remark"]
-        put(PAGE, "found.py", markdown(columns, rows, len(columns)))
+        put(PAGE, "found.py", [*packages_table(rows), "", *others_table(rows)])
     return 0
 
 

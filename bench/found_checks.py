@@ -3,6 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+FLAW = "flaw: see below"
+SOLVER = "as accurate as the solver's tolerance"
+UNSURE = "not sure: 0 is returned, and nothing says so"
+
 
 class Check(NamedTuple):
     """A gradient to check.
@@ -13,7 +17,7 @@ class Check(NamedTuple):
     run : callable
         Checks it: it raises an error where the gradient is not right, or returns a report.
     remark : str
-        What is to be known of its verdict.
+        Why it is not right.
     """
 
     what: str

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from found_checks import Check, package
+from found_checks import FLAW, SOLVER, UNSURE, Check, package
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal(8)
-SOLVER = "as accurate as the solver"
 IMPLICIT = "by design: implicit reparameterization, equal to the derivative of the sampler in the mean"
 
 
@@ -46,10 +45,21 @@ def jax() -> Iterator[Check]:
     yield check("i0e, i1e", lambda x: special.i0e(x) + special.i1e(x), X)
     yield check("random.gamma in a", lambda a: j.random.gamma(j.random.key(0), a), a, remark=IMPLICIT)
     yield check("scipy.linalg.expm", j.scipy.linalg.expm, RNG.standard_normal((3, 3)))
-    yield check("scipy.sparse.linalg.cg", symmetric(
-        lambda a, b: j.scipy.sparse.linalg.cg(a, b, tol=1e-14)[0]), positive(4), X[:4])
-    yield check("experimental.ode.odeint, tolerance 1e-12", lambda y, c: import_module("jax.experimental.ode").odeint(
-        lambda y, t, c: np_.tanh(c * y) + t, y, np_.linspace(0.0, 1.0, 3), c, rtol=1e-12, atol=1e-12), X[:3], X[3:6], remark=SOLVER)
+    yield check(
+        "scipy.sparse.linalg.cg",
+        symmetric(lambda a, b: j.scipy.sparse.linalg.cg(a, b, tol=1e-14)[0]),
+        positive(4),
+        X[:4],
+    )
+    yield check(
+        "experimental.ode.odeint, tolerance 1e-12",
+        lambda y, c: import_module("jax.experimental.ode").odeint(
+            lambda y, t, c: np_.tanh(c * y) + t, y, np_.linspace(0.0, 1.0, 3), c, rtol=1e-12, atol=1e-12
+        ),
+        X[:3],
+        X[3:6],
+        remark=SOLVER,
+    )
 
 
 @package("lineax==0.1.1")
@@ -110,12 +120,16 @@ def diffrax() -> Iterator[Check]:
         return dx.diffeqsolve(term, dx.Tsit5(), 0.0, 1.0, 0.05, y, c).ys
 
     recursive, back = dx.RecursiveCheckpointAdjoint(), dx.BacksolveAdjoint()
-    yield check("RecursiveCheckpointAdjoint, tolerance 1e-10", partial(solved, recursive, 1e-10), X[:3], X[3:6],
-                remark="by design: the step sizes, which depend on y, are taken for constants")
+    yield check(
+        "RecursiveCheckpointAdjoint, tolerance 1e-10",
+        partial(solved, recursive, 1e-10),
+        X[:3],
+        X[3:6],
+        remark="by design: the step sizes, which depend on y, are taken for constants",
+    )
     yield check("RecursiveCheckpointAdjoint, constant steps", constant, X[:3], X[3:6])
     yield check("BacksolveAdjoint, tolerance 1e-12", partial(solved, back, 1e-12), X[:3], X[3:6])
-    yield check("BacksolveAdjoint, tolerance 1e-6", partial(solved, back, 1e-6), X[:3], X[3:6],
-                remark=SOLVER)
+    yield check("BacksolveAdjoint, tolerance 1e-6", partial(solved, back, 1e-6), X[:3], X[3:6], remark=SOLVER)
 
 
 @package("jaxopt==0.8.5")
@@ -127,8 +141,12 @@ def jaxopt() -> Iterator[Check]:
     yield check("projection_sparse_simplex", lambda x: projection.projection_sparse_simplex(x, 3), X, modes=both)
     yield check("projection_l1_ball", projection.projection_l1_ball, X)
     yield check("projection_l2_ball", projection.projection_l2_ball, X)
-    yield check("projection_box_section", lambda x, c: projection.projection_box_section(
-        x, (np_.zeros(8), np_.ones(8), np_.abs(c) + 0.5, 1.5)), X, X[::-1].copy())
+    yield check(
+        "projection_box_section",
+        lambda x, c: projection.projection_box_section(x, (np_.zeros(8), np_.ones(8), np_.abs(c) + 0.5, 1.5)),
+        X,
+        X[::-1].copy(),
+    )
 
     def transported(x: Any) -> Any:
         solver = lambda fun: jo.LBFGS(fun, tol=1e-12, maxiter=2000)  # noqa: E731
@@ -166,15 +184,25 @@ def optax() -> Iterator[Check]:
     yield check("weighted_logsoftmax", module.weighted_logsoftmax, X, weights, modes=both)
     yield check("losses.sparsemax_loss", lambda x: ox.losses.sparsemax_loss(x, np_.arange(8) % 2), X)
     logits, labels = RNG.standard_normal((2, 9, 5)), np.array([[1, 2, 3], [2, 2, 4]])
-    yield check("losses.ctc_loss", lambda x: ox.losses.ctc_loss(
-        x, np_.zeros((2, 9)), labels, np_.zeros((2, 3))), logits)
-    yield check("scale_gradient(x, 0.5)", lambda x: ox.scale_gradient(np_.sin(x), 0.5), X,
-                remark="by design: it is there to scale gradients")
+    yield check(
+        "losses.ctc_loss", lambda x: ox.losses.ctc_loss(x, np_.zeros((2, 9)), labels, np_.zeros((2, 3))), logits
+    )
+    yield check(
+        "scale_gradient(x, 0.5)",
+        lambda x: ox.scale_gradient(np_.sin(x), 0.5),
+        X,
+        remark="by design: it is there to scale gradients",
+    )
     perturbed = ox.perturbations.make_perturbed_fun(
-        lambda x: import_module("jax").nn.one_hot(np_.argmax(x), 8), num_samples=100, sigma=0.5)
+        lambda x: import_module("jax").nn.one_hot(np_.argmax(x), 8), num_samples=100, sigma=0.5
+    )
     key = import_module("jax").random.key(0)
-    yield check("make_perturbed_fun of an argmax", lambda x: perturbed(key, x), X,
-                remark="by design: a Monte Carlo estimate; the function itself is piecewise constant")
+    yield check(
+        "make_perturbed_fun of an argmax",
+        lambda x: perturbed(key, x),
+        X,
+        remark="by design: a Monte Carlo estimate; the function itself is piecewise constant",
+    )
 
 
 @package("ott-jax==0.6.0")
@@ -186,7 +214,9 @@ def ott() -> Iterator[Check]:
     yield check("math.utils.norm", utils.norm, X, modes=both)
     yield check("math.utils.logsumexp, with b", lambda x, b: utils.logsumexp(x, b=b), X, np.abs(X), modes=both)
     yield check("math.utils.softmin, in x", lambda x: utils.softmin(x, 0.3), X)
-    yield check("math.utils.softmin, in gamma", lambda g: utils.softmin(np_.asarray(X), g), np.array(0.3))
+    yield check(
+        "math.utils.softmin, in gamma", lambda g: utils.softmin(np_.asarray(X), g), np.array(0.3), remark=UNSURE
+    )
     yield check("math.utils.lambertw", utils.lambertw, np.abs(X), modes=both)
     for name in "sqrtm_only", "inv_sqrtm_only":
         root = partial(getattr(roots, name), threshold=1e-13)
@@ -217,28 +247,36 @@ def quadax() -> Iterator[Check]:
         return getattr(q, name)(lambda x, c: np_.exp(-c * x) * np_.cos(x), ends, (c,), **tight)[0]
 
     for name in "quadgk", "quadcc", "quadts":
-        yield check(f"{name}, in the ends and a parameter", partial(integral, name), np.array([0.2, 1.7]),
-                    np.array(0.8))
+        yield check(
+            f"{name}, in the ends and a parameter", partial(integral, name), np.array([0.2, 1.7]), np.array(0.8)
+        )
 
 
 @package("numpyro==0.22.0")
 def numpyro() -> Iterator[Check]:
-    np_, dist, util = jnp(), import_module("numpyro.distributions"), import_module("numpyro.distributions.util")
+    jnp()
+    dist, util = import_module("numpyro.distributions"), import_module("numpyro.distributions.util")
     yield check("log1mexp", util.log1mexp, -np.abs(X), modes=("fwd", "rev"))
     value, low, high = np.array([1.3, 2.0, 3.7]), np.array(1.1), np.array(4.5)
 
-    def law(name: str, method: str) -> Any:
+    def law(name: str, alpha: float, method: str) -> Any:
         def function(x: Any, alpha: Any, low: Any, high: Any) -> Any:
             return getattr(dist.DoublyTruncatedPowerLaw(alpha, low, high), method)(x)
 
-        return check(f"DoublyTruncatedPowerLaw.{method}{name}", function, points[method], np.array(alpha), low, high)
+        what = f"DoublyTruncatedPowerLaw.{method}{name}"
+        return check(what, function, points[method], np.array(alpha), low, high, remark=FLAW)
 
     points = {"log_prob": value, "cdf": value, "icdf": np.array([0.2, 0.5, 0.9])}
     for name, alpha in ("", -2.5), (", alpha = -1", -1.0):
         for method in points:
-            yield law(name, method)
-    yield check("LowerTruncatedPowerLaw.log_prob", lambda x, a, low: dist.LowerTruncatedPowerLaw(a, low).log_prob(x),
-                value, np.array(-2.5), low)
+            yield law(name, alpha, method)
+    yield check(
+        "LowerTruncatedPowerLaw.log_prob",
+        lambda x, a, low: dist.LowerTruncatedPowerLaw(a, low).log_prob(x),
+        value,
+        np.array(-2.5),
+        low,
+    )
 
 
 @package("distrax==0.1.9")
@@ -249,9 +287,13 @@ def distrax() -> Iterator[Check]:
     yield check("power_no_nan", module.power_no_nan, np.abs(X), X[::-1].copy(), modes=("fwd", "rev"))
     yield check("power_no_nan, y = 0", module.power_no_nan, np.abs(X), np.zeros(8), modes=("fwd", "rev"))
     for concentration in 1.7, 20.0:
-        yield check(f"VonMises.cdf, concentration {concentration}",
-                    lambda x, loc, c: d.VonMises(loc, c).cdf(x),
-                    np.array([-1.0, -0.2, 0.4, 1.3]), np.array(0.1), np.array(concentration))
+        yield check(
+            f"VonMises.cdf, concentration {concentration}",
+            lambda x, loc, c: d.VonMises(loc, c).cdf(x),
+            np.array([-1.0, -0.2, 0.4, 1.3]),
+            np.array(0.1),
+            np.array(concentration),
+        )
 
 
 @package("tfp-nightly==0.26.0.dev20261027")
@@ -264,8 +306,13 @@ def probability() -> Iterator[Check]:
     for name in "dawsn", "erfcx", "lambertw", "erfcinv":
         yield check(f"math.{name}", getattr(m, name), u + 0.1)
     yield check("math.betainc, in a, b, x", m.betainc, a, b, u)
-    yield check("math.special.betaincinv, in a, b, y", import_module(
-        "tensorflow_probability.substrates.jax.math.special").betaincinv, a, b, u)
+    yield check(
+        "math.special.betaincinv, in a, b, y",
+        import_module("tensorflow_probability.substrates.jax.math.special").betaincinv,
+        a,
+        b,
+        u,
+    )
     for name in "igammainv", "igammacinv":
         yield check(f"math.{name}, in a and p", getattr(m, name), a, u)
     yield check("math.log_gamma_difference", m.log_gamma_difference, a, b + 10)
@@ -273,25 +320,42 @@ def probability() -> Iterator[Check]:
     yield check("math.owens_t", m.owens_t, x - 2, a - 1)
     yield check("math.log_gamma_correction", m.log_gamma_correction, b + 10)
     yield check("math.bessel_iv_ratio, in z", lambda z: m.bessel_iv_ratio(np_.asarray(a), z), x)
-    yield check("math.bessel_iv_ratio, in v", lambda v: m.bessel_iv_ratio(v, np_.asarray(x)), a,
-                remark="0 is returned; the documentation of other Bessel functions says: not defined in v")
+    yield check(
+        "math.bessel_iv_ratio, in v",
+        lambda v: m.bessel_iv_ratio(v, np_.asarray(x)),
+        a,
+        remark="by design: 0 is returned; a comment in the source says: not defined in v",
+    )
     yield check("math.log_bessel_ive", lambda x: m.log_bessel_ive(np_.asarray(a), x), x)
     yield check("math.log_bessel_kve", lambda x: m.log_bessel_kve(np_.asarray(a), x), x)
-    yield check("math.log_bessel_kve, in v", lambda v: m.log_bessel_kve(v, np_.asarray(x)), a,
-                remark="by design: 0 is returned; the documentation says: not defined in v")
+    yield check(
+        "math.log_bessel_kve, in v",
+        lambda v: m.log_bessel_kve(v, np_.asarray(x)),
+        a,
+        remark="by design: 0 is returned; the documentation says: not defined in v",
+    )
     yield check("math.round_exponential_bump_function", m.round_exponential_bump_function, u)
     yield check("StudentT.cdf, in df and x", lambda df, x: d.StudentT(df, 0.1, 1.3).cdf(x), a + 1, x - 2)
     yield check("StudentT.quantile, in df and p", lambda df, p: d.StudentT(df, 0.1, 1.3).quantile(p), a + 1, u)
     yield check("VonMises.cdf", lambda x, c: d.VonMises(0.1, c).cdf(x), u, x)
-    yield check("NoncentralChi2.cdf", lambda df, n, x: d.NoncentralChi2(df, n).cdf(x), a, b, x)
-    yield check("InverseGaussian, sample", lambda mean, c: d.InverseGaussian(mean, c).sample(
-        5, seed=import_module("jax").random.key(0)), np.array(1.2), np.array(2.0), remark=IMPLICIT)
-    yield check("TwoPieceNormal, sample", lambda s, k: d.TwoPieceNormal(0.1, s, k).sample(
-        5, seed=import_module("jax").random.key(0)), np.array(1.2), np.array(0.7))
+    yield check("NoncentralChi2.cdf", lambda df, n, x: d.NoncentralChi2(df, n).cdf(x), a, b, x, remark=UNSURE)
+    yield check(
+        "InverseGaussian, sample",
+        lambda mean, c: d.InverseGaussian(mean, c).sample(5, seed=import_module("jax").random.key(0)),
+        np.array(1.2),
+        np.array(2.0),
+        remark=IMPLICIT,
+    )
+    yield check(
+        "TwoPieceNormal, sample",
+        lambda s, k: d.TwoPieceNormal(0.1, s, k).sample(5, seed=import_module("jax").random.key(0)),
+        np.array(1.2),
+        np.array(0.7),
+        remark=IMPLICIT,
+    )
     mixture = lambda w, loc: d.MixtureSameFamily(  # noqa: E731
-        d.Categorical(logits=w), d.Normal(loc, 0.7), reparameterize=True).sample(
-        5, seed=import_module("jax").random.key(0))
+        d.Categorical(logits=w), d.Normal(loc, 0.7), reparameterize=True
+    ).sample(5, seed=import_module("jax").random.key(0))
     yield check("MixtureSameFamily, reparameterized sample", mixture, X[:3], X[3:6], remark=IMPLICIT)
     yield check("math.bessel: log_bessel_ive in x, large", lambda x: m.log_bessel_ive(60.5, x), 20 * x)
     yield check("math.reduce_weighted_logsumexp", lambda x, w: m.reduce_weighted_logsumexp(x, w), X, np.abs(X))
-    yield check("math.pivoted_cholesky", symmetric(lambda s: m.pivoted_cholesky(s, 3)), positive(5))
