@@ -152,7 +152,7 @@ def jaxopt() -> Iterator[Check]:
         solver = lambda fun: jo.LBFGS(fun, tol=1e-12, maxiter=2000)  # noqa: E731
         return projection.projection_transport(x, (np_.ones(3) / 3, np_.ones(4) / 4), make_solver=solver)
 
-    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * RNG.standard_normal((3, 4)))
+    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * RNG.standard_normal((3, 4)), remark=UNSURE)
     yield check("loss.sparsemax_loss, multiclass", lambda x: jo.loss.multiclass_sparsemax_loss(2, x), X)
 
     data, target = RNG.standard_normal((10, 3)), RNG.standard_normal(10)
@@ -293,6 +293,7 @@ def distrax() -> Iterator[Check]:
             np.array([-1.0, -0.2, 0.4, 1.3]),
             np.array(0.1),
             np.array(concentration),
+            remark="by design: the exact derivative of what the value approximates to nine digits",
         )
 
 
