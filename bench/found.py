@@ -95,11 +95,16 @@ def packages_table(rows: list[Row]) -> list[str]:
     cells = []
     for name, version in dict.fromkeys((name, version) for name, version, *_ in rows):
         own = [(said, row) for package, _, said, row in rows if package == name]
-        right = [row[0] for said, row in own if said == "right"]
+        right = [row[0] + limit(row[2]) for said, row in own if said == "right"]
         cells.append([name, version, str(len(right)), str(len(own) - len(right)), "; ".join(right)])
     total = [sum(int(row[column]) for row in cells) for column in (2, 3)]
     cells.append([f"{len(cells)} packages", "", *map(str, total), ""])
     return markdown(["package", "version", "right", "other", "what is right"], cells, 5)
+
+
+def limit(least: str) -> str:
+    """What is said of a gradient that is right to less than four digits."""
+    return f" (errors below {least} of the largest entry pass)" if least and float(least) > 1e-4 else ""
 
 
 def others_table(rows: list[Row]) -> list[str]:

@@ -9,8 +9,13 @@ import numpy as np
 
 from found_checks import FLAW, SOLVER, UNSURE, Check, package
 
-RNG = np.random.default_rng(0)
-X = RNG.standard_normal(8)
+
+def normal(*shape: int) -> Any:
+    """Random numbers, the same ones for the same shape."""
+    return np.random.default_rng(shape).standard_normal(shape)
+
+
+X = np.random.default_rng(0).standard_normal(8)
 IMPLICIT = "by design: implicit reparameterization, equal to the derivative of the sampler in the mean"
 
 
@@ -44,7 +49,7 @@ def jax() -> Iterator[Check]:
     yield check("zeta(x, 1.5)", lambda x: special.zeta(2.5, x), x)
     yield check("i0e, i1e", lambda x: special.i0e(x) + special.i1e(x), X)
     yield check("random.gamma in a", lambda a: j.random.gamma(j.random.key(0), a), a, remark=IMPLICIT)
-    yield check("scipy.linalg.expm", j.scipy.linalg.expm, RNG.standard_normal((3, 3)))
+    yield check("scipy.linalg.expm", j.scipy.linalg.expm, normal(3, 3))
     yield check(
         "scipy.sparse.linalg.cg",
         symmetric(lambda a, b: j.scipy.sparse.linalg.cg(a, b, tol=1e-14)[0]),
@@ -70,11 +75,11 @@ def lineax() -> Iterator[Check]:
         return lx.linear_solve(lx.MatrixLinearOperator(a, tags), b, solver).value
 
     spd = lx.positive_semidefinite_tag
-    general = RNG.standard_normal((4, 4)) + 3 * np.eye(4)
+    general = normal(4, 4) + 3 * np.eye(4)
     both = ("fwd", "rev")
     yield check("linear_solve, LU", partial(solved, lx.LU()), general, X[:4], modes=both)
-    yield check("linear_solve, QR of 6 x 4", partial(solved, lx.QR()), RNG.standard_normal((6, 4)), X[:6], modes=both)
-    yield check("linear_solve, SVD of 4 x 6", partial(solved, lx.SVD()), RNG.standard_normal((4, 6)), X[:4], modes=both)
+    yield check("linear_solve, QR of 6 x 4", partial(solved, lx.QR()), normal(6, 4), X[:6], modes=both)
+    yield check("linear_solve, SVD of 4 x 6", partial(solved, lx.SVD()), normal(4, 6), X[:4], modes=both)
     yield check("linear_solve, CG", symmetric(partial(solved, lx.CG(1e-14, 1e-14), tags=spd)), positive(4), X[:4])
     yield check("linear_solve, GMRES", partial(solved, lx.GMRES(1e-14, 1e-14)), general, X[:4])
     norm = import_module("lineax.internal").two_norm
@@ -152,10 +157,10 @@ def jaxopt() -> Iterator[Check]:
         solver = lambda fun: jo.LBFGS(fun, tol=1e-12, maxiter=2000)  # noqa: E731
         return projection.projection_transport(x, (np_.ones(3) / 3, np_.ones(4) / 4), make_solver=solver)
 
-    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * RNG.standard_normal((3, 4)), remark=UNSURE)
+    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * normal(3, 4), remark=UNSURE)
     yield check("loss.sparsemax_loss, multiclass", lambda x: jo.loss.multiclass_sparsemax_loss(2, x), X)
 
-    data, target = RNG.standard_normal((10, 3)), RNG.standard_normal(10)
+    data, target = normal(10, 3), normal(10)
 
     def ridge(weight: Any, c: Any) -> Any:
         return np_.mean((data @ weight - target) ** 2) + np_.exp(c) * np_.sum(weight**2) / 2
@@ -183,7 +188,7 @@ def optax() -> Iterator[Check]:
     module = import_module("optax.losses._classification")
     yield check("weighted_logsoftmax", module.weighted_logsoftmax, X, weights, modes=both)
     yield check("losses.sparsemax_loss", lambda x: ox.losses.sparsemax_loss(x, np_.arange(8) % 2), X)
-    logits, labels = RNG.standard_normal((2, 9, 5)), np.array([[1, 2, 3], [2, 2, 4]])
+    logits, labels = normal(2, 9, 5), np.array([[1, 2, 3], [2, 2, 4]])
     yield check(
         "losses.ctc_loss", lambda x: ox.losses.ctc_loss(x, np_.zeros((2, 9)), labels, np_.zeros((2, 3))), logits
     )
@@ -231,7 +236,7 @@ def ott() -> Iterator[Check]:
     def plan(x: Any, y: Any) -> Any:
         return solve(pointcloud(x, y, epsilon=0.5), threshold=1e-12, max_iterations=5000).matrix
 
-    x, y = RNG.standard_normal((4, 2)), RNG.standard_normal((5, 2))
+    x, y = normal(4, 2), normal(5, 2)
     yield check("sinkhorn, cost", sinkhorn, x, y)
     yield check("sinkhorn, plan by implicit differentiation", plan, x, y)
     regularizer = import_module("ott.geometry.regularizers").L1()

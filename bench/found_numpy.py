@@ -10,8 +10,14 @@ import numpy as np
 import secant
 from found_checks import FLAW, Check, package
 
-RNG = np.random.default_rng(0)
-X, Y = RNG.standard_normal((30, 3)), RNG.standard_normal(30)
+
+def normal(*shape: int) -> Any:
+    """Random numbers, the same ones for the same shape."""
+    return np.random.default_rng(shape).standard_normal(shape)
+
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((30, 3)), rng.standard_normal(30)
 Design = np.column_stack([np.ones(30), X])
 
 
@@ -41,7 +47,7 @@ def scipy() -> Iterator[Check]:
         Y[:8],
         lambda x: optimize.rosen_hess_prod(x, direction),
     )
-    a = RNG.standard_normal((4, 4))
+    a = normal(4, 4)
     yield Check(
         "linalg.expm_frechet",
         partial(secant.check_jvp, linalg.expm, a, lambda t: linalg.expm_frechet(a, t, compute_expm=False)),
@@ -61,14 +67,14 @@ def scipy() -> Iterator[Check]:
         lambda x: special.legendre_p(5, x, diff_n=1)[1],
     )
     yield elementwise("special.polygamma(1, x) of digamma", special.digamma, z, partial(special.polygamma, 1))
-    knots, values = np.sort(RNG.uniform(0, 10, 12)), RNG.standard_normal(12)
+    knots, values = np.sort(np.random.default_rng(1).uniform(0, 10, 12)), normal(12)
     inside = np.linspace(knots[0] + 0.1, knots[-1] - 0.1, 9)
     for name in "CubicSpline", "PchipInterpolator", "Akima1DInterpolator":
         spline = getattr(interpolate, name)(knots, values)
         yield elementwise(f"interpolate.{name}.derivative", spline, inside, spline.derivative())
     spline = interpolate.make_interp_spline(knots, values, k=5)
     yield elementwise("interpolate.BSpline.derivative", spline, inside, spline.derivative())
-    surface = interpolate.RectBivariateSpline(np.arange(6.0), np.arange(7.0), RNG.standard_normal((6, 7)))
+    surface = interpolate.RectBivariateSpline(np.arange(6.0), np.arange(7.0), normal(6, 7))
     other = np.linspace(0.4, 5.3, 9)
     yield elementwise(
         "interpolate.RectBivariateSpline, dx=1",
@@ -105,7 +111,7 @@ def scikit_learn() -> Iterator[Check]:
     )
 
     linear = import_module("sklearn.linear_model._linear_loss").LinearModelLoss(multinomial, fit_intercept=True)
-    start = RNG.standard_normal((3, 4)).ravel(order="F")
+    start = normal(3, 4).ravel(order="F")
     pair = partial(linear.loss_gradient, X=X, y=classes, l2_reg_strength=0.3)
     yield gradient("LinearModelLoss, multinomial with L2", lambda w: pair(w)[0], start, lambda w: pair(w)[1])
     huber = import_module("sklearn.linear_model._huber")._huber_loss_and_gradient
@@ -154,12 +160,12 @@ def scikit_learn() -> Iterator[Check]:
     )
 
     tsne = import_module("sklearn.manifold._t_sne")
-    joint = RNG.uniform(size=10 * 9 // 2)
+    joint = np.random.default_rng(2).uniform(size=10 * 9 // 2)
     joint /= 2 * joint.sum()
     sparse = import_module("scipy.sparse").csr_matrix(import_module("scipy.spatial.distance").squareform(joint))
     for size in 2, 3:
         known = {"degrees_of_freedom": size - 1, "n_samples": 10, "n_components": size}
-        start = RNG.standard_normal(10 * size)
+        start = normal(10 * size)
         energy = partial(tsne._kl_divergence, P=joint, **known)
         yield gradient(
             f"t-SNE, exact, n_components={size}", lambda p, e=energy: e(p)[0], start, lambda p, e=energy: e(p)[1], FLAW
