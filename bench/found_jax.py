@@ -157,7 +157,7 @@ def jaxopt() -> Iterator[Check]:
         solver = lambda fun: jo.LBFGS(fun, tol=1e-12, maxiter=2000)  # noqa: E731
         return projection.projection_transport(x, (np_.ones(3) / 3, np_.ones(4) / 4), make_solver=solver)
 
-    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * normal(3, 4), remark=UNSURE)
+    yield check("projection_transport, LBFGS at 1e-12", transported, 0.1 * normal(3, 4), remark=FLAW)
     yield check("loss.sparsemax_loss, multiclass", lambda x: jo.loss.multiclass_sparsemax_loss(2, x), X)
 
     data, target = normal(10, 3), normal(10)
