@@ -259,7 +259,7 @@ def _real(value: Any, regular: str, real: str) -> Array:
     return array
 
 
-_OUTSIDE = (ArithmeticError, AssertionError, LookupError, ValueError, RuntimeError, DTypeError)
+_OUTSIDE = (ArithmeticError, AssertionError, IndexError, ValueError, RuntimeError, DTypeError)
 """What functions raise outside their domain. DTypeError is ours: (-1) ** 0.5 is complex."""
 
 
