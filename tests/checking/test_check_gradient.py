@@ -111,6 +111,21 @@ def test_a_cholesky_decomposition_that_fails_at_larger_steps():
     assert not secant.check_gradient(f, x, np.linalg.inv(x)).passed
 
 
+@pytest.mark.parametrize("error", [AssertionError, IndexError])
+def test_where_a_library_asserts_that_times_increase_smaller_steps_are_taken(error):
+    times = np.array([0.0, 0.4, 1.0])
+
+    def f(times):
+        if not (np.diff(times) > 0).all():
+            raise error
+        return np.sum(np.diff(times) ** 3)
+
+    squares = 3 * np.diff(times) ** 2
+    right = np.r_[0, squares] - np.r_[squares, 0]
+    assert secant.check_gradient(f, times, right).passed
+    assert not secant.check_gradient(f, times, right * [1, 1, 1.001]).passed
+
+
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 def test_complex_x_is_its_real_and_its_imaginary_part(dtype, inplace):

@@ -259,6 +259,10 @@ def _real(value: Any, regular: str, real: str) -> Array:
     return array
 
 
+_OUTSIDE = (ArithmeticError, AssertionError, IndexError, ValueError, RuntimeError, DTypeError)
+"""What functions raise outside their domain. DTypeError is ours: (-1) ** 0.5 is complex."""
+
+
 class Steps:
     """Calls of f at steps that we choose: they may leave the domain of f, and what it raises there counts as NaN.
 
@@ -275,7 +279,7 @@ class Steps:
         with np.errstate(all="ignore"):
             try:
                 return call(*arguments)
-            except (ArithmeticError, ValueError, RuntimeError, DTypeError) as error:  # (-1) ** 0.5 is complex
+            except _OUTSIDE as error:
                 if isinstance(error, SecantError) and not isinstance(error, DTypeError):
                     raise
                 self.error = error
