@@ -58,7 +58,7 @@ def wait_for_join(process: subprocess.Popen) -> None:
         time.sleep(SECONDS_TO_JOIN)
         return
     while time.monotonic() < end and process.poll() is None:
-        number, *arguments = system_call.read_text().split()
+        _, *arguments = system_call.read_text().split()
         if arguments and arguments[3] == "0x0":  # a futex has no time limit; one that waits for the GIL has
             return
         time.sleep(0.01)
