@@ -12,7 +12,7 @@ from secant.checking.verdict import MeasuredError, judged
 from secant.differentiation.noise import Noise, Sample, Sampler, noise
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
 
-_NEARBY = 2.0**-30
+_NEARBY = 2.0**-36
 """Steps within which a function that rises in steps is constant, if x is not rounded to more."""
 _STEP = 2.0**-20
 """Of the size of f: more than rounding to float32 explains."""

@@ -11,7 +11,7 @@ import numpy as np
 from secant.checking.directional_probe import Difference, DirectionalProbe
 from secant.checking.kinks import KinkedEntry, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
 from secant.checking.point import Direction, EntryRange
-from secant.checking.verdict import MeasuredError, noticed
+from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
 from secant.errors import ValueRangeError
 
 _PROBES, _KINK_EVALUATIONS = 4, 1000
@@ -121,27 +121,33 @@ def probe_groups(
 
 
 def set_kinks_apart(
-    probe: DirectionalProbe, kink: float, rng: np.random.Generator
+    probe: DirectionalProbe, overall: OverallProbes, rng: np.random.Generator
 ) -> tuple[Kinks, list[MeasuredError]]:
-    """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps."""
-    point = probe.point
+    """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps.
+
+    Where noise may hide a jump, that is done only if the allowance hides what is to be verified.
+    """
+    point, kink = probe.point, overall.kink
     direction, limit = point.direction(rng), point.evaluations + _KINK_EVALUATIONS
     groups: list[MeasuredError] = []
     kinked: list[KinkedEntry] = []
+    allowance_hides = 2 * max(map(seen_for_sure, overall.probes)) > probe.candidate.contribution(direction, point.all)
     for difference, halved in bisect_kinks(probe, direction):
         if point.evaluations > limit or not math.isfinite(difference.slope.error_bar):
+            return Kinks(kink, None), []
+        hides = difference.hidden_jump > _HIDDEN * kink and not difference.slope.jump
+        if hides and not allowance_hides:
             return Kinks(kink, None), []
         if halved:
             continue
         if jump := difference.slope.jump:
             is_between = not difference.judged().wrong_by_more_than(jump / 2)
             kinked.append(KinkedEntry(difference.entries, jump, is_between))
-        hidden = difference.hidden_jump if difference.hidden_jump > _HIDDEN * kink else 0.0
-        allowed = kink if jump else hidden
+        allowed = kink if jump else difference.hidden_jump if hides else 0.0
         found = difference.judged(allowed)
         if found.wrong:
             found = probe.measure(point.direction(rng), found.entries, allowed)
-        if found.wrong and hidden and not jump:  # a larger jump may be it, if several kinks cancel along the direction
+        if found.wrong and hides:  # a larger jump may be it, if several kinks cancel along the direction
             return Kinks(kink, None, found.entries), []
         groups.append(found)
     return Kinks(kink, tuple(sorted(kinked))), groups

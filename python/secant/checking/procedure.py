@@ -106,7 +106,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     if not noticed(overall.probes):
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
         if overall.kink:
-            kinks, groups = set_kinks_apart(probe, overall.kink, rng)
+            kinks, groups = set_kinks_apart(probe, overall, rng)
     wrong = any(map(len, given.non_finite())) or noticed(overall.probes) or any(group.wrong for group in groups)
 
     every: list[Entry] = []
@@ -128,7 +128,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
         suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
         if overall.kink and not suspects.arrays and noticed(overall.probes):  # jumps may be it, or hide what is wrong
-            kinks, groups = set_kinks_apart(probe, overall.kink, rng)
+            kinks, groups = set_kinks_apart(probe, overall, rng)
             if any(group.wrong for group in groups):
                 suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}

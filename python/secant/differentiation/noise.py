@@ -23,7 +23,7 @@ _SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to 
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
-_VISIBLE = 4.0  # times the noise: scatter that is not noise
+_VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
 _NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
@@ -176,7 +176,7 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
         farthest = min(64 * spacing, _FARTHEST)
         if near := _scatter_on_both_sides(sample, known, spacing):
             farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
-            if farther > 100 * near:  # smooth
+            if farther > 100 * near:  # smooth: near kinks it would be eight times as much
                 return 0.0
             if near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3:
                 return _largest_scatter(sample, known, farthest, max(near, farther, far))

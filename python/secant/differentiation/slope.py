@@ -22,6 +22,7 @@ _COLUMNS = 5
 _FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
 _NEAREST = 2.0**-30  # a step that is outside of the domain of f only if this ends at x
 _LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
+_SEARCHES = 8  # each at smaller steps than the one before it, or with more noise
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
@@ -237,7 +238,7 @@ class Line:
     def _searched(self) -> tuple[RichardsonTable, list[float]]:
         """The table, and what its best column gives at fresh steps."""
         table, fresh = RichardsonTable(self._factor), list[float]()
-        for _ in range(5):
+        for _ in range(_SEARCHES):
             self._fill(table)
             if not isfinite(table.error) and self._ends():
                 table = RichardsonTable(self._factor)
