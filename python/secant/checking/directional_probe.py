@@ -121,12 +121,13 @@ class DirectionalProbe:
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)
+        shifted = self.point.sampler(direction, candidate.arrays, entries)
 
         def sample(step: float) -> Sample:
             if self.stage is not None:
                 self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
-            found = self.point.shifted(direction, candidate.arrays, step, entries)
-            return found._replace(rest=found.rest - step * predicted)
+            value, rest, rounding = shifted(step)
+            return Sample(value, rest - step * predicted, rounding)
 
         return sample
 

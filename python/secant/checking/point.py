@@ -15,10 +15,11 @@ from secant._common.validation import Array, Floats, finite_number, overlaps
 from secant.checking.report import ONE_VALUE, entry_name
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
-from secant.differentiation.noise import Sample, Value, norm
+from secant.differentiation.noise import Sample, Sampler, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
+_UNDEFINED = Value(math.nan, 0.0)
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 
 
@@ -127,8 +128,7 @@ class Point:
     def value(self) -> Value:
         """Return f as its arrays are now."""
         self.evaluations += 1
-        with np.errstate(all="ignore"):
-            found = self._f(self._argument)
+        found = self._f(self._argument)
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < 2:
             self._values.add(value.number)
@@ -156,6 +156,7 @@ class Point:
         other._argument, other._inplace, other._values = self._x, True, set()
         return other
 
+    @np.errstate(all="ignore")
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
         first = self.value().number
@@ -172,30 +173,36 @@ class Point:
             )
         return first
 
-    def shifted(self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange) -> Sample:
-        """Return f where the entries of ``span`` are shifted, and that minus what the gradient says of the shift.
+    def sampler(self, direction: Direction, gradient: Sequence[Array] | None, span: EntryRange) -> Sampler:
+        """Return a function of a step: f where the entries of ``span`` are shifted, and that minus a linear part.
 
-        It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
+        That is what the gradient says of the shift which the rounding of x leaves: in float32 it is another one than
+        was asked for.
         """
-        linear = 0.0
-        try:
-            for leaf, part in self.parts(span):
-                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
-                for chunk in chunks(part):
-                    start = origin[chunk].astype(np.float64)
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
+        pieces = [
+            (flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], gradient and gradient[leaf], chunk)
+            for leaf, part in self.parts(span)
+            for chunk in chunks(part)
+        ]
+
+        def shifted(step: float) -> Sample:
+            linear = 0.0
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for origin, work, along, own, chunk in pieces:
+                        start = origin[chunk].astype(np.float64, copy=False)
+                        there = (start + step * along[chunk]).astype(origin.dtype, copy=False)
                         there = there if self._rounded is None else self._rounded(there)
-                        if gradient is not None:
-                            linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
-                    work[chunk] = there
-            value = self.steps(Value(math.nan, 0.0), self.value)
-        finally:
-            for leaf, part in self.parts(span):
-                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
-                for chunk in chunks(part):
+                        if own is not None:
+                            linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
+                        work[chunk] = there
+                value = self.steps(_UNDEFINED, self.value)
+            finally:
+                for origin, work, _, _, chunk in pieces:
                     work[chunk] = origin[chunk]
-        return Sample(value.number, value.number - linear, value.rounding)
+            return Sample(value.number, value.number - linear, value.rounding)
+
+        return shifted
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""

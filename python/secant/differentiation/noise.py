@@ -27,6 +27,7 @@ _VISIBLE = 16.0  # times the noise: scatter that is more than noise that was mea
 _NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
+_TINY = 1e-250  # a sum of squares that may have lost digits
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 
 
@@ -79,6 +80,10 @@ def root_mean_square(values: Floats, axis: int | None = None) -> Any:
 
 def norm(values: Floats) -> float:
     """The root of the sum of squares, likewise."""
+    with np.errstate(all="ignore"):
+        squares = float(np.vdot(values, values))
+    if _TINY < squares < inf:
+        return sqrt(squares)
     return float(root_mean_square(values)) * sqrt(values.size)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
-from secant.differentiation.noise import Value
+from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, ShapeError, UnsupportedError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
@@ -139,7 +139,7 @@ class Outputs:
         self.skipped: list[str] = []
         self.constant = self.is_number = False
         self.cotangents: list[Any] = []
-        self._weights: list[Any] = []  # these, in float64
+        self._weights: list[Array] = []  # these, in float64
 
     def __call__(self) -> list[Any]:
         """The tensors that are checked."""
@@ -156,7 +156,7 @@ class Outputs:
             outputs = [found[path] for path in kept]
             self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
             self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
-            self._weights = [real(cotangent).double() for cotangent in self.cotangents]
+            self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
             if path not in found or found[path].shape != shape:
@@ -181,9 +181,9 @@ class Outputs:
         """The sum of products of cotangents and tensors like the outputs."""
         total, roundings = 0.0, []
         for weights, tensor in zip(self._weights, tensors, strict=True):
-            terms = weights * real(tensor).double()
+            terms = weights * as_array(tensor).astype(np.float64, copy=False)
             total += float(terms.sum())
-            roundings.append(torch.finfo(tensor.dtype).eps / 2 * float(torch.linalg.vector_norm(terms)))
+            roundings.append(torch.finfo(tensor.dtype).eps / 2 * norm(terms))
         return Value(total, math.hypot(*roundings))
 
     def pulled_back(self, tensors: Sequence[Any]) -> list[Any]:
