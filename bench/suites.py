@@ -361,6 +361,7 @@ def jax_arguments(name: str, kind: str) -> Iterator[tuple[Any, ...]]:
         "jax.lax.squeeze": (array(1, 4), (0,)),
         "jax.lax.switch": (1, [jnp.sin, jnp.cos], x),
         "jax.lax.tile": (x, (2,)),
+        "jax.lax.zeta": (two, x),
         "jax.numpy.acosh": (1 + x,),
         "jax.numpy.apply_along_axis": (jnp.sin, 0, square),
         "jax.numpy.apply_over_axes": (jnp.sum, square, (0,)),
@@ -378,6 +379,7 @@ def jax_arguments(name: str, kind: str) -> Iterator[tuple[Any, ...]]:
         "jax.numpy.take_along_axis": (square, np.array([[0], [2], [1]]), 1),
         "jax.scipy.special.betainc": (two, two, x),
         "jax.scipy.special.hyp2f1": (two / 4, two, two + 1, x),
+        "jax.scipy.special.zeta": (two, x),
     }
     if name in own:
         yield own[name]
@@ -433,7 +435,8 @@ def jax_cases(name: str, function: Callable[..., Any], kind: str, order: int) ->
             continue
         call, arrays = flat(arguments)
         try:
-            if not call(*arrays):
+            outputs = call(*arrays)
+            if not outputs or not all(bool(jnp.isfinite(output).all()) for output in outputs):
                 continue
             first = derivative(call, arrays, 1)
         except Exception:  # of many kinds, where arguments do not fit
