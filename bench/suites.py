@@ -271,7 +271,7 @@ def torch_largest(function: Callable[..., Any], tensors: list[Any], order: int) 
     return given[i], entry // 2 if given[i].is_complex() else entry
 
 
-class Kept(Exception):
+class GradientKnownError(Exception):
     """Ends a check whose gradients are known."""
 
 
@@ -281,9 +281,9 @@ def torch_gradients(check: Callable[..., Any], function: Callable[..., Any], ten
 
     def kept(point: Point, candidate: Callable[[], Any], **options: Any) -> Any:
         found.extend(candidate().arrays)
-        raise Kept
+        raise GradientKnownError
 
-    with mock.patch("secant.torch._check.run_check", kept), suppress(Kept):
+    with mock.patch("secant.torch._check.run_check", kept), suppress(GradientKnownError):
         check(function, tensors, check_undefined_grad=False)
     return found
 
