@@ -62,4 +62,14 @@ class DivergenceError(SecantError, ArithmeticError):
 
 
 class GradientMismatchError(SecantError, AssertionError):
-    """A gradient is not that of the function. The message is the report of the check."""
+    """A gradient is not that of the function. The message is the report of the check.
+
+    Attributes
+    ----------
+    report : GradientReport or None
+        The report itself, where there is one.
+    """
+
+    def __init__(self, message: str, report: Any = None) -> None:
+        super().__init__(message)
+        self.report = report

@@ -1,11 +1,12 @@
-"""Checks for JAX: `check_grads` takes the place of `jax.test_util.check_grads`, in any precision."""
+"""Checks for JAX: `check` returns a report, `check_grads` takes the place of `jax.test_util.check_grads`."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Unpack
+from dataclasses import replace
+from typing import Any, Literal, Unpack
 
 import numpy as np
 
@@ -15,14 +16,55 @@ from secant.checking.options import DoorOptions, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
+from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
 try:
     import jax
     import jax.numpy as jnp
+    from jax.extend.core import jaxpr_as_fun
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
+
+
+def check(
+    f: Callable[..., Any], args: Sequence[Any], *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+) -> GradientReport:
+    """Check the derivatives that JAX computes of a function, and return the report.
+
+    Parameters
+    ----------
+    f, args
+        As for `check_grads`.
+    mode : {"rev", "fwd"}
+        Reverse or forward mode.
+    **options
+        As for `check_grads`.
+
+    Returns
+    -------
+    GradientReport
+        Its ``cotangent`` is what the outputs were multiplied by: a list, with real and imaginary parts.
+
+    Raises
+    ------
+    UnsupportedError, DTypeError, ShapeError, ValueRangeError
+        As `check_grads` does; ValueRangeError too if ``args`` or outputs have no elements.
+
+    Examples
+    --------
+    >>> import jax.numpy as jnp
+    >>> secant.jax.check(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),)).passed
+    True
+    """
+    require_known("check", options, DoorOptions)
+    _require_mode("mode", mode)
+    function = _of_arrays(f, args, options.pop("names", None))
+    if not any(output.size for output in function.outputs):
+        raise ValueRangeError("args and outputs must have elements to be checked, got none")
+    (report,) = _reports(function, 1, (mode,), options)
+    return report
 
 
 def check_grads(
@@ -74,33 +116,42 @@ def check_grads(
     >>> secant.jax.check_grads(lambda x: jnp.sin(x) * x, (jnp.arange(3.0),))
     >>> secant.jax.check_grads(jnp.exp, (jnp.array([1 + 2j, 3j]),), order=2, modes="rev")
     """
+    __tracebackhide__ = True
     require_known("check_grads", options, DoorOptions)
     warn_of_ignored("check_grads", {"atol": atol, "rtol": rtol, "eps": eps})
     order, modes = positive_int("order", order), (modes,) if isinstance(modes, str) else tuple(modes)
+    if not modes:
+        raise UnsupportedError("modes must be of 'fwd' and 'rev', got none")
     for mode in modes:
-        if mode not in _MODES:
-            raise UnsupportedError(f"modes must be of 'fwd' and 'rev', got {mode!r}")
-    function = _of_real_arrays(f, args, options.pop("names", None))
-    if not function.arrays:
-        warnings.warn("args have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+        _require_mode("modes", mode)
+    function = _of_arrays(f, args, options.pop("names", None))
+    if not any(output.size for output in function.outputs):
+        warnings.warn("args or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
         return
     for report in _reports(function, order, modes, options):
         report.raise_if_failed()
 
 
-_MODES = "fwd", "rev"
+def _require_mode(argument: str, mode: str) -> None:
+    if mode not in ("fwd", "rev"):
+        raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
 
 
-def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> Iterator[GradientReport]:
+def _reports(
+    function: _Function, order: int, modes: Sequence[str], options: DoorOptions, of: str = ""
+) -> Iterator[GradientReport]:
+    """Check a function, which is a derivative itself if ``of`` says by what, and then its own derivatives."""
     for mode in modes:
         check, derivative = (_forward, _pushed) if mode == "fwd" else (_reverse, _pulled)
-        yield check(function, options)
+        name = ("forward" if mode == "fwd" else "reverse") + of
+        yield replace(check(function, options), mode=f"{name} mode")
         if order > 1:
-            yield from _reports(derivative(function, options.get("rng", 0)), order - 1, modes, options)
+            inner = derivative(function, options.get("rng", 0))
+            yield from _reports(inner, order - 1, modes, options, f"-over-{name}")
 
 
 class _Function:
-    """A function of arrays of real numbers that returns a list of such.
+    """A function of arrays that returns a list of such, of real or complex numbers.
 
     Attributes
     ----------
@@ -119,24 +170,17 @@ class _Function:
         again = value(*self.arrays) if arrays else []
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
-        self._compiled: Callable[..., list[Any]] = jax.jit(value)
-        self._is_used = False
-        try:
-            self._compiled(*self.arrays)
-            self._is_used = _is_used(jax.make_jaxpr(value)(*self.arrays).jaxpr)
-        except Exception:  # it branches on values, say
-            self._compiled = value
+        self._traced = _Traced(value, self.arrays)
 
-    def cast(self, parts: Sequence[Array]) -> tuple[Any, ...]:
-        """Arrays like the arguments: copies, as JAX may keep what it gets."""
-        pairs = zip(parts, self.arrays, strict=True)
-        return tuple(jnp.asarray(np.array(part).reshape(own.shape)).astype(own.dtype) for part, own in pairs)
+    def cast(self, parts: Sequence[Array]) -> tuple[Array, ...]:
+        """Arrays like the arguments, of their numbers: copies, as JAX may keep what it gets."""
+        return tuple(_of_numbers(part, own) for part, own in zip(parts, self.arrays, strict=True))
 
     def random(self, like: Sequence[Any], rng: int) -> list[Any]:
         """Random arrays: tangents or cotangents."""
         numbers = np.random.default_rng([rng, 1])
-        is_number = len(like) == 1 and like[0].size == 1
-        return [jnp.ones_like(array) if is_number else _random(array, numbers) for array in like]
+        is_number = len(like) == 1 and _numbers(like[0]).size == 1
+        return [_of_numbers(np.ones(1) if is_number else _random(array, numbers), array) for array in like]
 
     def check(
         self, weights: Sequence[Any], candidate: Callable[[Point], Candidate], options: DoorOptions
@@ -145,22 +189,56 @@ class _Function:
         own: dict[str, Any] = {**options}
         low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
-            lambda arrays: weighted(weights, self._compiled(*self.cast(arrays))),
-            [_real_array(array) for array in self.arrays],
+            lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
+            [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
             rounded=_to_bfloat16 if low else None,
             resolution=2.0**-8 if low else None,
         )
-        point.is_used = self._is_used
-        return run_check(point, lambda: candidate(point), **own)
+        point.is_used = self._traced.is_used
+        report = run_check(point, lambda: candidate(point), **own)
+        cotangent = [_numbers(weight) for weight in weights]
+        is_number = len(cotangent) == 1 and cotangent[0].size == 1
+        return replace(report, cotangent=None if is_number else cotangent)
+
+
+_FEW = 16
+"""Equations that are not worth compiling."""
+
+
+class _Traced:
+    """A function of arrays, traced once: its equations are evaluated one by one, or compiled if there are many.
+
+    To compile a function takes as long as a hundred evaluations of a few equations. One that cannot be traced is called
+    itself.
+
+    Attributes
+    ----------
+    is_used : bool
+        Whether it is known that what it returns depends on an argument.
+    """
+
+    def __init__(self, function: Callable[..., list[Any]], arrays: Sequence[Any], few: float = _FEW) -> None:
+        self._function: Callable[..., list[Any]]
+        try:
+            traced = jax.make_jaxpr(function)(*arrays)
+        except Exception:  # it branches on values, say
+            self._function, self.is_used = lambda *own: function(*map(jnp.asarray, own)), False
+            return
+        evaluate = jaxpr_as_fun(traced)
+        self._function = evaluate if len(traced.eqns) <= few else jax.jit(evaluate)
+        self.is_used = _is_used(traced.jaxpr)
+
+    def __call__(self, *arrays: Array) -> list[Any]:
+        return self._function(*arrays)
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
-    """The sum of products, in float64."""
+    """The sum of products of numbers, in float64."""
     total, roundings = 0.0, []
     for weight, value in zip(weights, values, strict=True):
-        terms = np.asarray(weight, np.float64).ravel() * np.asarray(value, np.float64).ravel()
+        terms = _numbers(weight).astype(np.float64).ravel() * _numbers(value).astype(np.float64).ravel()
         total += float(terms.sum())
         eps = 2.0**-7 if value.dtype == jnp.bfloat16 else float(np.finfo(value.dtype).eps)
         roundings.append(eps / 2 * norm(terms))
@@ -171,19 +249,29 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     cotangents = function.random(function.outputs, options.get("rng", 0))
 
     def candidate(point: Point) -> Candidate:
+        return CandidateGradient.repeated(point, gradient)
+
+    def gradient() -> list[Array]:
         _, pull = jax.vjp(function.value, *function.arrays)
-        return CandidateGradient.of(point, [_real_array(part) for part in pull(list(cotangents))])
+        # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
+        return [_numbers(np.conj(part)) for part in pull([jnp.conj(cotangent) for cotangent in cotangents])]
 
     return function.check(cotangents, candidate, options)
 
 
 def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
+    derivative = _Traced(lambda *tangents: _jvp(function, tuple(function.arrays), tangents), function.arrays, math.inf)
 
     def along(direction: Direction) -> float:
-        return weighted(weights, _jvp(function, tuple(function.arrays), function.cast(direction))).number
+        return weighted(weights, derivative(*function.cast(direction))).number
 
-    return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    try:
+        return function.check(weights, lambda point: CandidateDerivative(point, along), options)
+    except TypeError as error:
+        if "custom_vjp" in str(error):
+            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
+        raise
 
 
 def _pushed(function: _Function, rng: int) -> _Function:
@@ -205,38 +293,36 @@ def _pulled(function: _Function, rng: int) -> _Function:
 
 
 def _jvp(function: _Function, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> list[Any]:
-    try:
-        return list(jax.jvp(function.value, primals, tangents)[1])
-    except TypeError as error:
-        if "custom_vjp" in str(error):
-            raise UnsupportedError('f has a custom_vjp, which has no forward mode: pass modes="rev"') from error
-        raise
+    return list(jax.jvp(function.value, primals, tangents)[1])
 
 
-def _of_real_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
-    """The function of those of its arguments that are checked: complex ones as real and imaginary parts."""
+def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] | None) -> _Function:
+    """The function of those of its arguments that are checked."""
+    if not isinstance(args, (tuple, list)):
+        raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
     leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
     checked = [i for i in numeric if leaves[i].size]
-    own = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked] if names is None else list(names)
+    paths = [f"args{jax.tree_util.keystr(found[i][0])}" for i in checked]
+    own = argument_paths(f, "args", paths) if names is None else list(names)
     if len(own) != len(checked):
         raise ShapeError(f"names must have one name for each of {len(checked)} arrays, got {len(own)}")
 
     def value(*arrays: Any) -> list[Any]:
         full = list(leaves)
         for i, array in zip(checked, arrays, strict=True):
-            complex_ = jnp.iscomplexobj(leaves[i])
-            full[i] = jax.lax.complex(array[..., 0], array[..., 1]) if complex_ else array
+            full[i] = array
         outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
-        real = [_real(output) for output in map(jnp.asarray, outputs) if _is_inexact(output)]
-        if not real:
+        numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
+        inexact = [output for output in numeric_outputs if _is_inexact(output)]
+        if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
-        return real
+        return inexact
 
-    return _Function(value, own, [_real(leaves[i]) for i in checked])
+    return _Function(value, own, [leaves[i] for i in checked])
 
 
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
@@ -252,19 +338,25 @@ def _is_inexact(array: Any) -> bool:
     return bool(jnp.issubdtype(array.dtype, jnp.inexact))
 
 
-def _real(array: Any) -> Any:
-    return jnp.stack([array.real, array.imag], -1) if jnp.iscomplexobj(array) else array
+def _numbers(array: Any) -> Array:
+    """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
+    array = np.asarray(array)
+    if np.iscomplexobj(array):
+        return np.ascontiguousarray(array)[..., None].view(array.real.dtype)
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
 
 
-def _real_array(array: Any) -> Array:
-    """An array of NumPy's, in float32 if it is bfloat16."""
-    return np.array(array, np.float32 if array.dtype == jnp.bfloat16 else None)
+def _of_numbers(numbers: Array, like: Any) -> Array:
+    """A new array like another one, of these numbers."""
+    if not jnp.iscomplexobj(like):
+        return numbers.reshape(like.shape).astype(like.dtype)
+    return numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)[..., 0]
 
 
 def _to_bfloat16(array: Array) -> Array:
     return np.asarray(array.astype(jnp.bfloat16), array.dtype)
 
 
-def _random(like: Any, numbers: np.random.Generator) -> Any:
-    signs = numbers.choice([-1.0, 1.0], like.shape)
-    return jnp.asarray(numbers.uniform(0.5, 1.5, like.shape) * signs, like.dtype)
+def _random(like: Any, numbers: np.random.Generator) -> Array:
+    shape = _numbers(like).shape
+    return np.asarray(numbers.uniform(0.5, 1.5, shape) * numbers.choice([-1.0, 1.0], shape))

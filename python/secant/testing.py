@@ -32,5 +32,6 @@ def assert_gradient(f: Callable[..., Any], x: Any, gradient: Any, **options: Unp
     >>> x = np.array([3.0, 4.0])
     >>> secant.testing.assert_gradient(lambda x: np.sum(x**2), x, 2 * x)
     """
+    __tracebackhide__ = True
     require_known("assert_gradient", options, GradientOptions)
     check_gradient(f, x, gradient, **options).raise_if_failed()

@@ -248,3 +248,63 @@ HARD = {
         at_the_end_of_a_domain,
     )
 }
+
+
+def saturated(rng, n):
+    """Sigmoids or a softmax in float32, flat to their last digit; random signs, as in `check_vjp`."""
+    x, c = rng.standard_normal(n), rng.choice([-1, 1], n) * rng.uniform(0.5, 1.5, n)
+    if rng.integers(2):
+        x = rng.uniform(8, 20, n) * rng.choice([-1, 1], n)
+
+        def outputs(x):
+            return 1 / (1 + np.exp(-x))
+
+        def slope(y):
+            return c * y * (1 - y)
+
+    else:
+        x[0] += rng.uniform(8, 25)
+
+        def outputs(x):
+            y = np.exp(x - x.max())
+            return y / y.sum()
+
+        def slope(y):
+            return y * (c - c @ y)
+
+    x = x.astype(np.float32)
+
+    def f(x):
+        terms = c * outputs(x.astype(np.float32)).astype(np.float64)
+        return Value(float(terms.sum()), 2.0**-24 * float(np.linalg.norm(terms)))
+
+    return Case(f, x.astype(np.float64), slope(outputs(x.astype(np.float64))))
+
+
+def rounded_to_decimals(rng, n):
+    """A function that rises in steps: its gradient is 0, or that across the steps, where they are small beside x."""
+    x = rng.uniform(0.5, 1.2, n) * rng.choice([-1, 1], n)
+    return Case(lambda x: float(np.round(np.sin(x), 3).sum()), x, np.cos(x) * rng.integers(2))
+
+
+def all_entries_on_kinks(rng, n):
+    """ReLUs and absolute values at 0; the gradient is one of the slopes of both sides, or between them."""
+    low, high, x = rng.integers(-1, 1), 1, np.zeros(n)
+    shares = [rng.uniform(0, 1, n), np.zeros(n), np.ones(n)][rng.integers(3)]
+    return Case(lambda x: float(np.where(x > 0, high * x, low * x).sum()), x, low + (high - low) * shares)
+
+
+def nearly_indefinite(rng, n):
+    """The logarithm of the determinant of a matrix that is hardly positive definite: its decomposition may fail."""
+    size = min(max(int(n**0.5), 2), 10)
+    q = np.linalg.qr(rng.standard_normal((size, size)))[0]
+    matrix = (q * np.r_[10 ** rng.uniform(-3, -1), rng.uniform(1, 3, size - 1)]) @ q.T
+
+    def f(x):
+        matrix = x.reshape(size, size)
+        return 2 * float(np.log(np.diag(np.linalg.cholesky((matrix + matrix.T) / 2))).sum())
+
+    return Case(f, matrix.ravel(), np.linalg.inv((matrix + matrix.T) / 2).ravel())
+
+
+FLAT = {family.__name__: family for family in (saturated, rounded_to_decimals, all_entries_on_kinks, nearly_indefinite)}

@@ -63,7 +63,7 @@ def test_a_wrong_vjp_and_jvp_name_the_entry():
         assert not report.passed
         assert [finding.name for finding in report.findings] == ["x[1]"]
         finding = report.findings[0]
-        assert 0.4e-6 < abs(finding.given - finding.numerical) < 1.6e-6
+        assert 0.4e-6 < abs(finding.candidate - finding.numerical) < 1.6e-6
 
 
 def test_where_no_array_of_a_wrong_jvp_is_wrong_by_itself_none_is_said_to_be_right():

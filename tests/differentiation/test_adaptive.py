@@ -24,6 +24,19 @@ def test_error_bars_cover_the_truth(family, rounded):
     assert np.median(np.array(bars) / np.maximum(errors, 1e-300)) <= 100
 
 
+@pytest.mark.parametrize("decimals", [3, 6, 8])
+@pytest.mark.parametrize("n", [1, 6])
+def test_error_bars_cover_the_slope_of_a_part_that_is_rounded(decimals, n):
+    def f(x):
+        return float(np.sum(np.round(np.exp(x), decimals) + x**2))
+
+    for seed in range(20):
+        x = np.random.default_rng(seed).uniform(0.5, 2, n)
+        gradient, bar = secant.numerical_gradient(f, x, scheme="auto", return_error=True)
+        assert (np.abs(gradient - np.exp(x) - 2 * x) <= bar).all()
+        assert (bar < 100 * 0.1 ** (decimals / 2)).all()
+
+
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
 @pytest.mark.parametrize("h", [1e-2, 1e-4, 1e-10])
 def test_the_error_bar_of_another_scheme_is_that_of_its_result(scheme, h):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from families import FAMILIES, in_float32
 
-from secant.differentiation.noise import Noise, Sample, noise
+from secant.differentiation.noise import Noise, Sample, coarse_noise, noise
 from secant.differentiation.slope import Line
 
 ROUNDING = Noise(2.0**-53, 2.0**-53)
@@ -67,10 +67,33 @@ def test_values_that_are_the_same_by_rounding_to_float64_alone_have_no_spacing()
         def sample(step, slope=slope, steps=steps):
             steps.append(step)
             value = 2.3 + slope * step
-            return value, value - slope * step
+            return Sample(value, value - slope * step)
 
         assert noise(sample, 2.0**-52).near < 1e-15
         assert len(steps) <= 16
+
+
+@pytest.mark.parametrize("spacing", [1e-3, 1e-6, 2.0**-24])
+def test_the_noise_of_a_part_that_is_rounded_is_found_beside_a_smooth_one(spacing):
+    for slope in np.linspace(0.3, 3, 20):
+
+        def sample(step, slope=slope):
+            return same(float(np.exp(step) + spacing * np.round(slope * np.sin(step + 1) / spacing)))
+
+        assert 0.1 * spacing < coarse_noise(sample, ROUNDING, spacing) < 3 * spacing
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-6])
+def test_features_of_any_width_and_kinks_are_not_taken_for_rounding(width):
+    def bell(step):
+        return same(float(np.exp(-((step / width + 0.3) ** 2))))
+
+    def kinks(step):
+        return same(float(abs(step - width) + abs(step + 0.7 * width) + np.exp(step)))
+
+    for sample in (bell, kinks):
+        for step in (width / 4, width, 4 * width):
+            assert coarse_noise(sample, ROUNDING, step) == 0
 
 
 def test_values_without_any_scatter_are_not_looked_at_further_away():
@@ -128,3 +151,13 @@ def test_a_value_at_x_that_is_off_by_much_noise_does_not_hide_the_slope():
 
         slope, _ = Line(sample, Noise(5e-14, 0), 35 + 3e-13).slope()
         assert abs(slope.value) <= slope.error_bar < np.inf
+
+
+def test_steps_that_the_rounding_of_x_swallows_are_not_tried():
+    def sample(step):
+        x = float(np.float32(1 + step))
+        return same(x if x != 1 else 1 + 4e-7)  # f(1) is off by more than its noise
+
+    slope, _ = Line(sample, Noise(6e-8, 0), 1 + 4e-7, resolution=2.0**-23).slope()
+    assert slope.value == pytest.approx(1, abs=1e-4)
+    assert slope.error_bar < 1e-3

@@ -251,7 +251,7 @@ def test_a_function_that_is_nan_at_x_has_no_gradient_and_no_error():
     assert np.isnan(secant.numerical_gradient(lambda x: np.nan, np.ones(2))).all()
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, TypeError, KeyError, NotADirectoryError, AssertionError])
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, TypeError, KeyError, NotADirectoryError])
 def test_errors_that_are_not_the_domains_pass(fault):
     def f(x):
         if x[0] > 1:

@@ -31,7 +31,7 @@ import secant
 from secant.book import common_functions, common_gradient
 
 READER = Path(__file__).parent / "reader"
-RECORDS = ["docs/benchmarks.md", "docs/benchmarks_details.md", "docs/reliability.md"]  # written by programs
+RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "benchmarks_details", "found", "reliability")]  # by programs
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(

@@ -17,9 +17,11 @@ API = DOCS / "api"
 SITE = ROOT / "build" / "docs"
 # In modules that cannot be imported everywhere.
 NEED_MORE = [
+    "secant.torch.check",
     "secant.torch.gradcheck",
     "secant.torch.gradgradcheck",
     "secant.torch.check_module",
+    "secant.jax.check",
     "secant.jax.check_grads",
     "secant.sklearn.TwoLayerNetClassifier",
 ]

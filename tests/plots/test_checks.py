@@ -43,7 +43,7 @@ def test_a_right_gradient():
 def test_a_diagnosis_and_numbers_that_are_not_finite():
     found = report([1, 2, 1])
     (finding,) = found.findings
-    nan = dataclasses.replace(finding, given=float("nan"))
+    nan = dataclasses.replace(finding, candidate=float("nan"))
     ax = secant.plots.findings(dataclasses.replace(found, findings=(nan,), diagnosis="a factor of 2"))
     assert "looks like: a factor of 2" in ax.get_xlabel()
     assert ax.texts[0].get_text() == "nan for 8.00e+00"

@@ -3,14 +3,15 @@
 from functools import partial
 
 import numpy as np
-from families import FAMILIES, HARD, Case, in_float32, on_a_kink, relu_network
+from families import FAMILIES, FLAT, HARD, Case, in_float32, on_a_kink, relu_network
 from outcome import Outcome
 
 import secant
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
-from secant.checking.procedure import MAX_EVALUATIONS, OverallProbes, probe_all
+from secant.checking.probing import OverallProbes, probe_all
+from secant.checking.procedure import MAX_EVALUATIONS
 
 ALARMS = "A right gradient of 2 to 100,000 entries is never said to be wrong: in float64, in float32, on kinks and off."
 COVERAGE = (
@@ -21,6 +22,10 @@ HARD_ONES = (
     "So it is with parts of f that are rounded more coarsely than others, entries of very different size, and domains "
     "that end near x or at x: no right gradient is wrong, error bars cover the truth in 99.9 % of the directions, and "
     "an error of one entry just above what a report says would be noticed is, in 99.9 %, in the gradient that has it."
+)
+FLAT_ONES = (
+    "Where f is flat to its last digit, rises in steps, has a kink in every entry, or is an error at larger steps, no "
+    "right gradient is wrong, and none passes that is off by more than a report of a right one says would be noticed."
 )
 LARGEST = 100_000
 KINKED = {"on_a_kink": on_a_kink, "relu_network": partial(relu_network, kinks=True)}
@@ -90,5 +95,22 @@ def hard(trials: int, seed: int) -> Outcome:
         error = np.zeros(case.x.size)
         error[rng.integers(error.size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
         outcome.add(f"{name}: errors", check(case, number, error).verdict != "wrong", None, example)
+        outcome.tried += 1
+    return outcome
+
+
+def flat(trials: int, seed: int) -> Outcome:
+    outcome = Outcome(FLAT_ONES, "checks", allowed={": alarms": 0.0, ": errors": 0.001})
+    rng = np.random.default_rng([seed, 3])
+    for number in range(trials):
+        name = list(FLAT)[number % len(FLAT)]
+        case = FLAT[name](rng, int(rng.choice([1, 2, 3, 10, 100, 1000])))
+        example = f"seed {seed}, {number}, {case.x.size} entries"
+        report = check(case, number)
+        outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
+        if report.passed:  # else it says which errors would not be noticed
+            error = np.zeros(case.x.size)
+            error[rng.integers(error.size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
+            outcome.add(f"{name}: errors", check(case, number, error).passed, None, example)
         outcome.tried += 1
     return outcome

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from calls import KINDS, prepared, turns
 from launching import command, environment, launch
@@ -15,7 +16,7 @@ PROMISE = (
     "that thread ends it by KeyboardInterrupt."
 )
 PATIENCE = 20
-SECONDS_TO_JOIN = 0.2  # before, Python itself may miss a signal: it comes after the last look and before the wait
+SECONDS_TO_JOIN = 0.2  # where it cannot be seen that a thread waits
 MOST_SECONDS = 0.05
 BY_CTRL_C = (-signal.SIGINT, 128 + signal.SIGINT, 1)
 
@@ -47,6 +48,22 @@ def wait(backend: str, call: str) -> None:
     thread.join()
 
 
+def wait_for_join(process: subprocess.Popen) -> None:
+    """Return once the main thread waits for another, without a time limit.
+
+    Before, Python itself may miss a signal: one that comes after its last look and before the wait.
+    """
+    system_call, end = Path(f"/proc/{process.pid}/syscall"), time.monotonic() + PATIENCE
+    if not system_call.exists():
+        time.sleep(SECONDS_TO_JOIN)
+        return
+    while time.monotonic() < end and process.poll() is None:
+        _, *arguments = system_call.read_text().split()
+        if arguments and arguments[3] == "0x0":  # a futex has no time limit; one that waits for the GIL has
+            return
+        time.sleep(0.01)
+
+
 def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
     """The exit code and stderr of a process that waits for its thread, and gets Ctrl-C after a while."""
     with subprocess.Popen(
@@ -54,7 +71,8 @@ def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:
     ) as process:
         try:
             process.stdout.readline()
-            time.sleep(SECONDS_TO_JOIN + seconds)
+            wait_for_join(process)
+            time.sleep(seconds)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:

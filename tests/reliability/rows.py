@@ -39,6 +39,7 @@ ROWS = {
     "verdicts": Row("verdicts", full=5000, quick=330, slice=55, run="verdicts"),
     "alarms": Row("alarms", full=5000, quick=500, slice=120, run="alarms"),
     "hard": Row("alarms", full=8000, quick=160, slice=40, run="hard"),
+    "flat": Row("alarms", full=4000, quick=160, slice=40, run="flat"),
     "coverage": Row("alarms", full=20_000, quick=1000, slice=200, run="coverage"),
     "restored": Row("restored", full=10_000, quick=400, slice=40),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from secant.acceleration.recognition.isolation import isolated_globals
 from secant.acceleration.recognition.layouts import duplicate, sharing
 from secant.acceleration.recognition.methods import method_of
 from secant.checking.candidate import CandidateGradient
+from secant.checking.options import NetworkOptions, require_known
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
@@ -34,7 +35,7 @@ def check_network(
     loss: str = "loss",
     gradient: str = "gradient",
     scale: Any = None,
-    **options: Any,
+    **options: Unpack[NetworkOptions],
 ) -> GradientReport:
     """Check the gradient of a network's loss in all of its parameters.
 
@@ -56,7 +57,7 @@ def check_network(
     Returns
     -------
     GradientReport
-        Its first line is one of three verdicts: right; right for another loss, which it names; or WRONG.
+        Its first line is the verdict: right; right for another loss, which it names; not verified; or WRONG.
 
     Raises
     ------
@@ -89,6 +90,7 @@ def check_network(
     >>> secant.check_network(net, x, t).passed
     True
     """
+    require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
         raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, loss)")
     params = getattr(net, "params", None)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Array
-from secant.checking.point import Direction, EntryRange, Point, chunks, norm_of
+from secant.checking.point import Direction, EntryRange, Point, chunks, flat, norm_of
 from secant.differentiation.noise import norm
 from secant.errors import ValueRangeError
 
@@ -63,6 +63,21 @@ class CandidateGradient(Candidate):
     def of(cls, point: Point, gradient: Any) -> CandidateGradient:
         """Take a gradient in the structure of x."""
         return cls(point, [array.flatten() for array in point.like("gradient", gradient)])  # f may have them, too
+
+    @classmethod
+    def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
+        """Take what a function returns, which must be the same if it is called again, but for rounding."""
+        first = cls.of(point, gradient())
+        again = point.like("gradient", gradient())
+        for leaf, name in enumerate(point.names):
+            one, other = first.arrays[leaf], flat(again[leaf])
+            off = max(_difference(one[c], other[c]) for c in chunks(EntryRange(0, one.size)))
+            if off > _ULPS * max(float(np.finfo(one.dtype).eps), point.resolution) * first.size(leaf)[1]:
+                raise ValueRangeError(
+                    f"the gradient must be deterministic, but two calls at the same x differ by up to {off:.1e} in "
+                    f"{name}: is there dropout, a buffer that is not cleared, or a race?"
+                )
+        return first
 
     def along(self, direction: Direction, entries: EntryRange) -> float:
         """Nothing: `Point.shifted` takes it from the arrays, for the shift that the rounding of x leaves."""
@@ -128,6 +143,14 @@ class CandidateDerivative(Candidate):
         """What the function says of that entry alone."""
         begin = self._point.spans[leaf].begin + flat
         return self.along(direction, EntryRange(begin, begin + 1)) / float(direction[leaf][flat])
+
+
+def _difference(first: Array, second: Array) -> float:
+    """The largest one, infinite where only one of the values is finite."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(first.astype(np.float64) - second)
+    off[(first == second) | (np.isnan(first) & np.isnan(second))] = 0
+    return float(np.nan_to_num(off, nan=np.inf).max())
 
 
 def _non_finite(array: Array) -> Any:

@@ -15,7 +15,6 @@ from secant._common.validation import Array, Floats
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
-from secant.errors import ValueRangeError
 
 _CLOSE = 1e-5
 """What a gradient may be off by, as a share of the largest wrong entry, and still be called close."""
@@ -153,9 +152,8 @@ class _Case:
     def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
         corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
-        return not any(
-            self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected).wrong for _ in range(2)
-        )
+        found = (self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected) for _ in range(2))
+        return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first."""
@@ -214,10 +212,8 @@ class _Case:
         along = step * largest * sum(float(part @ part) for part in pattern)
         if not along or not math.isfinite(along):
             return math.nan
-        try:
-            return self.probe.measure([step * part for part in pattern], self.point.all, self.kink).error / along
-        except ValueRangeError:  # f has no slope there
-            return math.nan
+        found = self.probe.measure([step * part for part in pattern], self.point.all, self.kink)
+        return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
     def _reordered(self) -> Iterator[_Correction]:
         for leaf in self.suspect_arrays:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,8 +11,11 @@ from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError, judged
 from secant.differentiation.noise import Noise, Sample, Sampler, noise
 from secant.differentiation.slope import FRESH, FRESH_AGAIN, Line, RichardsonColumn, Slope
-from secant.errors import ValueRangeError
 
+_NEARBY = 2.0**-36
+"""Steps within which a function that rises in steps is constant, if x is not rounded to more."""
+_STEP = 2.0**-20
+"""Of the size of f: more than rounding to float32 explains."""
 _KINK_LEVELS = 2
 """Larger steps at which kinks are looked for: 8 and 64 times those of the derivative."""
 
@@ -66,7 +68,7 @@ class DirectionalProbe:
         self.candidate = candidate
         self.progress = progress
         self.noise: Noise | None = None
-        self._value = value
+        self.value = value
         self._column: RichardsonColumn | None = None
         self.domain_ends = False
 
@@ -95,6 +97,13 @@ class DirectionalProbe:
         """How much the derivative along a direction jumps at x, and how clear that is."""
         return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
 
+    def rises_in_steps(self, direction: Direction) -> bool:
+        """Whether f is constant near x, and its noise more than rounding explains: then 0 may be its gradient."""
+        sample = self._sample(direction, self.point.all, self.candidate)
+        near = max(_NEARBY, 4 * self.point.resolution)
+        is_constant = all(sample(step).value == self.value for step in (near, -near))
+        return is_constant and self.noise is not None and self.noise.near > _STEP * abs(self.value)
+
     def _line(
         self,
         direction: Direction,
@@ -105,16 +114,20 @@ class DirectionalProbe:
         sample = self._sample(direction, entries, candidate)
         if self.noise is None:
             self.noise = noise(sample, self.point.resolution)
-        return Line(sample, self.noise, self._value, fresh, one_sided=True, may_end=self.domain_ends)
+        resolution = self.point.resolution
+        return Line(
+            sample, self.noise, self.value, fresh, one_sided=True, may_end=self.domain_ends, resolution=resolution
+        )
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:
         predicted = candidate.along(direction, entries)
+        shifted = self.point.sampler(direction, candidate.arrays, entries)
 
         def sample(step: float) -> Sample:
             if self.stage is not None:
                 self.progress(self.stage.name, self.point.evaluations - self.stage.begin, self.stage.total)
-            found = self.point.shifted(direction, candidate.arrays, step, entries)
-            return found._replace(rest=found.rest - step * predicted)
+            value, rest, rounding = shifted(step)
+            return Sample(value, rest - step * predicted, rounding)
 
         return sample
 
@@ -123,8 +136,4 @@ class DirectionalProbe:
         self.domain_ends |= line.side != 0
         if self.noise is not None and line.coarse > self.noise.near:
             self.noise = self.noise._replace(near=line.coarse)
-        if not math.isfinite(slope.error_bar):
-            raise ValueRangeError(
-                "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-            ) from self.point.steps.error
         return slope, self._column

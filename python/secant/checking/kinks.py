@@ -40,6 +40,8 @@ class Kinks:
     allowed: float = 0.0
     found: tuple[KinkedEntry, ...] | None = ()
     """None where it cannot be told which entries lie on kinks."""
+    undecided: EntryRange | None = None
+    """A range in which something is wrong, unless there are kinks that noise hides."""
 
     @property
     def entries(self) -> tuple[EntryRange, ...] | None:

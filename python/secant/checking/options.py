@@ -20,12 +20,17 @@ class VectorOptions(TypedDict, total=False):
     progress: bool
 
 
-class DoorOptions(VectorOptions, total=False):
+class NetworkOptions(VectorOptions, total=False):
+    """Options of `secant.check_gradient` that `secant.check_network` hands on."""
+
+    rng: int
+
+
+class DoorOptions(NetworkOptions, total=False):
     """Options of `secant.check_gradient` that checks for PyTorch and JAX have."""
 
     names: Sequence[str] | None
     scale: Any
-    rng: int
 
 
 class GradientOptions(DoorOptions, total=False):

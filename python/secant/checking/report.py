@@ -4,12 +4,15 @@ import html
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from secant.errors import GradientMismatchError
 
-_ROWS = 12  # of arrays, and of entries, that are printed
+ONE_VALUE = "f had one value wherever it was evaluated: does it depend on x?"
+_LOW_PRECISION = 1e-10  # f is noisier than that in float32
+_CLEAR = 100.0  # error bars: what is off by more is so in any precision
+_ROWS = 12  # of arrays and entries that are printed
 
 
 def entry_name(array: str, index: tuple[int, ...]) -> str:
@@ -26,15 +29,15 @@ class Finding:
     array : str
         The path of its array.
     index : tuple of int
-    given, numerical : float
-        The candidate's value, and the slope of f.
+    candidate, numerical : float
+        What the gradient that is checked says, and the slope of f.
     error_bar : float
         How far the slope may be off.
     """
 
     array: str
     index: tuple[int, ...]
-    given: float
+    candidate: float
     numerical: float
     error_bar: float
 
@@ -59,11 +62,14 @@ class ArrayReport:
     spread : float
         The least root-mean-square error of all its entries that would have been noticed with the stated confidence.
     largest : float
-        The largest entry as given, in absolute value; NaN if what is checked is no gradient.
+        The largest entry of the candidate, in absolute value; NaN if what is checked is no gradient.
     norm : float
-        The root of the sum of squares of its entries as given; NaN likewise.
+        The root of the sum of squares of the candidate's entries; NaN likewise.
     unverified : str
         Why nothing is known of it: a gradient without this array might pass. Empty where it is right or wrong.
+    relative_error : float
+        If it is wrong, about the norm of its error over the norm of what was measured: a random sample of entries where
+        most are wrong, else the wrong entries that were found. NaN if that is not known.
     """
 
     name: str
@@ -74,6 +80,7 @@ class ArrayReport:
     largest: float = math.nan
     norm: float = math.nan
     unverified: str = ""
+    relative_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,13 @@ class GradientReport:
         What else is to be known of the verdict, in a sentence.
     examined : int
         How many entries were measured by themselves.
+    seed : int
+        The ``rng`` of the check.
+    mode : str
+        What of automatic differentiation was checked, such as "reverse mode"; else empty.
+    cotangent
+        Of a function with several values: the random numbers that these were multiplied by before they were summed, as
+        arrays in the structure of f(x), or a list of them. It is not in the JSON.
     """
 
     passed: bool
@@ -129,6 +143,9 @@ class GradientReport:
     compared_with: str = ""
     note: str = ""
     examined: int = 0
+    seed: int = 0
+    mode: str = ""
+    cotangent: Any = field(default=None, repr=False, compare=False)
 
     @property
     def sensitivity(self) -> dict[str, float]:
@@ -164,8 +181,9 @@ class GradientReport:
         >>> x = np.array([3.0, 4.0])
         >>> secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).raise_if_failed()
         """
+        __tracebackhide__ = True  # pytest shows the caller
         if not self.passed:
-            raise GradientMismatchError(str(self))
+            raise GradientMismatchError(str(self), self)
 
     def to_json(self) -> str:
         """Return the report as JSON, in which NaN and infinities are null.
@@ -177,61 +195,99 @@ class GradientReport:
         >>> json.loads(secant.check_gradient(lambda x: np.sum(x**2), x, 2 * x).to_json())["passed"]
         True
         """
-        return json.dumps(_finite(asdict(self)))
+        values = asdict(replace(self, cotangent=None))
+        del values["cotangent"]
+        return json.dumps(_finite({"verdict": self.verdict, **values}))
 
     def __str__(self) -> str:
         """Return a page for a terminal."""
         count = sum(math.prod(array.shape) for array in self.arrays)
-        lines = [f"gradient in {count:,} {_entries(count)}: {self._headline}"]
+        mode = f" ({self.mode})" if self.mode else ""
+        lines = [f"gradient{mode} in {count:,} {_entries(count)}: {self._headline}"]
         if self.compared_with and not self.passed:
             lines.append(f"  compared here with {self.compared_with}")
         if self.note:
             lines.append(f"  {self.note}")
-        lines += [f"  {row}" for row in (*self._array_rows(), *self._entry_rows())]
+        lines += [f"  {row}" for row in self._rows()]
         if self.kinked:
             lines.append(f"  on kinks of f, where errors that a kink may explain pass: {some(self.kinked)}")
         elif self.kink:
             lines.append("  x lies on kinks of f: errors that kinks may explain pass")
+        lines.append(f"  {self._looked_at()}")
+        if self.cotangent is not None and self.verdict == "wrong":
+            lines.append(
+                f"  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng={self.seed}"
+            )
         lines.append(
             f"  {self.evaluations:,} evaluations of f in {self.seconds:.2g} s; noise of f {self.noise:.1e}; "
             f"confidence 1 - {1 - self.confidence:.0e}"
         )
         if self.diagnosis:
             lines.append(f"  looks like: {self.diagnosis}" + (f" ({self.evidence})" if self.evidence else ""))
+        elif not self.passed:
+            lines.append(f"  next: {self._next_step()}")
         return "\n".join(lines)
 
-    def _array_rows(self) -> Iterator[str]:
-        """One for each array; of many arrays, those that are wrong or not verified come first."""
-        arrays = self.arrays
-        if len(arrays) > _ROWS:
-            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, bool(array.unverified)))[:_ROWS])
+    def _looked_at(self) -> str:
+        if hidden := self.not_verified:
+            return f"looked at: all entries together, at this x; that says nothing of {some(hidden)}"
+        if not self.passed:
+            singly = f", then {self.examined:,} one by one" if self.examined else ""
+            return f"looked at: all entries together, at this x{singly}"
+        return "looked at: all entries together, at this x; not at smaller errors, nor at any other x"
+
+    def _next_step(self) -> str:
+        if self.kink:
+            return "move x off the kinks, as to random values, and check again"
+        if any(array.unverified == ONE_VALUE for array in self.arrays):
+            return "see that f depends on x, by more than it is rounded to"
+        if self.verdict == "not verified":
+            return "check in float64, at another x, with another scale= or with max_evaluations=1000"
+        clear = [e for e in self.findings if not abs(e.candidate - e.numerical) < _CLEAR * e.error_bar]
+        if self.noise > _LOW_PRECISION and not clear:
+            return "check in float64, which tells a mistake from rounding"
+        if not self.findings:
+            return "check with max_evaluations=1000"
+        return f"work out {self.findings[0].name} by hand" + (" for this c" if self.cotangent is not None else "")
+
+    def _rows(self) -> Iterator[str]:
+        """Arrays, those that are wrong or not verified first if there are many; and the worst entries."""
+        arrays, most = self.arrays, max(_ROWS // 2, _ROWS - len(self.findings))
+        if len(arrays) > most:
+            arrays = tuple(sorted(arrays, key=lambda array: (array.passed, bool(array.unverified)))[:most])
         width = max(len(_title(array)) for array in arrays)
         for array in arrays:
             yield f"{_title(array):{width}}  {self._of_array(array)}"
         if rest := len(self.arrays) - len(arrays):
             left = sum(not array.passed for array in self.arrays) - sum(not array.passed for array in arrays)
             yield f"... and {rest} more arrays, {left or 'none'} of them wrong or not verified"
+        yield from self._entry_rows(_ROWS - len(arrays))
 
     def _of_array(self, array: ArrayReport) -> str:
         if array.unverified:
             return f"not verified: {array.unverified}"
         if not array.passed:
             return _wrong(array, [finding.index for finding in self.findings if finding.array == array.name])
+        if array.name in self.kinked or math.prod(array.shape) == sum(
+            k.startswith(f"{array.name}[") for k in self.kinked
+        ):
+            return "right: on kinks of f, between the slopes of both sides"
         small = f", but no entry is above {array.largest:.1e}" if array.largest < array.sensitivity else ""
         return f"right: an error of one entry above {array.sensitivity:.1e} would have been noticed{small}"
 
-    def _entry_rows(self) -> Iterator[str]:
+    def _entry_rows(self, most: int) -> Iterator[str]:
         if not self.findings:
             return
-        listed = self.findings[:_ROWS]
+        listed = self.findings[:most]
         width = max(5, *(len(finding.name) for finding in listed))
-        digits = next((n for n in (5, 11) if all(f"{e.given:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed)), 15)
-        yield f"{'entry':{width}}  {'given':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
+        differ = (n for n in (5, 11) if all(f"{e.candidate:.{n}e}" != f"{e.numerical:.{n}e}" for e in listed))
+        digits = next(differ, 15)
+        yield f"{'entry':{width}}  {'candidate':>{digits + 7}}  {'numerical':>{digits + 7}}  error bar"
         for entry in listed:
-            values = f"{entry.given:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
+            values = f"{entry.candidate:{digits + 7}.{digits}e}  {entry.numerical:{digits + 7}.{digits}e}"
             yield f"{entry.name:{width}}  {values}  {entry.error_bar:.0e}"
         if more := len(self.findings) - len(listed):
-            yield f"... and {more} more; {self.examined:,} entries were examined one by one"
+            yield f"... and {more} more"
 
     @property
     def _headline(self) -> str:
@@ -239,25 +295,34 @@ class GradientReport:
         return f"{text} for {self.compared_with}" if self.compared_with and self.passed else text
 
     def _repr_html_(self) -> str:
-        color = "#207227" if self.passed else "#b3261e"
+        color = {"right": "#207227", "not verified": "#8a5a00", "wrong": "#b3261e"}[self.verdict]
         return f'<pre style="border-left: 4px solid {color}; padding-left: 8px">{html.escape(str(self))}</pre>'
 
     def __rich__(self) -> str:
         """Return the page with the verdict in color, for `rich`."""
-        color = "green" if self.passed else "bold red"
+        color = {"right": "green", "not verified": "yellow", "wrong": "bold red"}[self.verdict]
         return str(self).replace("[", r"\[").replace(f": {self._headline}", f": [{color}]{self._headline}[/]", 1)
 
 
 def _wrong(array: ArrayReport, found: list[tuple[int, ...]]) -> str:
     """What is known of a wrong array: a search ends when it has found some of many."""
-    count = len(found)
-    if not count or math.prod(array.shape) == 1:
-        return "wrong"
-    text = f"wrong in {'all' if count == math.prod(array.shape) else 'at least'} {count} {_entries(count)}"
+    count, size = len(found), math.prod(array.shape)
+    text, about = "wrong", "" if count == size else "about "
+    if count and size > 1:
+        text += f" in {'all' if count == size else 'at least'} {count} {_entries(count)}"
+    if math.isfinite(array.relative_error):
+        text += f", off by {about}{_share(array.relative_error)} its norm"
     common = [str(axis[0]) if len(set(axis)) == 1 else ":" for axis in zip(*found, strict=True)]
     if count > 2 and ":" in common and set(common) != {":"}:
         text += f"; those that were found lie in {array.name}[{', '.join(common)}]"
     return text
+
+
+def _share(ratio: float) -> str:
+    if ratio > 10:
+        return f"{ratio:.2g} times"
+    percent = 100 * ratio
+    return f"{percent:.0f} % of" if percent >= 10 else f"{percent:.2g} % of"
 
 
 def _entries(count: int) -> str:

@@ -17,11 +17,15 @@ Measure = Callable[[EntryRange], MeasuredError]
 
 
 class Found(NamedTuple):
-    """Single entries that were measured, and the ranges that were given in which something is wrong."""
+    """Single entries that were measured, and the ranges that were given in which something is wrong.
+
+    Where at least half of a random sample is wrong, no others were measured: ``sampled`` are these ranges.
+    """
 
     wrong: list[MeasuredError]
     right: list[MeasuredError]
     ranges: list[EntryRange]
+    sampled: list[EntryRange]
 
 
 def search(
@@ -35,6 +39,7 @@ def search(
     wrong: list[MeasuredError] = []
     right: list[MeasuredError] = []
     suspect: list[EntryRange] = []
+    mostly_wrong: list[EntryRange] = []
     for entries in ranges:
         whole = measure(entries)
         if not whole.wrong:
@@ -44,12 +49,14 @@ def search(
         bad = [single for single in sampled if single.wrong]
         wrong += bad
         right += [single for single in sampled if not single.wrong]
-        if 2 * len(bad) < len(sampled):
+        if 2 * len(bad) >= len(sampled):
+            mostly_wrong.append(entries)
+        else:
             known = {single.entries for single in bad}
             for single in _halved(measure, whole, max_findings, evaluations_left):
                 if single.entries not in known:
                     (wrong if single.wrong else right).append(single)
-    return Found(sorted(wrong, key=lambda single: -abs(single.error)), right, suspect)
+    return Found(sorted(wrong, key=lambda single: -abs(single.error)), right, suspect, mostly_wrong)
 
 
 def _sampled(entries: EntryRange, rng: np.random.Generator) -> Iterator[EntryRange]:

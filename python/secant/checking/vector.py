@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -69,7 +70,12 @@ def check_vjp(
     require_callable("vjp", vjp)
     weighted = _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
-    return run_check(point, lambda: CandidateGradient.of(point, vjp(copied(weighted.cotangent))), rng=rng, **options)
+
+    def candidate() -> CandidateGradient:
+        return CandidateGradient.repeated(point, lambda: vjp(copied(weighted.cotangent)))
+
+    report = run_check(point, candidate, rng=rng, **options)
+    return replace(report, mode="reverse mode", cotangent=weighted.cotangent)
 
 
 def check_jvp(
@@ -100,7 +106,7 @@ def check_jvp(
     Returns
     -------
     GradientReport
-        ``given`` of a finding is what ``jvp`` says of that entry alone. There is no diagnosis.
+        ``candidate`` of a finding is what ``jvp`` says of that entry alone. There is no diagnosis.
 
     Raises
     ------
@@ -123,7 +129,8 @@ def check_jvp(
         tangent = rebuilt(x, (part.reshape(array.shape) for part, array in parts))
         return weighted.dot(jvp(tangent), "jvp(tangent)", "jvp must return the shapes of f(x)").number
 
-    return run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
+    report = run_check(point, lambda: CandidateDerivative(point, slope), rng=rng, **options)
+    return replace(report, mode="forward mode", cotangent=weighted.cotangent)
 
 
 class _Weighted:

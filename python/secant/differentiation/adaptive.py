@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from secant._common.validation import Floats
 from secant.differentiation.central_difference import CachedSamples, Group, Start, central, slope_of_entry
 from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
-from secant.differentiation.noise import Noise, Sample, Sampler, noise, root_mean_square
+from secant.differentiation.noise import Sample, Sampler, coarse_noise, noise, root_mean_square
 from secant.differentiation.slope import Line
 from secant.errors import ValueRangeError
 
@@ -103,9 +103,19 @@ class Adaptive:
         group = self._group(evaluator, chosen, steps)
         starts = []
         for k, value in enumerate(values.reshape(-1).tolist()):
-            start = Start(value, _noise(line, k), _FIRST_STEP)
-            starts.append(_with_steps(start, k, group, self._scales[chosen]) if self._x.size else start)
+            sample = _output(line, k)
+            start = Start(value, noise(sample, _RESOLUTION), _FIRST_STEP)
+            starts.append(self._with_steps(start, k, group, chosen, sample) if self._x.size else start)
         return starts
+
+    def _with_steps(self, start: Start, k: int, group: Group, chosen: NDArray[np.int_], sample: Sampler) -> Start:
+        """The steps to begin with; and more noise, if parts of f are rounded more coarsely."""
+        found = _with_steps(start, k, group, self._scales[chosen])
+        coarse = coarse_noise(sample, start.noise, 2 * found.step)
+        if not coarse:
+            return found
+        start = start._replace(noise=start.noise._replace(near=coarse))
+        return _with_steps(start, k, group, self._scales[chosen])
 
     def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps) -> Group:
         factors = self._factors[: len(coordinates)]
@@ -143,14 +153,14 @@ class Adaptive:
         return row.reshape(-1)
 
 
-def _noise(line: CachedSamples, k: int) -> Noise:
-    """The noise of one output of f."""
+def _output(line: CachedSamples, k: int) -> Sampler:
+    """One output of f along a line."""
 
     def sample(step: float) -> Sample:
         value = float(line(step)[0][k])
         return Sample(value, value)
 
-    return noise(sample, _RESOLUTION)
+    return sample
 
 
 def _with_steps(start: Start, k: int, group: Group, scales: Floats) -> Start:

@@ -21,8 +21,8 @@ from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
-OF_DOMAIN = (ArithmeticError, ValueError, RuntimeError, DTypeError)
-"""What f raises where it is not defined: (-1) ** 0.5 is complex."""
+OF_DOMAIN = (ArithmeticError, AssertionError, IndexError, ValueError, RuntimeError, DTypeError)
+"""What functions raise where they are not defined. DTypeError is ours: (-1) ** 0.5 is complex."""
 
 
 def quotients(scheme: Scheme, values: Any, base: Any, h: Any) -> Any:

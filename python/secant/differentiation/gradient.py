@@ -165,8 +165,8 @@ def numerical_gradient(
         Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. "3-point" and
         "2-point" are SciPy's names of the first two. With "auto" h does
         not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation. Steps
-        may leave the domain of f: an ArithmeticError or ValueError of f counts as NaN there, and is raised if nothing
-        else is left.
+        may leave the domain of f: an ArithmeticError, AssertionError, IndexError, RuntimeError or ValueError of f
+        counts as NaN there, and is raised if nothing else is left.
     rel_step : float or array_like, optional
         As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of "relative" where x + h is x.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
@@ -223,8 +223,8 @@ def numerical_gradient(
         If options do not go together.
     ValueRangeError
         If x is read-only and would be shifted in place, or not within bounds; h is not finite and greater than 0; f is
-        not defined at a shifted point, where it raises an ArithmeticError, ValueError or RuntimeError or is NaN, though
-        it is defined at x; f or x is not finite for "auto"; or f mixes the points of a stack. Other exceptions of f
+        not defined at a shifted point, where it raises one of those that "auto" takes for NaN or is NaN, though it is
+        defined at x; f or x is not finite for "auto"; or f mixes the points of a stack. Other exceptions of f
         are passed on.
 
     Notes

@@ -23,6 +23,11 @@ _SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to 
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
+_VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
+_NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
+_IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
+_NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
+_TINY = 1e-250  # a sum of squares that may have lost digits
 _ORDINARY = 16.0  # times its rounding: the noise of a value of which large terms do not cancel
 
 
@@ -75,6 +80,10 @@ def root_mean_square(values: Floats, axis: int | None = None) -> Any:
 
 def norm(values: Floats) -> float:
     """The root of the sum of squares, likewise."""
+    with np.errstate(all="ignore"):
+        squares = float(np.vdot(values, values))
+    if _TINY < squares < inf:
+        return sqrt(squares)
     return float(root_mean_square(values)) * sqrt(values.size)
 
 
@@ -148,6 +157,59 @@ def _spacing(values: Floats) -> float:
             while difference > least:
                 spacing, difference = difference, abs(remainder(spacing, difference))
     return spacing
+
+
+@np.errstate(all="ignore")
+def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
+    """The noise of parts of f that are rounded more coarsely than others; 0 if there are none.
+
+    At tiny steps such parts stand still, and at larger ones they jump, as if f had kinks. But the scatter of values
+    near kinks, or of what is smooth, grows at least as their distance. That of rounded values does not, once they
+    differ on both sides of x.
+
+    Parameters
+    ----------
+    sample : callable
+        Takes a step; returns a `Sample`.
+    known : Noise
+        What was measured at tiny steps.
+    step : float
+        The smallest one at which f did not look smooth.
+    """
+    spacing = min(step / 32, _NEAREST)
+    while spacing <= _FARTHEST / 8:
+        farthest = min(64 * spacing, _FARTHEST)
+        if near := _scatter_on_both_sides(sample, known, spacing):
+            farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
+            if farther > 100 * near:  # smooth: near kinks it would be eight times as much
+                return 0.0
+            if near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3:
+                return _largest_scatter(sample, known, farthest, max(near, farther, far))
+        spacing *= 4
+    return 0.0
+
+
+def _largest_scatter(sample: Sampler, known: Noise, least: float, level: float) -> float:
+    """What scatter grows to at larger distances: where many values are rounded, not all differ at small ones."""
+    spacing = _FARTHEST
+    while spacing > least:
+        if (found := _scatter_on_both_sides(sample, known, spacing)) < 10 * level:
+            return max(level, found)
+        spacing /= 8
+    return level
+
+
+def _scatter_on_both_sides(sample: Sampler, known: Noise, spacing: float) -> float:
+    """How much values scatter around polynomials; 0 if that is no more than the noise known."""
+    largest = 0.0
+    for side in (1, -1):
+        found = [sample(side * spacing * k) for k in _IRREGULAR]
+        least = max(known.at(abs(there.value), there.rounding) for there in found)
+        level = float(root_mean_square((np.array([there.rest for there in found]) - found[0].rest) @ _NOT_POLYNOMIAL))
+        if not level > _VISIBLE * least:
+            return 0.0
+        largest = max(largest, level)
+    return largest
 
 
 def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import NamedTuple
 
-import numpy as np
-
-from secant.differentiation.noise import Noise, Sample, Sampler, levels
+from secant.differentiation.noise import Noise, Sample, Sampler, coarse_noise
 
 FRESH, FRESH_AGAIN = (0.71, 1.37), (0.59, 1.19)
 """Times the steps of the chosen column: where it is evaluated again."""
@@ -24,12 +22,11 @@ _COLUMNS = 5
 _FIRST_STEP, _LAST_STEP = 0.25, 2.0**-35
 _NEAREST = 2.0**-30  # a step that is outside of the domain of f only if this ends at x
 _LUCK = 30.0  # times its error: fresh steps that differ by more say that an estimate was best by luck
+_SEARCHES = 8  # each at smaller steps than the one before it, or with more noise
 _FINER = 4  # smaller steps at which a slope or a jump has to hold
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
 _VISIBLE = 4.0  # times the noise of values: a second difference that is not noise
 _SUDDEN = 64.0  # times more than at half of the step, where a fourth is left if f is smooth
-_HALVINGS = 30  # of an interval in which f may jump
-_COARSE_VALUES, _COARSE_WIDTH = 8, 5e-3  # of which the noise of coarse parts is measured, and how far apart
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ class Line:
     """A function along a line: f, and f minus a predicted linear part; ``value`` is f at 0.
 
     With ``one_sided``, differences may be so, where the domain of f ends at 0; ``may_end`` says that it did along other
-    lines.
+    lines. ``resolution`` is the relative rounding of the arguments: smaller steps do not move them.
 
     Attributes
     ----------
@@ -144,15 +141,16 @@ class Line:
         *,
         one_sided: bool = False,
         may_end: bool = False,
+        resolution: float = 0.0,
     ) -> None:
         self._one_sided, self._may_end = one_sided, may_end
+        self._last_step = max(_LAST_STEP, resolution)
         self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
         self._value = value
         self._fresh = fresh
         self._known: dict[float, tuple[Sample, Sample]] = {}
-        self._places: dict[float, float] = {}
 
     def slope(self, column: RichardsonColumn | None = None, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
         """Return the slope at 0, and the column that gave it; ``column`` is tried first.
@@ -170,7 +168,7 @@ class Line:
                     return Slope(first.value, _COVERAGE * max(first.noise, difference), 0.0), column
                 return self._confirmed(column, first.noise, first.value, second.value), column
         table, fresh = self._searched()
-        if self._is_coarse(table.suspicious, table.value):
+        if self._is_coarse(table.suspicious):
             table, fresh = self._searched()
         return self._confirmed(table.best, table.error, *fresh, table.value), table.best
 
@@ -226,7 +224,7 @@ class Line:
 
     def _fill(self, table: RichardsonTable) -> None:
         """Add rows while they may be better."""
-        while table.step >= _LAST_STEP:
+        while table.step >= self._last_step:
             step = table.step
             table.step /= 2
             difference = self._difference(step)
@@ -240,14 +238,14 @@ class Line:
     def _searched(self) -> tuple[RichardsonTable, list[float]]:
         """The table, and what its best column gives at fresh steps."""
         table, fresh = RichardsonTable(self._factor), list[float]()
-        for _ in range(5):
+        for _ in range(_SEARCHES):
             self._fill(table)
             if not isfinite(table.error) and self._ends():
                 table = RichardsonTable(self._factor)
                 continue
             if not isfinite(table.error):
-                if not self._is_coarse(table.suspicious, 0.0):  # there may be more noise than was seen
-                    self._noise = Noise(max(8 * self._noise.near, self._scatter(_COARSE_WIDTH)), 8 * self._noise.share)
+                if not self._is_coarse(table.suspicious):  # there may be more noise than was seen
+                    self._noise = self._noise.times(8)
                 table = RichardsonTable(self._factor)
                 continue
             fresh = [self._estimate(table.best, factor).value for factor in self._fresh]
@@ -257,60 +255,18 @@ class Line:
             table.error = spread  # it was best by luck: smaller steps may be better
         return table, fresh
 
-    def _is_coarse(self, step: float, slope: float) -> bool:
+    def _is_coarse(self, step: float) -> bool:
         """Whether parts of f are rounded more coarsely than others; then there is more noise from now on.
 
-        At tiny steps such parts stand still: what is smooth then, and its slope, are those of the other parts alone. At
-        larger steps they jump, which looks like kinks. But a jump stays what it is between points that come closer and
-        closer; and rounding jumps everywhere, a case distinction of f at one point.
+        At tiny steps such parts stand still: what is smooth then, and its slope, are those of the other parts alone.
         """
         if not step or self.coarse:
             return False
-        for factor in (64, 4096):  # noise may look like the first jump, or that be nearer than others are to each other
-            near = min(factor * step, max(0.06, step))
-            far = min(16 * near, 0.25)
-            jump = self._jump_between(-near, near, slope)
-            if jump and all(self._jump_between(begin, end, slope) for begin, end in ((near, far), (-far, -near))):
-                break
-        else:
-            return False
-        self.coarse = max(jump / 2, self._scatter(near), self._scatter(max(near, _COARSE_WIDTH)))
+        self.coarse = coarse_noise(self._sample, self._noise, step)
+        if self.coarse > abs(self._value) > 0:  # no rounding is so coarse, but values near a pole scatter like that
+            self.coarse = 0.0
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
-        return True
-
-    def _scatter(self, width: float) -> float:
-        """The noise of values that are so far from each other."""
-        values = np.array([self._rest(k * width) for k in range(1, _COARSE_VALUES + 1)])
-        return float(min(levels(values)[2:])) if np.isfinite(values).all() else 0.0
-
-    def _jump_between(self, begin: float, end: float, slope: float) -> float:
-        """A jump of f between two places, beside a linear part of this slope; 0 if none is found."""
-        for least in (13, 22):  # halvings, since many equal jumps look like a slope
-            left, right = begin, end
-            change, ratios = self._rest(right) - self._rest(left) - slope * (right - left), list[float]()
-            for _ in range(_HALVINGS):
-                middle, before = (left + right) / 2, abs(change)
-                halves = (left, middle), (middle, right)
-                changes = [self._rest(b) - self._rest(a) - slope * (b - a) for a, b in halves]
-                larger = int(abs(changes[1]) > abs(changes[0]))
-                change, (left, right) = changes[larger], halves[larger]
-                if not abs(change) > _VISIBLE * self._noise.near:
-                    return 0.0
-                ratios.append(abs(change) / before if before else 1.0)
-                if len(ratios) > 8 and min(ratios[-6:]) > 0.9:
-                    return abs(change)
-                if len(ratios) > least and max(abs(ratio - 0.5) for ratio in ratios[-5:]) < 0.002:
-                    break  # a slope
-            if max(ratios[8:]) < 0.55:
-                return 0.0
-            slope += change / (right - left)  # there were jumps, but that slope was larger
-        return 0.0
-
-    def _rest(self, place: float) -> float:
-        """What is to be smooth at a place."""
-        if place not in self._places:
-            self._places[place] = self._sample(place).rest if place else self._value
-        return self._places[place]
+        return self.coarse > 0
 
     def _estimate(self, column: RichardsonColumn, factor: float) -> Estimate:
         """What a column gives at ``factor`` times its steps."""

@@ -49,23 +49,23 @@ def findings(report: GradientReport, *, count: int = 20, ax: "Axes | None" = Non
     entries = report.findings[: validation.positive_int("count", count)]
     ax = axes_for(ax, 6.4, 1.7 + 0.26 * len(entries))
     rows = range(len(entries))
-    scales = [_scale(entry.given, entry.numerical, entry.error_bar) for entry in entries]
-    given = [entry.given / scale for entry, scale in zip(entries, scales, strict=True)]
+    scales = [_scale(entry.candidate, entry.numerical, entry.error_bar) for entry in entries]
+    candidates = [entry.candidate / scale for entry, scale in zip(entries, scales, strict=True)]
     slopes = [entry.numerical / scale for entry, scale in zip(entries, scales, strict=True)]
     bars = [entry.error_bar / scale for entry, scale in zip(entries, scales, strict=True)]
     ax.axvline(0, color=INK, linewidth=0.8)
-    ax.hlines(rows, given, slopes, color=GRID, linewidth=3, zorder=1)
+    ax.hlines(rows, candidates, slopes, color=GRID, linewidth=3, zorder=1)
     ax.errorbar(slopes, rows, xerr=bars, fmt="o", color=BLUE, markersize=6, capsize=3, label="slope of f")
-    ax.plot(given, rows, "X", color=VERMILION, markersize=7, label="your gradient")
+    ax.plot(candidates, rows, "X", color=VERMILION, markersize=7, label="your gradient")
     for row, entry in enumerate(entries):
-        beside = f"{entry.given:.2e} for {entry.numerical:.2e}"
+        beside = f"{entry.candidate:.2e} for {entry.numerical:.2e}"
         ax.text(1.15, row, beside, va="center", fontsize=9, color=INK)
     ax.set_yticks(rows, [entry.name for entry in entries])
     ax.set_ylim(len(entries) - 0.4, -0.6)
     ax.set_xlim(-1.1, 1.1)
     ax.set_xticks([-1, -0.5, 0, 0.5, 1])
     unit = "share of the larger value" + (f"\nlooks like: {report.diagnosis}" if report.diagnosis else "")
-    finish(ax, f"Gradient check: {'right' if report.passed else 'wrong'}", unit)
+    finish(ax, f"Gradient check: {report.verdict}", unit)
     if entries:
         legend(ax, "lower left", bbox_to_anchor=(1, 1))
     return ax

@@ -1,18 +1,20 @@
 """Checks for PyTorch: in any precision, on any device, in a hundred evaluations.
 
-`gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they tolerate comes from the measured
-noise of the function, so that float32 and bfloat16 need no other settings than float64. Noise hides small errors. Where
-it hides all, as it may in float32 on kinks of ReLU, the gradient is "not verified": that is not right. In float64
-(``module.double()``) errors show.
+`check` returns a report; `gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they
+tolerate comes from the measured noise of the function, so that float32 and bfloat16 need no other settings than
+float64. Noise hides small errors. Where it hides all, as it may in float32 on kinks of ReLU, the gradient is
+"not verified": that is not right. In float64 (``module.double()``) errors show.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from secant.checking.options import DoorOptions, require_known, warn_of_ignored
 from secant.checking.report import GradientReport
+from secant.checking.signature import argument_paths
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
 try:
@@ -22,6 +24,52 @@ except ModuleNotFoundError as error:
 
 from secant.torch._check import Check, gradient_of
 from secant.torch._tensors import differentiable
+
+
+def check(
+    func: Callable[..., Any], inputs: Any, *, mode: Literal["rev", "fwd"] = "rev", **options: Unpack[DoorOptions]
+) -> GradientReport:
+    """Check the gradients that autograd computes of a function, and return the report.
+
+    Parameters
+    ----------
+    func, inputs
+        As for `gradcheck`.
+    mode : {"rev", "fwd"}
+        Backward functions, or forward mode.
+    **options
+        As for `gradcheck`.
+
+    Returns
+    -------
+    GradientReport
+        Its ``cotangent`` is what the outputs were multiplied by: a list of tensors.
+
+    Raises
+    ------
+    UnsupportedError, DTypeError, ShapeError, ValueRangeError
+        As `gradcheck` does; ValueRangeError too if the inputs have no elements.
+
+    Warns
+    -----
+    RuntimeWarning
+        As `gradcheck` does.
+
+    Examples
+    --------
+    >>> x = torch.linspace(0.1, 1, 5, requires_grad=True)
+    >>> secant.torch.check(torch.sin, x).passed
+    True
+    """
+    require_known("check", options, DoorOptions)
+    if mode not in ("rev", "fwd"):
+        raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
+    given = _tuple(inputs)
+    found = Check(func, given, _checked(func, given), options)
+    if not found.checked:
+        raise ValueRangeError("inputs must have elements to be checked, got none")
+    (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
+    return report
 
 
 def gradcheck(
@@ -102,6 +150,7 @@ def gradcheck(
     >>> secant.torch.gradcheck(torch.exp, z, check_forward_ad=True)
     True
     """
+    __tracebackhide__ = True
     require_known("gradcheck", options, DoorOptions)
     warn_of_ignored("gradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
@@ -113,9 +162,9 @@ def gradcheck(
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    check = Check(func, given, _checked(given), options)
+    found = Check(func, given, _checked(func, given), options)
     try:
-        for report in check.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
+        for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
             report.raise_if_failed()
     except GradientMismatchError:
         if raise_exception:
@@ -177,6 +226,7 @@ def gradgradcheck(
     >>> secant.torch.gradgradcheck(torch.sin, x)
     True
     """
+    __tracebackhide__ = True
     require_known("gradgradcheck", options, DoorOptions)
     warn_of_ignored("gradgradcheck", {"eps": eps, "atol": atol, "rtol": rtol, "nondet_tol": nondet_tol})
     _require_supported(
@@ -188,12 +238,12 @@ def gradgradcheck(
     if not check_rev_over_rev and not check_fwd_over_rev:
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
-    tensors = _checked(given)
+    tensors = _checked(func, given)
     gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
     tensors |= differentiable("grad_outputs", cotangents)
-    check = Check(gradients, (*given, cotangents), tensors, options, is_used=True)
+    found = Check(gradients, (*given, cotangents), tensors, options, is_used=True, of="-over-reverse")
     try:
-        for report in check.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
+        for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
             report.raise_if_failed()
     except GradientMismatchError:
         if raise_exception:
@@ -243,8 +293,7 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
             for buffer, before in buffers:
                 buffer.copy_(before)
 
-    check = Check(lambda: loss(module), (), parameters, options, restore)
-    (report,) = check.reports()
+    (report,) = Check(lambda: loss(module), (), parameters, options, restore).reports()
     return report
 
 
@@ -252,11 +301,22 @@ def _tuple(inputs: Any) -> tuple[Any, ...]:
     return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
 
 
-def _checked(inputs: tuple[Any, ...]) -> dict[str, Any]:
+def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
     tensors = differentiable("inputs", inputs)
     if not tensors:
         raise DTypeError("inputs must have a tensor that requires a gradient, got none")
-    return tensors
+    return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
+
+
+def _forward_of(func: Callable[..., Any]) -> Callable[..., Any]:
+    """The function whose signature names the inputs: ``forward`` of a Function or a module."""
+    if isinstance(func, torch.nn.Module):
+        return func.forward
+    owner = getattr(func, "__self__", None)
+    if not (isinstance(owner, type) and issubclass(owner, torch.autograd.Function)):
+        return func
+    takes_context = owner.setup_context is torch.autograd.Function.setup_context
+    return functools.partial(owner.forward, None) if takes_context else owner.forward
 
 
 def _require_supported(**asked: Any) -> None:

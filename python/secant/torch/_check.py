@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,8 @@ class Check:
         Called before each evaluation.
     is_used : bool
         Whether it is known that the function depends on them, even if autograd finds no gradient.
+    of : str
+        What the function is a derivative by, such as "-over-reverse".
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Check:
         options: DoorOptions,
         before: Callable[[], object] = lambda: None,
         is_used: bool = False,
+        of: str = "",
     ) -> None:
         names = options.pop("names", None) or list(tensors)
         if len(names) != len(tensors):
@@ -55,7 +59,7 @@ class Check:
         self._options = options
         self._rng = int(options.get("rng", 0))
         self._before = before
-        self._is_used = is_used
+        self._is_used, self._of = is_used, of
         self._function = function
         self._arguments = replaced(
             arguments,
@@ -91,16 +95,16 @@ class Check:
         outputs = self.outputs()
         unused = False
 
-        def candidate(point: Point) -> Candidate:
+        def gradients() -> list[Array]:
             nonlocal unused
             grads = outputs.pulled_back(self.tensors)
             unused = not self._is_used and all(grad is None for grad in grads)
             point.is_used = not unused
             pairs = zip(grads, self.checked, strict=True)
-            return CandidateGradient.of(point, [_gradient(grad, each.array) for grad, each in pairs])
+            return [_gradient(grad, each.array) for grad, each in pairs]
 
         point = self._point(outputs)
-        report = self._run(point, lambda: candidate(point))
+        report = self._run(point, lambda: CandidateGradient.repeated(point, gradients), outputs, "reverse")
         if unused and point.standstill():
             copied = any(each.copied for each in self.checked)
             raise ValueRangeError(
@@ -136,7 +140,7 @@ class Check:
                 pairs = zip(tangents, pushed, strict=True)
                 return outputs.weighted([torch.zeros_like(o) if t is None else t for t, o in pairs]).number
 
-        return self._run(point, lambda: CandidateDerivative(point, along))
+        return self._run(point, lambda: CandidateDerivative(point, along), outputs, "forward")
 
     def _require_undefined(self) -> None:
         """Raise an error unless backward functions take outputs without a gradient for those with 0."""
@@ -177,10 +181,14 @@ class Check:
             resolution=2.0**-8 if low else None,
         )
 
-    def _run(self, point: Point, candidate: Callable[[], Candidate]) -> GradientReport:
+    def _run(
+        self, point: Point, candidate: Callable[[], Candidate], outputs: Outputs, direction: str
+    ) -> GradientReport:
         options: dict[str, Any] = {name: value for name, value in self._options.items() if name != "scale"}
         try:
-            return run_check(point, candidate, **options)
+            report = run_check(point, candidate, **options)
+            cotangent = None if outputs.is_number else outputs.cotangents
+            return replace(report, mode=f"{direction}{self._of} mode", cotangent=cotangent)
         finally:
             for each in self.checked:
                 each.push()

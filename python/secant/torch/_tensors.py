@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from secant._common.validation import Array
-from secant.differentiation.noise import Value
+from secant.differentiation.noise import Value, norm
 from secant.errors import DTypeError, ShapeError, UnsupportedError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
 """The types of tensors that are checked, and those of the arrays that hold their elements."""
-_COMPLEX = torch.complex128, torch.complex64
+_COMPLEX = torch.complex128, torch.complex64, torch.complex32
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -76,17 +76,16 @@ class CheckedTensor:
         if tensor.layout != torch.strided:
             raise UnsupportedError(f"{name} must be a dense tensor, got {tensor.layout}")
         if tensor.dtype not in REAL and tensor.dtype not in _COMPLEX:
-            raise DTypeError(
-                f"{name} must be float64, float32, float16, bfloat16, complex128 or complex64, got {tensor.dtype}"
-            )
+            raise DTypeError(f"{name} must be float64, float32, float16, bfloat16 or complex, got {tensor.dtype}")
         expanded = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
-        self.copied = expanded or tensor._is_zerotensor()
+        plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
+        self._shares = tensor.device.type == "cpu" and plain
+        in_a_graph = tensor._is_view() and tensor._base.requires_grad  # where autograd minds what is written
+        self.copied = expanded or tensor._is_zerotensor() or (in_a_graph and not self._shares)
         if self.copied:
             tensor = tensor.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
         self.name = f"view_as_real({name})" if tensor.is_complex() else name
         self.tensor, self.array = tensor, as_array(tensor)
-        plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
-        self._shares = tensor.device.type == "cpu" and plain
 
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
@@ -128,6 +127,8 @@ class Outputs:
         Floating-point outputs that have no gradient, where others have: they are not checked.
     constant : bool
         Whether none has one. Then all of them are looked at: the gradient is 0.
+    is_number : bool
+        Whether it is a single real number: then its cotangent is 1.
     cotangents : list of Tensor
         Made when the function is called first, as all of these are.
     """
@@ -136,9 +137,9 @@ class Outputs:
         self._function, self._rng = function, rng
         self._shapes: dict[str, Any] | None = None
         self.skipped: list[str] = []
-        self.constant = False
+        self.constant = self.is_number = False
         self.cotangents: list[Any] = []
-        self._weights: list[Any] = []  # these, in float64
+        self._weights: list[Array] = []  # these, in float64
 
     def __call__(self) -> list[Any]:
         """The tensors that are checked."""
@@ -153,9 +154,9 @@ class Outputs:
             kept = with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
             outputs = [found[path] for path in kept]
-            is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
-            self.cotangents = [torch.ones_like(o) if is_number else _random(o, self._rng) for o in outputs]
-            self._weights = [real(cotangent).double() for cotangent in self.cotangents]
+            self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
+            self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
+            self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
             self._shapes = {path: found[path].shape for path in kept}
         for path, shape in self._shapes.items():
             if path not in found or found[path].shape != shape:
@@ -180,9 +181,9 @@ class Outputs:
         """The sum of products of cotangents and tensors like the outputs."""
         total, roundings = 0.0, []
         for weights, tensor in zip(self._weights, tensors, strict=True):
-            terms = weights * real(tensor).double()
+            terms = weights * as_array(tensor).astype(np.float64, copy=False)
             total += float(terms.sum())
-            roundings.append(torch.finfo(tensor.dtype).eps / 2 * float(torch.linalg.vector_norm(terms)))
+            roundings.append(torch.finfo(tensor.dtype).eps / 2 * norm(terms))
         return Value(total, math.hypot(*roundings))
 
     def pulled_back(self, tensors: Sequence[Any]) -> list[Any]:

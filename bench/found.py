@@ -1,0 +1,164 @@
+"""The checks over gradients that released packages write themselves: what docs/found.md says.
+
+    python bench/found.py [PACKAGE ...] [--results FILE] [--write]
+    python bench/found.py --requirements    # the pinned versions, for `pip install -r`
+
+A package is a function of found_torch.py, found_jax.py or found_numpy.py. Those that are not installed are left out,
+and other versions than the pinned ones are named. What is in the file of results is not checked again. `--write`
+puts the tables into docs/found.md.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import math
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from found_checks import PACKAGES, Check
+from secant.checking.report import GradientReport
+from secant.errors import GradientMismatchError
+from tables import markdown, put
+
+PAGE = Path(__file__).parent.parent / "docs" / "found.md"
+RESULTS = Path(__file__).parent.parent / "build" / "found.jsonl"
+
+
+class Outcome(NamedTuple):
+    """What was said of a gradient.
+
+    Attributes
+    ----------
+    said : str
+        The verdict, or the error that was raised.
+    size : float
+        The largest relative error of an entry; NaN if it is not wrong.
+    sensitivity : float
+        The least error that would have been noticed, relative to the largest entry of its array; the worst array's.
+    evaluations : int
+    message : str
+    """
+
+    said: str
+    size: float
+    sensitivity: float
+    evaluations: int
+    message: str
+
+
+def outcome(check: Check) -> Outcome:
+    """Run a check, and note all that it reports."""
+    reports: list[GradientReport] = []
+
+    def recorded(report: GradientReport) -> None:
+        reports.append(report)
+        if not report.passed:
+            raise GradientMismatchError(str(report))
+
+    said, message = "right", ""
+    with mock.patch.object(GradientReport, "raise_if_failed", recorded), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            returned = check.run()
+            if isinstance(returned, GradientReport):
+                recorded(returned)
+        except GradientMismatchError as error:
+            said, message = reports[-1].verdict if reports and not reports[-1].passed else "wrong", str(error)
+        except Exception as error:
+            said, message = f"{type(error).__name__}", str(error)
+    return Outcome(
+        said.replace("wrong", "WRONG"),
+        max((_relative(f.given, f.numerical) for report in reports for f in report.findings), default=math.nan),
+        max(
+            (a.sensitivity / a.largest for r in reports for a in r.arrays if a.passed and a.largest > 0),
+            default=math.nan,
+        ),
+        sum(report.evaluations for report in reports),
+        message,
+    )
+
+
+def _relative(given: float, numerical: float) -> float:
+    return abs(given - numerical) / max(abs(given), abs(numerical)) if math.isfinite(given) else math.inf
+
+
+Row = tuple[str, str, str, list[str]]
+"""A package, its version, what was said of a gradient, and more of it."""
+
+
+def packages_table(rows: list[Row]) -> list[str]:
+    cells = []
+    for name, version in dict.fromkeys((name, version) for name, version, *_ in rows):
+        own = [(said, row) for package, _, said, row in rows if package == name]
+        right = [row[0] + limit(row[2]) for said, row in own if said == "right"]
+        cells.append([name, version, str(len(right)), str(len(own) - len(right)), "; ".join(right)])
+    total = [sum(int(row[column]) for row in cells) for column in (2, 3)]
+    cells.append([f"{len(cells)} packages", "", *map(str, total), ""])
+    return markdown(["package", "version", "right", "other", "what is right"], cells, 5)
+
+
+def limit(least: str) -> str:
+    """What is said of a gradient that is right to less than four digits."""
+    return f" (errors below {least} of the largest entry pass)" if least and float(least) > 1e-4 else ""
+
+
+def others_table(rows: list[Row]) -> list[str]:
+    cells = [[name, row[0], row[1], row[3]] for name, _, said, row in rows if said != "right"]
+    return markdown(["package", "gradient", "verdict", "why"], cells, 4)
+
+
+def main() -> int:
+    for library in "torch", "jax", "numpy":
+        importlib.import_module(f"found_{library}")  # it registers its packages
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("packages", nargs="*", help="all by default")
+    parser.add_argument("--requirements", action="store_true", help="print the pinned versions and stop")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what is in this file is not checked again")
+    parser.add_argument("--reports", action="store_true", help="print the reports of gradients that are not right")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/found.md")
+    options = parser.parse_args()
+    if options.requirements:
+        print("\n".join(f"{name}=={version}" for name, (version, _) in PACKAGES.items()))
+        return 0
+    options.results.parent.mkdir(exist_ok=True)
+    options.results.touch()
+    known = {
+        k: v for line in options.results.read_text(encoding="utf-8").splitlines() for k, v in json.loads(line).items()
+    }
+    rows: list[Row] = []
+    for name in options.packages or PACKAGES:
+        wanted, checks = PACKAGES[name]
+        try:
+            version = importlib.metadata.version(name).split("+")[0]
+            listed = list(checks())
+        except (ImportError, importlib.metadata.PackageNotFoundError) as error:
+            print(f"{name}: {type(error).__name__}: {error}", flush=True)
+            continue
+        if version != wanted:
+            print(f"{name}: version {version}, not {wanted}", flush=True)
+        for check in listed:
+            key = f"{name}=={version} {check.what}"
+            start = time.perf_counter()
+            found = Outcome(*known[key]) if key in known else outcome(check)
+            if key not in known:
+                with options.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({key: found}) + "\n")
+            size = f" by {found.size:.1e}" if found.said == "WRONG" and not math.isnan(found.size) else ""
+            least = "" if math.isnan(found.sensitivity) else f"{found.sensitivity:.0e}"
+            row = [check.what, found.said + size, least, check.remark if found.said != "right" else ""]
+            rows.append((name, version, found.said, row))
+            print(name, *row, f"{found.evaluations} in {time.perf_counter() - start:.2f} s", sep=" | ", flush=True)
+            if options.reports and found.message:
+                print(found.message, flush=True)
+    if options.write:
+        put(PAGE, "found.py", [*packages_table(rows), "", *others_table(rows)])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What is known of each array, and which errors of it would have been noticed: see docs/check_method.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from secant.checking.directional_probe import DirectionalProbe
+from secant.checking.kinks import Kinks
+from secant.checking.point import Direction
+from secant.checking.probing import OverallProbes
+from secant.checking.report import ArrayReport, some
+from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
+
+_FLAT = 1e-8  # of the size of f: that a slope is 0 is verified if a hundredth of this would be noticed
+
+
+def array_reports(
+    probe: DirectionalProbe,
+    overall: OverallProbes,
+    groups: Sequence[MeasuredError],
+    kinks: Kinks,
+    confidence: float,
+    suspect_arrays: set[int],
+    doubt: str,
+    direction: Direction,
+) -> tuple[ArrayReport, ...]:
+    """The reports of all arrays; ``doubt`` says why none of them is verified, if that is so."""
+    point, candidate = probe.point, probe.candidate
+    thresholds = list(map(seen_for_sure, overall.probes))
+    mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
+    whole = candidate.contribution(direction, point.all) or (
+        math.inf if point.is_constant() else max(overall.steepest, _FLAT * abs(probe.value))
+    )
+    found = kinks.found or ()
+    smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
+    reports = []
+    for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
+        covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
+        kinked = [entry for entry in found if own.begin <= entry.entries.begin < own.end]
+        seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
+        least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
+        smallest = point.least_scale(leaf)
+        density = math.sqrt(2) * (1 if point.signs_are_random else 2)
+        spread = density * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
+        report = ArrayReport(
+            point.names[leaf],
+            array.shape,
+            leaf not in suspect_arrays,
+            2 * least / smallest,
+            spread / smallest,
+            *candidate.size(leaf),
+        )
+        outside = [entry for entry in kinked if not entry.is_between]
+        is_known = (bool(kinked) and not covering) or any(
+            is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
+            for part, threshold in seen
+        )
+        if doubt:
+            why = doubt
+        elif outside:
+            where = some([point.name(entry.entries.begin) for entry in outside])
+            why = f"on a kink, and not between the slopes of both sides: {where}"
+        elif kinks.undecided and kinks.undecided.begin < own.end and own.begin < kinks.undecided.end:
+            why = "it seems wrong, but noise may hide kinks at x that explain it"
+        elif not is_known:
+            why = _why_unverified(report, overall.kink > 0)
+        else:
+            why = ""
+        reports.append(replace(report, passed=False, unverified=why) if report.passed and why else report)
+    return tuple(reports)
+
+
+def _why_unverified(report: ArrayReport, kink: bool) -> str:
+    cause = "kinks at x hide" if kink else "noise hides"
+    norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
+    return f"{cause} errors below {report.sensitivity:.1e}{norm}"

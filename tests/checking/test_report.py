@@ -1,0 +1,316 @@
+"""What a report says: names, what was checked and how to check it again."""
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import secant
+from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
+
+needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
+needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
+
+
+@pytest.fixture
+def torch():
+    import torch
+
+    import secant.torch  # noqa: F401
+
+    torch.manual_seed(0)
+    return torch
+
+
+@pytest.fixture
+def jax():
+    import jax
+
+    import secant.jax  # noqa: F401
+
+    with jax.enable_x64(True):
+        yield jax
+
+
+@needs_torch
+def test_a_report_of_torch(torch):
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    assert secant.torch.check(torch.sin, x).passed
+    assert secant.torch.check(torch.sin, x, mode="fwd").passed
+    wrong = secant.torch.check(lambda x: x * x.detach(), x)
+    assert wrong.verdict == "wrong"
+    with pytest.raises(GradientMismatchError) as raised:
+        secant.torch.gradcheck(lambda x: x * x.detach(), x)
+    assert raised.value.report.findings == wrong.findings
+    with pytest.raises(UnsupportedError, match="mode must be 'rev' or 'fwd', got 'back'"):
+        secant.torch.check(torch.sin, x, mode="back")
+    with pytest.raises(ValueRangeError, match="inputs must have elements to be checked, got none"):
+        secant.torch.check(torch.sin, x[:0].detach().requires_grad_())
+
+
+@needs_jax
+def test_a_report_of_jax(jax):
+    x = jax.numpy.linspace(0.1, 1, 3)
+    for mode in ("rev", "fwd"):
+        assert secant.jax.check(jax.numpy.sin, (x,), mode=mode).passed
+        assert secant.jax.check(lambda x: x * jax.lax.stop_gradient(x), (x,), mode=mode).verdict == "wrong"
+    with pytest.raises(UnsupportedError, match="mode must be 'fwd' or 'rev', got 'back'"):
+        secant.jax.check(jax.numpy.sin, (x,), mode="back")
+    with pytest.raises(ValueRangeError, match="args and outputs must have elements to be checked, got none"):
+        secant.jax.check(jax.numpy.sin, (x[:0],))
+
+
+def names(report):
+    return [array.name for array in report.arrays]
+
+
+@needs_torch
+def test_names_of_arguments_of_torch(torch):
+    class Old(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            return x * weight
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad, grad
+
+    class New(Old):
+        @staticmethod
+        def forward(x, weight):
+            return x * weight
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            pass
+
+    class Module(torch.nn.Module):
+        def forward(self, image, *rest):
+            return image * rest[0]["a"]
+
+    x, y = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    for function in (Old, New):
+        assert names(secant.torch.check(function.apply, (x, y))) == ["x", "weight"]
+    assert names(secant.torch.check(Module(), (x, {"a": y}))) == ["image", "inputs[1]['a']"]
+    assert names(secant.torch.check(lambda p: p["a"][0] * x, {"a": [y]})) == ["p['a'][0]"]
+    assert names(secant.torch.check(torch.mul, (x, y))) == ["inputs[0]", "inputs[1]"]
+    assert names(secant.torch.check(lambda x, y: x * y, (x, y), names=["p", "q"])) == ["p", "q"]
+
+
+@needs_jax
+def test_names_of_arguments_of_jax(jax):
+    x = jax.numpy.linspace(0.1, 1, 3)
+
+    @jax.custom_vjp
+    def scaled(x, weight):
+        return x * weight["w"]
+
+    scaled.defvjp(lambda x, weight: (scaled(x, weight), None), lambda _, c: (c, {"w": c}))
+    assert names(secant.jax.check(scaled, (x, {"w": x}))) == ["x", "weight['w']"]
+    assert names(secant.jax.check(lambda *p: p[0] * p[1], (x, x))) == ["args[0]", "args[1]"]
+
+
+def softplus(x):
+    return np.sum(np.logaddexp(0, x) ** 2)
+
+
+def softplus_gradient(x):
+    return 2 * np.logaddexp(0, x) / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("shape", [(5,), (400,)])
+def test_the_size_of_an_error_is_a_share_of_the_norm(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    right = softplus_gradient(x)
+    errors = {
+        "all": 0.15 * right * np.where(np.arange(len(x)) % 2, 1, -1),
+        "one": np.eye(len(x))[3] * 0.01 * np.linalg.norm(right),
+        "zero": -right,
+    }
+    for error in errors.values():
+        (array,) = secant.check_gradient(softplus, x, right + error).arrays
+        true = np.linalg.norm(error) / np.linalg.norm(right)
+        assert math.isclose(array.relative_error, true, rel_tol=1e-6)
+    assert "off by 15 % of its norm" in str(secant.check_gradient(softplus, x[:5], (right + errors["all"])[:5]))
+    (array,) = secant.check_gradient(softplus, x, right).arrays
+    assert math.isnan(array.relative_error)
+    assert math.isnan(secant.check_gradient(lambda _: 1.0, x, right).arrays[0].relative_error)
+
+
+def test_the_size_of_a_large_error():
+    x = np.array([1.0, -2.0, 0.5])
+    assert "wrong in all 3 entries, off by 99 times its norm" in str(
+        secant.check_gradient(softplus, x, 100 * softplus_gradient(x))
+    )
+
+
+def last(report):
+    return str(report).splitlines()[-1].strip()
+
+
+def test_a_report_says_what_to_do_next():
+    x = np.linspace(-1, 1, 8)
+    right = softplus_gradient(x)
+    assert "next:" not in str(secant.check_gradient(softplus, x, right))
+    assert last(secant.check_gradient(softplus, x, 2 * right)).startswith("looks like: ")
+    report = secant.check_gradient(softplus, x, right + np.arange(8.0) ** 2)
+    assert last(report) == "next: work out x[7] by hand"
+    low = x.astype(np.float32)
+    for error, said in (
+        (1e-4, "check in float64, which tells a mistake from rounding"),
+        (1.0, "work out x[7] by hand"),
+    ):
+        report = secant.check_gradient(softplus, low, (right + error * np.arange(8.0) ** 2).astype(np.float32))
+        assert last(report) == f"next: {said}"
+    noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
+    assert noisy.verdict == "not verified"
+    assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
+    kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 0.5))
+    assert "\n  x (4,)  right: on kinks of f, between the slopes of both sides\n" in str(kinked)
+    kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 3.0))
+    assert not kinked
+    assert last(kinked).startswith("next: move x off the kinks")
+
+
+def test_a_report_says_what_was_looked_at():
+    x = {"large": np.ones(3, np.float32), "small": np.ones(4, np.float32)}
+    small = np.float32(1e-5) * np.arange(1, 5, dtype=np.float32)
+    report = secant.check_gradient(
+        lambda p: np.sum(p["large"] ** 2) + np.sum(small * p["small"]), x, {"large": 2 * x["large"], "small": small}
+    )
+    assert "\n  looked at: all entries together, at this x; that says nothing of small\n" in str(report)
+    report = secant.check_gradient(softplus, np.ones(3), softplus_gradient(np.ones(3)))
+    assert "\n  looked at: all entries together, at this x; not at smaller errors, nor at any other x\n" in str(report)
+
+
+def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
+    (tmp_path / "test_square.py").write_text(
+        "import numpy as np\n"
+        "from secant.testing import assert_gradient\n"
+        "def test_square():\n"
+        "    assert_gradient(lambda x: np.sum(x**2), np.ones(3), lambda x: x)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_square.py"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert "GradientMismatchError: gradient in 3 entries: WRONG" in shown
+    assert "raise_if_failed" not in shown
+
+
+def test_the_colors_of_verdicts():
+    x = np.arange(1.0, 9)
+    noisy = secant.check_gradient(lambda x: 1e20 + np.sum(x**2), x, 2 * x)
+    right, wrong = (secant.check_gradient(lambda x: np.sum(x**2), x, factor * x) for factor in (2, 3))
+    assert ["[green]right" in r.__rich__() for r in (right, noisy, wrong)] == [True, False, False]
+    assert "[yellow]not verified[/]" in noisy.__rich__()
+    assert len({r._repr_html_().split(";")[0] for r in (right, noisy, wrong)}) == 3
+
+
+def test_the_cotangent_repeats_what_was_checked():
+    a, x = np.random.default_rng(0).normal(size=(3, 4)), np.linspace(0.1, 1, 4)
+    report = secant.check_vjp(lambda x: np.tanh(a @ x), x, lambda c: a.T @ c, rng=7)
+    said = "  it is the gradient of sum(c * f(x)), c = report.cotangent: random, the same for rng=7\n"
+    assert said in str(report)
+    c = report.cotangent
+    for found in report.findings:
+        assert found.candidate == (a.T @ c)[found.index]
+        assert math.isclose(found.numerical, (a.T @ (c * (1 - np.tanh(a @ x) ** 2)))[found.index], rel_tol=1e-9)
+    again = json.loads(report.to_json())
+    assert again["verdict"] == "wrong"
+    assert (again["mode"], again["seed"]) == ("reverse mode", 7)
+    assert "cotangent" not in again
+    assert str(report).startswith("gradient (reverse mode) in 4 entries: WRONG\n")
+    assert str(secant.check_jvp(lambda x: a @ x, x, lambda t: a @ t)).startswith("gradient (forward mode) in 4 entries")
+
+
+@needs_torch
+def test_the_cotangent_and_the_mode_of_torch(torch):
+    x = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    f = lambda x: x * x.detach()  # noqa: E731
+    report = secant.torch.check(f, x)
+    (gradient,) = torch.autograd.grad(f(x), x, report.cotangent)
+    assert [finding.candidate for finding in report.findings] == [float(gradient[f.index]) for f in report.findings]
+    number = secant.torch.check(lambda x: f(x).sum(), x)
+    assert number.cotangent is None
+    assert "report.cotangent" not in str(number)
+    assert [secant.torch.check(torch.sin, x, mode=mode).mode for mode in ("rev", "fwd")] == [
+        "reverse mode",
+        "forward mode",
+    ]
+    for fwd, said in ((False, "reverse-over-reverse"), (True, "forward-over-reverse")):
+        with pytest.raises(GradientMismatchError, match=rf"^gradient \({said} mode\) in \d+ entries: WRONG"):
+            secant.torch.gradgradcheck(
+                lambda x: x**2 * x.detach(), x, check_fwd_over_rev=fwd, check_rev_over_rev=not fwd
+            )
+
+
+@needs_jax
+def test_the_mode_of_jax(jax):
+    x = jax.numpy.linspace(0.1, 1, 3)
+
+    @jax.custom_jvp
+    def slope(x):
+        return jax.numpy.cos(x)
+
+    @jax.custom_jvp
+    def sine(x):
+        return jax.numpy.sin(x)
+
+    slope.defjvp(lambda x, t: (slope(*x), 2 * t[0]))
+    sine.defjvp(lambda x, t: (sine(*x), t[0] * slope(*x)))
+    for modes, said in (("fwd", "forward-over-forward"), ("rev", "reverse-over-reverse")):
+        with pytest.raises(GradientMismatchError, match=rf"^gradient \({said} mode\) in 6 entries: WRONG") as raised:
+            secant.jax.check_grads(sine, (x,), 2, modes)
+        assert len(raised.value.report.cotangent) >= 1
+    report = secant.jax.check(lambda x: x * jax.lax.stop_gradient(x), (x,))
+    _, pull = jax.vjp(lambda x: x * jax.lax.stop_gradient(x), x)
+    (gradient,) = pull(report.cotangent[0])
+    assert [f.candidate for f in report.findings] == [float(gradient[f.index]) for f in report.findings]
+
+
+DIFFERS = (
+    r"the gradient must be deterministic, but two calls at the same x differ by up to \d\.\de[+-]\d\d in x: is there"
+)
+
+
+def test_a_gradient_that_differs_from_call_to_call():
+    x, calls = np.linspace(0.1, 1, 4), []
+
+    def vjp(c):
+        calls.append(c)
+        return c * len(calls)  # right in the first call
+
+    with pytest.raises(ValueRangeError, match=DIFFERS):
+        secant.check_vjp(lambda x: x, x, vjp)
+    rng = np.random.default_rng(0)
+    assert secant.check_vjp(lambda x: x, x, lambda c: c * (1 + rng.uniform(-1e-15, 1e-15, 4))).passed  # rounding
+    assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.nan).passed
+    assert not secant.check_vjp(lambda x: x, x, lambda c: c * np.inf).passed
+
+
+@needs_torch
+def test_a_backward_that_is_not_deterministic(torch):
+    class Dropout(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * torch.bernoulli(torch.full_like(grad, 0.5))
+
+    x = torch.randn(20, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueRangeError, match=DIFFERS):
+        secant.torch.gradcheck(Dropout.apply, x)
+
+
+@needs_jax
+def test_a_vjp_of_jax_that_is_not_deterministic(jax):
+    rng = np.random.default_rng(0)
+    f = jax.custom_vjp(lambda x: 2 * x)
+    f.defvjp(lambda x: (2 * x, None), lambda _, c: (c * rng.uniform(),))
+    with pytest.raises(ValueRangeError, match=DIFFERS):
+        secant.jax.check(f, (jax.numpy.ones(3),))
