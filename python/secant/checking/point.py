@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
+from secant.checking.report import ONE_VALUE, entry_name
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
 from secant.differentiation.evaluation import Steps, number
-from secant.differentiation.noise import Sample, Value, norm
+from secant.differentiation.noise import Sample, Sampler, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
+_UNDEFINED = Value(math.nan, 0.0)
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 
 
@@ -82,9 +84,9 @@ class Point:
                 of_complex = of_complex if leaf.part == ".imag" else str(next(given))
                 self.names.append(of_complex + leaf.part)
         arrays = [leaf.array for leaf in found]
-        for leaf in found:
-            if not np.isfinite(leaf.array).all():
-                raise ValueRangeError(f"{leaf.name} must be finite, got NaN or infinity")
+        for name, array in zip(self.names, arrays, strict=True):
+            if not np.isfinite(array).all():
+                raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
         other = copied(x)
@@ -126,17 +128,20 @@ class Point:
     def value(self) -> Value:
         """Return f as its arrays are now."""
         self.evaluations += 1
-        with np.errstate(all="ignore"):
-            found = self._f(self._argument)
+        found = self._f(self._argument)
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < 2:
             self._values.add(value.number)
         return value
 
+    def is_constant(self) -> bool:
+        """Whether f had the same value wherever it was evaluated."""
+        return len(self._values) < 2
+
     def standstill(self) -> str:
         """Say what may be wrong, if f had the same value wherever it was evaluated."""
-        known = self.is_used or len(self._values) > 1
-        return "" if known else "f had one value wherever it was evaluated: does it depend on x?"
+        known = self.is_used or not self.is_constant()
+        return "" if known else ONE_VALUE
 
     def at_x_itself(self) -> Point | None:
         """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""
@@ -151,6 +156,7 @@ class Point:
         other._argument, other._inplace, other._values = self._x, True, set()
         return other
 
+    @np.errstate(all="ignore")
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
         first = self.value().number
@@ -167,30 +173,37 @@ class Point:
             )
         return first
 
-    def shifted(self, direction: Direction, gradient: Sequence[Array] | None, step: float, span: EntryRange) -> Sample:
-        """Return f where the entries of ``span`` are shifted, and that minus what the gradient says of the shift.
+    def sampler(self, direction: Direction, gradient: Sequence[Array] | None, span: EntryRange) -> Sampler:
+        """Return a function of a step: f where the entries of ``span`` are shifted, and that minus a linear part.
 
-        It is the shift that the rounding of x leaves, which in float32 is another one than was asked for.
+        That is what the gradient says of the shift which the rounding of x leaves: in float32 it is another one than
+        was asked for.
         """
-        linear = 0.0
-        try:
-            for leaf, part in self.parts(span):
-                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
-                for chunk in chunks(part):
-                    start = origin[chunk].astype(np.float64)
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        there = (start + step * direction[leaf][chunk]).astype(self.origin[leaf].dtype)
+        pieces = [
+            (flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], gradient and gradient[leaf], chunk)
+            for leaf, part in self.parts(span)
+            for chunk in chunks(part)
+        ]
+
+        def shifted(step: float) -> Sample:
+            linear = 0.0
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    for origin, work, along, own, chunk in pieces:
+                        values = origin[chunk]
+                        start = values.astype(np.float64, copy=False)
+                        there = (start + step * along[chunk]).astype(values.dtype, copy=False)
                         there = there if self._rounded is None else self._rounded(there)
-                        if gradient is not None:
-                            linear += float(gradient[leaf][chunk].astype(np.float64) @ (there - start))
-                    work[chunk] = there
-            value = self.steps(Value(math.nan, 0.0), self.value)
-        finally:
-            for leaf, part in self.parts(span):
-                origin, work = flat(self.origin[leaf]), flat(self._work[leaf])
-                for chunk in chunks(part):
+                        if own is not None:
+                            linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
+                        work[chunk] = there
+                value = self.steps(_UNDEFINED, self.value)
+            finally:
+                for origin, work, _, _, chunk in pieces:
                     work[chunk] = origin[chunk]
-        return Sample(value.number, value.number - linear, value.rounding)
+            return Sample(value.number, value.number - linear, value.rounding)
+
+        return shifted
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
@@ -203,6 +216,11 @@ class Point:
         """The array and the index of an entry."""
         leaf, part = next(self.parts(EntryRange(flat, flat + 1)))
         return leaf, tuple(map(int, np.unravel_index(part.begin, self.origin[leaf].shape)))
+
+    def name(self, flat: int) -> str:
+        """The name of an entry."""
+        leaf, index = self.entry(flat)
+        return entry_name(self.names[leaf], index)
 
     def _scales(self, scale: Any) -> tuple[list[float], list[Floats] | None]:
         """The least scale of each array, and those of all entries if they are given."""
