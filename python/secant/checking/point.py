@@ -190,7 +190,7 @@ class Point:
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
                     for origin, work, along, own, chunk in pieces:
-                        values = origin[chunk]
+                        values: Array = origin[chunk]
                         start = values.astype(np.float64, copy=False)
                         there = (start + step * along[chunk]).astype(values.dtype, copy=False)
                         there = there if self._rounded is None else self._rounded(there)

@@ -29,6 +29,10 @@ def kind_of(f: Any) -> str:
     return "Python"
 
 
+def _asks_for_workers(n_jobs: Any, executor: Any) -> bool:
+    return executor is not None or n_jobs not in (None, 1) or n_jobs is True
+
+
 class Problem(NamedTuple):
     """A derivative to be computed. Nothing changes it, nor the array x.
 
@@ -37,7 +41,7 @@ class Problem(NamedTuple):
     f : callable or pointer
         Of x alone.
     x : ndarray of float64
-        A copy of the caller's.
+        A copy of the caller's; or itself, where workers make copies of it.
     place : ndarray of float64, optional
         The caller's x, if that is what f is shown, shifted.
     convert : callable
@@ -89,7 +93,7 @@ class Problem(NamedTuple):
     ) -> Problem:
         """Check arguments. x itself is perturbed where f may look at it elsewhere, or ``inplace`` says so."""
         f = bound(f, args, kwargs)
-        own = own_point(x)
+        own = x if _asks_for_workers(n_jobs, executor) and is_float64(x) else own_point(x)
         step = step_of(h, rel_step, own.shape)
         chosen = scheme_of(scheme, "auto")
         for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
@@ -139,7 +143,7 @@ class Problem(NamedTuple):
     @property
     def asks_for_workers(self) -> bool:
         """Whether n_jobs or executor ask for more than this thread."""
-        return self.executor is not None or self.n_jobs not in (None, 1) or self.n_jobs is True
+        return _asks_for_workers(self.n_jobs, self.executor)
 
     def _require_place(self) -> None:
         if self.vectorized:
