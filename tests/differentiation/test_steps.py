@@ -1,6 +1,7 @@
 """Steps by entry, bounds, domains, further arguments, and results with error bars."""
 
 import math
+import sys
 import threading
 
 import numpy as np
@@ -413,6 +414,73 @@ def test_a_callable_object_is_searched_and_proxies_are_left_alone():
             return float((x**2).sum() + point.sum())
 
     assert secant.numerical_gradient(Mixed(), x).round(6).tolist() == [3, 5]
+
+
+def _functions_of_modules_and_classes(x):
+    """Functions that look at x both as their argument and as a value that a module or class holds."""
+    module, other, installed = (type(np)(name) for name in ("module_of_x", "other_module", "installed_module"))
+    module.x = module.total = other.x = installed.x = x
+    installed.__file__ = "/lib/site-packages/installed_module.py"
+    exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(other))
+    exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(installed))
+
+    class Base:
+        held = x
+
+    class Derived(Base):
+        def loss(self, y):
+            return float((self.held**2).sum() + y.sum())
+
+        @staticmethod
+        def alone(y):
+            return float((x**2).sum() + y.sum())
+
+    def imports(y):
+        import module_of_x
+
+        return float((module_of_x.x**2).sum() + y.sum())
+
+    known = {"module": module, "other": other, "installed": installed, "Base": Base, "Derived": Derived}
+    texts = {
+        "value of a module": "(module.x ** 2).sum() + y.sum()",
+        "value by its text": "(getattr(module, 'to' + 'tal') ** 2).sum() + y.sum()",
+        "function of a module": "other.loss(y)",
+        "value of an installed module": "(installed.x ** 2).sum() + y.sum()",
+        "function of an installed module": "installed.loss(y)",
+        "value of a class": "(Derived.held ** 2).sum() + y.sum()",
+        "function of a class": "Derived.alone(y)",
+        "method of an object of a class": "Derived().loss(y)",
+    }
+    found = {name: eval(f"lambda y: float({text})", known) for name, text in texts.items()}
+    return found | {
+        "method of an object": Derived().loss,
+        "class of a closure": lambda y: Derived().loss(y),
+        "imported module": imports,
+    }, module
+
+
+@pytest.mark.parametrize("name", _functions_of_modules_and_classes(np.ones(2))[0])
+def test_what_modules_and_classes_hold_is_seen(name, monkeypatch):
+    x = np.array([1.0, 2.0])
+    functions, module = _functions_of_modules_and_classes(x)
+    monkeypatch.setitem(sys.modules, "module_of_x", module)
+    assert secant.numerical_gradient(functions[name], x).round(6).tolist() == [3, 5]
+    assert x.tolist() == [1, 2]
+
+
+def test_a_method_of_x_itself_is_seen():
+    x = np.array([1.0, 2.0])
+    f = eval("lambda y: float(dot(y))", {"dot": x.dot})
+    assert secant.numerical_gradient(f, x).round(6).tolist() == [2, 4]
+
+
+def test_a_function_of_modules_that_do_not_hold_x_gets_a_copy():
+    x = np.array([1.0, 2.0])
+    x.flags.writeable = False  # to be shifted in place would be an error
+    special = pytest.importorskip("scipy.special")
+    functions = [lambda y: float(np.linalg.norm(y) + math.exp(0)), lambda y: float(special.logsumexp(y)), np.sum]
+    for f in functions:
+        assert np.isfinite(secant.numerical_gradient(f, x)).all()
 
 
 def test_what_cannot_be_searched_is_found_by_its_zeros():

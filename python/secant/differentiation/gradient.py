@@ -152,8 +152,9 @@ def numerical_gradient(
         look at an array of float64 elsewhere, in its closure, globals, defaults or attributes of these, the array
         itself is shifted instead, and restored exactly, even if f raises: as in
         ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. So it is if f turns out not to use its
-        argument: all differences are 0, and f takes any object. Modules and classes are not searched: ``inplace=True``
-        says that x itself is to be shifted.
+        argument: all differences are 0, and f takes any object. Of modules and classes, those values and functions are
+        looked at that code names, and all values of your own: where that finds nothing, ``inplace=True`` says that x
+        itself is to be shifted.
     h : float, array_like or "relative"
         The shift of each coordinate. "relative" is SciPy's default for the scheme, and more accurate than 1e-4:
         ``eps**(1/2) * max(1, abs(x))`` of "2-point", away from 0, ``eps**(1/3)`` of "3-point", ``eps**(1/5)`` of

@@ -36,7 +36,9 @@ _ENOUGH_FOR_THREADS = 5e-4  # seconds of work: starting a thread takes a tenth o
 def is_numba_function(f: Any) -> bool:
     """Whether Numba compiles f so that compiled code can call it; Numba is not imported for that."""
     dispatcher = sys.modules.get("numba.core.dispatcher")
-    return dispatcher is not None and isinstance(f, dispatcher.Dispatcher) and not f.targetoptions.get("forceobj")
+    if dispatcher is None or not issubclass(type(f), dispatcher.Dispatcher):  # isinstance would load a proxy
+        return False
+    return not f.targetoptions.get("forceobj")
 
 
 def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:

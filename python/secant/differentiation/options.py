@@ -73,12 +73,12 @@ def is_float64(x: Any) -> bool:
     return plain and x.dtype == _FLOAT64 and (x.flags.c_contiguous or not validation.overlaps(x))
 
 
-def own_point(x: Any) -> Floats:
-    """Return a copy of x, as an array of float64."""
+def own_point(x: Any, *, copy: bool = True) -> Floats:
+    """Return x as an array of float64: a copy, or itself where it is one and no copy is wanted."""
     if type(x) is not np.ndarray:
         refuse_matrix("x", x)
     if is_float64(x):
-        return x.copy(order="K")  # type: ignore[no-any-return]
+        return x.copy(order="K") if copy else x  # type: ignore[no-any-return]
     return np.array(validation.real_array("x", x), np.float64, order="C")
 
 

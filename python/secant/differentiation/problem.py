@@ -93,7 +93,7 @@ class Problem(NamedTuple):
     ) -> Problem:
         """Check arguments. x itself is perturbed where f may look at it elsewhere, or ``inplace`` says so."""
         f = bound(f, args, kwargs)
-        own = x if _asks_for_workers(n_jobs, executor) and is_float64(x) else own_point(x)
+        own = own_point(x, copy=not _asks_for_workers(n_jobs, executor))
         step = step_of(h, rel_step, own.shape)
         chosen = scheme_of(scheme, "auto")
         for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
