@@ -19,12 +19,13 @@ from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import ignores_argument, is_float64, require_perturbable
 from secant.differentiation.problem import Problem
 from secant.differentiation.reach import can_reach
-from secant.differentiation.schemes import RelativeStep, Stencils
+from secant.differentiation.schemes import Bounds, RelativeStep, Stencils
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
 _MEASURED = 0.01  # seconds of a measurement
 _SURELY_KEPT = 2.0**51  # times h: an x below is not rounded to itself
+_FEW = 16  # elements
 _EVALUATIONS_OF_AUTO = 6  # per entry, about
 
 
@@ -43,7 +44,7 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     if warn_of_h and count != result.values.size:
         warn_of_loss(method.stencils, problem.x, result.values)
     h = problem.step
-    if warn_of_h and type(h) is float and np.count_nonzero(np.abs(problem.x) < h) and problem.scheme is not None:
+    if warn_of_h and type(h) is float and problem.scheme is not None and _any_below(problem.x, h):
         _warn_of_size(problem, h, result.values)
     if returned is not _FLOAT64 and returned != _FLOAT64:
         warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
@@ -66,7 +67,7 @@ def computed(
 
 def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
     evaluator = problem.evaluator()
-    if not problem.progress and not problem.asks_for_workers:
+    if not problem.progress and problem.n_jobs is None and problem.executor is None:
         method = make(evaluator, problem)
         return method(evaluator, 0, method.size, _silent), method, evaluator.returned
     with Progress(problem.progress) as shown:
@@ -140,6 +141,12 @@ def warn_of_loss(stencils: Stencils | None, x: Floats, values: Floats, stackleve
         )
 
 
+def _any_below(x: Floats, size: float) -> bool:
+    if x.ndim == 1 and 0 < x.size <= _FEW:
+        return min(map(abs, x.tolist())) < size  # faster than NumPy
+    return bool(np.count_nonzero(np.abs(x) < size))
+
+
 def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
     """Warn where h is larger than the scale of x allows; it costs evaluations only where h is larger than an entry.
 
@@ -207,20 +214,24 @@ class Method:
         The number of coordinates.
     """
 
+    group = 1
+    _base: Any = None
+    _bounds: Bounds | None = None
+    _adaptive: Adaptive | None = None
+
     def __init__(self, evaluator: Evaluator, problem: Problem) -> None:
         self._with_error, self._x, self.size = problem.with_error, problem.x, problem.x.size
-        self._base: Any = None
         if isinstance(problem.step, RelativeStep):  # which depends on the type of what f returns
             self._base = evaluator.at(problem.x)
         self.stencils = problem.stencils(evaluator.returned)
         if self.stencils is not None and self.stencils.uses_value and self._base is None:
             self._base = evaluator.at(problem.x)
-        self._bounds = problem.bounds
-        is_adaptive = self.stencils is None or problem.with_error
-        if is_adaptive and self._bounds is not None and self._base is None:
-            self._base = evaluator.at(problem.x)
-        self._adaptive = Adaptive(self._within(evaluator), problem.x) if is_adaptive else None
-        self.group = self._adaptive.group if self._adaptive else 1
+        if self.stencils is None or problem.with_error:
+            self._bounds = problem.bounds
+            if self._bounds is not None and self._base is None:
+                self._base = evaluator.at(problem.x)
+            self._adaptive = Adaptive(self._within(evaluator), problem.x)
+            self.group = self._adaptive.group
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
         """Measure how long a coordinate takes, on few of them: each call takes some time for all of x, too."""
@@ -268,7 +279,8 @@ class Method:
                 raise
             where = next(iter(getattr(error, "__notes__", ())), "f was evaluated near x")
             raise undefined(where, error) from error
-        if math.isnan(np.vdot(values, values)):  # some entry is NaN; faster than to look at all
+        row = values if values.ndim == 1 else values.reshape(-1)
+        if math.isnan(row.dot(row)):  # some entry is NaN; faster than to look at all
             self._require_numbers(evaluator, values, span[0])
         return values
 

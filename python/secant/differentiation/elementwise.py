@@ -28,18 +28,20 @@ from secant.differentiation.schemes import (
 from secant.errors import DTypeError, SecantError, UnsupportedError
 
 _FLOAT64 = np.dtype(np.float64)
+_NO_STEP, _NO_ARRAY = (str, list, tuple, np.ndarray), (list, tuple, str, type(None))
 
 
 def derivative(
     f: Any, x: Any, h: Any, scheme: Any, rel_step: Any, bounds: Any, args: Any, kwargs: Any, full_output: Any
 ) -> Any:
     """As `numerical_diff`, which documents it."""
-    is_plain_step = rel_step is None and not isinstance(h, str | list | tuple | np.ndarray)
+    is_plain_step = rel_step is None and not isinstance(h, _NO_STEP)
     step: Any = validation.finite_number("h", h, above=0) if is_plain_step else None
     validation.require_callable("f", f)
     f = bound(f, args, kwargs)
-    validation.flag("full_output", full_output)
-    if isinstance(x, list | tuple | str | None):
+    if full_output is not False:
+        validation.flag("full_output", full_output)
+    if isinstance(x, _NO_ARRAY):
         x = validation.float_array("x", cast(Any, x))
     chosen = scheme_of(scheme, "auto")
     if step is None:
@@ -54,11 +56,12 @@ def derivative(
     values = _Values(f)
     if bounds is None and isinstance(step, float):
         result = _quotient(values, chosen, x, step, values(x) if chosen.uses_value else None)
-        steps = Stencils(chosen, step)
+        steps = None
     else:
         result, steps = _by_element(values, chosen, x, step, bounds)
-    is_lost, returned = np.count_nonzero(result) != result.size, values.returned
-    if is_lost or returned != _FLOAT64:
+    is_lost, returned = _any(result == 0), values.returned
+    if is_lost or (returned is not _FLOAT64 and returned != _FLOAT64):
+        steps = steps or Stencils(chosen, step)
         size = np.asarray(as_array(x), np.float64)
         if is_lost and np.shape(result) == size.shape:
             warn_of_loss(steps, size, np.reshape(result, (size.size, 1)), stacklevel=4)
@@ -126,7 +129,7 @@ def _quotient(values: _Values, scheme: Scheme, x: Any, h: Any, base: Any, where:
         found.append(base)
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
         result = scheme.quotient(found, h)
-    if np.count_nonzero(result != result):  # NaN
+    if _any(result != result):  # NaN
         at_x = base if base is not None else values(x)
         for point, there in zip(points, found, strict=False):
             wrong = np.isnan(there) & np.isfinite(at_x)
@@ -135,6 +138,10 @@ def _quotient(values: _Values, scheme: Scheme, x: Any, h: Any, base: Any, where:
                 where = where[wrong][0] if np.shape(where) == np.shape(wrong) else where
                 raise undefined(f"f is NaN at {_text(where)}, and finite at x")
     return result
+
+
+def _any(flags: Any) -> bool:
+    return bool(np.count_nonzero(flags) if flags.ndim else flags)  # of a single one, NumPy takes long to count
 
 
 def _text(point: Any) -> str:

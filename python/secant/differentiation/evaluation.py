@@ -20,6 +20,7 @@ from secant.differentiation.schemes import Scheme, Stencils
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
+_FEW = 100  # elements
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 OF_DOMAIN = (ArithmeticError, AssertionError, IndexError, ValueError, RuntimeError, DTypeError)
 """What functions raise where they are not defined. DTypeError is ours: (-1) ** 0.5 is complex."""
@@ -93,12 +94,16 @@ def shifts_of(scheme: Scheme, h: Any) -> Any:
 class PythonEvaluator(Evaluator):
     """f is called with an array whose elements are shifted in place; ``origin`` is a copy of it."""
 
+    _flat: Any
+
     def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats) -> None:
-        self._f, self._x, self._convert, self._origin = f, x, convert, origin
+        self._f, self._x, self._convert, self._origin, self.size = f, x, convert, origin, x.size
+        if type(x) is np.ndarray and x.ndim == 1:
+            self._start, self._flat = origin, x  # views take longer to make
+            return
         array = x.view(np.ndarray)
         self._start = origin.view(np.ndarray).reshape(-1)
-        self._flat: Any = array.reshape(-1) if array.flags.c_contiguous else array.flat
-        self.size = x.size
+        self._flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
@@ -125,10 +130,11 @@ class PythonEvaluator(Evaluator):
         if self._convert is not number:
             return super().differences(scheme, h, base, begin, end)
         lists, quotient = self._each(begin, end, shifts_of(scheme, h)), scheme.quotient
-        steps = repeat(h) if isinstance(h, float) else h.tolist()
         if scheme.uses_value:
             lists = [[*values, base] for values in lists]
-        return np.array(list(map(quotient, lists, steps)))
+        if isinstance(h, float):
+            return np.array([quotient(values, h) for values in lists])
+        return np.array(list(map(quotient, lists, h.tolist())))
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
@@ -142,13 +148,13 @@ class PythonEvaluator(Evaluator):
                     flat[i] = value + shift
                     there = f(x)
                     values.append(there if type(there) is float else convert(there))
-                left, flat[i] = flat[i], value
                 found.append(values)
                 if i > begin:
+                    flat[i] = value
                     continue
                 self.returned = returned_dtype(there, self.returned)
-                is_left = left == value + shift or value != value
-                if not is_left or ((x != self._origin).any() and not np.array_equal(x, self._origin, equal_nan=True)):
+                left, flat[i] = flat[i], value
+                if not (left == value + shift or value != value) or not _are_equal(x, self._origin):
                     raise changed_argument()
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
@@ -157,6 +163,12 @@ class PythonEvaluator(Evaluator):
             x[...] = self._origin
         self.evaluations += len(found) * (len(found[0]) if found else 0)
         return found
+
+
+def _are_equal(x: Floats, origin: Floats) -> bool:
+    if x.size <= _FEW:
+        return x.tobytes() == origin.tobytes()  # faster, but copies
+    return not (x != origin).any() or np.array_equal(x, origin, equal_nan=True)
 
 
 def changed_argument() -> ValueRangeError:
@@ -183,7 +195,9 @@ def differentiate(
 ) -> Floats:
     """Return the difference quotients of a range of coordinates, block by block; ``tell`` is told how many are done."""
     begin, end = span
-    block = min(evaluator.first_block, end - begin)
+    block = end - begin
+    if block > evaluator.first_block:
+        block = evaluator.first_block
     first = _differences(evaluator, stencils, base, begin, begin + block)
     if block == end - begin:
         return first

@@ -13,15 +13,13 @@ from secant._common.validation import Floats
 from secant.differentiation import c_pointer, elementwise
 from secant.differentiation.derivatives import derivatives, warn_of_loss
 from secant.differentiation.evaluation import Evaluator
-from secant.differentiation.options import Options, is_float64, own_point
-from secant.differentiation.problem import Problem
+from secant.differentiation.options import Options, are_defaults, is_float64, own_point
+from secant.differentiation.problem import Problem, kind_of
 from secant.differentiation.result import Derivative, with_error
 from secant.differentiation.schemes import SCHEMES, SchemeName, Stencils
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-
-_DEFAULTS = ("central", False, None, None, False, False, False, False)
 
 
 def numerical_diff(
@@ -250,12 +248,13 @@ def numerical_gradient(
     np.float64(0.25)
     """
     others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
-    if others == _DEFAULTS and rel_step is None and bounds is None and args == () and kwargs is None:
-        if type(h) is float and c_pointer.is_c_pointer(f):
+    if are_defaults(others, rel_step, bounds, args, kwargs):
+        kind = kind_of(f)
+        if kind == "C" and type(h) is float:
             point = x if type(x) is np.ndarray and is_float64(x) else own_point(x)
             if 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
                 return _of_few(f, point, h)
-        problem = Problem.of_defaults(f, x, h)
+        problem = Problem.of_defaults(f, x, h, kind)
     else:
         if full_output is not False or return_error is not False:
             validation.flag("full_output", full_output)

@@ -15,8 +15,8 @@ from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluation import numbers
 from secant.differentiation.noise import root_mean_square, scatter
-from secant.differentiation.options import require_use
-from secant.differentiation.problem import Problem
+from secant.differentiation.options import are_defaults, require_use
+from secant.differentiation.problem import Problem, kind_of
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import RelativeStep, SchemeName, Stencils
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
@@ -102,25 +102,29 @@ def numerical_jacobian(
     array([[6., 0.],
            [0., 8.]])
     """
-    for name, flag in (("full_output", full_output), ("return_error", return_error)):
-        validation.flag(name, flag)
-    problem = Problem.of(
-        f,
-        x,
-        h,
-        scheme=scheme,
-        rel_step=rel_step,
-        bounds=bounds,
-        args=args,
-        kwargs=kwargs,
-        vectorized=vectorized,
-        n_jobs=n_jobs,
-        executor=executor,
-        with_error=full_output or return_error,
-        inplace=inplace,
-        progress=progress,
-        convert=numbers,
-    )
+    others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
+    if are_defaults(others, rel_step, bounds, args, kwargs):
+        problem = Problem.of_defaults(f, x, h, kind_of(f), numbers)
+    else:
+        for name, flag in (("full_output", full_output), ("return_error", return_error)):
+            validation.flag(name, flag)
+        problem = Problem.of(
+            f,
+            x,
+            h,
+            scheme=scheme,
+            rel_step=rel_step,
+            bounds=bounds,
+            args=args,
+            kwargs=kwargs,
+            vectorized=vectorized,
+            n_jobs=n_jobs,
+            executor=executor,
+            with_error=full_output or return_error,
+            inplace=inplace,
+            progress=progress,
+            convert=numbers,
+        )
     if sparsity is not None:
         if inplace:
             raise UnsupportedError("with sparsity copies of x are shifted: inplace=True does not go with it")

@@ -7,6 +7,7 @@ fork.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import sys
 import time
@@ -116,14 +117,14 @@ class NumbaPointerEvaluator(c_pointer.CEvaluator):
     """f is called by the core, like a function in C."""
 
     def __init__(self, f: Any, x: Floats, threads: int, code: Code) -> None:
-        self._failed, self._compiled = np.zeros(1, np.int64), _pointer(f, code.entries)
-        super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, self._failed.ctypes.data))
+        self._failed, self._compiled = ctypes.c_int64(), _pointer(f, code.entries)
+        super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, ctypes.addressof(self._failed)))
         self.returned = code.returned
 
     def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates."""
         result = super().differences(scheme, h, base, begin, end)
-        if self._failed[0]:  # f raised something: Python sees what, and at which coordinate
+        if self._failed.value:  # f raised something: Python sees what, and at which coordinate
             return PythonEvaluator.differences(self, scheme, h, base, begin, end)
         return result
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 _FLOAT64 = np.dtype(np.float64)
+_DEFAULTS = ("central", False, None, None, False, False, False, False)
 
 
 class Options(TypedDict, total=False):
@@ -32,6 +33,11 @@ class Options(TypedDict, total=False):
     n_jobs: int | None
     executor: Executor | None
     progress: bool
+
+
+def are_defaults(others: tuple[Any, ...], rel_step: Any, bounds: Any, args: Any, kwargs: Any) -> bool:
+    """Whether the options of a gradient or Jacobian are; ``others`` are the scheme and those from vectorized on."""
+    return rel_step is None and bounds is None and kwargs is None and args == () and others == _DEFAULTS
 
 
 def require_function(f: Any) -> None:

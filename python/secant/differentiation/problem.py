@@ -10,13 +10,14 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation import c_pointer, numba_jit
 from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number
-from secant.differentiation.options import bound, is_float64, own_point, require_function, require_perturbable, threads
+from secant.differentiation.options import bound, is_float64, own_point, require_perturbable, threads
 from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import SCHEMES, Bounds, Scheme, Stencils, Step, scheme_of, stencils, step_of
 from secant.differentiation.vectorized import VectorizedEvaluator
 from secant.errors import DTypeError, UnsupportedError
 
 _FUNCTION = type(lambda: None)
+_CENTRAL = SCHEMES["central"]
 
 
 def kind_of(f: Any) -> str:
@@ -27,6 +28,14 @@ def kind_of(f: Any) -> str:
         if numba_jit.is_numba_function(f):
             return "Numba"
     return "Python"
+
+
+def _place(f: Any, x: Any) -> Floats | None:
+    """Return x itself, if a function of Python may look at it elsewhere."""
+    if not is_float64(x) or not can_reach(f, x):
+        return None
+    require_perturbable("x", x)
+    return x  # type: ignore[no-any-return]
 
 
 def _asks_for_workers(n_jobs: Any, executor: Any) -> bool:
@@ -119,21 +128,16 @@ class Problem(NamedTuple):
         if inplace:
             problem._require_place()
             return problem._replace(place=x)
-        return problem._placed(x)
+        return problem._replace(place=_place(f, x)) if problem.may_need_place else problem
 
     @classmethod
-    def of_defaults(cls, f: Any, x: Any, h: Any) -> Problem:
+    def of_defaults(cls, f: Any, x: Any, h: Any, kind: str, convert: Convert = number) -> Problem:
         """The same for the default options: to check them would take longer than a small f."""
-        require_function(f)
+        if kind == "Python":
+            validation.require_callable("f", f)
         own = own_point(x)
-        return cls(f, own, None, number, SCHEMES["central"], step_of(h, None, own.shape), None, kind_of(f))._placed(x)
-
-    def _placed(self, x: Any) -> Problem:
-        """The same with x itself as the place, if f may look at it elsewhere."""
-        if self.kind == "Python" and self.may_need_place and is_float64(x) and can_reach(self.f, x):
-            require_perturbable("x", x)
-            return self._replace(place=x)
-        return self
+        place = _place(f, x) if kind == "Python" else None
+        return cls(f, own, place, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
 
     @property
     def may_need_place(self) -> bool:

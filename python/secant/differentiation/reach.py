@@ -34,12 +34,13 @@ def can_reach(f: Any, x: Any) -> bool:
         for value in waiting:
             kind = type(value)
             if kind is FunctionType:
-                own = own or _package(value.__globals__)
                 its_names, found = _of_function(value)
-                if _is_installed(value.__globals__, own):
+                if own is None:
+                    own = _package(value.__globals__)
+                elif _is_installed(value.__globals__, own):
+                    its_names = set()
                     found = [each for each in found if not issubclass(type(each), (type, ModuleType))]
-                else:
-                    names |= its_names
+                names |= its_names
                 references += found
             elif value is x:
                 return True
@@ -107,29 +108,35 @@ def _values(objects: Iterable[Any]) -> list[Any]:
 
 def _of_function(f: FunctionType) -> tuple[set[str], list[Any]]:
     """The names in the code of f, and the objects that it refers to."""
-    names: set[str] = set()
-    codes = [f.__code__]
+    code, known, modules = f.__code__, f.__globals__, sys.modules
+    names, codes = set(code.co_names), [code]
     for code in codes:
-        names.update(code.co_names)
         for each in code.co_consts:
             kind = type(each)
             if kind is CodeType:
                 codes.append(each)
+                names.update(each.co_names)
             elif kind is str:  # getattr(module, "x")
                 names.add(each)
     found: list[Any] = []
-    known, modules = f.__globals__, sys.modules
     for name in names:
         if name in known:
             found.append(known[name])
         elif name in modules:  # f may import it
             found.append(modules[name])
-    for cell in f.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # it is empty
-            continue
-    return names, [*found, *(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *f.__dict__.values()]
+    if f.__closure__:
+        for cell in f.__closure__:
+            try:
+                found.append(cell.cell_contents)
+            except ValueError:  # it is empty
+                continue
+    if f.__defaults__:
+        found += f.__defaults__
+    if f.__kwdefaults__:
+        found += f.__kwdefaults__.values()
+    if f.__dict__:
+        found += f.__dict__.values()
+    return names, found
 
 
 def _package(known: Mapping[str, Any]) -> str:
