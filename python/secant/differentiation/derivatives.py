@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -40,15 +40,33 @@ class Derivatives(NamedTuple):
 def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Derivatives:
     """Derivatives of f in all coordinates of x, which was ``given`` as that."""
     result, method, returned = computed(problem, given, Method)
-    count = np.count_nonzero(result.values)
-    if warn_of_h and count != result.values.size:
-        warn_of_loss(method.stencils, problem.x, result.values)
-    h = problem.step
-    if warn_of_h and type(h) is float and problem.scheme is not None and _any_below(problem.x, h):
-        _warn_of_size(problem, h, result.values)
-    if returned is not _FLOAT64 and returned != _FLOAT64:
-        warn_of_rounding(returned, method.stencils, problem.x, jumps=bool(count), stacklevel=4)
+    _warn(problem, method.stencils, result.values, returned, warn_of_h)
     return result
+
+
+def differences_of_few(problem: Problem, given: Any) -> Floats:
+    """The same for the default options and few coordinates, without what only others need."""
+    assert problem.scheme is not None
+    evaluator, stencils = problem.evaluator(), Stencils(problem.scheme, cast(float, problem.step))
+    values = _differences(evaluator, problem.x, stencils, None, (0, problem.x.size))
+    if problem.place is None and not np.count_nonzero(values):
+        seen = _seen_elsewhere(problem, given)
+        if seen is not None:
+            return differences_of_few(seen, given)
+    _warn(problem, stencils, values, evaluator.returned, True)
+    return values
+
+
+def _warn(
+    problem: Problem, stencils: Stencils | None, values: Floats, returned: np.dtype[Any], warn_of_h: bool
+) -> None:
+    count, h = np.count_nonzero(values), problem.step
+    if warn_of_h and count != values.size:
+        warn_of_loss(stencils, problem.x, values, stacklevel=5)
+    if warn_of_h and type(h) is float and problem.scheme is not None and _any_below(problem.x, h):
+        _warn_of_size(problem, h, values)
+    if returned is not _FLOAT64 and returned != _FLOAT64:
+        warn_of_rounding(returned, stencils, problem.x, jumps=bool(count), stacklevel=5)
 
 
 def computed(
@@ -143,8 +161,8 @@ def warn_of_loss(stencils: Stencils | None, x: Floats, values: Floats, stackleve
 
 def _any_below(x: Floats, size: float) -> bool:
     if x.ndim == 1 and 0 < x.size <= _FEW:
-        return min(map(abs, x.tolist())) < size  # faster than NumPy
-    return bool(np.count_nonzero(np.abs(x) < size))
+        return bool(min(map(abs, x.tolist())) < size)  # faster than NumPy
+    return bool(np.any(np.abs(x) < size))
 
 
 def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
@@ -175,7 +193,7 @@ def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
         f"{float(np.ravel(problem.x)[i])!r}: with half the step the derivative is another; take a smaller h, "
         "rel_step=, or scheme='auto'",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
 
 
@@ -249,7 +267,7 @@ class Method:
         """Return derivatives of a range of coordinates, and their error bars."""
         values = None
         if self.stencils is not None:
-            values = self._differences(evaluator, (begin, end), tell)
+            values = _differences(evaluator, self._x, self.stencils, self._base, (begin, end), tell)
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
@@ -267,45 +285,54 @@ class Method:
             return evaluator
         return BoundedEvaluator(evaluator, self._x, self._bounds, np.shape(self._base))
 
-    def _differences(self, evaluator: Evaluator, span: tuple[int, int], tell: Callable[[int], object]) -> Floats:
-        """Difference quotients of a range; an error where f is not defined at a shifted point, and is at x."""
-        assert self.stencils is not None
-        try:
-            values = differentiate(evaluator, self.stencils, self._base, span, tell)
-        except OF_DOMAIN as error:
-            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
-                raise
-            if not self._is_defined(evaluator):
-                raise
-            where = next(iter(getattr(error, "__notes__", ())), "f was evaluated near x")
-            raise undefined(where, error) from error
-        row = values if values.ndim == 1 else values.reshape(-1)
-        if math.isnan(row.dot(row)):  # some entry is NaN; faster than to look at all
-            self._require_numbers(evaluator, values, span[0])
-        return values
 
-    def _is_defined(self, evaluator: Evaluator) -> bool:
-        try:
-            evaluator.at(self._x)
-        except OF_DOMAIN:
-            return False
-        return True
+def _differences(
+    evaluator: Evaluator,
+    x: Floats,
+    stencils: Stencils,
+    base: Any,
+    span: tuple[int, int],
+    tell: Callable[[int], object] = lambda _: None,
+) -> Floats:
+    """Difference quotients of a range; an error where f is not defined at a shifted point, and is at x."""
+    try:
+        values = differentiate(evaluator, stencils, base, span, tell)
+    except OF_DOMAIN as error:
+        if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+            raise
+        if not _is_defined(evaluator, x):
+            raise
+        where = next(iter(getattr(error, "__notes__", ())), "f was evaluated near x")
+        raise undefined(where, error) from error
+    row = values if values.ndim == 1 else values.reshape(-1)
+    if math.isnan(row.dot(row)):  # some entry is NaN; faster than to look at all
+        _require_numbers(evaluator, x, stencils, evaluator.at(x) if base is None else base, values, span[0])
+    return values
 
-    def _require_numbers(self, evaluator: Evaluator, values: Floats, begin: int) -> None:
-        """Raise an error if f is NaN at a shifted point and finite at x."""
-        assert self.stencils is not None
-        base = self._base if self._base is not None else evaluator.at(self._x)
-        wrong = np.isnan(values) & np.isfinite(base)
-        if not wrong.any():
-            return
-        i = begin + int(np.argmax(wrong.reshape(len(values), -1).any(axis=1)))
-        ((scheme, h, _, _),) = self.stencils.parts(i, i + 1)
-        step = float(np.reshape(h, -1)[0])
-        for shift in scheme.shifts:
-            there = np.asarray(evaluator.shifted(i, i + 1, [shift * step]))
-            if np.isnan(there).any():
-                name = f"{name_of(i, self._x.shape)} = {float(np.ravel(self._x)[i]) + shift * step!r}"
-                raise undefined(f"f is NaN at {name}, and finite at x")
+
+def _is_defined(evaluator: Evaluator, x: Floats) -> bool:
+    try:
+        evaluator.at(x)
+    except OF_DOMAIN:
+        return False
+    return True
+
+
+def _require_numbers(
+    evaluator: Evaluator, x: Floats, stencils: Stencils, base: Any, values: Floats, begin: int
+) -> None:
+    """Raise an error if f is NaN at a shifted point and finite at x."""
+    wrong = np.isnan(values) & np.isfinite(base)
+    if not wrong.any():
+        return
+    i = begin + int(np.argmax(wrong.reshape(len(values), -1).any(axis=1)))
+    ((scheme, h, _, _),) = stencils.parts(i, i + 1)
+    step = float(np.reshape(h, -1)[0])
+    for shift in scheme.shifts:
+        there = np.asarray(evaluator.shifted(i, i + 1, [shift * step]))
+        if np.isnan(there).any():
+            name = f"{name_of(i, x.shape)} = {float(np.ravel(x)[i]) + shift * step!r}"
+            raise undefined(f"f is NaN at {name}, and finite at x")
 
 
 def _silent(_: int) -> None:

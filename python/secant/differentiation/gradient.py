@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation import c_pointer, elementwise
-from secant.differentiation.derivatives import derivatives, warn_of_loss
+from secant.differentiation.derivatives import derivatives, differences_of_few, warn_of_loss
 from secant.differentiation.evaluation import Evaluator
 from secant.differentiation.options import Options, are_defaults, is_float64, own_point
 from secant.differentiation.problem import Problem, kind_of
@@ -250,11 +251,13 @@ def numerical_gradient(
     others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
     if are_defaults(others, rel_step, bounds, args, kwargs):
         kind = kind_of(f)
-        if kind == "C" and type(h) is float:
-            point = x if type(x) is np.ndarray and is_float64(x) else own_point(x)
-            if 0 < point.size <= Evaluator.first_block and c_pointer.core() is not None:
-                return _of_few(f, point, h)
+        is_few = type(x) is np.ndarray and 0 < x.size <= Evaluator.first_block and type(h) is float and 0 < h < math.inf
+        if is_few and kind == "C" and c_pointer.core() is not None:
+            return _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
         problem = Problem.of_defaults(f, x, h, kind)
+        if is_few:
+            values = differences_of_few(problem, x)
+            return values if problem.x.ndim == 1 else values.reshape(problem.x.shape)
     else:
         if full_output is not False or return_error is not False:
             validation.flag("full_output", full_output)
@@ -284,10 +287,9 @@ def numerical_gradient(
     return with_error(gradient, error, evaluations) if full_output else (gradient, error)
 
 
-def _of_few(f: Any, point: Floats, h: Any) -> Floats:
+def _of_c(f: Any, point: Floats, h: float) -> Floats:
     """Central differences of few coordinates of a C function: to make a `Problem` would take longer."""
-    step = validation.finite_number("h", h, above=0)
-    values = c_pointer.few_differences(f, point, step)
+    values = c_pointer.few_differences(f, point, h)
     if np.count_nonzero(values) != values.size:
-        warn_of_loss(Stencils(SCHEMES["central"], step), point, values, stacklevel=4)
+        warn_of_loss(Stencils(SCHEMES["central"], h), point, values, stacklevel=4)
     return values if point.ndim == 1 else values.reshape(point.shape)

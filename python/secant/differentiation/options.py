@@ -75,14 +75,16 @@ def bound(f: Any, args: Any, kwargs: Any) -> Any:
 
 def is_float64(x: Any) -> bool:
     """Whether x is an array of float64 whose elements can be shifted."""
-    plain = type(x) is np.ndarray or validation.is_plain(x)
-    return plain and x.dtype == _FLOAT64 and (x.flags.c_contiguous or not validation.overlaps(x))
+    if type(x) is not np.ndarray and not validation.is_plain(x):
+        return False
+    return x.dtype == _FLOAT64 and (x.flags.c_contiguous or not validation.overlaps(x))
 
 
 def own_point(x: Any, *, copy: bool = True) -> Floats:
     """Return x as an array of float64: a copy, or itself where it is one and no copy is wanted."""
-    if type(x) is not np.ndarray:
-        refuse_matrix("x", x)
+    if type(x) is np.ndarray and x.dtype is _FLOAT64 and x.flags.c_contiguous:
+        return x.copy() if copy else x
+    refuse_matrix("x", x)
     if is_float64(x):
         return x.copy(order="K") if copy else x  # type: ignore[no-any-return]
     return np.array(validation.real_array("x", x), np.float64, order="C")

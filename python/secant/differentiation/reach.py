@@ -63,6 +63,8 @@ def can_reach(f: Any, x: Any) -> bool:
                 call = kind.__dict__.get("__call__")
                 if type(call) is FunctionType:
                     references.append(call)
+        if not references and not spaces:
+            return False
         for space, is_installed in spaces:
             for name in names & space.keys():
                 value = space[name]
