@@ -191,7 +191,7 @@ class Point:
                 with np.errstate(over="ignore", invalid="ignore"):
                     for origin, work, along, own, chunk in pieces:
                         start = origin[chunk].astype(np.float64, copy=False)
-                        there = (start + step * along[chunk]).astype(origin.dtype, copy=False)
+                        there = (start + step * along[chunk]).astype(along.dtype, copy=False)
                         there = there if self._rounded is None else self._rounded(there)
                         if own is not None:
                             linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
