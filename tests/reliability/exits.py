@@ -16,7 +16,7 @@ PROMISE = (
     "that thread ends it by KeyboardInterrupt."
 )
 PATIENCE = 20
-SECONDS_TO_JOIN = 0.2  # where it cannot be seen that a thread waits
+SECONDS_TO_JOIN = 0.2
 MOST_SECONDS = 0.05
 BY_CTRL_C = (-signal.SIGINT, 128 + signal.SIGINT, 1)
 
@@ -49,19 +49,24 @@ def wait(backend: str, call: str) -> None:
 
 
 def wait_for_join(process: subprocess.Popen) -> None:
-    """Return once the main thread waits for another, without a time limit.
+    """Return once the main thread waits for another, without a time limit, and has done so for a while.
 
-    Before, Python itself may miss a signal: one that comes after its last look and before the wait.
+    Before, Python itself may miss a signal: one that comes after its last look and before the wait, while another
+    thread takes the GIL.
     """
     system_call, end = Path(f"/proc/{process.pid}/syscall"), time.monotonic() + PATIENCE
     if not system_call.exists():
         time.sleep(SECONDS_TO_JOIN)
         return
-    while time.monotonic() < end and process.poll() is None:
-        _, *arguments = system_call.read_text().split()
-        if arguments and arguments[3] == "0x0":  # a futex has no time limit; one that waits for the GIL has
+    before, since = "", time.monotonic()
+    while process.poll() is None and (now := time.monotonic()) < end:
+        call = system_call.read_text()
+        waits = len(arguments := call.split()[1:]) > 3 and arguments[3] == "0x0"  # a futex has no time limit
+        if not waits or call != before:
+            before, since = call, now
+        elif now - since > SECONDS_TO_JOIN:
             return
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
 def interrupted(backend: str, call: str, seconds: float) -> tuple[int, str]:

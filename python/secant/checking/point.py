@@ -156,17 +156,19 @@ class Point:
         other._argument, other._inplace, other._values = self._x, True, set()
         return other
 
-    @np.errstate(all="ignore")
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        first = self.value().number
+        with np.errstate(all="ignore"):
+            first = self.value().number
         for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
             if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(EntryRange(0, work.size))):
                 self.restore()
                 raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
-        if (again := self.value().number) != first:
+        with np.errstate(all="ignore"):
+            again = self.value().number
+        if again != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
                 "mini-batch or a race?"
@@ -190,9 +192,8 @@ class Point:
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
                     for origin, work, along, own, chunk in pieces:
-                        values: Array = origin[chunk]
-                        start = values.astype(np.float64, copy=False)
-                        there = (start + step * along[chunk]).astype(values.dtype, copy=False)
+                        start = origin[chunk].astype(np.float64, copy=False)
+                        there = (start + step * along[chunk]).astype(along.dtype, copy=False)
                         there = there if self._rounded is None else self._rounded(there)
                         if own is not None:
                             linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
