@@ -477,8 +477,14 @@ def test_a_method_of_x_itself_is_seen():
 def test_a_function_of_modules_that_do_not_hold_x_gets_a_copy():
     x = np.array([1.0, 2.0])
     x.flags.writeable = False  # to be shifted in place would be an error
-    special = pytest.importorskip("scipy.special")
-    functions = [lambda y: float(np.linalg.norm(y) + math.exp(0)), lambda y: float(special.logsumexp(y)), np.sum]
+    special, numba = pytest.importorskip("scipy.special"), pytest.importorskip("numba")
+    jitted = numba.njit(lambda y: y.sum())
+    functions = [
+        lambda y: float(np.linalg.norm(y) + math.exp(0)),
+        lambda y: float(special.logsumexp(y)),
+        lambda y: jitted(y) ** 2,
+        np.sum,
+    ]
     for f in functions:
         assert np.isfinite(secant.numerical_gradient(f, x)).all()
 

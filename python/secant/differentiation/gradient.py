@@ -185,7 +185,8 @@ def numerical_gradient(
         The number of processes if f is a function of Python, of threads if it is in C or compiled by Numba.
         Processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
         Dask. Little work stays in this process. A C function runs on one thread unless more are asked for, which says
-        that it is thread-safe; one with parallel loops of Numba's always runs on one. -1 means all.
+        that it is thread-safe; one with parallel loops of Numba's always runs on one. -1 means all. Workers copy x as
+        they start: it must not change meanwhile.
     executor : concurrent.futures.Executor, optional
         The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
         lost is computed again. f must use its argument.
