@@ -424,7 +424,10 @@ def _functions_of_modules_and_classes(x):
     exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(other))
     exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(installed))
 
-    class Base:
+    class Meta(type):
+        meta = x
+
+    class Base(metaclass=Meta):
         held = x
 
     class Derived(Base):
@@ -448,6 +451,7 @@ def _functions_of_modules_and_classes(x):
         "value of an installed module": "(installed.x ** 2).sum() + y.sum()",
         "function of an installed module": "installed.loss(y)",
         "value of a class": "(Derived.held ** 2).sum() + y.sum()",
+        "value of a metaclass": "(Derived.meta ** 2).sum() + y.sum()",
         "function of a class": "Derived.alone(y)",
         "method of an object of a class": "Derived().loss(y)",
     }

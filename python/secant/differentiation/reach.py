@@ -91,10 +91,10 @@ def can_reach(f: Any, x: Any) -> bool:
 
 
 def _spaces(value: Any, own: str | None) -> list[tuple[Mapping[str, Any], bool]]:
-    """What a module or a class and its bases hold by name, and whether that is installed."""
+    """What a module, or a class with its bases and metaclass, holds by name, and whether that is installed."""
     if isinstance(value, ModuleType):
         return [(vars(value), _is_installed(vars(value), own))]
-    classes = [each for each in value.__mro__ if each.__flags__ & _HEAP_TYPE]
+    classes = [each for each in (*value.__mro__, *type(value).__mro__) if each.__flags__ & _HEAP_TYPE]
     modules = [sys.modules.get(each.__module__) for each in classes]
     return [
         (vars(each), module is not None and _is_installed(vars(module), own))
