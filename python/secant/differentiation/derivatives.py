@@ -44,15 +44,15 @@ def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Deri
     return result
 
 
-def differences_of_few(problem: Problem, given: Any) -> Floats:
-    """The same for the default options and few coordinates, without what only others need."""
+def central_differences(problem: Problem, given: Any) -> Floats:
+    """The same for the default options and some coordinates, without what only others need."""
     assert problem.scheme is not None
     evaluator, stencils = problem.evaluator(), Stencils(problem.scheme, cast(float, problem.step))
     values = _differences(evaluator, problem.x, stencils, None, (0, problem.x.size))
     if problem.place is None and not np.count_nonzero(values):
         seen = _seen_elsewhere(problem, given)
         if seen is not None:
-            return differences_of_few(seen, given)
+            return central_differences(seen, given)
     _warn(problem, stencils, values, evaluator.returned, True)
     return values
 
@@ -85,7 +85,7 @@ def computed(
 
 def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
     evaluator = problem.evaluator()
-    if not problem.progress and problem.n_jobs is None and problem.executor is None:
+    if not problem.progress and not problem.asks_for_workers:
         method = make(evaluator, problem)
         return method(evaluator, 0, method.size, _silent), method, evaluator.returned
     with Progress(problem.progress) as shown:
@@ -162,7 +162,7 @@ def warn_of_loss(stencils: Stencils | None, x: Floats, values: Floats, stackleve
 def _any_below(x: Floats, size: float) -> bool:
     if x.ndim == 1 and 0 < x.size <= _FEW:
         return bool(min(map(abs, x.tolist())) < size)  # faster than NumPy
-    return bool(np.any(np.abs(x) < size))
+    return bool(np.count_nonzero(np.abs(x) < size))
 
 
 def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:

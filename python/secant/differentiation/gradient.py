@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation import c_pointer, elementwise
-from secant.differentiation.derivatives import derivatives, differences_of_few, warn_of_loss
+from secant.differentiation.derivatives import central_differences, derivatives, warn_of_loss
 from secant.differentiation.evaluation import Evaluator
 from secant.differentiation.options import Options, are_defaults, is_float64, own_point
 from secant.differentiation.problem import Problem, kind_of
@@ -252,12 +252,12 @@ def numerical_gradient(
     others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
     if are_defaults(others, rel_step, bounds, args, kwargs):
         kind = kind_of(f)
-        is_few = type(x) is np.ndarray and 0 < x.size <= Evaluator.first_block and type(h) is float and 0 < h < math.inf
-        if is_few and kind == "C" and c_pointer.core() is not None:
+        is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
+        if is_plain and kind == "C" and cast(Floats, x).size <= Evaluator.first_block and c_pointer.core() is not None:
             return _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
         problem = Problem.of_defaults(f, x, h, kind)
-        if is_few:
-            values = differences_of_few(problem, x)
+        if is_plain:
+            values = central_differences(problem, x)
             return values if problem.x.ndim == 1 else values.reshape(problem.x.shape)
     else:
         if full_output is not False or return_error is not False:
