@@ -116,7 +116,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         wrong = wrong or any(entry.wrong for entry in every)
 
     direction = point.direction(rng)
-    doubt = point.standstill()
+    doubt = point.standstill() or given.remark
     if wrong and not given.contribution(direction, point.all) and probe.rises_in_steps(direction):
         wrong, doubt = (
             False,
@@ -149,8 +149,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         passed=all(array.passed for array in arrays),
         findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: options.max_findings * count],
         arrays=arrays,
-        diagnosis=suspects.diagnosis and suspects.diagnosis.text,
-        evidence=suspects.diagnosis and suspects.diagnosis.evidence,
+        diagnosis=given.remark or (suspects.diagnosis and suspects.diagnosis.text) or None,
+        evidence=None if given.remark else suspects.diagnosis and suspects.diagnosis.evidence,
         confidence=options.confidence,
         evaluations=point.evaluations,
         noise=(probe.noise.near if probe.noise else 0.0) / (abs(value) or 1.0),
