@@ -361,17 +361,18 @@ def _is_inexact(array: Any) -> bool:
 
 def _numbers(array: Any) -> Array:
     """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
-    array = np.asarray(array)
-    if np.iscomplexobj(array):
-        return np.ascontiguousarray(array)[..., None].view(array.real.dtype)
-    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+    numbers: Array = np.asarray(array)
+    if np.iscomplexobj(numbers):
+        numbers = np.ascontiguousarray(numbers)[..., None].view(numbers.real.dtype)
+    return numbers.astype(np.float32) if numbers.dtype == jnp.bfloat16 else numbers
 
 
 def _of_numbers(numbers: Array, like: Any) -> Array:
     """A new array like another one, of these numbers."""
     if not jnp.iscomplexobj(like):
         return numbers.reshape(like.shape).astype(like.dtype)
-    return numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)[..., 0]
+    both: Array = numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)
+    return np.asarray(both[..., 0])
 
 
 def _to_bfloat16(array: Array) -> Array:

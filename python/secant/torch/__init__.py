@@ -322,15 +322,16 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
     return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
 
 
-def _forward_of(func: Callable[..., Any]) -> Callable[..., Any]:
+def _forward_of(func: Any) -> Any:
     """The function whose signature names the inputs: ``forward`` of a Function or a module."""
     if isinstance(func, torch.nn.Module):
         return func.forward
     owner = getattr(func, "__self__", None)
     if not (isinstance(owner, type) and issubclass(owner, torch.autograd.Function)):
         return func
-    takes_context = owner.setup_context is torch.autograd.Function.setup_context
-    return functools.partial(owner.forward, None) if takes_context else owner.forward
+    of: Any = owner
+    takes_context = of.setup_context is torch.autograd.Function.setup_context
+    return functools.partial(of.forward, None) if takes_context else of.forward
 
 
 def _require_supported(**asked: Any) -> None:
