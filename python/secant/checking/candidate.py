@@ -71,23 +71,22 @@ class CandidateGradient(Candidate):
     def linear(cls, point: Point, backward: Callable[[float], Any]) -> CandidateGradient:
         """Take what a backward function returns.
 
-        It takes a factor of the incoming gradient. What it returns for -2 times that is divided by -2: a power of two
-        leaves the bits as they are, unless the function leaves out the incoming gradient, or clips it.
+        It takes a factor of the incoming gradient. What it returns for -2 times that, divided by -2, has the same bits,
+        unless the function leaves out the incoming gradient, or clips it.
         """
         first = cls.of(point, backward(1.0))
-        if not (off := first._off(scaled := backward(_FACTOR), _FACTOR)):
+        if not (off := first._off(backward(_FACTOR), _FACTOR)):
             return first
-        other = cls(point, [array / array.dtype.type(_FACTOR) for array in cls.of(point, scaled).arrays])
         if where := first._off(backward(1.0)):
             raise ValueRangeError(
                 f"the gradient must be deterministic, but two calls at the same x differ by up to {where}: is there "
                 "dropout, a buffer that is not cleared, or a race?"
             )
-        other.remark = (
-            "the backward function is not linear in the incoming gradient, of which it leaves out or clips something: "
-            f"for -2 times as much, what it returns divided by -2 differs by up to {off}"
+        first.remark = (
+            "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as "
+            f"much gives another gradient, by up to {off}"
         )
-        return other
+        return first
 
     def _off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient by more than rounding, and how much."""

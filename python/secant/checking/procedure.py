@@ -107,7 +107,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
         if overall.kink:
             kinks, groups = set_kinks_apart(probe, overall, rng)
-    wrong = any(map(len, given.non_finite())) or noticed(overall.probes) or any(group.wrong for group in groups)
+    wrong = bool(given.remark) or any(map(len, given.non_finite()))
+    wrong = wrong or noticed(overall.probes) or any(group.wrong for group in groups)
 
     every: list[Entry] = []
     if options.every_entry:
