@@ -17,16 +17,6 @@ needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax 
 
 
 @pytest.fixture
-def torch():
-    import torch
-
-    import secant.torch  # noqa: F401
-
-    torch.manual_seed(0)
-    return torch
-
-
-@pytest.fixture
 def jax():
     import jax
 

@@ -100,7 +100,7 @@ class CandidateGradient(Candidate):
         return ""
 
     def along(self, direction: Direction, entries: EntryRange) -> float:
-        """Nothing: `Point.shifted` takes it from the arrays, for the shift that the rounding of x leaves."""
+        """Nothing: `Point.sampler` takes it from the arrays, for the shift that the rounding of x leaves."""
         return 0.0
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
