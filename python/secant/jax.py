@@ -18,7 +18,14 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
-from secant.errors import DTypeError, MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
+from secant.errors import (
+    DTypeError,
+    GradientMismatchError,
+    MissingExtraError,
+    ShapeError,
+    UnsupportedError,
+    ValueRangeError,
+)
 
 try:
     import jax
@@ -172,6 +179,18 @@ class _Function:
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
         self._traced = _Traced(value, self.arrays)
 
+    def require_same(self, values: Sequence[Any]) -> None:
+        """Raise an error if a rule for derivatives returns other values than the function."""
+        for i, (value, own) in enumerate(zip(values, self.outputs, strict=True)):
+            one, other = (_numbers(array).astype(np.float64) for array in (value, own))
+            with np.errstate(all="ignore"):
+                off = norm(one - other)
+            if off > math.sqrt(float(jnp.finfo(own.dtype).eps)) * norm(other):
+                raise GradientMismatchError(
+                    f"output[{i}] of f is off by {off:.1e} where its derivative is taken: a custom_vjp or custom_jvp "
+                    "returns another value than the function"
+                )
+
     def cast(self, parts: Sequence[Array]) -> tuple[Array, ...]:
         """Arrays like the arguments, of their numbers: copies, as JAX may keep what it gets."""
         return tuple(_of_numbers(part, own) for part, own in zip(parts, self.arrays, strict=True))
@@ -249,12 +268,13 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     cotangents = function.random(function.outputs, options.get("rng", 0))
 
     def candidate(point: Point) -> Candidate:
-        return CandidateGradient.repeated(point, gradient)
+        return CandidateGradient.linear(point, gradient)
 
-    def gradient() -> list[Array]:
-        _, pull = jax.vjp(function.value, *function.arrays)
+    def gradient(factor: float) -> list[Array]:
+        values, pull = jax.vjp(function.value, *function.arrays)
+        function.require_same(values)
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
-        return [_numbers(np.conj(part)) for part in pull([jnp.conj(cotangent) for cotangent in cotangents])]
+        return [_numbers(np.conj(part)) for part in pull([factor * jnp.conj(cotangent) for cotangent in cotangents])]
 
     return function.check(cotangents, candidate, options)
 
@@ -267,6 +287,7 @@ def _forward(function: _Function, options: DoorOptions) -> GradientReport:
         return weighted(weights, derivative(*function.cast(direction))).number
 
     try:
+        function.require_same(jax.jvp(function.value, (*function.arrays,), (*function.random(function.arrays, 0),))[0])
         return function.check(weights, lambda point: CandidateDerivative(point, along), options)
     except TypeError as error:
         if "custom_vjp" in str(error):
@@ -340,17 +361,18 @@ def _is_inexact(array: Any) -> bool:
 
 def _numbers(array: Any) -> Array:
     """The real numbers of an array, as NumPy has them: two of a complex one; float32 for bfloat16."""
-    array = np.asarray(array)
-    if np.iscomplexobj(array):
-        return np.ascontiguousarray(array)[..., None].view(array.real.dtype)
-    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+    numbers: Array = np.asarray(array)
+    if np.iscomplexobj(numbers):
+        numbers = np.ascontiguousarray(numbers)[..., None].view(numbers.real.dtype)
+    return numbers.astype(np.float32) if numbers.dtype == jnp.bfloat16 else numbers
 
 
 def _of_numbers(numbers: Array, like: Any) -> Array:
     """A new array like another one, of these numbers."""
     if not jnp.iscomplexobj(like):
         return numbers.reshape(like.shape).astype(like.dtype)
-    return numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)[..., 0]
+    both: Array = numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)
+    return np.asarray(both[..., 0])
 
 
 def _to_bfloat16(array: Array) -> Array:

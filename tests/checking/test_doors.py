@@ -23,16 +23,6 @@ needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
 
 
-@pytest.fixture
-def torch():
-    import torch
-
-    import secant.torch  # noqa: F401
-
-    torch.manual_seed(0)
-    return torch
-
-
 def silu(torch, factor):
     """x times its sigmoid; a term of the backward pass is multiplied by ``factor``: 1 is right."""
 

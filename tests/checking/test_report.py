@@ -10,20 +10,10 @@ import numpy as np
 import pytest
 
 import secant
-from secant.errors import GradientMismatchError, UnsupportedError, ValueRangeError
+from secant.errors import DTypeError, GradientMismatchError, UnsupportedError, ValueRangeError
 
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="torch is not installed")
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
-
-
-@pytest.fixture
-def torch():
-    import torch
-
-    import secant.torch  # noqa: F401
-
-    torch.manual_seed(0)
-    return torch
 
 
 @pytest.fixture
@@ -314,3 +304,109 @@ def test_a_vjp_of_jax_that_is_not_deterministic(jax):
     f.defvjp(lambda x: (2 * x, None), lambda _, c: (c * rng.uniform(),))
     with pytest.raises(ValueRangeError, match=DIFFERS):
         secant.jax.check(f, (jax.numpy.ones(3),))
+
+
+NOT_LINEAR = "the backward function is not linear in the incoming gradient"
+
+
+@needs_torch
+@pytest.mark.parametrize("outputs", ["one", "many"])
+def test_a_backward_that_is_not_linear_in_the_incoming_gradient_is_wrong(torch, outputs):
+    class Forgets(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.square().sum()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * ctx.saved_tensors[0]
+
+    class Clips(Forgets):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x.square()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return 2 * ctx.saved_tensors[0] * grad.clamp(-1.5, 1.5)
+
+    x = torch.randn(5, dtype=torch.float64, requires_grad=True)
+    report = secant.torch.check(Forgets.apply if outputs == "one" else Clips.apply, x)
+    assert report.verdict == "wrong"
+    assert report.diagnosis.startswith(NOT_LINEAR)
+
+
+def test_a_vjp_that_forgets_or_clips_the_cotangent_is_wrong():
+    x = np.array([1.0, 2.0, 3.0])
+    assert secant.check_vjp(np.sin, x, lambda c: c * np.cos(x)).passed
+    for vjp in (lambda c: np.cos(x), lambda c: np.clip(c, -1.5, 1.5) * np.cos(x)):
+        report = secant.check_vjp(np.sin, x, vjp)
+        assert report.verdict == "wrong"
+        assert report.diagnosis.startswith(NOT_LINEAR)
+
+
+@needs_jax
+def test_a_rule_of_jax_that_forgets_the_cotangent_is_wrong(jax):
+    f = jax.custom_vjp(lambda x: (x**2).sum())
+    f.defvjp(lambda x: (f(x), x), lambda x, c: (2 * x,))
+    assert secant.jax.check(f, (jax.numpy.arange(1.0, 4.0),)).diagnosis.startswith(NOT_LINEAR)
+
+
+@needs_jax
+def test_a_rule_of_jax_that_returns_another_value_is_an_error(jax):
+    x = jax.numpy.linspace(0.5, 1.5, 4)
+    reverse = jax.custom_vjp(jax.numpy.sin)
+    reverse.defvjp(lambda x: (2 * jax.numpy.sin(x), x), lambda x, c: (c * jax.numpy.cos(x),))
+    forward = jax.custom_jvp(jax.numpy.sin)
+    forward.defjvp(lambda x, t: (0 * x[0], t[0] * jax.numpy.cos(x[0])))
+    for f, mode in ((reverse, "rev"), (forward, "fwd"), (forward, "rev")):
+        with pytest.raises(GradientMismatchError, match=r"output\[0\] of f is off by .* where its derivative is taken"):
+            secant.jax.check_grads(f, (x,), modes=mode)
+
+
+@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 3e3), (np.float32, 3e2)])
+@pytest.mark.parametrize("factor", [2.0, 0.0, -2.0])
+def test_an_array_beside_a_much_larger_one_is_not_verified(dtype, large, factor):
+    x = {"large": np.full(3, large, dtype), "small": np.ones(3, dtype)}
+    gradient = {"large": 2 * x["large"], "small": dtype(factor) * x["small"]}
+    report = secant.check_gradient(lambda p: np.sum(p["large"] ** 2) + np.sum(p["small"] ** 2), x, gradient)
+    assert report.verdict != "right"
+
+
+def test_an_array_that_f_does_not_depend_on_is_right_in_float32():
+    x = {"used": np.arange(1, 4, dtype=np.float32), "other": np.ones(3, np.float32)}
+    gradient = {"used": 2 * x["used"], "other": np.zeros(3, np.float32)}
+    assert secant.check_gradient(lambda p: np.sum(p["used"] ** 2) + 0 * p["other"].sum(), x, gradient).passed
+
+
+@needs_torch
+def test_buffers_that_a_module_replaces_are_put_back(torch):
+    class Average(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3))
+            self.register_buffer("mean", torch.zeros(3))
+            self.register_buffer("mask", torch.ones(1).expand(4))
+
+        def forward(self, x):
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0)
+            return (x * self.weight).square().sum()
+
+    module = Average().double()
+    before = module.mean
+    assert secant.torch.check_module(module, lambda module: module(torch.ones(4, 3).double())).passed
+    assert module.mean is before
+    assert not module.mean.any()
+
+
+@needs_torch
+def test_arguments_of_other_kinds_are_named(torch):
+    with pytest.raises(DTypeError, match="inputs must be a tensor or a sequence of arguments, got NoneType"):
+        secant.torch.gradcheck(torch.sin, None)
+    with pytest.raises(DTypeError, match=r"module must be a torch\.nn\.Module, got function"):
+        secant.torch.check_module(lambda net: 0, torch.nn.Linear(2, 1))
+    x = torch.ones(2, requires_grad=True)
+    with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
+        secant.torch.gradcheck(torch.sin, x)

@@ -80,6 +80,13 @@ def coverage(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
     return outcome
 
 
+def just_noticed(report: secant.GradientReport, rng: np.random.Generator, size: int) -> np.ndarray:
+    """An error of one entry, just above what a report says is noticed."""
+    error = np.zeros(size)
+    error[rng.integers(size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
+    return error
+
+
 def hard(trials: int, seed: int) -> Outcome:
     outcome = Outcome(HARD_ONES, "checks", allowed={"": 0.001, ": alarms": 0.0})
     rng = np.random.default_rng([seed, 2])
@@ -92,8 +99,7 @@ def hard(trials: int, seed: int) -> Outcome:
         for probe in probed(Point(case.f, case.x), case.gradient, number).probes:
             share = abs(probe.error) / probe.error_bar if probe.error else 0.0
             outcome.add(f"{name}: coverage", not share <= 1, share, example)
-        error = np.zeros(case.x.size)
-        error[rng.integers(error.size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
+        error = just_noticed(report, rng, case.x.size)
         outcome.add(f"{name}: errors", check(case, number, error).verdict != "wrong", None, example)
         outcome.tried += 1
     return outcome
@@ -109,8 +115,7 @@ def flat(trials: int, seed: int) -> Outcome:
         report = check(case, number)
         outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
         if report.passed:  # else it says which errors would not be noticed
-            error = np.zeros(case.x.size)
-            error[rng.integers(error.size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
+            error = just_noticed(report, rng, case.x.size)
             outcome.add(f"{name}: errors", check(case, number, error).passed, None, example)
         outcome.tried += 1
     return outcome

@@ -49,11 +49,7 @@ def wait(backend: str, call: str) -> None:
 
 
 def wait_for_join(process: subprocess.Popen) -> None:
-    """Return once the main thread waits for another, without a time limit, and has done so for a while.
-
-    Before, Python itself may miss a signal: one that comes after its last look and before the wait, while another
-    thread takes the GIL.
-    """
+    """Return once the main thread has waited for another for a while, without a time limit."""
     system_call, end = Path(f"/proc/{process.pid}/syscall"), time.monotonic() + PATIENCE
     if not system_call.exists():
         time.sleep(SECONDS_TO_JOIN)

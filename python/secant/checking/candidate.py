@@ -14,6 +14,7 @@ from secant.checking.point import Direction, EntryRange, Point, chunks, flat, no
 from secant.differentiation.noise import norm
 from secant.errors import ValueRangeError
 
+_FACTOR = -2.0  # times the incoming gradient
 _ULPS = 16.0  # units in the last place that entries of a right gradient may be off
 
 
@@ -22,6 +23,8 @@ class Candidate(ABC):
 
     arrays: list[Array] | None = None
     """The gradient, flat, array by array; None if only derivatives along directions are known."""
+    remark = ""
+    """What was seen to be wrong with it beforehand: the diagnosis, if it is wrong."""
 
     @abstractmethod
     def along(self, direction: Direction, entries: EntryRange) -> float:
@@ -65,22 +68,39 @@ class CandidateGradient(Candidate):
         return cls(point, [array.flatten() for array in point.like("gradient", gradient)])  # f may have them, too
 
     @classmethod
-    def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
-        """Take what a function returns, which must be the same if it is called again, but for rounding."""
-        first = cls.of(point, gradient())
-        again = point.like("gradient", gradient())
-        for leaf, name in enumerate(point.names):
-            one, other = first.arrays[leaf], flat(again[leaf])
-            off = max(_difference(one[c], other[c]) for c in chunks(EntryRange(0, one.size)))
-            if off > _ULPS * max(float(np.finfo(one.dtype).eps), point.resolution) * first.size(leaf)[1]:
-                raise ValueRangeError(
-                    f"the gradient must be deterministic, but two calls at the same x differ by up to {off:.1e} in "
-                    f"{name}: is there dropout, a buffer that is not cleared, or a race?"
-                )
+    def linear(cls, point: Point, backward: Callable[[float], Any]) -> CandidateGradient:
+        """Take what a backward function returns.
+
+        It takes a factor of the incoming gradient. What it returns for -2 times that, divided by -2, has the same bits,
+        unless the function leaves out the incoming gradient, or clips it.
+        """
+        first = cls.of(point, backward(1.0))
+        if not (off := first._off(backward(_FACTOR), _FACTOR)):
+            return first
+        if where := first._off(backward(1.0)):
+            raise ValueRangeError(
+                f"the gradient must be deterministic, but two calls at the same x differ by up to {where}: is there "
+                "dropout, a buffer that is not cleared, or a race?"
+            )
+        first.remark = (
+            "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as "
+            f"much gives another gradient, by up to {off}"
+        )
         return first
 
+    def _off(self, gradient: Any, factor: float = 1.0) -> str:
+        """The first array that differs from a factor of this gradient by more than rounding, and how much."""
+        others = self._point.like("gradient", gradient)
+        for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):
+            other, whole = flat(others[leaf]), EntryRange(0, one.size)
+            off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
+            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
+            if off > _ULPS * eps * self.size(leaf)[1]:
+                return f"{off:.1e} in {name}"
+        return ""
+
     def along(self, direction: Direction, entries: EntryRange) -> float:
-        """Nothing: `Point.shifted` takes it from the arrays, for the shift that the rounding of x leaves."""
+        """Nothing: `Point.sampler` takes it from the arrays, for the shift that the rounding of x leaves."""
         return 0.0
 
     def rounding(self, direction: Direction, entries: EntryRange) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,11 +97,15 @@ class DirectionalProbe:
         """How much the derivative along a direction jumps at x, and how clear that is."""
         return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
 
+    def is_constant(self, direction: Direction, entries: EntryRange, steps: Sequence[float]) -> bool:
+        """Whether f has its value at x at these steps, too, to the last bit."""
+        sample = self._sample(direction, entries, self.candidate)
+        return all(sample(step).value == self.value for step in steps)
+
     def rises_in_steps(self, direction: Direction) -> bool:
         """Whether f is constant near x, and its noise more than rounding explains: then 0 may be its gradient."""
-        sample = self._sample(direction, self.point.all, self.candidate)
         near = max(_NEARBY, 4 * self.point.resolution)
-        is_constant = all(sample(step).value == self.value for step in (near, -near))
+        is_constant = self.is_constant(direction, self.point.all, (near, -near))
         return is_constant and self.noise is not None and self.noise.near > _STEP * abs(self.value)
 
     def _line(

@@ -181,11 +181,11 @@ class Point:
         That is what the gradient says of the shift which the rounding of x leaves: in float32 it is another one than
         was asked for.
         """
-        pieces = [
-            (flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], gradient and gradient[leaf], chunk)
-            for leaf, part in self.parts(span)
-            for chunk in chunks(part)
-        ]
+        pieces = []
+        for leaf, part in self.parts(span):
+            own = None if gradient is None else gradient[leaf]
+            arrays = flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], own
+            pieces += [(*arrays, chunk) for chunk in chunks(part)]
 
         def shifted(step: float) -> Sample:
             linear = 0.0

@@ -107,7 +107,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
         if overall.kink:
             kinks, groups = set_kinks_apart(probe, overall, rng)
-    wrong = any(map(len, given.non_finite())) or noticed(overall.probes) or any(group.wrong for group in groups)
+    wrong = bool(given.remark) or any(map(len, given.non_finite()))
+    wrong = wrong or noticed(overall.probes) or any(group.wrong for group in groups)
 
     every: list[Entry] = []
     if options.every_entry:
@@ -116,7 +117,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         wrong = wrong or any(entry.wrong for entry in every)
 
     direction = point.direction(rng)
-    doubt = point.standstill()
+    doubt = point.standstill() or given.remark
     if wrong and not given.contribution(direction, point.all) and probe.rises_in_steps(direction):
         wrong, doubt = (
             False,
@@ -149,8 +150,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         passed=all(array.passed for array in arrays),
         findings=tuple(_finding(point, entry) for entry in listed if entry.wrong)[: options.max_findings * count],
         arrays=arrays,
-        diagnosis=suspects.diagnosis and suspects.diagnosis.text,
-        evidence=suspects.diagnosis and suspects.diagnosis.evidence,
+        diagnosis=given.remark or (suspects.diagnosis and suspects.diagnosis.text) or None,
+        evidence=None if given.remark else suspects.diagnosis and suspects.diagnosis.evidence,
         confidence=options.confidence,
         evaluations=point.evaluations,
         noise=(probe.noise.near if probe.noise else 0.0) / (abs(value) or 1.0),

@@ -13,7 +13,9 @@ from secant.checking.probing import OverallProbes
 from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
 
-_FLAT = 1e-8  # of the size of f: that a slope is 0 is verified if a hundredth of this would be noticed
+_FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
+_FAR = 0.25, -0.11  # steps at which an f that does not depend on an array has one value
+_BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 
 
 def array_reports(
@@ -30,9 +32,10 @@ def array_reports(
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    whole = candidate.contribution(direction, point.all) or (
-        math.inf if point.is_constant() else max(overall.steepest, _FLAT * abs(probe.value))
-    )
+    if whole := candidate.contribution(direction, point.all):
+        zero, unseen = point.resolution**0.9 * whole, _BESIDE * whole
+    else:
+        zero, unseen = 0.0, math.inf if point.is_constant() else max(0.01 * overall.steepest, _FLAT * abs(probe.value))
     found = kinks.found or ()
     smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
     reports = []
@@ -54,9 +57,10 @@ def array_reports(
         )
         outside = [entry for entry in kinked if not entry.is_between]
         is_known = (bool(kinked) and not covering) or any(
-            is_verified(candidate.contribution(direction, part), whole, threshold, point.resolution)
-            for part, threshold in seen
+            is_verified(candidate.contribution(direction, part), threshold, zero, unseen) for part, threshold in seen
         )
+        if not is_known and not candidate.contribution(direction, own):
+            is_known = probe.is_constant(direction, own, _FAR)
         if doubt:
             why = doubt
         elif outside:

@@ -16,7 +16,7 @@ from secant.checking.options import VectorOptions, require_known
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
+from secant.checking.structure import leaves, listed, ordered, rebuilt
 from secant.differentiation.noise import Value, norm
 from secant.errors import ShapeError
 
@@ -72,7 +72,7 @@ def check_vjp(
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
 
     def candidate() -> CandidateGradient:
-        return CandidateGradient.repeated(point, lambda: vjp(copied(weighted.cotangent)))
+        return CandidateGradient.linear(point, lambda factor: vjp(_times(factor, weighted.cotangent)))
 
     report = run_check(point, candidate, rng=rng, **options)
     return replace(report, mode="reverse mode", cotangent=weighted.cotangent)
@@ -173,6 +173,11 @@ class _Weighted:
     def _random(self, array: Array) -> Array:
         signs = self._numbers.choice([-1.0, 1.0], array.shape)
         return np.asarray(self._numbers.uniform(0.5, 1.5, array.shape) * signs, array.dtype)
+
+
+def _times(factor: float, value: Any) -> Any:
+    """The same structure with its arrays times a factor: copies, to which a backward function may write."""
+    return rebuilt(value, (np.asarray(factor * leaf.array) for leaf in leaves("cotangent", value)))
 
 
 def _as_array(value: Any) -> Any:

@@ -53,25 +53,24 @@ def noticed(probes: Sequence[MeasuredError]) -> bool:
     return any(not abs(probe.error) <= 2 * probe.allowed for probe in probes) or sum(p.wrong for p in probes) > 1
 
 
-def is_verified(contribution: float, whole: float, threshold: float, resolution: float) -> bool:
+def is_verified(contribution: float, threshold: float, zero: float, unseen: float) -> bool:
     """Whether an array was looked at: a gradient without it would not pass.
 
     An array that is 0 but for its rounding, such as the gradient of a bias before a batch normalization, has no size to
-    compare with. It is verified if an error of a hundredth of the whole gradient would be noticed in it.
+    compare with.
 
     Parameters
     ----------
     contribution : float
         What the array, or a part of it, adds to the derivative along a direction.
-    whole : float
-        What all arrays add; or, if all of them are 0, the largest slope from x to where f was evaluated.
     threshold : float
         What is noticed for sure.
-    resolution : float
-        The relative rounding of x.
+    zero : float
+        Contributions up to that are 0 but for their rounding.
+    unseen : float
+        Of an array that is 0, errors up to that may pass.
     """
-    is_zero = contribution <= resolution**0.9 * whole
-    return 2 * threshold <= (0.01 * whole if is_zero else contribution)
+    return 2 * threshold <= (unseen if contribution <= zero else contribution)
 
 
 def seen_for_sure(probe: MeasuredError) -> float:

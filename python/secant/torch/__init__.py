@@ -9,7 +9,7 @@ float64. Noise hides small errors. Where it hides all, as it may in float32 on k
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
 from secant.checking.options import DoorOptions, require_known, warn_of_ignored
@@ -283,40 +283,55 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     True
     """
     require_known("check_module", options, DoorOptions)
+    if not isinstance(module, torch.nn.Module):
+        raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
     parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     if not any(tensor.numel() for tensor in parameters.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    buffers = [
+        (owner, name, buffer, buffer.clone())
+        for owner in module.modules()
+        for name, buffer in owner.named_buffers(recurse=False)
+    ]
 
     def restore() -> None:
         with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
+            for owner, name, buffer, before in buffers:
+                if not torch.equal(buffer, before):  # one that is expanded cannot be written to
+                    buffer.copy_(before)
+                setattr(owner, name, buffer)
 
     (report,) = Check(lambda: loss(module), (), parameters, options, restore).reports()
     return report
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
-    return (inputs,) if isinstance(inputs, torch.Tensor | Mapping) else tuple(inputs)
+    if isinstance(inputs, torch.Tensor | Mapping):
+        return (inputs,)
+    if not isinstance(inputs, Iterable):
+        raise DTypeError(f"inputs must be a tensor or a sequence of arguments, got {type(inputs).__name__}")
+    return tuple(inputs)
 
 
 def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any]:
+    if torch.is_inference_mode_enabled():
+        raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     tensors = differentiable("inputs", inputs)
     if not tensors:
         raise DTypeError("inputs must have a tensor that requires a gradient, got none")
     return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
 
 
-def _forward_of(func: Callable[..., Any]) -> Callable[..., Any]:
+def _forward_of(func: Any) -> Any:
     """The function whose signature names the inputs: ``forward`` of a Function or a module."""
     if isinstance(func, torch.nn.Module):
         return func.forward
     owner = getattr(func, "__self__", None)
     if not (isinstance(owner, type) and issubclass(owner, torch.autograd.Function)):
         return func
-    takes_context = owner.setup_context is torch.autograd.Function.setup_context
-    return functools.partial(owner.forward, None) if takes_context else owner.forward
+    of: Any = owner
+    takes_context = of.setup_context is torch.autograd.Function.setup_context
+    return functools.partial(of.forward, None) if takes_context else of.forward
 
 
 def _require_supported(**asked: Any) -> None:

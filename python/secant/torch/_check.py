@@ -95,16 +95,16 @@ class Check:
         outputs = self.outputs()
         unused = False
 
-        def gradients() -> list[Array]:
+        def gradients(factor: float) -> list[Array]:
             nonlocal unused
-            grads = outputs.pulled_back(self.tensors)
+            grads = outputs.pulled_back(self.tensors, factor)
             unused = not self._is_used and all(grad is None for grad in grads)
             point.is_used = not unused
             pairs = zip(grads, self.checked, strict=True)
             return [_gradient(grad, each.array) for grad, each in pairs]
 
         point = self._point(outputs)
-        report = self._run(point, lambda: CandidateGradient.repeated(point, gradients), outputs, "reverse")
+        report = self._run(point, lambda: CandidateGradient.linear(point, gradients), outputs, "reverse")
         if unused and point.standstill():
             copied = any(each.copied for each in self.checked)
             raise ValueRangeError(

@@ -186,12 +186,12 @@ class Outputs:
             roundings.append(torch.finfo(tensor.dtype).eps / 2 * norm(terms))
         return Value(total, math.hypot(*roundings))
 
-    def pulled_back(self, tensors: Sequence[Any]) -> list[Any]:
-        """The gradients of that sum, as autograd computes them; None where there is none."""
+    def pulled_back(self, tensors: Sequence[Any], factor: float) -> list[Any]:
+        """The gradients of that sum times a factor, as autograd computes them; None where there is none."""
         outputs = self()
         if self.constant:
             return [None] * len(tensors)
-        cotangents = [c.clone() for c in self.cotangents]  # a backward function may write to its argument
+        cotangents = [factor * c for c in self.cotangents]
         return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
 
 
