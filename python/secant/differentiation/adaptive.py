@@ -3,29 +3,29 @@
 The noise of f, and the steps to begin with, are measured once. Where noise leaves little for extrapolation to win,
 entries are measured in groups: two evaluations for each entry, and four for the group. Otherwise, and where truncation
 or a kink shows, an entry is measured alone: central differences at three steps and their extrapolations, in six
-evaluations. If the estimates do not settle, at smaller steps; and if they do not settle there, with all that `slope.py`
-can do. Groups do not depend on who computes them, nor on each other: so neither does the result.
+evaluations. If the estimates do not settle, from the smallest steps up, as `ladder.py` says. Groups do not depend on who computes them, nor on each other: so neither does the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, nan
+from math import ceil, inf, isfinite, log, nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import CachedSamples, Group, Start, central, slope_of_entry
+from secant.differentiation.central_difference import RATIO, CachedSamples, Group, Start, slope_of_entry
 from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
-from secant.differentiation.noise import Sample, Sampler, coarse_noise, noise, root_mean_square
-from secant.differentiation.slope import Line
+from secant.differentiation.ladder import RUNG, climb, refined
+from secant.differentiation.noise import Noise, root_mean_square
 from secant.errors import ValueRangeError
 
 _SEED = 0
-_RESOLUTION = float(np.finfo(np.float64).eps)
-_FIRST_STEP, _HALVINGS = 0.25, 25
+_LEAST = 1e-12  # scales are no smaller than this, unless x is
+_SMALLEST = 2.0**-49  # step, in units of x
+_UNKNOWN = Noise(0.0, 0.0)
 _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
@@ -51,7 +51,7 @@ class Adaptive:
             got = f"{float(np.ravel(x)[i])} at {name_of(i, x.shape)}"
             raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
         self._x = np.array(x, order="C")
-        self._scales = _ASKEW * np.maximum(size, typical or 1.0)
+        self._scales = _ASKEW * np.maximum(size, min(max(typical, _LEAST), 1.0) if typical else 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
@@ -69,7 +69,7 @@ class Adaptive:
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
                     results[i - begin, :, k] = (
-                        _slope(start, k, group.entries[i - first], self._scales[i])
+                        self._slope(start, k, group.entries[i - first], i)
                         if together is None
                         else together[i - first]
                     )
@@ -98,24 +98,51 @@ class Adaptive:
         everywhere, steps = np.arange(self._x.size), Steps()
         rng = np.random.default_rng(_SEED)
         factors = rng.uniform(0.5, 1.5, self._x.size) * rng.choice([-1.0, 1.0], self._x.size)
-        line = self._along(evaluator, everywhere, steps, factors * self._scales)
+        line = self._line(evaluator, steps, factors * self._scales)
         chosen = np.unique(np.linspace(0, self._x.size - 1, min(_MEASURED, self._x.size)).astype(int))
+        self._known = {i: {} for i in chosen.tolist()}
         group = self._group(evaluator, chosen, steps)
-        starts = []
-        for k, value in enumerate(values.reshape(-1).tolist()):
-            sample = _output(line, k)
-            start = Start(value, noise(sample, _RESOLUTION), _FIRST_STEP)
-            starts.append(self._with_steps(start, k, group, chosen, sample) if self._x.size else start)
-        return starts
+        return [
+            self._start(value, k, line, group, chosen) if self._x.size else Start(value, _UNKNOWN)
+            for k, value in enumerate(values.reshape(-1).tolist())
+        ]
 
-    def _with_steps(self, start: Start, k: int, group: Group, chosen: NDArray[np.int_], sample: Sampler) -> Start:
-        """The steps to begin with; and more noise, if parts of f are rounded more coarsely."""
-        found = _with_steps(start, k, group, self._scales[chosen])
-        coarse = coarse_noise(sample, start.noise, 2 * found.step)
-        if not coarse:
-            return found
-        start = start._replace(noise=start.noise._replace(near=coarse))
-        return _with_steps(start, k, group, self._scales[chosen])
+    def _start(self, value: float, k: int, line: CachedSamples, group: Group, chosen: NDArray[np.int_]) -> Start:
+        """The noise of one output of f, and the steps to begin with."""
+        noise = _UNKNOWN
+        if self._x.size > 1:
+            noise = climb(line, k, value, self._numbers(None), _UNKNOWN, odd=False).noise
+        climbs = [
+            climb(samples, k, value, self._numbers(i), noise)
+            for i, samples in zip(chosen.tolist(), group.entries, strict=True)
+        ]
+        start = Start(value, Noise(*np.max([found.noise for found in climbs], axis=0).tolist()))
+        best = [
+            refined(start, k, samples, found, self._numbers(i))
+            for i, samples, found in zip(chosen.tolist(), group.entries, climbs, strict=True)
+        ]
+        start = start._replace(rung=sorted(number for number, *_ in best)[len(best) // 2])
+        bar = float(np.median([bar * self._scales[i] for (*_, bar), i in zip(best, chosen, strict=True)]))
+        return start._replace(group_step=group.step(start, k, _WORTH * bar)) if isfinite(bar) else start
+
+    def _numbers(self, i: int | None) -> range:
+        """The rungs of an entry, or of all of them: from a few units in the last place of x to about x, or 1."""
+        below = above = 0.0
+        if i is not None:
+            size, scale = abs(float(self._x.reshape(-1)[i])), self._scales[i] / _ASKEW
+            below, above = log(scale / max(size, _SMALLEST * scale)) if size else 0.0, log(max(size, 1.0) / scale)
+        rung = RUNG * log(RATIO)
+        return range(RUNG * int((below - log(_SMALLEST)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
+
+    def _slope(self, start: Start, k: int, samples: CachedSamples, i: int) -> tuple[float, float]:
+        """The slope of one output of f along one coordinate, and its error bar."""
+        if i not in self._known:
+            for smaller in (0, 2, 4):
+                if (found := slope_of_entry(start, k, samples, start.rung + smaller)) is not None:
+                    return found
+        numbers = self._numbers(i)
+        _, slope, bar = refined(start, k, samples, climb(samples, k, start.value, numbers, start.noise), numbers)
+        return (slope, bar) if isfinite(bar) else (nan, inf)
 
     def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps) -> Group:
         factors = self._factors[: len(coordinates)]
@@ -131,7 +158,21 @@ class Adaptive:
             undefined = np.full((1, 1, *self._shape), nan)
             return self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0])
 
-        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]))
+        known = self._known.get(i)
+        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]), known=known)
+
+    def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> CachedSamples:
+        """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""
+        origin = self._x.reshape(-1)
+
+        def shifted(step: float) -> Floats:
+            shifts = step * direction
+            unit = np.spacing(np.abs(origin) + np.abs(shifts))
+            x = self._x.copy()
+            x.reshape(-1)[:] = origin + np.rint(shifts / unit) * unit
+            return self._row(steps(np.full(self._shape, nan), evaluator.at, x))
+
+        return CachedSamples(shifted, 0.0, 1.0)
 
     def _along(
         self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps, scales: Floats, factors: Any = 1.0
@@ -151,75 +192,3 @@ class Adaptive:
         row: Floats = np.asarray(values)
         require_same_shape(self._shape, row.shape)
         return row.reshape(-1)
-
-
-def _output(line: CachedSamples, k: int) -> Sampler:
-    """One output of f along a line."""
-
-    def sample(step: float) -> Sample:
-        value = float(line(step)[0][k])
-        return Sample(value, value)
-
-    return sample
-
-
-def _with_steps(start: Start, k: int, group: Group, scales: Floats) -> Start:
-    """The steps to begin with, found for some coordinates."""
-    steps, bars, step = [], [], _FIRST_STEP
-    for samples, scale in zip(group.entries, scales, strict=True):
-        step, bar = _first_step(start, k, samples, step)
-        steps.append(step)
-        bars.append(bar * scale)
-        step = min(_FIRST_STEP, 4 * step)
-    start = start._replace(step=float(np.median(steps)))
-    bar = float(np.median(bars))
-    return start._replace(group_step=group.step(start, k, _WORTH * bar)) if isfinite(bar) else start
-
-
-def _first_step(start: Start, k: int, samples: CachedSamples, step: float) -> tuple[float, float]:
-    """The largest step at which the slope settles, and did at twice the step; and the error bar there.
-
-    Noise matters least at large steps.
-    """
-    before = None
-    for _ in range(_HALVINGS):
-        found = slope_of_entry(start, k, samples, step)
-        if found is not None and before is not None:
-            (slope, bar), (slope_before, bar_before) = found, before
-            if abs(slope - slope_before) <= bar + bar_before:
-                return step, min(bar, bar_before)
-        step, before = step / 2, found
-    return _FIRST_STEP, inf
-
-
-def _slope(start: Start, k: int, samples: CachedSamples, scale: float) -> tuple[float, float]:
-    """The slope of one output of f along one coordinate, and its error bar."""
-    step = start.step
-    for _ in range(3):
-        if (found := slope_of_entry(start, k, samples, step)) is not None:
-            return found
-        step /= 4
-    rough = _rough(start, k, samples, step)
-    for more_noise in (1, 8, 64):  # than along the first direction, where nothing settles
-        sample = _without_linear_part(samples, k, rough)
-        slope, _ = Line(sample, start.noise.times(more_noise), start.value).slope()
-        if isfinite(slope.error_bar):
-            return rough + slope.value / scale, max(slope.error_bar, slope.jump / 2) / scale
-    return nan, inf
-
-
-def _rough(start: Start, k: int, samples: CachedSamples, step: float) -> float:
-    """About the slope: what the rounding of x changes is the slope times that."""
-    slope = central(samples, k, step, start.value).slope
-    return slope if isfinite(slope) else 0.0
-
-
-def _without_linear_part(samples: CachedSamples, k: int, slope: float) -> Sampler:
-    """One output of f along a coordinate, and that minus a linear part."""
-
-    def sample(step: float) -> Sample:
-        values, position = samples(step)
-        value = float(values[k])
-        return Sample(value, value - slope * (position - samples.origin))
-
-    return sample

@@ -11,7 +11,16 @@ import numpy as np
 from secant._common.validation import Floats
 from secant.differentiation.noise import Noise
 
+RATIO = 1.9
+"""Of a step to the next smaller one. No power of it is a small whole number: so what repeats with a period does not fit
+several steps at once."""
+_LARGEST = 0.25
 _COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
+
+
+def step_of(rung: int) -> float:
+    """Steps are numbered, from the largest that is usual down; so that those of all estimates are the same."""
+    return float(_LARGEST * RATIO**-rung)
 
 
 class CachedSamples:
@@ -27,12 +36,21 @@ class CachedSamples:
         Units of their steps.
     factors : ndarray or float
         Times the step, in these units.
+    known : dict, optional
+        What was evaluated before.
     """
 
-    def __init__(self, evaluate: Callable[[Any], Floats], origin: Any, scales: Any, factors: Any = 1.0) -> None:
+    def __init__(
+        self,
+        evaluate: Callable[[Any], Floats],
+        origin: Any,
+        scales: Any,
+        factors: Any = 1.0,
+        known: dict[float, tuple[Floats, Any]] | None = None,
+    ) -> None:
         self.origin, self.factors = origin, factors
         self._evaluate, self._scales = evaluate, scales
-        self._known: dict[float, tuple[Floats, Any]] = {}
+        self._known = {} if known is None else known
 
     def __call__(self, step: float) -> tuple[Floats, Any]:
         """What f returns at a step, and the shifted coordinates, as the rounding of x leaves them."""
@@ -45,13 +63,13 @@ class CachedSamples:
 class Start(NamedTuple):
     """What is known of one output of f before its entries are evaluated.
 
-    Steps are in units of scales. An entry alone is first tried at ``step``, and at 2 and 4 times that; groups take
-    ``group_step``, 0 if there are none.
+    Steps are in units of scales. An entry alone is first tried at the step of number ``rung`` and the next two larger
+    ones; groups take ``group_step``, 0 if there are none.
     """
 
     value: float
     noise: Noise
-    step: float
+    rung: int = 0
     group_step: float = 0.0
 
 
@@ -72,6 +90,8 @@ def central(samples: CachedSamples, k: int, step: float, value: float) -> Centra
     (above, right), (below, left) = samples(step), samples(-step)
     high, low = float(above[k]), float(below[k])
     up, down = right - samples.origin, left - samples.origin
+    if not up * down:  # too small a step for x
+        return Central(nan, nan, nan, nan)
     return Central(
         (high - low) / (up - down),
         (high - value) / up - (low - value) / down,
@@ -80,15 +100,18 @@ def central(samples: CachedSamples, k: int, step: float, value: float) -> Centra
     )
 
 
-def slope_of_entry(start: Start, k: int, samples: CachedSamples, step: float) -> tuple[float, float] | None:
+def slope_of_entry(
+    start: Start, k: int, samples: CachedSamples, rung: int, strict: bool = True
+) -> tuple[float, float] | None:
     """The slope by central differences at three steps, and its error bar; None if they do not settle.
 
     What extrapolation leaves of the truncation error shows as the difference of two extrapolated values. Where f is
-    smooth, that of the smaller steps has a sixteenth of it; near kinks it may have all.
+    smooth, that of the smaller steps has a small part of it; near kinks it may have all. So where ``strict``, noise has
+    to explain the difference.
     """
     each: list[Central] = []
-    for factor in (1, 2, 4):
-        each.append(central(samples, k, factor * step, start.value))
+    for number in (rung, rung - 1, rung - 2):
+        each.append(central(samples, k, step_of(number), start.value))
         if not isfinite(each[-1].size):
             return None
     first, second, third = each
@@ -100,19 +123,21 @@ def slope_of_entry(start: Start, k: int, samples: CachedSamples, step: float) ->
     far, noise_of_far = _extrapolated(second, third, noise)
     left = abs(near - far)
     noise_explains_it = left / 2 <= 2 * noise_of_near
-    if not noise_explains_it:
+    if strict and not noise_explains_it:
         return None
     error, value = min(
         (left + noise_of_near, near),
         (left + noise_of_far, far),
-        (4 / 3 * abs(third.slope - second.slope) + noise / third.width, third.slope),
+        (abs(third.slope - far) + noise / third.width, third.slope),
     )
     return value, _COVERAGE * error
 
 
 def _extrapolated(near: Central, far: Central, noise: float) -> tuple[float, float]:
-    """The slope without the truncation of order 2, from a step and twice the step; and its noise."""
-    return (4 * near.slope - far.slope) / 3, noise * (4 / near.width + 1 / far.width) / 3
+    """The slope without the truncation of order 2, from two steps; and its noise."""
+    square = (far.width / near.width) ** 2
+    slope = near.slope + (near.slope - far.slope) / (square - 1)
+    return slope, noise * (square / near.width + 1 / far.width) / (square - 1)
 
 
 class Group:
@@ -148,12 +173,13 @@ class Group:
 
         It is a quarter of the largest one, of powers of two: truncation is a sixty-fourth there.
         """
-        step = 2.0 ** floor(log2(4 * start.step))
+        largest = step_of(start.rung)
+        step = 2.0 ** floor(log2(4 * largest))
         while 0 < start.noise.near <= most * step / 4:
             *_, off, noise = self._measured(start, k, step)
             if off <= self._spread * noise:
                 return step / 4
-            if step > start.step or not isfinite(off):  # larger steps may cross kinks
+            if step > largest or not isfinite(off):  # larger steps may cross kinks
                 step /= 2
             else:
                 step = 2.0 ** floor(log2(step / (off / (self._spread * noise)) ** (1 / 3)))

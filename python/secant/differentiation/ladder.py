@@ -1,0 +1,184 @@
+"""The slope of one entry from the smallest steps up, with the noise of f: no larger step is believed that they deny.
+
+Steps grow from a few units in the last place of x. Where they are small, what central and second differences leave
+unexplained is the noise of f; where f is smooth it grows with a power of the step, and where f is rounded it is the same
+over many steps. Of the slopes at all steps, the one at the largest step is taken whose interval meets those of all
+smaller ones (Lepski, "On a problem of adaptive estimation in Gaussian white noise", 1990). So what oscillates is never
+taken for smooth, as long as a few units in the last place of x resolve it.
+"""
+
+from __future__ import annotations
+
+from math import inf, isfinite, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from secant.differentiation.central_difference import CachedSamples, Central, Start, central, slope_of_entry, step_of
+from secant.differentiation.noise import Noise, unit_rounding
+
+RUNG = 4
+"""The next smaller step of a rung is so many numbers further."""
+_COVERAGE = 3.0  # times the noise
+_ORDINARY = 4.0  # times the rounding of a value: the noise of larger values
+_SAME = 4.0  # times the noise: scatter that may be of the same kind
+_FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
+_HALVINGS = 8  # of the place of a jump
+_TINY = 2.0**-49  # relative: jumps that are rounding to float64
+_MEANT = 0.01  # of the slope: jumps that carry less of it are not rounding
+_FINER = 12  # steps above the rung that was found
+_WORSE = 30.0  # times the best error bar: larger steps will be no better
+
+
+class Climb(NamedTuple):
+    """What the rungs tell of an entry: a step, an interval that contains the slope, and the noise of f."""
+
+    rung: int
+    slope: float
+    bar: float
+    jump: float
+    noise: Noise
+
+
+def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: Noise, odd: bool = True) -> Climb:
+    """Climb the rungs, from the smallest step to the largest at which f is finite.
+
+    Where not ``odd``, what is odd in the step says nothing of noise: along a direction, which x + step rounds.
+    """
+    rungs: list[Central] = []
+    for number in numbers:
+        rung = central(samples, k, step_of(number), value)
+        if not isfinite(rung.size):
+            break
+        rungs.append(rung)
+    if not rungs:
+        return Climb(0, 0.0, inf, 0.0, known)
+    noise = _noise(samples, k, value, numbers, rungs, odd)
+    return _highest(numbers, rungs, Noise(max(noise.near, known.near), max(noise.share, known.share)))
+
+
+def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
+    """The highest rung whose interval meets those of all below."""
+    low, high, best = -inf, inf, Climb(0, 0.0, inf, _jump(rungs, noise), noise)
+    for j, rung in enumerate(rungs):
+        slope, error = rung.slope, noise.at(rung.size) / rung.width
+        if j + 1 < len(rungs):
+            above = rungs[j + 1]
+            square = (above.width / rung.width) ** 2
+            slope += (slope - above.slope) / (square - 1)
+            error += noise.at(above.size) / above.width / (square - 1)
+        bar = _COVERAGE * error
+        if max(low, slope - bar) > min(high, slope + bar):
+            break
+        low, high = max(low, slope - bar), min(high, slope + bar)
+        truncation = abs(slope - rung.slope)
+        best = best._replace(rung=numbers[j], slope=slope, bar=_COVERAGE * bar + truncation)
+    return best
+
+
+def _jump(rungs: list[Central], noise: Noise) -> float:
+    """The jump of the slope at x: a second difference that does not shrink with the step."""
+    for near, far in zip(rungs, rungs[1:], strict=False):
+        if abs(near.second_difference) * near.width > 8 * noise.at(near.size):
+            return abs(near.second_difference) if abs(near.second_difference) > abs(far.second_difference) / 2 else 0.0
+    return 0.0
+
+
+def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], odd: bool) -> Noise:
+    """The noise of f along the rungs."""
+    steps = [step_of(number) for number in numbers[: len(rungs)]]
+    values = np.array([value, *(float(samples(sign * step)[0][k]) for step in steps for sign in (1, -1))])
+    unit = unit_rounding(values)
+    level = max(unit * abs(value), _quantum(samples, k, value, steps, values) / 2)
+    level = _scattered(samples, k, value, steps, rungs, level, odd)
+    share = max(unit, min(level / abs(value), _ORDINARY * unit) if value else unit)
+    return Noise(level, share)
+
+
+def _scatter(rung: Central) -> float:
+    """How much values scatter around a line, where they are not curved."""
+    return abs(rung.second_difference) * rung.width / sqrt(6)
+
+
+def _scattered(
+    samples: CachedSamples, k: int, value: float, steps: list[float], rungs: list[Central], level: float, odd: bool
+) -> float:
+    """The noise: what is the same on several rungs, and jumps to that from those below."""
+    scatter = [_scatter(rung) for rung in rungs]
+    for j, found in enumerate(scatter):
+        if found > _SAME * level:
+            following = scatter[j + 1 : j + 3]
+            is_flat = following and not any(each > _FLAT * i * found for i, each in enumerate(following, start=1))
+            if not is_flat:
+                break
+            if j and _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level):
+                break
+            if j and not _is_jump(samples, k, value, steps[j - 1 : j + 1], level, scatter[j - 1], found):
+                break
+            level = max(found, *following)
+        level = max(level, found)
+        if odd and j + 1 < len(rungs):
+            rest = abs(rungs[j].slope - rungs[j + 1].slope) * rungs[j].width * sqrt(2)
+            level = rest if level < rest <= _SAME * level else level
+    return level
+
+
+def _is_jump(
+    samples: CachedSamples, k: int, value: float, steps: list[float], level: float, below: float, above: float
+) -> bool:
+    """Whether scatter jumps between two steps, however close they are."""
+    low, high = steps
+    limit = sqrt(max(level, below) * above)
+    for _ in range(_HALVINGS):
+        middle = sqrt(low * high)
+        found = _scatter(central(samples, k, middle, value))
+        if found > limit:
+            high, above = middle, found
+        else:
+            low, below = middle, found
+    return above > 2 * below
+
+
+def _is_meant(near: Central, far: Central, level: float) -> bool:
+    """Whether the slope below a jump is that across many of them, nearly: then these jumps are no rounding."""
+    most = _MEANT * abs(near.slope)
+    return abs(near.slope - far.slope) <= most and _COVERAGE * level / near.width <= most
+
+
+def _quantum(samples: CachedSamples, k: int, value: float, steps: list[float], values: np.ndarray) -> float:
+    """By how much f jumps where it first differs from f(x); 0 if it does not jump, or at the first step."""
+    moved = np.abs(values[1:] - value).reshape(-1, 2).max(axis=1)
+    j = int(np.argmax(moved > 0))
+    if not j or moved[j] <= _TINY * abs(value):
+        return 0.0
+    low, high, jumps = steps[j - 1], steps[j], [float(moved[j])]
+    for _ in range(_HALVINGS):
+        middle = sqrt(low * high)
+        jump = max(abs(float(samples(sign * middle)[0][k]) - value) for sign in (1, -1))
+        if jump:
+            high = middle
+            jumps.append(jump)
+        else:
+            low = middle
+            jumps.append(jumps[-1])
+    return jumps[-1] if jumps[-1] > jumps[_HALVINGS // 2] / 2 else 0.0
+
+
+def refined(
+    start: Start, k: int, samples: CachedSamples, found: Climb, numbers: range
+) -> tuple[int, float, float]:
+    """The number of a step, the slope and its error bar, at steps above the rung that was found."""
+    start = start._replace(noise=found.noise)
+    best = found.rung, found.slope, found.bar
+    low, high = found.slope - found.bar, found.slope + found.bar
+    for number in range(min(found.rung + 2, numbers[0]), max(found.rung - _FINER, numbers[-1] + 1), -1):
+        estimate = slope_of_entry(start, k, samples, number, strict=False)
+        if estimate is None:
+            continue
+        slope, bar = estimate
+        if max(low, slope - bar) > min(high, slope + bar) or bar > _WORSE * best[2]:
+            break
+        low, high = max(low, slope - bar), min(high, slope + bar)
+        if bar < best[2]:
+            best = number, slope, bar
+    return best[0], best[1], max(best[2], found.jump / 2)
