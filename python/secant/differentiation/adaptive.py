@@ -69,9 +69,7 @@ class Adaptive:
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
                     results[i - begin, :, k] = (
-                        self._slope(start, k, group.entries[i - first], i)
-                        if together is None
-                        else together[i - first]
+                        self._slope(start, k, group.entries[i - first], i) if together is None else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
             if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
@@ -111,7 +109,7 @@ class Adaptive:
         """The noise of one output of f, and the steps to begin with."""
         noise = _UNKNOWN
         if self._x.size > 1:
-            noise = climb(line, k, value, self._numbers(None), _UNKNOWN, odd=False).noise
+            noise = climb(line, k, value, self._numbers(None), _UNKNOWN, 4 * _SMALLEST).noise
         climbs = [
             climb(samples, k, value, self._numbers(i), noise)
             for i, samples in zip(chosen.tolist(), group.entries, strict=True)

@@ -23,6 +23,8 @@ _COVERAGE = 3.0  # times the noise
 _ORDINARY = 4.0  # times the rounding of a value: the noise of larger values
 _SAME = 4.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
+_SUDDEN = 2000.0  # no smooth function grows by that from rung to rung, if its third derivative is nothing special
+_FAR = 4  # jumps on a higher rung than this may be no rounding
 _HALVINGS = 8  # of the place of a jump
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
 _MEANT = 0.01  # of the slope: jumps that carry less of it are not rounding
@@ -40,10 +42,10 @@ class Climb(NamedTuple):
     noise: Noise
 
 
-def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: Noise, odd: bool = True) -> Climb:
+def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: Noise, x_error: float = 0.0) -> Climb:
     """Climb the rungs, from the smallest step to the largest at which f is finite.
 
-    Where not ``odd``, what is odd in the step says nothing of noise: along a direction, which x + step rounds.
+    ``x_error``: by how much x + step is rounded that is not known, as along a direction.
     """
     rungs: list[Central] = []
     for number in numbers:
@@ -53,7 +55,7 @@ def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: N
         rungs.append(rung)
     if not rungs:
         return Climb(0, 0.0, inf, 0.0, known)
-    noise = _noise(samples, k, value, numbers, rungs, odd)
+    noise = _noise(samples, k, value, numbers, rungs, x_error)
     return _highest(numbers, rungs, Noise(max(noise.near, known.near), max(noise.share, known.share)))
 
 
@@ -84,58 +86,73 @@ def _jump(rungs: list[Central], noise: Noise) -> float:
     return 0.0
 
 
-def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], odd: bool) -> Noise:
+def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], x_error: float) -> Noise:
     """The noise of f along the rungs."""
     steps = [step_of(number) for number in numbers[: len(rungs)]]
     values = np.array([value, *(float(samples(sign * step)[0][k]) for step in steps for sign in (1, -1))])
     unit = unit_rounding(values)
     level = max(unit * abs(value), _quantum(samples, k, value, steps, values) / 2)
-    level = _scattered(samples, k, value, steps, rungs, level, odd)
+    level = _scattered(samples, k, value, steps, rungs, level, x_error)
     share = max(unit, min(level / abs(value), _ORDINARY * unit) if value else unit)
     return Noise(level, share)
 
 
-def _scatter(rung: Central) -> float:
-    """How much values scatter around a line, where they are not curved."""
-    return abs(rung.second_difference) * rung.width / sqrt(6)
+def _scatter(rung: Central, x_error: float, *others: Central) -> float:
+    """How much values scatter around a line, of which other rungs tell the slope: the one that tells it best.
+
+    ``x_error``: how much of that is the rounding of x, in units of its largest step.
+    """
+    even = abs(rung.second_difference) * rung.width / sqrt(6)
+    odd = min((abs(rung.slope - other.slope) for other in others), default=0.0) * rung.width * sqrt(2)
+    return max(even, odd - x_error * abs(rung.slope))
 
 
 def _scattered(
-    samples: CachedSamples, k: int, value: float, steps: list[float], rungs: list[Central], level: float, odd: bool
+    samples: CachedSamples, k: int, value: float, steps: list[float], rungs: list[Central], level: float, x_error: float
 ) -> float:
-    """The noise: what is the same on several rungs, and jumps to that from those below."""
-    scatter = [_scatter(rung) for rung in rungs]
+    """The noise: scatter that is the same on several rungs, or jumps between two steps however close they are."""
+    neighbors = [rungs[j - 1 : j + 2 : 2] if 0 < j < len(rungs) - 1 else [] for j in range(len(rungs))]
+    scatter = [_scatter(rung, x_error, *others) for rung, others in zip(rungs, neighbors, strict=True)]
+    is_smooth = False
     for j, found in enumerate(scatter):
+        if is_smooth and found <= _SUDDEN * max(scatter[j - 1], level):
+            continue
         if found > _SAME * level:
-            following = scatter[j + 1 : j + 3]
-            is_flat = following and not any(each > _FLAT * i * found for i, each in enumerate(following, start=1))
-            if not is_flat:
-                break
-            if j and _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level):
-                break
-            if j and not _is_jump(samples, k, value, steps[j - 1 : j + 1], level, scatter[j - 1], found):
-                break
-            level = max(found, *following)
+            following = [each / found for each in scatter[j + 1 : j + 3]]
+            if not j:
+                is_smooth = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
+            else:
+                between = steps[j - 1 : j + 1], [max(scatter[j - 1], level), found]
+                is_smooth = not _is_jump(samples, k, value, *between, x_error, *neighbors[j])
+            if is_smooth:
+                continue
+            if j >= _FAR:
+                is_flat = following and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
+                if not is_flat or _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level):
+                    break
         level = max(level, found)
-        if odd and j + 1 < len(rungs):
-            rest = abs(rungs[j].slope - rungs[j + 1].slope) * rungs[j].width * sqrt(2)
-            level = rest if level < rest <= _SAME * level else level
     return level
 
 
 def _is_jump(
-    samples: CachedSamples, k: int, value: float, steps: list[float], level: float, below: float, above: float
+    samples: CachedSamples,
+    k: int,
+    value: float,
+    steps: list[float],
+    scatter: list[float],
+    x_error: float,
+    *others: Central,
 ) -> bool:
     """Whether scatter jumps between two steps, however close they are."""
-    low, high = steps
-    limit = sqrt(max(level, below) * above)
+    (low, high), (least, above) = steps, scatter
+    below, limit = least, sqrt(least * above)
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
-        found = _scatter(central(samples, k, middle, value))
+        found = _scatter(central(samples, k, middle, value), x_error, *others)
         if found > limit:
             high, above = middle, found
         else:
-            low, below = middle, found
+            low, below = middle, max(found, least)
     return above > 2 * below
 
 
@@ -164,9 +181,7 @@ def _quantum(samples: CachedSamples, k: int, value: float, steps: list[float], v
     return jumps[-1] if jumps[-1] > jumps[_HALVINGS // 2] / 2 else 0.0
 
 
-def refined(
-    start: Start, k: int, samples: CachedSamples, found: Climb, numbers: range
-) -> tuple[int, float, float]:
+def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers: range) -> tuple[int, float, float]:
     """The number of a step, the slope and its error bar, at steps above the rung that was found."""
     start = start._replace(noise=found.noise)
     best = found.rung, found.slope, found.bar
