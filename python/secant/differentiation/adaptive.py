@@ -93,7 +93,7 @@ class Adaptive:
             raise ValueRangeError(
                 f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
             )
-        everywhere, steps = np.arange(self._x.size), Steps()
+        steps = Steps()
         rng = np.random.default_rng(_SEED)
         factors = rng.uniform(0.5, 1.5, self._x.size) * rng.choice([-1.0, 1.0], self._x.size)
         line = self._line(evaluator, steps, factors * self._scales)

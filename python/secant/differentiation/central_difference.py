@@ -92,9 +92,11 @@ def central(samples: CachedSamples, k: int, step: float, value: float) -> Centra
     up, down = right - samples.origin, left - samples.origin
     if not up * down:  # too small a step for x
         return Central(nan, nan, nan, nan)
+    second = (high - value) / up - (low - value) / down
+    uneven = (up + down) / (up - down)  # where x + step and x - step are rounded differently
     return Central(
-        (high - low) / (up - down),
-        (high - value) / up - (low - value) / down,
+        (high - low) / (up - down) - second * uneven,
+        second,
         (up - down) / 2,
         max(abs(high), abs(low)) if isfinite(high) and isfinite(low) else nan,
     )
@@ -123,7 +125,8 @@ def slope_of_entry(
     far, noise_of_far = _extrapolated(second, third, noise)
     left = abs(near - far)
     noise_explains_it = left / 2 <= 2 * noise_of_near
-    if strict and not noise_explains_it:
+    curvatures = [(difference.second_difference / difference.width, difference.width) for difference in each]
+    if strict and not (noise_explains_it and _agree(curvatures, noise)):
         return None
     error, value = min(
         (left + noise_of_near, near),
@@ -131,6 +134,17 @@ def slope_of_entry(
         (abs(third.slope - far) + noise / third.width, third.slope),
     )
     return value, _COVERAGE * error
+
+
+def _agree(curvatures: list[tuple[float, float]], noise: float) -> bool:
+    """Whether second derivatives at three steps differ by no more than noise explains, without the truncation of order 2.
+
+    Where this is so by chance for slopes, since there is more noise than was seen, it is hardly so for these as well.
+    """
+    (first, near), (second, far), (third, farthest) = curvatures
+    square, larger = (far / near) ** 2, (farthest / far) ** 2
+    left = first + (first - second) / (square - 1) - second - (second - third) / (larger - 1)
+    return abs(left) <= 8 * noise / near**2
 
 
 def _extrapolated(near: Central, far: Central, noise: float) -> tuple[float, float]:

@@ -1,14 +1,15 @@
 """The slope of one entry from the smallest steps up, with the noise of f: no larger step is believed that they deny.
 
 Steps grow from a few units in the last place of x. Where they are small, what central and second differences leave
-unexplained is the noise of f; where f is smooth it grows with a power of the step, and where f is rounded it is the same
-over many steps. Of the slopes at all steps, the one at the largest step is taken whose interval meets those of all
+unexplained is the noise of f; where f is smooth it grows with a power of the step, and where f is rounded it is the
+same over many steps. Of the slopes at all steps, the one at the largest step is taken whose interval meets those of all
 smaller ones (Lepski, "On a problem of adaptive estimation in Gaussian white noise", 1990). So what oscillates is never
 taken for smooth, as long as a few units in the last place of x resolve it.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
 
 def _jump(rungs: list[Central], noise: Noise) -> float:
     """The jump of the slope at x: a second difference that does not shrink with the step."""
-    for near, far in zip(rungs, rungs[1:], strict=False):
+    for near, far in pairwise(rungs):
         if abs(near.second_difference) * near.width > 8 * noise.at(near.size):
             return abs(near.second_difference) if abs(near.second_difference) > abs(far.second_difference) / 2 else 0.0
     return 0.0
@@ -118,23 +119,24 @@ def _scattered(
         if is_smooth and found <= _SUDDEN * max(scatter[j - 1], level):
             continue
         if found > _SAME * level:
-            following = [each / found for each in scatter[j + 1 : j + 3]]
+            if j:
+                between = steps[j - 1 : j + 1], [max(scatter[j - 1], level), found]
+                found = _jump_of_values(samples, k, value, *between, x_error, *neighbors[j])
+            following = [each / found for each in scatter[j + 1 : j + 3]] if found else []
             if not j:
                 is_smooth = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
+            elif j < _FAR:
+                is_smooth = not found
             else:
-                between = steps[j - 1 : j + 1], [max(scatter[j - 1], level), found]
-                is_smooth = not _is_jump(samples, k, value, *between, x_error, *neighbors[j])
+                is_flat = following and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
+                is_smooth = not is_flat or _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level)
             if is_smooth:
                 continue
-            if j >= _FAR:
-                is_flat = following and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
-                if not is_flat or _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level):
-                    break
         level = max(level, found)
     return level
 
 
-def _is_jump(
+def _jump_of_values(
     samples: CachedSamples,
     k: int,
     value: float,
@@ -142,18 +144,18 @@ def _is_jump(
     scatter: list[float],
     x_error: float,
     *others: Central,
-) -> bool:
-    """Whether scatter jumps between two steps, however close they are."""
+) -> float:
+    """How much values scatter above a jump of that, between two steps however close they are; 0 if there is none."""
     (low, high), (least, above) = steps, scatter
-    below, limit = least, sqrt(least * above)
+    below, limit, largest = least, sqrt(least * above), above
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
         found = _scatter(central(samples, k, middle, value), x_error, *others)
         if found > limit:
-            high, above = middle, found
+            high, above, largest = middle, found, max(largest, found)
         else:
             low, below = middle, max(found, least)
-    return above > 2 * below
+    return largest if above > 2 * below else 0.0
 
 
 def _is_meant(near: Central, far: Central, level: float) -> bool:
