@@ -72,13 +72,14 @@ class Adaptive:
                         self._slope(start, k, group.entries[i - first], i) if together is None else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
-            if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
+            error = steps.error or self._error
+            if error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
                 i = max(first, begin) + int(np.argmin(known))
-                steps.error.add_note(
+                error.add_note(
                     f"the scheme 'auto' and error bars need f on both sides of {name_of(i, self._x.shape)} = "
                     f"{float(self._x.reshape(-1)[i])!r}: at the end of a domain, take scheme='forward'"
                 )
-                raise steps.error
+                raise error
             tell(min(first + self.group, end) - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
@@ -100,10 +101,12 @@ class Adaptive:
         chosen = np.unique(np.linspace(0, self._x.size - 1, min(_MEASURED, self._x.size)).astype(int))
         self._known = {i: {} for i in chosen.tolist()}
         group = self._group(evaluator, chosen, steps)
-        return [
+        starts = [
             self._start(value, k, line, group, chosen) if self._x.size else Start(value, _UNKNOWN)
             for k, value in enumerate(values.reshape(-1).tolist())
         ]
+        self._error = steps.error
+        return starts
 
     def _start(self, value: float, k: int, line: CachedSamples, group: Group, chosen: NDArray[np.int_]) -> Start:
         """The noise of one output of f, and the steps to begin with."""

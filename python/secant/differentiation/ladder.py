@@ -25,6 +25,7 @@ _ORDINARY = 4.0  # times the rounding of a value: the noise of larger values
 _SAME = 4.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # no smooth function grows by that from rung to rung, if its third derivative is nothing special
+_MANY = 4.0
 _FAR = 4  # jumps on a higher rung than this may be no rounding
 _HALVINGS = 8  # of the place of a jump
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
@@ -63,28 +64,28 @@ def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: N
 def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
     """The highest rung whose interval meets those of all below."""
     low, high, best = -inf, inf, Climb(0, 0.0, inf, _jump(rungs, noise), noise)
-    for j, rung in enumerate(rungs):
-        slope, error = rung.slope, noise.at(rung.size) / rung.width
-        if j + 1 < len(rungs):
-            above = rungs[j + 1]
-            square = (above.width / rung.width) ** 2
-            slope += (slope - above.slope) / (square - 1)
-            error += noise.at(above.size) / above.width / (square - 1)
+    for j, (rung, above) in enumerate(pairwise(rungs)):
+        square = (above.width / rung.width) ** 2
+        truncation = (rung.slope - above.slope) / (square - 1)
+        slope = rung.slope + truncation
+        error = (noise.at(rung.size) * square / rung.width + noise.at(above.size) / above.width) / (square - 1)
         bar = _COVERAGE * error
         if max(low, slope - bar) > min(high, slope + bar):
             break
         low, high = max(low, slope - bar), min(high, slope + bar)
-        truncation = abs(slope - rung.slope)
-        best = best._replace(rung=numbers[j], slope=slope, bar=_COVERAGE * bar + truncation)
+        best = best._replace(rung=numbers[j], slope=slope, bar=_COVERAGE * bar + abs(truncation))
     return best
 
 
 def _jump(rungs: list[Central], noise: Noise) -> float:
     """The jump of the slope at x: a second difference that does not shrink with the step."""
-    for near, far in pairwise(rungs):
-        if abs(near.second_difference) * near.width > 8 * noise.at(near.size):
-            return abs(near.second_difference) if abs(near.second_difference) > abs(far.second_difference) / 2 else 0.0
-    return 0.0
+    seen = [abs(r.second_difference) for r in rungs if abs(r.second_difference) * r.width > 8 * noise.at(r.size)]
+    jump = 0.0
+    for near, far in pairwise(seen):
+        if not 0.5 * near < far < 2 * near:
+            break
+        jump = max(jump, near, far)
+    return jump
 
 
 def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], x_error: float) -> Noise:
@@ -116,20 +117,22 @@ def _scattered(
     scatter = [_scatter(rung, x_error, *others) for rung, others in zip(rungs, neighbors, strict=True)]
     is_smooth = False
     for j, found in enumerate(scatter):
-        if is_smooth and found <= _SUDDEN * max(scatter[j - 1], level):
+        least = max(scatter[j - 1], level) if j else level
+        is_sudden = found > _SUDDEN * least
+        if is_smooth and not is_sudden:
             continue
         if found > _SAME * level:
-            if j:
-                between = steps[j - 1 : j + 1], [max(scatter[j - 1], level), found]
-                found = _jump_of_values(samples, k, value, *between, x_error, *neighbors[j])
-            following = [each / found for each in scatter[j + 1 : j + 3]] if found else []
+            following = [each / found for each in scatter[j + 1 : j + 3]]
+            is_flat = bool(following) and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
             if not j:
                 is_smooth = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
-            elif j < _FAR:
-                is_smooth = not found
+            elif not is_sudden:
+                is_smooth = not is_flat
             else:
-                is_flat = following and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
-                is_smooth = not is_flat or _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level)
+                jump = _jump_of_values(samples, k, value, steps[j - 1 : j + 1], least, x_error, rungs[j - 1])
+                is_near = j < _FAR or is_flat or _is_crossed(rungs[j - 1 : j + 2], jump)
+                is_meant = j >= _FAR and _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level)
+                is_smooth, found = not jump or not is_near or is_meant, max(found, jump)
             if is_smooth:
                 continue
         level = max(level, found)
@@ -137,25 +140,23 @@ def _scattered(
 
 
 def _jump_of_values(
-    samples: CachedSamples,
-    k: int,
-    value: float,
-    steps: list[float],
-    scatter: list[float],
-    x_error: float,
-    *others: Central,
+    samples: CachedSamples, k: int, value: float, steps: list[float], least: float, x_error: float, below: Central
 ) -> float:
-    """How much values scatter above a jump of that, between two steps however close they are; 0 if there is none."""
-    (low, high), (least, above) = steps, scatter
-    below, limit, largest = least, sqrt(least * above), above
+    """The first jump of scatter between two steps, however close they are; 0 if it grows without one."""
+    low, high = steps
+    found = {low: least, high: _scatter(central(samples, k, high, value), x_error, below)}
+    limit = found[high] / 8
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
-        found = _scatter(central(samples, k, middle, value), x_error, *others)
-        if found > limit:
-            high, above, largest = middle, found, max(largest, found)
-        else:
-            low, below = middle, max(found, least)
-    return largest if above > 2 * below else 0.0
+        found[middle] = max(least, _scatter(central(samples, k, middle, value), x_error, below))
+        low, high = (low, middle) if found[middle] > limit else (middle, high)
+    return found[high] if found[high] > 2 * found[low] else 0.0
+
+
+def _is_crossed(rungs: list[Central], jump: float) -> bool:
+    """Whether many jumps lie between the last two rungs, so that they make up a part of the slope."""
+    near, far = rungs[0], rungs[-1]
+    return len(rungs) == 3 and abs(far.slope - near.slope) * far.width > _MANY * jump
 
 
 def _is_meant(near: Central, far: Central, level: float) -> bool:
