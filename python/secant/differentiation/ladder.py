@@ -27,7 +27,7 @@ _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a 
 _SUDDEN = 2000.0  # no smooth function grows by that from rung to rung, if its third derivative is nothing special
 _MANY = 4.0
 _FAR = 4  # jumps on a higher rung than this may be no rounding
-_HALVINGS = 8  # of the place of a jump
+_HALVINGS = 16  # of the place of a jump
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
 _MEANT = 0.01  # of the slope: jumps that carry less of it are not rounding
 _FINER = 12  # steps above the rung that was found
@@ -129,7 +129,7 @@ def _scattered(
             elif not is_sudden:
                 is_smooth = not is_flat
             else:
-                jump = _jump_of_values(samples, k, value, steps[j - 1 : j + 1], least, x_error, rungs[j - 1])
+                jump = _jump_of_values(samples, k, value, steps[j - 1 : j + 1], least, x_error, *neighbors[j])
                 is_near = j < _FAR or is_flat or _is_crossed(rungs[j - 1 : j + 2], jump)
                 is_meant = j >= _FAR and _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level)
                 is_smooth, found = not jump or not is_near or is_meant, max(found, jump)
@@ -140,15 +140,15 @@ def _scattered(
 
 
 def _jump_of_values(
-    samples: CachedSamples, k: int, value: float, steps: list[float], least: float, x_error: float, below: Central
+    samples: CachedSamples, k: int, value: float, steps: list[float], least: float, x_error: float, *others: Central
 ) -> float:
     """The first jump of scatter between two steps, however close they are; 0 if it grows without one."""
     low, high = steps
-    found = {low: least, high: _scatter(central(samples, k, high, value), x_error, below)}
+    found = {low: least, high: _scatter(central(samples, k, high, value), x_error, *others)}
     limit = found[high] / 8
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
-        found[middle] = max(least, _scatter(central(samples, k, middle, value), x_error, below))
+        found[middle] = max(least, _scatter(central(samples, k, middle, value), x_error, *others))
         low, high = (low, middle) if found[middle] > limit else (middle, high)
     return found[high] if found[high] > 2 * found[low] else 0.0
 
