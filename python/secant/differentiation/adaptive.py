@@ -68,8 +68,9 @@ class Adaptive:
             for k, start in enumerate(self._starts):
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
+                    is_alone = together is None or i in self._known
                     results[i - begin, :, k] = (
-                        self._slope(start, k, group.entries[i - first], i) if together is None else together[i - first]
+                        self._slope(start, k, group.entries[i - first], i) if is_alone else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
             error = steps.error or self._error
@@ -124,7 +125,9 @@ class Adaptive:
         ]
         start = start._replace(rung=sorted(number for number, *_ in best)[len(best) // 2])
         bar = float(np.median([bar * self._scales[i] for (*_, bar), i in zip(best, chosen, strict=True)]))
-        return start._replace(group_step=group.step(start, k, _WORTH * bar)) if isfinite(bar) else start
+        if self._x.size == len(chosen) or not isfinite(bar):
+            return start
+        return start._replace(group_step=group.step(start, k, _WORTH * bar))
 
     def _numbers(self, i: int | None) -> range:
         """The rungs of an entry, or of all of them: from a few units in the last place of x to about x, or 1."""

@@ -179,7 +179,7 @@ class Group:
         unseen = 3 * self._spread * noise
         if not off <= unseen:
             return None
-        bars = _COVERAGE * (noise + (off + unseen) / self._sensitivity) / widths
+        bars = _COVERAGE / 2 * (noise + (off + unseen) / self._sensitivity) / widths
         return np.column_stack([slopes, bars])
 
     def step(self, start: Start, k: int, most: float) -> float:

@@ -31,6 +31,7 @@ _HALVINGS = 16  # of the place of a jump
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
 _MEANT = 0.01  # of the slope: jumps that carry less of it are not rounding
 _FINER = 12  # steps above the rung that was found
+_LUCK = 2.0  # times the error bar of the best of many estimates, which may be so by luck
 _WORSE = 30.0  # times the best error bar: larger steps will be no better
 
 
@@ -78,11 +79,15 @@ def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
 
 
 def _jump(rungs: list[Central], noise: Noise) -> float:
-    """The jump of the slope at x: a second difference that does not shrink with the step."""
-    seen = [abs(r.second_difference) for r in rungs if abs(r.second_difference) * r.width > 8 * noise.at(r.size)]
+    """The jump of the slope at x: a second difference that does not shrink with the step, as far down as it shows."""
+    sizes = [abs(rung.second_difference) for rung in rungs]
+    errors = [8 * noise.at(rung.size) / rung.width for rung in rungs]
+    first = next((j for j, size in enumerate(sizes) if size > errors[j]), len(rungs))
+    if first and first < len(rungs) and sizes[first] > 2 * errors[first - 1]:  # a kink nearby, or smooth
+        return 0.0
     jump = 0.0
-    for near, far in pairwise(seen):
-        if not 0.5 * near < far < 2 * near:
+    for near, far in pairwise(sizes[first:]):
+        if not near / 2 < far < 2 * near:  # it is halved where f is smooth
             break
         jump = max(jump, near, far)
     return jump
@@ -199,4 +204,4 @@ def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers:
         low, high = max(low, slope - bar), min(high, slope + bar)
         if bar < best[2]:
             best = number, slope, bar
-    return best[0], best[1], max(best[2], found.jump / 2)
+    return best[0], best[1], max(_LUCK * best[2], found.jump / 2)
