@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.differentiation.central_difference import CachedSamples, Central, Start, central, slope_of_entry, step_of
 from secant.differentiation.noise import Noise, unit_rounding
 
@@ -98,7 +99,7 @@ def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: 
     steps = [step_of(number) for number in numbers[: len(rungs)]]
     values = np.array([value, *(float(samples(sign * step)[0][k]) for step in steps for sign in (1, -1))])
     unit = unit_rounding(values)
-    level = max(unit * abs(value), _quantum(samples, k, value, steps, values) / 2)
+    level = max(unit * abs(value), _grain(values) / 2, _quantum(samples, k, value, steps, values) / 2)
     level = _scattered(samples, k, value, steps, rungs, level, x_error)
     share = max(unit, min(level / abs(value), _ORDINARY * unit) if value else unit)
     return Noise(level, share)
@@ -170,7 +171,15 @@ def _is_meant(near: Central, far: Central, level: float) -> bool:
     return abs(near.slope - far.slope) <= most and _COVERAGE * level / near.width <= most
 
 
-def _quantum(samples: CachedSamples, k: int, value: float, steps: list[float], values: np.ndarray) -> float:
+def _grain(values: Floats) -> float:
+    """The power of two of which values are whole multiples: the last place of what was added last; 0 if all are the same."""
+    mantissas, exponents = np.frexp(values[values != values[0]])
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    last = whole & -whole
+    return float(np.ldexp(last.astype(np.float64), exponents - 53).min(initial=inf)) if len(whole) else 0.0
+
+
+def _quantum(samples: CachedSamples, k: int, value: float, steps: list[float], values: Floats) -> float:
     """By how much f jumps where it first differs from f(x); 0 if it does not jump, or at the first step."""
     moved = np.abs(values[1:] - value).reshape(-1, 2).max(axis=1)
     j = int(np.argmax(moved > 0))
