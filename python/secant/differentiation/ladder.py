@@ -32,18 +32,21 @@ _HALVINGS = 16  # of the place of a jump
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
 _MEANT = 0.01  # of the slope: jumps that carry less of it are not rounding
 _FINER = 12  # steps above the rung that was found
-_LUCK = 2.0  # times the error bar of the best of many estimates, which may be so by luck
+_LUCK = 2.0  # times its error bar: that of the best of many estimates, which may be so by luck
 _WORSE = 30.0  # times the best error bar: larger steps will be no better
 
 
 class Climb(NamedTuple):
-    """What the rungs tell of an entry: a step, an interval that contains the slope, and the noise of f."""
+    """What the rungs tell of an entry: the number of a step, an interval that contains the slope, and the noise of f.
+
+    ``doubt``: by how much the slope may be another one all the same, on a kink or where small jumps are part of it.
+    """
 
     rung: int
     slope: float
     bar: float
-    jump: float
     noise: Noise
+    doubt: float = 0.0
 
 
 def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: Noise, x_error: float = 0.0) -> Climb:
@@ -58,14 +61,15 @@ def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: N
             break
         rungs.append(rung)
     if not rungs:
-        return Climb(0, 0.0, inf, 0.0, known)
-    noise = _noise(samples, k, value, numbers, rungs, x_error)
-    return _highest(numbers, rungs, Noise(max(noise.near, known.near), max(noise.share, known.share)))
+        return Climb(0, 0.0, inf, known)
+    noise, doubt = _noise(samples, k, value, numbers, rungs, x_error)
+    noise = Noise(max(noise.near, known.near), max(noise.share, known.share))
+    return _highest(numbers, rungs, noise)._replace(doubt=max(doubt, _jump(rungs, noise) / 2))
 
 
 def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
     """The highest rung whose interval meets those of all below."""
-    low, high, best = -inf, inf, Climb(0, 0.0, inf, _jump(rungs, noise), noise)
+    low, high, best = -inf, inf, Climb(0, 0.0, inf, noise)
     for j, (rung, above) in enumerate(pairwise(rungs)):
         square = (above.width / rung.width) ** 2
         truncation = (rung.slope - above.slope) / (square - 1)
@@ -75,7 +79,7 @@ def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
         if max(low, slope - bar) > min(high, slope + bar):
             break
         low, high = max(low, slope - bar), min(high, slope + bar)
-        best = best._replace(rung=numbers[j], slope=slope, bar=_COVERAGE * bar + abs(truncation))
+        best = best._replace(rung=numbers[j], slope=slope, bar=(1 + sqrt(square)) * bar + abs(truncation))
     return best
 
 
@@ -94,34 +98,36 @@ def _jump(rungs: list[Central], noise: Noise) -> float:
     return jump
 
 
-def _noise(samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], x_error: float) -> Noise:
-    """The noise of f along the rungs."""
+def _noise(
+    samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], x_error: float
+) -> tuple[Noise, float]:
+    """The noise of f along the rungs, and the doubt that jumps leave."""
     steps = [step_of(number) for number in numbers[: len(rungs)]]
     values = np.array([value, *(float(samples(sign * step)[0][k]) for step in steps for sign in (1, -1))])
     unit = unit_rounding(values)
     level = max(unit * abs(value), _grain(values) / 2, _quantum(samples, k, value, steps, values) / 2)
-    level = _scattered(samples, k, value, steps, rungs, level, x_error)
+    level, doubt = _scattered(samples, k, value, steps, rungs, level, x_error)
     share = max(unit, min(level / abs(value), _ORDINARY * unit) if value else unit)
-    return Noise(level, share)
+    return Noise(level, share), doubt
 
 
-def _scatter(rung: Central, x_error: float, *others: Central) -> float:
+def _scatter(rung: Central, level: float, x_error: float, *others: Central) -> float:
     """How much values scatter around a line, of which other rungs tell the slope: the one that tells it best.
 
-    ``x_error``: how much of that is the rounding of x, in units of its largest step.
+    ``level``: the noise that these have at least; ``x_error``: how much of what is odd in the step is the rounding of x.
     """
     even = abs(rung.second_difference) * rung.width / sqrt(6)
-    odd = min((abs(rung.slope - other.slope) for other in others), default=0.0) * rung.width * sqrt(2)
-    return max(even, odd - x_error * abs(rung.slope))
+    odd = min((abs(rung.slope - other.slope) - level / other.width for other in others), default=0.0)
+    return max(even, odd * rung.width * sqrt(2) - x_error * abs(rung.slope))
 
 
 def _scattered(
     samples: CachedSamples, k: int, value: float, steps: list[float], rungs: list[Central], level: float, x_error: float
-) -> float:
+) -> tuple[float, float]:
     """The noise: scatter that is the same on several rungs, or jumps between two steps however close they are."""
     neighbors = [rungs[j - 1 : j + 2 : 2] if 0 < j < len(rungs) - 1 else [] for j in range(len(rungs))]
-    scatter = [_scatter(rung, x_error, *others) for rung, others in zip(rungs, neighbors, strict=True)]
-    is_smooth = False
+    scatter = [_scatter(rung, level, x_error, *others) for rung, others in zip(rungs, neighbors, strict=True)]
+    is_smooth, doubt = False, 0.0
     for j, found in enumerate(scatter):
         least = max(scatter[j - 1], level) if j else level
         is_sudden = found > _SUDDEN * least
@@ -137,12 +143,15 @@ def _scattered(
             else:
                 jump = _jump_of_values(samples, k, value, steps[j - 1 : j + 1], least, x_error, *neighbors[j])
                 is_near = j < _FAR or is_flat or _is_crossed(rungs[j - 1 : j + 2], jump)
-                is_meant = j >= _FAR and _is_meant(rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)], level)
+                near, far = rungs[j - 1], rungs[min(j + 2, len(rungs) - 1)]
+                is_meant = j >= _FAR and _is_meant(near, far, level)
                 is_smooth, found = not jump or not is_near or is_meant, max(found, jump)
+                if jump and is_near and is_meant:
+                    doubt = max(doubt, abs(far.slope - near.slope))
             if is_smooth:
                 continue
         level = max(level, found)
-    return level
+    return level, doubt
 
 
 def _jump_of_values(
@@ -150,11 +159,11 @@ def _jump_of_values(
 ) -> float:
     """The first jump of scatter between two steps, however close they are; 0 if it grows without one."""
     low, high = steps
-    found = {low: least, high: _scatter(central(samples, k, high, value), x_error, *others)}
-    limit = found[high] / 8
+    found = {low: least, high: _scatter(central(samples, k, high, value), least, x_error, *others)}
+    limit = found[high] / 64
     for _ in range(_HALVINGS):
         middle = sqrt(low * high)
-        found[middle] = max(least, _scatter(central(samples, k, middle, value), x_error, *others))
+        found[middle] = max(least, _scatter(central(samples, k, middle, value), least, x_error, *others))
         low, high = (low, middle) if found[middle] > limit else (middle, high)
     return found[high] if found[high] > 2 * found[low] else 0.0
 
@@ -211,6 +220,6 @@ def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers:
         if max(low, slope - bar) > min(high, slope + bar) or bar > _WORSE * best[2]:
             break
         low, high = max(low, slope - bar), min(high, slope + bar)
-        if bar < best[2]:
-            best = number, slope, bar
-    return best[0], best[1], max(_LUCK * best[2], found.jump / 2)
+        if _LUCK * bar < best[2]:
+            best = number, slope, _LUCK * bar
+    return best[0], best[1], max(best[2], found.doubt)
