@@ -106,7 +106,7 @@ def _noise(
     values = np.array([value, *(float(samples(sign * step)[0][k]) for step in steps for sign in (1, -1))])
     unit = unit_rounding(values)
     level = max(unit * abs(value), _grain(values) / 2, _quantum(samples, k, value, steps, values) / 2)
-    level, doubt = _scattered(samples, k, value, steps, rungs, level, x_error)
+    level, doubt = _scattered(samples, k, value, steps, rungs, level, unit, x_error)
     share = max(unit, min(level / abs(value), _ORDINARY * unit) if value else unit)
     return Noise(level, share), doubt
 
@@ -122,18 +122,26 @@ def _scatter(rung: Central, level: float, x_error: float, *others: Central) -> f
 
 
 def _scattered(
-    samples: CachedSamples, k: int, value: float, steps: list[float], rungs: list[Central], level: float, x_error: float
+    samples: CachedSamples,
+    k: int,
+    value: float,
+    steps: list[float],
+    rungs: list[Central],
+    level: float,
+    unit: float,
+    x_error: float,
 ) -> tuple[float, float]:
     """The noise: scatter that is the same on several rungs, or jumps between two steps however close they are."""
     neighbors = [rungs[j - 1 : j + 2 : 2] if 0 < j < len(rungs) - 1 else [] for j in range(len(rungs))]
     scatter = [_scatter(rung, level, x_error, *others) for rung, others in zip(rungs, neighbors, strict=True)]
     is_smooth, doubt = False, 0.0
     for j, found in enumerate(scatter):
-        least = max(scatter[j - 1], level) if j else level
+        ordinary = max(level, unit * rungs[j].size)
+        least = max(scatter[j - 1], ordinary) if j else ordinary
         is_sudden = found > _SUDDEN * least
         if is_smooth and not is_sudden:
             continue
-        if found > _SAME * level:
+        if found > _SAME * ordinary:
             following = [each / found for each in scatter[j + 1 : j + 3]]
             is_flat = bool(following) and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
             if not j:
@@ -150,7 +158,7 @@ def _scattered(
                     doubt = max(doubt, abs(far.slope - near.slope))
             if is_smooth:
                 continue
-        level = max(level, found)
+        level = max(level, found * min(1.0, rungs[0].size / rungs[j].size) if found > level else 0.0)
     return level, doubt
 
 
