@@ -23,7 +23,7 @@ RUNG = 4
 """The next smaller step of a rung is so many numbers further."""
 _COVERAGE = 3.0  # times the noise
 _ORDINARY = 4.0  # times the rounding of a value: the noise of larger values
-_SAME = 4.0  # times the noise: scatter that may be of the same kind
+_SAME = 3.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # no smooth function grows by that from rung to rung, if its third derivative is nothing special
 _MANY = 4.0
