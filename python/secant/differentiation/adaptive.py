@@ -3,7 +3,8 @@
 The noise of f, and the steps to begin with, are measured once. Where noise leaves little for extrapolation to win,
 entries are measured in groups: two evaluations for each entry, and four for the group. Otherwise, and where truncation
 or a kink shows, an entry is measured alone: central differences at three steps and their extrapolations, in six
-evaluations. If the estimates do not settle, from the smallest steps up, as `ladder.py` says. Groups do not depend on who computes them, nor on each other: so neither does the result.
+evaluations. If the estimates do not settle, from the smallest steps up, as `ladder.py` says. Groups do not depend on
+who computes them, nor on each other: so neither does the result.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
 _GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
-_WORTH = 60.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
+_WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
 
 
 class Adaptive:

@@ -137,7 +137,7 @@ def slope_of_entry(
 
 
 def _agree(curvatures: list[tuple[float, float]], noise: float) -> bool:
-    """Whether second derivatives at three steps differ by no more than noise explains, without the truncation of order 2.
+    """Whether second derivatives at three steps differ by no more than noise, without the truncation of order 2.
 
     Where this is so by chance for slopes, since there is more noise than was seen, it is hardly so for these as well.
     """
