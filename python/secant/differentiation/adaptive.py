@@ -42,16 +42,19 @@ class Adaptive:
     ----------
     group : int
         A range of coordinates takes the fewest evaluations if it starts and ends at multiples of that.
+
+    ``moved`` is as of `CachedSamples`.
     """
 
-    def __init__(self, evaluator: Evaluator, x: Floats) -> None:
+    def __init__(self, evaluator: Evaluator, x: Floats, moved: Callable[[Any], Any] | None = None) -> None:
         size = np.abs(np.array(x, order="C").reshape(-1))
         typical = root_mean_square(size)
         if not isfinite(typical):
             i = int(np.argmin(np.isfinite(size)))
             got = f"{float(np.ravel(x)[i])} at {name_of(i, x.shape)}"
             raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
-        self._x = np.array(x, order="C")
+        self._x, self._moved = np.array(x, order="C"), moved
+        self._known: dict[int, dict[float, tuple[Floats, Any]]] = {}
         self._scales = _ASKEW * np.maximum(size, min(max(typical, _LEAST), 1.0) if typical else 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
@@ -69,9 +72,10 @@ class Adaptive:
             for k, start in enumerate(self._starts):
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
-                    is_alone = together is None or i in self._known
                     results[i - begin, :, k] = (
-                        self._slope(start, k, group.entries[i - first], i) if is_alone else together[i - first]
+                        self._slope(start, k, group.entries[i - first], i)
+                        if together is None or i in self._known
+                        else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
             error = steps.error or self._error
@@ -164,7 +168,7 @@ class Adaptive:
             return self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0])
 
         known = self._known.get(i)
-        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]), known=known)
+        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]), 1.0, known, self._moved)
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> CachedSamples:
         """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""

@@ -38,6 +38,8 @@ class CachedSamples:
         Times the step, in these units.
     known : dict, optional
         What was evaluated before.
+    moved : callable, optional
+        Takes the shifts and returns those that rounding leaves, where x + shift does not tell; one for each output.
     """
 
     def __init__(
@@ -47,8 +49,9 @@ class CachedSamples:
         scales: Any,
         factors: Any = 1.0,
         known: dict[float, tuple[Floats, Any]] | None = None,
+        moved: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.origin, self.factors = origin, factors
+        self.origin, self.factors, self._moved = origin, factors, moved
         self._evaluate, self._scales = evaluate, scales
         self._known = {} if known is None else known
 
@@ -56,7 +59,8 @@ class CachedSamples:
         """What f returns at a step, and the shifted coordinates, as the rounding of x leaves them."""
         if step not in self._known:
             shifts = step * self.factors * self._scales
-            self._known[step] = self._evaluate(shifts), self.origin + shifts
+            position = self.origin + (self._moved(shifts) if self._moved else shifts)
+            self._known[step] = self._evaluate(shifts), position
         return self._known[step]
 
 
@@ -89,7 +93,7 @@ def central(samples: CachedSamples, k: int, step: float, value: float) -> Centra
     """The central difference of one output of f; ``value`` is that at x."""
     (above, right), (below, left) = samples(step), samples(-step)
     high, low = float(above[k]), float(below[k])
-    up, down = right - samples.origin, left - samples.origin
+    up, down = _moved(right, samples, k), _moved(left, samples, k)
     if not up * down:  # too small a step for x
         return Central(nan, nan, nan, nan)
     second = (high - value) / up - (low - value) / down
@@ -100,6 +104,11 @@ def central(samples: CachedSamples, k: int, step: float, value: float) -> Centra
         (up - down) / 2,
         max(abs(high), abs(low)) if isfinite(high) and isfinite(low) else nan,
     )
+
+
+def _moved(position: Any, samples: CachedSamples, k: int) -> float:
+    moved = position - samples.origin
+    return float(moved[k % moved.size] if isinstance(moved, np.ndarray) else moved)  # outputs may have more axes than x
 
 
 def slope_of_entry(

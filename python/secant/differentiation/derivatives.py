@@ -248,7 +248,7 @@ class Method:
             self._bounds = problem.bounds
             if self._bounds is not None and self._base is None:
                 self._base = evaluator.at(problem.x)
-            self._adaptive = Adaptive(self._within(evaluator), problem.x)
+            self._adaptive = Adaptive(self._within(evaluator), problem.x, problem.moved)
             self.group = self._adaptive.group
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:

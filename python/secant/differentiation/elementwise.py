@@ -157,7 +157,13 @@ def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: 
     def of_shift(shift: Floats) -> Any:
         return f(given + float(shift[0]) * (scale if point.ndim else float(scale)))
 
-    problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True)
+    def moved(shift: float) -> Floats:
+        """The shift that rounding leaves, of each point."""
+        with np.errstate(all="ignore"):
+            left: Floats = ((point + shift * scale) - point) / scale
+        return left.reshape(-1)
+
+    problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True, moved=moved)
     values, errors, evaluations = derivatives(problem, None)
     assert errors is not None
     value, error = values[0] / scale, errors[0] / scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,6 +65,8 @@ class Problem(NamedTuple):
     vectorized, with_error, progress : bool
     n_jobs, executor
         As they were given.
+    moved : callable, optional
+        As of `CachedSamples`, for "auto".
     """
 
     f: Any
@@ -79,6 +82,7 @@ class Problem(NamedTuple):
     executor: Any = None
     with_error: bool = False
     progress: bool = False
+    moved: Callable[[Any], Any] | None = None
 
     @classmethod
     def of(
