@@ -15,7 +15,8 @@ RATIO = 1.9
 """Of a step to the next smaller one. No power of it is a small whole number: so what repeats with a period does not fit
 several steps at once."""
 _LARGEST = 0.25
-_COVERAGE = 3.0  # error bars are so many times what is seen of truncation and noise
+_COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
+_COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 
 
 def step_of(rung: int) -> float:
@@ -188,7 +189,7 @@ class Group:
         unseen = 3 * self._spread * noise
         if not off <= unseen:
             return None
-        bars = _COVERAGE / 2 * (noise + (off + unseen) / self._sensitivity) / widths
+        bars = _COVERAGE_OF_GROUPS * (noise + (off + unseen) / self._sensitivity) / widths
         return np.column_stack([slopes, bars])
 
     def step(self, start: Start, k: int, most: float) -> float:
