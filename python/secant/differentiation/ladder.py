@@ -77,7 +77,7 @@ def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers:
     """The number of a step, the slope and its error bar, at steps above the rung that was found."""
     start = start._replace(noise=found.noise)
     best = found.rung, found.slope, found.bar
-    low, high = found.slope - found.bar, found.slope + found.bar
+    low, high, before = found.slope - found.bar, found.slope + found.bar, found.slope
     for number in range(min(found.rung + 2, numbers[0]), max(found.rung - _FINER, numbers[-1] + 1), -1):
         estimate = slope_of_entry(start, k, samples, number, strict=False)
         if estimate is None:
@@ -86,6 +86,7 @@ def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers:
         if max(low, slope - bar) > min(high, slope + bar) or bar > _WORSE * best[2]:
             break
         low, high = max(low, slope - bar), min(high, slope + bar)
-        if _LUCK * bar < best[2]:
-            best = number, slope, _LUCK * bar
+        bar, before = max(_LUCK * bar, abs(slope - before)), slope
+        if bar < best[2]:
+            best = number, slope, bar
     return best[0], best[1], max(best[2], found.doubt)

@@ -94,8 +94,9 @@ class RungNoise:
             if found > _SAME * ordinary:
                 found = self._rise(j, scatter, below, level)
                 is_smooth = not found
-            if found > level:
-                level = max(level, found * min(1.0, self._rungs[0].size / size))
+            if found <= _SAME * self._unit * size:  # the rounding of a value that is larger than that at x
+                found *= min(1.0, self._rungs[0].size / size) if size else 1.0
+            level = max(level, found)
         return level
 
     def _rise(self, j: int, scatter: list[float], below: float, level: float) -> float:
