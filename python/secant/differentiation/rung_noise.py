@@ -140,7 +140,7 @@ class RungNoise:
     def _scatter(self, rung: Central, j: int) -> float:
         """How much values scatter around a line, whose slope one of the rungs beside tells best."""
         even = abs(rung.second_difference) * rung.width / sqrt(6)
-        others = self._rungs[j - 1 : j + 2 : 2] if 0 < j < len(self._rungs) - 1 else []
+        others = self._rungs[j - 1 : j + 2 : 2] if j else []
         odd = min((abs(rung.slope - other.slope) - self._least / other.width for other in others), default=0.0)
         return max(even, odd * rung.width * sqrt(2) - self._x_error * abs(rung.slope))
 
