@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import ways
 from families import FAMILIES, in_float32
+from hard_functions import ALONE, SETTINGS, SHAPES
 
 import secant
 from secant.errors import ValueRangeError
@@ -22,6 +23,35 @@ def test_error_bars_cover_the_truth(family, rounded):
         bars += list(bar)
     assert np.mean(np.array(errors) > bars) <= 0.01
     assert np.median(np.array(bars) / np.maximum(errors, 1e-300)) <= 100
+
+
+def hold(family, seed):
+    rng = np.random.default_rng(seed)
+    for n in (1, 2, 5, 20):
+        case = family(rng, n)
+        gradient, bar = secant.numerical_gradient(case.f, case.x, scheme="auto", return_error=True)
+        assert np.isfinite(bar).all()
+        assert (np.abs(gradient - case.gradient) <= bar + 2.0**-53 * np.abs(case.gradient)).all()
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_error_bars_hold_however_hard_a_function_is_to_see(name):
+    for seed in range(4):
+        hold(ALONE[name], seed)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_error_bars_hold_in_every_setting(setting):
+    for seed, shape in enumerate(SHAPES.values()):
+        hold(lambda rng, n, shape=shape: SETTINGS[setting](shape, rng, n), seed)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6, 1e9, 1e12])
+def test_the_points_of_an_array_are_where_rounding_leaves_them(size):
+    x = np.random.default_rng(0).uniform(0.5, 2, 50) * size
+    found = secant.numerical_diff(np.sin, x, scheme="auto", full_output=True)
+    assert (np.abs(found.value - np.cos(x)) <= found.error).all()
+    assert np.median(found.error) < 1e-7
 
 
 @pytest.mark.parametrize("decimals", [3, 6, 8])

@@ -11,11 +11,11 @@ from contextlib import suppress
 import numpy as np
 import ways
 from families import FAMILIES, in_float32
+from hard_functions import FUNCTIONS
 from launching import measured, report
 from outcome import Outcome, joined
 
 import secant
-from functions import FUNCTIONS
 from secant.differentiation import c_pointer, numba_jit, workers
 
 INTERRUPTS = (
