@@ -78,14 +78,13 @@ class Adaptive:
                         else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
-            error = steps.error or self._error
-            if error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
+            if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
                 i = max(first, begin) + int(np.argmin(known))
-                error.add_note(
+                steps.error.add_note(
                     f"the scheme 'auto' and error bars need f on both sides of {name_of(i, self._x.shape)} = "
                     f"{float(self._x.reshape(-1)[i])!r}: at the end of a domain, take scheme='forward'"
                 )
-                raise error
+                raise steps.error
             tell(min(first + self.group, end) - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
@@ -111,7 +110,8 @@ class Adaptive:
             self._start(value, k, line, group, chosen) if self._x.size else Start(value, _UNKNOWN)
             for k, value in enumerate(values.reshape(-1).tolist())
         ]
-        self._error = steps.error
+        if steps.error is not None:  # which is to be raised again where it matters
+            self._known = {i: {} for i in self._known}
         return starts
 
     def _start(self, value: float, k: int, line: CachedSamples, group: Group, chosen: NDArray[np.int_]) -> Start:

@@ -1,8 +1,8 @@
 """The slope of one entry from the smallest steps up: no larger step is believed that smaller ones deny.
 
-Steps grow from a few units in the last place of x. Of the slopes at all steps, the one at the largest step is taken
+Steps grow from some ten units in the last place of x. Of the slopes at all steps, the one at the largest step is taken
 whose interval meets those of all smaller ones (Lepski, "On a problem of adaptive estimation in Gaussian white noise",
-1990). So what oscillates is never taken for smooth, as long as a few units in the last place of x resolve it.
+1990). So what oscillates is never taken for smooth, as long as these resolve it.
 """
 
 from __future__ import annotations
