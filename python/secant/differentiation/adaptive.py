@@ -117,7 +117,7 @@ class Adaptive:
     def _start(self, value: float, k: int, line: CachedSamples, group: Group, chosen: NDArray[np.int_]) -> Start:
         """The noise of one output of f, and the steps to begin with."""
         noise = _UNKNOWN
-        if self._x.size > 1:
+        if self._x.size > len(chosen):  # else each entry tells its noise
             noise = climb(line, k, value, self._numbers(None), _UNKNOWN, 4 * _SMALLEST).noise
         climbs = [
             climb(samples, k, value, self._numbers(i), noise)
