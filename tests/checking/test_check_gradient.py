@@ -590,6 +590,34 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
 
 
+def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
+    """Units whose bias is 0 lie on kinks, if a sample is: there are hundreds of them."""
+    for number in range(8):
+        rng = np.random.default_rng([number, 6])
+        case = relu_network(rng, 2000, kinks=True)
+        report = secant.check_gradient(*case, rng=number)
+        assert report.passed
+        smooth = [i for i in range(case.x.size) if f"x[{i}]" not in report.kinked]
+        wrong = case.gradient.copy()
+        wrong[smooth[: len(smooth) // 4]] *= 1.01
+        assert secant.check_gradient(case.f, case.x, wrong, rng=number).verdict == "wrong"
+
+
+def test_units_that_all_lie_on_kinks_are_not_verified_where_these_are_too_many_to_find():
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal(400)
+
+    def f(x):
+        return float(u @ np.maximum(x["b"], 0) + u @ x["w"] ** 3)
+
+    x = {"w": rng.standard_normal(400), "b": np.zeros(400)}
+    report = secant.check_gradient(f, x, {"w": 3 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.not_verified == ("b",)
+    report = secant.check_gradient(f, x, {"w": 3.01 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.verdict == "wrong"
+    assert {finding.array for finding in report.findings} == {"w"}
+
+
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
     x = np.array([1.0, 2.0])
     point = Point(lambda x: x[0] ** 2 + float(x[1] > 2), x)

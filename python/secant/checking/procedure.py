@@ -158,7 +158,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         seconds=time.perf_counter() - start,
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
-        kinked=tuple(point.name(entries.begin) for entries in kinks.entries or ()),
+        kinked=tuple(point.name(i) for entries in kinks.entries for i in range(*entries)),
         examined=len(every) or len(suspects.entries),
         seed=options.seed,
     )
