@@ -578,6 +578,23 @@ def test_a_function_that_rises_in_steps_has_two_gradients(dtype):
     assert secant.check_gradient(lambda x: np.float32(np.sum(x)), x, 0 * x).verdict == "wrong"
 
 
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_a_gradient_that_is_0_but_for_its_rounding_is_right(offset):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, rest = rng.standard_normal((3, 5)), 1e-16 * rng.standard_normal((3, 5))
+
+        def f(x):  # outputs of a layer normalization sum to 0
+            z = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
+            return offset + z.sum()
+
+        assert secant.check_gradient(f, x, rest, rng=seed).verdict == "right"
+        assert secant.check_gradient(f, x, rest + 1e-6, rng=seed).verdict == "wrong"
+        for slope in (1e-12, 1e-6):  # that noise hides, or does not
+            report = secant.check_gradient(lambda x, s=slope: 1 + s * x.sum() + 1e-6 * f(x), x, 0 * x, rng=seed)
+            assert report.verdict != "right"
+
+
 def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_does_not_pass():
     for number in range(10):
         rng = np.random.default_rng(number)
@@ -616,6 +633,13 @@ def test_units_that_all_lie_on_kinks_are_not_verified_where_these_are_too_many_t
     report = secant.check_gradient(f, x, {"w": 3.01 * u * x["w"] ** 2, "b": np.zeros(400)})
     assert report.verdict == "wrong"
     assert {finding.array for finding in report.findings} == {"w"}
+
+
+def test_a_surrogate_gradient_of_a_step_function_is_called_that():
+    x = np.array([0.3, 0.7, -1.2])
+    report = secant.check_gradient(lambda x: float((x > 0) @ [1.0, 2.0, 3.0]) + 0.5, x, np.array([0.6, 0.7, 0.3]))
+    assert report.verdict == "wrong"
+    assert "surrogate" in report.diagnosis
 
 
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():

@@ -11,7 +11,7 @@ import numpy as np
 from secant.checking.directional_probe import Difference, DirectionalProbe
 from secant.checking.kinks import KinkedRange, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
 from secant.checking.point import Direction, EntryRange
-from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
+from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 _PROBES = 4
