@@ -25,8 +25,8 @@ _LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a 
 class KinkedRange(NamedTuple):
     """An entry that lies on a kink of f; or a range with such entries, where to find them all takes too long.
 
-    Several kinks that meet in one entry may cancel in f, but not in what a framework takes for its gradient. So one that
-    is not between the slopes of both sides may still be right. Those of a range often do cancel.
+    Several kinks that meet in one entry may cancel in f, but not in what a framework takes for its gradient. So one
+    that is not between the slopes of both sides may still be right. Those of a range often do cancel.
     """
 
     entries: EntryRange
