@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +44,11 @@ def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
     if isinstance(value, Mapping):
         parts = {key: replaced(inner, replacements) for key, inner in value.items()}
         make: Any = type(value)
-        return make(parts)
+        if not isinstance(value, dict):
+            return make(parts)
+        made = copy.copy(value)  # a defaultdict is not made of its items
+        made.update(parts)
+        return made
     if isinstance(value, list | tuple):
         items = [replaced(inner, replacements) for inner in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
