@@ -7,7 +7,7 @@ import runpy
 import subprocess
 import sys
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -505,6 +505,13 @@ def test_forward_mode_of_a_function_that_looks_at_the_tensor_itself(torch):
 
 
 @needs_torch
+def test_forward_mode_of_what_is_in_a_defaultdict(torch):
+    x = torch.rand(4, dtype=torch.float64, requires_grad=True)
+    inputs = [defaultdict(list, a=x)]
+    assert secant.torch.gradcheck(lambda d: defaultdict(list, b=d["a"].sin()), inputs, check_forward_ad=True)
+
+
+@needs_torch
 def test_a_checkpoint_that_autograd_does_not_see_through_is_named(torch):
     from torch.utils.checkpoint import checkpoint
 
@@ -747,6 +754,26 @@ def test_arguments_of_jax(jax):
             secant.jax.check_grads(f, args)
     with pytest.warns(UserWarning, match="atol, eps are ignored by check_grads: tolerances are measured"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes="rev", atol=1e-2, eps=1e-3)
+
+
+@needs_jax
+def test_arguments_that_a_compiled_function_gives_up_are_left_to_the_user(jax):
+    import jax.numpy as jnp
+
+    x = jnp.linspace(0.5, 1.5, 4, dtype=jnp.float32)
+    with pytest.raises(
+        UnsupportedError, match="f must leave its arguments in memory: compile it without donate_argnums"
+    ):
+        secant.jax.check_grads(jax.jit(lambda x: jnp.sin(x) * x, donate_argnums=0), (x,))
+    assert not x.is_deleted()
+
+
+@needs_jax
+def test_outputs_of_jax_in_eight_bits_are_refused(jax):
+    import jax.numpy as jnp
+
+    with pytest.raises(DTypeError, match=r"f must return arrays of float64, .*, got float8_e4m3fn"):
+        secant.jax.check_grads(lambda x: x.astype(jnp.float8_e4m3fn), (jnp.ones(3),))
 
 
 @needs_jax
