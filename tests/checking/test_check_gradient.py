@@ -801,6 +801,22 @@ def test_a_function_that_is_finite_at_x_only_has_no_slope():
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
 
 
+def test_what_a_function_raises_around_x_is_named():
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise RuntimeError("the solver is gone")
+        return x.sum()
+
+    with pytest.raises(
+        ValueRangeError, match=r"^f must have a slope at x.* It raised RuntimeError: the solver is gone$"
+    ):
+        secant.check_gradient(f, np.ones(3), np.ones(3))
+
+
 def test_a_discontinuous_function_has_no_slope():
     with pytest.raises(ValueRangeError, match=r"^f must have a slope at x"):
         secant.check_gradient(lambda x: float(np.sum(x > 1) + np.sum(x)), np.ones(3), np.ones(3))

@@ -94,9 +94,11 @@ def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direc
     """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
     slope = difference.slope
     if not math.isfinite(slope.error_bar):
+        cause = probe.point.steps.error
+        raised = "" if cause is None else f" It raised {type(cause).__name__}: {cause}"
         raise ValueRangeError(
-            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-        ) from probe.point.steps.error
+            f"f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?{raised}"
+        ) from cause
     if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
         return difference
     other = probe.difference(direction, difference.entries, again=True)

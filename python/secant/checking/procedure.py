@@ -162,6 +162,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         kinked=tuple(point.name(i) for entries in kinks.entries for i in range(*entries)),
         examined=len(every) or len(suspects.entries),
         seed=options.seed,
+        resolution=point.resolution,
     )
 
 
