@@ -12,11 +12,10 @@ import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
 from secant.errors import (
     DTypeError,

@@ -12,9 +12,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
-from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.checking.signature import argument_paths
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
 try:
