@@ -578,6 +578,23 @@ def test_a_function_that_rises_in_steps_has_two_gradients(dtype):
     assert secant.check_gradient(lambda x: np.float32(np.sum(x)), x, 0 * x).verdict == "wrong"
 
 
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_a_gradient_that_is_0_but_for_its_rounding_is_right(offset):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, rest = rng.standard_normal((3, 5)), 1e-16 * rng.standard_normal((3, 5))
+
+        def f(x):  # outputs of a layer normalization sum to 0
+            z = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
+            return offset + z.sum()
+
+        assert secant.check_gradient(f, x, rest, rng=seed).verdict == "right"
+        assert secant.check_gradient(f, x, rest + 1e-6, rng=seed).verdict == "wrong"
+        for slope in (1e-12, 1e-6):  # that noise hides, or does not
+            report = secant.check_gradient(lambda x, s=slope: 1 + s * x.sum() + 1e-6 * f(x), x, 0 * x, rng=seed)
+            assert report.verdict != "right"
+
+
 def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_does_not_pass():
     for number in range(10):
         rng = np.random.default_rng(number)
@@ -588,6 +605,41 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         error = np.zeros(case.x.size)
         error[entry] = 1.01 * report.sensitivity["x"]
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
+
+
+def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
+    """Units whose bias is 0 lie on kinks, if a sample is: there are hundreds of them."""
+    for number in range(8):
+        rng = np.random.default_rng([number, 6])
+        case = relu_network(rng, 2000, kinks=True)
+        report = secant.check_gradient(*case, rng=number)
+        assert report.passed
+        smooth = [i for i in range(case.x.size) if f"x[{i}]" not in report.kinked]
+        wrong = case.gradient.copy()
+        wrong[smooth[: len(smooth) // 4]] *= 1.01
+        assert secant.check_gradient(case.f, case.x, wrong, rng=number).verdict == "wrong"
+
+
+def test_units_that_all_lie_on_kinks_are_not_verified_where_these_are_too_many_to_find():
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal(400)
+
+    def f(x):
+        return float(u @ np.maximum(x["b"], 0) + u @ x["w"] ** 3)
+
+    x = {"w": rng.standard_normal(400), "b": np.zeros(400)}
+    report = secant.check_gradient(f, x, {"w": 3 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.not_verified == ("b",)
+    report = secant.check_gradient(f, x, {"w": 3.01 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.verdict == "wrong"
+    assert {finding.array for finding in report.findings} == {"w"}
+
+
+def test_a_surrogate_gradient_of_a_step_function_is_called_that():
+    x = np.array([0.3, 0.7, -1.2])
+    report = secant.check_gradient(lambda x: float((x > 0) @ [1.0, 2.0, 3.0]) + 0.5, x, np.array([0.6, 0.7, 0.3]))
+    assert report.verdict == "wrong"
+    assert "surrogate" in report.diagnosis
 
 
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
@@ -747,6 +799,22 @@ def test_bad_arguments(case):
 def test_a_function_that_is_finite_at_x_only_has_no_slope():
     with pytest.raises(ValueRangeError, match=r"^f must have a slope at x"):
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
+
+
+def test_what_a_function_raises_around_x_is_named():
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise RuntimeError("the solver is gone")
+        return x.sum()
+
+    with pytest.raises(
+        ValueRangeError, match=r"^f must have a slope at x.* It raised RuntimeError: the solver is gone$"
+    ):
+        secant.check_gradient(f, np.ones(3), np.ones(3))
 
 
 def test_a_discontinuous_function_has_no_slope():
