@@ -39,6 +39,8 @@ def array_reports(
         zero, unseen = 0.0, math.inf if point.is_constant() else max(0.01 * overall.steepest, _FLAT * abs(probe.value))
     rest = _ROUNDED * probe.noise.near if probe.noise else 0.0
     is_zero = whole <= rest and not _FLAT * abs(probe.value) < rest < abs(probe.value)
+    sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
+    rounded = point.resolution**0.9 * max(largest for largest, _ in sizes)
     smooth = [group for group in groups if group.entries not in kinks.entries]
     reports = []
     for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
@@ -55,11 +57,12 @@ def array_reports(
             leaf not in suspect_arrays,
             2 * least / smallest,
             spread / smallest,
-            *candidate.size(leaf),
+            *sizes[leaf],
         )
+        own_zero = 0.0 if sizes[leaf][0] > rounded else zero  # small beside the others by its scale alone: not 0
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
         is_known = (bool(kinked) and not covering and all(entry.entries.size == 1 for entry in kinked)) or any(
-            is_verified(candidate.contribution(direction, part), threshold, zero, unseen) for part, threshold in seen
+            is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen) for part, threshold in seen
         )
         if not is_known and (is_zero or not candidate.contribution(direction, own)):
             is_known = probe.is_constant(direction, own, _FAR, rest if is_zero else 0.0)
