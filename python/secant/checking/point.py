@@ -197,8 +197,9 @@ class Point:
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
                     for origin, work, along, own, low, chunk in pieces:
-                        start = origin[chunk].astype(np.float64, copy=False)
-                        there = (start + step * along[chunk]).astype(work.dtype, copy=False)
+                        given = origin[chunk]
+                        start = given.astype(np.float64, copy=False)
+                        there = (start + step * along[chunk]).astype(given.dtype, copy=False)
                         there = _to_bfloat16(there) if low else there
                         if own is not None:
                             linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
