@@ -142,6 +142,12 @@ def test_bfloat16_beside_float64(torch):
 
 
 @needs_torch
+def test_zeros_of_a_function_that_is_linear_only_near_x(torch):
+    x, y = (torch.tensor(values, requires_grad=True) for values in ([0.4, 0.7, 0.5, 0.9], [0.5, 0.6, 0.8, 0.3]))
+    assert secant.torch.gradgradcheck(torch.minimum, (x, y))  # other entries are the smaller ones a quarter away
+
+
+@needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, check_batched_grad=False, check_grad_dtypes=False, fast_mode=True)

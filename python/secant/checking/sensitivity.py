@@ -14,7 +14,7 @@ from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
 
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = 0.25, -0.11  # steps at which an f that does not depend on an array has one value
+_FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend on an array has one value; near x, too
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 
 
@@ -60,7 +60,7 @@ def array_reports(
             is_verified(candidate.contribution(direction, part), threshold, zero, unseen) for part, threshold in seen
         )
         if not is_known and not candidate.contribution(direction, own):
-            is_known = probe.is_constant(direction, own, _FAR)
+            is_known = any(probe.is_constant(direction, own, steps) for steps in _FAR)
         if doubt:
             why = doubt
         elif outside:
