@@ -590,6 +590,14 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_the_gradient_says_is_of_the_shift_that_came_out(dtype):
+    x = np.array([0.1, 0.7, 1.3], np.float32)  # what a gradient looks like is tried along directions in float64
+    point = Point(lambda x: float(x.astype(np.float64).sum()), x)
+    sample = point.sampler([np.array([0.3, 0.4, 0.5], dtype)], [np.ones(3, np.float32)], point.all)
+    assert np.ptp([sample(step).rest for step in (0.0, 1e-3, 0.1)]) < 1e-15
+
+
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
     x = np.array([1.0, 2.0])
     point = Point(lambda x: x[0] ** 2 + float(x[1] > 2), x)
