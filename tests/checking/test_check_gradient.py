@@ -590,6 +590,12 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
 
 
+def test_a_gradient_of_subnormal_numbers_is_linear_in_the_incoming_one():
+    x, tiny = {"x": np.ones(3, np.float32), "y": np.ones(3, np.float32)}, np.float32(1e-44)
+    report = secant.check_vjp(lambda x: x["x"] + tiny * x["y"], x, lambda c: {"x": c, "y": tiny * c})
+    assert report.verdict != "wrong"
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_what_the_gradient_says_is_of_the_shift_that_came_out(dtype):
     x = np.array([0.1, 0.7, 1.3], np.float32)  # what a gradient looks like is tried along directions in float64

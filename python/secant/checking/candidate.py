@@ -95,7 +95,7 @@ class CandidateGradient(Candidate):
             other, whole = flat(others[leaf]), EntryRange(0, one.size)
             off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
             eps = max(self._point.eps(leaf, one), self._point.resolution)
-            if off > _ULPS * eps * self.size(leaf)[1]:
+            if off > _ULPS * eps * max(self.size(leaf)[1], float(np.finfo(one.dtype).tiny)):
                 return f"{off:.1e} in {name}"
         return ""
 
