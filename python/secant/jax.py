@@ -209,14 +209,12 @@ class _Function:
     ) -> GradientReport:
         """Check a candidate for the sum of products of the outputs and weights."""
         own: dict[str, Any] = {**options}
-        low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
             lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
             [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
-            rounded=_to_bfloat16 if low else None,
-            resolution=2.0**-8 if low else None,
+            bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
         )
         point.is_used = self._traced.is_used
         report = run_check(point, lambda: candidate(point), **own)
@@ -379,10 +377,6 @@ def _of_numbers(numbers: Array, like: Any) -> Array:
         return numbers.reshape(like.shape).astype(like.dtype)
     both: Array = numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)
     return np.asarray(both[..., 0])
-
-
-def _to_bfloat16(array: Array) -> Array:
-    return np.asarray(array.astype(jnp.bfloat16), array.dtype)
 
 
 def _random(like: Any, numbers: np.random.Generator) -> Array:

@@ -18,6 +18,7 @@ from sweeps import parts
 numba = pytest.importorskip("numba")
 
 from numba import prange  # noqa: E402
+
 from secant.backends import numba as backend  # noqa: E402
 from secant.backends.numba import compilation  # noqa: E402
 
@@ -293,7 +294,7 @@ def test_the_samples_that_have_an_order_are_those_with_the_smaller_inputs():
     assert order == max(alone[1] for alone in one_by_one)
 
 
-@pytest.mark.parametrize("threads", (1, 2))
+@pytest.mark.parametrize("threads", [1, 2])
 def test_python_goes_on_while_a_kernel_runs(threads, monkeypatch, tmp_path):
     monkeypatch.setattr(compilation, "CACHE", tmp_path)
 

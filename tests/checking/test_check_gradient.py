@@ -555,6 +555,16 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert report.verdict == "wrong"
 
 
+def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
+    def f(x):
+        return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)
+
+    x = {"a": np.full(3, 1e8), "b": np.ones(3)}
+    for factor in (2, -2, 20):
+        report = secant.check_gradient(f, x, {"a": 2 * x["a"], "b": factor * x["b"]})
+        assert report.not_verified == ("b",)
+
+
 def test_where_a_function_stands_still_a_gradient_of_0_is_right():
     def f(x):
         return float(np.sum(np.exp(x) / np.exp(x).sum()))
@@ -640,6 +650,20 @@ def test_a_surrogate_gradient_of_a_step_function_is_called_that():
     report = secant.check_gradient(lambda x: float((x > 0) @ [1.0, 2.0, 3.0]) + 0.5, x, np.array([0.6, 0.7, 0.3]))
     assert report.verdict == "wrong"
     assert "surrogate" in report.diagnosis
+
+
+def test_a_gradient_of_subnormal_numbers_is_linear_in_the_incoming_one():
+    x, tiny = {"x": np.ones(3, np.float32), "y": np.ones(3, np.float32)}, np.float32(5e-44)
+    report = secant.check_vjp(lambda x: x["x"] + tiny * x["y"], x, lambda c: {"x": c, "y": tiny * c})
+    assert report.verdict != "wrong"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_the_gradient_says_is_of_the_shift_that_came_out(dtype):
+    x = np.array([0.1, 0.7, 1.3], np.float32)  # what a gradient looks like is tried along directions in float64
+    point = Point(lambda x: float(x.astype(np.float64).sum()), x)
+    sample = point.sampler([np.array([0.3, 0.4, 0.5], dtype)], [np.ones(3, np.float32)], point.all)
+    assert np.ptp([sample(step).rest for step in (0.0, 1e-3, 0.1)]) < 1e-15
 
 
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():

@@ -126,6 +126,28 @@ def test_every_precision(torch, name):
 
 
 @needs_torch
+def test_bfloat16_beside_float64(torch):
+    x = torch.linspace(0.3, 2.1, 6, dtype=torch.float64, requires_grad=True)
+    assert is_not_wrong(secant.torch.gradgradcheck, lambda x: x.bfloat16(), x)  # whose second gradient has 8 bits
+    shifted = []
+
+    def f(x, low):
+        shifted.append((x.detach().clone(), low.detach().double()))
+        return x.exp().sum() + low.double().sum()
+
+    ones = [torch.ones(3, dtype=dtype, requires_grad=True) for dtype in (torch.float64, torch.bfloat16)]
+    assert is_not_wrong(secant.torch.gradcheck, f, ones)
+    has_8_bits = [[torch.equal(value, value.bfloat16().double()) for value in values] for values in shifted]
+    assert [all(of_array) for of_array in zip(*has_8_bits, strict=True)] == [False, True]
+
+
+@needs_torch
+def test_zeros_of_a_function_that_is_linear_only_near_x(torch):
+    x, y = (torch.tensor(values, requires_grad=True) for values in ([0.4, 0.7, 0.5, 0.9], [0.5, 0.6, 0.8, 0.3]))
+    assert secant.torch.gradgradcheck(torch.minimum, (x, y))  # other entries are the smaller ones a quarter away
+
+
+@needs_torch
 def test_options_of_pytorch(torch):
     x = torch.ones(3, requires_grad=True)
     assert secant.torch.gradcheck(torch.sin, x, check_batched_grad=False, check_grad_dtypes=False, fast_mode=True)

@@ -94,8 +94,8 @@ class CandidateGradient(Candidate):
         for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):
             other, whole = flat(others[leaf]), EntryRange(0, one.size)
             off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
-            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
-            if off > _ULPS * eps * self.size(leaf)[1]:
+            eps = max(self._point.eps(leaf, one), self._point.resolution)
+            if off > _ULPS * eps * max(self.size(leaf)[1], float(np.finfo(one.dtype).tiny)):
                 return f"{off:.1e} in {name}"
         return ""
 
@@ -106,7 +106,7 @@ class CandidateGradient(Candidate):
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
         parts = self._contributions(direction, entries)
-        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * own for leaf, own in parts))
+        size = math.hypot(*(_ULPS * self._point.eps(leaf, self.arrays[leaf]) * own for leaf, own in parts))
         if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size

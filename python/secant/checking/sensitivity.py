@@ -14,7 +14,7 @@ from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
 
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = 0.25, -0.11  # steps at which an f that does not depend on an array has one value
+_FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend on an array has one value; near x, too
 _ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 
@@ -62,10 +62,13 @@ def array_reports(
         own_zero = 0.0 if sizes[leaf][0] > rounded else zero  # small beside the others by its scale alone: not 0
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
         is_known = (bool(kinked) and not covering and all(entry.entries.size == 1 for entry in kinked)) or any(
-            is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen) for part, threshold in seen
+            is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen)
+            for part, threshold in seen
         )
-        if not is_known and (is_zero or not candidate.contribution(direction, own)):
-            is_known = probe.is_constant(direction, own, _FAR, rest if is_zero else 0.0)
+        if not is_known and is_zero:
+            is_known = probe.is_constant(direction, own, _FAR[0], rest)
+        elif not is_known and not candidate.contribution(direction, own):
+            is_known = any(probe.is_constant(direction, own, steps) for steps in _FAR)
         if doubt:
             why = doubt
         elif outside:

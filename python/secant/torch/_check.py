@@ -193,15 +193,13 @@ class Check:
                 each.push()
             return outputs.weighted(outputs())
 
-        low = any(each.tensor.dtype == torch.bfloat16 for each in self.checked)
         return Point(
             weighted,
             [each.array for each in self.checked],
             inplace=True,
             names=[each.name for each in self.checked],
             scale=self._options.get("scale"),
-            rounded=_to_bfloat16 if low else None,
-            resolution=2.0**-8 if low else None,
+            bfloat16=[each.tensor.dtype == torch.bfloat16 for each in self.checked],
         )
 
     def _run(
@@ -269,7 +267,3 @@ def restorer(function: Any) -> Callable[[], object]:
 
 def _gradient(grad: Any, like: Array) -> Array:
     return np.zeros(like.shape, like.dtype) if grad is None else as_array(grad)
-
-
-def _to_bfloat16(array: Array) -> Array:
-    return np.asarray(torch.from_numpy(array).to(torch.bfloat16).to(torch.float32).numpy(), array.dtype)

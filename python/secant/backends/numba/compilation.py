@@ -1,8 +1,8 @@
 """How functions are compiled, where the result is cached, and on how many threads they run.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
-exception. Kernels release the GIL, so that Python answers Ctrl-C while one runs. Parallel ones run one at a time: Numba's
-simplest threading layer aborts the process when two threads call it.
+exception. Kernels release the GIL, so that Python answers Ctrl-C while one runs. Parallel ones run one at a time, for
+Numba's simplest threading layer aborts the process when two threads call it.
 """
 
 import hashlib
