@@ -555,6 +555,21 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert report.verdict == "wrong"
 
 
+def test_a_model_in_bfloat16_beside_a_decay_in_float32_is_not_called_wrong():
+    rng = np.random.default_rng(1)
+    for number in range(40):
+        x, c, target = rng.standard_normal((3, 1))
+        decay = 10 ** rng.uniform(-3, -1)
+
+        def f(x, c=c, target=target, decay=decay):
+            bits = (c * x).astype(np.float32).view(np.uint32)
+            y = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+            return np.float32(np.sum((y - target) ** 2) + decay * np.sum(x**2))
+
+        gradient = 2 * c * (c * x - target) + 2 * decay * x
+        assert secant.check_gradient(f, x, gradient, rng=number).verdict != "wrong"
+
+
 def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
     def f(x):
         return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)

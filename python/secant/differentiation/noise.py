@@ -24,7 +24,7 @@ _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by cha
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
-_NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
+_NEAREST, _FARTHEST = 2.0**-16, 2.0**-3  # spacing of values whose scatter is compared
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _TINY = 1e-250  # a sum of squares that may have lost digits
