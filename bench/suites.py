@@ -65,6 +65,7 @@ REASONS = {
     "jax.numpy.linalg.svd": PHASES,
     "linalg.householder_product": "3e-7 off, of 4e4: confirmed with 60 digits",
     "linalg.norm": "the norm of order 0 is constant",
+    "linalg.norm (subgradients_at_zero)": "x is 0, where no norm has a gradient; some norms are constant",
     "logcumsumexp": "off by 9e-12 in float64, confirmed with 50 digits, and 0.3 % in float32",
     "masked.logaddexp": f"NaN where one of two is masked; {TWICE}",
     "mvlgamma (mvlgamma_p_1)": "torch.polygamma(1, x) is off by 5e-10",

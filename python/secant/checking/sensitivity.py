@@ -17,6 +17,7 @@ _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much 
 _FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend on an array has one value; near x, too
 _ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
+_VISIBLE = 0.01  # of the largest entry: f has one value because it does not depend on an array, not by its rounding
 
 
 def array_reports(
@@ -37,10 +38,10 @@ def array_reports(
         zero, unseen = point.resolution**0.9 * whole, _BESIDE * whole
     else:
         zero, unseen = 0.0, math.inf if point.is_constant() else max(0.01 * overall.steepest, _FLAT * abs(probe.value))
-    rest = _ROUNDED * probe.noise.near if probe.noise else 0.0
-    is_zero = whole <= rest and not _FLAT * abs(probe.value) < rest < abs(probe.value)
+    noise = probe.noise.near if probe.noise else 0.0
+    is_zero = whole <= _ROUNDED * noise <= _FLAT * abs(probe.value)
     sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
-    rounded = point.resolution**0.9 * max(largest for largest, _ in sizes)
+    steepest = max(largest for largest, _ in sizes)
     smooth = [group for group in groups if group.entries not in kinks.entries]
     reports = []
     for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
@@ -59,16 +60,20 @@ def array_reports(
             spread / smallest,
             *sizes[leaf],
         )
-        own_zero = 0.0 if sizes[leaf][0] > rounded else zero  # small beside the others by its scale alone: not 0
+        own_zero = (
+            0.0 if sizes[leaf][0] > point.resolution**0.9 * steepest else zero
+        )  # small beside the others by its scale alone: not 0
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
         is_known = (bool(kinked) and not covering and all(entry.entries.size == 1 for entry in kinked)) or any(
             is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen)
             for part, threshold in seen
         )
         if not is_known and is_zero:
-            is_known = probe.is_constant(direction, own, _FAR[0], rest)
+            is_known = probe.is_constant(direction, own, _FAR[0], _ROUNDED * noise)
         elif not is_known and not candidate.contribution(direction, own):
-            is_known = any(probe.is_constant(direction, own, steps) for steps in _FAR)
+            shown = steepest * smallest if whole and math.isfinite(steepest) else max(whole, abs(probe.value))
+            far = [steps for steps in _FAR if noise <= _VISIBLE * min(map(abs, steps)) * shown]
+            is_known = any(probe.is_constant(direction, own, steps) for steps in far)
         if doubt:
             why = doubt
         elif outside:
