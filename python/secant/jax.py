@@ -12,11 +12,10 @@ import numpy as np
 
 from secant._common.validation import Array, positive_int
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.signature import argument_paths
 from secant.differentiation.noise import Value, norm
 from secant.errors import (
     DTypeError,
@@ -174,6 +173,10 @@ class _Function:
     def __init__(self, value: Callable[..., list[Any]], names: Sequence[str], arrays: Sequence[Any]) -> None:
         self.value, self.names, self.arrays = value, list(names), list(arrays)
         self.outputs = value(*self.arrays) if arrays else []
+        if any(isinstance(array, jax.Array) and array.is_deleted() for array in self.arrays):
+            raise UnsupportedError(
+                "f must leave its arguments in memory: compile it without donate_argnums to check it"
+            )
         again = value(*self.arrays) if arrays else []
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
@@ -206,14 +209,12 @@ class _Function:
     ) -> GradientReport:
         """Check a candidate for the sum of products of the outputs and weights."""
         own: dict[str, Any] = {**options}
-        low = any(array.dtype == jnp.bfloat16 for array in self.arrays)
         point = Point(
             lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
             [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
-            rounded=_to_bfloat16 if low else None,
-            resolution=2.0**-8 if low else None,
+            bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
         )
         point.is_used = self._traced.is_used
         report = run_check(point, lambda: candidate(point), **own)
@@ -322,7 +323,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
     if not isinstance(args, (tuple, list)):
         raise DTypeError(f"args must be a tuple or a list of the arguments of f, got {type(args).__name__}")
     found, tree = jax.tree_util.tree_flatten_with_path(tuple(args))
-    leaves = [jnp.asarray(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
+    # Copies: what is compiled may give up the memory of its arguments.
+    leaves = [jnp.array(leaf) if isinstance(leaf, _ARRAYS) else leaf for _, leaf in found]
     numeric = [i for i, leaf in enumerate(leaves) if isinstance(leaf, jax.Array) and _is_inexact(leaf)]
     if not numeric:
         raise DTypeError("args must have an array of floating-point or complex numbers, got none")
@@ -339,6 +341,8 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
         outputs = jax.tree_util.tree_leaves(f(*jax.tree_util.tree_unflatten(tree, full)))
         numeric_outputs = [jnp.asarray(output) for output in outputs if isinstance(output, _ARRAYS)]
         inexact = [output for output in numeric_outputs if _is_inexact(output)]
+        if other := [output.dtype for output in inexact if output.dtype.itemsize < 2]:
+            raise DTypeError(f"f must return arrays of float64, float32, float16, bfloat16 or complex, got {other[0]}")
         if not inexact:
             raise DTypeError("f must return an array of floating-point or complex numbers, got none")
         return inexact
@@ -373,10 +377,6 @@ def _of_numbers(numbers: Array, like: Any) -> Array:
         return numbers.reshape(like.shape).astype(like.dtype)
     both: Array = numbers.reshape(*like.shape, 2).astype(like.real.dtype).view(like.dtype)
     return np.asarray(both[..., 0])
-
-
-def _to_bfloat16(array: Array) -> Array:
-    return np.asarray(array.astype(jnp.bfloat16), array.dtype)
 
 
 def _random(like: Any, numbers: np.random.Generator) -> Array:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from secant.networks import batch
 from sweeps import parts
 
 numba = pytest.importorskip("numba")
+
+from numba import prange  # noqa: E402
 
 from secant.backends import numba as backend  # noqa: E402
 from secant.backends.numba import compilation  # noqa: E402
@@ -288,3 +292,28 @@ def test_the_samples_that_have_an_order_are_those_with_the_smaller_inputs():
     assert proven.tolist() == [bool(alone[0][0]) for alone in one_by_one]
     assert 0 < proven.sum() < 40
     assert order == max(alone[1] for alone in one_by_one)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_python_goes_on_while_a_kernel_runs(threads, monkeypatch, tmp_path):
+    monkeypatch.setattr(compilation, "CACHE", tmp_path)
+
+    @compilation.compiled
+    def wait(state, answered, enough):  # an index that the compiler does not know: it has to look again each time
+        while not state[answered] and state[1] < enough:
+            state[1] += 1
+
+    @compilation.Kernel
+    def kernel(state, answered, enough):
+        for one in prange(1):
+            wait(state, answered + one, enough)
+
+    state, enough = np.zeros(2, np.int64), 3_000_000_000
+    kernel(threads, state, 0, 0)
+    thread = threading.Thread(target=kernel, args=(threads, state, 0, enough))
+    thread.start()
+    while not state[1]:
+        time.sleep(0.001)
+    state[0] = 1
+    thread.join()
+    assert state[1] < enough

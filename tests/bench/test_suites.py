@@ -101,6 +101,24 @@ def test_an_error_below_what_a_report_says_is_too_small(planted, array, said):
     assert suites.outcome(lambda planted: suites.REPORTS.append(report), planted)["said"] == said
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="jax is not installed")
+def test_jax_errors_are_planted_in_the_gradient_that_is_checked():
+    import jax.numpy as jnp
+
+    import secant.jax
+
+    x = jnp.ones(20)  # all derivatives are 1, but for the cotangent
+    cotangent = secant.jax.check(lambda x: x, (x,)).cotangent[0]
+    assert suites.jax_largest(lambda x: x, [jnp.ones(0), x], 1) is None  # `x` of no elements is all that is returned
+    assert suites.jax_largest(lambda _, x: x, [jnp.ones(0), x], 1) == (1, np.abs(cotangent).argmax())
+    assert suites.jax_largest(lambda x: x, [x], 2) is None  # it is 0
+    assert suites.jax_largest(lambda z: z * z, [jnp.array([1.0, 100 + 100j, 1.0])], 2)[1] in range(3)
+    planted = suites.jax_case(lambda x: x * x, [x], 2)
+    planted.ours("")
+    with pytest.raises(GradientMismatchError, match="WRONG"):
+        planted.ours("entry")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("suite", "start", "every"), [("torch", 7, 150), ("jax", 5, 120)])
 def test_a_slice(suite, start, every, tmp_path):

@@ -555,6 +555,31 @@ def test_a_gradient_that_is_rightly_0_is_right():
     assert report.verdict == "wrong"
 
 
+def test_a_model_in_bfloat16_beside_a_decay_in_float32_is_not_called_wrong():
+    rng = np.random.default_rng(1)
+    for number in range(40):
+        x, c, target = rng.standard_normal((3, 1))
+        decay = 10 ** rng.uniform(-3, -1)
+
+        def f(x, c=c, target=target, decay=decay):
+            bits = (c * x).astype(np.float32).view(np.uint32)
+            y = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+            return np.float32(np.sum((y - target) ** 2) + decay * np.sum(x**2))
+
+        gradient = 2 * c * (c * x - target) + 2 * decay * x
+        assert secant.check_gradient(f, x, gradient, rng=number).verdict != "wrong"
+
+
+def test_an_array_that_f_rounds_away_beside_another_is_not_verified():
+    def f(x):
+        return np.sum(x["a"] ** 2) + np.sum(x["b"] ** 2)
+
+    x = {"a": np.full(3, 1e8), "b": np.ones(3)}
+    for factor in (2, -2, 20):
+        report = secant.check_gradient(f, x, {"a": 2 * x["a"], "b": factor * x["b"]})
+        assert report.not_verified == ("b",)
+
+
 def test_where_a_function_stands_still_a_gradient_of_0_is_right():
     def f(x):
         return float(np.sum(np.exp(x) / np.exp(x).sum()))
@@ -578,6 +603,22 @@ def test_a_function_that_rises_in_steps_has_two_gradients(dtype):
     assert secant.check_gradient(lambda x: np.float32(np.sum(x)), x, 0 * x).verdict == "wrong"
 
 
+def test_a_gradient_that_is_0_but_for_its_rounding_is_right():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, rest = rng.standard_normal((3, 5)), 1e-16 * rng.standard_normal((3, 5))
+
+        def f(x):  # outputs of a layer normalization sum to 0
+            z = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
+            return 1 + z.sum()
+
+        assert secant.check_gradient(f, x, rest, rng=seed).verdict == "right"
+        assert secant.check_gradient(f, x, rest + 1e-6, rng=seed).verdict == "wrong"
+        for slope in (1e-12, 1e-6):  # that noise hides, or does not
+            report = secant.check_gradient(lambda x, s=slope: 1 + s * x.sum() + 1e-6 * f(x), x, 0 * x, rng=seed)
+            assert report.verdict != "right"
+
+
 def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_does_not_pass():
     for number in range(10):
         rng = np.random.default_rng(number)
@@ -588,6 +629,96 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         error = np.zeros(case.x.size)
         error[entry] = 1.01 * report.sensitivity["x"]
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
+
+
+def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
+    """Units whose bias is 0 lie on kinks, if a sample is: there are hundreds of them."""
+    for number in range(8):
+        rng = np.random.default_rng([number, 6])
+        case = relu_network(rng, 2000, kinks=True)
+        report = secant.check_gradient(*case, rng=number)
+        assert report.passed
+        smooth = [i for i in range(case.x.size) if f"x[{i}]" not in report.kinked]
+        wrong = case.gradient.copy()
+        wrong[smooth[: len(smooth) // 4]] *= 1.01
+        assert secant.check_gradient(case.f, case.x, wrong, rng=number).verdict == "wrong"
+
+
+def test_units_that_all_lie_on_kinks_are_not_verified_where_these_are_too_many_to_find():
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal(400)
+
+    def f(x):
+        return float(u @ np.maximum(x["b"], 0) + u @ x["w"] ** 3)
+
+    x = {"w": rng.standard_normal(400), "b": np.zeros(400)}
+    report = secant.check_gradient(f, x, {"w": 3 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.not_verified == ("b",)
+    report = secant.check_gradient(f, x, {"w": 3.01 * u * x["w"] ** 2, "b": np.zeros(400)})
+    assert report.verdict == "wrong"
+    assert {finding.array for finding in report.findings} == {"w"}
+
+
+def test_a_surrogate_gradient_of_a_step_function_is_called_that():
+    x = np.array([0.3, 0.7, -1.2])
+    report = secant.check_gradient(lambda x: float((x > 0) @ [1.0, 2.0, 3.0]) + 0.5, x, np.array([0.6, 0.7, 0.3]))
+    assert report.verdict == "wrong"
+    assert "surrogate" in report.diagnosis
+
+
+def test_a_gradient_that_approximates_may_be_linear_in_most_digits():
+    x = np.linspace(-1, 1, 5)
+    assert secant.check_vjp(np.sin, x, lambda c: c * np.cos(x) * (1 + 1e-13 * np.abs(c).max())).passed
+    assert not secant.check_vjp(np.sin, x, lambda c: c * np.cos(x) * (1 + 1e-6 * np.abs(c).max())).passed
+
+
+def test_many_kinks_are_no_noise():
+    """Values of a table with linear interpolation scatter as rounded ones do, at distances beyond that of its kinks."""
+    table = np.random.default_rng(0).normal(size=512)
+
+    def ends(x):
+        place = 511 * x
+        before = np.floor(place).astype(int)
+        return place - before, table[before % 512], table[(before + 1) % 512]
+
+    def f(x):
+        weight, a, b = ends(x)
+        return np.mean((a + weight * (b - a)) ** 2)
+
+    for seed in range(6):
+        x = np.random.default_rng(seed).uniform(0.1, 0.9, 20)
+        weight, a, b = ends(x)
+        gradient = 2 * (a + weight * (b - a)) * (b - a) * 511 / 20
+        assert secant.check_gradient(f, x, gradient).verdict == "right"
+        assert secant.check_gradient(f, x, gradient / 100).verdict == "wrong"
+        assert secant.check_gradient(f, x, 0 * x).verdict == "wrong"
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float16, 1), (np.float32, 1e3)])
+def test_a_gradient_of_0_is_not_right_because_the_values_are_rounded(dtype, size):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        large = size * (1 + rng.random((1, 8)))
+        x = {"large": large.astype(dtype), "small": (3e-3 / size**0.5 * rng.standard_normal(8)).astype(dtype)}
+        lost = np.zeros(8, dtype)
+        report = secant.check_vjp(
+            lambda x: x["large"] + x["small"], x, lambda c, lost=lost: {"large": c, "small": lost}, rng=seed
+        )
+        assert report.not_verified == ("small",)
+
+
+def test_a_gradient_of_subnormal_numbers_is_linear_in_the_incoming_one():
+    x, tiny = {"x": np.ones(3, np.float32), "y": np.ones(3, np.float32)}, np.float32(5e-44)
+    report = secant.check_vjp(lambda x: x["x"] + tiny * x["y"], x, lambda c: {"x": c, "y": tiny * c})
+    assert report.verdict != "wrong"
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_the_gradient_says_is_of_the_shift_that_came_out(dtype):
+    x = np.array([0.1, 0.7, 1.3], np.float32)  # what a gradient looks like is tried along directions in float64
+    point = Point(lambda x: float(x.astype(np.float64).sum()), x)
+    sample = point.sampler([np.array([0.3, 0.4, 0.5], dtype)], [np.ones(3, np.float32)], point.all)
+    assert np.ptp([sample(step).rest for step in (0.0, 1e-3, 0.1)]) < 1e-15
 
 
 def test_a_range_of_entries_without_a_slope_is_not_known_and_no_error_of_the_check():
@@ -747,6 +878,22 @@ def test_bad_arguments(case):
 def test_a_function_that_is_finite_at_x_only_has_no_slope():
     with pytest.raises(ValueRangeError, match=r"^f must have a slope at x"):
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
+
+
+def test_what_a_function_raises_around_x_is_named():
+    calls = 0
+
+    def f(x):
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise RuntimeError("the solver is gone")
+        return x.sum()
+
+    with pytest.raises(
+        ValueRangeError, match=r"^f must have a slope at x.* It raised RuntimeError: the solver is gone$"
+    ):
+        secant.check_gradient(f, np.ones(3), np.ones(3))
 
 
 def test_a_discontinuous_function_has_no_slope():

@@ -7,7 +7,7 @@ import runpy
 import subprocess
 import sys
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -123,6 +123,28 @@ def test_every_precision(torch, name):
     assert not secant.torch.gradcheck(scaled_sine(torch, 1.5), x, raise_exception=False)
     assert not is_not_wrong(secant.torch.gradcheck, scaled_sine(torch, -5.0), x)
     assert torch.equal(x.detach(), before)
+
+
+@needs_torch
+def test_bfloat16_beside_float64(torch):
+    x = torch.linspace(0.3, 2.1, 6, dtype=torch.float64, requires_grad=True)
+    assert is_not_wrong(secant.torch.gradgradcheck, lambda x: x.bfloat16(), x)  # whose second gradient has 8 bits
+    shifted = []
+
+    def f(x, low):
+        shifted.append((x.detach().clone(), low.detach().double()))
+        return x.exp().sum() + low.double().sum()
+
+    ones = [torch.ones(3, dtype=dtype, requires_grad=True) for dtype in (torch.float64, torch.bfloat16)]
+    assert is_not_wrong(secant.torch.gradcheck, f, ones)
+    has_8_bits = [[torch.equal(value, value.bfloat16().double()) for value in values] for values in shifted]
+    assert [all(of_array) for of_array in zip(*has_8_bits, strict=True)] == [False, True]
+
+
+@needs_torch
+def test_zeros_of_a_function_that_is_linear_only_near_x(torch):
+    x, y = (torch.tensor(values, requires_grad=True) for values in ([0.4, 0.7, 0.5, 0.9], [0.5, 0.6, 0.8, 0.3]))
+    assert secant.torch.gradgradcheck(torch.minimum, (x, y))  # other entries are the smaller ones a quarter away
 
 
 @needs_torch
@@ -464,6 +486,80 @@ def test_buffers_are_what_they_were_at_each_evaluation(torch):
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
+@needs_torch
+def test_running_statistics_of_a_module_that_is_the_function_are_what_they_were(torch):
+    module = torch.nn.BatchNorm1d(3).double()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    x = torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
+    for func in (module, module.forward):
+        assert secant.torch.check(func, x).passed
+        assert secant.torch.gradcheck(func, x)
+        assert secant.torch.gradgradcheck(func, x)
+        assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+@needs_torch
+def test_a_second_derivative_that_is_detached_is_wrong(torch):
+    class Cubes(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, y)
+            return x**3 + y**3
+
+        @staticmethod
+        def backward(ctx, grad):
+            x, y = ctx.saved_tensors
+            return (3 * grad * x**2).detach(), 3 * grad * y**2
+
+    x, y = (torch.rand(4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    with pytest.raises(
+        GradientMismatchError, match="autograd has no gradient in x: on the way to the output it is det"
+    ):
+        secant.torch.gradgradcheck(Cubes.apply, (x, y))
+    assert secant.torch.gradgradcheck(lambda x, y: 3 * x + y.floor() + y**3, (x, y))
+
+
+@needs_torch
+def test_forward_mode_of_a_function_that_looks_at_the_tensor_itself(torch):
+    x = torch.rand(4, dtype=torch.float64, requires_grad=True)
+    assert secant.torch.check(lambda z: x.sin() * z, x, mode="fwd").passed
+    assert "does it depend on x?" in str(secant.torch.check(lambda _: x.sin(), x, mode="fwd"))
+
+
+@needs_torch
+def test_forward_mode_of_what_is_in_a_defaultdict(torch):
+    x = torch.rand(4, dtype=torch.float64, requires_grad=True)
+    inputs = [defaultdict(list, a=x)]
+    assert secant.torch.gradcheck(lambda d: defaultdict(list, b=d["a"].sin()), inputs, check_forward_ad=True)
+
+
+@needs_torch
+def test_a_checkpoint_that_autograd_does_not_see_through_is_named(torch):
+    from torch.utils.checkpoint import checkpoint
+
+    module, x = torch.nn.Linear(4, 3).double(), torch.rand(2, 4, dtype=torch.float64, requires_grad=True)
+    report = secant.torch.check_module(module, lambda module: checkpoint(module, x, use_reentrant=True).sin().sum())
+    assert "autograd has no gradient in weight, bias: on the way to the output it is detached, or in a check" in str(
+        report
+    )
+    assert secant.torch.check_module(module, lambda m: checkpoint(m, x, use_reentrant=False).sin().sum()).passed
+
+
+@needs_torch
+def test_tensors_of_types_that_numpy_does_not_have(torch):
+    x = torch.rand(6)
+    with pytest.raises(DTypeError, match=r"x must be float64, .*, got torch\.float8_e4m3fn"):
+        secant.torch.gradcheck(lambda x: x.float().sin(), x.to(torch.float8_e4m3fn).requires_grad_())
+    with pytest.raises(DTypeError, match=r"func must return float64, .*, got torch\.float8_e4m3fn as output"):
+        secant.torch.gradcheck(lambda x: x.to(torch.float8_e4m3fn), x.clone().requires_grad_())
+    low = x.bfloat16()
+    both = low[:4].requires_grad_(), low[2:].requires_grad_()
+    with pytest.raises(ValueRangeError, match="a and b must share no memory to be shifted in place"):
+        secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both)
+    both = low[:3].requires_grad_(), low[3:].requires_grad_()
+    assert secant.torch.check(lambda a, b: (a.float() ** 2).sum() + (b.float() ** 3).sum(), both).verdict != "wrong"
+
+
 @pytest.fixture
 def jax():
     import jax
@@ -680,6 +776,26 @@ def test_arguments_of_jax(jax):
             secant.jax.check_grads(f, args)
     with pytest.warns(UserWarning, match="atol, eps are ignored by check_grads: tolerances are measured"):
         secant.jax.check_grads(jax.numpy.sin, (x,), modes="rev", atol=1e-2, eps=1e-3)
+
+
+@needs_jax
+def test_arguments_that_a_compiled_function_gives_up_are_left_to_the_user(jax):
+    import jax.numpy as jnp
+
+    x = jnp.linspace(0.5, 1.5, 4, dtype=jnp.float32)
+    with pytest.raises(
+        UnsupportedError, match="f must leave its arguments in memory: compile it without donate_argnums"
+    ):
+        secant.jax.check_grads(jax.jit(lambda x: jnp.sin(x) * x, donate_argnums=0), (x,))
+    assert not x.is_deleted()
+
+
+@needs_jax
+def test_outputs_of_jax_in_eight_bits_are_refused(jax):
+    import jax.numpy as jnp
+
+    with pytest.raises(DTypeError, match=r"f must return arrays of float64, .*, got float8_e4m3fn"):
+        secant.jax.check_grads(lambda x: x.astype(jnp.float8_e4m3fn), (jnp.ones(3),))
 
 
 @needs_jax

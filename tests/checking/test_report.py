@@ -158,6 +158,10 @@ def test_a_report_says_what_to_do_next():
         assert last(report) == f"next: {said}"
     noisy = secant.check_gradient(lambda x: 1e15 + softplus(x), x, right)
     assert noisy.verdict == "not verified"
+    assert last(noisy).startswith("next: check at another x, with another scale=")
+    noisy = secant.check_gradient(lambda x: float(np.float32(1e6 + softplus(x))), x, right)
+    assert last(noisy).startswith("next: check with less noise in f, at another x, with another scale=")
+    noisy = secant.check_gradient(lambda x: np.float32(1e6) + np.float32(softplus(x)), low, right.astype(np.float32))
     assert last(noisy).startswith("next: check in float64, at another x, with another scale=")
     kinked = secant.check_gradient(lambda x: np.abs(x).sum(), np.zeros(4), np.full(4, 0.5))
     assert "\n  x (4,)  right: on kinks of f, between the slopes of both sides\n" in str(kinked)

@@ -250,3 +250,11 @@ def test_arrays_that_share_memory_are_not_shifted_in_place():
         )
     parts = {"a": x[::2], "b": x[1::2]}
     assert secant.check_gradient(lambda _: float(x.sum()), parts, parts, inplace=True).passed
+
+
+def test_a_backward_function_that_is_not_linear_is_wrong_also_where_f_rises_in_steps():
+    report = secant.check_vjp(lambda x: np.round(x, 3), np.array([0.31, 0.74, -1.21]), lambda c: 0 * c + 5 * (c[0] < 0))
+    linear = secant.check_vjp(lambda x: np.round(x, 3), np.array([0.31, 0.74, -1.21]), lambda c: 0 * c)
+    assert report.verdict == "wrong"
+    assert "not linear" in report.diagnosis
+    assert linear.verdict == "not verified"

@@ -71,8 +71,9 @@ class CandidateGradient(Candidate):
     def linear(cls, point: Point, backward: Callable[[float], Any]) -> CandidateGradient:
         """Take what a backward function returns.
 
-        It takes a factor of the incoming gradient. What it returns for -2 times that, divided by -2, has the same bits,
-        unless the function leaves out the incoming gradient, or clips it.
+        It takes a factor of the incoming gradient. What it returns for -2 times that, divided by -2, is the same but
+        for rounding, unless the function leaves out the incoming gradient, or clips it. Half of the digits are
+        compared: those of an approximation, such as of the exponential of a matrix, may differ.
         """
         first = cls.of(point, backward(1.0))
         if not (off := first._off(backward(_FACTOR), _FACTOR)):
@@ -89,13 +90,13 @@ class CandidateGradient(Candidate):
         return first
 
     def _off(self, gradient: Any, factor: float = 1.0) -> str:
-        """The first array that differs from a factor of this gradient by more than rounding, and how much."""
+        """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
         others = self._point.like("gradient", gradient)
         for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):
             other, whole = flat(others[leaf]), EntryRange(0, one.size)
             off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
-            eps = max(float(np.finfo(one.dtype).eps), self._point.resolution)
-            if off > _ULPS * eps * self.size(leaf)[1]:
+            eps = max(self._point.eps(leaf, one), self._point.resolution)
+            if off > math.sqrt(eps) * max(self.size(leaf)[1], float(np.finfo(one.dtype).tiny)):
                 return f"{off:.1e} in {name}"
         return ""
 
@@ -106,7 +107,7 @@ class CandidateGradient(Candidate):
     def rounding(self, direction: Direction, entries: EntryRange) -> float:
         """The root of the sum of squares of what the entries may be off by."""
         parts = self._contributions(direction, entries)
-        size = math.hypot(*(_ULPS * float(np.finfo(self.arrays[leaf].dtype).eps) * own for leaf, own in parts))
+        size = math.hypot(*(_ULPS * self._point.eps(leaf, self.arrays[leaf]) * own for leaf, own in parts))
         if not math.isfinite(size):  # all errors would be within that
             raise ValueRangeError("gradient must be small enough that its products with steps of x are finite")
         return size

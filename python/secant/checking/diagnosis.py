@@ -76,7 +76,7 @@ def diagnosed(
     for correction in case.corrections():
         if case.fits(correction) and case.confirms(correction, rng):
             return Diagnosis(correction.text, "with that corrected, a fresh probe of all entries finds no error")
-    return case.zeros() or case.close()
+    return case.zeros() or case.flat() or case.close()
 
 
 class _Case:
@@ -132,6 +132,18 @@ class _Case:
             return Diagnosis(text, "all wrong entries that were found are 0")
         return None
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the slope of f is 0 in all entries that were measured."""
+        return bool(self.wrong) and all(abs(entry.numerical) <= entry.error_bar for entry in self.entries)
+
+    def flat(self) -> Diagnosis | None:
+        """A surrogate gradient, as of a step function."""
+        if not self.is_flat:
+            return None
+        text = f"the slope of f is 0 in {self.who}, and {self.who_is} not: one of a step function is a surrogate"
+        return Diagnosis(text, "f has slope 0 in all entries that were measured")
+
     def close(self) -> Diagnosis | None:
         """A gradient that is almost right."""
         off = max((abs(entry.given - entry.numerical) for entry in self.wrong), default=math.inf)
@@ -182,7 +194,7 @@ class _Case:
 
     def _factors(self) -> Iterator[_Correction]:
         rest = self._share(self.given)
-        for factor in _rounded(1 / (1 + rest)) if rest != -1 else []:
+        for factor in _rounded(1 / (1 + rest)) if rest != -1 and not self.is_flat else []:
             if factor not in (0.0, 1.0):
                 changes = {leaf: self.given[leaf] / factor for leaf in self.suspect_arrays}
                 yield _Correction(f"{self.who_is} {_as_factor(factor)}", self._replaced(changes))

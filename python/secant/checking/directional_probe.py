@@ -97,10 +97,12 @@ class DirectionalProbe:
         """How much the derivative along a direction jumps at x, and how clear that is."""
         return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
 
-    def is_constant(self, direction: Direction, entries: EntryRange, steps: Sequence[float]) -> bool:
-        """Whether f has its value at x at these steps, too, to the last bit."""
+    def is_constant(
+        self, direction: Direction, entries: EntryRange, steps: Sequence[float], within: float = 0.0
+    ) -> bool:
+        """Whether f has its value at x at these steps, too: to the last bit, or within what it may be off by."""
         sample = self._sample(direction, entries, self.candidate)
-        return all(sample(step).value == self.value for step in steps)
+        return all(abs(sample(step).value - self.value) <= within for step in steps)
 
     def rises_in_steps(self, direction: Direction) -> bool:
         """Whether f is constant near x, and its noise more than rounding explains: then 0 may be its gradient."""

@@ -6,6 +6,7 @@ are left out.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,11 +22,11 @@ _SMOOTH = 2.0**-5  # a derivative that holds at steps of this size has no kink w
 _LOOKS, _ALLOWED = 4, 2.0  # twice as many looks, where some of the first see a kink
 
 
-class KinkedEntry(NamedTuple):
-    """An entry that lies on a kink of f.
+class KinkedRange(NamedTuple):
+    """An entry that lies on a kink of f; or a range with such entries, where to find them all takes too long.
 
-    Several kinks that meet there may cancel in f, but not in what a framework takes for its gradient. So an entry of a
-    gradient that is not between the slopes of both sides may still be right.
+    Several kinks that meet in one entry may cancel in f, but not in what a framework takes for its gradient. So one
+    that is not between the slopes of both sides may still be right. Those of a range often do cancel.
     """
 
     entries: EntryRange
@@ -38,19 +39,18 @@ class Kinks:
     """What is allowed for kinks, and where they are."""
 
     allowed: float = 0.0
-    found: tuple[KinkedEntry, ...] | None = ()
-    """None where it cannot be told which entries lie on kinks."""
-    undecided: EntryRange | None = None
-    """A range in which something is wrong, unless there are kinks that noise hides."""
+    found: tuple[KinkedRange, ...] = ()
+    undecided: tuple[EntryRange, ...] = ()
+    """Ranges in which something is wrong, unless there are kinks that noise hides."""
 
     @property
-    def entries(self) -> tuple[EntryRange, ...] | None:
-        """The entries that lie on kinks, each by itself."""
-        return None if self.found is None else tuple(kinked.entries for kinked in self.found)
+    def entries(self) -> tuple[EntryRange, ...]:
+        """The ranges of entries that lie on kinks."""
+        return tuple(kinked.entries for kinked in self.found)
 
     def allowed_in(self, entries: EntryRange) -> float:
         """What is allowed in a range: nothing where none of its entries is known to lie on a kink."""
-        return self.allowed if self.entries is None or entries in self.entries else 0.0
+        return self.allowed if any((entries & kinked).size > 0 for kinked in self.entries) else 0.0
 
 
 def may_lie_on_kinks(difference: Difference) -> bool:
@@ -79,8 +79,12 @@ def allowance(jumps: Sequence[float]) -> float:
     return _ALLOWED * root_mean_square(np.array(jumps)) if any(jumps) else 0.0
 
 
-def bisect_kinks(probe: DirectionalProbe, direction: Direction) -> Iterator[tuple[Difference, bool]]:
+def bisect_kinks(
+    probe: DirectionalProbe, direction: Direction, max_evaluations: int
+) -> Iterator[tuple[Difference, bool]]:
     """Measure ranges of entries, and the halves of those whose derivative jumps, down to single entries.
+
+    The largest come first. Where evaluations run out, ranges are not halved any more.
 
     Yields
     ------
@@ -88,11 +92,12 @@ def bisect_kinks(probe: DirectionalProbe, direction: Direction) -> Iterator[tupl
     halved : bool
         Whether the halves of this range follow.
     """
-    queue = list(probe.point.spans)
+    limit = probe.point.evaluations + max_evaluations
+    queue = deque(probe.point.spans)
     while queue:
-        entries = queue.pop()
+        entries = queue.popleft()
         difference = probe.difference(direction, entries)
-        halved = difference.slope.jump != 0 and entries.size > 1
+        halved = difference.slope.jump != 0 and entries.size > 1 and probe.point.evaluations < limit
         yield difference, halved
         if halved:
             middle = (entries.begin + entries.end) // 2

@@ -1,10 +1,12 @@
-"""The options of checks, by name and type: a typo fails at the call."""
+"""The options of checks, by name and type: a typo fails at the call. And the names of arguments that are checked."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, get_type_hints
 
 from secant._common.randomness import seed
@@ -58,3 +60,18 @@ def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
         warnings.warn(
             f"{', '.join(named)} {verb} ignored by {function}: tolerances are measured", UserWarning, stacklevel=3
         )
+
+
+def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[str]) -> list[str]:
+    """Paths such as ``inputs[0]['w']`` as ``params['w']``, where the signature of the function tells the name."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a builtin, say
+        return list(paths)
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+    def named(found: re.Match[str]) -> str:
+        index = int(found[1])
+        return names[index] if index < len(names) else found[0]
+
+    return [re.sub(rf"^{prefix}\[(\d+)\]", named, path) for path in paths]

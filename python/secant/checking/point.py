@@ -20,6 +20,7 @@ from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
 _UNDEFINED = Value(math.nan, 0.0)
+_BFLOAT16 = 2.0**-8  # its relative rounding
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
 
 
@@ -54,7 +55,8 @@ class Point:
 
     f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
     f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its rounding is the root
-    of the sum of squares of half units in their last place.
+    of the sum of squares of half units in their last place. ``bfloat16`` says which arrays, of float32, hold numbers of
+    that type: NumPy has none.
     """
 
     def __init__(
@@ -65,8 +67,7 @@ class Point:
         inplace: bool = False,
         names: Sequence[str] | None = None,
         scale: Any = None,
-        rounded: Callable[[Array], Array] | None = None,
-        resolution: float | None = None,
+        bfloat16: Sequence[bool] | None = None,
     ) -> None:
         x = _array_of_one(x)
         found = leaves("x", x)
@@ -94,7 +95,7 @@ class Point:
         self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
         self._argument = x if inplace else other
         self._f, self._x = f, x
-        self._rounded = rounded
+        self._bfloat16 = list(bfloat16 or [False] * len(arrays))
         self.evaluations, self.steps = 0, Steps()
         self._inplace, self._values = inplace, set[float]()
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
@@ -103,7 +104,7 @@ class Point:
         self.all = EntryRange(0, ends[-1])
         self._least, self._given = self._scales(scale)
         self.signs_are_random = True
-        self.resolution = resolution or max(float(np.finfo(array.dtype).eps) for array in arrays)
+        self.resolution = max(self.eps(leaf, array) for leaf, array in enumerate(arrays))
 
     def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
@@ -115,6 +116,10 @@ class Point:
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
         return found
+
+    def eps(self, leaf: int, numbers: Array) -> float:
+        """The relative rounding of numbers of an array of x, or of its gradient."""
+        return _BFLOAT16 if self._bfloat16[leaf] else float(np.finfo(numbers.dtype).eps)
 
     def copy(self) -> Any:
         """Return x with arrays of its own."""
@@ -184,23 +189,24 @@ class Point:
         pieces = []
         for leaf, part in self.parts(span):
             own = None if gradient is None else gradient[leaf]
-            arrays = flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], own
+            arrays = flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], own, self._bfloat16[leaf]
             pieces += [(*arrays, chunk) for chunk in chunks(part)]
 
         def shifted(step: float) -> Sample:
             linear = 0.0
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    for origin, work, along, own, chunk in pieces:
-                        start = origin[chunk].astype(np.float64, copy=False)
-                        there = (start + step * along[chunk]).astype(along.dtype, copy=False)
-                        there = there if self._rounded is None else self._rounded(there)
+                    for origin, work, along, own, low, chunk in pieces:
+                        given = origin[chunk]
+                        start = given.astype(np.float64, copy=False)
+                        there = (start + step * along[chunk]).astype(given.dtype, copy=False)
+                        there = _to_bfloat16(there) if low else there
                         if own is not None:
                             linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
                         work[chunk] = there
                 value = self.steps(_UNDEFINED, self.value)
             finally:
-                for origin, work, _, _, chunk in pieces:
+                for origin, work, _, _, _, chunk in pieces:
                     work[chunk] = origin[chunk]
             return Sample(value.number, value.number - linear, value.rounding)
 
@@ -276,6 +282,13 @@ def _array_of_one(value: Any) -> Any:
         return value
     kind = np.float64 if isinstance(value, Real) else np.complex128
     return np.asarray(value, None if isinstance(value, np.inexact) else kind)
+
+
+def _to_bfloat16(array: Array) -> Array:
+    """Numbers of float32 rounded to the upper half of their bits, ties to even."""
+    bits = array.view(np.uint32)
+    rounded: Array = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).view(np.float32)
+    return rounded
 
 
 def flat(array: Array) -> Any:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from secant.checking.directional_probe import Difference, DirectionalProbe
-from secant.checking.kinks import KinkedEntry, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
+from secant.checking.kinks import KinkedRange, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
 from secant.checking.point import Direction, EntryRange
-from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
+from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
-_PROBES, _KINK_EVALUATIONS = 4, 1000
+_PROBES = 4
+_KINK_EVALUATIONS = 1000  # after which ranges are not halved any more: those that wait may take as many again
 _CLEAR = 1000.0
 _HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 
@@ -93,9 +94,11 @@ def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direc
     """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
     slope = difference.slope
     if not math.isfinite(slope.error_bar):
+        cause = probe.point.steps.error
+        raised = "" if cause is None else f" It raised {type(cause).__name__}: {cause}"
         raise ValueRangeError(
-            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
-        ) from probe.point.steps.error
+            f"f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?{raised}"
+        ) from cause
     if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
         return difference
     other = probe.difference(direction, difference.entries, again=True)
@@ -125,29 +128,26 @@ def set_kinks_apart(
 ) -> tuple[Kinks, list[MeasuredError]]:
     """Probe entries on kinks, each by itself, and groups of the others: these need no allowance for jumps.
 
-    Where noise may hide a jump, that is done only if the allowance hides what is to be verified.
+    Where noise may hide a jump, so much is allowed.
     """
     point, kink = probe.point, overall.kink
-    direction, limit = point.direction(rng), point.evaluations + _KINK_EVALUATIONS
+    direction = point.direction(rng)
     groups: list[MeasuredError] = []
-    kinked: list[KinkedEntry] = []
-    allowance_hides = 2 * max(map(seen_for_sure, overall.probes)) > probe.candidate.contribution(direction, point.all)
-    for difference, halved in bisect_kinks(probe, direction):
-        if point.evaluations > limit or not math.isfinite(difference.slope.error_bar):
-            return Kinks(kink, None), []
-        hides = difference.hidden_jump > _HIDDEN * kink and not difference.slope.jump
-        if hides and not allowance_hides:
-            return Kinks(kink, None), []
+    kinked: list[KinkedRange] = []
+    undecided: list[EntryRange] = []
+    for difference, halved in bisect_kinks(probe, direction, _KINK_EVALUATIONS):
         if halved:
             continue
         if jump := difference.slope.jump:
             is_between = not difference.judged().wrong_by_more_than(jump / 2)
-            kinked.append(KinkedEntry(difference.entries, jump, is_between))
+            kinked.append(KinkedRange(difference.entries, jump, is_between))
+        hides = difference.hidden_jump > _HIDDEN * kink and not jump
         allowed = kink if jump else difference.hidden_jump if hides else 0.0
         found = difference.judged(allowed)
         if found.wrong:
             found = probe.measure(point.direction(rng), found.entries, allowed)
         if found.wrong and hides:  # a larger jump may be it, if several kinks cancel along the direction
-            return Kinks(kink, None, found.entries), []
-        groups.append(found)
-    return Kinks(kink, tuple(sorted(kinked))), groups
+            undecided.append(found.entries)
+        else:
+            groups.append(found)
+    return Kinks(kink, tuple(sorted(kinked)), tuple(undecided)), groups

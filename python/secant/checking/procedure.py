@@ -117,8 +117,9 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         wrong = wrong or any(entry.wrong for entry in every)
 
     direction = point.direction(rng)
-    doubt = point.standstill() or given.remark
-    if wrong and not given.contribution(direction, point.all) and probe.rises_in_steps(direction):
+    doubt = point.standstill()
+    is_zero = not given.remark and not given.contribution(direction, point.all)
+    if wrong and is_zero and probe.rises_in_steps(direction):
         wrong, doubt = (
             False,
             "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them",
@@ -135,7 +136,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
     count = len(point.spans)
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
-    if wrong and not overall.kink:
+    if wrong and (given.remark or not overall.kink):
         suspect_arrays = suspect_arrays or set(range(count))
     arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, direction)
 
@@ -158,9 +159,10 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         seconds=time.perf_counter() - start,
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
-        kinked=tuple(point.name(entries.begin) for entries in kinks.entries or ()),
+        kinked=tuple(point.name(i) for entries in kinks.entries for i in range(*entries)),
         examined=len(every) or len(suspects.entries),
         seed=options.seed,
+        resolution=point.resolution,
     )
 
 

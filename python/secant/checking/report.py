@@ -121,6 +121,8 @@ class GradientReport:
         How many entries were measured by themselves.
     seed : int
         The ``rng`` of the check.
+    resolution : float
+        The relative rounding of x: 2.2e-16 in float64.
     mode : str
         What of automatic differentiation was checked, such as "reverse mode"; else empty.
     cotangent
@@ -144,6 +146,7 @@ class GradientReport:
     note: str = ""
     examined: int = 0
     seed: int = 0
+    resolution: float = 2.0**-52
     mode: str = ""
     cotangent: Any = field(default=None, repr=False, compare=False)
 
@@ -241,11 +244,14 @@ class GradientReport:
             return "move x off the kinks, as to random values, and check again"
         if any(array.unverified == ONE_VALUE for array in self.arrays):
             return "see that f depends on x, by more than it is rounded to"
+        finer = "in float64" if self.resolution > _LOW_PRECISION else "with less noise in f"
+        is_noisy = self.noise > _LOW_PRECISION
         if self.verdict == "not verified":
-            return "check in float64, at another x, with another scale= or with max_evaluations=1000"
+            how = f"{finer}, at" if is_noisy else "at"
+            return f"check {how} another x, with another scale= or with max_evaluations=1000"
         clear = [e for e in self.findings if not abs(e.candidate - e.numerical) < _CLEAR * e.error_bar]
-        if self.noise > _LOW_PRECISION and not clear:
-            return "check in float64, which tells a mistake from rounding"
+        if is_noisy and not clear:
+            return f"check {finer}, which tells a mistake from rounding"
         if not self.findings:
             return "check with max_evaluations=1000"
         return f"work out {self.findings[0].name} by hand" + (" for this c" if self.cotangent is not None else "")

@@ -14,8 +14,10 @@ from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
 
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = 0.25, -0.11  # steps at which an f that does not depend on an array has one value
+_FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend on an array has one value; near x, too
+_ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
+_VISIBLE = 0.01  # of the largest entry: f has one value because it does not depend on an array, not by its rounding
 
 
 def array_reports(
@@ -36,12 +38,15 @@ def array_reports(
         zero, unseen = point.resolution**0.9 * whole, _BESIDE * whole
     else:
         zero, unseen = 0.0, math.inf if point.is_constant() else max(0.01 * overall.steepest, _FLAT * abs(probe.value))
-    found = kinks.found or ()
-    smooth = [group for group in groups if group.entries not in (kinks.entries or ())]
+    noise = probe.noise.near if probe.noise else 0.0
+    is_zero = whole <= _ROUNDED * noise <= _FLAT * abs(probe.value)
+    sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
+    steepest = max(largest for largest, _ in sizes)
+    smooth = [group for group in groups if group.entries not in kinks.entries]
     reports = []
     for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
         covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
-        kinked = [entry for entry in found if own.begin <= entry.entries.begin < own.end]
+        kinked = [entry for entry in kinks.found if own.begin <= entry.entries.begin < own.end]
         seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
         least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
         smallest = point.least_scale(leaf)
@@ -53,20 +58,28 @@ def array_reports(
             leaf not in suspect_arrays,
             2 * least / smallest,
             spread / smallest,
-            *candidate.size(leaf),
+            *sizes[leaf],
         )
-        outside = [entry for entry in kinked if not entry.is_between]
-        is_known = (bool(kinked) and not covering) or any(
-            is_verified(candidate.contribution(direction, part), threshold, zero, unseen) for part, threshold in seen
+        own_zero = (
+            0.0 if sizes[leaf][0] > point.resolution**0.9 * steepest else zero
+        )  # small beside the others by its scale alone: not 0
+        outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
+        is_known = (bool(kinked) and not covering and all(entry.entries.size == 1 for entry in kinked)) or any(
+            is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen)
+            for part, threshold in seen
         )
-        if not is_known and not candidate.contribution(direction, own):
-            is_known = probe.is_constant(direction, own, _FAR)
+        if not is_known and is_zero:
+            is_known = probe.is_constant(direction, own, _FAR[0], _ROUNDED * noise)
+        elif not is_known and not candidate.contribution(direction, own):
+            shown = steepest * smallest if whole and math.isfinite(steepest) else max(whole, abs(probe.value))
+            far = [steps for steps in _FAR if noise <= _VISIBLE * min(map(abs, steps)) * shown]
+            is_known = any(probe.is_constant(direction, own, steps) for steps in far)
         if doubt:
             why = doubt
         elif outside:
             where = some([point.name(entry.entries.begin) for entry in outside])
             why = f"on a kink, and not between the slopes of both sides: {where}"
-        elif kinks.undecided and kinks.undecided.begin < own.end and own.begin < kinks.undecided.end:
+        elif any((entries & own).size > 0 for entries in kinks.undecided):
             why = "it seems wrong, but noise may hide kinks at x that explain it"
         elif not is_known:
             why = _why_unverified(report, overall.kink > 0)

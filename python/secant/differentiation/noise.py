@@ -24,7 +24,8 @@ _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by cha
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
-_NEAREST, _FARTHEST = 2.0**-16, 2.0**-7  # spacing of values whose scatter is compared
+_NEAREST, _FARTHEST = 2.0**-16, 2.0**-3  # spacing of values whose scatter is compared
+_HALVINGS = 16  # of a distance in which f may jump
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _TINY = 1e-250  # a sum of squares that may have lost digits
@@ -165,7 +166,8 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
 
     At tiny steps such parts stand still, and at larger ones they jump, as if f had kinks. But the scatter of values
     near kinks, or of what is smooth, grows at least as their distance. That of rounded values does not, once they
-    differ on both sides of x.
+    differ on both sides of x. Nor does that of many kinks, as of a table with linear interpolation; but
+    there f does not jump.
 
     Parameters
     ----------
@@ -183,10 +185,30 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
             farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
             if farther > 100 * near:  # smooth: near kinks it would be eight times as much
                 return 0.0
-            if near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3:
+            like_rounding = near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3
+            if like_rounding and _has_jump(sample, known, spacing):
                 return _largest_scatter(sample, known, farthest, max(near, farther, far))
         spacing *= 4
     return 0.0
+
+
+def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
+    """Whether a difference of values is left where their distance is halved: that of many kinks gets small with it."""
+    steps = [spacing * k for k in _IRREGULAR]
+    values = [sample(step) for step in steps]
+    first = int(np.argmax(np.abs(np.diff([there.rest for there in values]))))
+    begin, end, low, high = *steps[first : first + 2], *values[first : first + 2]
+    differences = []
+    for _ in range(_HALVINGS):
+        middle = (begin + end) / 2
+        between = sample(middle)
+        if abs(between.rest - low.rest) > abs(high.rest - between.rest):
+            end, high = middle, between
+        else:
+            begin, low = middle, between
+        differences.append(abs(high.rest - low.rest))
+    least = known.at(abs(low.value), low.rounding)
+    return differences[-1] > max(_VISIBLE * least, differences[-5] / 8)  # 1/16 of it is left of what is smooth
 
 
 def _largest_scatter(sample: Sampler, known: Noise, least: float, level: float) -> float:

@@ -12,9 +12,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
-from secant.checking.options import DoorOptions, require_known, warn_of_ignored
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.report import GradientReport
-from secant.checking.signature import argument_paths
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
 try:
@@ -22,7 +21,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import Check, gradient_of
+from secant.torch._check import Check, gradient_of, restorer
 from secant.torch._tensors import differentiable
 
 
@@ -65,7 +64,7 @@ def check(
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = _tuple(inputs)
-    found = Check(func, given, _checked(func, given), options)
+    found = Check(func, given, _checked(func, given), options, restorer(func))
     if not found.checked:
         raise ValueRangeError("inputs must have elements to be checked, got none")
     (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
@@ -162,7 +161,7 @@ def gradcheck(
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    found = Check(func, given, _checked(func, given), options)
+    found = Check(func, given, _checked(func, given), options, restorer(func))
     try:
         for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
             report.raise_if_failed()
@@ -239,9 +238,10 @@ def gradgradcheck(
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
+    restore = restorer(func)
     gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
     tensors |= differentiable("grad_outputs", cotangents)
-    found = Check(gradients, (*given, cotangents), tensors, options, is_used=True, of="-over-reverse")
+    found = Check(gradients, (*given, cotangents), tensors, options, restore, is_used=True, of="-over-reverse")
     try:
         for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
             report.raise_if_failed()
@@ -288,20 +288,7 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     if not any(tensor.numel() for tensor in parameters.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
-    buffers = [
-        (owner, name, buffer, buffer.clone())
-        for owner in module.modules()
-        for name, buffer in owner.named_buffers(recurse=False)
-    ]
-
-    def restore() -> None:
-        with torch.no_grad():
-            for owner, name, buffer, before in buffers:
-                if not torch.equal(buffer, before):  # one that is expanded cannot be written to
-                    buffer.copy_(before)
-                setattr(owner, name, buffer)
-
-    (report,) = Check(lambda: loss(module), (), parameters, options, restore).reports()
+    (report,) = Check(lambda: loss(module), (), parameters, options, restorer(module)).reports()
     return report
 
 

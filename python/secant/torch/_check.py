@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from secant.checking.candidate import Candidate, CandidateDerivative, CandidateG
 from secant.checking.options import DoorOptions
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
-from secant.checking.report import GradientReport
+from secant.checking.report import GradientReport, some
 from secant.differentiation.noise import Value
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
 from secant.torch._tensors import CheckedTensor, Outputs, as_array, differentiable, leaves, replaced
@@ -38,7 +39,9 @@ class Check:
     is_used : bool
         Whether it is known that the function depends on them, even if autograd finds no gradient.
     of : str
-        What the function is a derivative by, such as "-over-reverse".
+        What the function is a derivative by, such as "-over-reverse"; then each of its outputs is one.
+    copied : bool
+        Shift copies of the tensors, which the function has to use.
     """
 
     def __init__(
@@ -50,12 +53,19 @@ class Check:
         before: Callable[[], object] = lambda: None,
         is_used: bool = False,
         of: str = "",
+        copied: bool = False,
     ) -> None:
         names = options.pop("names", None) or list(tensors)
         if len(names) != len(tensors):
             raise ShapeError(f"names must have one name for each of {len(tensors)} tensors, got {len(names)}")
         pairs = [(name, tensor) for name, tensor in zip(names, tensors.values(), strict=True) if tensor.numel()]
-        self.checked = [CheckedTensor(name, tensor) for name, tensor in pairs]
+        self.checked = [CheckedTensor(name, tensor, copied) for name, tensor in pairs]
+        for one, other in itertools.combinations(self.checked, 2):
+            if one.overlaps(other):
+                raise ValueRangeError(f"{one.name} and {other.name} must share no memory to be shifted in place")
+        self._of_copies: Callable[[], Check] = lambda: Check(
+            function, arguments, tensors, {**options, "names": names}, before, is_used, of, copied=True
+        )
         self._options = options
         self._rng = int(options.get("rng", 0))
         self._before = before
@@ -73,7 +83,8 @@ class Check:
 
     def outputs(self) -> Outputs:
         """The function, as one that returns its tensors with a gradient."""
-        return Outputs(lambda: self._called(self._arguments), np.random.default_rng([self._rng, 1]))
+        rng = np.random.default_rng([self._rng, 1])
+        return Outputs(lambda: self._called(self._arguments), rng, keeps_all=self._of != "")
 
     def reports(
         self, backward: bool = True, forward: bool = False, undefined: bool = False
@@ -81,26 +92,32 @@ class Check:
         """Run the checks that are wanted. Warnings are those of the caller's caller."""
         if not self.checked:
             self.outputs()()
+            self._before()
             warnings.warn("inputs have no elements: nothing is checked", RuntimeWarning, stacklevel=3)
             return
         if backward:
             yield self._backward()
         if forward:
-            yield self._forward()
+            yield self._of_copies()._forward()  # where only arguments have tangents, only they are shifted
         if backward and undefined:
-            self._require_undefined()
+            try:
+                self._require_undefined()
+            finally:
+                self._before()
 
     def _backward(self) -> GradientReport:
         """Check the gradients of backward mode."""
         outputs = self.outputs()
         unused = False
+        missing: list[str] = []
 
         def gradients(factor: float) -> list[Array]:
-            nonlocal unused
+            nonlocal unused, missing
             grads = outputs.pulled_back(self.tensors, factor)
             unused = not self._is_used and all(grad is None for grad in grads)
             point.is_used = not unused
-            pairs = zip(grads, self.checked, strict=True)
+            pairs = list(zip(grads, self.checked, strict=True))
+            missing = [each.name for grad, each in pairs if grad is None]
             return [_gradient(grad, each.array) for grad, each in pairs]
 
         point = self._point(outputs)
@@ -118,6 +135,10 @@ class Check:
                 RuntimeWarning,
                 stacklevel=4,
             )
+        wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
+        if lost := [name for name in missing if name in wrong]:
+            note = f"autograd has no gradient in {some(lost)}: {_LOST}"
+            return replace(report, note=note)
         return report
 
     def _forward(self) -> GradientReport:
@@ -134,7 +155,8 @@ class Check:
                         for each, part in zip(self.checked, direction, strict=True)
                     }
                 arguments = replaced(self._arguments, duals)
-                pushed = Outputs(lambda: self._called(arguments), np.random.default_rng(0))()
+                rng = np.random.default_rng(0)
+                pushed = Outputs(lambda: self._called(arguments), rng, keeps_all=self._of != "")()
                 tangents = [forward_ad.unpack_dual(output).tangent for output in pushed]
                 point.is_used = self._is_used or any(tangent is not None for tangent in tangents)
                 pairs = zip(tangents, pushed, strict=True)
@@ -146,11 +168,12 @@ class Check:
         """Raise an error unless backward functions take outputs without a gradient for those with 0."""
         undefined = torch._C._functions.UndefinedGrad()
         outputs = self.outputs()
-        count = len(outputs())
+        count = sum(output.requires_grad for output in outputs())
         if outputs.constant:
             return
         for which in (range(count), *([i] for i in range(count) if count > 1)):
-            found = [undefined(output) if i in which else output for i, output in enumerate(outputs())]
+            own = [output for output in outputs() if output.requires_grad]
+            found = [undefined(output) if i in which else output for i, output in enumerate(own)]
             try:
                 grads = torch.autograd.grad(
                     found, self.tensors, [torch.zeros_like(o) for o in found], allow_unused=True
@@ -170,15 +193,13 @@ class Check:
                 each.push()
             return outputs.weighted(outputs())
 
-        low = any(each.tensor.dtype == torch.bfloat16 for each in self.checked)
         return Point(
             weighted,
             [each.array for each in self.checked],
             inplace=True,
             names=[each.name for each in self.checked],
             scale=self._options.get("scale"),
-            rounded=_to_bfloat16 if low else None,
-            resolution=2.0**-8 if low else None,
+            bfloat16=[each.tensor.dtype == torch.bfloat16 for each in self.checked],
         )
 
     def _run(
@@ -195,6 +216,7 @@ class Check:
             self._before()
 
 
+_LOST = "on the way to the output it is detached, or in a checkpoint with use_reentrant=True"
 _UNDEFINED = (
     "a backward function {} where no gradient of its output is defined: it must take None, or zeros, for such an "
     "output. check_undefined_grad=False leaves this out"
@@ -222,9 +244,26 @@ def gradient_of(
     return gradients, cotangents
 
 
+def restorer(function: Any) -> Callable[[], object]:
+    """A function that puts back the buffers of a module, such as running statistics; of its method, likewise."""
+    module = getattr(function, "__self__", function)
+    if not isinstance(module, torch.nn.Module):
+        return lambda: None
+    buffers = [
+        (owner, name, buffer, buffer.clone())
+        for owner in module.modules()
+        for name, buffer in owner.named_buffers(recurse=False)
+    ]
+
+    def restore() -> None:
+        with torch.no_grad():
+            for owner, name, buffer, before in buffers:
+                if not torch.equal(buffer, before):  # one that is expanded cannot be written to
+                    buffer.copy_(before)
+                setattr(owner, name, buffer)
+
+    return restore
+
+
 def _gradient(grad: Any, like: Array) -> Array:
     return np.zeros(like.shape, like.dtype) if grad is None else as_array(grad)
-
-
-def _to_bfloat16(array: Array) -> Array:
-    return np.asarray(torch.from_numpy(array).to(torch.bfloat16).to(torch.float32).numpy(), array.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from secant.errors import DTypeError, ShapeError, UnsupportedError
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
 """The types of tensors that are checked, and those of the arrays that hold their elements."""
 _COMPLEX = torch.complex128, torch.complex64, torch.complex32
+_TYPES = "float64, float32, float16, bfloat16 or complex"
 
 
 def leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -42,7 +44,11 @@ def replaced(value: Any, replacements: Mapping[int, Any]) -> Any:
     if isinstance(value, Mapping):
         parts = {key: replaced(inner, replacements) for key, inner in value.items()}
         make: Any = type(value)
-        return make(parts)
+        if not isinstance(value, dict):
+            return make(parts)
+        made = copy.copy(value)  # a defaultdict is not made of its items
+        made.update(parts)
+        return made
     if isinstance(value, list | tuple):
         items = [replaced(inner, replacements) for inner in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
@@ -72,20 +78,26 @@ class CheckedTensor:
         Shares the memory of the tensor where NumPy can; else `push` copies it.
     """
 
-    def __init__(self, name: str, tensor: Any) -> None:
+    def __init__(self, name: str, tensor: Any, copied: bool = False) -> None:
         if tensor.layout != torch.strided:
             raise UnsupportedError(f"{name} must be a dense tensor, got {tensor.layout}")
-        if tensor.dtype not in REAL and tensor.dtype not in _COMPLEX:
-            raise DTypeError(f"{name} must be float64, float32, float16, bfloat16 or complex, got {tensor.dtype}")
+        _require_known_type(f"{name} must be {_TYPES}", tensor)
         expanded = any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
         plain = tensor.dtype != torch.bfloat16 and not tensor.is_conj() and not tensor.is_neg()
         self._shares = tensor.device.type == "cpu" and plain
         in_a_graph = tensor._is_view() and tensor._base.requires_grad  # where autograd minds what is written
-        self.copied = expanded or tensor._is_zerotensor() or (in_a_graph and not self._shares)
+        self.copied = copied or expanded or tensor._is_zerotensor() or (in_a_graph and not self._shares)
         if self.copied:
             tensor = tensor.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
         self.name = f"view_as_real({name})" if tensor.is_complex() else name
         self.tensor, self.array = tensor, as_array(tensor)
+
+    def overlaps(self, other: CheckedTensor) -> bool:
+        """Whether two tensors that NumPy cannot share lie in the same memory; of others it tells that itself."""
+        if self._shares or other._shares:
+            return False
+        (begin, end), (start, stop) = _memory(self.tensor), _memory(other.tensor)
+        return self.tensor.device == other.tensor.device and begin < stop and start < end
 
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
@@ -97,6 +109,12 @@ class CheckedTensor:
         found = torch.from_numpy(values.reshape(self.array.shape))
         found = torch.complex(*found.unbind(-1)) if self.tensor.is_complex() else found
         return found.to(device=self.tensor.device, dtype=self.tensor.dtype)
+
+
+def _memory(tensor: Any) -> tuple[int, int]:
+    """Where the elements begin and end."""
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return tensor.data_ptr(), tensor.data_ptr() + (last + 1) * tensor.element_size()
 
 
 def as_array(tensor: Any) -> Array:
@@ -124,7 +142,8 @@ class Outputs:
     Attributes
     ----------
     skipped : list of str
-        Floating-point outputs that have no gradient, where others have: they are not checked.
+        Floating-point outputs that have no gradient, where others have: they are not checked. With ``keeps_all`` there
+        are none: they have to be constant.
     constant : bool
         Whether none has one. Then all of them are looked at: the gradient is 0.
     is_number : bool
@@ -133,8 +152,8 @@ class Outputs:
         Made when the function is called first, as all of these are.
     """
 
-    def __init__(self, function: Callable[[], Any], rng: np.random.Generator) -> None:
-        self._function, self._rng = function, rng
+    def __init__(self, function: Callable[[], Any], rng: np.random.Generator, keeps_all: bool = False) -> None:
+        self._function, self._rng, self._keeps_all = function, rng, keeps_all
         self._shapes: dict[str, Any] | None = None
         self.skipped: list[str] = []
         self.constant = self.is_number = False
@@ -151,7 +170,7 @@ class Outputs:
                 raise DTypeError(f"func must return a tensor of floating-point numbers, got {_types(value)}")
             with_gradient = [path for path, output in found.items() if output.requires_grad]
             self.constant = not with_gradient
-            kept = with_gradient or list(found)
+            kept = list(found) if self._keeps_all else with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
             outputs = [found[path] for path in kept]
             self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
@@ -170,6 +189,7 @@ class Outputs:
                 if output.is_floating_point() or output.is_complex():
                     if output.layout != torch.strided:
                         raise UnsupportedError(f"func must return dense tensors, got {output.layout} as {path}")
+                    _require_known_type(f"func must return {_TYPES}", output, f" as {path}")
                     yield path, output
             elif not (output is None or isinstance(output, bool | int | float | complex | str | np.generic)):
                 raise DTypeError(
@@ -191,8 +211,13 @@ class Outputs:
         outputs = self()
         if self.constant:
             return [None] * len(tensors)
-        cotangents = [factor * c for c in self.cotangents]
-        return list(torch.autograd.grad(outputs, tensors, cotangents, allow_unused=True))
+        pairs = [(o, factor * c) for o, c in zip(outputs, self.cotangents, strict=True) if o.requires_grad]
+        return list(torch.autograd.grad([o for o, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True))
+
+
+def _require_known_type(wanted: str, tensor: Any, where: str = "") -> None:
+    if tensor.dtype not in REAL and tensor.dtype not in _COMPLEX:
+        raise DTypeError(f"{wanted}, got {tensor.dtype}{where}")
 
 
 def _types(value: Any) -> str:

@@ -1,8 +1,8 @@
 """How functions are compiled, where the result is cached, and on how many threads they run.
 
 Without fast-math: a result may not depend on what the compiler makes of a sum. Division by zero is an infinity, not an
-exception. Kernels hold the GIL, so two threads of Python never run one at the same time: Numba's simplest threading
-layer would abort the process.
+exception. Kernels release the GIL, so that Python answers Ctrl-C while one runs. Parallel ones run one at a time, for
+Numba's simplest threading layer aborts the process when two threads call it.
 """
 
 import hashlib
@@ -31,6 +31,7 @@ numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.
 _ENOUGH_FOR_THREADS = 30_000_000
 """Multiplications, about a millisecond: less is not worth waking threads."""
 
+_one_at_a_time = threading.Lock()
 _forks: list[bool] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.append(True))  # a child has none of its parent's threads
@@ -95,7 +96,8 @@ class Kernel:
         before = numba.get_num_threads()
         numba.set_num_threads(threads)
         try:
-            self.parallel(*arguments)
+            with _one_at_a_time:
+                self.parallel(*arguments)
         finally:
             numba.set_num_threads(before)
 
@@ -114,7 +116,7 @@ def _kept(function: Callable[..., Any], parallel: bool) -> Any:
         writable = False
     numba.config.CACHE_DIR = str(folder)
     try:
-        return numba.njit(cache=writable, parallel=parallel, error_model="numpy")(function)
+        return numba.njit(cache=writable, parallel=parallel, error_model="numpy", nogil=True)(function)
     finally:
         numba.config.CACHE_DIR = before
 
