@@ -85,6 +85,7 @@ def computed(
 
 def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
     evaluator = problem.evaluator()
+    evaluator.evaluations = problem.probes
     if not problem.progress and not problem.asks_for_workers:
         method = make(evaluator, problem)
         return method(evaluator, 0, method.size, _silent), method, evaluator.returned

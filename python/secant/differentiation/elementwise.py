@@ -11,8 +11,9 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives, undefined, warn_of_loss, warn_of_rounding
 from secant.differentiation.evaluation import OF_DOMAIN, as_array, numbers, require_same_shape, returned_dtype
-from secant.differentiation.options import LOST, bound, loses_h
+from secant.differentiation.options import LOST, bound, loses_h, require_use
 from secant.differentiation.problem import Problem
+from secant.differentiation.reach import can_reach
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import (
     ONE_SIDED,
@@ -59,6 +60,8 @@ def derivative(
         steps = None
     else:
         result, steps = _by_element(values, chosen, x, step, bounds)
+    if not _any(result) and can_reach(f, x):
+        require_use(f, x)
     is_lost, returned = _any(result == 0), values.returned
     if is_lost or (returned is not _FLOAT64 and returned != _FLOAT64):
         steps = steps or Stencils(chosen, step)
@@ -96,8 +99,8 @@ class _Values:
         self.returned = _FLOAT64
 
     def __call__(self, x: Any) -> Floats:
-        """Return f at x."""
-        there = self._f(x)
+        """Return f at x: at a copy, since f may write to its argument, which x itself may be."""
+        there = self._f(x.copy() if isinstance(x, np.ndarray) else x)
         values = numbers(there)
         self.returned = returned_dtype(there, self.returned)
         shape: Any = values.shape

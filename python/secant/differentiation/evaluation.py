@@ -156,6 +156,8 @@ class PythonEvaluator(Evaluator):
                 left, flat[i] = flat[i], value
                 if not (left == value + shift or value != value) or not _are_equal(x, self._origin):
                     raise changed_argument()
+            if i > begin and not _are_equal(x, self._origin):
+                raise changed_argument()
         except Exception as error:
             name_coordinate(error, i, x.shape, flat[i])
             raise

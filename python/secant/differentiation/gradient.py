@@ -254,7 +254,9 @@ def numerical_gradient(
         kind = kind_of(f)
         is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
         if is_plain and kind == "C" and cast(Floats, x).size <= Evaluator.first_block and c_pointer.core() is not None:
-            return _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
+            values = _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
+            if not np.isnan(values).any():  # else it is looked at where f is not defined
+                return values
         problem = Problem.of_defaults(f, x, h, kind)
         if is_plain:
             values = central_differences(problem, x)

@@ -148,7 +148,7 @@ def numerical_hessian(
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
     values, errors, evaluations = _hessian(problem, x, pattern)
     if full_output and errors is None:
-        slopes, bars, more = _hessian(problem._replace(scheme=None), x, pattern)
+        slopes, bars, more = _hessian(problem._replace(scheme=None, probes=0), x, pattern)
         errors, evaluations = abs(values - slopes) + bars, evaluations + more
     return with_error(values, errors, evaluations) if full_output else values
 

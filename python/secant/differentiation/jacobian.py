@@ -179,7 +179,7 @@ def _sparse(problem: Problem, given: Any, sparsity: Any) -> tuple[Any, Any, int]
         return jacobian, None, evaluations
     if errors is not None:
         return jacobian, pattern.expanded(errors, scales), evaluations
-    slopes, bars, more = _sparse(problem._replace(scheme=None), given, sparsity)
+    slopes, bars, more = _sparse(problem._replace(scheme=None, probes=0), given, sparsity)
     return jacobian, abs(jacobian - slopes) + bars, evaluations + more
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 _FLOAT64 = np.dtype(np.float64)
+_NONE: tuple[Any, ...] = ()  # there is only one empty tuple
 _DEFAULTS = ("central", False, None, None, False, False, False, False)
 
 
@@ -37,7 +38,7 @@ class Options(TypedDict, total=False):
 
 def are_defaults(others: tuple[Any, ...], rel_step: Any, bounds: Any, args: Any, kwargs: Any) -> bool:
     """Whether the options of a gradient or Jacobian are; ``others`` are the scheme and those from vectorized on."""
-    return rel_step is None and bounds is None and kwargs is None and args == () and others == _DEFAULTS
+    return rel_step is None and bounds is None and kwargs is None and args is _NONE and others == _DEFAULTS
 
 
 def require_function(f: Any) -> None:
@@ -60,7 +61,7 @@ class WithArguments:
 def bound(f: Any, args: Any, kwargs: Any) -> Any:
     """Check f, and return it as a function of x alone."""
     require_function(f)
-    if args == () and kwargs is None:
+    if args is _NONE and kwargs is None:
         return f
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")

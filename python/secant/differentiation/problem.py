@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation import c_pointer, numba_jit
-from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number
+from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number, numbers
 from secant.differentiation.options import bound, is_float64, own_point, require_perturbable, threads
 from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import SCHEMES, Bounds, Scheme, Stencils, Step, scheme_of, stencils, step_of
@@ -19,6 +20,7 @@ from secant.errors import DTypeError, UnsupportedError
 
 _FUNCTION = type(lambda: None)
 _CENTRAL = SCHEMES["central"]
+_PROBE = 2.0**-10  # relative to x: how far it is shifted to see what f looks at
 
 
 def kind_of(f: Any) -> str:
@@ -31,12 +33,52 @@ def kind_of(f: Any) -> str:
     return "Python"
 
 
-def _place(f: Any, x: Any) -> Floats | None:
-    """Return x itself, if a function of Python may look at it elsewhere."""
+def _place(f: Any, x: Any) -> tuple[Floats | None, int]:
+    """Return x itself, if a function of Python looks at it elsewhere, or may; and the evaluations that tell."""
     if not is_float64(x) or not can_reach(f, x):
-        return None
+        return None, 0
     require_perturbable("x", x)
-    return x  # type: ignore[no-any-return]
+    counted = _Counted(f)
+    return x if _looks_at(counted, x) else None, counted.calls
+
+
+class _Counted:
+    def __init__(self, f: Any) -> None:
+        self._f, self.calls = f, 0
+
+    def __call__(self, x: Floats) -> Any:
+        self.calls += 1
+        return self._f(x)
+
+
+def _looks_at(f: Any, x: Floats) -> bool:
+    """Whether f depends on x beside its argument, or may; a warning says if it depends on both.
+
+    It is called with another point, while x is as it was, and while x is that point too.
+    """
+    before = x.copy(order="K")
+    other = before + _PROBE * (1 + np.abs(before)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    try:
+        with np.errstate(all="ignore"):
+            at_x, by_argument = numbers(f(before.copy())), numbers(f(other.copy()))
+            x[...] = other
+            by_both = numbers(f(other.copy()))
+            x[...] = before
+            if np.array_equal(by_argument, by_both):
+                return False
+            uses_both = not np.array_equal(at_x, by_argument) and np.array_equal(at_x, numbers(f(before.copy())))
+    except Exception:
+        return True
+    finally:
+        x[...] = before
+    if uses_both and np.isfinite(by_both).all() and np.isfinite(by_argument).all():
+        warnings.warn(
+            "f uses its argument and looks at x elsewhere too, and both are shifted: inplace=True says that this is "
+            "meant; for the derivative by the argument alone, differentiate at x.copy()",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+    return True
 
 
 def _asks_for_workers(n_jobs: Any, executor: Any) -> bool:
@@ -67,6 +109,8 @@ class Problem(NamedTuple):
         As they were given.
     moved : callable, optional
         As of `CachedSamples`, for "auto".
+    probes : int
+        The evaluations of f that told what it looks at.
     """
 
     f: Any
@@ -83,6 +127,7 @@ class Problem(NamedTuple):
     with_error: bool = False
     progress: bool = False
     moved: Callable[[Any], Any] | None = None
+    probes: int = 0
 
     @classmethod
     def of(
@@ -132,7 +177,8 @@ class Problem(NamedTuple):
         if inplace:
             problem._require_place()
             return problem._replace(place=x)
-        return problem._replace(place=_place(f, x)) if problem.may_need_place else problem
+        place, probes = _place(f, x) if problem.may_need_place else (None, 0)
+        return problem._replace(place=place, probes=probes)
 
     @classmethod
     def of_defaults(cls, f: Any, x: Any, h: Any, kind: str, convert: Convert = number) -> Problem:
@@ -140,7 +186,7 @@ class Problem(NamedTuple):
         if kind == "Python":
             validation.require_callable("f", f)
         own = own_point(x)
-        place = _place(f, x) if kind == "Python" else None
+        place = _place(f, x)[0] if kind == "Python" else None
         return cls(f, own, place, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
 
     @property

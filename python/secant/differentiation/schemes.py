@@ -147,8 +147,13 @@ class Bounds(NamedTuple):
         if bounds is None:
             return None
         pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise DTypeError(f"bounds must be a pair (lower, upper) or scipy.optimize.Bounds, got {bounds!r}")
+        if isinstance(pair, list):  # two pairs would be taken for (lower, upper)
+            raise DTypeError(
+                f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got the list {bounds!r}: of a (min, "
+                "max) pair for each entry make scipy.optimize.Bounds(*zip(*bounds))"
+            )
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise DTypeError(f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}")
         lower, upper = (_bound(each, x.shape) for each in pair)
         if not (np.isneginf(lower).all() and np.isposinf(upper).all()):
             outside = ~((lower <= x) & (x <= upper))
