@@ -199,6 +199,32 @@ def test_error_bars_within_bounds(scheme, options):
     assert (found.error <= {"auto": 1e-7, "forward": 1e-2}.get(scheme, 1e-6)).all()
 
 
+@pytest.mark.parametrize("width", [1e-9, 1e-6, 1e-3, 1.0])
+def test_error_bars_on_a_bound_hold_for_rounding(width):
+    for lower in np.linspace(-2, 2, 23):
+        found = secant.numerical_gradient(
+            lambda x: float(np.exp(x[0])), [lower], scheme="auto", bounds=(lower, lower + width), full_output=True
+        )
+        assert np.abs(found.value - np.exp(lower)) <= found.error
+
+
+@pytest.mark.parametrize("power", [1.1, 1.5, 2.5])
+def test_error_bars_on_a_bound_hold_for_roots(power):
+    found = secant.numerical_gradient(
+        lambda x: float(x[0] ** power), [0.0], scheme="auto", bounds=(0, 1), full_output=True
+    )
+    assert np.abs(found.value) <= found.error < 5
+
+
+def test_an_infinite_derivative_on_a_bound_is_not_known():
+    for f in (np.sqrt, lambda x: np.where(x > 0, x * np.log(np.maximum(x, 1e-300)), 0)):
+        found = secant.numerical_gradient(
+            lambda x, f=f: float(f(x)[0]), [0.0], scheme="auto", bounds=(0, 1), full_output=True
+        )
+        assert np.isnan(found.value)
+        assert np.isinf(found.error)
+
+
 def test_bounds_that_options_do_not_go_with():
     pytest.importorskip("scipy")
     for options in ({"scheme": "auto"}, {"full_output": True}):
@@ -262,7 +288,9 @@ def test_the_end_of_a_domain_is_an_error_that_names_it(scheme):
 
 
 def test_the_end_of_the_domain_of_a_c_function_is_an_error():
-    f = ways.SIGNATURE(lambda point, *_: math.nan if ctypes.cast(point, ctypes.POINTER(ctypes.c_double))[1] > 1 else 1.0)
+    f = ways.SIGNATURE(
+        lambda point, *_: math.nan if ctypes.cast(point, ctypes.POINTER(ctypes.c_double))[1] > 1 else 1.0
+    )
     with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 1.0001, and finite at x"):
         secant.numerical_gradient(f, np.array([0.5, 1.0]))
     assert np.isnan(secant.numerical_gradient(f, np.array([0.5, 2.0]))).all()
