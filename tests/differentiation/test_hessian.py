@@ -169,3 +169,53 @@ def test_a_function_that_looks_at_x_elsewhere():
     found = secant.numerical_hessian(lambda _: np.sum(W**3), W)
     np.testing.assert_allclose(found, np.diag(6 * W.reshape(-1)), atol=1e-9)
     assert W.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("options", [{}, {"scheme": "central"}], ids=str)
+def test_an_empty_x(options):
+    assert secant.numerical_hessian(np.sum, [], **options).shape == (0, 0)
+
+
+def test_no_point_is_outside_of_bounds_with_a_pattern():
+    pytest.importorskip("scipy.sparse")
+    points = []
+
+    def f(x):
+        points.append(x.copy())
+        return float(np.exp(x) @ A)
+
+    x, upper = np.array([0.5, 0.2, 0.3]), np.array([0.5 + 1e-5, 1, 1])
+    for scheme in ("central", "auto"):
+        secant.numerical_hessian(f, x, scheme=scheme, bounds=(0, upper), sparsity=np.eye(3))
+    assert (np.array(points) <= upper).all()
+
+
+def test_steps_of_central_that_tell_nothing():
+    with pytest.raises(ValueRangeError, match=r"h must not be lost in x, but x\[0\] \+ h = 10000000000000.0"):
+        secant.numerical_hessian(lambda x: np.sum(x**2), [1e13, 1.0], scheme="central")
+    with pytest.warns(RuntimeWarning, match="f returns float32, too coarse for second differences"):
+        secant.numerical_hessian(lambda x: np.float32(x.sum() ** 2), [1.0, 2.0], scheme="central")
+    found = secant.numerical_hessian(lambda x: np.float32(x.sum() ** 2), [1.0, 2.0], "relative", scheme="central")
+    np.testing.assert_allclose(found, 2, rtol=0.05)
+    for scheme in ("central", "auto"):
+        with pytest.warns(RuntimeWarning, match="f returns int64 and jumps near x"):
+            secant.numerical_hessian(lambda x: np.int64(1e3 * x.sum()), [1.0, 2.0], scheme=scheme)
+
+
+@pytest.mark.parametrize(
+    ("f", "second"),
+    [
+        (lambda x: np.sum(np.sin(1e3 * x)), lambda x: -1e6 * np.sin(1e3 * x)),
+        (lambda x: np.sum(x**2 + 1e-8 * np.sin(1e4 * x)), lambda x: 2 - np.sin(1e4 * x)),
+    ],
+    ids=["many periods", "ripples"],
+)
+def test_bars_hold_where_large_steps_tell_something_else(f, second):
+    rng, covered = np.random.default_rng(1), []
+    for _ in range(60):
+        x = rng.normal(size=3) * 10.0 ** rng.choice([-1, 0, 1])
+        found = secant.numerical_hessian(f, x, full_output=True)
+        error = np.abs(np.diag(found.value) - second(x))
+        covered.extend(error <= np.diag(found.error))
+        assert (error <= 0.05 * np.abs(second(x)).max()).all()
+    assert np.mean(covered) >= 0.99

@@ -8,6 +8,7 @@ entry of a triangle and each step, and the result is symmetric. Steps are halved
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.derivatives import Derivatives, computed, undefined
+from secant.differentiation.derivatives import Derivatives, computed, undefined, warn_of_rounding
 from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
 from secant.differentiation.jacobian import Pattern, numerical_jacobian
 from secant.differentiation.noise import root_mean_square
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 _EPS = float(np.finfo(np.float64).eps)
 _FIRST_STEP = 0.6180339887498949  # of the size of x: no fraction of a period
 _HALVINGS, _FEWEST_LEVELS = 24, 4
-_RELATIVE_LEVELS, _MORE_LEVELS = (
-    4,
-    4,
-)  # off the diagonal, to its best step; and below
+_RELATIVE_LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal, to its best step; and below
+_SEEN = 1e-3  # the share of a value that noise has at the step where it must hold
+_SURELY = 3.0  # times the usual noise: what is more is no noise
+_SMALLER, _LEAST = 0.37, 2.0**-40  # that step is at most so many times the last one, and at least of the size of x
+_LARGER, _LIKE = 8.0, 0.3  # times that step: where to begin where it does not hold; and how well it then has to
 _ENOUGH = 1e-13  # of the largest term: no estimate gets better than that
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 _NOISE_OF_SECOND, _NOISE_OF_MIXED = 4.0, 8.0  # of f, that a second difference has at most, usually
@@ -71,7 +73,8 @@ def numerical_hessian(
     x : array_like, of any shape and layout
         Its n entries are numbered as in ``x.flat``.
     h : float, array_like or "relative"
-        The step of "central", as for `numerical_gradient`; "relative" is ``eps**(1/4) * max(1, abs(x))``.
+        The step of "central", as for `numerical_gradient`; "relative" is ``eps**(1/4) * max(1, abs(x))``, where
+        eps is that of what f returns.
     gradient : callable, optional
         The gradient of f, in the shape of x: the Hessian is then its Jacobian, made symmetric, by `numerical_jacobian`.
         It takes the same arguments, and with ``vectorized`` a stack of points.
@@ -105,8 +108,8 @@ def numerical_hessian(
     UnsupportedError
         If options do not go together.
     ValueRangeError
-        If f or x is not finite, x is on a bound, f is not defined at a shifted point of "central", or the pattern has 0
-        where the Hessian has not.
+        If f or x is not finite, h is lost in x, x is on a bound, f is not defined at a shifted point of "central", or
+        the pattern has 0 where the Hessian has not.
 
     Notes
     -----
@@ -265,10 +268,32 @@ class SecondDifferences:
         else:
             self._known: dict[tuple[int, float], float] = {}
             self._noise = _EPS * max(abs(self._value), 1e-300)
-            steps = np.minimum(_fixed_steps(problem), room)
+            steps = np.minimum(
+                _fixed_steps(problem, evaluator.returned), room / 2
+            )  # the check of a pattern takes twice
             self._units = (self._x + steps) - self._x
+            self._require_step(steps, evaluator.returned)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
+        jumps = bool(np.any(self.diagonal.values))
+        warn_of_rounding(evaluator.returned, None, problem.x, jumps=jumps, stacklevel=6)
+
+    def _require_step(self, steps: Floats, returned: np.dtype[Any]) -> None:
+        """Raise an error where h is lost in x, and warn where f is too coarse for it."""
+        lost = self._units == 0
+        if lost.any():
+            i = int(np.argmax(lost))
+            raise ValueRangeError(
+                f"h must not be lost in x, but {name_of(i, self._shape)} + h = {float(self._x[i])!r} + {steps[i]:.3g} "
+                "rounds to x; take a larger h, h='relative', or scheme='auto'"
+            )
+        if returned.kind == "f" and returned.itemsize < 8 and (steps < _default_steps(self._x, returned) / 8).any():
+            warnings.warn(
+                f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
+                "h='relative', scheme='auto', or an f that computes in float64",
+                RuntimeWarning,
+                stacklevel=7,
+            )
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
         """Measure how long an entry takes."""
@@ -277,10 +302,38 @@ class SecondDifferences:
         return (time.perf_counter() - start) * (2 * _RELATIVE_LEVELS if self._guarded else 2)
 
     def _learn(self, evaluator: Evaluator, every: Any) -> None:
-        """Find the diagonal, and the steps that are right for each coordinate."""
+        """Find the diagonal, and the steps that are right for each coordinate.
+
+        A much smaller step may deny what was found: where steps are of many periods of f, or f has small ripples. Then
+        the search begins there, and counts if it finds what that step says.
+        """
+        first = _quantized(_FIRST_STEP * self._scales)
+        steps, seconds, table = self._searched(evaluator, every, first)
+        last = np.array(steps)[table.level, every]
+        rough = np.array(seconds)[table.level, every] / last**2
+        with np.errstate(all="ignore"):
+            h, there = self._at_smaller_steps(evaluator, every, table, last)
+            noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
+            away = np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise
+            denied = (away > _COVERAGE * table.errors) | (table.errors > _LIKE * np.abs(there))
+            if denied.any():
+                *_, other = self._searched(evaluator, every, np.where(denied, _LARGER * h, first))
+                denied &= np.abs(other.values - there) <= _LIKE * np.abs(there)
+                denied &= other.errors < np.fmax(table.errors, away)
+            if denied.any():
+                steps, seconds, table = self._searched(evaluator, every, np.where(denied, _LARGER * h, first))
+                away = np.where(denied, np.abs(there - table.values) - noise, away)
         size = len(every)
-        mantissa, exponent = np.frexp(_FIRST_STEP * self._scales)
-        first = np.ldexp(np.floor(mantissa * 1024) / 1024, exponent)  # so few bits that x + h is exact for all steps
+        self.diagonal = Derivatives(table.values, _COVERAGE * np.fmax(table.errors, away), 0)
+        levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
+        self._units = np.array(steps)[levels, every]
+        self._known = {
+            (k, 2.0 ** (levels[k] - level)): float(found[k]) for level, found in enumerate(seconds) for k in range(size)
+        }
+
+    def _searched(self, evaluator: Evaluator, every: Any, first: Floats) -> tuple[list[Floats], list[Floats], Table]:
+        """Steps from the first ones on, second differences, and what they tell of the diagonal."""
+        size = len(every)
         steps: list[Floats] = []
         seconds: list[Floats] = []
         for level in range(_HALVINGS):
@@ -296,13 +349,16 @@ class SecondDifferences:
                     break
             h = steps[-1][active]
             seconds[-1][active] = self._second(evaluator, active, active, h, h)
-        table = self._table_of_diagonal(steps, seconds)
-        self.diagonal = Derivatives(table.values, _COVERAGE * table.errors, 0)
-        levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
-        self._units = np.array(steps)[levels, every]
-        self._known = {
-            (k, 2.0 ** (levels[k] - level)): float(found[k]) for level, found in enumerate(seconds) for k in range(size)
-        }
+        return steps, seconds, self._table_of_diagonal(steps, seconds)
+
+    def _at_smaller_steps(self, evaluator: Evaluator, every: Any, table: Table, last: Floats) -> tuple[Floats, Floats]:
+        """Steps at which noise is a small part of the values, and second derivatives there; NaN if f stands still."""
+        size = np.fmax(np.fmax(np.abs(table.values), table.errors), np.abs(self._value) / self._scales**2)
+        h = np.sqrt(_NOISE_OF_SECOND * self._noise / (_SEEN * size))
+        h = _quantized(np.fmin(np.fmax(h, _LEAST * self._scales), _SMALLER * last))
+        shifts = np.diag(h) if h.size else np.empty((0, 0))
+        above, below = (self._values(evaluator, self._x + sign * shifts) - self._value for sign in (1, -1))
+        return h, np.where((above == 0) & (below == 0), np.nan, (above + below) / h**2)
 
     def _table_of_diagonal(self, steps: list[Floats], seconds: list[Floats]) -> Table:
         squares = np.array(steps) ** 2
@@ -380,10 +436,12 @@ class SecondDifferences:
 
     def _values(self, evaluator: Evaluator, points: Floats) -> Floats:
         """F at points: NaN outside of its domain where steps are ours, else an error."""
+        if not points.size:
+            return np.empty(len(points))
         points = points.reshape(-1, *self._shape)
         try:
             with np.errstate(all="ignore"):
-                values = evaluator.at_points(points) if len(points) else np.empty(0)
+                values = evaluator.at_points(points)
         except OF_DOMAIN as error:
             if isinstance(error, SecantError) and not isinstance(error, DTypeError):
                 raise
@@ -437,6 +495,12 @@ class SecondDifferences:
                 )
 
 
+def _quantized(steps: Floats) -> Floats:
+    """Steps of so few bits that x + h is exact, also for those that are halved."""
+    mantissa, exponent = np.frexp(steps)
+    return np.asarray(np.ldexp(np.floor(mantissa * 1024) / 1024, exponent))
+
+
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
     """How far each coordinate is from its bounds."""
     if problem.bounds is None:
@@ -450,15 +514,21 @@ def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
     return room
 
 
-def _fixed_steps(problem: Problem) -> Floats:
+def _default_steps(x: Floats, returned: np.dtype[Any]) -> Floats:
+    kind = returned if returned.kind == "f" and returned.itemsize < 8 else np.float64
+    steps: Floats = float(np.finfo(kind).eps) ** 0.25 * np.maximum(1.0, np.abs(x))
+    return steps
+
+
+def _fixed_steps(problem: Problem, returned: np.dtype[Any]) -> Floats:
     """The steps of the scheme "central"."""
     x, step = np.array(problem.x, order="C").reshape(-1), problem.step
     if isinstance(step, float):
         return np.full(x.shape, step)
     if isinstance(step, RelativeStep):
-        default = _EPS**0.25 * np.maximum(1.0, np.abs(x))
+        default = _default_steps(x, returned)
         if step.factor is None:
-            return np.asarray(default)
+            return default
         wanted = np.broadcast_to(step.factor, problem.x.shape).reshape(-1) * np.abs(x)
         return np.asarray(np.where(x + wanted == x, default, wanted))
     return np.array(step, order="C").reshape(-1)
