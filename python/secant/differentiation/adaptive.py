@@ -82,7 +82,7 @@ class Adaptive:
                 i = max(first, begin) + int(np.argmin(known))
                 steps.error.add_note(
                     f"the scheme 'auto' and error bars need f on both sides of {name_of(i, self._x.shape)} = "
-                    f"{float(self._x.reshape(-1)[i])!r}: at the end of a domain, take scheme='forward'"
+                    f"{float(self._x.reshape(-1)[i])!r}: where the domain of f ends, give it as bounds="
                 )
                 raise steps.error
             tell(min(first + self.group, end) - begin)

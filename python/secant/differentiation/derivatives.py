@@ -63,8 +63,8 @@ def _warn(
     count, h = np.count_nonzero(values), problem.step
     if warn_of_h and count != values.size:
         warn_of_loss(stencils, problem.x, values, stacklevel=5)
-    if warn_of_h and type(h) is float and problem.scheme is not None and _any_below(problem.x, h):
-        _warn_of_size(problem, h, values)
+    if warn_of_h and type(h) is float and stencils is not None and _any_below(problem.x, h):
+        _warn_of_size(problem, stencils, h, values)
     if returned is not _FLOAT64 and returned != _FLOAT64:
         warn_of_rounding(returned, stencils, problem.x, jumps=bool(count), stacklevel=5)
 
@@ -166,7 +166,7 @@ def _any_below(x: Floats, size: float) -> bool:
     return bool(np.count_nonzero(np.abs(x) < size))
 
 
-def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
+def _warn_of_size(problem: Problem, stencils: Stencils, h: float, values: Floats) -> None:
     """Warn where h is larger than the scale of x allows; it costs evaluations only where h is larger than an entry.
 
     There f is evaluated at x. If it changes by more than that within a step, then at half the step, for the entry where
@@ -174,7 +174,7 @@ def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
     """
     size = np.abs(np.asarray(problem.x)).reshape(-1)
     small = (size > 0) & (size < h)
-    if not small.any() or problem.bounds is not None:
+    if not small.any():
         return
     evaluator = problem.evaluator()
     with np.errstate(all="ignore"):
@@ -184,8 +184,7 @@ def _warn_of_size(problem: Problem, h: float, values: Floats) -> None:
         if not change.any():
             return
         i = int(np.argmax(change))
-        assert problem.scheme is not None
-        half = differentiate(evaluator, Stencils(problem.scheme, h / 2), evaluator.at(problem.x), (i, i + 1))[0]
+        half = differentiate(evaluator, stencils._replace(h=stencils.h / 2), evaluator.at(problem.x), (i, i + 1))[0]
         wrong = np.abs(values[i] - half) > 0.5 * np.maximum(np.abs(values[i]), np.abs(half))
         if not (wrong & (np.abs(values[i]) * h > base)).any():
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -62,6 +63,8 @@ def derivative(
         result, steps = _by_element(values, chosen, x, step, bounds)
     if not _any(result) and can_reach(f, x):
         require_use(f, x)
+    if isinstance(step, float) and steps is None and _any(result):
+        _warn_of_size(values, chosen, x, step, result)
     is_lost, returned = _any(result == 0), values.returned
     if is_lost or (returned is not _FLOAT64 and returned != _FLOAT64):
         steps = steps or Stencils(chosen, step)
@@ -141,6 +144,28 @@ def _quotient(values: _Values, scheme: Scheme, x: Any, h: Any, base: Any, where:
                 where = where[wrong][0] if np.shape(where) == np.shape(wrong) else where
                 raise undefined(f"f is NaN at {_text(where)}, and finite at x")
     return result
+
+
+def _warn_of_size(values: _Values, scheme: Scheme, x: Any, h: float, result: Any) -> None:
+    """Warn where h is larger than an element, f changes by more than itself, and by another slope in half a step."""
+    size = np.abs(as_array(x))
+    small = (size > 0) & (size < h)
+    if not _any(small) or np.shape(small) != np.shape(result):
+        return
+    with np.errstate(all="ignore"):
+        base = values(x)
+        steep = small & (np.abs(result) * h > np.abs(base))
+        if not steep.any():
+            return
+        half = _quotient(values, scheme, x, h / 2, base)
+        wrong = steep & (np.abs(result - half) > 0.5 * np.maximum(np.abs(result), np.abs(half)))
+    if wrong.any():
+        warnings.warn(
+            f"h = {h:g} is larger than the scale of x allows at x = {float(as_array(x)[wrong][0])!r}: with half the "
+            "step the derivative is another; take a smaller h, rel_step=, or scheme='auto'",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _any(flags: Any) -> bool:

@@ -57,7 +57,8 @@ def numerical_diff(
     Warns
     -----
     RuntimeWarning
-        If h is lost in x, or f returns float32, or whole numbers that jump, as for `numerical_gradient`.
+        If h is lost in x, or larger than its scale allows; if f returns float32, or whole numbers that jump, as for
+        `numerical_gradient`.
 
     Raises
     ------
@@ -150,7 +151,8 @@ def numerical_gradient(
         f gets a copy of it that belongs to this call, with one entry shifted, so that threads may share x. If f can
         look at an array of float64 elsewhere, in its closure, globals, defaults or attributes of these, the array
         itself is shifted instead, and restored exactly, even if f raises: as in
-        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. So it is if f turns out not to use its
+        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. Three to four evaluations tell if f depends
+        on it, and a warning says so if it depends on its argument as well. So it is if f turns out not to use its
         argument: all differences are 0, and f takes any object. Of modules and classes, those values and functions are
         looked at that code names, and all values of your own: where that finds nothing, ``inplace=True`` says that x
         itself is to be shifted.
@@ -169,7 +171,7 @@ def numerical_gradient(
         counts as NaN there, and is raised if nothing else is left.
     rel_step : float or array_like, optional
         As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of "relative" where x + h is x.
-    bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
+    bounds : tuple (array_like, array_like) or scipy.optimize.Bounds, optional
         The domain of f: it is not evaluated outside. Near a bound, central differences become one-sided ones of the
         same order, for one to two evaluations more; the step becomes smaller where nothing else helps. "auto" takes
         smaller steps, and on a bound one-sided differences of fourth order, at three steps.
@@ -208,7 +210,8 @@ def numerical_gradient(
     Warns
     -----
     RuntimeWarning
-        If h is lost in x, or larger than its scale allows; if f returns float32, and h is too small for its rounding;
+        If f depends on its argument and on x elsewhere, and both are shifted; if h is lost in x, or larger than its
+        scale allows; if f returns float32, and h is too small for its rounding;
         or if it returns whole numbers, of NumPy's, that jump near x.
 
     Raises

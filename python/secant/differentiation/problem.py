@@ -33,13 +33,13 @@ def kind_of(f: Any) -> str:
     return "Python"
 
 
-def _place(f: Any, x: Any) -> tuple[Floats | None, int]:
+def _place(f: Any, x: Any, bounds: Bounds | None = None) -> tuple[Floats | None, int]:
     """Return x itself, if a function of Python looks at it elsewhere, or may; and the evaluations that tell."""
     if not is_float64(x) or not can_reach(f, x):
         return None, 0
     require_perturbable("x", x)
     counted = _Counted(f)
-    return x if _looks_at(counted, x) else None, counted.calls
+    return x if _looks_at(counted, x, bounds) else None, counted.calls
 
 
 class _Counted:
@@ -51,13 +51,17 @@ class _Counted:
         return self._f(x)
 
 
-def _looks_at(f: Any, x: Floats) -> bool:
+def _looks_at(f: Any, x: Floats, bounds: Bounds | None) -> bool:
     """Whether f depends on x beside its argument, or may; a warning says if it depends on both.
 
     It is called with another point, while x is as it was, and while x is that point too.
     """
     before = x.copy(order="K")
-    other = before + _PROBE * (1 + np.abs(before)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    away = _PROBE * (1 + np.abs(before)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    other = before + away
+    if bounds is not None:
+        up, down = (np.clip(point, *bounds) for point in (other, before - away))
+        other = np.where(up != before, up, down)
     try:
         with np.errstate(all="ignore"):
             at_x, by_argument = numbers(f(before.copy())), numbers(f(other.copy()))
@@ -177,7 +181,7 @@ class Problem(NamedTuple):
         if inplace:
             problem._require_place()
             return problem._replace(place=x)
-        place, probes = _place(f, x) if problem.may_need_place else (None, 0)
+        place, probes = _place(f, x, problem.bounds) if problem.may_need_place else (None, 0)
         return problem._replace(place=place, probes=probes)
 
     @classmethod
