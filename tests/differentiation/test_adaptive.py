@@ -250,7 +250,8 @@ def test_the_entry_that_has_no_slope_at_the_end_of_a_domain_is_named(vectorized)
     x = np.array([[1.0, 2.0], [0.0, 3.0]])
     with pytest.raises(ValueError, match="math domain error") as caught:
         secant.numerical_gradient(f, x, scheme="auto", vectorized=vectorized)
-    assert "need f on both sides of x[1, 0] = 0.0: where the domain of f ends, give it as bounds=" in caught.value.__notes__[-1]
+    advice = "need f on both sides of x[1, 0] = 0.0: where the domain of f ends, give it as bounds="
+    assert advice in caught.value.__notes__[-1]
 
 
 def test_a_value_that_is_not_finite_is_named_with_its_point():

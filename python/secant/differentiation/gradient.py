@@ -151,7 +151,7 @@ def numerical_gradient(
         f gets a copy of it that belongs to this call, with one entry shifted, so that threads may share x. If f can
         look at an array of float64 elsewhere, in its closure, globals, defaults or attributes of these, the array
         itself is shifted instead, and restored exactly, even if f raises: as in
-        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. Three to four evaluations tell if f depends
+        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. Two or four evaluations tell if f depends
         on it, and a warning says so if it depends on its argument as well. So it is if f turns out not to use its
         argument: all differences are 0, and f takes any object. Of modules and classes, those values and functions are
         looked at that code names, and all values of your own: where that finds nothing, ``inplace=True`` says that x

@@ -64,13 +64,14 @@ def _looks_at(f: Any, x: Floats, bounds: Bounds | None) -> bool:
         other = np.where(up != before, up, down)
     try:
         with np.errstate(all="ignore"):
-            at_x, by_argument = numbers(f(before.copy())), numbers(f(other.copy()))
+            by_argument = numbers(f(other.copy()))
             x[...] = other
             by_both = numbers(f(other.copy()))
             x[...] = before
             if np.array_equal(by_argument, by_both):
                 return False
-            uses_both = not np.array_equal(at_x, by_argument) and np.array_equal(at_x, numbers(f(before.copy())))
+            at_x, again = numbers(f(before.copy())), numbers(f(before.copy()))
+            uses_both = not np.array_equal(at_x, by_argument) and np.array_equal(at_x, again)
     except Exception:
         return True
     finally:
