@@ -102,7 +102,7 @@ class CheckedTensor:
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
         if not self._shares:
-            self.tensor.detach().copy_(self.tangent(self.array))
+            self.tensor.data.copy_(self.tangent(self.array))  # a graph that the user built with it stays valid
 
     def tangent(self, values: Array) -> Any:
         """A tensor like this one of other elements."""
