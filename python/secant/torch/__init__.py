@@ -22,8 +22,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import NOTHING_CHECKED, Check, gradient_of, own_buffers
-from secant.torch._tensors import differentiable
+from secant.torch._check import Check, gradient_of, own_buffers
+from secant.torch._tensors import NothingToCheckError, differentiable
 
 
 def check(
@@ -67,8 +67,6 @@ def check(
     given = _tuple(inputs)
     with own_buffers(func, given) as renew:
         found = Check(func, given, _checked(func, given), options, renew)
-        if found.is_empty:
-            raise ValueRangeError("inputs and outputs must have elements to be checked, got none")
         (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
     return report
 
@@ -171,6 +169,8 @@ def gradcheck(
             found = Check(func, given, tensors, options, renew)
             for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
                 report.raise_if_failed()
+    except NothingToCheckError:
+        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -247,13 +247,12 @@ def gradgradcheck(
     try:
         with own_buffers(func, (given, grad_outputs)) as renew:
             gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-            if not any(cotangent.numel() for cotangent in cotangents):
-                warnings.warn(NOTHING_CHECKED, RuntimeWarning, stacklevel=2)
-                return True
             tensors |= differentiable("grad_outputs", cotangents)
             found = Check(gradients, (*given, cotangents), tensors, options, renew, is_used=True, of="-over-reverse")
             for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
                 report.raise_if_failed()
+    except NothingToCheckError:
+        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
     except GradientMismatchError:
         if raise_exception:
             raise

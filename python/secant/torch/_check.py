@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,7 +22,15 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
 from secant.differentiation.noise import Value
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
-from secant.torch._tensors import CheckedTensor, Outputs, as_array, differentiable, leaves, replaced
+from secant.torch._tensors import (
+    CheckedTensor,
+    NothingToCheckError,
+    Outputs,
+    as_array,
+    differentiable,
+    leaves,
+    replaced,
+)
 
 
 class Check:
@@ -89,19 +96,13 @@ class Check:
         rng = np.random.default_rng([self._rng, 1])
         return Outputs(lambda: self._called(self._arguments), rng, keeps_all=self._of != "")
 
-    @functools.cached_property
-    def is_empty(self) -> bool:
-        """Whether inputs or outputs have no elements."""
-        outputs = self.outputs()()
-        return not (self.checked and any(output.numel() for output in outputs))
-
     def reports(
         self, backward: bool = True, forward: bool = False, undefined: bool = False
     ) -> Iterator[GradientReport]:
         """Run the checks that are wanted. Warnings are those of the caller's caller."""
-        if self.is_empty:
-            warnings.warn(NOTHING_CHECKED, RuntimeWarning, stacklevel=3)
-            return
+        if not self.checked:
+            self.outputs()()
+            raise NothingToCheckError
         if backward:
             yield self._backward()
         if forward:
@@ -219,7 +220,6 @@ class Check:
                 each.push()
 
 
-NOTHING_CHECKED = "inputs or outputs have no elements: nothing is checked"
 _LOST = "on the way to the output it is detached, or in a checkpoint with use_reentrant=True"
 _UNDEFINED = (
     "a backward function {} where no gradient of its output is defined: it must take None, or zeros, for such an "
