@@ -254,8 +254,8 @@ def gradient_of(
 def own_buffers(function: Any, inputs: Any) -> Iterator[Callable[[], None]]:
     """Give a module, or that of a method, copies of its buffers; when the context ends it has its own again.
 
-    They are never written to. What is returned makes new copies, for each evaluation. Tensors that share memory with a
-    parameter or an input stay what they are, as they are to follow it.
+    The context is a function that makes new copies, for each evaluation. Buffers that share memory with a parameter or
+    an input are not copied, as they have to follow it.
     """
     module = getattr(function, "__self__", function)
     owners = list(module.modules()) if isinstance(module, torch.nn.Module) else []
