@@ -41,16 +41,16 @@ class Kinks:
     allowed: float = 0.0
     found: tuple[KinkedRange, ...] = ()
     undecided: tuple[EntryRange, ...] = ()
-    """Ranges in which something is wrong, unless there are kinks that noise hides."""
+    """Ranges in which something is wrong, unless kinks explain it: those that were found, or that noise hides."""
 
     @property
-    def entries(self) -> tuple[EntryRange, ...]:
-        """The ranges of entries that lie on kinks."""
-        return tuple(kinked.entries for kinked in self.found)
+    def single(self) -> tuple[KinkedRange, ...]:
+        """The entries that lie on kinks: of those of larger ranges it is not known which do."""
+        return tuple(kinked for kinked in self.found if kinked.entries.size == 1)
 
     def allowed_in(self, entries: EntryRange) -> float:
-        """What is allowed in a range: nothing where none of its entries is known to lie on a kink."""
-        return self.allowed if any((entries & kinked).size > 0 for kinked in self.entries) else 0.0
+        """What is allowed in a range: nothing where none of its entries may lie on a kink."""
+        return self.allowed if any((entries & kinked.entries).size > 0 for kinked in self.found) else 0.0
 
 
 def may_lie_on_kinks(difference: Difference) -> bool:

@@ -146,7 +146,7 @@ def set_kinks_apart(
         found = difference.judged(allowed)
         if found.wrong:
             found = probe.measure(point.direction(rng), found.entries, allowed)
-        if found.wrong and hides:  # a larger jump may be it, if several kinks cancel along the direction
+        if found.wrong and (jump or hides):  # larger jumps may be it, if several kinks cancel along the direction
             undecided.append(found.entries)
         else:
             groups.append(found)
