@@ -134,7 +134,9 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
             if any(group.wrong for group in groups):
                 suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
-    if wrong and overall.kink:  # what was wrong along two directions is so, though a search at rough steps finds no entry
+    if (
+        wrong and overall.kink
+    ):  # what was wrong along two directions is so, though a search at rough steps finds no entry
         suspect_arrays |= {point.entry(group.entries.begin)[0] for group in groups if group.wrong}
     count = len(point.spans)
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
