@@ -92,11 +92,14 @@ def bisect_kinks(probe: DirectionalProbe, direction: Direction, max_halved: int)
     halved : bool
         Whether the halves of this range follow.
     """
-    count = 0
+    count, known = 0, probe.column
     queue: deque[tuple[EntryRange, RichardsonColumn | None]] = deque((span, None) for span in probe.point.spans)
     while queue:
-        entries, probe.column = queue.popleft()
+        noise, (entries, probe.column) = probe.noise, queue.popleft()
         difference = probe.difference(direction, entries)
+        if probe.noise != noise:  # many kinks look like coarse parts of f: steps that suited all entries showed none
+            probe.noise, probe.column = noise, known
+            difference = probe.difference(direction, entries)
         halved = difference.slope.jump != 0 and entries.size > 1 and count < max_halved
         yield difference, halved
         if halved:
