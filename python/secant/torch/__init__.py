@@ -96,8 +96,8 @@ def gradcheck(
     ----------
     func : callable
         Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. It must be deterministic.
-        It is called with gradients enabled, so that it may use autograd itself. The buffers of a
-        module are put back if ``func`` is the module or its method, not if a lambda or `functools.partial` calls it.
+        It is called with gradients enabled, so that it may use autograd itself. The buffers of a module are put back
+        if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of any precision, on any device.
