@@ -637,11 +637,60 @@ def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
         rng = np.random.default_rng([number, 6])
         case = relu_network(rng, 2000, kinks=True)
         report = secant.check_gradient(*case, rng=number)
-        assert report.passed
+        assert report.verdict != "wrong"
         smooth = [i for i in range(case.x.size) if f"x[{i}]" not in report.kinked]
         wrong = case.gradient.copy()
         wrong[smooth[: len(smooth) // 4]] *= 1.01
         assert secant.check_gradient(case.f, case.x, wrong, rng=number).verdict == "wrong"
+
+
+def l1_network(rng, samples, inputs, units, l1):
+    """A loss with an L1 norm in pruned weights W, and a bias or a vector: x, f and its gradient."""
+    a, y = rng.normal(size=(samples, inputs)), rng.normal(size=samples)
+    x = {"W": rng.normal(size=(inputs, units)), "b": rng.normal(size=units), "v": rng.normal(size=units)}
+    x["W"][rng.random(x["W"].shape) < 0.5] = 0
+    x["v"][0] = 0
+
+    def f(x):
+        error = np.tanh(a @ x["W"] + x["b"]) @ x["v"] - y
+        return float((error**2).mean() + l1 * (np.abs(x["W"]).sum() + np.abs(x["v"]).sum()))
+
+    def gradient(x):
+        h = np.tanh(a @ x["W"] + x["b"])
+        e = 2 * (h @ x["v"] - y) / samples
+        dz = e[:, None] * x["v"] * (1 - h**2)
+        return {"W": a.T @ dz + l1 * np.sign(x["W"]), "b": dz.sum(0), "v": h.T @ e + l1 * np.sign(x["v"])}
+
+    return x, f, gradient
+
+
+def test_what_is_said_of_an_array_holds_where_its_kinks_are_too_many_to_find():
+    x, f, gradient = l1_network(np.random.default_rng(0), 50, 30, 40, 1e-3)
+    right = secant.check_gradient(f, x, gradient)
+    assert right.verdict == "not verified"
+    assert right.not_verified == ("W",)
+    assert right.kinked == ("v[0]",)  # not those of ranges that may have others
+    for array, entry, error in (("v", 9, 1e-6), ("v", 30, -1e-6), ("b", 3, 1e-6), ("W", (0, 5), 2.0)):
+        wrong = gradient(x)
+        wrong[array][entry] += error
+        report = secant.check_gradient(f, x, wrong)
+        assert report.verdict == ("not verified" if array == "W" else "wrong")
+        assert "between the slopes" not in str(report)
+        if array != "W":
+            assert [finding.name for finding in report.findings] == [f"{array}[{entry}]"]
+
+
+def test_an_error_of_the_stated_size_is_wrong_beside_kinks():
+    """Also where the search for the entry, at steps that suited another, does not find it."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x, f, gradient = l1_network(rng, 20, 8, 6, 1e-4)
+        report = secant.check_gradient(f, x, gradient)
+        assert report.passed
+        for array in ("b", "v"):
+            wrong = gradient(x)
+            wrong[array][2] += 1.3 * report.sensitivity[array]
+            assert secant.check_gradient(f, x, wrong).verdict == "wrong", (seed, array)
 
 
 def test_units_that_all_lie_on_kinks_are_not_verified_where_these_are_too_many_to_find():

@@ -379,7 +379,7 @@ def test_the_same_tensor_twice_and_tensors_without_elements(torch):
     assert not secant.torch.gradcheck(lambda x, y: x * scaled_sine(torch, 2.0)(y), (x, x), raise_exception=False)
     empty = torch.ones(0, 3, requires_grad=True)
     assert secant.torch.gradcheck(lambda x, y: (x.sum() + y.sin(), y[:0]), (empty, x))
-    with pytest.warns(RuntimeWarning, match="^inputs have no elements: nothing is checked"):
+    with pytest.warns(RuntimeWarning, match="^inputs or outputs have no elements: nothing is checked"):
         assert secant.torch.gradcheck(torch.sin, empty)
 
 
@@ -496,6 +496,124 @@ def test_running_statistics_of_a_module_that_is_the_function_are_what_they_were(
         assert secant.torch.gradcheck(func, x)
         assert secant.torch.gradgradcheck(func, x)
         assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+@needs_torch
+def test_outputs_without_elements_are_not_right(torch):
+    x = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    for func in (lambda x: x[:0], lambda x: (x[:0], torch.ones(3))):
+        with pytest.raises(ValueRangeError, match="inputs and outputs must have elements to be checked, got none"):
+            secant.torch.check(func, x)
+        for check in (secant.torch.gradcheck, secant.torch.gradgradcheck):
+            with pytest.warns(RuntimeWarning, match="^inputs or outputs have no elements: nothing is checked"):
+                assert check(func, x)
+
+
+@needs_torch
+def test_second_derivatives_where_the_user_disabled_gradients(torch):
+    x = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        assert secant.torch.gradcheck(torch.exp, x, check_forward_ad=True)
+        assert secant.torch.gradgradcheck(torch.exp, x, check_fwd_over_rev=True)
+    for over in ("rev", "fwd"):
+        with pytest.raises(ValueRangeError, match="func must depend on inputs"):
+            secant.torch.gradgradcheck(
+                lambda _: x.exp(), x.detach().requires_grad_(), **{f"check_{over}_over_rev": True}
+            )
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["float64", "bfloat16"])
+def test_a_graph_that_the_user_built_before_a_check_is_still_valid(torch, name):
+    x = torch.randn(8, 3, dtype=getattr(torch, name), requires_grad=True)
+    norm = torch.nn.BatchNorm1d(3, dtype=torch.float64).eval()
+    loss = x.sin().sum() + norm(x.double()).square().sum()
+    secant.torch.check(torch.sin, x)
+    norm.train()
+    secant.torch.gradcheck(norm, x.detach().double().requires_grad_())
+    loss.backward()
+
+
+class OfBuffers:
+    """Modules that take x, use a parameter, and change their buffers in each call."""
+
+    def cache(self, x):
+        self.b[1] = self.w * x  # in the graph
+        return self.b.sin().sum()
+
+    def lazy(self, x):
+        if self.unset is None:
+            self.unset = 0 * x.detach() + 2
+            self.register_buffer("new", 0 * x.detach())
+        return (self.w * x * self.unset).sum()
+
+    def resized(self, x):
+        self.b.resize_(self.b.numel() + 1, 3).fill_(1)
+        return (self.w * x * self.b).sum()
+
+    def shared(self, x):
+        self.b += 1
+        assert self.same is self.b
+        assert (self.view == self.b[0]).all()
+        return (self.w * x * self.view).sum()
+
+    def sparse(self, x):
+        self.adjacency = self.adjacency * 2
+        return (self.adjacency.to_dense() @ (self.w * x)).sum() + self.meta.numel()
+
+    def computed(self, x):
+        self.b = self.b.detach() + self.w * x
+        return self.b.square().sum()
+
+
+@needs_torch
+@pytest.mark.parametrize("name", ["cache", "lazy", "resized", "shared", "sparse", "computed"])
+def test_the_same_buffers_are_there_after_a_check(torch, name):
+    class Module(torch.nn.Module):
+        forward = getattr(OfBuffers, name)
+
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.rand(3, dtype=torch.float64))
+            self.register_buffer("b", torch.ones(2, 3, dtype=torch.float64))
+            self.register_buffer("same", self.b)
+            self.register_buffer("view", self.b[0])
+            self.register_buffer("unset", None)
+            if name == "sparse":
+                self.register_buffer("adjacency", torch.eye(3, dtype=torch.float64).to_sparse())
+                self.register_buffer("meta", torch.empty(3, device="meta"))
+
+    module = Module()
+    before, version = dict(module._buffers), module.b._version
+    x = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    assert secant.torch.check_module(module, lambda module: module(x.detach())).passed
+    assert secant.torch.gradcheck(module, x)
+    assert secant.torch.gradgradcheck(module, x)
+    assert list(module._buffers) == list(before)
+    assert all(module._buffers[name] is buffer for name, buffer in before.items())
+    assert torch.equal(module.b, torch.ones(2, 3, dtype=torch.float64))
+    assert module.b._version == version
+    assert not module.b.requires_grad
+
+
+@needs_torch
+def test_buffers_in_the_memory_of_what_is_shifted_follow_it(torch):
+    class Tied(torch.nn.Module):
+        def __init__(self, x):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.rand(3, dtype=torch.float64))
+            self.register_buffer("of_w", self.w.data)
+            self.register_buffer("of_x", x.data[:2])
+
+        def forward(self, x):
+            assert torch.equal(self.of_w, self.w)
+            assert torch.equal(self.of_x, x[:2])
+            return self.w * x.sin()
+
+    x = torch.rand(3, dtype=torch.float64, requires_grad=True)
+    module = Tied(x)
+    assert secant.torch.check(module, x).passed
+    assert secant.torch.check_module(module, lambda module: module(x).sum()).passed
 
 
 @needs_torch

@@ -38,7 +38,7 @@ def test_a_report_of_torch(torch):
     assert raised.value.report.findings == wrong.findings
     with pytest.raises(UnsupportedError, match="mode must be 'rev' or 'fwd', got 'back'"):
         secant.torch.check(torch.sin, x, mode="back")
-    with pytest.raises(ValueRangeError, match="inputs must have elements to be checked, got none"):
+    with pytest.raises(ValueRangeError, match="inputs and outputs must have elements to be checked, got none"):
         secant.torch.check(torch.sin, x[:0].detach().requires_grad_())
 
 

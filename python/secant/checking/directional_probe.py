@@ -69,7 +69,7 @@ class DirectionalProbe:
         self.progress = progress
         self.noise: Noise | None = None
         self.value = value
-        self._column: RichardsonColumn | None = None
+        self.column: RichardsonColumn | None = None  # whose steps are tried first
         self.domain_ends = False
 
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
@@ -138,8 +138,8 @@ class DirectionalProbe:
         return sample
 
     def _slope(self, line: Line, rough: bool = False) -> tuple[Slope, RichardsonColumn]:
-        slope, self._column = line.slope(self._column, rough)
+        slope, self.column = line.slope(self.column, rough)
         self.domain_ends |= line.side != 0
         if self.noise is not None and line.coarse > self.noise.near:
             self.noise = self.noise._replace(near=line.coarse)
-        return slope, self._column
+        return slope, self.column

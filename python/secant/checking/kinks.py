@@ -41,16 +41,16 @@ class Kinks:
     allowed: float = 0.0
     found: tuple[KinkedRange, ...] = ()
     undecided: tuple[EntryRange, ...] = ()
-    """Ranges in which something is wrong, unless there are kinks that noise hides."""
+    """Ranges in which something is wrong, unless kinks explain it: those that were found, or that noise hides."""
 
     @property
-    def entries(self) -> tuple[EntryRange, ...]:
-        """The ranges of entries that lie on kinks."""
-        return tuple(kinked.entries for kinked in self.found)
+    def single(self) -> tuple[KinkedRange, ...]:
+        """The entries that lie on kinks: of those of larger ranges it is not known which do."""
+        return tuple(kinked for kinked in self.found if kinked.entries.size == 1)
 
     def allowed_in(self, entries: EntryRange) -> float:
-        """What is allowed in a range: nothing where none of its entries is known to lie on a kink."""
-        return self.allowed if any((entries & kinked).size > 0 for kinked in self.entries) else 0.0
+        """What is allowed in a range: nothing where none of its entries may lie on a kink."""
+        return self.allowed if any((entries & kinked.entries).size > 0 for kinked in self.found) else 0.0
 
 
 def may_lie_on_kinks(difference: Difference) -> bool:
@@ -79,12 +79,12 @@ def allowance(jumps: Sequence[float]) -> float:
     return _ALLOWED * root_mean_square(np.array(jumps)) if any(jumps) else 0.0
 
 
-def bisect_kinks(
-    probe: DirectionalProbe, direction: Direction, max_evaluations: int
-) -> Iterator[tuple[Difference, bool]]:
+def bisect_kinks(probe: DirectionalProbe, direction: Direction, max_halved: int) -> Iterator[tuple[Difference, bool]]:
     """Measure ranges of entries, and the halves of those whose derivative jumps, down to single entries.
 
-    The largest come first. Where evaluations run out, ranges are not halved any more.
+    The largest come first. After ``max_halved`` of them, ranges are not halved any more. Evaluations are not what is
+    counted: they depend on the gradient, and what is told apart should not. Nor should error bars depend on what came
+    before: the steps that are tried first are those of the range that was halved, not those that a kink elsewhere took.
 
     Yields
     ------
@@ -92,13 +92,15 @@ def bisect_kinks(
     halved : bool
         Whether the halves of this range follow.
     """
-    limit = probe.point.evaluations + max_evaluations
-    queue = deque(probe.point.spans)
+    count = 0
+    queue: deque[tuple[EntryRange, RichardsonColumn | None]] = deque((span, None) for span in probe.point.spans)
     while queue:
-        entries = queue.popleft()
+        entries, probe.column = queue.popleft()
         difference = probe.difference(direction, entries)
-        halved = difference.slope.jump != 0 and entries.size > 1 and probe.point.evaluations < limit
+        halved = difference.slope.jump != 0 and entries.size > 1 and count < max_halved
         yield difference, halved
         if halved:
+            count += 1
             middle = (entries.begin + entries.end) // 2
-            queue += [EntryRange(entries.begin, middle), EntryRange(middle, entries.end)]
+            halves = EntryRange(entries.begin, middle), EntryRange(middle, entries.end)
+            queue += [(half, difference.column) for half in halves]

@@ -15,7 +15,7 @@ from secant.checking.verdict import MeasuredError, noticed
 from secant.errors import ValueRangeError
 
 _PROBES = 4
-_KINK_EVALUATIONS = 1000  # after which ranges are not halved any more: those that wait may take as many again
+_HALVED = 100  # ranges, in the search for kinks
 _CLEAR = 1000.0
 _HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 
@@ -135,7 +135,7 @@ def set_kinks_apart(
     groups: list[MeasuredError] = []
     kinked: list[KinkedRange] = []
     undecided: list[EntryRange] = []
-    for difference, halved in bisect_kinks(probe, direction, _KINK_EVALUATIONS):
+    for difference, halved in bisect_kinks(probe, direction, _HALVED):
         if halved:
             continue
         if jump := difference.slope.jump:
@@ -146,7 +146,7 @@ def set_kinks_apart(
         found = difference.judged(allowed)
         if found.wrong:
             found = probe.measure(point.direction(rng), found.entries, allowed)
-        if found.wrong and hides:  # a larger jump may be it, if several kinks cancel along the direction
+        if found.wrong and (jump or hides):  # larger jumps may be it, if several kinks cancel along the direction
             undecided.append(found.entries)
         else:
             groups.append(found)

@@ -134,6 +134,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
             if any(group.wrong for group in groups):
                 suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
+    if wrong and overall.kink:  # along two directions: it is so, though a search at rough steps finds no entry
+        suspect_arrays |= {point.entry(group.entries.begin)[0] for group in groups if group.wrong}
     count = len(point.spans)
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     if wrong and (given.remark or not overall.kink):
@@ -159,7 +161,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         seconds=time.perf_counter() - start,
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
-        kinked=tuple(point.name(i) for entries in kinks.entries for i in range(*entries)),
+        kinked=tuple(point.name(kinked.entries.begin) for kinked in kinks.single),
         examined=len(every) or len(suspects.entries),
         seed=options.seed,
         resolution=point.resolution,

@@ -42,12 +42,16 @@ def array_reports(
     is_zero = whole <= _ROUNDED * noise <= _FLAT * abs(probe.value)
     sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
     steepest = max(largest for largest, _ in sizes)
-    smooth = [group for group in groups if group.entries not in kinks.entries]
+    on_kinks = {kinked.entries for kinked in kinks.found}
+    smooth = [group for group in groups if group.entries not in on_kinks]
     reports = []
     for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
         covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
         kinked = [entry for entry in kinks.found if own.begin <= entry.entries.begin < own.end]
-        seen = [(own, max(thresholds)), *((group.entries & own, seen_for_sure(group)) for group in covering)]
+        are_told_apart = all(entry.entries.size == 1 for entry in kinked)
+        seen = [(own, max(thresholds))]
+        if are_told_apart:
+            seen += [(group.entries & own, seen_for_sure(group)) for group in covering]
         least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
         smallest = point.least_scale(leaf)
         density = math.sqrt(2) * (1 if point.signs_are_random else 2)
@@ -60,15 +64,16 @@ def array_reports(
             spread / smallest,
             *sizes[leaf],
         )
-        own_zero = (
-            0.0 if sizes[leaf][0] > point.resolution**0.9 * steepest else zero
-        )  # small beside the others by its scale alone: not 0
+        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # beside the others by its scale alone: not 0
+        own_zero = 0.0 if has_size else zero
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
-        is_known = (bool(kinked) and not covering and all(entry.entries.size == 1 for entry in kinked)) or any(
+        is_known = (bool(kinked) and not covering and are_told_apart) or any(
             is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen)
             for part, threshold in seen
         )
-        if not is_known and is_zero:
+        if not are_told_apart:  # jumps are allowed in ranges that may hide any of their entries
+            is_known = is_known and not report.sensitivity > report.largest
+        elif not is_known and is_zero:
             is_known = probe.is_constant(direction, own, _FAR[0], _ROUNDED * noise)
         elif not is_known and not candidate.contribution(direction, own):
             shown = steepest * smallest if whole and math.isfinite(steepest) else max(whole, abs(probe.value))
@@ -80,7 +85,7 @@ def array_reports(
             where = some([point.name(entry.entries.begin) for entry in outside])
             why = f"on a kink, and not between the slopes of both sides: {where}"
         elif any((entries & own).size > 0 for entries in kinks.undecided):
-            why = "it seems wrong, but noise may hide kinks at x that explain it"
+            why = "it seems wrong, but kinks at x may explain it, also such as noise hides"
         elif not is_known:
             why = _why_unverified(report, overall.kink > 0)
         else:

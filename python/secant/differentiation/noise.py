@@ -197,7 +197,8 @@ def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
     steps = [spacing * k for k in _IRREGULAR]
     values = [sample(step) for step in steps]
     first = int(np.argmax(np.abs(np.diff([there.rest for there in values]))))
-    begin, end, low, high = *steps[first : first + 2], *values[first : first + 2]
+    begin, end = steps[first : first + 2]
+    low, high = values[first : first + 2]
     differences = []
     for _ in range(_HALVINGS):
         middle = (begin + end) / 2
@@ -208,7 +209,7 @@ def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
             begin, low = middle, between
         differences.append(abs(high.rest - low.rest))
     least = known.at(abs(low.value), low.rounding)
-    return differences[-1] > max(_VISIBLE * least, differences[-5] / 8)  # 1/16 of it is left of what is smooth
+    return bool(differences[-1] > max(_VISIBLE * least, differences[-5] / 8))  # 1/16 of it is left of what is smooth
 
 
 def _largest_scatter(sample: Sampler, known: Noise, least: float, level: float) -> float:

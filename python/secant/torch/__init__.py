@@ -9,6 +9,7 @@ float64. Noise hides small errors. Where it hides all, as it may in float32 on k
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
@@ -21,8 +22,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import Check, gradient_of, restorer
-from secant.torch._tensors import differentiable
+from secant.torch._check import Check, gradient_of, own_buffers
+from secant.torch._tensors import NothingToCheckError, differentiable
 
 
 def check(
@@ -47,7 +48,7 @@ def check(
     Raises
     ------
     UnsupportedError, DTypeError, ShapeError, ValueRangeError
-        As `gradcheck` does; ValueRangeError too if the inputs have no elements.
+        As `gradcheck` does; ValueRangeError too if inputs or outputs have no elements.
 
     Warns
     -----
@@ -64,10 +65,9 @@ def check(
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = _tuple(inputs)
-    found = Check(func, given, _checked(func, given), options, restorer(func))
-    if not found.checked:
-        raise ValueRangeError("inputs must have elements to be checked, got none")
-    (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
+    with own_buffers(func, given) as renew:
+        found = Check(func, given, _checked(func, given), options, renew)
+        (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
@@ -96,7 +96,8 @@ def gradcheck(
     ----------
     func : callable
         Takes tensors, and returns tensors in nested tuples, lists, dicts or dataclasses. It must be deterministic.
-        It is called with gradients enabled, so that it may use autograd itself.
+        It is called with gradients enabled, so that it may use autograd itself. The buffers of a module are put back
+        if ``func`` is the module or its method, not if a lambda calls it.
     inputs : tensor or sequence of tensors
         Arguments of ``func``. Those that require a gradient are checked, also in nested containers: real or complex,
         of any precision, on any device.
@@ -133,7 +134,8 @@ def gradcheck(
     Warns
     -----
     RuntimeWarning
-        Names outputs that have no gradient, beside others that have one: they are not checked.
+        Names outputs that have no gradient, beside others that have one: they are not checked. Says that inputs or
+        outputs have no elements.
 
     Notes
     -----
@@ -161,10 +163,14 @@ def gradcheck(
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    found = Check(func, given, _checked(func, given), options, restorer(func))
+    tensors = _checked(func, given)
     try:
-        for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
-            report.raise_if_failed()
+        with own_buffers(func, given) as renew:
+            found = Check(func, given, tensors, options, renew)
+            for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
+                report.raise_if_failed()
+    except NothingToCheckError:
+        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -238,13 +244,15 @@ def gradgradcheck(
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
-    restore = restorer(func)
-    gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-    tensors |= differentiable("grad_outputs", cotangents)
-    found = Check(gradients, (*given, cotangents), tensors, options, restore, is_used=True, of="-over-reverse")
     try:
-        for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
-            report.raise_if_failed()
+        with own_buffers(func, (given, grad_outputs)) as renew:
+            gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
+            tensors |= differentiable("grad_outputs", cotangents)
+            found = Check(gradients, (*given, cotangents), tensors, options, renew, is_used=True, of="-over-reverse")
+            for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
+                report.raise_if_failed()
+    except NothingToCheckError:
+        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -259,7 +267,7 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     ----------
     module : torch.nn.Module
         Its parameters are shifted in place. When the call ends they and its buffers, such as the running statistics
-        of a batch normalization, are what they were.
+        of a batch normalization, are what they were; buffers of another module in the loss are not put back.
     loss : callable
         Takes the module, and returns a tensor with a single element.
     **options
@@ -288,7 +296,8 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     if not any(tensor.numel() for tensor in parameters.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
-    (report,) = Check(lambda: loss(module), (), parameters, options, restorer(module)).reports()
+    with own_buffers(module, ()) as renew:
+        (report,) = Check(lambda: loss(module), (), parameters, options, renew).reports()
     return report
 
 

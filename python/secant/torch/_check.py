@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,7 +22,15 @@ from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
 from secant.differentiation.noise import Value
 from secant.errors import DTypeError, GradientMismatchError, ShapeError, ValueRangeError
-from secant.torch._tensors import CheckedTensor, Outputs, as_array, differentiable, leaves, replaced
+from secant.torch._tensors import (
+    CheckedTensor,
+    NothingToCheckError,
+    Outputs,
+    as_array,
+    differentiable,
+    leaves,
+    replaced,
+)
 
 
 class Check:
@@ -92,18 +102,13 @@ class Check:
         """Run the checks that are wanted. Warnings are those of the caller's caller."""
         if not self.checked:
             self.outputs()()
-            self._before()
-            warnings.warn("inputs have no elements: nothing is checked", RuntimeWarning, stacklevel=3)
-            return
+            raise NothingToCheckError
         if backward:
             yield self._backward()
         if forward:
             yield self._of_copies()._forward()  # where only arguments have tangents, only they are shifted
         if backward and undefined:
-            try:
-                self._require_undefined()
-            finally:
-                self._before()
+            self._require_undefined()
 
     def _backward(self) -> GradientReport:
         """Check the gradients of backward mode."""
@@ -147,7 +152,7 @@ class Check:
         point = self._point(outputs)
 
         def along(direction: Direction) -> float:
-            with forward_ad.dual_level():
+            with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
                     duals = {
@@ -213,7 +218,6 @@ class Check:
         finally:
             for each in self.checked:
                 each.push()
-            self._before()
 
 
 _LOST = "on the way to the output it is detached, or in a checkpoint with use_reentrant=True"
@@ -239,30 +243,47 @@ def gradient_of(
         tensors = list(differentiable("inputs", arguments).values())
         found = Outputs(lambda: function(*arguments), np.random.default_rng(0))()
         grads = torch.autograd.grad(found, tensors, cotangents, create_graph=True, allow_unused=True)
+        if all(grad is None for grad in grads):
+            raise ValueRangeError("func must depend on inputs to check the gradient of that: autograd has none in any")
         return [grad for grad in grads if grad is not None]
 
     return gradients, cotangents
 
 
-def restorer(function: Any) -> Callable[[], object]:
-    """A function that puts back the buffers of a module, such as running statistics; of its method, likewise."""
+@contextlib.contextmanager
+def own_buffers(function: Any, inputs: Any) -> Iterator[Callable[[], None]]:
+    """Give a module, or that of a method, copies of its buffers; when the context ends it has its own again.
+
+    The context is a function that makes new copies, for each evaluation. Buffers that share memory with a parameter or
+    an input are not copied, as they have to follow it.
+    """
     module = getattr(function, "__self__", function)
-    if not isinstance(module, torch.nn.Module):
-        return lambda: None
-    buffers = [
-        (owner, name, buffer, buffer.clone())
-        for owner in module.modules()
-        for name, buffer in owner.named_buffers(recurse=False)
-    ]
+    owners = list(module.modules()) if isinstance(module, torch.nn.Module) else []
+    originals = [(owner, dict(owner._buffers.items())) for owner in owners]
+    followed = [leaf for _, leaf in leaves("", inputs) if isinstance(leaf, torch.Tensor)]
+    followed += [parameter for owner in owners for parameter in owner.parameters(recurse=False)]
+    buffers = {id(b): b for _, own in originals for b in own.values() if b is not None}
+    shared = {i: b for i, b in buffers.items() if any(torch._C._is_alias_of(b, other) for other in followed)}
 
-    def restore() -> None:
-        with torch.no_grad():
-            for owner, name, buffer, before in buffers:
-                if not torch.equal(buffer, before):  # one that is expanded cannot be written to
-                    buffer.copy_(before)
-                setattr(owner, name, buffer)
+    def renew() -> None:
+        memo = dict(shared)  # so that buffers that share memory with each other still do
+        with torch.enable_grad():  # those that are computed from others cannot be copied deeply
+            memo |= {i: b.clone() for i, b in buffers.items() if i not in shared and not b.is_leaf}
+        _give([(owner, copy.deepcopy(own, memo)) for owner, own in originals])
 
-    return restore
+    try:
+        renew()
+        yield renew
+    finally:
+        _give(originals)
+
+
+def _give(buffers: list[tuple[Any, dict[str, Any]]]) -> None:
+    for owner, own in buffers:
+        for name in [name for name in owner._buffers.keys() if name not in own]:  # noqa: SIM118 (TorchScript's has no others)
+            del owner._buffers[name]
+        for name, buffer in own.items():
+            owner._buffers[name] = buffer
 
 
 def _gradient(grad: Any, like: Array) -> Array:

@@ -13,7 +13,7 @@ import torch
 
 from secant._common.validation import Array
 from secant.differentiation.noise import Value, norm
-from secant.errors import DTypeError, ShapeError, UnsupportedError
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 REAL = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16, torch.bfloat16: np.float32}
 """The types of tensors that are checked, and those of the arrays that hold their elements."""
@@ -102,7 +102,7 @@ class CheckedTensor:
     def push(self) -> None:
         """Let the tensor have the elements of the array."""
         if not self._shares:
-            self.tensor.detach().copy_(self.tangent(self.array))
+            self.tensor.data.copy_(self.tangent(self.array))  # a graph that the user built with it stays valid
 
     def tangent(self, values: Array) -> Any:
         """A tensor like this one of other elements."""
@@ -134,6 +134,13 @@ def real(tensor: Any) -> Any:
         tensor = tensor.to_dense()
     tensor = tensor.resolve_conj().resolve_neg()
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+class NothingToCheckError(ValueRangeError):
+    """Inputs or outputs have no elements."""
+
+    def __init__(self) -> None:
+        super().__init__("inputs and outputs must have elements to be checked, got none")
 
 
 class Outputs:
@@ -173,6 +180,8 @@ class Outputs:
             kept = list(found) if self._keeps_all else with_gradient or list(found)
             self.skipped = [path for path in found if path not in kept]
             outputs = [found[path] for path in kept]
+            if not any(output.numel() for output in outputs):
+                raise NothingToCheckError
             self.is_number = len(outputs) == 1 and outputs[0].numel() == 1 and not outputs[0].is_complex()
             self.cotangents = [torch.ones_like(o) if self.is_number else _random(o, self._rng) for o in outputs]
             self._weights = [as_array(cotangent).astype(np.float64) for cotangent in self.cotangents]
