@@ -488,7 +488,8 @@ def jax_case(call: Any, arrays: list[Any], order: int) -> Case:
     def planted(x: Any, factor: Any) -> Any:
         return x
 
-    planted.defjvp(lambda primals, tangents: (primals[0], tangents[0] * primals[1]))
+    # Its value is planted too: else the second derivative would be right.
+    planted.defjvp(lambda primals, tangents: (planted(*primals), tangents[0] * primals[1]))
     errors: dict[str, list[Any]] = {"": []}
     place = jax_largest(call, arrays, order)
     if place is not None:

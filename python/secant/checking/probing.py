@@ -150,4 +150,6 @@ def set_kinks_apart(
             undecided.append(found.entries)
         else:
             groups.append(found)
+    crowded = {point.entry(each.entries.begin)[0] for each in kinked if each.entries.size > 1}
+    undecided += [group.entries for group in groups if group.wrong and point.entry(group.entries.begin)[0] in crowded]
     return Kinks(kink, tuple(sorted(kinked)), tuple(undecided)), groups

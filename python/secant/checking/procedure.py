@@ -120,10 +120,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     doubt = point.standstill()
     is_zero = not given.remark and not given.contribution(direction, point.all)
     if wrong and is_zero and probe.rises_in_steps(direction):
-        wrong, doubt = (
-            False,
-            "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them",
-        )
+        wrong = False
+        doubt = "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them"
     suspects = Suspects([], set(), None, set())
     if wrong and (options.locate or overall.kink):
         direction = direction if overall.suspect is None else overall.suspect
@@ -135,7 +133,8 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
                 suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
     if wrong and overall.kink:  # along two directions: it is so, though a search at rough steps finds no entry
-        suspect_arrays |= {point.entry(group.entries.begin)[0] for group in groups if group.wrong}
+        sure = [group.entries for group in groups if group.wrong and group.entries not in kinks.undecided]
+        suspect_arrays |= {point.entry(entries.begin)[0] for entries in sure}
     count = len(point.spans)
     # On a kink, jumps may cancel along a direction: then it proves nothing unless an array is wrong by itself.
     if wrong and (given.remark or not overall.kink):
