@@ -65,7 +65,7 @@ def array_reports(
             spread / smallest,
             *sizes[leaf],
         )
-        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # beside the others by its scale alone: not 0
+        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # though its steps may make it small beside others
         own_zero = 0.0 if has_size else zero
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
         is_known = (bool(kinked) and not covering and are_told_apart) or any(
