@@ -76,10 +76,14 @@ def write(output: Path, done: dict[str, Any]) -> None:
 
 
 def commit() -> str:
-    found = subprocess.run(
-        ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True
-    )
-    return found.stdout.strip() or "unknown"
+    """The commit that is measured, and whether files are changed that are not this page."""
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs/reliability.*")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("-dirty" if changed else "")
+
+
+def git(*arguments: str) -> str:
+    found = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True)
+    return found.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def check_gradient(
         of its array.
     max_evaluations : int, optional
         Evaluations of f of a check that passes; by default 100. More of them notice smaller errors. Where x lies on
-        kinks, there are up to some 2,000 more: to find the entries that do.
+        kinks, there are some thousands more: to find the entries that do.
     confidence : float
         The probability with which the reported ``spread`` of errors is noticed.
     max_findings : int

@@ -42,13 +42,14 @@ def array_reports(
     is_zero = whole <= _ROUNDED * noise <= _FLAT * abs(probe.value)
     sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
     steepest = max(largest for largest, _ in sizes)
+    were_found = not overall.kink or len(kinks.found) > 0  # else what looked like kinks is noise, or curved
     on_kinks = {kinked.entries for kinked in kinks.found}
     smooth = [group for group in groups if group.entries not in on_kinks]
     reports = []
     for leaf, (array, own) in enumerate(zip(point.origin, point.spans, strict=True)):
         covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
         kinked = [entry for entry in kinks.found if own.begin <= entry.entries.begin < own.end]
-        are_told_apart = all(entry.entries.size == 1 for entry in kinked)
+        are_told_apart = were_found and all(entry.entries.size == 1 for entry in kinked)
         seen = [(own, max(thresholds))]
         if are_told_apart:
             seen += [(group.entries & own, seen_for_sure(group)) for group in covering]
@@ -64,7 +65,7 @@ def array_reports(
             spread / smallest,
             *sizes[leaf],
         )
-        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # beside the others by its scale alone: not 0
+        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # though its steps may make it small beside others
         own_zero = 0.0 if has_size else zero
         outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
         is_known = (bool(kinked) and not covering and are_told_apart) or any(
