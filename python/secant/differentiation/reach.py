@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from opcode import opmap
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from secant.differentiation import numba_jit
 _MOST = 1000  # objects that are looked at: where there are more, f may do anything
 _ATOMS = {bool, bytes, complex, float, int, str, type(None), np.ufunc, np.dtype, np.float64, type(np.sum)}
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
+_IMPORT = opmap["IMPORT_NAME"]
 _HEAP_TYPE = 1 << 9  # the flag of a class that is not static
 
 
@@ -111,20 +113,22 @@ def _values(objects: Iterable[Any]) -> list[Any]:
 def _of_function(f: FunctionType) -> tuple[set[str], list[Any]]:
     """The names in the code of f, and the objects that it refers to."""
     code, known, modules = f.__code__, f.__globals__, sys.modules
-    names, codes = set(code.co_names), [code]
+    names, codes, texts = set(code.co_names), [code], set[str]()
     for code in codes:
         for each in code.co_consts:
             kind = type(each)
             if kind is CodeType:
                 codes.append(each)
                 names.update(each.co_names)
-            elif kind is str:  # getattr(module, "x")
-                names.add(each)
+            elif kind is str:  # getattr(module, "x"), import_module("module")
+                texts.add(each)
+    imports = any(_IMPORT in code.co_code[::2] for code in codes)  # else a method may have the name of a module
+    names |= texts
     found: list[Any] = []
     for name in names:
         if name in known:
             found.append(known[name])
-        elif name in modules:  # f may import it
+        elif name in modules and (imports or name in texts):
             found.append(modules[name])
     if f.__closure__:
         for cell in f.__closure__:
