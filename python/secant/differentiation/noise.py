@@ -25,6 +25,8 @@ _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
 _NEAREST, _FARTHEST = 2.0**-16, 2.0**-3  # spacing of values whose scatter is compared
+_WIDER = 32.0  # times the spacing before it, until something scatters
+_SMOOTH = 100.0  # times the scatter at an eighth of a spacing: near kinks it would be eight times as much
 _HALVINGS = 16  # of a distance in which f may jump
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
@@ -178,13 +180,23 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
     step : float
         The smallest one at which f did not look smooth.
     """
-    spacing = min(step / 32, _NEAREST)
+    spacing = _FARTHEST / 8
+    while spacing > min(step / 32, _NEAREST):
+        spacing /= _WIDER
+    while not (near := _scatter_on_both_sides(sample, known, spacing)):
+        spacing *= _WIDER
+        if spacing > _FARTHEST / 8:
+            return 0.0
+    if _scatter_on_both_sides(sample, known, 8 * spacing) > _SMOOTH * near:
+        return 0.0
+    spacing /= 8  # scatter may begin there
     while spacing <= _FARTHEST / 8:
-        farthest = min(64 * spacing, _FARTHEST)
         if near := _scatter_on_both_sides(sample, known, spacing):
-            farther, far = (_scatter_on_both_sides(sample, known, distance) for distance in (8 * spacing, farthest))
-            if farther > 100 * near:  # smooth: near kinks it would be eight times as much
+            farther = _scatter_on_both_sides(sample, known, 8 * spacing)
+            if farther > _SMOOTH * near:
                 return 0.0
+            farthest = min(64 * spacing, _FARTHEST)
+            far = _scatter_on_both_sides(sample, known, farthest)
             like_rounding = near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3
             if like_rounding and _has_jump(sample, known, spacing):
                 return _largest_scatter(sample, known, farthest, max(near, farther, far))
