@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
+from secant.differentiation.bounded import BoundedEvaluator, with_one_sided
 from secant.differentiation.central_difference import RATIO, CachedSamples, Group, Start, slope_of_entry
 from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.ladder import RUNG, climb, refined
 from secant.differentiation.noise import Noise, root_mean_square
+from secant.differentiation.schemes import Bounds
 from secant.errors import ValueRangeError
 
 _SEED = 0
@@ -31,6 +33,7 @@ _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
+_NEAR = 2.0**-30  # of a scale: where f is undefined, its domain ends at x
 _GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
 _WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
 
@@ -46,14 +49,20 @@ class Adaptive:
     ``moved`` is as of `CachedSamples`.
     """
 
-    def __init__(self, evaluator: Evaluator, x: Floats, moved: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        x: Floats,
+        moved: Callable[[Any], Any] | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
         size = np.abs(np.array(x, order="C").reshape(-1))
         typical = root_mean_square(size)
         if not isfinite(typical):
             i = int(np.argmin(np.isfinite(size)))
             got = f"{float(np.ravel(x)[i])} at {name_of(i, x.shape)}"
             raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
-        self._x, self._moved = np.array(x, order="C"), moved
+        self._x, self._moved, self._bounds = np.array(x, order="C"), moved, bounds
         self._known: dict[int, dict[float, tuple[Floats, Any]]] = {}
         self._scales = _ASKEW * np.maximum(size, min(max(typical, _LEAST), 1.0) if typical else 1.0)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
@@ -64,11 +73,11 @@ class Adaptive:
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
         """Return slopes and error bars of a range of coordinates, (end - begin, 2, and the shape of what f returns)."""
-        results = np.empty((end - begin, 2, len(self._starts)))
+        results, within = np.empty((end - begin, 2, len(self._starts))), self._within(evaluator)
         for first in range(begin - begin % self.group, end, self.group):
             coordinates = np.arange(first, min(first + self.group, self._x.size))
             steps = Steps()
-            group = self._group(evaluator, coordinates, steps)
+            group = self._group(within, coordinates, steps)
             for k, start in enumerate(self._starts):
                 together = group.slopes(start, k) if start.group_step else None
                 for i in range(max(first, begin), min(first + self.group, end)):
@@ -78,6 +87,8 @@ class Adaptive:
                         else together[i - first]
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
+            for i, found in enumerate(done, max(first, begin)):
+                self._improve_at_ends(evaluator, i, steps, found)
             if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
                 i = max(first, begin) + int(np.argmin(known))
                 steps.error.add_note(
@@ -92,14 +103,14 @@ class Adaptive:
     def _learned(self, evaluator: Evaluator) -> list[Start]:
         """Measure the noise of each output of f, and find the steps to begin with."""
         values = np.asarray(evaluator.at(self._x))
-        self._shape: tuple[int, ...] = values.shape
+        self._base, self._shape = values, values.shape
         if not np.isfinite(values).all():
             value = values[~np.isfinite(values)][0]
             where = np.array2string(self._x, threshold=6)
             raise ValueRangeError(
                 f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
             )
-        steps = Steps()
+        evaluator, steps = self._within(evaluator), Steps()
         rng = np.random.default_rng(_SEED)
         factors = rng.uniform(0.5, 1.5, self._x.size) * rng.choice([-1.0, 1.0], self._x.size)
         line = self._line(evaluator, steps, factors * self._scales)
@@ -152,6 +163,35 @@ class Adaptive:
         numbers = self._numbers(i)
         _, slope, bar = refined(start, k, samples, climb(samples, k, start.value, numbers, start.noise), numbers)
         return (slope, bar) if isfinite(bar) else (nan, inf)
+
+    def _improve_at_ends(self, evaluator: Evaluator, i: int, steps: Steps, found: Floats) -> None:
+        """Take one-sided differences where bounds, or the end of the domain of f, leave no others."""
+        bounds = self._bounds
+        if bounds is None and not np.isfinite(found).all():
+            bounds = self._end_of_domain(evaluator, i, steps)
+        if bounds is not None:
+            slopes, bars = found.reshape(2, 1, *self._shape)
+            better = with_one_sided(evaluator, self._x, bounds, self._base, i, slopes, bars)
+            found[:] = np.reshape(better, found.shape)
+
+    def _end_of_domain(self, evaluator: Evaluator, i: int, steps: Steps) -> Bounds | None:
+        """The bounds of f if x lies on one: there it is defined on one side only."""
+        undefined = np.full((1, 1, *self._shape), nan)
+        step = _NEAR * self._scales[i]
+        above, below = (
+            np.isfinite(steps(undefined, evaluator.shifted, i, i + 1, [shift])).all() for shift in (step, -step)
+        )
+        if above == below:
+            return None
+        bounds = Bounds(np.full(self._x.shape, -inf), np.full(self._x.shape, inf))
+        (bounds.lower if above else bounds.upper).reshape(-1)[i] = self._x.reshape(-1)[i]
+        return bounds
+
+    def _within(self, evaluator: Evaluator) -> Evaluator:
+        """The same, for steps that may leave the bounds."""
+        if self._bounds is None:
+            return evaluator
+        return BoundedEvaluator(evaluator, self._x, self._bounds, self._shape)
 
     def _group(self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps) -> Group:
         factors = self._factors[: len(coordinates)]

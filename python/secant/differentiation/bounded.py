@@ -38,9 +38,9 @@ class BoundedEvaluator(Evaluator):
 
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted, or NaN."""
-        result = np.full((end - begin, len(shifts), *self._shape), np.nan)
+        result = np.full((end - begin, np.shape(shifts)[-1], *self._shape), np.nan)
         for i in range(begin, end):
-            for j, shift in enumerate(shifts):
+            for j, shift in enumerate(shifts if isinstance(shifts, list) else shifts[i - begin].tolist()):
                 if self._lower[i] <= self._x[i] + shift <= self._upper[i]:
                     result[i - begin, j] = self._evaluator.shifted(i, i + 1, [shift])[0, 0]
         return result

@@ -13,13 +13,12 @@ import numpy as np
 from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant.differentiation.adaptive import Adaptive
-from secant.differentiation.bounded import BoundedEvaluator, with_one_sided
 from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import ignores_argument, is_float64, require_perturbable
 from secant.differentiation.problem import Problem
 from secant.differentiation.reach import can_reach
-from secant.differentiation.schemes import Bounds, RelativeStep, Stencils
+from secant.differentiation.schemes import RelativeStep, Stencils
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
@@ -234,7 +233,6 @@ class Method:
 
     group = 1
     _base: Any = None
-    _bounds: Bounds | None = None
     _adaptive: Adaptive | None = None
 
     def __init__(self, evaluator: Evaluator, problem: Problem) -> None:
@@ -245,10 +243,7 @@ class Method:
         if self.stencils is not None and self.stencils.uses_value and self._base is None:
             self._base = evaluator.at(problem.x)
         if self.stencils is None or problem.with_error:
-            self._bounds = problem.bounds
-            if self._bounds is not None and self._base is None:
-                self._base = evaluator.at(problem.x)
-            self._adaptive = Adaptive(self._within(evaluator), problem.x, problem.moved)
+            self._adaptive = Adaptive(evaluator, problem.x, problem.moved, problem.bounds)
             self.group = self._adaptive.group
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
@@ -271,19 +266,11 @@ class Method:
             if self._adaptive is None:
                 return Derivatives(values, None, evaluator.evaluations)
         assert self._adaptive is not None
-        slopes, bars = np.moveaxis(self._adaptive(self._within(evaluator), begin, end, tell), 1, 0)
-        if self._bounds is not None:
-            slopes, bars = with_one_sided(evaluator, self._x, self._bounds, self._base, begin, slopes, bars)
+        slopes, bars = np.moveaxis(self._adaptive(evaluator, begin, end, tell), 1, 0)
         if values is None:
             return Derivatives(slopes, bars if self._with_error else None, evaluator.evaluations)
         with np.errstate(all="ignore"):
             return Derivatives(values, np.abs(values - slopes) + bars, evaluator.evaluations)
-
-    def _within(self, evaluator: Evaluator) -> Evaluator:
-        """The same, for steps that may leave the bounds."""
-        if self._bounds is None:
-            return evaluator
-        return BoundedEvaluator(evaluator, self._x, self._bounds, np.shape(self._base))
 
 
 def _differences(
