@@ -17,6 +17,7 @@ from secant.differentiation import numba_jit
 _MOST = 1000  # objects that are looked at: where there are more, f may do anything
 _ATOMS = {bool, bytes, complex, float, int, str, type(None), np.ufunc, np.dtype, np.float64, type(np.sum)}
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
+_LIBRARIES = {"numpy", "scipy"}  # which have functions to differentiate, but no state of the user's
 _IMPORT = opmap["IMPORT_NAME"]
 _HEAP_TYPE = 1 << 9  # the flag of a class that is not static
 
@@ -151,7 +152,7 @@ def _package(known: Mapping[str, Any]) -> str:
 
 def _is_installed(known: Mapping[str, Any], own: str | None) -> bool:
     """Whether a module is of Python's or of an installed package, other than that of f."""
-    if _package(known) == own:
+    if _package(known) == own and own not in _LIBRARIES:
         return False
     file = known.get("__file__")
     if not isinstance(file, str):
