@@ -17,12 +17,15 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
+from secant.differentiation.central_difference import CachedSamples
 from secant.differentiation.derivatives import Derivatives, computed, undefined, warn_of_rounding
 from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
 from secant.differentiation.jacobian import Pattern, numerical_jacobian
-from secant.differentiation.noise import root_mean_square
+from secant.differentiation.ladder import RUNG, climb
+from secant.differentiation.noise import Noise, root_mean_square
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
+from secant.differentiation.rung_noise import SUDDEN, jump_between
 from secant.differentiation.schemes import RelativeStep
 from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
 
@@ -40,7 +43,8 @@ _LARGER, _LIKE = 8.0, 0.3  # times that step: where to begin where it does not h
 _ENOUGH = 1e-13  # of the largest term: no estimate gets better than that
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 _NOISE_OF_SECOND, _NOISE_OF_MIXED = 4.0, 8.0  # of f, that a second difference has at most, usually
-_SPACINGS = (2.0**-28, 2.0**-17)  # of the size of x, of values whose noise is measured
+_DIRECTIONS = 1
+_NUMBERS = range(52, -1, -RUNG)  # of the steps at which noise is measured
 _BLOCK = 2**18  # elements of points, 2 MB
 _SEED = 0
 
@@ -80,7 +84,7 @@ def numerical_hessian(
         It takes the same arguments, and with ``vectorized`` a stack of points.
     scheme : {"auto", "central"}
         "auto" chooses steps for each entry, by extrapolation, and does not look at h; it takes about 4 n (n + 1)
-        evaluations where f is smooth. "central" takes n (n + 1) + 1.
+        evaluations where f is smooth, and some 30 for its noise. "central" takes n (n + 1) + 1.
     rel_step, args, kwargs, vectorized, n_jobs, executor, inplace, progress
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
@@ -309,6 +313,9 @@ class SecondDifferences:
         """
         first = _quantized(_FIRST_STEP * self._scales)
         steps, seconds, table = self._searched(evaluator, every, first)
+        if jump := self._largest_jump(evaluator, steps, seconds):
+            self._noise = max(self._noise, jump)
+            table = self._table_of_diagonal(steps, seconds)
         last = np.array(steps)[table.level, every]
         rough = np.array(seconds)[table.level, every] / last**2
         with np.errstate(all="ignore"):
@@ -350,6 +357,27 @@ class SecondDifferences:
             h = steps[-1][active]
             seconds[-1][active] = self._second(evaluator, active, active, h, h)
         return steps, seconds, self._table_of_diagonal(steps, seconds)
+
+    def _largest_jump(self, evaluator: Evaluator, steps: list[Floats], seconds: list[Floats]) -> float:
+        """The largest jump of f along a coordinate, as of parts that are rounded; 0 if there is none.
+
+        At smaller steps f is smooth, and what second differences change by grows with a power of the step.
+        """
+        noise, largest = 4 * _NOISE_OF_SECOND * self._noise, 0.0
+        with np.errstate(all="ignore"):
+            changes = np.maximum(np.abs(np.array(seconds)[:-1] - 4 * np.array(seconds)[1:]), noise)
+            is_sudden = changes[:-1] > SUDDEN * changes[1:]
+        for i in np.flatnonzero(is_sudden.any(axis=0)).tolist():
+            level = int(np.flatnonzero(is_sudden[:, i])[-1])
+            high, low = (float(steps[k][i]) for k in (level, level + 1))
+            base, one = float(seconds[level + 1][i]) / low**2, np.array([i])
+
+            def change(step: float, base: float = base, one: Any = one) -> float:
+                h = _quantized(np.array([step]))
+                return max(noise, abs(float(self._second(evaluator, one, one, h, h)[0]) - base * float(h[0]) ** 2))
+
+            largest = max(largest, jump_between(low, high, noise, change))
+        return largest
 
     def _at_smaller_steps(self, evaluator: Evaluator, every: Any, table: Table, last: Floats) -> tuple[Floats, Floats]:
         """Steps at which noise is a small part of the values, and second derivatives there; NaN if f stands still."""
@@ -454,17 +482,18 @@ class SecondDifferences:
         return values
 
     def _measured_noise(self, evaluator: Evaluator) -> float:
-        """The noise of f: fourth differences of values at points so close that nothing else is left of them."""
+        """The noise of f along random directions: what `climb` finds from a few units in the last place of x on."""
         rng = np.random.default_rng(_SEED)
-        direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
-        noise = _EPS * abs(self._value) / 2
-        for spacing in _SPACINGS:
-            values = self._values(evaluator, self._x + spacing * np.arange(-3, 4)[:, np.newaxis] * direction)
-            fourth = np.diff(values, 4)
-            if np.isfinite(fourth).all():
-                noise = max(noise, float(np.sqrt(np.mean(fourth**2) / 70)), _EPS * float(np.abs(values).max()) / 2)
-            if len(np.unique(values)) > 4:  # else f rounds its values, and they are a step of it
-                break
+        noise = 0.0
+        for _ in range(_DIRECTIONS):
+            direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
+
+            def shifted(step: float, direction: Floats = direction) -> Floats:
+                return self._values(evaluator, (self._x + step * direction)[np.newaxis])
+
+            samples = CachedSamples(shifted, 0.0, 1.0)
+            found = climb(samples, 0, self._value, _NUMBERS, Noise(0.0, 0.0), 2.0**-47, True).noise
+            noise = max(noise, found.at(abs(self._value)))
         return noise
 
     def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:

@@ -36,10 +36,18 @@ class Climb(NamedTuple):
     doubt: float = 0.0
 
 
-def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: Noise, x_error: float = 0.0) -> Climb:
+def climb(
+    samples: CachedSamples,
+    k: int,
+    value: float,
+    numbers: range,
+    known: Noise,
+    x_error: float = 0.0,
+    every_jump: bool = False,
+) -> Climb:
     """Climb the rungs, from the smallest step to the largest at which f is finite.
 
-    ``known`` is the least noise, and ``x_error`` by how much x + step is rounded that is not known.
+    ``known`` is the least noise. ``x_error`` and ``every_jump`` are as of `RungNoise`.
     """
     rungs: list[Central] = []
     for number in numbers:
@@ -49,7 +57,7 @@ def climb(samples: CachedSamples, k: int, value: float, numbers: range, known: N
         rungs.append(rung)
     if not rungs:
         return Climb(0, 0.0, inf, known)
-    found = RungNoise(samples, k, value, numbers, rungs, x_error)
+    found = RungNoise(samples, k, value, numbers, rungs, x_error, every_jump)
     noise = Noise(max(found.noise.near, known.near), max(found.noise.share, known.share))
     return _highest(numbers, rungs, noise)._replace(doubt=max(found.doubt, slope_jump(rungs, noise) / 2))
 

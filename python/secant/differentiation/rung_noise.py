@@ -7,6 +7,7 @@ f that is rounded, or that rounds x, stands still below some step. But few jumps
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import inf, sqrt
 
@@ -19,7 +20,7 @@ from secant.differentiation.noise import Noise, unit_rounding
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _SAME = 3.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
-_SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
+SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
 _FAR = 4  # jumps on a higher rung than this may be no rounding,
 _MANY = 4.0  # unless the next rung crosses so many of them,
 _CARRIED = 0.01  # and they carry more than that of the slope
@@ -43,6 +44,8 @@ class RungNoise:
     rungs : list of Central
     x_error : float
         By how much x + step is rounded that is not known, as along a direction.
+    every_jump : bool
+        Few jumps far from x are noise, too: they change second differences, if not slopes.
 
     Attributes
     ----------
@@ -52,9 +55,17 @@ class RungNoise:
     """
 
     def __init__(
-        self, samples: CachedSamples, k: int, value: float, numbers: range, rungs: list[Central], x_error: float
+        self,
+        samples: CachedSamples,
+        k: int,
+        value: float,
+        numbers: range,
+        rungs: list[Central],
+        x_error: float,
+        every_jump: bool,
     ) -> None:
         self._samples, self._k, self._value, self._rungs, self._x_error = samples, k, value, rungs, x_error
+        self._every_jump = every_jump
         self._steps = [step_of(number) for number in numbers[: len(rungs)]]
         values = np.array([value, *(self._at(sign * step) for step in self._steps for sign in (1, -1))])
         self._unit = unit_rounding(values)
@@ -89,7 +100,7 @@ class RungNoise:
             size = self._rungs[j].size
             ordinary = max(level, self._unit * size)
             below = max(scatter[j - 1], ordinary) if j else ordinary
-            if is_smooth and found <= _SUDDEN * below:
+            if is_smooth and found <= SUDDEN * below:
                 continue
             if found > _SAME * ordinary:
                 found = self._rise(j, scatter, below, level)
@@ -107,10 +118,10 @@ class RungNoise:
         if not j:
             grows = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
             return 0.0 if grows else found
-        if found <= _SUDDEN * below:
+        if found <= SUDDEN * below:
             return found if is_flat else 0.0
         jump = self._jump(j, below)
-        if not jump or j < _FAR:
+        if not jump or j < _FAR or self._every_jump:
             return max(found, jump) if jump else 0.0
         near, far = self._rungs[j - 1], self._rungs[min(j + 2, len(self._rungs) - 1)]
         above = self._rungs[min(j + 1, len(self._rungs) - 1)]
@@ -125,14 +136,7 @@ class RungNoise:
 
     def _jump(self, j: int, below: float) -> float:
         """The scatter above a jump of that between two rungs, however close the steps; 0 if it grows without one."""
-        low, high = self._steps[j - 1 : j + 1]
-        found = {low: below, high: self._scatter_at(high, j, below)}
-        limit = _LIMIT * found[high]
-        for _ in range(_HALVINGS):
-            middle = sqrt(low * high)
-            found[middle] = self._scatter_at(middle, j, below)
-            low, high = (low, middle) if found[middle] > limit else (middle, high)
-        return found[high] if found[high] > 2 * found[low] else 0.0
+        return jump_between(*self._steps[j - 1 : j + 1], below, lambda step: self._scatter_at(step, j, below))
 
     def _scatter_at(self, step: float, j: int, least: float) -> float:
         return max(least, self._scatter(central(self._samples, self._k, step, self._value), j))
@@ -143,6 +147,17 @@ class RungNoise:
         others = self._rungs[j - 1 : j + 2 : 2] if j else []
         odd = min((abs(rung.slope - other.slope) - self._least / other.width for other in others), default=0.0)
         return max(even, odd * rung.width * sqrt(2) - self._x_error * abs(rung.slope))
+
+
+def jump_between(low: float, high: float, below: float, scatter: Callable[[float], float]) -> float:
+    """The scatter above a jump of it between two steps, however close these are; 0 if it grows without one."""
+    found = {low: below, high: scatter(high)}
+    limit = _LIMIT * found[high]
+    for _ in range(_HALVINGS):
+        middle = sqrt(low * high)
+        found[middle] = scatter(middle)
+        low, high = (low, middle) if found[middle] > limit else (middle, high)
+    return found[high] if found[high] > 2 * found[low] else 0.0
 
 
 def slope_jump(rungs: list[Central], noise: Noise) -> float:
