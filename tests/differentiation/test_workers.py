@@ -1,5 +1,6 @@
 """f on workers: the bits of one process, errors that end the others, and workers that are lost."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -34,7 +35,8 @@ def eager(monkeypatch):
 
 @pytest.fixture(scope="module")
 def processes():
-    with ProcessPoolExecutor(2) as pool:
+    clean = multiprocessing.get_context("forkserver")  # JAX warns where a process that has loaded it is forked
+    with ProcessPoolExecutor(2, mp_context=clean) as pool:
         yield pool
 
 
