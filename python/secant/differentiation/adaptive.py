@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.bounded import BoundedEvaluator, with_one_sided
+from secant.differentiation.bounded import BoundedEvaluator, one_sided
 from secant.differentiation.central_difference import RATIO, CachedSamples, Group, Start, slope_of_entry
 from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.ladder import RUNG, climb, refined
@@ -33,7 +33,7 @@ _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
-_NEAR = 2.0**-30  # of a scale: where f is undefined, its domain ends at x
+_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations near bounds
 _GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
 _WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
 
@@ -65,6 +65,9 @@ class Adaptive:
         self._x, self._moved, self._bounds = np.array(x, order="C"), moved, bounds
         self._known: dict[int, dict[float, tuple[Floats, Any]]] = {}
         self._scales = _ASKEW * np.maximum(size, min(max(typical, _LEAST), 1.0) if typical else 1.0)
+        if bounds is not None:
+            room = (bounds.upper - bounds.lower).reshape(-1)
+            self._scales = np.where(room > 0, np.minimum(self._scales, room), self._scales)
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
@@ -88,7 +91,7 @@ class Adaptive:
                     )
             done = results[max(first - begin, 0) : first + self.group - begin]
             for i, found in enumerate(done, max(first, begin)):
-                self._improve_at_ends(evaluator, i, steps, found)
+                self._improve_at_ends(within, i, steps, found)
             if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
                 i = max(first, begin) + int(np.argmin(known))
                 steps.error.add_note(
@@ -103,7 +106,7 @@ class Adaptive:
     def _learned(self, evaluator: Evaluator) -> list[Start]:
         """Measure the noise of each output of f, and find the steps to begin with."""
         values = np.asarray(evaluator.at(self._x))
-        self._base, self._shape = values, values.shape
+        self._shape: tuple[int, ...] = values.shape
         if not np.isfinite(values).all():
             value = values[~np.isfinite(values)][0]
             where = np.array2string(self._x, threshold=6)
@@ -166,26 +169,15 @@ class Adaptive:
 
     def _improve_at_ends(self, evaluator: Evaluator, i: int, steps: Steps, found: Floats) -> None:
         """Take one-sided differences where bounds, or the end of the domain of f, leave no others."""
-        bounds = self._bounds
-        if bounds is None and not np.isfinite(found).all():
-            bounds = self._end_of_domain(evaluator, i, steps)
-        if bounds is not None:
-            slopes, bars = found.reshape(2, 1, *self._shape)
-            better = with_one_sided(evaluator, self._x, bounds, self._base, i, slopes, bars)
-            found[:] = np.reshape(better, found.shape)
-
-    def _end_of_domain(self, evaluator: Evaluator, i: int, steps: Steps) -> Bounds | None:
-        """The bounds of f if x lies on one: there it is defined on one side only."""
-        undefined = np.full((1, 1, *self._shape), nan)
-        step = _NEAR * self._scales[i]
-        above, below = (
-            np.isfinite(steps(undefined, evaluator.shifted, i, i + 1, [shift])).all() for shift in (step, -step)
-        )
-        if above == below:
-            return None
-        bounds = Bounds(np.full(self._x.shape, -inf), np.full(self._x.shape, inf))
-        (bounds.lower if above else bounds.upper).reshape(-1)[i] = self._x.reshape(-1)[i]
-        return bounds
+        with np.errstate(all="ignore"):
+            known = np.isfinite(found[1]) if self._bounds is None else found[1] <= _ENOUGH * np.abs(found[0])
+        if known.all():
+            return
+        samples, scale = self._entry(evaluator, i, steps), float(self._scales[i])
+        for k in np.flatnonzero(~known).tolist():
+            slope, bar = one_sided(samples, k, self._starts[k].value, scale)
+            if bar < found[1, k] or not isfinite(found[1, k]):
+                found[:, k] = slope, bar
 
     def _within(self, evaluator: Evaluator) -> Evaluator:
         """The same, for steps that may leave the bounds."""

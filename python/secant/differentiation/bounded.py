@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from math import copysign, inf, isfinite, nan
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import RATIO
-from secant.differentiation.evaluation import Evaluator, differentiate
-from secant.differentiation.noise import unit_rounding
-from secant.differentiation.schemes import SCHEMES, Bounds, RelativeStep, stencils
+from secant.differentiation.central_difference import CachedSamples
+from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.noise import Sample, noise
+from secant.differentiation.schemes import Bounds
+from secant.differentiation.slope import Line
 
-_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
-_COVERAGE = 8.0  # error bars are so many times what is seen of truncation and rounding
-_AMPLIFIED = (
-    50.0  # times the rounding of f: what a one-sided difference of fourth order makes of it at the smallest step
-)
-_CLOSE = 1e-3  # a relative change that noise may be: the value is worth something, though its error is not known
-_SHRINKS = 0.97  # of a change, at the next step: what does not shrink by more is taken for no series
+_RESOLUTION = 2.0**-53  # of x
+_FARTHER = 0.1  # of a scale: if x is rounded, it has more noise there where x is near 0
 
 
 class BoundedEvaluator(Evaluator):
@@ -46,33 +43,24 @@ class BoundedEvaluator(Evaluator):
         return result
 
 
-def with_one_sided(
-    evaluator: Evaluator, x: Floats, bounds: Bounds, base: Any, begin: int, slopes: Floats, errors: Floats
-) -> tuple[Floats, Floats]:
-    """Return slopes and error bars, with differences of fourth order where little is known from both sides.
+def one_sided(samples: CachedSamples, k: int, value: float, scale: float) -> tuple[float, float]:
+    """The slope of one output of f where it is defined on one side of x only, and its error bar: infinite elsewhere.
 
-    They are taken at three steps. What they change by shrinks with the step, as a geometric series: its rest, and the
-    rounding of f, are the error bar. Where changes do not shrink, the derivative may be infinite, and nothing is known.
+    ``value`` is f(x), and ``scale`` the unit of the steps.
     """
-    with np.errstate(all="ignore"):
-        known = errors <= _ENOUGH * np.abs(slopes)
-    unknown = np.flatnonzero(~known.reshape(len(errors), -1).all(axis=1))
-    if not len(unknown):
-        return slopes, errors
-    slopes, errors = slopes.copy(), errors.copy()
-    found = stencils(SCHEMES["five-point"], RelativeStep(), x, bounds, evaluator.returned)
-    h = np.broadcast_to(found.h, x.size)
-    for k in unknown.tolist():
-        span = begin + k, begin + k + 1
-        each = [
-            differentiate(evaluator, found._replace(h=found.h / part), base, span)[0] for part in (1, RATIO, RATIO**2)
-        ]
-        with np.errstate(all="ignore"):
-            before, change = np.abs(each[0] - each[1]), np.abs(each[1] - each[2])
-            near = evaluator.shifted(*span, [float(h[begin + k])])[0, 0]
-            noise = _AMPLIFIED * 2 * unit_rounding(np.array([base, near])) * np.abs(base) / abs(h[begin + k])
-            rest = np.where(change < _SHRINKS * before, change / (1 - change / before), np.inf)
-            error = _COVERAGE * (np.where(change <= noise, np.maximum(before, change), rest) + noise)
-        better = ~(errors[k] <= error) & (change <= np.where(np.isfinite(error), np.inf, _CLOSE * np.abs(each[1])))
-        slopes[k], errors[k] = np.where(better, each[1], slopes[k]), np.where(better, error, errors[k])
-    return slopes, errors
+    resolution = _RESOLUTION * max(1.0, abs(float(samples.origin)) / scale)
+
+    def sample(step: float) -> Sample:
+        there = float(samples(step)[0][k])
+        return Sample(there, there)
+
+    def farther(step: float) -> Sample:
+        return sample(step + copysign(_FARTHER, step))
+
+    near, far = noise(sample, resolution), noise(farther, resolution)
+    level = near._replace(near=max(near.near, far.near))
+    line = Line(sample, level, value, one_sided=True, resolution=resolution)
+    slope, column = line.slope()
+    if not line.side or not line.converges(column) or not isfinite(slope.error_bar):
+        return nan, inf
+    return slope.value / scale, slope.error_bar / scale

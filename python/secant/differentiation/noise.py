@@ -208,18 +208,20 @@ def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
     """Whether a difference of values is left where their distance is halved: that of many kinks gets small with it."""
     steps = [spacing * k for k in _IRREGULAR]
     values = [sample(step) for step in steps]
-    first = int(np.argmax(np.abs(np.diff([there.rest for there in values]))))
+    changes = np.diff([there.rest for there in values])
+    slope = float(np.median(changes / np.diff(steps)))  # of the smooth part: it may hide a jump of the other sign
+    first = int(np.argmax(np.abs(changes - slope * np.diff(steps))))
     begin, end = steps[first : first + 2]
     low, high = values[first : first + 2]
     differences = []
     for _ in range(_HALVINGS):
         middle = (begin + end) / 2
-        between = sample(middle)
-        if abs(between.rest - low.rest) > abs(high.rest - between.rest):
+        between, smooth = sample(middle), slope * (middle - begin)
+        if abs(between.rest - low.rest - smooth) > abs(high.rest - between.rest - smooth):
             end, high = middle, between
         else:
             begin, low = middle, between
-        differences.append(abs(high.rest - low.rest))
+        differences.append(abs(high.rest - low.rest - smooth))
     least = known.at(abs(low.value), low.rounding)
     return bool(differences[-1] > max(_VISIBLE * least, differences[-5] / 8))  # 1/16 of it is left of what is smooth
 

@@ -8,6 +8,7 @@ other steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, isfinite
 from typing import NamedTuple
 
@@ -144,7 +145,7 @@ class Line:
         resolution: float = 0.0,
     ) -> None:
         self._one_sided, self._may_end = one_sided, may_end
-        self._last_step = max(_LAST_STEP, resolution)
+        self._last_step, self._nearest = max(_LAST_STEP, resolution), max(_NEAREST, 4 * resolution)
         self.coarse, self.side = 0.0, 0
         self._noise = noise
         self._sample = sample
@@ -191,6 +192,14 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
+    def converges(self, column: RichardsonColumn) -> bool:
+        """Whether differences change less from step to step: else the slope at the end of a domain may be infinite."""
+        step = min(column.step * self._fresh[0], _FIRST_STEP / 2.0**12)
+        each = [self._difference(factor * step) for factor in (2.0**12, 2.0**6, 1.0, 2.0**-3)]
+        before, change, after = (abs(near.value - far.value) for far, near in pairwise(each))
+        *_, near, nearest = each
+        return change <= before / 2 + _VISIBLE * near.noise or after + _VISIBLE * nearest.noise <= change / 4
+
     def steepest(self) -> float:
         """The largest slope from 0 to where f was evaluated, as far as it is not noise."""
         slopes = [0.0]
@@ -211,7 +220,7 @@ class Line:
         """Whether the domain of f ends at x, so that differences have to be one-sided from now on."""
         if self.side or not self._one_sided:
             return False
-        above, below = (isfinite(self._sample(sign * _NEAREST).rest) for sign in (1, -1))
+        above, below = (isfinite(self._sample(sign * self._nearest).rest) for sign in (1, -1))
         self.side = int(above) - int(below)
         if self.side:
             self._known = {step: self._mirrored(pair[self.side < 0]) for step, pair in self._known.items()}
@@ -262,7 +271,8 @@ class Line:
         """
         if not step or self.coarse:
             return False
-        self.coarse = coarse_noise(self._sample, self._noise, step)
+        sample, side = self._sample, self.side
+        self.coarse = coarse_noise((lambda at: sample(side * abs(at))) if side else sample, self._noise, step)
         if self.coarse > abs(self._value) > 0:  # no rounding is so coarse, but values near a pole scatter like that
             self.coarse = 0.0
         self._noise = self._noise._replace(near=max(self.coarse, self._noise.near))
