@@ -174,7 +174,7 @@ def numerical_gradient(
     bounds : tuple (array_like, array_like) or scipy.optimize.Bounds, optional
         The domain of f: it is not evaluated outside. Near a bound, central differences become one-sided ones of the
         same order, for one to two evaluations more; the step becomes smaller where nothing else helps. "auto" takes
-        smaller steps, and on a bound one-sided differences of fourth order, at three steps.
+        smaller steps, and one-sided ones on a bound or where f is defined on one side of x only.
     args : tuple
         Further arguments of f.
     kwargs : dict, optional
