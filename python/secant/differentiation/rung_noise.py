@@ -136,7 +136,8 @@ class RungNoise:
 
     def _jump(self, j: int, below: float) -> float:
         """The scatter above a jump of that between two rungs, however close the steps; 0 if it grows without one."""
-        return jump_between(*self._steps[j - 1 : j + 1], below, lambda step: self._scatter_at(step, j, below))
+        low, high = self._steps[j - 1 : j + 1]
+        return jump_between(low, high, below, lambda step: self._scatter_at(step, j, below))
 
     def _scatter_at(self, step: float, j: int, least: float) -> float:
         return max(least, self._scatter(central(self._samples, self._k, step, self._value), j))
