@@ -11,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 import ways
 from families import FAMILIES, in_float32
-from hard_functions import FUNCTIONS
+from hard_functions import CURVED, FUNCTIONS, SHAPES
 from launching import measured, report
 from outcome import Outcome, joined
 
@@ -24,13 +24,18 @@ INTERRUPTS = (
 )
 ENTRIES = (
     "The error bar of an entry of `scheme='auto'` covers the truth in at least 99.9 % of the entries of each family of "
-    "functions; in 99 % where a part of f is rounded so coarsely beside a fine one that few jumps are near x."
+    "functions; in 99 % where a part of f is rounded so coarsely beside a fine one that few jumps are near x, or where "
+    "f is rounded and has values on one side of x only."
+)
+HESSIANS = (
+    "The error bar of an entry of `numerical_hessian` covers the truth in at least 99.9 % of the entries where f is "
+    "smooth; in 99 % where it is rounded or noisy."
 )
 SECONDS = 0.004  # until a signal comes, at most
 PATIENCE = 60.0
-SIZES = 1, 2, 5, 20
+SIZES, FEW = (1, 2, 5, 20), (1, 2, 3, 5)
 ENOUGH = 50_000  # entries to tell the rate of each family
-AMBIGUOUS = "fine beside coarse"
+AMBIGUOUS = "fine beside coarse", "rounded at an end"
 """Where the coarse part hardly moves, f has a few jumps far from x, as in "small steps", where they are not meant: the
 same values near x have two slopes, and no evaluations tell which."""
 
@@ -158,3 +163,22 @@ def entries(trials: int, seed: int) -> Outcome:
 
 def _in_float32(family):
     return lambda rng, n: in_float32(family(rng, n))
+
+
+def hessians(trials: int, seed: int) -> Outcome:
+    """Entries of Hessians, likewise."""
+    allowed = {name: 0.001 if name == "plain" else 0.01 for name in CURVED}
+    outcome = Outcome(HESSIANS, "entries", allowed=allowed if trials >= ENOUGH else {"": 0.01})
+    rng, number = np.random.default_rng(seed), 0
+    while outcome.tried < trials:
+        name = list(CURVED)[number % len(CURVED)]
+        f, x, truth = CURVED[name](SHAPES[rng.choice(list(SHAPES))], rng, int(rng.choice(FEW)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that float32 is coarse
+            found = secant.numerical_hessian(f, x, full_output=True)
+        error, bar = np.abs(found.value - truth), found.error + 2.0**-50 * np.abs(truth).max()
+        for share in np.divide(error, bar, where=error > 0, out=np.zeros_like(error)).reshape(-1).tolist():
+            outcome.add(name, not share <= 1, share, f"seed {seed}, {number}")
+            outcome.tried += 1
+        number += 1
+    return outcome

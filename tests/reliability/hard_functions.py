@@ -133,8 +133,22 @@ def products(shape, rng, n):
     return Case(lambda x: float(shape.value(w @ x).sum()), x, w.T @ shape.slope(w @ x))
 
 
+def at_an_end(shape, rng, n):
+    """Some entries lie where the domain of f ends."""
+    x = rng.standard_normal(n)
+    end = np.where(rng.random(n) < 0.5, x, -np.inf)
+    return Case(lambda x: float(shape.value(x).sum()) if (x >= end).all() else np.nan, x, shape.slope(x))
+
+
+def rounded_at_an_end(shape, rng, n):
+    digits, (f, x, gradient) = int(rng.integers(3, 9)), at_an_end(shape, rng, n)
+    return Case(lambda x: round(f(x), digits), x, gradient)
+
+
 SETTINGS = {
     "plain": plain,
+    "at an end": at_an_end,
+    "rounded at an end": rounded_at_an_end,
     "beside 1e6": beside(1e6),
     "beside 1e12": beside(1e12),
     "of x in float32": cast_to(np.float32),
@@ -202,6 +216,48 @@ ALONE = {
 def _of(setting, shape):
     return lambda rng, n: setting(shape, rng, n)
 
+
+class Curved(NamedTuple):
+    """A function, a point, and the Hessian there."""
+
+    f: Callable
+    x: np.ndarray
+    hessian: np.ndarray
+
+
+def curved(shape, rng, n):
+    x, w = rng.standard_normal(n), rng.standard_normal((5, n)) / np.sqrt(n)
+    second = np.imag(shape.slope(w @ x + 1e-30j)) / 1e-30
+    return Curved(lambda x: float(shape.value(w @ x).sum()), x, w.T * second @ w)
+
+
+def curved_and_rounded(shape, rng, n):
+    digits, (f, x, hessian) = int(rng.integers(3, 9)), curved(shape, rng, n)
+    return Curved(lambda x: round(f(x), digits), x, hessian)
+
+
+def curved_in_float32(shape, rng, n):
+    f, x, hessian = curved(shape, rng, n)
+    return Curved(lambda x: np.float32(f(x)), x, hessian)
+
+
+def curved_beside_coarse(shape, rng, n):
+    f, x, hessian = curved_and_rounded(shape, rng, n)
+    return Curved(lambda x: f(x) + x @ x, x, hessian + 2 * np.eye(n))
+
+
+def curved_and_noisy(shape, rng, n):
+    level, (f, x, hessian) = 10 ** rng.uniform(-11, -5), curved(shape, rng, n)
+    return Curved(lambda x: f(x) + level * (zlib.crc32(x.tobytes()) / 2**32 - 0.5), x, hessian)
+
+
+CURVED = {
+    "plain": curved,
+    "rounded": curved_and_rounded,
+    "in float32": curved_in_float32,
+    "fine beside coarse": curved_beside_coarse,
+    "noisy": curved_and_noisy,
+}
 
 FUNCTIONS = ALONE | {
     f"{name}, {where}": _of(setting, shape) for where, setting in SETTINGS.items() for name, shape in SHAPES.items()

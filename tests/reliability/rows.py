@@ -44,6 +44,7 @@ ROWS = {
     "restored": Row("restored", full=10_000, quick=400, slice=40),
     "interrupts": Row("derivatives", full=10_000, quick=400, slice=60, together=False),
     "entries": Row("derivatives", full=750_000, quick=5000, slice=2000, run="entries"),
+    "hessians": Row("derivatives", full=100_000, quick=5000, slice=1000, run="hessians"),
     "mixed": Row("stacks", full=20_000, quick=520, slice=104, run="mixed"),
     "apart": Row("stacks", full=5200, quick=260, slice=52, run="apart"),
     "wrong_patterns": Row("patterns", full=20_000, quick=400, slice=80, run="wrong"),
