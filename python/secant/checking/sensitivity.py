@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from secant.checking.directional_probe import DirectionalProbe
-from secant.checking.kinks import Kinks
-from secant.checking.point import Direction
+from secant.checking.kinks import KinkedRange, Kinks
+from secant.checking.point import Direction, EntryRange
 from secant.checking.probing import OverallProbes
 from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
@@ -18,6 +18,9 @@ _FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend
 _ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _VISIBLE = 0.01  # of the largest entry: f has one value because it does not depend on an array, not by its rounding
+
+Seen = tuple[EntryRange, float]
+"""A part of an array, and which contribution of it would be noticed for sure."""
 
 
 def array_reports(
@@ -34,14 +37,10 @@ def array_reports(
     point, candidate = probe.point, probe.candidate
     thresholds = list(map(seen_for_sure, overall.probes))
     mean = math.exp(sum(map(math.log, thresholds)) / len(thresholds)) if min(thresholds) > 0 else 0.0
-    if whole := candidate.contribution(direction, point.all):
-        zero, unseen = point.resolution**0.9 * whole, _BESIDE * whole
-    else:
-        zero, unseen = 0.0, math.inf if point.is_constant() else max(0.01 * overall.steepest, _FLAT * abs(probe.value))
-    noise = probe.noise.near if probe.noise else 0.0
-    is_zero = whole <= _ROUNDED * noise <= _FLAT * abs(probe.value)
+    density = math.sqrt(2) * (1 if point.signs_are_random else 2)
+    spread = density * mean * (1 - confidence) ** (-1 / len(thresholds))
     sizes = [candidate.size(leaf) for leaf in range(len(point.origin))]
-    steepest = max(largest for largest, _ in sizes)
+    zeros = _Zeros(probe, overall, direction, [largest for largest, _ in sizes])
     were_found = not overall.kink or len(kinks.found) > 0  # else what looked like kinks is noise, or curved
     on_kinks = {kinked.entries for kinked in kinks.found}
     smooth = [group for group in groups if group.entries not in on_kinks]
@@ -50,49 +49,78 @@ def array_reports(
         covering = [group for group in smooth if group.entries.begin < own.end and own.begin < group.entries.end]
         kinked = [entry for entry in kinks.found if own.begin <= entry.entries.begin < own.end]
         are_told_apart = were_found and all(entry.entries.size == 1 for entry in kinked)
-        seen = [(own, max(thresholds))]
-        if are_told_apart:
-            seen += [(group.entries & own, seen_for_sure(group)) for group in covering]
-        least = min(seen[0][1], max((threshold for _, threshold in seen[1:]), default=math.inf))
+        in_groups = [(group.entries & own, seen_for_sure(group)) for group in covering] if are_told_apart else []
+        least = min(max(thresholds), max((threshold for _, threshold in in_groups), default=math.inf))
         smallest = point.least_scale(leaf)
-        density = math.sqrt(2) * (1 if point.signs_are_random else 2)
-        spread = density * mean * (1 - confidence) ** (-1 / len(thresholds)) / math.sqrt(array.size)
         report = ArrayReport(
             point.names[leaf],
             array.shape,
             leaf not in suspect_arrays,
             2 * least / smallest,
-            spread / smallest,
+            spread / math.sqrt(array.size) / smallest,
             *sizes[leaf],
         )
-        has_size = sizes[leaf][0] > point.resolution**0.9 * steepest  # though its steps may make it small beside others
-        own_zero = 0.0 if has_size else zero
-        outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
-        is_known = (bool(kinked) and not covering and are_told_apart) or any(
-            is_verified(candidate.contribution(direction, part), threshold, own_zero, unseen)
-            for part, threshold in seen
-        )
+        is_known = zeros.are_seen(leaf, [(own, max(thresholds)), *in_groups])
         if not are_told_apart:  # jumps are allowed in ranges that may hide any of their entries
             is_known = is_known and not report.sensitivity > report.largest
-        elif not is_known and is_zero:
-            is_known = probe.is_constant(direction, own, _FAR[0], _ROUNDED * noise)
-        elif not is_known and not candidate.contribution(direction, own):
-            shown = steepest * smallest if whole and math.isfinite(steepest) else max(whole, abs(probe.value))
-            far = [steps for steps in _FAR if noise <= _VISIBLE * min(map(abs, steps)) * shown]
-            is_known = any(probe.is_constant(direction, own, steps) for steps in far)
-        if doubt:
-            why = doubt
-        elif outside:
-            where = some([point.name(entry.entries.begin) for entry in outside])
-            why = f"on a kink, and not between the slopes of both sides: {where}"
-        elif any((entries & own).size > 0 for entries in kinks.undecided):
-            why = "it seems wrong, but kinks at x may explain it, also such as noise hides"
         elif not is_known:
+            is_known = (bool(kinked) and not covering) or zeros.stands_still(leaf, own)
+        why = doubt or _why_of_kinks(probe, kinked, kinks, own)
+        if not why and not is_known:
             why = _why_unverified(report, overall.kink > 0)
-        else:
-            why = ""
         reports.append(replace(report, passed=False, unverified=why) if report.passed and why else report)
     return tuple(reports)
+
+
+class _Zeros:
+    """Whether an array was looked at, also if the candidate is 0 there, or 0 but for its rounding."""
+
+    def __init__(
+        self, probe: DirectionalProbe, overall: OverallProbes, direction: Direction, largest: Sequence[float]
+    ) -> None:
+        self._probe, self._direction, self._largest = probe, direction, largest
+        point, candidate = probe.point, probe.candidate
+        self._noise = probe.noise.near if probe.noise else 0.0
+        self._whole = candidate.contribution(direction, point.all)
+        if self._whole:
+            self._zero, self._unseen = point.resolution**0.9 * self._whole, _BESIDE * self._whole
+        else:
+            steepest = max(0.01 * overall.steepest, _FLAT * abs(probe.value))
+            self._zero, self._unseen = 0.0, math.inf if point.is_constant() else steepest
+
+    def are_seen(self, leaf: int, seen: Sequence[Seen]) -> bool:
+        """Whether an error as large as a part of the array would be noticed."""
+        # An array may be small beside others by its steps alone: then it is not 0.
+        has_size = self._largest[leaf] > self._probe.point.resolution**0.9 * max(self._largest)
+        zero = 0.0 if has_size else self._zero
+        return any(is_verified(self._contribution(part), threshold, zero, self._unseen) for part, threshold in seen)
+
+    def stands_still(self, leaf: int, own: EntryRange) -> bool:
+        """Whether f has one value far from x where the candidate is 0: up to its noise if that is all there is."""
+        if self._whole <= _ROUNDED * self._noise <= _FLAT * abs(self._probe.value):
+            return self._probe.is_constant(self._direction, own, _FAR[0], _ROUNDED * self._noise)
+        if self._contribution(own):
+            return False
+        steepest = max(self._largest)
+        if self._whole and math.isfinite(steepest):
+            shown = steepest * self._probe.point.least_scale(leaf)
+        else:
+            shown = max(self._whole, abs(self._probe.value))
+        far = [steps for steps in _FAR if self._noise <= _VISIBLE * min(map(abs, steps)) * shown]
+        return any(self._probe.is_constant(self._direction, own, steps) for steps in far)
+
+    def _contribution(self, part: EntryRange) -> float:
+        return self._probe.candidate.contribution(self._direction, part)
+
+
+def _why_of_kinks(probe: DirectionalProbe, kinked: Sequence[KinkedRange], kinks: Kinks, own: EntryRange) -> str:
+    outside = [entry for entry in kinked if entry.entries.size == 1 and not entry.is_between]
+    if outside:
+        where = some([probe.point.name(entry.entries.begin) for entry in outside])
+        return f"on a kink, and not between the slopes of both sides: {where}"
+    if any((entries & own).size > 0 for entries in kinks.undecided):
+        return "it seems wrong, but kinks at x may explain it, also such as noise hides"
+    return ""
 
 
 def _why_unverified(report: ArrayReport, kink: bool) -> str:

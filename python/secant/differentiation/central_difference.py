@@ -127,6 +127,8 @@ def slope_of_entry(
         if not isfinite(each[-1].size):
             return None
     first, second, third = each
+    if not first.width < second.width < third.width:  # too small for x
+        return None
     noise = start.noise.at(max(abs(start.value), *(difference.size for difference in each)))
     shrinks = abs(first.second_difference) <= 0.75 * abs(second.second_difference) + 4 * noise / first.width
     if not shrinks:  # as at a kink

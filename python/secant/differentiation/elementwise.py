@@ -27,9 +27,11 @@ from secant.differentiation.schemes import (
     stencils,
     step_of,
 )
-from secant.errors import DTypeError, SecantError, UnsupportedError
+from secant.errors import DTypeError, SecantError, ShapeError, UnsupportedError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
+_ROUNDED = 2.0**-45  # of a value: by so much it may change for no reason but its rounding
+_SHIFT = 2.0**-20  # of x, to see if elements depend on others
 _NO_STEP, _NO_ARRAY = (str, list, tuple, np.ndarray), (list, tuple, str, type(None))
 
 
@@ -86,6 +88,7 @@ def _by_element(values: _Values, scheme: Scheme, x: Any, step: Step, bounds: Any
     if found.uses_value and base is None:
         base = values(x)
     h = np.broadcast_to(found.h, point.size).reshape(point.shape)[()]
+    _require_elementwise(values, point, h)
     if found.is_one_sided is None:
         return _quotient(values, scheme, x, h, base), found
     is_one_sided = found.is_one_sided.reshape(point.shape)[()]
@@ -93,6 +96,37 @@ def _by_element(values: _Values, scheme: Scheme, x: Any, step: Step, bounds: Any
     if is_one_sided.all():
         return one_sided, found
     return np.where(is_one_sided, one_sided, _quotient(values, scheme, x, h, base, ~is_one_sided)), found
+
+
+def _require_elementwise(f: Callable[[Any], Any], x: Floats, h: Any) -> int:
+    """Raise an error if an element of f(x) depends on another one of x; return the evaluations that tell.
+
+    Each element is shifted by its own h, so the result would be nonsense. A random half of them is shifted, and then
+    the other half: values of those that are not must stay.
+    """
+    if x.size <= 1:
+        return 0
+    values = numbers(f(x))
+    if values.shape != x.shape:
+        raise ShapeError(
+            f"f must return an array of the shape of x, {x.shape}, where each element has a step of its own, got "
+            f"{values.shape}; for the gradient of a single number take numerical_gradient"
+        )
+    half = (np.random.default_rng(0).permutation(x.size) % 2 == 0).reshape(x.shape)
+    for shifted in (half, ~half):
+        try:
+            others = numbers(f(np.where(shifted, x + h, x)))
+        except OF_DOMAIN:  # which is told with its place where it matters
+            continue
+        with np.errstate(all="ignore"):
+            wrong = ~shifted & (np.abs(others - values) > _ROUNDED * np.abs(values))
+        if wrong.any():
+            i = tuple(int(k) for k in np.argwhere(wrong)[0])
+            raise ValueRangeError(
+                f"f must be elementwise where each element has a step of its own, but f(x)[{', '.join(map(str, i))}] "
+                "depends on other elements of x; for all derivatives take numerical_jacobian"
+            )
+    return 3
 
 
 class _Values:
@@ -182,6 +216,7 @@ def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: 
     point = validation.float_array("x", x)
     scale = np.where(point != 0, np.abs(point), 1.0)
     given = float(point) if not point.ndim and not isinstance(x, np.ndarray) else point
+    looks = _require_elementwise(f, point, _SHIFT * scale)
 
     def of_shift(shift: Floats) -> Any:
         return f(given + float(shift[0]) * (scale if point.ndim else float(scale)))
@@ -195,6 +230,7 @@ def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: 
     problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True, moved=moved)
     values, errors, evaluations = derivatives(problem, None)
     assert errors is not None
+    evaluations += looks
     value, error = values[0] / scale, errors[0] / scale
     if scheme is not None:
         value, error = fixed, np.abs(fixed - value) + error

@@ -20,6 +20,7 @@ RUNG = 4
 _COVERAGE = 3.0  # times the noise
 _FINER = 12  # steps above the rung that was found
 _LUCK = 2.0  # times its error bar: that of the best of many estimates, which may be so by luck
+_DOUBT = 1.05  # times the doubt, whose own error is a part of it
 _WORSE = 30.0  # times the best error bar: larger steps will be no better
 
 
@@ -69,6 +70,8 @@ def _highest(numbers: range, rungs: list[Central], noise: Noise) -> Climb:
     """
     low, high, best = -inf, inf, Climb(0, 0.0, inf, noise)
     for j, (rung, above) in enumerate(pairwise(rungs)):
+        if not rung.width < above.width:  # too small for x
+            continue
         square = (above.width / rung.width) ** 2
         truncation = (rung.slope - above.slope) / (square - 1)
         slope = rung.slope + truncation
@@ -97,4 +100,4 @@ def refined(start: Start, k: int, samples: CachedSamples, found: Climb, numbers:
         bar, before = max(_LUCK * bar, abs(slope - before)), slope
         if bar < best[2]:
             best = number, slope, bar
-    return best[0], best[1], max(best[2], found.doubt)
+    return best[0], best[1], best[2] + _DOUBT * found.doubt

@@ -125,9 +125,10 @@ class RungNoise:
             return max(found, jump) if jump else 0.0
         near, far = self._rungs[j - 1], self._rungs[min(j + 2, len(self._rungs) - 1)]
         above = self._rungs[min(j + 1, len(self._rungs) - 1)]
-        if not is_flat and abs(above.slope - near.slope) * above.width <= _MANY * jump:
-            return 0.0
         carried = abs(near.slope - far.slope)
+        if not is_flat and abs(above.slope - near.slope) * above.width <= _MANY * jump:
+            self.doubt = max(self.doubt, carried)
+            return 0.0
         most = _CARRIED * abs(near.slope)
         if carried <= most and 3 * level / near.width <= most:
             self.doubt = max(self.doubt, carried)
@@ -140,12 +141,16 @@ class RungNoise:
         return jump_between(low, high, below, lambda step: self._scatter_at(step, j, below))
 
     def _scatter_at(self, step: float, j: int, least: float) -> float:
-        return max(least, self._scatter(central(self._samples, self._k, step, self._value), j))
+        """The same between two rungs, around the line of the lower one: by chance, others fit between jumps."""
+        rung = central(self._samples, self._k, step, self._value)
+        return max(least, self._around(rung, self._rungs[j - 1 : j]))
 
     def _scatter(self, rung: Central, j: int) -> float:
         """How much values scatter around a line, whose slope one of the rungs beside tells best."""
+        return self._around(rung, self._rungs[j - 1 : j + 2 : 2] if j else [])
+
+    def _around(self, rung: Central, others: list[Central]) -> float:
         even = abs(rung.second_difference) * rung.width / sqrt(6)
-        others = self._rungs[j - 1 : j + 2 : 2] if j else []
         odd = min((abs(rung.slope - other.slope) - self._least / other.width for other in others), default=0.0)
         return max(even, odd * rung.width * sqrt(2) - self._x_error * abs(rung.slope))
 

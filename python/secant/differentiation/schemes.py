@@ -86,16 +86,18 @@ class RelativeStep(NamedTuple):
         The step of a central difference is positive; that of a forward difference points away from 0.
         """
         kind = returned if returned.kind == "f" and returned.itemsize < 8 else np.float64
-        size = np.abs(x)
+        size = np.where(np.isfinite(x), np.abs(x), 0.0)
         default = float(np.finfo(kind).eps) ** (1 / (scheme.order + 1)) * np.maximum(1.0, size)
         step = default
         if self.factor is not None:
             step = self.factor * size
-            step = np.where((x + step) - x == 0, default, step)
+            with np.errstate(invalid="ignore"):
+                step = np.where((x + step) - x == 0, default, step)
         if scheme.name != "forward":
             step = np.abs(step)
         away = np.where(x >= 0, step, -step)
-        away = (x + away) - x  # away from 0, what is left of it by rounding is exact on both sides
+        with np.errstate(invalid="ignore"):  # away from 0, what is left of it by rounding is exact on both sides
+            away = np.where(np.isfinite(x), (x + away) - x, away)
         signed: Floats = away if scheme.name == "forward" else np.abs(away)
         return signed
 
