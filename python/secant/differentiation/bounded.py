@@ -61,6 +61,5 @@ def one_sided(samples: CachedSamples, k: int, value: float, scale: float) -> tup
     level = near._replace(near=max(near.near, far.near))
     line = Line(sample, level, value, one_sided=True, resolution=resolution)
     slope, column = line.slope()
-    if not line.side or not line.converges(column) or not isfinite(slope.error_bar):
-        return nan, inf
-    return slope.value / scale, slope.error_bar / scale
+    bar = slope.error_bar + line.left(column) if line.side else inf
+    return (slope.value / scale, bar / scale) if isfinite(bar) else (nan, inf)

@@ -192,13 +192,19 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
-    def converges(self, column: RichardsonColumn) -> bool:
-        """Whether differences change less from step to step: else the slope at the end of a domain may be infinite."""
-        step = min(column.step * self._fresh[0], _FIRST_STEP / 2.0**12)
-        each = [self._difference(factor * step) for factor in (2.0**12, 2.0**6, 1.0, 2.0**-3)]
+    def left(self, column: RichardsonColumn) -> float:
+        """How far one-sided differences may still be from their limit, beyond what extrapolation knows.
+
+        It is 0 where they behave like powers of the root of the step. Lower powers change by less from step to step:
+        such a change is the bound. Where changes do not shrink, the slope may be infinite.
+        """
+        step, most = column.step * self._fresh[0], _FIRST_STEP / 2.0**12
+        each = [self._difference(factor * min(step, most)) for factor in (2.0**12, 2.0**6, 1.0, 2.0**-3)]
         before, change, after = (abs(near.value - far.value) for far, near in pairwise(each))
-        *_, near, nearest = each
-        return change <= before / 2 + _VISIBLE * near.noise or after + _VISIBLE * nearest.noise <= change / 4
+        noise, noise_of_nearest = (_VISIBLE * each.noise for each in each[2:])
+        if change <= before / 6 + (noise if step > most else 0.0) or after + noise_of_nearest <= change / 16:
+            return 0.0
+        return change if change <= before / 2 + noise else inf
 
     def steepest(self) -> float:
         """The largest slope from 0 to where f was evaluated, as far as it is not noise."""
