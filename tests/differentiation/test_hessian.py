@@ -57,7 +57,7 @@ def test_values_bars_and_evaluations(f, x, truth, error):
     assert np.abs(found.value - truth).max() <= error * max(1, np.abs(truth).max())
     assert (np.abs(found.value - truth) <= found.error).all()
     assert found.success.all()
-    assert found.nfev <= 4 * n * (n + 1) + 20 * n + 120  # for the noise of f, and steps of very different size
+    assert found.nfev <= 4 * n * (n + 1) + 20 * n + 150  # for the noise of f, and steps of very different size
     assert len(calls) - found.nfev == (not found.value.any())  # whether f uses its argument
     assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
 
@@ -241,3 +241,23 @@ def test_error_bars_of_functions_with_coarse_parts(coarse, decay):
         found = secant.numerical_hessian(lambda x, a=a: coarse(np.log(np.exp(a @ x).sum()), x), x, full_output=True)
         missed, entries = missed + np.count_nonzero(~(np.abs(found.value - truth) <= found.error)), entries + 9
     assert missed <= 0.01 * entries
+
+
+def test_error_bars_of_functions_with_ripples():
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(60):
+        x, k, size = rng.uniform(0.5, 3, size=2), 10 ** rng.uniform(1.5, 3), 10 ** rng.uniform(-10, -4)
+        found = secant.numerical_hessian(
+            lambda x, k=k, size=size: (x**3).sum() + size * np.sin(k * x[0] * x[1]), x, full_output=True
+        )
+        sine, cosine = np.sin(k * x[0] * x[1]), np.cos(k * x[0] * x[1])
+        truth = np.diag(6 * x) - size * k**2 * sine * np.outer(x[::-1], x[::-1]) + size * k * cosine * (1 - np.eye(2))
+        missed += np.count_nonzero(~(np.abs(found.value - truth) <= found.error))
+    assert missed <= 1
+
+
+@pytest.mark.parametrize("k", [9772, 17431, 18245])
+def test_many_periods_are_not_taken_for_a_constant(k):
+    found = secant.numerical_hessian(lambda x: np.cos(k * x[0]), [1.0], full_output=True)
+    truth = -(k**2) * np.cos(k)
+    assert abs(found.value[0, 0] - truth) <= found.error[0, 0] < 1e-3 * abs(truth)

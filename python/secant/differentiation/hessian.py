@@ -159,7 +159,11 @@ def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any
     if pattern is None:
         matrices = np.empty((2, size, size))
         matrices[0][where], matrices[1][where] = values, errors
-        return matrices[0], matrices[1] if has_error else None, found.evaluations
+        if not has_error:
+            return matrices[0], None, found.evaluations
+        evaluator = problem.evaluator()
+        left = method.unexplained(evaluator, *matrices)
+        return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations
     from scipy.sparse import csr_array
 
     hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))

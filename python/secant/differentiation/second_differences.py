@@ -30,6 +30,8 @@ _FIRST_STEP = 0.6180339887498949  # of the size of x: no fraction of a period
 _HALVINGS, _FEWEST_LEVELS = 24, 4
 _RELATIVE_LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal, to its best step; and below
 _SEEN = 1e-4  # the share of a value that noise has at the step where it must hold
+_SEEN_TOO = 1e-6, 1e-8  # smaller changes show at larger steps
+_MUCH = 16.0  # times larger
 _SURELY = 3.0  # times the usual noise: what is more is no noise
 _SMALLER, _LEAST = 0.37, 2.0**-40  # that step is at most so many times the last one, and at least of the size of x
 _LARGER, _LIKE = 8.0, 0.3  # times that step: where to begin where it does not hold; and how well it then has to
@@ -164,7 +166,7 @@ class SecondDifferences:
         last = np.array(steps)[table.level, every]
         rough = np.array(seconds)[table.level, every] / last**2
         with np.errstate(all="ignore"):
-            h, there = self._at_smaller_steps(evaluator, every, table, last)
+            h, there = self._at_smaller_steps(evaluator, table, last, _SEEN)
             noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
             away = np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise
             denied = (away > _COVERAGE * table.errors) | (table.errors > _LIKE * np.abs(there))
@@ -175,8 +177,14 @@ class SecondDifferences:
             if denied.any():
                 steps, seconds, table = self._searched(evaluator, every, np.where(denied, _LARGER * h, first))
                 away = np.where(denied, np.abs(there - table.values) - noise, away)
+                rough = np.array(seconds)[table.level, every] / np.array(steps)[table.level, every] ** 2
+            for share in _SEEN_TOO:
+                h, there = self._at_smaller_steps(evaluator, table, np.array(steps)[table.level, every], share)
+                noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
+                away = np.fmax(away, np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise)
         size = len(every)
         self.diagonal = Derivatives(table.values, _COVERAGE * np.fmax(table.errors, away), 0)
+        self._denied = np.where(away > table.errors, away, 0.0)
         levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
         self._units = np.array(steps)[levels, every]
         self._known = {
@@ -224,14 +232,24 @@ class SecondDifferences:
             largest = max(largest, jump_between(low, high, noise, change))
         return largest
 
-    def _at_smaller_steps(self, evaluator: Evaluator, every: Any, table: Table, last: Floats) -> tuple[Floats, Floats]:
-        """Steps at which noise is a small part of the values, and second derivatives there; NaN if f stands still."""
+    def _at_smaller_steps(
+        self, evaluator: Evaluator, table: Table, last: Floats, share: float
+    ) -> tuple[Floats, Floats]:
+        """Steps at which noise is a share of the values, and second derivatives there; NaN if f stands still.
+
+        Where f has much larger ones there, as if many periods had been in the steps before, still smaller steps.
+        """
         size = np.fmax(np.fmax(np.abs(table.values), table.errors), np.abs(self._value) / self._scales**2)
-        h = np.sqrt(_NOISE_OF_SECOND * self._noise / (_SEEN * size))
-        h = _quantized(np.fmin(np.fmax(h, _LEAST * self._scales), _SMALLER * last))
-        shifts = np.diag(h) if h.size else np.empty((0, 0))
-        above, below = (self._values(evaluator, self._x + sign * shifts) - self._value for sign in (1, -1))
-        return h, np.where((above == 0) & (below == 0), np.nan, (above + below) / h**2)
+        while True:
+            h = np.sqrt(_NOISE_OF_SECOND * self._noise / (share * size))
+            h = _quantized(np.fmin(np.fmax(h, _LEAST * self._scales), _SMALLER * last))
+            shifts = np.diag(h) if h.size else np.empty((0, 0))
+            above, below = (self._values(evaluator, self._x + sign * shifts) - self._value for sign in (1, -1))
+            there = np.where((above == 0) & (below == 0), np.nan, (above + below) / h**2)
+            larger = (np.abs(there) > _MUCH * size) & (h > _LEAST * self._scales)
+            if not larger.any():
+                return h, there
+            size = np.where(larger, np.abs(there), size)
 
     def _table_of_diagonal(self, steps: list[Floats], seconds: list[Floats]) -> Table:
         squares = np.array(steps) ** 2
@@ -337,6 +355,33 @@ class SecondDifferences:
         samples = CachedSamples(shifted, 0.0, 1.0)
         found = climb(samples, 0, self._value, _NUMBERS, Noise(0.0, 0.0), _RESOLUTION, every_jump=True)
         return found.noise.at(abs(self._value))
+
+    def unexplained(self, evaluator: Evaluator, hessian: Floats, errors: Floats) -> Floats:
+        """What smaller steps said of an entry off the diagonal, for its error bar.
+
+        They were taken along coordinates: what they deny there may be of two of them. And they are taken along random
+        directions, for what is of two only.
+        """
+        rng, size, units = np.random.default_rng(_SEED), len(self._x), np.abs(self._units)
+        worst = 0.0
+        for _ in range(2 if size > 1 else 0):
+            along = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size) * units
+            value, allowed = float(along @ hessian @ along), float(np.abs(along) @ errors @ np.abs(along))
+            truncation = 4 * abs(self._second_along(evaluator, along, 1.0) - value)
+            for share in (_SEEN, *_SEEN_TOO):
+                h = np.sqrt(_NOISE_OF_SECOND * self._noise / (share * max(abs(value), abs(self._value))))
+                h = min(float(h), _SMALLER)
+                noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
+                away = abs(self._second_along(evaluator, along, h) - value) - noise - truncation * h**2 - allowed
+                worst = max(worst, away)
+        denied = self._denied * units**2
+        left = _COVERAGE * (worst + np.maximum.outer(denied, denied)) / np.outer(units, units)
+        np.fill_diagonal(left, 0.0)
+        return np.asarray(left)
+
+    def _second_along(self, evaluator: Evaluator, direction: Floats, h: float) -> float:
+        above, below = self._values(evaluator, self._x + np.array([[h], [-h]]) * direction) - self._value
+        return float(above + below) / h**2
 
     def require_pattern(self, evaluator: Evaluator, hessian: Any, errors: Any) -> None:
         """Raise an error if second differences along random directions are not those of the Hessian."""
