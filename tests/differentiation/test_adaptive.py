@@ -334,3 +334,47 @@ def test_a_gradient_whose_products_overflow_is_not_called_right():
     x = np.array([709.0, 1.0])
     with pytest.raises(ValueRangeError, match="gradient must be small enough"):
         secant.check_gradient(lambda x: float(np.exp(x).sum()), x, np.exp(x) * [1.001, 1])
+
+
+@pytest.mark.parametrize(
+    ("coarse", "slope", "between"),
+    [
+        (lambda x: float(np.float32(x)), lambda x: 1.0, (1.03, 1.05)),
+        (lambda x: 0.25 * float(np.float32(x)), lambda x: 0.25, (0.5, 5)),
+        (lambda x: -np.log(float(np.float32(x))), lambda x: -1 / x, (0.5, 5)),
+        (lambda x: round(x / 3, 9), lambda x: 1 / 3, (3, 5)),
+        (lambda x: round(np.sin(3 * x), 8), lambda x: 3 * np.cos(3 * x), (0.1, 3)),
+    ],
+    ids=["float32", "a quarter of float32", "log of float32", "round(x / 3, 9)", "round(sin(3 x), 8)"],
+)
+def test_a_coarse_part_beside_an_exponential(coarse, slope, between):
+    missed = 0
+    for x in np.linspace(*between, 200):
+        found = secant.numerical_gradient(
+            lambda x: np.exp(x[0]) + coarse(float(x[0])), [x], scheme="auto", full_output=True
+        )
+        missed += not abs(found.value[0] - np.exp(x) - slope(x)) <= found.error[0]
+    assert missed <= 4
+
+
+def test_steps_that_round_to_one_unit_of_x():
+    x = np.linspace(1, 10, 20)
+    x[[0, 9]] = 4e-15
+    gradient = secant.numerical_gradient(lambda v: np.exp(np.sum(v / x) / 20), x.copy(), scheme="auto")
+    np.testing.assert_allclose(gradient * x * 20, np.e, rtol=1e-2)
+
+
+@pytest.mark.parametrize("power", [1.2, 1.25, 4 / 3, 1.4, 1.6, 2.2])
+def test_powers_at_the_end_of_a_domain(power):
+    rng, missed = np.random.default_rng(0), 0
+    for _ in range(20):
+        a, c = rng.normal(size=2)
+        found = secant.numerical_gradient(
+            lambda x, a=a, c=c: a * x[0] ** power + np.exp(c * x[0]),
+            [0.0],
+            scheme="auto",
+            bounds=(0, 9),
+            full_output=True,
+        )
+        missed += not abs(found.value[0] - c) <= found.error[0]
+    assert missed <= 1

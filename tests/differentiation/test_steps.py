@@ -654,3 +654,23 @@ def test_what_cannot_be_searched_is_found_by_its_zeros():
     assert secant.numerical_gradient(lambda _: 0.0, x).tolist() == [0, 0]
     assert secant.numerical_gradient(lambda _: 0.0, [1, 2]).tolist() == [0, 0]
     assert secant.numerical_gradient(lambda _: 0.0, np.array([1, 2])).tolist() == [0, 0]
+
+
+def test_bounds_that_are_exchanged_are_named():
+    with pytest.raises(ValueRangeError, match=r"bounds must be \(lower, upper\), got 1.0 and 0.0"):
+        secant.numerical_gradient(np.sum, [1.0], bounds=(1, 0))
+
+
+@pytest.mark.parametrize("options", [{"scheme": "auto"}, {"h": "relative"}, {"full_output": True}, {"bounds": (0, 5)}])
+def test_steps_of_each_element_are_for_elementwise_functions(options):
+    x = np.array([1.0, 2.0, 4.0])
+    with pytest.raises(ShapeError, match=r"f must return an array of the shape of x, \(3,\), .* got \(\)"):
+        secant.numerical_diff(np.sum, x, **options)
+    for f in (np.cumsum, lambda x: np.exp(x) / np.exp(x).sum(), lambda x: x - x.mean(), lambda x: x[::-1] * 1.0):
+        with pytest.raises(ValueRangeError, match="f must be elementwise"):
+            secant.numerical_diff(f, x, **options)
+
+
+def test_relative_steps_of_an_x_that_is_infinite():
+    found = secant.numerical_gradient(lambda x: np.arctan(x).sum(), [np.inf, 1.0], "relative")
+    np.testing.assert_allclose(found, [0.0, 0.5], atol=1e-8)

@@ -135,7 +135,8 @@ def _symmetric(jacobian: Any, size: int) -> Any:
     """The mean of a matrix and its transpose."""
     if not hasattr(jacobian, "tocsr"):
         if jacobian.size != size * size:
-            raise ShapeError(f"gradient must return {size} numbers, one for each entry of x, got {jacobian.shape}")
+            count = jacobian.size // max(size, 1)
+            raise ShapeError(f"gradient must return {size} numbers, one for each entry of x, got {count}")
         jacobian = jacobian.reshape(size, size)
     elif jacobian.shape != (size, size):
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {jacobian.shape}")

@@ -157,6 +157,9 @@ class Bounds(NamedTuple):
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise DTypeError(f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}")
         lower, upper = (_bound(each, x.shape) for each in pair)
+        if (crossed := lower > upper).any():
+            i = tuple(int(k) for k in np.argwhere(crossed)[0])
+            raise ValueRangeError(f"bounds must be (lower, upper), got {lower[i]} and {upper[i]} at {i}")
         if not (np.isneginf(lower).all() and np.isposinf(upper).all()):
             outside = ~((lower <= x) & (x <= upper))
             if outside.any():

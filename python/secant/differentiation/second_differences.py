@@ -369,8 +369,8 @@ class SecondDifferences:
             value, allowed = float(along @ hessian @ along), float(np.abs(along) @ errors @ np.abs(along))
             truncation = 4 * abs(self._second_along(evaluator, along, 1.0) - value)
             for share in (_SEEN, *_SEEN_TOO):
-                h = np.sqrt(_NOISE_OF_SECOND * self._noise / (share * max(abs(value), abs(self._value))))
-                h = min(float(h), _SMALLER)
+                size_of_f = max(abs(value), abs(self._value)) or 1.0
+                h = min(max((_NOISE_OF_SECOND * self._noise / (share * size_of_f)) ** 0.5, _LEAST), _SMALLER)
                 noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
                 away = abs(self._second_along(evaluator, along, h) - value) - noise - truncation * h**2 - allowed
                 worst = max(worst, away)
