@@ -1,5 +1,6 @@
 """Hessians: values, error bars, evaluations, and all ways of evaluating."""
 
+import ctypes
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -241,6 +242,18 @@ def test_error_bars_of_functions_with_coarse_parts(coarse, decay):
         found = secant.numerical_hessian(lambda x, a=a: coarse(np.log(np.exp(a @ x).sum()), x), x, full_output=True)
         missed, entries = missed + np.count_nonzero(~(np.abs(found.value - truth) <= found.error)), entries + 9
     assert missed <= 0.01 * entries
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_function_that_looks_at_x_by_a_way_that_cannot_be_searched(size):
+    x = np.arange(1.0, 1 + size)
+    place = id(x)
+    f = lambda _: float((ctypes.cast(place, ctypes.py_object).value ** 2).sum())  # noqa: E731
+    found = secant.numerical_hessian(f, x, full_output=True)
+    assert (np.abs(found.value - 2 * np.eye(size)) <= found.error).all()
+    assert found.error.max() < 1e-10
+    pytest.importorskip("scipy")
+    assert np.allclose(secant.numerical_hessian(f, x, sparsity=np.eye(size)).toarray(), 2 * np.eye(size))
 
 
 def test_error_bars_of_functions_with_ripples():

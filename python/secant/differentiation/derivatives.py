@@ -38,7 +38,7 @@ class Derivatives(NamedTuple):
 
 def derivatives(problem: Problem, given: Any, *, warn_of_h: bool = True) -> Derivatives:
     """Derivatives of f in all coordinates of x, which was ``given`` as that."""
-    result, method, returned = computed(problem, given, Method)
+    result, method, returned, problem = computed(problem, given, Method)
     _warn(problem, method.stencils, result.values, returned, warn_of_h)
     return result
 
@@ -70,16 +70,17 @@ def _warn(
 
 def computed(
     problem: Problem, given: Any, make: Callable[[Evaluator, Problem], Any]
-) -> tuple[Derivatives, Any, np.dtype[Any]]:
-    """Return all that a method finds, the method that ``make`` makes, and the type of what f returned.
+) -> tuple[Derivatives, Any, np.dtype[Any], Problem]:
+    """Return all that a method finds, the method that ``make`` makes, the type of what f returned, and the problem.
 
-    It is done again in place if f is seen not to use its argument.
+    That is another one, in place, if f is seen not to use its argument.
     """
-    found = _computed(problem, make)
-    if not found[0].values.size or problem.place is not None or np.count_nonzero(found[0].values):
-        return found
-    seen = _seen_elsewhere(problem, given)
-    return found if seen is None else _computed(seen, make)
+    found, method, returned = _computed(problem, make)
+    if problem.x.size and problem.place is None and not np.count_nonzero(found.values) and not method.has_found:
+        seen = _seen_elsewhere(problem, given)
+        if seen is not None:
+            return *_computed(seen, make), seen
+    return found, method, returned, problem
 
 
 def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, np.dtype[Any]]:
@@ -229,9 +230,12 @@ class Method:
         As of `Adaptive`.
     size : int
         The number of coordinates.
+    has_found : bool
+        Whether there are derivatives other than 0 already, beside those of `__call__`.
     """
 
     group = 1
+    has_found = False
     _base: Any = None
     _adaptive: Adaptive | None = None
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant.differentiation.derivatives import computed
+from secant.differentiation.evaluation import Evaluator
 from secant.differentiation.jacobian import Pattern, numerical_jacobian
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
@@ -152,7 +153,11 @@ def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any
     else:
         pairs = np.sort(np.stack([pattern.rows, pattern.columns], axis=1), axis=1)
         pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
-    found, method, _ = computed(problem, given, lambda evaluator, problem: SecondDifferences(evaluator, problem, pairs))
+
+    def make(evaluator: Evaluator, problem: Problem) -> SecondDifferences:
+        return SecondDifferences(evaluator, problem, pairs)
+
+    found, method, _, problem = computed(problem, given, make)
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])

@@ -95,6 +95,8 @@ class SecondDifferences:
         The number of the other entries.
     group : int
         As of `Adaptive`.
+    has_found : bool
+        Whether an entry of the diagonal is not 0.
     """
 
     group = 1
@@ -126,8 +128,8 @@ class SecondDifferences:
             self._require_step(steps, evaluator.returned)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
-        jumps = bool(np.any(self.diagonal.values))
-        warn_of_rounding(evaluator.returned, None, problem.x, jumps=jumps, stacklevel=6)
+        self.has_found = bool(np.any(self.diagonal.values))
+        warn_of_rounding(evaluator.returned, None, problem.x, jumps=self.has_found, stacklevel=6)
 
     def _require_step(self, steps: Floats, returned: np.dtype[Any]) -> None:
         """Raise an error where h is lost in x, and warn where f is too coarse for it."""
