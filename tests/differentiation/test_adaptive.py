@@ -276,7 +276,9 @@ def test_the_entry_that_has_no_slope_at_the_end_of_a_domain_is_named(vectorized)
     x = np.array([[1.0, 2.0], [0.0, 3.0]])
     with pytest.raises(ValueError, match="math domain error") as caught:
         secant.numerical_gradient(f, x, scheme="auto", vectorized=vectorized)
-    advice = "need f on both sides of x[1, 0] = 0.0: where the domain of f ends, give it as bounds="
+    advice = (
+        "no slope with an error bar was found at x[1, 0] = 0.0: f is not defined beside it, or its slope is infinite"
+    )
     assert advice in caught.value.__notes__[-1]
 
 

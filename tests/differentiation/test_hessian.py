@@ -1,6 +1,7 @@
 """Hessians: values, error bars, evaluations, and all ways of evaluating."""
 
 import ctypes
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -274,3 +275,12 @@ def test_many_periods_are_not_taken_for_a_constant(k):
     found = secant.numerical_hessian(lambda x: np.cos(k * x[0]), [1.0], full_output=True)
     truth = -(k**2) * np.cos(k)
     assert abs(found.value[0, 0] - truth) <= found.error[0, 0] < 1e-3 * abs(truth)
+
+
+def test_what_f_raises_on_one_side_of_x_is_raised():
+    def f(x):
+        return math.sqrt(x[0]) + x[1] ** 2
+
+    with pytest.raises(ValueError, match=r"math domain error|nonnegative") as caught:
+        secant.numerical_hessian(f, [0.0, 1.0])
+    assert caught.value.__notes__[-1] == "f is needed on both sides of x[0] = 0.0"

@@ -674,3 +674,74 @@ def test_steps_of_each_element_are_for_elementwise_functions(options):
 def test_relative_steps_of_an_x_that_is_infinite():
     found = secant.numerical_gradient(lambda x: np.arctan(x).sum(), [np.inf, 1.0], "relative")
     np.testing.assert_allclose(found, [0.0, 0.5], atol=1e-8)
+
+
+def test_numerical_diff_leaves_x_to_a_function_that_writes_to_it():
+    def writing(v):
+        v *= 2.0
+        return v.copy()
+
+    x = np.array([1.0, 2.0, 3.0])
+    for options in ({"scheme": "auto"}, {"h": "relative"}, {"full_output": True}, {}):
+        found = secant.numerical_diff(writing, x, **options)
+        np.testing.assert_allclose(getattr(found, "value", found), 2.0)
+        assert x.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_an_elementwise_function_with_noise_has_error_bars():
+    rng, x = np.random.default_rng(0), np.array([0.5, 1.0, 2.0])
+    found = secant.numerical_diff(
+        lambda v: np.sin(v) + 1e-8 * rng.normal(size=v.shape), x, scheme="auto", full_output=True
+    )
+    assert (np.abs(found.value - np.cos(x)) <= found.error).all()
+    assert (found.error < 1e-2).all()
+
+
+def test_error_bars_hold_close_to_a_bound():
+    missed = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        a, c, lower, distance = *rng.normal(size=3), 10.0 ** rng.uniform(-14, -9)
+        x = lower + distance
+        f = lambda v, a=a, c=c, lower=lower: a * (v[0] - lower) ** 1.5 + c * np.exp(v[0] - lower)  # noqa: E731
+        found = secant.numerical_gradient(f, [x], scheme="auto", bounds=(lower, np.inf), full_output=True)
+        truth = 1.5 * a * np.sqrt(x - lower) + c * np.exp(x - lower)
+        missed += not abs(found.value[0] - truth) <= found.error[0]
+    assert missed <= 2
+
+
+def test_bounds_far_away_take_no_evaluations():
+    x = np.zeros(50)
+    f = lambda x: float(np.sum(np.cosh(x)))  # noqa: E731
+    free = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+    bounded = secant.numerical_gradient(f, x, scheme="auto", bounds=(-10, 10), full_output=True)
+    assert bounded.nfev == free.nfev
+    assert bounded.value.tobytes() == free.value.tobytes()
+
+
+def test_another_shape_within_bounds_is_an_error():
+    x = [1.0, 2.0]
+    f = lambda v: np.array([v.sum(), v[0], v[0]]) if v.tolist() == x else np.array([v.sum()])  # noqa: E731
+    with pytest.raises(ShapeError, match="f must always return the same shape"):
+        secant.numerical_jacobian(f, x, scheme="auto", bounds=(-10, 10))
+
+
+def test_what_is_not_known_is_infinite():
+    x = np.array([0.0, 1.0])
+    f = lambda x: np.sqrt(x).sum()  # noqa: E731
+    found = secant.numerical_gradient(f, x, scheme="forward", bounds=(0, 5), full_output=True)
+    assert np.isinf(found.error[0])
+    assert found.error[1] < 1e-3
+
+
+@pytest.mark.parametrize(
+    "options", [{"h": "relative"}, {"rel_step": 1e-6}, {"h": [1e-4, 1e-5]}, {"scheme": "auto"}, {}]
+)
+def test_evaluations_of_numerical_diff_are_counted(options):
+    calls = []
+
+    def f(v):
+        calls.append(1)
+        return np.exp(v)
+
+    assert secant.numerical_diff(f, np.array([0.5, 1.0]), full_output=True, **options).nfev == len(calls)

@@ -24,8 +24,8 @@ INTERRUPTS = (
 )
 ENTRIES = (
     "The error bar of an entry of `scheme='auto'` covers the truth in at least 99.9 % of the entries of each family of "
-    "functions; in 99 % where a part of f is rounded so coarsely beside a fine one that few jumps are near x, or where "
-    "f is rounded and has values on one side of x only."
+    "functions; in 99 % where a part of f is rounded so coarsely beside a fine one that few jumps are near x, where "
+    "f is rounded and has values on one side of x only, or where x has few neighbors within a period of f."
 )
 HESSIANS = (
     "The error bar of an entry of `numerical_hessian` covers the truth in at least 99.9 % of the entries where f is "
@@ -35,7 +35,7 @@ SECONDS = 0.004  # until a signal comes, at most
 PATIENCE = 60.0
 SIZES, FEW = (1, 2, 5, 20), (1, 2, 3, 5)
 ENOUGH = 50_000  # entries to tell the rate of each family
-AMBIGUOUS = "fine beside coarse", "rounded at an end"
+AMBIGUOUS = "fine beside coarse", "rounded at an end", "sin at 1e12"
 """Where the coarse part hardly moves, f has a few jumps far from x, as in "small steps", where they are not meant: the
 same values near x have two slopes, and no evaluations tell which."""
 

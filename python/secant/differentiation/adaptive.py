@@ -33,6 +33,7 @@ _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
+_CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
 _ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations near bounds
 _GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
 _WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
@@ -95,8 +96,8 @@ class Adaptive:
             if steps.error is not None and not (known := np.isfinite(done).all(axis=(1, 2))).all():
                 i = max(first, begin) + int(np.argmin(known))
                 steps.error.add_note(
-                    f"the scheme 'auto' and error bars need f on both sides of {name_of(i, self._x.shape)} = "
-                    f"{float(self._x.reshape(-1)[i])!r}: where the domain of f ends, give it as bounds="
+                    f"no slope with an error bar was found at {name_of(i, self._x.shape)} = "
+                    f"{float(self._x.reshape(-1)[i])!r}: f is not defined beside it, or its slope is infinite"
                 )
                 raise steps.error
             tell(min(first + self.group, end) - begin)
@@ -169,13 +170,15 @@ class Adaptive:
 
     def _improve_at_ends(self, evaluator: Evaluator, i: int, steps: Steps, found: Floats) -> None:
         """Take one-sided differences where bounds, or the end of the domain of f, leave no others."""
-        with np.errstate(all="ignore"):
-            known = np.isfinite(found[1]) if self._bounds is None else found[1] <= _ENOUGH * np.abs(found[0])
-        if known.all():
-            return
-        samples, scale = self._entry(evaluator, i, steps), float(self._scales[i])
+        scale, at, room = float(self._scales[i]), float(self._x.reshape(-1)[i]), 0.0
+        known = np.isfinite(found[1])
+        if self._bounds is not None:
+            room = min(at - float(self._bounds.lower.reshape(-1)[i]), float(self._bounds.upper.reshape(-1)[i]) - at)
+            if room <= _CLOSE * scale:
+                known = found[1] <= _ENOUGH * np.abs(found[0])
+        samples = self._entry(evaluator, i, steps)
         for k in np.flatnonzero(~known).tolist():
-            slope, bar = one_sided(samples, k, self._starts[k].value, scale)
+            slope, bar = one_sided(samples, k, self._starts[k].value, scale, room if isfinite(room) else 0.0)
             if bar < found[1, k] or not isfinite(found[1, k]):
                 found[:, k] = slope, bar
 
@@ -216,7 +219,7 @@ class Adaptive:
         return CachedSamples(shifted, 0.0, 1.0)
 
     def _along(
-        self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps, scales: Floats, factors: Any = 1.0
+        self, evaluator: Evaluator, coordinates: NDArray[np.int_], steps: Steps, scales: Floats, factors: Any
     ) -> CachedSamples:
         """Samples of f where several coordinates are shifted at once."""
         origin = self._x.reshape(-1)[coordinates]

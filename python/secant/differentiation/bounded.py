@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import copysign, inf, isfinite, nan
+from math import copysign, inf, isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from secant.differentiation.schemes import Bounds
 from secant.differentiation.slope import Line
 
 _RESOLUTION = 2.0**-53  # of x
+_STEPS = 2.0**-6, 2.0**-14  # of a scale: what slopes change by over them says how they change over less
 _FARTHER = 0.1  # of a scale: if x is rounded, it has more noise there where x is near 0
 
 
@@ -25,7 +26,6 @@ class BoundedEvaluator(Evaluator):
         self._evaluator, self._shape = evaluator, shape
         self._x, self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in (x, *bounds))
         self._bounds = bounds
-        self.size = evaluator.size
 
     def at(self, point: Floats) -> Any:
         """Return f at a point, or NaN."""
@@ -35,18 +35,17 @@ class BoundedEvaluator(Evaluator):
 
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted, or NaN."""
-        result = np.full((end - begin, np.shape(shifts)[-1], *self._shape), np.nan)
-        for i in range(begin, end):
-            for j, shift in enumerate(shifts if isinstance(shifts, list) else shifts[i - begin].tolist()):
-                if self._lower[i] <= self._x[i] + shift <= self._upper[i]:
-                    result[i - begin, j] = self._evaluator.shifted(i, i + 1, [shift])[0, 0]
-        return result
+        (shift,) = shifts
+        if self._lower[begin] <= self._x[begin] + shift <= self._upper[begin]:
+            return self._evaluator.shifted(begin, end, shifts)
+        return np.full((1, 1, *self._shape), np.nan)
 
 
-def one_sided(samples: CachedSamples, k: int, value: float, scale: float) -> tuple[float, float]:
+def one_sided(samples: CachedSamples, k: int, value: float, scale: float, room: float) -> tuple[float, float]:
     """The slope of one output of f where it is defined on one side of x only, and its error bar: infinite elsewhere.
 
-    ``value`` is f(x), and ``scale`` the unit of the steps.
+    ``value`` is f(x), ``scale`` the unit of the steps, and ``room`` the distance of x to its bound, 0 if not known. The
+    slope is that at the bound; f may behave like a root there.
     """
     resolution = _RESOLUTION * max(1.0, abs(float(samples.origin)) / scale)
 
@@ -61,5 +60,8 @@ def one_sided(samples: CachedSamples, k: int, value: float, scale: float) -> tup
     level = near._replace(near=max(near.near, far.near))
     line = Line(sample, level, value, one_sided=True, resolution=resolution)
     slope, column = line.slope()
-    bar = slope.error_bar + line.left(column) if line.side else inf
+    if not line.side:
+        return nan, inf
+    changes = (abs(line.difference(step) - slope.value) * sqrt(room / scale / step) for step in _STEPS)
+    bar = slope.error_bar + line.left(column) + 3 * max(changes)
     return (slope.value / scale, bar / scale) if isfinite(bar) else (nan, inf)

@@ -79,7 +79,8 @@ def computed(
     if problem.x.size and problem.place is None and not np.count_nonzero(found.values) and not method.has_found:
         seen = _seen_elsewhere(problem, given)
         if seen is not None:
-            return *_computed(seen, make), seen
+            again, method, returned = _computed(seen, make)
+            return again._replace(evaluations=again.evaluations + found.evaluations), method, returned, seen
     return found, method, returned, problem
 
 
@@ -97,6 +98,8 @@ def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tu
             tell(0)  # from now on time is counted
         method = make(evaluator, problem)
         size = method.size
+        if problem.progress and size != problem.x.size:
+            tell = _counter(shown, size)
         if problem.is_shared() and size:
             from secant.differentiation import workers
 

@@ -13,7 +13,7 @@ from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives, undefined, warn_of_loss, warn_of_rounding
 from secant.differentiation.evaluation import OF_DOMAIN, as_array, numbers, require_same_shape, returned_dtype
 from secant.differentiation.options import LOST, bound, loses_h, require_use
-from secant.differentiation.problem import Problem
+from secant.differentiation.problem import Counted, Problem
 from secant.differentiation.reach import can_reach
 from secant.differentiation.result import with_error
 from secant.differentiation.schemes import (
@@ -55,8 +55,9 @@ def derivative(
     if chosen is None or full_output:
         if bounds is not None:
             raise UnsupportedError("bounds do not go with 'auto' and error bars, which look at both sides of x")
-        fixed = None if chosen is None else derivative(f, x, h, scheme, rel_step, None, (), None, False)
-        return _with_error(f, x, chosen, fixed, full_output)
+        counted = Counted(f)
+        fixed = None if chosen is None else derivative(counted, x, h, scheme, rel_step, None, (), None, False)
+        return _with_error(counted, x, fixed, full_output)
     values = _Values(f)
     if bounds is None and isinstance(step, float):
         result = _quotient(values, chosen, x, step, values(x) if chosen.uses_value else None)
@@ -98,22 +99,26 @@ def _by_element(values: _Values, scheme: Scheme, x: Any, step: Step, bounds: Any
     return np.where(is_one_sided, one_sided, _quotient(values, scheme, x, h, base, ~is_one_sided)), found
 
 
-def _require_elementwise(f: Callable[[Any], Any], x: Floats, h: Any) -> int:
-    """Raise an error if an element of f(x) depends on another one of x; return the evaluations that tell.
+def _require_elementwise(f: Callable[[Any], Any], x: Floats, h: Any) -> None:
+    """Raise an error if an element of f(x) depends on another one of x.
 
-    Each element is shifted by its own h, so the result would be nonsense. A random half of them is shifted, and then
-    the other half: values of those that are not must stay.
+    Each element is shifted by its own h, so the result would be nonsense. Those with a bit of their number set are
+    shifted, and then the others, for each bit: values of those that are not must stay. So each pair is looked at. Of an
+    f with noise nothing can be told.
     """
     if x.size <= 1:
-        return 0
-    values = numbers(f(x))
+        return
+    values, again = (numbers(f(x.copy())) for _ in range(2))
     if values.shape != x.shape:
         raise ShapeError(
             f"f must return an array of the shape of x, {x.shape}, where each element has a step of its own, got "
             f"{values.shape}; for the gradient of a single number take numerical_gradient"
         )
-    half = (np.random.default_rng(0).permutation(x.size) % 2 == 0).reshape(x.shape)
-    for shifted in (half, ~half):
+    if not np.array_equal(values, again, equal_nan=True):
+        return
+    number = np.arange(x.size).reshape(x.shape)
+    bits = (x.size - 1).bit_length()
+    for shifted in (number >> bit & 1 == value for bit in range(bits) for value in (0, 1)):
         try:
             others = numbers(f(np.where(shifted, x + h, x)))
         except OF_DOMAIN:  # which is told with its place where it matters
@@ -126,7 +131,6 @@ def _require_elementwise(f: Callable[[Any], Any], x: Floats, h: Any) -> int:
                 f"f must be elementwise where each element has a step of its own, but f(x)[{', '.join(map(str, i))}] "
                 "depends on other elements of x; for all derivatives take numerical_jacobian"
             )
-    return 3
 
 
 class _Values:
@@ -211,12 +215,12 @@ def _text(point: Any) -> str:
     return f"x = {np.array2string(np.asarray(as_array(point)), threshold=6, precision=17)}"
 
 
-def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: bool) -> Any:
+def _with_error(f: Counted, x: Any, fixed: Any, full_output: bool) -> Any:
     """By "auto": the points are outputs of a function of one number, which shifts each in units of its size."""
     point = validation.float_array("x", x)
     scale = np.where(point != 0, np.abs(point), 1.0)
     given = float(point) if not point.ndim and not isinstance(x, np.ndarray) else point
-    looks = _require_elementwise(f, point, _SHIFT * scale)
+    _require_elementwise(f, point, _SHIFT * scale)
 
     def of_shift(shift: Floats) -> Any:
         return f(given + float(shift[0]) * (scale if point.ndim else float(scale)))
@@ -228,12 +232,10 @@ def _with_error(f: Any, x: Any, scheme: Scheme | None, fixed: Any, full_output: 
         return left.reshape(-1)
 
     problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True, moved=moved)
-    values, errors, evaluations = derivatives(problem, None)
+    values, errors, _ = derivatives(problem, None)
     assert errors is not None
-    evaluations += looks
     value, error = values[0] / scale, errors[0] / scale
-    if scheme is not None:
+    if fixed is not None:
         value, error = fixed, np.abs(fixed - value) + error
-        evaluations += len(scheme.shifts) + scheme.uses_value
     value, error = (each if np.ndim(each) else float(each) for each in (value, error))
-    return with_error(value, error, evaluations) if full_output else value
+    return with_error(value, error, f.calls) if full_output else value

@@ -56,12 +56,11 @@ def numerical_hessian(
         It takes the same arguments, and with ``vectorized`` a stack of points.
     scheme : {"auto", "central"}
         "auto" chooses steps for each entry, by extrapolation, and does not look at h; it takes about 4 n (n + 1)
-        evaluations where f is smooth, and some 30 for its noise. "central" takes n (n + 1) + 1.
+        and 10 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
     rel_step, args, kwargs, vectorized, n_jobs, executor, inplace, progress
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
-        f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given
-        and scheme is "central".
+        f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
     sparsity : array_like or sparse array, (n, n), optional
         Not 0 where the Hessian may not be, on both sides of the diagonal. Only these entries are evaluated, and two
         second differences along random directions tell if others are not 0. It needs SciPy.

@@ -38,15 +38,18 @@ def _place(f: Any, x: Any, bounds: Bounds | None = None) -> tuple[Floats | None,
     if not is_float64(x) or not can_reach(f, x):
         return None, 0
     require_perturbable("x", x)
-    counted = _Counted(f)
+    counted = Counted(f)
     return x if _looks_at(counted, x, bounds) else None, counted.calls
 
 
-class _Counted:
+class Counted:
+    """A function, and how often it was called."""
+
     def __init__(self, f: Any) -> None:
         self._f, self.calls = f, 0
 
-    def __call__(self, x: Floats) -> Any:
+    def __call__(self, x: Any) -> Any:
+        """Call it."""
         self.calls += 1
         return self._f(x)
 

@@ -21,7 +21,7 @@ class Derivative:
     success : bool, or ndarray of bool
         By entry, of a sparse array by stored entry: whether the derivative and its error bar are finite.
     nfev : int
-        How often f was evaluated: with ``vectorized=True``, at how many points.
+        How often f was evaluated: with ``vectorized=True``, at how many points. What only a warning needed is left out.
 
     Examples
     --------
@@ -37,7 +37,11 @@ class Derivative:
 
 
 def with_error(value: Any, error: Any, nfev: int) -> Derivative:
-    """Return a derivative with its error bars."""
+    """Return a derivative with its error bars: infinite ones where they are NaN, since nothing is known."""
+    if hasattr(error, "tocsr"):
+        error.data[np.isnan(error.data)] = np.inf
+    else:
+        error = np.where(np.isnan(error), np.inf, error) if np.ndim(error) else np.inf if np.isnan(error) else error
     stored = (value.data, error.data) if hasattr(value, "tocsr") else (value, error)
     success = np.isfinite(stored[0]) & np.isfinite(stored[1])
     return Derivative(value, error, success if np.ndim(success) else bool(success), nfev)

@@ -104,7 +104,7 @@ class SecondDifferences:
     def __init__(self, evaluator: Evaluator, problem: Problem, pairs: Any) -> None:
         self._pairs, self.size = pairs, len(pairs)
         self._shape, self._x = problem.x.shape, np.array(problem.x, order="C").reshape(-1)
-        self._guarded = problem.scheme is None
+        self._guarded, self._outside = problem.scheme is None, Steps()
         if not np.isfinite(self._x).all():
             i = int(np.argmin(np.isfinite(self._x)))
             raise ValueRangeError(f"x must be finite, got {self._x[i]} at {name_of(i, self._shape)}")
@@ -129,7 +129,7 @@ class SecondDifferences:
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
         self.has_found = bool(np.any(self.diagonal.values))
-        warn_of_rounding(evaluator.returned, None, problem.x, jumps=self.has_found, stacklevel=6)
+        warn_of_rounding(evaluator.returned, None, problem.x, jumps=self.has_found, stacklevel=8)
 
     def _require_step(self, steps: Floats, returned: np.dtype[Any]) -> None:
         """Raise an error where h is lost in x, and warn where f is too coarse for it."""
@@ -145,7 +145,7 @@ class SecondDifferences:
                 f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
                 "h='relative', scheme='auto', or an f that computes in float64",
                 RuntimeWarning,
-                stacklevel=7,
+                stacklevel=8,
             )
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
@@ -186,6 +186,13 @@ class SecondDifferences:
                 away = np.fmax(away, np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise)
         size = len(every)
         self.diagonal = Derivatives(table.values, _COVERAGE * np.fmax(table.errors, away), 0)
+        known = np.isfinite(table.errors)
+        if self._outside.error is not None and not known.all():
+            i = int(np.argmin(known))
+            self._outside.error.add_note(
+                f"f is needed on both sides of {name_of(i, self._shape)} = {float(self._x[i])!r}"
+            )
+            raise self._outside.error
         self._denied = np.where(away > table.errors, away, 0.0)
         levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
         self._units = np.array(steps)[levels, every]
@@ -328,7 +335,7 @@ class SecondDifferences:
         return result
 
     def _values(self, evaluator: Evaluator, points: Floats) -> Floats:
-        """F at points: NaN outside of its domain where steps are ours, else an error."""
+        """The values of f at points: NaN outside of its domain where "auto" chose the steps, else an error."""
         if not points.size:
             return np.empty(len(points))
         points = points.reshape(-1, *self._shape)
@@ -340,8 +347,7 @@ class SecondDifferences:
                 raise
             if not self._guarded:
                 raise undefined("f was evaluated near x", error) from error
-            steps = Steps()
-            values = np.array([steps(np.nan, evaluator.at, point) for point in points])
+            values = np.array([self._outside(np.nan, evaluator.at, point) for point in points])
         if not self._guarded and np.isnan(values).any():
             raise undefined("f is NaN near x, and finite at x")
         return values

@@ -206,6 +206,10 @@ class Line:
             return 0.0
         return change if change <= before / 2 + noise else inf
 
+    def difference(self, step: float) -> float:
+        """The central difference, or on the side where f has values the one-sided one."""
+        return self._difference(step).value
+
     def steepest(self) -> float:
         """The largest slope from 0 to where f was evaluated, as far as it is not noise."""
         slopes = [0.0]
