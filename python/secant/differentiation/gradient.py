@@ -52,8 +52,8 @@ def numerical_diff(
     Returns
     -------
     float, or ndarray of float64
-        In the shape of what f returns. With ``full_output``, a `Derivative`. Where elements of x have steps of their
-        own (all but a number for h), f must be elementwise, which is checked in three evaluations.
+        In the shape of what f returns. With ``full_output``, a `secant.Derivative`. Where elements of x have steps of
+        their own (all but a number for h), f must be elementwise, which is checked in a few evaluations.
 
     Warns
     -----
@@ -194,7 +194,7 @@ def numerical_gradient(
         The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
         lost is computed again. f must use its argument.
     full_output : bool
-        Return a `Derivative`: the gradient, how far each entry may be off, and the number of evaluations.
+        Return a `secant.Derivative`: the gradient, how far each entry may be off, and the number of evaluations.
     return_error : bool
         Return the pair (gradient, error). Deprecated: take ``full_output``.
     inplace : bool
@@ -205,8 +205,8 @@ def numerical_gradient(
     Returns
     -------
     gradient : ndarray of float64, in the shape of x
-        With ``full_output`` a `Derivative`. Its ``error`` is the error bar of "auto", and for the other schemes also
-        what they differ from "auto" by, whose evaluations it takes.
+        With ``full_output`` a `secant.Derivative`. Its ``error`` is the error bar of "auto", and for the other schemes
+        also what they differ from "auto" by, whose evaluations it takes.
 
     Warns
     -----
