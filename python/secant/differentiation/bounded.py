@@ -63,5 +63,5 @@ def one_sided(samples: CachedSamples, k: int, value: float, scale: float, room: 
     if not line.side:
         return nan, inf
     changes = (abs(line.difference(step) - slope.value) * sqrt(room / scale / step) for step in _STEPS)
-    bar = slope.error_bar + line.left(column) + 3 * max(changes)
+    bar = slope.error_bar + line.distance_to_limit(column) + 3 * max(changes)
     return (slope.value / scale, bar / scale) if isfinite(bar) else (nan, inf)

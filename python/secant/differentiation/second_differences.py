@@ -121,9 +121,7 @@ class SecondDifferences:
         else:
             self._known: dict[tuple[int, float], float] = {}
             self._noise = _EPS * max(abs(self._value), 1e-300)
-            steps = np.minimum(
-                _fixed_steps(problem, evaluator.returned), room / 2
-            )  # the check of a pattern takes twice
+            steps = np.minimum(_fixed_steps(problem, evaluator.returned), room / 2)  # a pattern is checked at twice
             self._units = (self._x + steps) - self._x
             self._require_step(steps, evaluator.returned)
             values = self._second(evaluator, every, every, self._units, self._units)

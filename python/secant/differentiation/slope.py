@@ -192,7 +192,7 @@ class Line:
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
 
-    def left(self, column: RichardsonColumn) -> float:
+    def distance_to_limit(self, column: RichardsonColumn) -> float:
         """How far one-sided differences may still be from their limit, beyond what extrapolation knows.
 
         It is 0 where they behave like powers of the root of the step. Lower powers change by less from step to step:
