@@ -620,14 +620,19 @@ def table(results: Path) -> list[str]:
         missed = sum(count(right, "ours", planted, "right") for planted in ("everywhere", "entry"))
         planted_rows.append([label, *noticed, str(missed)])
         for what in ("WRONG", "error", "not verified"):
-            names = [name for name, found in operators.items() if count(found, "ours", "", what)]
+            those = {
+                name: [case for case in found if case["ours"][""]["said"] == what] for name, found in operators.items()
+            }
+            names = [with_reason(name, found[0]["ours"][""]["message"]) for name, found in said.items() if found]
             if names:
-                named.append(f"- {label}, {what}: {', '.join(map(with_reason, names))}.")
+                named.append(f"- {label}, {what}: {', '.join(names)}.")
     return [*markdown(right_columns, right_rows), "", *markdown(planted_columns, planted_rows), "", *named]
 
 
-def with_reason(name: str) -> str:
-    return f"{name} ({REASONS[name]})" if name in REASONS else name
+def with_reason(name: str, message: str) -> str:
+    """The name, and why it is not right: else what the report says of the first array that is not verified."""
+    reason = REASONS.get(name, message.partition(" not verified: ")[2].partition("\n")[0])
+    return f"{name} ({reason})" if reason else name
 
 
 def count(cases: Sequence[Any], side: str, planted: str, said: str) -> int:

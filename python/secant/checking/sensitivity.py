@@ -14,7 +14,8 @@ from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
 
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
-_FAR = (0.25, -0.11), (0.02, -0.009)  # steps at which an f that does not depend on an array has one value; near x, too
+_FAR = (0.25, -0.11), (0.02, -0.009), (3e-3, -1.3e-3), (4e-4, -1.8e-4)
+"""Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
 _ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
 _VISIBLE = 0.01  # of the largest entry: f has one value because it does not depend on an array, not by its rounding
@@ -90,16 +91,14 @@ class _Zeros:
 
     def are_seen(self, leaf: int, seen: Sequence[Seen]) -> bool:
         """Whether an error as large as a part of the array would be noticed."""
-        # An array may be small beside others by its steps alone: then it is not 0.
-        has_size = self._largest[leaf] > self._probe.point.resolution**0.9 * max(self._largest)
-        zero = 0.0 if has_size else self._zero
+        zero = self._largest_zero(leaf)
         return any(is_verified(self._contribution(part), threshold, zero, self._unseen) for part, threshold in seen)
 
     def stands_still(self, leaf: int, own: EntryRange) -> bool:
-        """Whether f has one value far from x where the candidate is 0: up to its noise if that is all there is."""
+        """Whether f has one value around x where the candidate is 0: up to its noise if that is all there is."""
         if self._whole <= _ROUNDED * self._noise <= _FLAT * abs(self._probe.value):
             return self._probe.is_constant(self._direction, own, _FAR[0], _ROUNDED * self._noise)
-        if self._contribution(own):
+        if self._contribution(own) > self._largest_zero(leaf):
             return False
         steepest = max(self._largest)
         if self._whole and math.isfinite(steepest):
@@ -108,6 +107,11 @@ class _Zeros:
             shown = max(self._whole, abs(self._probe.value))
         far = [steps for steps in _FAR if self._noise <= _VISIBLE * min(map(abs, steps)) * shown]
         return any(self._probe.is_constant(self._direction, own, steps) for steps in far)
+
+    def _largest_zero(self, leaf: int) -> float:
+        """What is 0 but for its rounding. An array may be small beside others by its steps alone: then it is not 0."""
+        has_size = self._largest[leaf] > self._probe.point.resolution**0.9 * max(self._largest)
+        return 0.0 if has_size else self._zero
 
     def _contribution(self, part: EntryRange) -> float:
         return self._probe.candidate.contribution(self._direction, part)

@@ -24,7 +24,9 @@ _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by cha
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
 _VISIBLE = 16.0  # times the noise: scatter that is more than noise that was measured too small
-_NEAREST, _FARTHEST = 2.0**-16, 2.0**-3  # spacing of values whose scatter is compared
+_NEAREST, _FARTHEST = 2.0**-16, 2.0**-6  # spacing of values whose scatter is compared: rounding shows within them
+_FARTHEST_OF_LOW_PRECISION = 2.0**-5  # where parts of f may be in bfloat16
+_LOW_PRECISION = 2.0**-40  # the share of noise in values that are not float64
 _WIDER = 32.0  # times the spacing before it, until something scatters
 _SMOOTH = 100.0  # times the scatter at an eighth of a spacing: near kinks it would be eight times as much
 _HALVINGS = 16  # of a distance in which f may jump
@@ -180,26 +182,27 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
     step : float
         The smallest one at which f did not look smooth.
     """
-    spacing = _FARTHEST / 8
+    last = _FARTHEST_OF_LOW_PRECISION if known.share > _LOW_PRECISION else _FARTHEST
+    spacing = last / 8
     while spacing > min(step / 32, _NEAREST):
         spacing /= _WIDER
     while not (near := _scatter_on_both_sides(sample, known, spacing)):
         spacing *= _WIDER
-        if spacing > _FARTHEST / 8:
+        if spacing > last / 8:
             return 0.0
     if _scatter_on_both_sides(sample, known, 8 * spacing) > _SMOOTH * near:
         return 0.0
     spacing /= 8  # scatter may begin there
-    while spacing <= _FARTHEST / 8:
+    while spacing <= last / 8:
         if near := _scatter_on_both_sides(sample, known, spacing):
             farther = _scatter_on_both_sides(sample, known, 8 * spacing)
             if farther > _SMOOTH * near:
                 return 0.0
-            farthest = min(64 * spacing, _FARTHEST)
+            farthest = min(64 * spacing, last)
             far = _scatter_on_both_sides(sample, known, farthest)
             like_rounding = near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3
             if like_rounding and _has_jump(sample, known, spacing):
-                return _largest_scatter(sample, known, farthest, max(near, farther, far))
+                return _largest_scatter(sample, known, farthest, last, max(near, farther, far))
         spacing *= 4
     return 0.0
 
@@ -226,9 +229,9 @@ def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
     return bool(differences[-1] > max(_VISIBLE * least, differences[-5] / 8))  # 1/16 of it is left of what is smooth
 
 
-def _largest_scatter(sample: Sampler, known: Noise, least: float, level: float) -> float:
+def _largest_scatter(sample: Sampler, known: Noise, least: float, most: float, level: float) -> float:
     """What scatter grows to at larger distances: where many values are rounded, not all differ at small ones."""
-    spacing = _FARTHEST
+    spacing = most
     while spacing > least:
         if (found := _scatter_on_both_sides(sample, known, spacing)) < 10 * level:
             return max(level, found)
