@@ -620,10 +620,13 @@ def table(results: Path) -> list[str]:
         missed = sum(count(right, "ours", planted, "right") for planted in ("everywhere", "entry"))
         planted_rows.append([label, *noticed, str(missed)])
         for what in ("WRONG", "error", "not verified"):
-            those = {
-                name: [case for case in found if case["ours"][""]["said"] == what] for name, found in operators.items()
-            }
-            names = [with_reason(name, found[0]["ours"][""]["message"]) for name, found in said.items() if found]
+            names = [
+                with_reason(
+                    name, next(case["ours"][""]["message"] for case in found if count([case], "ours", "", what))
+                )
+                for name, found in operators.items()
+                if count(found, "ours", "", what)
+            ]
             if names:
                 named.append(f"- {label}, {what}: {', '.join(names)}.")
     return [*markdown(right_columns, right_rows), "", *markdown(planted_columns, planted_rows), "", *named]
