@@ -259,7 +259,7 @@ def numerical_gradient(
         is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
         if is_plain and kind == "C" and cast(Floats, x).size <= Evaluator.first_block and c_pointer.core() is not None:
             values = _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
-            if not np.isnan(values).any():  # else it is looked at where f is not defined
+            if not math.isnan(values.dot(values)):  # else it is looked at where f is not defined
                 return values
         problem = Problem.of_defaults(f, x, h, kind)
         if is_plain:

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from opcode import opmap
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -41,7 +42,7 @@ def can_reach(f: Any, x: Any) -> bool:
                 if own is None:
                     own = _package(value.__globals__)
                 elif _is_installed(value.__globals__, own):
-                    its_names = set()
+                    its_names = frozenset()
                     found = [each for each in found if not issubclass(type(each), (type, ModuleType))]
                 names |= its_names
                 references += found
@@ -111,20 +112,10 @@ def _values(objects: Iterable[Any]) -> list[Any]:
     return [each for each in objects if type(each) not in others and not issubclass(type(each), (type, ModuleType))]
 
 
-def _of_function(f: FunctionType) -> tuple[set[str], list[Any]]:
+def _of_function(f: FunctionType) -> tuple[frozenset[str], list[Any]]:
     """The names in the code of f, and the objects that it refers to."""
-    code, known, modules = f.__code__, f.__globals__, sys.modules
-    names, codes, texts = set(code.co_names), [code], set[str]()
-    for code in codes:
-        for each in code.co_consts:
-            kind = type(each)
-            if kind is CodeType:
-                codes.append(each)
-                names.update(each.co_names)
-            elif kind is str:  # getattr(module, "x"), import_module("module")
-                texts.add(each)
-    imports = any(_IMPORT in code.co_code[::2] for code in codes)  # else a method may have the name of a module
-    names |= texts
+    known, modules = f.__globals__, sys.modules
+    names, texts, imports = _named_in(f.__code__)
     found: list[Any] = []
     for name in names:
         if name in known:
@@ -144,6 +135,22 @@ def _of_function(f: FunctionType) -> tuple[set[str], list[Any]]:
     if f.__dict__:
         found += f.__dict__.values()
     return names, found
+
+
+@lru_cache(maxsize=256)
+def _named_in(code: CodeType) -> tuple[frozenset[str], set[str], bool]:
+    """The names in code, those that are texts in it, and whether it imports something."""
+    names, codes, texts = set(code.co_names), [code], set[str]()
+    for each in codes:
+        for value in each.co_consts:
+            kind = type(value)
+            if kind is CodeType:
+                codes.append(value)
+                names.update(value.co_names)
+            elif kind is str:  # getattr(module, "x"), import_module("module")
+                texts.add(value)
+    imports = any(_IMPORT in each.co_code[::2] for each in codes)  # else a method may have the name of a module
+    return frozenset(names | texts), texts, imports
 
 
 def _package(known: Mapping[str, Any]) -> str:
