@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.differentiation import c_pointer
+from secant.differentiation.evaluators import c_pointer
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 RESULTS = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import secant
-from secant.differentiation import vectorized
+from secant.differentiation.evaluators import vectorized
 from secant.differentiation.noise import scatter
 from secant.errors import ValueRangeError
 

@@ -17,7 +17,7 @@ import pytest
 import ways
 
 import secant
-from secant.differentiation import c_pointer, numba_jit, vectorized
+from secant.differentiation.evaluators import c_pointer, numba_jit, vectorized
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
@@ -499,7 +499,7 @@ def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape):
     pytest.importorskip("numba")
     program = f"""
 import numba, numpy as np, secant
-from secant.differentiation import c_pointer, numba_jit
+from secant.differentiation.evaluators import c_pointer, numba_jit
 numba_jit._ENOUGH_FOR_THREADS = c_pointer._ENOUGH_FOR_THREADS = 0.0
 @numba.njit(parallel=True)
 def inner(x):

@@ -16,7 +16,8 @@ from launching import measured, report
 from outcome import Outcome, joined
 
 import secant
-from secant.differentiation import c_pointer, numba_jit, workers
+from secant.differentiation import workers
+from secant.differentiation.evaluators import c_pointer, numba_jit
 
 INTERRUPTS = (
     "However an exception of f or a signal ends a derivative, x is what it was, bit for bit; nothing hangs, no thread "

@@ -12,7 +12,7 @@ from secant._common.validation import Array
 from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, rows
 from secant.acceleration.recognition.methods import Methods
 from secant.acceleration.recognition.recognize import recognized
-from secant.differentiation.evaluation import number
+from secant.differentiation.evaluators.evaluation import number
 
 Loss = Callable[[], Any]
 

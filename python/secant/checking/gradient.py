@@ -14,7 +14,7 @@ from secant.checking.candidate import CandidateGradient
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.differentiation import c_pointer
+from secant.differentiation.evaluators import c_pointer
 from secant.errors import DTypeError
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from secant._common.validation import Array, Floats, finite_number, overlaps
 from secant.checking.report import ONE_VALUE, entry_name
 from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
-from secant.differentiation.evaluation import Steps, number
+from secant.differentiation.evaluators.evaluation import Steps, number
 from secant.differentiation.noise import Sample, Sampler, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 

@@ -11,7 +11,13 @@ import numpy as np
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives, undefined, warn_of_loss, warn_of_rounding
-from secant.differentiation.evaluation import OF_DOMAIN, as_array, numbers, require_same_shape, returned_dtype
+from secant.differentiation.evaluators.evaluation import (
+    OF_DOMAIN,
+    as_array,
+    numbers,
+    require_same_shape,
+    returned_dtype,
+)
 from secant.differentiation.options import LOST, bound, loses_h, require_use
 from secant.differentiation.problem import Counted, Problem
 from secant.differentiation.reach import can_reach

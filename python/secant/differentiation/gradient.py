@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer, elementwise
+from secant.differentiation import elementwise
 from secant.differentiation.derivatives import central_differences, derivatives, warn_of_loss
-from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.evaluators import c_pointer
+from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.options import Options, are_defaults, is_float64, own_point
 from secant.differentiation.problem import Problem, kind_of
 from secant.differentiation.result import Derivative, with_error

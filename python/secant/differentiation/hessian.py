@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant.differentiation.derivatives import computed
-from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.jacobian import Pattern, numerical_jacobian
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.evaluation import numbers
+from secant.differentiation.evaluators.evaluation import numbers
 from secant.differentiation.noise import root_mean_square, scatter
 from secant.differentiation.options import are_defaults, require_use
 from secant.differentiation.problem import Problem, kind_of

@@ -9,7 +9,7 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer
+from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import SchemeName
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError

@@ -10,12 +10,12 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer, numba_jit
-from secant.differentiation.evaluation import Convert, Evaluator, PythonEvaluator, number, numbers
+from secant.differentiation.evaluators import c_pointer, numba_jit
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, PythonEvaluator, number, numbers
+from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
 from secant.differentiation.options import bound, is_float64, own_point, require_perturbable, threads
 from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import SCHEMES, Bounds, Scheme, Stencils, Step, scheme_of, stencils, step_of
-from secant.differentiation.vectorized import VectorizedEvaluator
 from secant.errors import DTypeError, UnsupportedError
 
 _FUNCTION = type(lambda: None)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from secant.differentiation import numba_jit
+from secant.differentiation.evaluators import numba_jit
 
 _MOST = 1000  # objects that are looked at: where there are more, f may do anything
 _ATOMS = {bool, bytes, complex, float, int, str, type(None), np.ufunc, np.dtype, np.float64, type(np.sum)}

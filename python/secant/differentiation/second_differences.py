@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import CachedSamples
+from secant.differentiation.auto.central_difference import CachedSamples
+from secant.differentiation.auto.ladder import RUNG, climb
+from secant.differentiation.auto.rung_noise import SUDDEN, jump_between
 from secant.differentiation.derivatives import Derivatives, undefined, warn_of_rounding
-from secant.differentiation.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
-from secant.differentiation.ladder import RUNG, climb
+from secant.differentiation.evaluators.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
 from secant.differentiation.noise import Noise, root_mean_square
 from secant.differentiation.problem import Problem
-from secant.differentiation.rung_noise import SUDDEN, jump_between
 from secant.differentiation.schemes import RelativeStep
 from secant.errors import DTypeError, SecantError, ValueRangeError
 

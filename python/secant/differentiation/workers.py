@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
-from secant.differentiation.evaluation import Evaluator, require_same_shape
+from secant.differentiation.evaluators.evaluation import Evaluator, require_same_shape
 from secant.differentiation.problem import Problem
 from secant.errors import MissingExtraError
 

@@ -11,7 +11,7 @@
 namespace secant::SECANT_ISA {
 
 // The quotient for x[i]; x(n,) is as before when it returns. The arithmetic is that of
-// secant/differentiation/evaluation.py, bit for bit. base = f(x), for forward differences.
+// secant/differentiation/evaluators/evaluation.py, bit for bit. base = f(x), for forward differences.
 inline double quotient(const DifferenceCall& call, double base, double* x, std::size_t i) noexcept {
     const double value = x[i], h = call.h;
     const auto at = [&](double shift) {

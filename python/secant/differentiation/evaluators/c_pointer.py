@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats, float_array
-from secant.differentiation.evaluation import PythonEvaluator, changed_argument, number
+from secant.differentiation.evaluators.evaluation import PythonEvaluator, changed_argument, number
 from secant.differentiation.schemes import SCHEMES, Scheme
 from secant.errors import DTypeError
 

@@ -11,9 +11,16 @@ from itertools import pairwise
 from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
-from secant.differentiation.central_difference import CachedSamples, Central, Start, central, slope_of_entry, step_of
+from secant.differentiation.auto.central_difference import (
+    CachedSamples,
+    Central,
+    Start,
+    central,
+    slope_of_entry,
+    step_of,
+)
+from secant.differentiation.auto.rung_noise import RungNoise, slope_jump
 from secant.differentiation.noise import Noise
-from secant.differentiation.rung_noise import RungNoise, slope_jump
 
 RUNG = 4
 """The next smaller step of a rung is so many numbers further."""

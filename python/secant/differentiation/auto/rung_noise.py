@@ -14,7 +14,7 @@ from math import inf, sqrt
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import CachedSamples, Central, central, step_of
+from secant.differentiation.auto.central_difference import CachedSamples, Central, central, step_of
 from secant.differentiation.noise import Noise, unit_rounding
 
 _ORDINARY = 4.0  # times its rounding: the noise of a value

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.central_difference import CachedSamples
-from secant.differentiation.evaluation import Evaluator
+from secant.differentiation.auto.central_difference import CachedSamples
+from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.noise import Sample, noise
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slope import Line

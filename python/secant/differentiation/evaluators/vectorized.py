@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluation import Convert, Evaluator, number, numbers, returned_dtype
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, number, numbers, returned_dtype
 from secant.differentiation.noise import scatter, unit_rounding
 from secant.errors import ShapeError, ValueRangeError
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secant._common.validation import Floats
-from secant.differentiation.bounded import BoundedEvaluator, one_sided
-from secant.differentiation.central_difference import RATIO, CachedSamples, Group, Start, slope_of_entry
-from secant.differentiation.evaluation import Evaluator, Steps, name_of, require_same_shape
-from secant.differentiation.ladder import RUNG, climb, refined
+from secant.differentiation.auto.bounded import BoundedEvaluator, one_sided
+from secant.differentiation.auto.central_difference import RATIO, CachedSamples, Group, Start, slope_of_entry
+from secant.differentiation.auto.ladder import RUNG, climb, refined
+from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.noise import Noise, root_mean_square
 from secant.differentiation.schemes import Bounds
 from secant.errors import ValueRangeError

@@ -20,8 +20,8 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Floats
-from secant.differentiation import c_pointer
-from secant.differentiation.evaluation import (
+from secant.differentiation.evaluators import c_pointer
+from secant.differentiation.evaluators.evaluation import (
     Convert,
     Evaluator,
     PythonEvaluator,

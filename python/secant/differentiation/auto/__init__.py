@@ -1,0 +1,1 @@
+"""The scheme "auto": slopes with error bars."""

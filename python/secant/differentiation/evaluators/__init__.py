@@ -1,0 +1,1 @@
+"""The ways to evaluate f: one file for each."""
