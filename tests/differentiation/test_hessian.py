@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import ways
 
 import secant
-from secant.differentiation import workers
+from secant.differentiation import second_differences, workers
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 A = np.array([1.0, 2.0, -1.0])
@@ -284,3 +285,22 @@ def test_what_f_raises_on_one_side_of_x_is_raised():
     with pytest.raises(ValueError, match=r"math domain error|nonnegative") as caught:
         secant.numerical_hessian(f, [0.0, 1.0])
     assert caught.value.__notes__[-1] == "f is needed on both sides of x[0] = 0.0"
+
+
+def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):
+    sparse = pytest.importorskip("scipy.sparse")
+    monkeypatch.setattr(second_differences, "_BLOCK", 2**12)
+
+    def hessian(x):
+        return secant.numerical_hessian(lambda x: x @ x, x, sparsity=sparse.eye_array(len(x), format="csr"))
+
+    hessian(np.ones(2))  # which imports what is needed
+    x = np.linspace(0.5, 1, 400)
+    tracemalloc.start()
+    try:
+        found = hessian(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(found.diagonal(), 2, rtol=1e-9)
+    assert peak < x.nbytes * len(x)  # as many points at once would take that, and more

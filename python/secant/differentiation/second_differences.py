@@ -247,11 +247,11 @@ class SecondDifferences:
         Where f has much larger ones there, as if many periods had been in the steps before, still smaller steps.
         """
         size = np.fmax(np.fmax(np.abs(table.values), table.errors), np.abs(self._value) / self._scales**2)
+        every = np.arange(len(self._x))
         while True:
             h = np.sqrt(_NOISE_OF_SECOND * self._noise / (share * size))
             h = _quantized(np.fmin(np.fmax(h, _LEAST * self._scales), _SMALLER * last))
-            shifts = np.diag(h) if h.size else np.empty((0, 0))
-            above, below = (self._values(evaluator, self._x + sign * shifts) - self._value for sign in (1, -1))
+            above, below = self._changes(evaluator, every, every, h, h)
             there = np.where((above == 0) & (below == 0), np.nan, (above + below) / h**2)
             larger = (np.abs(there) > _MUCH * size) & (h > _LEAST * self._scales)
             if not larger.any():
@@ -320,17 +320,22 @@ class SecondDifferences:
 
     def _second(self, evaluator: Evaluator, i: Any, j: Any, h: Floats, k: Floats) -> Floats:
         """f(x + u) - 2 f(x) + f(x - u) where u is h along i and k along j; along i alone where they are the same."""
-        count = len(i)
-        rows = np.arange(count)
-        differences = np.zeros(count)
-        for sign in (1, -1):
-            points = np.tile(self._x, (count, 1))
-            points[rows, i] += sign * h
-            apart = i != j
-            points[rows[apart], j[apart]] += sign * k[apart]
-            differences += self._values(evaluator, points) - self._value
-        result: Floats = differences
-        return result
+        above, below = self._changes(evaluator, i, j, h, k)
+        return above + below
+
+    def _changes(self, evaluator: Evaluator, i: Any, j: Any, h: Floats, k: Floats) -> tuple[Floats, Floats]:
+        """f(x + u) - f(x) and f(x - u) - f(x), in blocks of points."""
+        above, below = np.empty(len(i)), np.empty(len(i))
+        block = max(1, _BLOCK // len(self._x)) if len(i) else 1
+        for first in range(0, len(i), block):
+            part = slice(first, first + block)
+            rows, apart = np.arange(len(i[part])), np.flatnonzero(i[part] != j[part])
+            for changes, sign in ((above, 1), (below, -1)):
+                points = np.tile(self._x, (len(rows), 1))
+                points[rows, i[part]] += sign * h[part]
+                points[apart, j[part][apart]] += sign * k[part][apart]
+                changes[part] = self._values(evaluator, points) - self._value
+        return above, below
 
     def _values(self, evaluator: Evaluator, points: Floats) -> Floats:
         """The values of f at points: NaN outside of its domain where "auto" chose the steps, else an error."""
