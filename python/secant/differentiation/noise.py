@@ -29,7 +29,10 @@ _FARTHEST_OF_LOW_PRECISION = 2.0**-5  # where parts of f may be in bfloat16
 _LOW_PRECISION = 2.0**-40  # the share of noise in values that are not float64
 _WIDER = 32.0  # times the spacing before it, until something scatters
 _SMOOTH = 100.0  # times the scatter at an eighth of a spacing: near kinks it would be eight times as much
-_HALVINGS = 16  # of a distance in which f may jump
+_HALVINGS, _CLEAR = (
+    16,
+    8.0,
+)  # of a distance in which f may jump; times the change of the slope, of which a kink has half
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _TINY = 1e-250  # a sum of squares that may have lost digits
@@ -190,16 +193,15 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
         spacing *= _WIDER
         if spacing > last / 8:
             return 0.0
-    if _scatter_on_both_sides(sample, known, 8 * spacing) > _SMOOTH * near:
+    if _scatter(sample, known, 8 * spacing) > _SMOOTH * near:
         return 0.0
     spacing /= 8  # scatter may begin there
     while spacing <= last / 8:
         if near := _scatter_on_both_sides(sample, known, spacing):
-            farther = _scatter_on_both_sides(sample, known, 8 * spacing)
+            farthest = min(64 * spacing, last)
+            farther, far = _scatter(sample, known, 8 * spacing), _scatter(sample, known, farthest)
             if farther > _SMOOTH * near:
                 return 0.0
-            farthest = min(64 * spacing, last)
-            far = _scatter_on_both_sides(sample, known, farthest)
             like_rounding = near / 8 < farther < 8 * near and near / 64 < far < near * farthest / spacing / 3
             if like_rounding and _has_jump(sample, known, spacing):
                 return _largest_scatter(sample, known, farthest, last, max(near, farther, far))
@@ -208,48 +210,50 @@ def coarse_noise(sample: Sampler, known: Noise, step: float) -> float:
 
 
 def _has_jump(sample: Sampler, known: Noise, spacing: float) -> bool:
-    """Whether a difference of values is left where their distance is halved: that of many kinks gets small with it."""
-    steps = [spacing * k for k in _IRREGULAR]
-    values = [sample(step) for step in steps]
-    changes = np.diff([there.rest for there in values])
-    slope = float(np.median(changes / np.diff(steps)))  # of the smooth part: it may hide a jump of the other sign
-    first = int(np.argmax(np.abs(changes - slope * np.diff(steps))))
-    begin, end = steps[first : first + 2]
-    low, high = values[first : first + 2]
-    differences = []
+    """Whether f jumps where its second difference is largest: at a kink it changes as much as on both sides of it."""
+    width = spacing * (_IRREGULAR[-1] - _IRREGULAR[0]) / 2
+    begin = spacing * _IRREGULAR[0]
+    low, middle, high = (sample(begin + k * width) for k in range(3))
     for _ in range(_HALVINGS):
-        middle = (begin + end) / 2
-        between, smooth = sample(middle), slope * (middle - begin)
-        if abs(between.rest - low.rest - smooth) > abs(high.rest - between.rest - smooth):
-            end, high = middle, between
+        width /= 2
+        lower, upper = sample(begin + width), sample(begin + 3 * width)
+        if abs(middle.rest - 2 * upper.rest + high.rest) > abs(low.rest - 2 * lower.rest + middle.rest):
+            begin, low, middle = begin + 2 * width, middle, upper
         else:
-            begin, low = middle, between
-        differences.append(abs(high.rest - low.rest - smooth))
-    least = known.at(abs(low.value), low.rounding)
-    return bool(differences[-1] > max(_VISIBLE * least, differences[-5] / 8))  # 1/16 of it is left of what is smooth
+            middle, high = lower, middle
+    before = low.rest - sample(begin - 2 * width).rest
+    after = sample(begin + 4 * width).rest - high.rest
+    jump = abs(high.rest - low.rest - (before + after) / 2)
+    return jump > max(_VISIBLE * known.at(abs(low.value), low.rounding), _CLEAR * abs(after - before))
 
 
 def _largest_scatter(sample: Sampler, known: Noise, least: float, most: float, level: float) -> float:
     """What scatter grows to at larger distances: where many values are rounded, not all differ at small ones."""
     spacing = most
     while spacing > least:
-        if (found := _scatter_on_both_sides(sample, known, spacing)) < 10 * level:
+        if (found := _scatter(sample, known, spacing)) < 10 * level:
             return max(level, found)
         spacing /= 8
     return level
 
 
 def _scatter_on_both_sides(sample: Sampler, known: Noise, spacing: float) -> float:
-    """How much values scatter around polynomials; 0 if that is no more than the noise known."""
-    largest = 0.0
-    for side in (1, -1):
-        found = [sample(side * spacing * k) for k in _IRREGULAR]
-        least = max(known.at(abs(there.value), there.rounding) for there in found)
-        level = float(root_mean_square((np.array([there.rest for there in found]) - found[0].rest) @ _NOT_POLYNOMIAL))
-        if not level > _VISIBLE * least:
-            return 0.0
-        largest = max(largest, level)
-    return largest
+    """How much values scatter around polynomials; 0 if that is no more than the noise known on one side."""
+    above = _scatter_above(sample, known, spacing)
+    below = _scatter_above(sample, known, -spacing) if above else 0.0
+    return max(above, below) if below else 0.0
+
+
+def _scatter(sample: Sampler, known: Noise, spacing: float) -> float:
+    """The same on either side: values of rounded parts may be the same on one of them by chance."""
+    return max(_scatter_above(sample, known, spacing), _scatter_above(sample, known, -spacing))
+
+
+def _scatter_above(sample: Sampler, known: Noise, spacing: float) -> float:
+    found = [sample(spacing * k) for k in _IRREGULAR]
+    least = max(known.at(abs(there.value), there.rounding) for there in found)
+    level = float(root_mean_square((np.array([there.rest for there in found]) - found[0].rest) @ _NOT_POLYNOMIAL))
+    return level if level > _VISIBLE * least else 0.0
 
 
 def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
