@@ -104,10 +104,10 @@ def global_random_state():
 def run_python():
     """Run code in an interpreter of its own, where no SECANT_ variable is set but those given."""
 
-    def run(code, *options, **variables):
+    def run(code, *options, arguments=(), **variables):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SECANT_")}
         return subprocess.run(
-            [sys.executable, *options, "-c", code],
+            [sys.executable, *options, "-c", code, *arguments],
             env=environment | variables,
             capture_output=True,
             text=True,

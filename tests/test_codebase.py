@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -153,5 +154,12 @@ def test_the_figures_of_the_readme_are_measured_ones():
         assert row in (ROOT / "docs" / "benchmarks.md").read_text()
 
 
-def test_the_version_is_said_once_more_in_the_changelog():
-    assert f"## {secant.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+def test_the_version_stands_in_one_place_and_the_changelog_has_it():
+    """Pages and tables that are written by programs have the one that ran."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert version == secant.__version__
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    others = [ROOT / name for name in ("CITATION.cff", "CMakeLists.txt", "package_metadata.py", "docs/conf.py")]
+    others += [*(ROOT / "python").rglob("*.py"), *(ROOT / "cpp").rglob("*.?pp")]
+    assert [path.name for path in others if version in path.read_text(encoding="utf-8")] == []

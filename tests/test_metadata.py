@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 from email.parser import Parser
 from email.policy import default
 from pathlib import Path
@@ -74,3 +75,11 @@ def test_an_sdist_says_what_its_wheels_may_change_and_builds_them_with_another_a
     metadata, _ = built("prepare_metadata_for_build_wheel", tmp_path, other, sources)
     assert f"Homepage, {other}" in metadata.get_all("Project-URL")
     assert ADDRESS not in metadata.get_payload()
+
+
+def test_there_are_wheels_for_each_python_that_is_named():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        settings = tomllib.load(file)
+    named = [line.rpartition(" ")[2] for line in settings["project"]["classifiers"] if ":: Python :: 3." in line]
+    wanted = {f"cp{version.replace('.', '')}-*" for version in named}
+    assert wanted == {build for build in settings["tool"]["cibuildwheel"]["build"] if "t-" not in build}

@@ -1,11 +1,14 @@
 """`accelerate`: a reader's network gets its numerical gradient from Secant, or an error; never a wrong number."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
 import gc
 import inspect
+import io
 import pickle
+import random
 import sys
 import threading
 import time
@@ -19,6 +22,7 @@ from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keye
 
 import secant
 from secant.acceleration.recognition import reader_gradient, small_copy
+from secant.acceleration.recognition.isolation import isolated_globals
 from secant.acceleration.recognition.layouts import Layout
 from secant.acceleration.script_mode import accelerate_lazily
 from secant.errors import LossDiffersError
@@ -259,6 +263,10 @@ def fresh_without_gradient():
     return type("NoGradient", (readers.NoGradient,), {})
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 14) and not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    reason="without a GIL, Python 3.13 frees no class once a second thread was started",
+)
 def test_networks_and_classes_that_are_no_longer_used_are_freed():
     x, t = batch()
     cls, alive = secant.accelerate(fresh(Keyed)), []
@@ -636,7 +644,134 @@ def test_threads_that_recognize_at_once_leave_standard_output():
     for thread in threads:
         thread.join()
     assert sys.stdout is before
-    assert warnings.filters == filters
+    secant.recognize(Keyed(*SIZES))
+    after = warnings.filters[:]
+    assert after[1:] == filters  # one that concerns code that is tried
+    secant.recognize(Keyed(*SIZES))
+    assert warnings.filters == after
+
+
+def beside(work, *nets):
+    """What recognition finds while another thread works without end, and what its work returned."""
+    stop, results = threading.Event(), []
+
+    def loop():
+        while not stop.is_set():
+            results.append(work())
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        found = list(map(secant.recognize, nets))
+        time.sleep(0.02)  # it goes on for a while
+        return found, results
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_another_thread_draws_what_it_would_draw_alone():
+    nets = [Keyed(*SIZES) for _ in range(3)]
+    np.random.seed(0)
+    random.seed(0)
+    found, drawn = beside(lambda: (np.random.rand(), random.random()), *nets)
+    assert all(recognition.known for recognition in found)
+    alone, python = np.random.RandomState(0), random.Random(0)
+    assert drawn == [(alone.rand(), python.random()) for _ in drawn]
+
+
+class Dropout(Keyed):
+    def loss(self, x, t):
+        time.sleep(0.0002)  # other threads run
+        return super().loss(x * (np.random.rand(*x.shape) < 0.9), t)
+
+
+def test_draws_of_another_thread_are_not_repeated_where_the_network_draws_too():
+    found, drawn = beside(np.random.rand, Dropout(*SIZES))
+    assert not found[0].known
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_draws_of_a_network_are_taken_back_beside_a_thread_that_draws_none():
+    net, state = Dropout(*SIZES), np.random.get_state()
+    found, _ = beside(lambda: time.sleep(0.001), net)
+    assert not found[0].known
+    assert "as with dropout" in found[0].sentence
+    after = np.random.get_state()
+    assert state[2] == after[2]
+    assert np.array_equal(state[1], after[1])
+
+
+def test_a_thread_that_draws_makes_no_right_network_refused(monkeypatch):
+    """Whatever moves the generators meanwhile."""
+    monkeypatch.setattr("secant.acceleration.recognition.isolation.draws_numbers", lambda call: [call()] != [])
+    found, _ = beside(np.random.rand, Keyed(*SIZES))
+    assert found[0].known, found[0].sentence
+
+
+def test_filters_that_another_thread_adds_are_kept():
+    def add():
+        filters = ("ignore", None, type("Its", (Warning,), {}), None, 0)
+        warnings.filters.insert(0, filters)
+        time.sleep(0.0005)
+        return filters
+
+    with warnings.catch_warnings():
+        _, added = beside(add, *(Keyed(*SIZES) for _ in range(3)))
+        assert [one for one in added if one not in warnings.filters] == []
+
+
+class SlowSet(set):
+    def __contains__(self, item):
+        found = super().__contains__(item)
+        time.sleep(0.01)
+        return found
+
+
+def test_threads_get_one_line_of_a_network():
+    """Also where others run between the look and the line."""
+
+    class Own(Keyed):
+        def numerical_gradient(self, x, t):
+            return super().numerical_gradient(x, t)
+
+    lines = []
+    accelerate_lazily(Own, lambda cls, sentence: lines.append(sentence))
+    method = vars(Own.numerical_gradient)["_secant"]
+    method._told = SlowSet()
+    threads = [threading.Thread(target=method._tell, args=(Own(*SIZES), "a reason")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(lines) == 1
+
+
+def test_another_thread_may_redirect_its_output():
+    def redirected():
+        with contextlib.redirect_stdout(io.StringIO()) as into:
+            time.sleep(0.0005)
+            print("text")
+        return into.getvalue()
+
+    before = sys.stdout
+    try:
+        _, output = beside(redirected, *(Keyed(*SIZES) for _ in range(3)))
+    finally:
+        sys.stdout = before
+    assert set(output) == {"text\n"}
+
+
+def test_a_stream_that_another_thread_puts_back_is_not_wrapped_again(capsys, monkeypatch):
+    with isolated_globals():
+        left = sys.stdout
+    monkeypatch.setattr("sys.stdout", left)  # as a thread does that redirected its output meanwhile
+    with isolated_globals():
+        print("withheld")
+        assert sys.stdout is left
+    assert sys.stdout is left
+    print("shown")
+    assert capsys.readouterr().out == "shown\n"
 
 
 class Warns(readers.Talkative):

@@ -3,6 +3,8 @@
 import importlib.util
 import platform
 import re
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,3 +129,60 @@ def test_the_core_leaves_subnormal_numbers_alone(run_python):
     """A library linked with -ffast-math makes the whole process flush them to zero."""
     done = run_python("import secant; secant.sigmoid(0.0); import numpy as np; print(np.float64(2.0**-1074) / 1 > 0)")
     assert done.stdout == "True\n"
+
+
+AS_ON_A_MAC = """
+import ctypes, os, runpy, sys
+import numpy as np
+
+before, sys.platform = sys.platform, {system!r}
+runpy.run_path({startup!r})
+sys.platform = before
+print(os.environ.get("KMP_DUPLICATE_LIB_OK"))
+if {libomp!r}:
+    print(ctypes.CDLL({libomp!r}).omp_get_max_threads() > 0)
+import secant
+
+net, x, t = secant.TwoLayerNet(100, 70, 10, rng=0, backend="cpp"), np.ones((300, 100)), np.arange(300) % 10
+print([net.numerical_gradient(x, t, n_threads=n)["W1"].shape for n in (1, 2)])
+"""
+SHAPES = "[(100, 70), (100, 70)]"
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("darwin", {}, "TRUE"),
+        ("darwin", {"KMP_DUPLICATE_LIB_OK": "FALSE"}, "FALSE"),
+        ("linux", {}, "None"),
+    ],
+)
+def test_two_copies_of_libomp_are_allowed_on_macos_unless_something_else_is_said(
+    run_python, monkeypatch, system, variables, expected
+):
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
+    code = AS_ON_A_MAC.format(system=system, startup=secant._startup.__file__, libomp="")
+    done = run_python(code, **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{expected}\n{SHAPES}\n", "")
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("system", ["darwin", "linux"])
+def test_the_core_runs_beside_another_copy_of_libomp(run_python, monkeypatch, tmp_path, system):
+    from secant import _core
+
+    if not _core.build_info()["compiler"].startswith("clang"):
+        pytest.skip("the core is not linked with libomp: it was not compiled by clang")
+    if sys.platform != "linux":
+        pytest.skip("libraries are found as on Linux")
+    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
+    secant.TwoLayerNet(4, 3, 2, rng=0, backend="cpp").predict(np.ones((1, 4)))
+    library = Path(re.search(r"/\S*/libomp\S*", Path("/proc/self/maps").read_text())[0])
+    copy = tmp_path / "libomp-copy.so"
+    copy.write_bytes(library.read_bytes().replace(b"\0libomp.so", b"\0libomq.so"))  # else the two are taken for one
+    done = run_python(AS_ON_A_MAC.format(system=system, startup=secant._startup.__file__, libomp=str(copy)))
+    if system == "darwin":
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"TRUE\nTrue\n{SHAPES}\n", "")
+    else:
+        assert "OMP: Error #15" in done.stderr

@@ -6,6 +6,7 @@ is left to the class, with a line that says why, and how long that will take.
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, cast
@@ -19,6 +20,7 @@ from secant.acceleration.runtime_estimate import runtime_estimate
 from secant.errors import LossDiffersError, SecantError
 
 Report = Callable[[type, str], object]
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def accelerate_lazily(cls: type, report: Report, methods: Methods = USUAL) -> type:
@@ -102,15 +104,20 @@ class _ScriptMethod(Method):
         if record is None:
             if is_network(net, methods):
                 self._tell(net, sentence)
-        elif sentence not in self._told:
-            self._told.add(sentence)
+        elif self._first_time(sentence):
             self._report(type(net), sentence)
         return record
 
+    def _first_time(self, sentence: str) -> bool:
+        """Whether it was not told; in any number of threads, one finds that."""
+        with _ONE_AT_A_TIME:
+            first = sentence not in self._told
+            self._told.add(sentence)
+        return first
+
     def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
         """Report why its own numerical gradient runs, once, and how long that takes."""
-        if reason not in self._told:
-            self._told.add(reason)
+        if self._first_time(reason):
             self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods_of(net), batches)}")
 
     def _tried(self, net: Any, x: Any, methods: Methods) -> tuple[Record | None, str]:

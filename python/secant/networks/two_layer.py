@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Literal, Self, get_args, overload
 
@@ -31,6 +32,8 @@ from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
 from secant.networks.batch import PARAM_NAMES, SoftTargets
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class TwoLayerNet:
@@ -445,8 +448,8 @@ class TwoLayerNet:
         """Warn of inputs on another scale than in training, for which predictions are wrong but confident."""
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
-        if (largest := batch.largest(x[:_LOOKED_AT])) > ANOTHER_SCALE * self._largest_input:
-            self._warned_of_scale = True
+        largest = batch.largest(x[:_LOOKED_AT])
+        if largest > ANOTHER_SCALE * self._largest_input and self._first_time("_warned_of_scale"):
             warnings.warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
                 "x as in the training, such as pixels by x / 255",
@@ -454,9 +457,15 @@ class TwoLayerNet:
                 stacklevel=3,
             )
 
+    def _first_time(self, flag: str) -> bool:
+        """Whether an attribute was not set; in any number of threads, one finds that."""
+        with _ONE_AT_A_TIME:
+            first = not self.__dict__.get(flag)
+            self.__dict__[flag] = True
+        return first
+
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
-        if not (self.__dict__.get("_warned") or being_tried.get()):
-            self._warned = True
+        if not being_tried.get() and self._first_time("_warned"):
             warnings.warn(
                 f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow",
                 RuntimeWarning,

@@ -25,10 +25,10 @@ inline int max_threads() {
 #endif
 }
 
-// libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed.
+// libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed. libomp, which clang
+// links, has a handler of its own, and would end the threads of every thread.
 inline void end_threads() {
-// A function of OpenMP 5.0; libgomp has it since GCC 9.
-#if defined(_OPENMP) && (_OPENMP >= 201811 || (defined(__GNUC__) && !defined(__clang__)))
+#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     omp_pause_resource_all(omp_pause_hard);
 #endif
 }

@@ -1,13 +1,15 @@
 """Run the reader's code without visible effects: its output, its warnings and its random draws are hidden.
 
-Design: streams and warning filters belong to the whole process, so what replaces them asks `being_tried` which thread
-it serves. Random generators belong to all threads as well: their state is restored.
+Design: streams and warning filters belong to the whole process, so what stands in for them asks `being_tried` which
+thread it serves. Another thread may keep hold of it, so it does no harm afterwards. Random generators belong to all
+threads as well: their state is restored, unless another thread draws from them.
 """
 
 import contextlib
 import random
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -17,25 +19,29 @@ import numpy as np
 from secant._common.trial import being_tried
 
 _ONE_AT_A_TIME = threading.RLock()
+_WAITS, _WAIT_SECONDS = 20, 0.002  # in which another thread is seen to draw
+
+
+class Trial:
+    """What is known of the code that is tried."""
+
+    may_draw = True  # from the global generators
 
 
 @contextlib.contextmanager
-def isolated_globals() -> Iterator[None]:
+def isolated_globals() -> Iterator[Trial]:
     """Run the reader's code without its output and its warnings, and restore the random generators."""
     with _ONE_AT_A_TIME:
-        state, state_of_numpy = random.getstate(), np.random.get_state()
-        filters, token = cast(Any, warnings).filters, being_tried.set(True)
-        # A list of its own: another thread may be going through the other one.
-        ours = cast(Any, warnings).filters = [_IGNORED, *filters]
+        state, before, trial, token = _states(), _generators(), Trial(), being_tried.set(True)
+        _ignore_warnings()
         try:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
-                yield
+                yield trial
         finally:
-            if warnings.filters is ours:
-                cast(Any, warnings).filters = filters
             being_tried.reset(token)
-            random.setstate(state)
-            np.random.set_state(state_of_numpy)
+            if before != _generators() and (_alone() or (trial.may_draw and not _others_draw())):
+                random.setstate(state[0])
+                np.random.set_state(state[1])
 
 
 class _OfThisThread(type):
@@ -50,44 +56,82 @@ class _BeingTried(Warning, metaclass=_OfThisThread):
 _IGNORED = ("ignore", None, _BeingTried, None, 0)
 
 
+def _ignore_warnings() -> None:
+    """Ignore warnings of code that is tried.
+
+    The filter stays, for it does nothing else: to take it out would undo what another thread has done to the list, or
+    have it skip a filter.
+    """
+    filters = cast(Any, warnings).filters
+    if filters[:1] != [_IGNORED]:
+        filters.insert(0, _IGNORED)
+
+
 @contextlib.contextmanager
 def _withheld(name: str) -> Iterator[None]:
-    """Replace a stream of `sys` by one that drops what this thread writes."""
-    stream = getattr(sys, name)
-    ours = _Withheld(stream)
-    setattr(sys, name, ours)
+    """Replace a stream of `sys` by one that drops what this thread writes.
+
+    Nothing is called between a look and a replacement: there Python may change to a thread that redirects the stream.
+    """
+    streams, ours = vars(sys), _Withheld()
+    if isinstance(streams[name], _Withheld):  # which another thread has put back
+        yield
+        return
+    ours.stream = streams[name]
+    streams[name] = ours
     try:
         yield
     finally:
-        if getattr(sys, name) is ours:
-            setattr(sys, name, stream)
+        if streams[name] is ours:
+            streams[name] = ours.stream
 
 
 class _Withheld:
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    stream: Any
 
     def write(self, text: str) -> int:
         """Write what others print."""
-        return len(text) if being_tried.get() or self._stream is None else cast(int, self._stream.write(text))
+        return len(text) if being_tried.get() or self.stream is None else cast(int, self.stream.write(text))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
 
 
 def always_draws_numbers(call: Callable[[], object]) -> bool:
-    """Whether each of three calls draws from Python's or NumPy's global generator: one draw may be another thread's."""
-    return all(draws_numbers(call) for _ in range(3))
+    """Whether each of three calls draws from Python's or NumPy's global generator, and no other thread does.
+
+    If one does, random streams differ from run to run, and nobody misses a draw.
+    """
+    return all(draws_numbers(call) for _ in range(3)) and not _others_draw()
 
 
 def draws_numbers(call: Callable[[], object]) -> bool:
-    """The same for one call. It is also True if another thread draws meanwhile."""
+    """Whether a generator moves in one call. It may also have been moved by another thread."""
     before = _generators()
     call()
     return before != _generators()
 
 
+def _others_draw() -> bool:
+    """Whether another thread draws: the generators move while this one waits."""
+    before = _generators()
+    for _ in range(0 if _alone() else _WAITS):
+        time.sleep(_WAIT_SECONDS)
+        if before != _generators():
+            return True
+    return False
+
+
+def _alone() -> bool:
+    """Whether there is no other thread of Python."""
+    return len(sys._current_frames()) == 1
+
+
+def _states() -> tuple[Any, Any]:
+    return random.getstate(), np.random.get_state()
+
+
 def _generators() -> tuple[Any, ...]:
     """The state of both generators, to be compared."""
-    _, key, *rest = cast(Any, np.random.get_state())
-    return random.getstate(), key.tobytes(), rest
+    python, (_, key, *rest) = _states()
+    return python, key.tobytes(), rest

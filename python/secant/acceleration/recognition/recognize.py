@@ -94,10 +94,11 @@ def recognized(
 def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, methods: Methods) -> Recognition:
     name = type(net).__name__
     try:
-        with isolated_globals():
+        with isolated_globals() as trial:
             if not callable(getattr(net, methods.loss, None)):
                 raise UnsupportedError(methods.without_loss(net))
             recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
+            trial.may_draw = False  # else it would not be known
             if x is not None and t is not None:
                 require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
     except SecantError as error:

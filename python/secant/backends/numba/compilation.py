@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from secant._common.files import cache_folder
+from secant._common.parallel_loops import one_at_a_time
 from secant.errors import MissingExtraError
 
 try:
@@ -31,7 +32,6 @@ numba.config.NUMBA_NUM_THREADS = min(numba.config.NUMBA_NUM_THREADS, max(64, os.
 _ENOUGH_FOR_THREADS = 30_000_000
 """Multiplications, about a millisecond: less is not worth waking threads."""
 
-_one_at_a_time = threading.Lock()
 _forks: list[bool] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: _forks.append(True))  # a child has none of its parent's threads
@@ -96,7 +96,7 @@ class Kernel:
         before = numba.get_num_threads()
         numba.set_num_threads(threads)
         try:
-            with _one_at_a_time:
+            with one_at_a_time:
                 self.parallel(*arguments)
         finally:
             numba.set_num_threads(before)

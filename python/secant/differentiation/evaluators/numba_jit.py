@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.interrupts import held_interrupts
+from secant._common.parallel_loops import in_turn
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.evaluators.evaluation import (
@@ -48,9 +49,10 @@ def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -
 
     try:
         code = _compiled(f, x.ndim)
-        if not code.is_real:
+        if code.is_parallel or not code.is_real:
+            f = in_turn(f) if code.is_parallel else f
             return PythonEvaluator(f, np.array(x, order="C"), convert, np.asarray(x, order="C"))
-        threads = 1 if code.is_parallel else threads or numba.get_num_threads()
+        threads = threads or numba.get_num_threads()
         if x.ndim == 1 and convert is number and c_pointer.core() is not None:
             return NumbaPointerEvaluator(f, x, threads, code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
@@ -70,8 +72,7 @@ class Code(NamedTuple):
     is_real : bool
         Whether it always returns real numbers. Where it may return None, compiled code would read that as 0.
     is_parallel : bool
-        Whether there are parallel loops in it, or in a function that it calls. Threading layers of Numba abort the
-        process if two threads start such loops.
+        Whether there are parallel loops in it, or in a function that it calls: then Python calls it.
     """
 
     entries: tuple[Any, ...]

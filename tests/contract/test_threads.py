@@ -1,0 +1,137 @@
+"""Eight threads at once, with a GIL or without: each operation returns the bits that it returns alone."""
+
+import hashlib
+import json
+import random
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import secant
+
+pytestmark = pytest.mark.usefixtures("compiled")
+THREADS = 8
+
+
+class Reader:
+    """A network of another class."""
+
+    def __init__(self):
+        rng = np.random.RandomState(0)
+        self.params = {"w1": rng.normal(size=(6, 5)), "b1": rng.normal(size=5)}
+        self.params |= {"w2": rng.normal(size=(5, 4)), "b2": rng.normal(size=4)}
+
+    def loss(self, x, t):
+        p = self.params
+        a = np.maximum(x @ p["w1"] + p["b1"], 0) @ p["w2"] + p["b2"]
+        return secant.cross_entropy_error(secant.softmax(a), t)
+
+
+def batch(samples, inputs, outputs):
+    return np.random.RandomState(1).uniform(size=(samples, inputs)), np.arange(samples) % outputs
+
+
+def bits(*results):
+    """A short form of the bits of arrays, of dicts of them, and of numbers."""
+    found = hashlib.sha256()
+    for result in results:
+        for array in result.values() if isinstance(result, dict) else [result]:
+            found.update(np.asarray(array).tobytes())
+    return found.hexdigest()
+
+
+shared = {
+    activation: secant.TwoLayerNet(60, 40, 10, rng=0, hidden_activation=activation) for activation in ("relu", "tanh")
+}
+accelerated = secant.accelerate(Reader())
+one_class = secant.accelerate(type("OneClass", (Reader,), {}))
+
+
+def gradient(activation, method, n_threads):
+    x, t = batch(120, 60, 10)
+    return bits(shared[activation].numerical_gradient(x, t, h=1e-3, method=method, n_threads=n_threads))
+
+
+def backpropagation(n_threads):
+    x, t = batch(300, 60, 10)
+    return bits(shared["tanh"].gradient(x, t, n_threads=n_threads), shared["tanh"].predict(x))
+
+
+def pixels():
+    x = np.random.RandomState(2).randint(256, size=(50, 60)).astype(np.uint8)
+    net = secant.TwoLayerNet(60, 20, 10, rng=0)
+    history = secant.train(
+        net, x, np.arange(50) % 10, x, np.arange(50) % 10, iters_num=6, rng=3, normalize=True, progress=False
+    )
+    return bits(net.params, history.train_loss_list)
+
+
+def of_a_function():
+    def f(x):
+        return (np.sin(x) * x[::-1]).sum()
+
+    x = np.linspace(0, 2, 30)
+    auto = secant.numerical_gradient(f, x, scheme="auto")
+    return bits(secant.numerical_gradient(f, x), auto, secant.numerical_hessian(f, x[:5]))
+
+
+def checked():
+    x = np.linspace(0, 1, 40).reshape(5, 8)
+    right = secant.check_gradient(lambda x: (x**3).sum(), x, 3 * x**2, rng=0)
+    wrong = secant.check_gradient(lambda x: (x**3).sum(), x, 3 * x**2 + (x == 1), rng=0)
+    return json.dumps([right.verdict, wrong.verdict, *map(str, (right.arrays, wrong.arrays))])
+
+
+def of_a_reader():
+    x, t = batch(9, 6, 4)
+    return bits(accelerated.numerical_gradient(x, np.eye(4)[t]), one_class().numerical_gradient(x, np.eye(4)[t]))
+
+
+OPERATIONS = [
+    *((gradient, activation, method, n) for activation in shared for method in ("direct", "series") for n in (1, 3)),
+    *((backpropagation, n) for n in (1, 2)),
+    (pixels,),
+    (of_a_function,),
+    (checked,),
+    (of_a_reader,),
+]
+
+
+@pytest.mark.parametrize("operations", [160, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_eight_threads_compute_what_one_computes(operations):
+    expected = [function(*arguments) for function, *arguments in OPERATIONS]
+    wrong, done, start = [], [], threading.Barrier(THREADS)
+
+    def work(seed):
+        rng = random.Random(seed)
+        start.wait()
+        for _ in range(operations // THREADS):
+            i = rng.randrange(len(OPERATIONS))
+            function, *arguments = OPERATIONS[i]
+            try:
+                if function(*arguments) != expected[i]:
+                    wrong.append(OPERATIONS[i])
+            except Exception as error:
+                wrong.append((OPERATIONS[i], error))
+            done.append(i)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(done) == operations
+    assert {*done} == {*range(len(OPERATIONS))}
+
+
+@pytest.mark.skipif(not hasattr(sys, "_is_gil_enabled"), reason="this Python always has a GIL")
+def test_the_core_leaves_a_python_without_a_gil_as_it_is(run_python):
+    import sysconfig
+
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("this Python always has a GIL")
+    done = run_python("import sys, secant._core; print(sys._is_gil_enabled())", "-W", "error")
+    assert (done.stdout, done.stderr) == ("False\n", "")
