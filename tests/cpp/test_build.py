@@ -78,3 +78,30 @@ def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     would_run = subprocess.run([*words, "-###"], capture_output=True, text=True).stderr
     assert "collect2" in would_run
     assert "crtfastmath" not in would_run
+
+
+@pytest.mark.parametrize(
+    ("code", "shared"),
+    [
+        ("int own(int a) { return a; }", []),
+        ("template <class T> T own(T a) { return a; } template int own(int);", []),
+        ("int own(int a, int b) { return std::max(a, b); }", ["_ZSt3max"]),  # not inlined, without optimization
+        ('}} extern "C" int bare() { return 1; } namespace secant { namespace x86_64_v4 {', ["bare"]),
+    ],
+)
+def test_a_symbol_that_instruction_sets_would_share_ends_the_build(tmp_path, code, shared):
+    source, library = tmp_path / "kernels.cpp", tmp_path / "libkernels.a"
+    source.write_text(f"#include <algorithm>\nnamespace secant {{ namespace x86_64_v4 {{ {code} }} }}")
+    subprocess.run([COMPILER, "-O0", "-c", source, "-o", tmp_path / "kernels.o"], check=True)
+    subprocess.run(["ar", "rc", library, tmp_path / "kernels.o"], check=True)
+    script = [
+        "-DNM=nm",
+        f"-DLIBRARY={library}",
+        "-DISAS=baseline;x86_64_v4",
+        "-P",
+        ROOT / "cpp" / "check_symbols.cmake",
+    ]
+    ran = subprocess.run(["cmake", *script], capture_output=True, text=True)
+    assert ran.returncode == bool(shared), ran.stderr
+    assert all(name in ran.stderr for name in shared)
+    assert library.exists() != bool(shared)  # what may not be linked is not there
