@@ -120,7 +120,7 @@ def test_includes_of_the_core_point_one_way(path):
 
 def test_no_fast_math_anywhere_in_the_build():
     text = (ROOT / "CMakeLists.txt").read_text()
-    flags = re.sub(r"#.*", "", text)
+    flags = re.sub(r"#.*|string\(REPLACE .*", "", text)  # which takes it out
     assert "-ffast-math" not in flags
     assert "-Ofast" not in flags
 

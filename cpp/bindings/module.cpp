@@ -78,6 +78,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
 std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t data, const Array<double>& x, std::size_t begin,
                          std::size_t end, const std::string& scheme, double h, int threads) {
     require(address != 0 && x.ndim() == 1 && begin <= end && end <= length(x, 0), "a range of a vector is needed");
+    require(threads > 0, "threads must be at least 1");
     constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
     Array<double> out(static_cast<py::ssize_t>(end - begin));
     std::atomic<bool> changed{false};

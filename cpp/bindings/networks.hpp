@@ -98,6 +98,14 @@ inline GradientMethod method_named(const std::string& name) {
     return automatic;
 }
 
+// What a gradient needs beyond a forward pass.
+template <class Real>
+void require_differentiable(const NetworkOf<Real>& net, GradientMethod method, double h) {
+    require(net.outputs() <= std::size_t{1} << std::numeric_limits<Real>::digits, "there are more classes than the type can number");
+    if (method == GradientMethod::derivative) return;
+    require(static_cast<Real>(h) > 0 && std::isfinite(static_cast<Real>(h)), "h must be positive and finite");
+}
+
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 template <class Real>
 std::size_t cost(const GradientCallOf<Real>& call) {
@@ -112,13 +120,15 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
         const OwnTargets to(t, from.rows, net.outputs());
+        const GradientMethod how = method_named(method);
+        require_differentiable(net, how, h);
         py::dict by_order;
         constexpr double nan = std::numeric_limits<double>::quiet_NaN();
         if (!to.in_range()) return py::make_tuple(py::none(), by_order, nan, nan);
         Array<Real> d_w1({net.inputs(), net.hidden()}), d_w2({net.hidden(), net.outputs()});
         Array<Real> d_b1(static_cast<py::ssize_t>(net.hidden())), d_b2(static_cast<py::ssize_t>(net.outputs()));
         GradientReport report{};
-        GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, method_named(method), h, {}, 0.0, &report, 0, interrupted};
+        GradientCallOf<Real> call{net, {from, to.view(), nullptr, from.rows}, how, h, {}, 0.0, &report, 0, interrupted};
         call.out = {matrix(d_w1), d_b1.mutable_data(), matrix(d_w2), d_b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * from.rows);
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
@@ -143,13 +153,15 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
         const NetworkOf<Real> net = network<Real>(parameters);
         const Inputs from = inputs_of(net, x);
         const OwnTargets to(t, from.rows, net.outputs());
+        const GradientMethod how = method_named(method);
+        require_differentiable(net, how, h);
         if (!to.in_range()) return false;
         require(indices.ndim() == 2 && indices.size() > 0, "indices must be a matrix");
         const std::vector<std::int64_t> drawn = copied<std::int64_t>(indices);
         require(largest(drawn.data(), drawn.size()) < from.rows, "an index is out of range");
         const Batch batch{from, to.view(), nullptr, length(indices, 1)};
         GradientReport report{};
-        GradientCallOf<Real> call{net, batch, method_named(method), h, {}, -rate, &report, 0, interrupted};
+        GradientCallOf<Real> call{net, batch, how, h, {}, -rate, &report, 0, interrupted};
         auto [w1, b1, w2, b2] = arrays<Real>(parameters);  // to be written
         call.out = {matrix(w1), b1.mutable_data(), matrix(w2), b2.mutable_data()};
         call.threads = choose_threads(threads, cost(call) * batch.size, enough_for_threads_in_training);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <latch>
 #include <new>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -150,6 +151,7 @@ constexpr std::size_t enough_for_threads = 30'000'000;
 
 // `asked` is 0 if the caller did not choose.
 inline int choose_threads(int asked, std::size_t multiplications, std::size_t enough = enough_for_threads) {
+    if (asked < 0) throw std::invalid_argument("secant._core: n_threads must not be negative");
     if (asked == 0) asked = multiplications < enough ? 1 : max_threads();
     return available_threads(asked);
 }

@@ -57,6 +57,26 @@ def test_simd_functions_stand_alone_and_are_right(tmp_path, options, isa):
 
 
 @pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize(
+    ("driver", "options", "isa"),
+    grid(
+        lambda driver, options, isa: not (options or isa),
+        ["bound", "contraction", "kinks", "plan", "targets"],
+        [[], ["-DSECANT_SINGLE"]],
+        ["", "x86-64-v3", "x86-64-v4"],
+    ),
+    ids=str,
+)
+def test_parts_of_the_core_are_right_without_python(tmp_path, driver, options, isa):
+    if isa and isa.replace("-", "_") not in usable_isas():
+        pytest.skip(f"this processor, or the core, has no {isa}")
+    options = [*options, *([f"-march={isa}", "-Wno-psabi"] if isa else [])]
+    ran = build_and_run(f"{driver}.cpp", tmp_path / driver, options)
+    assert ran.returncode == 0, ran.stdout
+    assert ran.stdout == f"{driver}: right\n"
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("options", [[], ["-DSECANT_SINGLE"]], ids=str)
 def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(tmp_path, options):
     ran = build_and_run("rows.cpp", tmp_path / "rows", options)

@@ -10,18 +10,21 @@
 
 namespace secant::SECANT_ISA {
 
+// The kernel that adds a row, for a panel's rows of units.
+using AddSeries = void (*)(const RowBlock&, const Coefficients&, std::size_t n, Tile<Real> sums, bool clear);
+
 // sums += the series of a panel's units, of the coefficients of one sample, for each input of a row's block; a row for each. With
 // `clear` sums = that: the block must be full.
-template <int K, class PanelRow>
-void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums, bool clear = false) {
+template <int K, class Row>
+void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Tile<Real> sums, bool clear) {
     const auto coefficients = [&]<std::size_t... M>(std::index_sequence<M...>) {
-        return std::array{PanelRow(odd.power(M).row(n))...};
-    }(std::make_index_sequence<odd_powers<K>>());
+        return std::array{Row(odd.power(M).row(n))...};
+    }(std::make_index_sequence<odd_powers(K)>());
     const auto [begin, end, values, full] = row;  // copies: the sums that are stored might be these, to the compiler
     const Real h = odd.h;
     for (const Entry* e = begin; e < end; ++e) {
         const OddPowers<K> x(broadcast(values[e->value]), h);
-        PanelRow::add_terms(sums.row(e->column), x.of, coefficients, clear);
+        Row::add_terms(sums.row(e->column), x.of, coefficients, clear);
     }
 }
 
@@ -92,31 +95,36 @@ inline void add_third_in_single(const FullRows& full, const Coefficients& odd, T
 }
 #endif
 
+// to(columns,) = the odd power m > 0 of x, as in OddPowers.
+template <int M = 1>
+void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to) {
+    if (m == M) return store_powers(x, columns, to, [h](Pack p) { return OddPowers<2 * M + 1>(p, h).of[M]; });
+    if constexpr (2 * M + 1 < Limits<Real>::highest_order) store_odd_power<M + 1>(m, x, columns, h, to);
+}
+
 // The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums. Cubes
 // in float32 are in the tables already.
-template <int K>
-void add_higher_powers(const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums, std::size_t width,
-                       bool clear) {
+inline void add_higher_powers(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums,
+                              std::size_t width, bool clear) {
 #ifdef SECANT_NARROW_PACKS
-    if constexpr (K == 3)
-        if (odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.cubes, sums, width, clear);
+    if (order == 3 && odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.cubes, sums, width, clear);
 #endif
-    for (int m = odd_powers<K> - 1; m >= 1; --m) {
+    for (int m = odd_powers(order) - 1; m >= 1; --m) {
         const Real* powers[rows_at_once];
         for (std::size_t i = 0; i < full.count; ++i) {
             powers[i] = tables.powers.row(i);
-            store_powers(full.x[i], full.columns, tables.powers.row(i), [&](Pack x) { return OddPowers<K>(x, odd.h).of[m]; });
+            store_odd_power(m, full.x[i], full.columns, odd.h, tables.powers.row(i));
         }
         add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, sums, width,
-                                              clear && m == odd_powers<K> - 1);
+                                              clear && m == odd_powers(order) - 1);
     }
 }
 
 // sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`. `later` as for
 // add_products, `aside` as for ShortSums.
-template <int K, class PanelRow>
-void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, const bool* skip, const Coefficients& odd,
-                         const PowerTables& tables, Tile<Real> sums, std::size_t width, bool clear, Tile<const Real> later, Real* aside) {
+inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std::size_t count, const bool* skip,
+                                const Coefficients& odd, const PowerTables& tables, AddSeries add_row, Tile<Real> sums,
+                                std::size_t width, bool clear, Tile<const Real> later, Real* aside) {
     const Real* x[rows_at_once];
     const std::size_t columns = rows.columns(b);
     ShortSums alone(sums.at, aside, columns * sums.stride);
@@ -136,14 +144,14 @@ void add_series_of_block(const Rows& rows, std::size_t b, std::size_t count, con
             full = even_part(full, rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
             const Coefficients own = odd.from(n, 0);
-            if constexpr (K > 1) add_higher_powers<K>({x, n, full, columns}, own, tables, sums, width, clear);
-            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && K == 1, later);
+            if (order > 1) add_higher_powers(order, {x, n, full, columns}, own, tables, sums, width, clear);
+            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && order == 1, later);
             clear = false;
         } else {
             const RowBlock row = rows.block(n, b);
             clear |= alone.begin_again();
             if (!row.full) clear_once();
-            add_series<K, PanelRow>(row, odd, n, sums, clear);
+            add_row(row, odd, n, sums, clear);
             clear = false;
         }
         n += std::max<std::size_t>(full, 1);

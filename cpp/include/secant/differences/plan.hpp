@@ -63,6 +63,7 @@ public:
     // What of the third order may be in float32: of the sums over samples, those of full rows. Nothing if the order is not 3.
     Single single() const { return decided_->single; }
 
+    const Orders& orders() const { return decided_->orders; }
     bool has_series() const { return decided_->orders.hidden > 0; }
     // Whether samples are evaluated directly. The method series only counts them: its result will be refused.
     bool has_direct() const { return decided_->direct > 0 && call_.method != GradientMethod::series; }

@@ -12,8 +12,7 @@
 
 namespace secant::SECANT_ISA {
 
-template <int K>
-constexpr int odd_powers = (K + 1) / 2;
+constexpr int odd_powers(int order) { return (order + 1) / 2; }
 
 // Hidden units are expanded for so many samples, in whole groups: powers of weights that are loaded are used for all of them.
 constexpr std::size_t expanded_at_once = 64;
@@ -23,9 +22,9 @@ static_assert(expanded_at_once % lanes == 0);
 template <int K>
 struct OddPowers {
     OddPowers(Pack x, Real h) : of{x} {
-        for (int m = 1; m < odd_powers<K>; ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
+        for (int m = 1; m < odd_powers(K); ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
     }
-    Pack of[odd_powers<K>];
+    Pack of[odd_powers(K)];
 };
 
 // A pack of a panel's hidden units, for some sample; w2 has a row for each class.
@@ -50,11 +49,10 @@ struct Coefficients {
 
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
-template <int K>
 class Series {
 public:
     // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
-    static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers<highest_order>)*outputs * lanes; }
+    static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers(highest_order)) * outputs * lanes; }
 
     Series(std::size_t outputs, Real* memory)
         : outputs_(outputs),
@@ -65,6 +63,7 @@ public:
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.
     // With `single` what is for the powers 2 and 3 of hidden units is kept in float32.
+    template <int K>
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
         const std::size_t target_count = targets.largest_count(n, end);
         for (std::size_t k = 0; k < outputs_; ++k) {
@@ -79,7 +78,7 @@ public:
                 keep(mean.c[m], at(mean_, m, 0), k * lanes, single && m > 1);
             }
             const Jet<K> log_mean = log1p(mean);
-            Pack odd[odd_powers<K>] = {};
+            Pack odd[odd_powers(K)] = {};
             for (std::size_t i = 0; i < target_count; ++i) {
                 const TargetPacks t = targets.packs(n, i);
                 const Pack own = select(t.k == static_cast<Real>(k), t.ratio, Pack{});
@@ -90,13 +89,13 @@ public:
         }
     }
 
-    // The powers 2 to K of a panel's outgoing weights, each in a row for each class; in float32 with `single`.
-    void find_powers(Tile<const Real> w2, std::size_t width, Tile<Real> powers, bool single) const {
+    // The powers 2 to `order` of a panel's outgoing weights, each in a row for each class; in float32 with `single`.
+    void find_powers(int order, Tile<const Real> w2, std::size_t width, Tile<Real> powers, bool single) const {
         for (std::size_t k = 0; k < outputs_; ++k)
             for (std::size_t j = 0; j < width; j += lanes) {
                 const Pack w = load(w2.row(k) + j);
                 Pack power = w;
-                for (int m = 2; m <= K; ++m) {
+                for (int m = 2; m <= order; ++m) {
                     power *= w;
                     keep(power, power_rows<Real>(powers, m).at, k * powers.stride + j, single);
                 }
@@ -110,7 +109,7 @@ public:
     }
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n, given the means M_1, M_2, ... of these units.
-    template <class Activation>
+    template <int K, class Activation>
     SECANT_INLINE void expand_hidden(std::size_t n, const TargetLists& targets, const PanelPack& units, Tile<const Real> means,
                                      Real scale, const Coefficients& odd) const {
         Jet<K> mean{};
@@ -158,6 +157,7 @@ private:
         store(to + i, p);
     }
 
+    template <int K>
     static Jet<K> scaled(Pack factor, const Jet<K>& a) {
         Jet<K> out{};
         for (int m = 1; m <= K; ++m) out.c[m] = factor * a.c[m];

@@ -33,33 +33,23 @@ public:
           capacity_(capacity),
           h_(h),
           wide_(net.panels.many(threads)),
-          group_size_(Series<highest_order>::size(net.outputs())),
+          group_size_(Series::size(net.outputs())),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
-          odd_(work.take<Real>(odd_powers<highest_order> * capacity * net.panels.total_width())),
+          odd_(work.take<Real>(odd_powers(highest_order) * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs ? capacity * net.panels.total_width() : 0)),
           scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs(), capacity)) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
         plan_.with_output_order([&]<int K>() {
-            series<K>(n).expand(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means);
+            series(n).expand<K>(samples_, net_.sigmoid_output(), targets_, n, end, plan_.single().means);
         });
     }
 
     // `scale` times the gradient of W1 and b1, and the sums for W2 and b2, over the samples [0, count); with `again` they are
     // added to those of earlier blocks.
     void add(const Team& team, std::size_t count, Real scale, bool again) {
-        plan_.with_order([&]<int K>() { add<K>(team, count, scale, again); });
-    }
-
-private:
-    template <int K>
-    Series<K> series(std::size_t n) const {
-        return {net_.outputs(), groups_ + n / lanes * group_size_};
-    }
-
-    template <int K>
-    void add(const Team& team, std::size_t count, Real scale, bool again) {
+        if (!plan_.has_series()) return;
         const Panels& panels = net_.panels;
         const std::size_t width = panels.width(), blocks = samples_.rows.blocks(), groups = pad(count) / lanes;
         const Scratch& scratch = scratch_[team.rank];
@@ -69,10 +59,10 @@ private:
                                 plan_.single().samples};
         };
         panels.share(team, [&](std::size_t panel, std::size_t part) {
-            series<K>(0).find_powers(net_.transposed(panel), panels.units_in(panel), scratch.powers, plan_.single().means);
+            series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers, plan_.single().means);
             const std::size_t end = std::min(panels.begin(part + 1, groups) * lanes, count);
             for (std::size_t n = panels.begin(part, groups) * lanes; n < end; n += expanded_at_once)
-                expand_hidden<K>(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
+                expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
         });
         panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
@@ -81,23 +71,21 @@ private:
                 if (plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
 #endif
                 for (std::size_t panel = begin; panel < end; ++panel)
-                    with_units(panels, panel, [&]<int P, class Last>() {
-                        add_block<K, Units<P, Last>>(panel, part, b, count, again, coefficients(panel), scratch);
-                    });
+                    add_block(panel, part, b, count, again, coefficients(panel), scratch);
             }
             for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
-                with_units(panels, panel, [&]<int P, class Last>() {
-                    add_bias<K, Units<P, Last>>(panel, count, again, coefficients(panel), scratch);
-                });
-                plan_.with_output_order([&]<int Q>() { add_outgoing<Q>(panel, count, again, scratch.powers); });
+                add_bias(panel, count, again, coefficients(panel), scratch);
+                add_outgoing(panel, count, again, scratch.powers);
             }
         });
     }
 
+private:
+    Series series(std::size_t n) const { return {net_.outputs(), groups_ + n / lanes * group_size_}; }
+
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
     // samples [begin, end), then M_2, ... Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
-    template <int K>
     void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, Tile<Real> powers, std::size_t width,
                     Tile<Real> means) const {
         const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) {
@@ -107,51 +95,58 @@ private:
                 for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
                     for (std::size_t n = begin; n < end; n += tile_lanes) {
                         Real* to[tile_lanes];
-                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series<K>::mean_row(means.from(n - begin + r, j), m);
-                        const Tile<const Value> factors{series<K>(n).template mean<Value>(m) + k * lanes + n % lanes, lanes};
+                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series::mean_row(means.from(n - begin + r, j), m);
+                        const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
                         add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
                             SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
                     }
                 });
         };
         find.template operator()<Pack, HalfPack>(1, w2);
-        for (int m = 2; m <= K; ++m) {
+        for (int m = 2; m <= plan_.orders().hidden; ++m) {
 #ifdef SECANT_NARROW_PACKS
             if (plan_.single().means) {
-                find.template operator()<FloatPack, HalfFloatPack>(m, series<K>(begin).template power_rows<float>(powers, m));
+                find.template operator()<FloatPack, HalfFloatPack>(m, series(begin).power_rows<float>(powers, m));
                 continue;
             }
 #endif
-            find.template operator()<Pack, HalfPack>(m, series<K>(begin).template power_rows<Real>(powers, m));
+            find.template operator()<Pack, HalfPack>(m, series(begin).power_rows<Real>(powers, m));
         }
     }
 
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.
-    template <int K>
     void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd,
                        const Scratch& scratch) {
         const Tile<const Real> w2 = net_.transposed(panel);
         const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
-        find_means<K>(begin, end, w2, scratch.powers, whole, scratch.means);
-        with_activation(net_.hidden_activation(), [&]<class A>() {
-            for (std::size_t n = begin; n < end; ++n) {
-                const Series<K> own = series<K>(n);
-                for (std::size_t j = 0; j < whole; j += lanes) {
-                    const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
-                    own.template expand_hidden<A>(n, targets_, units, scratch.means.from(n - begin, j), scale, odd.from(n, j));
+        find_means(begin, end, w2, scratch.powers, whole, scratch.means);
+        plan_.with_order([&]<int K>() {
+            with_activation(net_.hidden_activation(), [&]<class A>() {
+                for (std::size_t n = begin; n < end; ++n) {
+                    const Series own = series(n);
+                    for (std::size_t j = 0; j < whole; j += lanes) {
+                        const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
+                        own.expand_hidden<K, A>(n, targets_, units, scratch.means.from(n - begin, j), scale, odd.from(n, j));
+                    }
                 }
-            }
+            });
         });
 #ifdef SECANT_NARROW_PACKS
-        if constexpr (K == 3)
-            for (std::size_t n = begin; n < end && odd.samples_in_single > 0; ++n)
-                for (std::size_t j = 0; j < whole; j += lanes)
-                    store(odd.single_third.row(n) + j, narrow(h_ * h_ * load(odd.power(1).row(n) + j)));
+        for (std::size_t n = begin; n < end && odd.samples_in_single > 0; ++n)
+            for (std::size_t j = 0; j < whole; j += lanes)
+                store(odd.single_third.row(n) + j, narrow(h_ * h_ * load(odd.power(1).row(n) + j)));
 #endif
     }
 
+    AddSeries row_kernel(std::size_t panel) const {
+        AddSeries kernel = nullptr;
+        plan_.with_order([&]<int K>() {
+            kernel = with_units(net_.panels, panel, []<class Row>() -> AddSeries { return add_series<K, Row>; });
+        });
+        return kernel;
+    }
+
     // In place, sums are the weights themselves; else they begin with zero, and are then written or added.
-    template <int K, class PanelRow>
     void add_block(std::size_t panel, std::size_t part, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
                    const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
@@ -159,9 +154,9 @@ private:
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
         const Tile<const Real> later = wide_ && !sums_.in_place ? to : Tile<Real>{nullptr, 0};
-        add_series_of_block<K, PanelRow>(samples_.rows, b, count, plan_.directly(), odd, scratch.tables,
-                                         {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel),
-                                         !sums_.in_place, later, sums_.in_place ? nullptr : scratch.aside);
+        add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
+                               {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !sums_.in_place, later,
+                               sums_.in_place ? nullptr : scratch.aside);
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
@@ -169,18 +164,18 @@ private:
     }
 
     // A bias is the weight of an input that is always 1.
-    template <int K, class PanelRow>
     void add_bias(std::size_t panel, std::size_t count, bool again, const Coefficients& odd, const Scratch& scratch) {
         constexpr Entry entry{0, 0};
         const Real one = 1;
         const Incoming<Real> to = sums_.incoming(panel);
         const Tile<Real> sums{sums_.in_place ? to.bias : scratch.sums.at, 0};
         ShortSums alone(sums.at, sums_.in_place ? nullptr : scratch.aside, scratch.sums.stride);
+        const AddSeries add_row = row_kernel(panel);
         bool clear = !sums_.in_place;
         for (std::size_t n = 0; n < count; ++n) {
             if (plan_.directly()[n]) continue;
             clear |= alone.begin_again();
-            add_series<K, PanelRow>({&entry, &entry + 1, &one, false}, odd, n, sums, clear);
+            add_row({&entry, &entry + 1, &one, false}, odd, n, sums, clear);
             clear = false;
         }
         if (alone.finish(clear)) std::fill_n(sums.at, scratch.sums.stride, Real{0});
@@ -200,7 +195,6 @@ private:
     }
 
     // The sums of the outgoing weights of a panel, a row for each class.
-    template <int K>
     void add_outgoing(std::size_t panel, std::size_t count, bool again, Tile<Real> powers) {
         bool clear = !again;  // whether there are no sums yet
         if (panel == 0 && clear) sums_.clear_output_biases();
@@ -214,42 +208,40 @@ private:
             const std::size_t last = n + even_part(count - n, rows_at_once);
             std::size_t end = n;
             while (end < last && !skip[end]) ++end;
-            add_outgoing_of<K>(panel, n, end, powers, clear);
+            add_outgoing_of(panel, n, end, powers, clear);
             clear = false;
-            if (panel == 0) add_output_biases<K>(n, end);
+            if (panel == 0) add_output_biases(n, end);
             n = end;
         }
         if (clear) sums_.clear_outgoing(panel);
     }
 
     // += the series of the samples [begin, end), or = that, with `clear`: a product for each power of z1, the highest first.
-    template <int K>
     void add_outgoing_of(std::size_t panel, std::size_t begin, std::size_t end, Tile<Real> powers, bool clear) {
         const Tile<const Real> z1{samples_.z1(panel, begin), net_.panels.width()};
         const std::size_t width = net_.panels.units_in(panel);
-        for (int m = odd_powers<K> - 1; m >= 0; --m) {
+        const int most = odd_powers(plan_.orders().output) - 1;
+        for (int m = most; m >= 0; --m) {
             const Real* odd[rows_at_once];
             for (std::size_t n = begin; n < end; ++n) {
-                odd[n - begin] = series<K>(n).output(2 * m + 1, 0) + n % lanes;
-                for (std::size_t j = 0; m > 0 && j < width; j += lanes)
-                    store(powers.row(n - begin) + j, OddPowers<K>(load(z1.row(n - begin) + j), h_).of[m]);
+                odd[n - begin] = series(n).output(2 * m + 1, 0) + n % lanes;
+                if (m > 0) store_odd_power(m, z1.row(n - begin), pad(width), h_, powers.row(n - begin));
             }
             const Tile<const Real> units = m > 0 ? powers : z1;
             add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(), sums_.outgoing(panel), width,
-                                               clear && m == odd_powers<K> - 1);
+                                                      clear && m == most);
         }
     }
 
     // The same for the biases of the outputs, a pack of classes at a time.
-    template <int K>
     void add_output_biases(std::size_t begin, std::size_t end) {
         for (std::size_t group = begin / lanes * lanes; group < end; group += lanes) {
-            const Series<K> own = series<K>(group);
+            const Series own = series(group);
             for (std::size_t k = 0; k < net_.outputs(); k += lanes) {
                 Real terms[lanes][lanes] = {};  // a row for each class
                 for (std::size_t r = 0; r < std::min(lanes, net_.outputs() - k); ++r) {
                     Pack term{};
-                    for (int m = K; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k + r));
+                    for (int m = plan_.orders().output; m >= 1; m -= 2) term = term * (h_ * h_) + load(own.output(m, k + r));
                     store(terms[r], term);
                 }
                 double* sums = sums_.output_biases() + k;

@@ -134,21 +134,15 @@ private:
         const Tile<Real> copy{copies_ + rank * copy_size(), net_.panels.width()};
         const Pack finite = copied ? net_.copy_block(panel, b, copy) : Pack{};
         const Tile<const Real> w_b = copied ? copy : w.weights.from(b * block_columns, 0);
-        with_units(net_.panels, panel, [&]<int P, class Last>() {
-            const std::size_t last = copied ? lanes : w.columns - (P - 1) * lanes;
-            std::size_t n = begin;
-            while (n < end) {
-                const RowBlock row = rows.block(n, b);
-                const std::size_t several = row.full && last == lanes ? full_rows(n, end, b) : 0;
-                if (several > 1)
-                    add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several,
-                                             rows.columns(b), w_b, [&](std::size_t i) { return at(z1_, panel, i); },
-                                             net_.panels.units_in(panel));
-                else
-                    add_affine<Units<P, Last>>(row, w_b, last, at(z1_, panel, n));
-                n += std::max<std::size_t>(several, 1);
-            }
-        });
+        const std::size_t last = copied ? lanes : w.columns - (net_.panels.packs_in(panel) - 1) * lanes;
+        const auto add_alone = with_units(net_.panels, panel, []<class Row>() { return &Samples::add_alone<Row>; });
+        for (std::size_t n = begin; n < end;) {
+            n = (this->*add_alone)(panel, b, n, end, w_b, last);
+            const std::size_t several = full_rows(n, end, b);
+            add_rows<Pack, HalfPack>([&](std::size_t i) { return rows.block_alone(i, b).values; }, n, n + several, rows.columns(b), w_b,
+                                     [&](std::size_t i) { return at(z1_, panel, i); }, net_.panels.units_in(panel));
+            n += several;
+        }
         return finite;
     }
 
@@ -181,18 +175,24 @@ private:
     std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
     std::size_t in_group(std::size_t n) const { return n / lanes * lanes * net_.outputs() + n % lanes; }
 
-    // a += x w, of one block of a row. w: the weights of that block, whose last pack has `last` columns.
+    // a1 += x w, of block b of the samples [n, end), one by one: up to one that add_rows takes together with the next. Returns it.
+    // w: the weights of that block, whose last pack has `last` columns.
     // |error| <= (I + 1) eps (|x_n| |w| + |b|)
-    template <class PanelRow>
-    static void add_affine(const RowBlock& row, Tile<const Real> w, std::size_t last, Real* a) {
-        PanelRow sum(a);
-        if (last == lanes)
-            for (const Entry* e = row.begin; e < row.end; ++e)
-                sum.add(broadcast(row.values[e->value]), w.row(e->column));
-        else
-            for (const Entry* e = row.begin; e < row.end; ++e)
-                sum.add(broadcast(row.values[e->value]), w.row(e->column), last);
-        sum.store_to(a);
+    template <class Row>
+    std::size_t add_alone(std::size_t panel, std::size_t b, std::size_t n, std::size_t end, Tile<const Real> w, std::size_t last) {
+        for (; n < end; ++n) {
+            const RowBlock row = rows.block(n, b);
+            if (row.full && last == lanes && full_rows(n, std::min(n + 2, end), b) == 2) break;
+            Row sum(at(z1_, panel, n));
+            if (last == lanes)
+                for (const Entry* e = row.begin; e < row.end; ++e)
+                    sum.add(broadcast(row.values[e->value]), w.row(e->column));
+            else
+                for (const Entry* e = row.begin; e < row.end; ++e)
+                    sum.add(broadcast(row.values[e->value]), w.row(e->column), last);
+            sum.store_to(at(z1_, panel, n));
+        }
+        return n;
     }
 
     // How many rows from n on, before `end`, are full in block b.

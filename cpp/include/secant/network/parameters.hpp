@@ -77,13 +77,13 @@ struct Panels {
     }
 };
 
-// Calls what.template operator()<P, Last>() with the number of packs of a panel and the type of the last, as in Units.
+// what.template operator()<Row>() for the row of units in registers that a panel has: it returns a kernel for such rows.
 template <class What>
-void with_units(const Panels& panels, std::size_t panel, const What& what) {
+auto with_units(const Panels& panels, std::size_t panel, const What& what) {
     const bool half = panels.ends_in_half(panel);
     const auto call = [&]<int P>() {
-        if constexpr (P <= most_packs)
-            half ? what.template operator()<P, HalfPack>() : what.template operator()<P, Pack>();
+        constexpr int packs = std::min<int>(P, most_packs);
+        return half ? what.template operator()<Units<packs, HalfPack>>() : what.template operator()<Units<packs, Pack>>();
     };
     switch (panels.packs_in(panel)) {
         case 1: return call.template operator()<1>();

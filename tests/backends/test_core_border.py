@@ -1,0 +1,55 @@
+"""What `secant._core` refuses, rather than write where it may not: its callers pass none of it."""
+
+import numpy as np
+import pytest
+
+core = pytest.importorskip("secant._core")
+
+X, T = np.zeros((2, 3)), np.array([0, 1])
+
+
+def network(dtype=np.float64, inputs=3, hidden=4, outputs=2):
+    shapes = (inputs, hidden), hidden, (hidden, outputs), outputs
+    return *(np.zeros(shape, dtype) for shape in shapes), "relu", "identity", 1e-7
+
+
+def gradient(net, x=X, method="auto", h=1e-4, threads=1):
+    return core.gradient(net, x.astype(net[0].dtype), T, method, h, threads)
+
+
+def train(net, x=X, method="auto", h=1e-4, threads=1):
+    return core.train(net, x.astype(net[0].dtype), T, np.array([[0, 1]]), method, h, 0.1, threads, [], False)
+
+
+@pytest.mark.parametrize("call", [gradient, train])
+@pytest.mark.parametrize("threads", [-1, -(2**31)])
+def test_a_negative_number_of_threads(call, threads):
+    with pytest.raises(ValueError, match="n_threads must not be negative"):
+        call(network(), threads=threads)
+    with pytest.raises(ValueError, match="n_threads must not be negative"):
+        core.predict(network(), X, threads)
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_a_difference_on_no_thread(threads):
+    with pytest.raises(ValueError, match="threads must be at least 1"):
+        core.difference(1, 0, np.zeros(3), 0, 3, "central", 1e-4, threads)
+
+
+@pytest.mark.parametrize("call", [gradient, train])
+@pytest.mark.parametrize("method", ["auto", "direct"])
+@pytest.mark.parametrize(
+    ("h", "dtype"),
+    [(0.0, np.float64), (-1e-4, np.float64), (np.nan, np.float64), (np.inf, np.float64), (1e-50, np.float32)],
+)
+def test_a_step_that_is_not_positive(call, method, h, dtype):
+    with pytest.raises(ValueError, match="h must be positive and finite"):
+        call(network(dtype), method=method, h=h)
+    call(network(dtype), method="derivative", h=h)  # takes no step
+
+
+@pytest.mark.parametrize("call", [gradient, train])
+def test_more_classes_than_a_float_can_number(call):
+    net = network(np.float32, 1, 1, 2**24 + 1)
+    with pytest.raises(ValueError, match="more classes than the type can number"):
+        call(net, np.zeros((2, 1)), "derivative")

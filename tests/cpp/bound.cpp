@@ -1,0 +1,72 @@
+// The proven bound of the truncation error: no series errs by more, and orders are the smallest that are proven. From the root:
+//
+//     g++ -std=c++20 -O1 -ffp-contract=off -DSECANT_ISA=baseline -Icpp/include tests/cpp/bound.cpp -o bound && ./bound
+#include "driver.hpp"
+#include "secant/differences/bound.hpp"
+
+using namespace driver;
+
+namespace {
+
+constexpr int terms = 40;  // far more than any series has
+
+// The odd coefficients of the loss change of label 0 when the pre-activation of one sigmoid unit is shifted: two classes with the
+// weights w and -w, whose activations are equal.
+struct Case {
+    double w, a;
+
+    Jet<terms, double> response() const {
+        const double z = 1 / (1 + std::exp(-a));
+        Jet<terms, double> unit = sigmoid_series<terms, double>(z, 1 - z), up = unit, down = unit;
+        for (int m = 1; m <= terms; ++m) {
+            up.c[m] *= w;
+            down.c[m] *= -w;
+        }
+        const Jet<terms, double> e = expm1(up), f = expm1(down);
+        Jet<terms, double> mean{};
+        for (int m = 1; m <= terms; ++m) mean.c[m] = (e.c[m] + f.c[m]) / 2;
+        Jet<terms, double> loss = log1p(mean);  // log(sum) - log(own)
+        for (int m = 1; m <= terms; ++m) loss.c[m] -= up.c[m];
+        return loss;
+    }
+};
+
+}  // namespace
+
+int main() {
+    require(powers_are_finite(1, 9) && !powers_are_finite(std::sqrt(std::numeric_limits<Real>::max()), 3), "powers of weights");
+    SmallNetwork small{1, 1, 2};
+    for (const double h : {1e-6, 1e-4, 1e-3, 1e-2, 3e-2})
+        for (const double w : {0.1, 0.9, 3.0})
+            for (const double x : {0.5, 1.0, 8.0}) {
+                small.w2 = {static_cast<Real>(w), static_cast<Real>(-w)};
+                const Network net = small.view();
+                const TruncationBound bound(net, h, w);
+                const Largest largest{x, 1.0};
+                const Orders orders = bound.orders(largest, 1);
+                const double tolerance =
+                    std::min(rounding_share * std::numeric_limits<Real>::epsilon() / h, Limits<Real>::truncation);
+                if (orders.hidden == 0) continue;
+                require(orders.hidden % 2 == 1 && orders.hidden <= orders.output && orders.output <= Limits<Real>::highest_order,
+                        "an order");
+                require(bound.at(orders, largest, 1) <= tolerance, "the bound of the orders that are chosen");
+                const Orders lower{orders.hidden - 2, orders.output - 2};
+                if (lower.hidden >= Limits<Real>::lowest_order)
+                    require(bound.at(lower, largest, 1) > tolerance, "orders are the smallest that are proven");
+                require(bound.orders({x / 2, 1.0}, 1).hidden <= orders.hidden, "smaller inputs need no more terms");
+                require(close(bound.at(orders, largest, 2), 2 * Exact{bound.at(orders, largest, 1)}, bound.at(orders, largest, 2), 4),
+                        "the bound is proportional to the weights of targets");
+                for (const double a : {-1.0, 0.0, 0.7}) {
+                    const Jet<terms, double> phi = Case{w, a}.response();
+                    const Exact s = std::max(1.0, x) * h;
+                    Exact cut = 0;
+                    for (int m = orders.hidden + 2; m < terms; m += 2) cut += phi.c[m] * std::pow(s, m);
+                    require(std::abs(cut) / h <= bound.at(orders, largest, 1), "what is cut is within the bound");
+                }
+            }
+    const Network net = small.view();
+    require(TruncationBound(net, 1e-4, 3.0).orders({std::numeric_limits<double>::infinity(), 1}, 1).hidden == 0,
+            "nothing is proven for infinite inputs");
+    require(TruncationBound(net, 100.0, 3.0).orders({1, 1}, 1).hidden == 0, "nor for large steps");
+    return verdict("bound");
+}
