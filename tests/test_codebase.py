@@ -100,6 +100,15 @@ def test_only_the_bindings_know_python_and_only_one_file_calls_openmp():
         assert ("#include <omp.h>" in text) == (path.name == "parallel.hpp"), path
 
 
+def test_one_file_asks_the_compiler_which_machine_it_compiles_for():
+    of_a_machine = (
+        r"__(AVX|SSE|FMA|F16C|BMI|ARM|aarch64|x86_64)\w*|SECANT_(VECTORS|AVX512)|\b_mm\d*_|immintrin|arm_neon"
+    )
+    for path in CPP:
+        if path.name not in ("machine.hpp", "multiversion.hpp"):
+            assert not re.search(of_a_machine, path.read_text()), path
+
+
 def includes_of(path: Path) -> list[str]:
     return re.findall(r'#include "([^"]+)"', path.read_text())
 

@@ -47,6 +47,7 @@ public:
     }
     Piece& operator*() { return *piece_; }
     Piece* operator->() { return &*piece_; }
+    const Piece* operator->() const { return &*piece_; }
 
 private:
     struct Free {

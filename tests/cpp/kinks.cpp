@@ -9,7 +9,7 @@ using namespace driver;
 
 namespace {
 
-constexpr std::size_t I = 130, H = 3 * lanes + 1, N = 6;
+constexpr std::size_t I = 130, H = 3 * lanes + 6, N = 6;
 constexpr double h = 1e-3;
 
 Exact pre_activation(const SmallNetwork& net, const Real* x, std::size_t j) {

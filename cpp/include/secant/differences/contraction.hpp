@@ -71,34 +71,32 @@ private:
     bool any_ = false;
 };
 
-// to(columns,) = power(x)
-template <class Value, class Power>
-void store_powers(const Real* x, std::size_t columns, Value* to, const Power& power) {
-    for (std::size_t c = 0; c < columns; c += lanes) store(to + c, power(load_part(x + c, std::min(lanes, columns - c))));
-}
-
-#ifdef SECANT_NARROW_PACKS
 // cubes = x^3 in float32, for block b of the rows [0, count), where it is full.
 inline void find_cubes(const Rows& rows, std::size_t b, std::size_t count, Tile<float> cubes) {
-    for (std::size_t n = 0; n < count; ++n)
-        if (const RowBlock row = rows.block_alone(n, b); row.full)
-            store_powers(row.values, rows.columns(b), cubes.row(n), [](Pack x) { return narrow(x * x * x); });
+    for (std::size_t n = 0; n < count; ++n) {
+        const RowBlock row = rows.block_alone(n, b);
+        for (std::size_t c = 0; c < rows.columns(b) && row.full; c += lanes) {
+            const Pack x = load_part(row.values + c, std::min(lanes, rows.columns(b) - c));
+            store_in_single(cubes.row(n) + c, x * x * x);
+        }
+    }
 }
 
 // The third-order terms of the series for full rows, in float32, given their cubes.
-inline void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<const float> cubes, Tile<Real> sums,
-                                std::size_t width, bool clear) {
+template <class Full, class Half>
+void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<const float> cubes, Tile<Real> sums, std::size_t width,
+                         bool clear) {
     const float* own[rows_at_once];
     for (std::size_t i = 0; i < full.count; ++i) own[i] = cubes.row(full.first + i);
-    add_products<FloatPack, HalfFloatPack, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear, {nullptr, 0},
-                                                     odd.samples_in_single);
+    add_products<Full, Half, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear, {nullptr, 0},
+                                       odd.samples_in_single);
 }
-#endif
 
 // to(columns,) = the odd power m > 0 of x, as in OddPowers.
 template <int M = 1>
 void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to) {
-    if (m == M) return store_powers(x, columns, to, [h](Pack p) { return OddPowers<2 * M + 1>(p, h).of[M]; });
+    for (std::size_t c = 0; c < columns && m == M; c += lanes)
+        store(to + c, OddPowers<2 * M + 1>(load_part(x + c, std::min(lanes, columns - c)), h).of[M]);
     if constexpr (2 * M + 1 < Limits<Real>::highest_order) store_odd_power<M + 1>(m, x, columns, h, to);
 }
 
@@ -106,9 +104,9 @@ void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to
 // in float32 are in the tables already.
 inline void add_higher_powers(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums,
                               std::size_t width, bool clear) {
-#ifdef SECANT_NARROW_PACKS
-    if (order == 3 && odd.samples_in_single > 0) return add_third_in_single(full, odd, tables.cubes, sums, width, clear);
-#endif
+    if constexpr (narrow_packs)
+        if (order == 3 && odd.samples_in_single > 0)
+            return add_third_in_single<FloatPack, HalfFloatPack>(full, odd, tables.cubes, sums, width, clear);
     for (int m = odd_powers(order) - 1; m >= 1; --m) {
         const Real* powers[rows_at_once];
         for (std::size_t i = 0; i < full.count; ++i) {

@@ -150,11 +150,8 @@ private:
     }
 
     // A pack of an array that begins at `to`, from element i on. With `single` the array has floats in the memory of doubles.
-    static void keep(Pack p, Real* to, std::size_t i, [[maybe_unused]] bool single) {
-#ifdef SECANT_NARROW_PACKS
-        if (single) return store(reinterpret_cast<float*>(to) + i, narrow(p));
-#endif
-        store(to + i, p);
+    static void keep(Pack p, Real* to, std::size_t i, bool single) {
+        narrow_packs && single ? store_in_single(reinterpret_cast<float*>(to) + i, p) : store(to + i, p);
     }
 
     template <int K>

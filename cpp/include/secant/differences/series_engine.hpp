@@ -67,9 +67,7 @@ public:
         panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
             for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
-#ifdef SECANT_NARROW_PACKS
-                if (plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
-#endif
+                if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
                 for (std::size_t panel = begin; panel < end; ++panel)
                     add_block(panel, part, b, count, again, coefficients(panel), scratch);
             }
@@ -88,7 +86,7 @@ private:
     // samples [begin, end), then M_2, ... Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
     void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, Tile<Real> powers, std::size_t width,
                     Tile<Real> means) const {
-        const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) {
+        const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) -> void {
             using Value = Element<Full>;
             const std::size_t part = even_part(net_.outputs(), rows_at_once);
             for (std::size_t k = 0; k < net_.outputs(); k += part)
@@ -104,12 +102,11 @@ private:
         };
         find.template operator()<Pack, HalfPack>(1, w2);
         for (int m = 2; m <= plan_.orders().hidden; ++m) {
-#ifdef SECANT_NARROW_PACKS
-            if (plan_.single().means) {
-                find.template operator()<FloatPack, HalfFloatPack>(m, series(begin).power_rows<float>(powers, m));
-                continue;
-            }
-#endif
+            if constexpr (narrow_packs)
+                if (plan_.single().means) {
+                    find.template operator()<FloatPack, HalfFloatPack>(m, series(begin).power_rows<float>(powers, m));
+                    continue;
+                }
             find.template operator()<Pack, HalfPack>(m, series(begin).power_rows<Real>(powers, m));
         }
     }
@@ -131,11 +128,9 @@ private:
                 }
             });
         });
-#ifdef SECANT_NARROW_PACKS
-        for (std::size_t n = begin; n < end && odd.samples_in_single > 0; ++n)
+        for (std::size_t n = begin; n < end && narrow_packs && odd.samples_in_single > 0; ++n)
             for (std::size_t j = 0; j < whole; j += lanes)
-                store(odd.single_third.row(n) + j, narrow(h_ * h_ * load(odd.power(1).row(n) + j)));
-#endif
+                store_in_single(odd.single_third.row(n) + j, h_ * h_ * load(odd.power(1).row(n) + j));
     }
 
     AddSeries row_kernel(std::size_t panel) const {

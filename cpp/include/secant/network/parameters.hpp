@@ -17,11 +17,8 @@
 
 namespace secant::SECANT_ISA {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr std::size_t most_packs = 8;  // of 32 registers: two coefficients of each pack, and a few more
-#else
-constexpr std::size_t most_packs = 6;  // of 16
-#endif
+// The most packs of a panel: two coefficients of each, and a few more, fill the registers.
+constexpr std::size_t most_packs = registers == 32 ? 8 : 6;
 static_assert(most_packs <= 8, "with_units has no more");
 
 struct Panels {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "secant/simd/elementary.hpp"
-#include "secant/network/nonzeros.hpp"
+#include "secant/interface/kernels.hpp"
 #include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {

@@ -4,39 +4,11 @@
 
 #include <limits>
 
-#include "secant/simd/formats.hpp"
 #include "secant/simd/packs.hpp"
 
 namespace secant::SECANT_ISA {
 
-// 2^k for an integer k that is the exponent of a normal number.
-inline Pack power_of_two(Pack k) {
-    return std::bit_cast<Pack>((std::bit_cast<Bits>(k + format::to_integer) + format::exponent_bias) << format::fraction_bits);
-}
-
 inline Pack select(auto condition, Pack yes, Pack no) { return condition ? yes : no; }
-
-// The larger of the two, lane by lane; b where either is NaN.
-inline Pack maximum(Pack a, Pack b) {
-#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
-    return _mm512_max_ps(a, b);
-#elif defined(__AVX512F__) && SECANT_VECTORS
-    return _mm512_max_pd(a, b);
-#else
-    return a > b ? a : b;
-#endif
-}
-
-// The smaller of the two, lane by lane; b where either is NaN.
-inline Pack minimum(Pack a, Pack b) {
-#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
-    return _mm512_min_ps(a, b);
-#elif defined(__AVX512F__) && SECANT_VECTORS
-    return _mm512_min_pd(a, b);
-#else
-    return a < b ? a : b;
-#endif
-}
 
 inline Pack absolute(Pack a) {
     return std::bit_cast<Pack>(std::bit_cast<Bits>(a) & (std::numeric_limits<RealBits>::max() >> 1));
@@ -126,18 +98,6 @@ Pack polynomial(Pack x, const Real (&coefficients)[N]) {
 // exp(r) - 1 - r + low for |r| <= ln2 / 2.
 inline Pack exp_tail(Pack r, Pack low) { return fma(r * r, polynomial(r, format::exp_tail), low); }
 
-// x 2^k for an integer k. 2^k itself may be subnormal or overflow.
-inline Pack times_power_of_two(Pack x, Pack k) {
-#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
-    return _mm512_scalef_ps(x, k);
-#elif defined(__AVX512F__) && SECANT_VECTORS
-    return _mm512_scalef_pd(x, k);
-#else
-    const Pack half = (k * Real{0.5} + format::to_integer) - format::to_integer;
-    return x * power_of_two(half) * power_of_two(k - half);
-#endif
-}
-
 // exp(x + low) for x <= highest_exponent: `low` is what rounding x lost, far smaller than x. Where exp(x) is 0 it may be anything.
 inline Pack exp_below(Pack x, Pack low = Pack{}) {
     low = select(x > format::lowest_exponent, low, Pack{});
@@ -184,18 +144,6 @@ inline Pack log(Pack x) {
 inline Pack log1p(Pack x) {
     const auto [sum, lost] = two_sum(broadcast(1), x);
     return log(sum) + lost / sum;
-}
-
-// 1 / x for x from 1 to 2. With AVX-512 it needs no division, but has only 28 bits; `sigmoid` corrects that.
-inline Pack rough_reciprocal(Pack x) {
-#if defined(__AVX512F__) && SECANT_VECTORS && defined(SECANT_SINGLE)
-    return _mm512_rcp14_ps(x);  // 14 bits are enough
-#elif defined(__AVX512F__) && SECANT_VECTORS
-    const Pack rough = _mm512_rcp14_pd(x);
-    return fma(rough, fma(-rough, x, broadcast(1)), rough);
-#else
-    return 1 / x;
-#endif
 }
 
 // z = sigmoid(a) and zc = sigmoid(-a) = 1 - z. Both are kept: for a saturated unit 1 - z would lose all digits.

@@ -10,11 +10,7 @@
 namespace secant::SECANT_ISA {
 
 // As many sums as there are registers for, beside a row of units and a factor.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr std::size_t tile_rows = 8, tile_packs = 3;  // of 32
-#else
-constexpr std::size_t tile_rows = 4, tile_packs = fused ? 3 : 2;  // of 16
-#endif
+constexpr std::size_t tile_rows = registers == 32 ? 8 : 4, tile_packs = registers == 32 || fused ? 3 : 2;
 constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where they are the samples of one pack
 
 // How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache.

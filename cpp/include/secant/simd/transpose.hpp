@@ -8,17 +8,6 @@
 
 namespace secant::SECANT_ISA {
 
-#if SECANT_VECTORS
-// The lanes I of a, followed by b.
-template <std::size_t... I>
-Pack shuffled(Pack a, Pack b) {
-#if defined(__clang__)
-    return __builtin_shufflevector(a, b, I...);
-#else
-    return __builtin_shuffle(a, b, Bits{I...});
-#endif
-}
-
 // Two rows that are so far apart exchange what lies beside the diagonal of their square.
 template <std::size_t distance, std::size_t... L>
 void exchange(Pack& upper, Pack& lower, std::index_sequence<L...>) {
@@ -26,17 +15,14 @@ void exchange(Pack& upper, Pack& lower, std::index_sequence<L...>) {
     upper = shuffled<(L & distance ? lanes + L - distance : L)...>(a, b);
     lower = shuffled<(L & distance ? lanes + L : L + distance)...>(a, b);
 }
-#endif
 
 // Rows become columns: squares of half the size change places, then those within them (Eklundh, 1972).
 template <std::size_t distance = lanes / 2>
-void transpose([[maybe_unused]] Pack (&square)[lanes]) {
-#if SECANT_VECTORS
+void transpose(Pack (&square)[lanes]) {
 #pragma GCC unroll 16
-    for (std::size_t r = 0; r < lanes; ++r)
+    for (std::size_t r = 0; r < lanes && distance > 0; ++r)
         if (!(r & distance)) exchange<distance>(square[r], square[r + distance], std::make_index_sequence<lanes>());
     if constexpr (distance > 1) transpose<distance / 2>(square);
-#endif
 }
 
 // put(c, column) for each column c < `columns`: a pack of the first `lanes` rows, of which those from `rows` on are zeros. Rows are
