@@ -29,10 +29,8 @@ _FARTHEST_OF_LOW_PRECISION = 2.0**-5  # where parts of f may be in bfloat16
 _LOW_PRECISION = 2.0**-40  # the share of noise in values that are not float64
 _WIDER = 32.0  # times the spacing before it, until something scatters
 _SMOOTH = 100.0  # times the scatter at an eighth of a spacing: near kinks it would be eight times as much
-_HALVINGS, _CLEAR = (
-    16,
-    8.0,
-)  # of a distance in which f may jump; times the change of the slope, of which a kink has half
+_HALVINGS = 16  # of a distance in which f may jump
+_CLEAR = 8.0  # times the change of the slope beside a jump: of that, a kink has half
 _IRREGULAR = 1.0, 1.9, 3.2, 3.9, 5.1, 6.2, 6.8, 8.0  # their places, so that no spacing of rounded values fits them
 _NOT_POLYNOMIAL = np.linalg.qr(np.vander(_IRREGULAR, 5), mode="complete")[0][:, 5:]
 _TINY = 1e-250  # a sum of squares that may have lost digits
