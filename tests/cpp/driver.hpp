@@ -80,11 +80,7 @@ struct SmallNetwork {
     }
 };
 
-inline const Team alone = [] {
-    Team team{};
-    team.size = 1;
-    return team;
-}();
+inline const Team alone(1, 0);
 
 // The end of main.
 inline int verdict(const char* name) {

@@ -1,6 +1,7 @@
 """C++ programs in tests/cpp/ that need nothing but a compiler."""
 
 import importlib.util
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,10 +30,10 @@ def usable_isas() -> tuple[str, ...]:
     return _core.build_info()["usable_isas"]
 
 
-def build_and_run(source: str, program: Path, options: list[str]) -> subprocess.CompletedProcess:
-    path = ROOT / "tests" / "cpp" / source
+def build_and_run(source: str, program: Path, options: list[str], root: Path = ROOT) -> subprocess.CompletedProcess:
+    path = root / "tests" / "cpp" / source
     command = [COMPILER, *command_in(path), *options, "-o", program]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    built = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return subprocess.run([program], capture_output=True, text=True)
 
@@ -81,3 +82,24 @@ def test_parts_of_the_core_are_right_without_python(tmp_path, driver, options, i
 def test_inputs_that_another_thread_writes_to_have_no_more_entries_than_are_found(tmp_path, options):
     ran = build_and_run("rows.cpp", tmp_path / "rows", options)
     assert ran.returncode == 0, ran.stdout
+
+
+PHASES = ROOT / "cpp" / "include" / "secant" / "network" / "phases.hpp"
+BARRIER = r"(?<=constexpr Phase {name})(\{{[^}}]*, )(?:always|between_parts)\}}"
+WITH_BARRIER = re.findall(r"constexpr Phase (\w+)\{[^}]*, (?:always|between_parts)\}", PHASES.read_text())
+
+
+@pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+@pytest.mark.parametrize(
+    "name",
+    grid(lambda name: name == "add_series", WITH_BARRIER),
+)
+def test_a_debug_build_notices_that_a_barrier_is_missing(tmp_path, name):
+    shutil.copytree(ROOT / "cpp", tmp_path / "cpp")
+    shutil.copytree(ROOT / "tests" / "cpp", tmp_path / "tests" / "cpp")
+    planted, count = re.subn(BARRIER.format(name=name), r"\1none}", PHASES.read_text())
+    assert count == 1
+    (tmp_path / PHASES.relative_to(ROOT)).write_text(planted)
+    ran = build_and_run("threads.cpp", tmp_path / "planted", ["-O0", "-fno-sanitize=thread", "-pthread"], tmp_path)
+    assert ran.returncode != 0
+    assert "does not wait for those that use its arrays" in ran.stderr

@@ -18,7 +18,7 @@ using namespace secant;
 using namespace secant::SECANT_ISA;
 using Numbers = std::vector<Real>;
 
-constexpr std::size_t I = 130, H = 37, O = 5, N = 300, iterations = 3, batch = 50;
+constexpr std::size_t I = 130, H = 37, O = 5, N = 300, iterations = 3, few = 50, many = 170;  // many: more than a block
 
 std::size_t number_of(std::string_view activation) {
     std::size_t number = 0;
@@ -29,7 +29,7 @@ std::size_t number_of(std::string_view activation) {
 // A network, samples and targets; most inputs are zero, and in some samples all.
 struct Case {
     Numbers w1 = Numbers(I * H), b1 = Numbers(H), w2 = Numbers(H * O), b2 = Numbers(O), x = Numbers(N * I);
-    std::vector<std::int64_t> labels = std::vector<std::int64_t>(N), indices = std::vector<std::int64_t>(iterations * batch);
+    std::vector<std::int64_t> labels = std::vector<std::int64_t>(N), indices = std::vector<std::int64_t>(iterations * many);
 
     std::size_t activation;
 
@@ -51,6 +51,14 @@ struct Case {
     Inputs inputs() const { return {is_single ? Inputs::Type::float32 : Inputs::Type::float64, x.data(), N, I, {}}; }
     Gradient parameters() { return {{w1.data(), I, H}, b1.data(), {w2.data(), H, O}, b2.data()}; }
 };
+
+int failures = 0;
+
+void require(bool condition, const char* what) {
+    if (condition) return;
+    std::printf("%s differs\n", what);
+    ++failures;
+}
 
 bool never() { return false; }
 
@@ -85,26 +93,23 @@ Numbers gradient(const Case& c, GradientMethod method, double h, int threads) {
     return out.w1;
 }
 
-Numbers trained(const Case& c, int threads) {
+// What a training changes the parameters to: with labels or, with `soft`, targets that every class has a part of.
+Numbers trained(const Case& c, int threads, std::size_t batch = few, const Inputs* x = nullptr, bool soft = false) {
     Case own = c;
     GradientReport report{};
-    std::vector<double> losses(iterations);
+    std::vector<double> losses(iterations), weights(N * O, 1.0 / O);
     std::size_t done = 0;
     GradientCall call = gradient_call(own, GradientMethod::automatic, 1e-4, own.parameters(), report, threads);
     call.step = -0.1;
     call.batch.size = batch;
+    if (x) call.batch.x = *x;
+    if (soft) call.batch.t = {nullptr, weights.data()};
     run_in_memory([&](void* block) {
-        return secant::SECANT_ISA::train({call, own.indices.data(), iterations, losses.data(), false, &done}, block);
+        return secant::SECANT_ISA::train({call, own.indices.data(), iterations, losses.data(), soft, &done}, block);
     });
+    require(done == iterations, "the number of iterations");
+    own.w1.insert(own.w1.end(), own.w2.begin(), own.w2.end());
     return own.w1;
-}
-
-int failures = 0;
-
-void require(bool condition, const char* what) {
-    if (condition) return;
-    std::printf("%s differs\n", what);
-    ++failures;
 }
 
 void check(const Case& c) {
@@ -116,6 +121,8 @@ void check(const Case& c) {
         require(gradient(c, Method::direct, 1e-4, threads) == gradient(c, Method::direct, 1e-4, 1), "direct");
         require(gradient(c, Method::direct, 30.0, threads) == gradient(c, Method::direct, 30.0, 1), "direct, exact");
         require(trained(c, threads) == trained(c, 1), "training");
+        require(trained(c, threads, many) == trained(c, 1, many), "training in several blocks");
+        require(trained(c, threads, many, nullptr, true) == trained(c, 1, many, nullptr, true), "training with soft targets");
     }
 }
 
@@ -132,6 +139,8 @@ int main() {
     const Numbers own = predicted(c, indexed->inputs(), 2);
     reader.join();
     require(own == other, "predict of indexed inputs");
+    const Inputs view = indexed->inputs();
+    require(trained(c, 2, few, &view) == trained(c, 1), "training with indexed inputs");
     if (failures == 0) std::puts("the same bits on 1, 2, 3 and 5 threads");
     return failures;
 }

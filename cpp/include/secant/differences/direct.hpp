@@ -50,6 +50,7 @@ private:
 
 class Direct {
 public:
+    // Nothing if `capacity` is 0.
     Direct(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets, std::size_t capacity,
            int threads, Real h)
         : net_(net),
@@ -64,9 +65,9 @@ public:
           terms_(work.take<int>(capacity)),
           coefficients_(work.take<Real>(capacity * net.outputs() * most_terms)),
           slopes_(work.take<Real>(finds_slopes ? capacity * net.outputs() : 0)),
-          distinct_(one_a_thread<DistinctValues>(work, threads, net.inputs())),
-          differences_(work.take<Real>(static_cast<std::size_t>(threads) * stride_ * lanes)),
-          outgoing_(work.take<Real>(static_cast<std::size_t>(threads) * net.outputs() * lanes)) {}
+          distinct_(one_a_thread<DistinctValues>(work, capacity > 0 ? threads : 0, net.inputs())),
+          differences_(work.take<Real>(capacity > 0 ? static_cast<std::size_t>(threads) * stride_ * lanes : 0)),
+          outgoing_(work.take<Real>(capacity > 0 ? static_cast<std::size_t>(threads) * net.outputs() * lanes : 0)) {}
 
     // The shifts h |v| by the different input values v, as the activation wants them, and the slopes and series of the outputs.
     void prepare(std::size_t n, std::size_t thread) {

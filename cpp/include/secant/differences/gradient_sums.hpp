@@ -17,10 +17,8 @@ public:
           training_(training),
           w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(pad(net.outputs()))),
-          finite_(work.take<bool>(net.panels.count * net.panels.parts)),
-          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {
-        if (!work.counting()) std::fill_n(finite_, net.panels.count * net.panels.parts, true);
-    }
+          finite_(work.take<bool>(net.panels.count * net.panels.parts, true)),
+          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {}
 
     Incoming<Real> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
@@ -33,7 +31,7 @@ public:
     double* output_biases() { return b2_; }  // padded to whole packs
 
     void clear(const Team& team) {
-        team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
+        team.run(phases::clear_sums, net_.panels.count, [&](std::size_t panel) {
             const Incoming<Real> to = incoming(panel);
             for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, Real{0});
             if (!in_place) std::fill_n(to.bias, to.columns, Real{0});
@@ -53,7 +51,7 @@ public:
     // Moves what was not summed in place to where it is wanted: the sums of the outgoing weights, times `scale`, and the
     // step of a training in several blocks. `recorded`: whether all incoming weights and biases were, as finite or not.
     void finish(const Team& team, Real scale, bool recorded) {
-        team.share_and_wait(net_.panels.count, [&](std::size_t panel) {
+        team.run(phases::finish, net_.panels.count, [&](std::size_t panel) {
             put_outgoing(panel, scale);
             if (panel == 0) put_output_biases(scale);
             if (!training_) {

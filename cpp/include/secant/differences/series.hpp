@@ -52,13 +52,14 @@ struct Coefficients {
 class Series {
 public:
     // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
-    static std::size_t size(std::size_t outputs) { return (2 * highest_order + odd_powers(highest_order)) * outputs * lanes; }
+    static std::size_t size(std::size_t outputs, int highest) { return (2 * highest + odd_powers(highest)) * outputs * lanes; }
 
-    Series(std::size_t outputs, Real* memory)
+    // For orders up to `highest`.
+    Series(std::size_t outputs, int highest, Real* memory)
         : outputs_(outputs),
           growth_(memory),
-          mean_(growth_ + highest_order * outputs * lanes),
-          odd_(mean_ + highest_order * outputs * lanes) {}
+          mean_(growth_ + highest * outputs * lanes),
+          odd_(mean_ + highest * outputs * lanes) {}
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.

@@ -7,13 +7,13 @@
 
 namespace secant::SECANT_ISA {
 
-// A thread's memory: for one panel, and for powers of one block of inputs.
+// A thread's memory for orders up to `highest`: for one panel, and for powers of one block of inputs.
 struct Scratch {
-    Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity)
+    Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity, int highest)
         : sums{work.take<Real>(block_columns * width), width},
           aside(work.take<Real>(std::is_same_v<Real, float> ? block_columns * width : 0)),
-          means{work.take<Real>(highest_order * expanded_at_once * width), width},
-          powers{work.take<Real>(std::max(rows_at_once, (highest_order - 1) * outputs) * width), width},
+          means{work.take<Real>(highest * expanded_at_once * width), width},
+          powers{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
           tables(work, capacity) {}
     Tile<Real> sums;
     Real* aside;
@@ -23,8 +23,9 @@ struct Scratch {
 
 class SeriesEngine {
 public:
+    // For orders up to `highest`; nothing if that is 0.
     SeriesEngine(Workspace& work, const Parameters& net, const Samples& samples, const TargetLists& targets,
-                 const Plan& plan, GradientSums& sums, std::size_t capacity, int threads, Real h)
+                 const Plan& plan, GradientSums& sums, std::size_t capacity, int threads, Real h, int highest)
         : net_(net),
           samples_(samples),
           targets_(targets),
@@ -33,11 +34,11 @@ public:
           capacity_(capacity),
           h_(h),
           wide_(net.panels.many(threads)),
-          group_size_(Series::size(net.outputs())),
-          groups_(work.take<Real>(pad(capacity) / lanes * group_size_)),
-          odd_(work.take<Real>(odd_powers(highest_order) * capacity * net.panels.total_width())),
-          single_third_(work.take<float>(narrow_packs ? capacity * net.panels.total_width() : 0)),
-          scratch_(one_a_thread<Scratch>(work, threads, net.panels.width(), net.outputs(), capacity)) {}
+          highest_(highest),
+          groups_(work.take<Real>(pad(capacity) / lanes * group_size())),
+          odd_(work.take<Real>(odd_powers(highest) * capacity * net.panels.total_width())),
+          single_third_(work.take<float>(narrow_packs && highest >= 3 ? capacity * net.panels.total_width() : 0)),
+          scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), capacity, highest)) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
@@ -58,13 +59,16 @@ public:
             return Coefficients{{odd_ + first, width}, capacity_ * panels.total_width(), h_, {single_third_ + first, width},
                                 plan_.single().samples};
         };
-        panels.share(team, [&](std::size_t panel, std::size_t part) {
-            series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers, plan_.single().means);
-            const std::size_t end = std::min(panels.begin(part + 1, groups) * lanes, count);
-            for (std::size_t n = panels.begin(part, groups) * lanes; n < end; n += expanded_at_once)
-                expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
+        panels.run(team, phases::expand_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
+            const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
+            for (std::size_t panel = first; panel < last; ++panel) {
+                series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers,
+                                      plan_.single().means);
+                for (std::size_t n = begin; n < end; n += expanded_at_once)
+                    expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
+            }
         });
-        panels.share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
+        panels.run(team, phases::add_series, [&](std::size_t begin, std::size_t end, std::size_t part) {
             // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
             for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
                 if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
@@ -79,7 +83,8 @@ public:
     }
 
 private:
-    Series series(std::size_t n) const { return {net_.outputs(), groups_ + n / lanes * group_size_}; }
+    std::size_t group_size() const { return Series::size(net_.outputs(), highest_); }
+    Series series(std::size_t n) const { return {net_.outputs(), highest_, groups_ + n / lanes * group_size()}; }
 
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
@@ -257,8 +262,8 @@ private:
     GradientSums& sums_;
     std::size_t capacity_;
     Real h_;
-    bool wide_;               // then the gradient of W1 is not in the cache when it is written
-    std::size_t group_size_;  // numbers
+    bool wide_;  // then the gradient of W1 is not in the cache when it is written
+    int highest_;
     Real *groups_, *odd_;
     float* single_third_;
     const Scratch* scratch_;

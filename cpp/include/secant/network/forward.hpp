@@ -33,9 +33,7 @@ public:
           z2_(work.take<Real>(pad(capacity) * net.outputs())),
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
           y_(work.take<Real>(pad(capacity) * pad(net.outputs()))),
-          far_(work.take<std::atomic<bool>>(1)) {
-        if (!work.counting()) new (far_) std::atomic<bool>(false);
-    }
+          far_(work.take<std::atomic<bool>>(1, false)) {}
 
     // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
     // are found. Returns NaN where a weight that was copied is not finite, else 0.

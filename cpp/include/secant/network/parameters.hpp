@@ -9,6 +9,7 @@
 
 #include "secant/interface/kernels.hpp"
 #include "secant/network/activations.hpp"
+#include "secant/network/phases.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/platform/workspace.hpp"
 #include "secant/simd/elementary.hpp"
@@ -57,20 +58,15 @@ struct Panels {
     // Where the share of a part begins, of so many things.
     std::size_t begin(std::size_t part, std::size_t things) const { return part * things / parts; }
 
-    // body(panel, part), and a barrier if there are several parts. With one, nobody else uses what a thread computes of a panel.
+    // A phase that parts of panels share: body(begin, end, part) for panels [begin, end).
     template <class Body>
-    void share(const Team& team, const Body& body) const {
-        share_ranges(team, [&](std::size_t begin, std::size_t end, std::size_t part) {
-            for (std::size_t panel = begin; panel < end; ++panel) body(panel, part);
-        });
-    }
-
-    // The same, as body(begin, end, part) for panels [begin, end).
-    template <class Body>
-    void share_ranges(const Team& team, const Body& body) const {
-        if (parts == 1) return team.share_range(count, [&](std::size_t begin, std::size_t end) { body(begin, end, 0); });
-        team.share(count * parts, [&](std::size_t task) { body(task / parts, task / parts + 1, task % parts); });
-        team.wait();
+    void run(const Team& team, const Phase& phase, const Body& body) const {
+        team.begin(phase, parts == 1 ? Sharing::panels : phase.shared_by);
+        if (parts == 1)
+            team.share_range(count, [&](std::size_t begin, std::size_t end) { body(begin, end, 0); });
+        else
+            team.share(count * parts, [&](std::size_t task) { body(task / parts, task / parts + 1, task % parts); });
+        team.end(phase, parts > 1);
     }
 };
 
@@ -151,15 +147,14 @@ public:
           b2_(work.take<Real>(pad(net.outputs()))),
           transposed_(work.take<Real>(panels.total_width() * net.outputs())),
           largest_(work.take<Real>(panels.count)),
-          finite_(work.take<bool>(records())) {
-        if (!work.counting()) std::fill_n(finite_, records(), true);
-    }
+          finite_(work.take<bool>(records(), true)) {}
 
     // Called before anything is read. `check`: whether finite() will be asked.
     void pack(const Team& team, bool check) {
         // A row of the weights lies in one piece, that of a panel in many.
-        team.share(packed() || (check && reading == Reading::in_place) ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
-        team.share_and_wait(panels.count, [&](std::size_t panel) { pack_rest(panel); });
+        const bool look = packed() || (check && reading == Reading::in_place);
+        team.run(phases::pack_rows, look ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
+        team.run(phases::pack_rest, panels.count, [&](std::size_t panel) { pack_rest(panel); });
     }
 
     // to = block b of the weights into a panel. Returns 0, or NaN where one is not finite.

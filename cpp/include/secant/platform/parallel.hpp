@@ -13,6 +13,8 @@
 #include <vector>
 #endif
 
+#include "secant/platform/phases.hpp"
+
 namespace secant {
 
 // The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl say at that time. A call
@@ -56,26 +58,17 @@ namespace SECANT_ISA {
 
 // The threads that run a call together, as one of them sees it. All run the same code. A task alone writes its outputs, so
 // they do not depend on which thread runs it.
-struct Team {
-    std::size_t size, rank;
+class Team {
+public:
+    const std::size_t size, rank;
 
+    Team(std::size_t threads, std::size_t thread) : size(threads), rank(thread) {}
 #ifdef SECANT_STD_THREADS
-    std::barrier<>* all;
+    Team(std::size_t threads, std::size_t thread, std::barrier<>* all) : size(threads), rank(thread), all_(all) {}
 #endif
 
-    // A barrier.
-    void wait() const {
-#if defined(SECANT_STD_THREADS)
-        all->arrive_and_wait();
-#elif defined(_OPENMP)
-        if (size > 1) {
-#pragma omp barrier
-        }
-#endif
-    }
-
-    // body(begin, end) for this thread's share of the tasks, which is always the same and contiguous: what it writes seldom shares
-    // a cache line with what another thread writes.
+    // body(begin, end) for this thread's share of tasks, which is always the same and contiguous: what it writes seldom shares a cache
+    // line with what another thread writes.
     template <class Body>
     void share_range(std::size_t tasks, const Body& body) const {
         body(rank * tasks / size, (rank + 1) * tasks / size);
@@ -84,16 +77,53 @@ struct Team {
     // The same, as body(task) for each.
     template <class Body>
     void share(std::size_t tasks, const Body& body) const {
-        share_range(tasks, [&](std::size_t begin, std::size_t end) {
-            for (std::size_t task = begin; task < end; ++task) body(task);
+        share_range(tasks, [&](std::size_t first, std::size_t last) {
+            for (std::size_t task = first; task < last; ++task) body(task);
         });
     }
 
+    // The same, as a phase.
     template <class Body>
-    void share_and_wait(std::size_t tasks, const Body& body) const {
+    void run(const Phase& phase, std::size_t tasks, const Body& body) const {
+        begin(phase, phase.shared_by);
         share(tasks, body);
-        wait();
+        end(phase, false);
     }
+
+    // body() on one thread.
+    template <class Body>
+    void run_once(const Phase& phase, const Body& body) const {
+        begin(phase, phase.shared_by);
+        if (rank == 0) body();
+        end(phase, false);
+    }
+
+    // What all threads read.
+    void read(const Phase& phase) const { begin(phase, phase.shared_by); }
+
+    // What run() does, in two steps. `parts`: whether panels have several.
+    void begin(const Phase& phase, Sharing shared_by) const { ledger_.begin(phase, shared_by); }
+    void end(const Phase& phase, bool parts) const {
+        if (phase.after == Barrier::always || (phase.after == Barrier::between_parts && parts)) wait();
+    }
+
+private:
+    // A barrier.
+    void wait() const {
+#if defined(SECANT_STD_THREADS)
+        all_->arrive_and_wait();
+#elif defined(_OPENMP)
+        if (size > 1) {
+#pragma omp barrier
+        }
+#endif
+        ledger_.barrier();
+    }
+
+#ifdef SECANT_STD_THREADS
+    std::barrier<>* all_ = nullptr;
+#endif
+    mutable Ledger ledger_;
 };
 
 // body(team) on each thread.

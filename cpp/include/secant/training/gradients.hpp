@@ -2,25 +2,7 @@
 //
 // Samples are taken in blocks. Threads share the hidden layer of a block by panels of units, so that the weights of a panel stay
 // in the cache of one core, and its output layer by groups of samples. Sums have a fixed order, so a result does not depend on
-// the number of threads. The phases of a block:
-//
-//     phase              shared by            reads                         writes                     barrier after it
-//     Kinks::measure     panels               w1, b1                        what rounding does         no; only with kinks
-//     gather             samples              inputs, targets               rows, masses; of kinks     yes
-//     Plan::make         (thread 0)           rows, masses, parameters, z1  plan                       yes
-//     activate_hidden    panels, parts        rows, w1, plan                z1, state1, a1             yes; without a bound of
-//                                                                                                      |z1| it precedes the plan
-//     affine_output      groups of samples    z1, w2                        a2                         no: who writes a group
-//     activate_output    groups of samples    a2, targets                   z2, zc2, y, target lists,  no: ... also reads it
-//                                                                           losses, if asked
-//     expand_output,     groups of samples    z2, zc2, y, target lists      output series,             yes
-//       Direct::prepare                       rows                            input values
-//     sums_.clear        panels               -                             sums                       yes; only without series
-//     series_.add        panels, parts        z1, state1, w2, output series hidden series              if a panel has parts
-//                        panels, parts        rows, z1, hidden series       sums                       if a panel has parts
-//     add_directly       packs of panels      a1, z1, state1, input values  sums                       yes; and one before it
-//     (end of a block)                                                                                 yes
-//     sums_.finish       panels               sums                          gradient or parameters     yes
+// the number of threads. The phases are those of network/phases.hpp.
 #pragma once
 
 #include <atomic>
@@ -44,22 +26,18 @@ public:
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
-          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h()),
-          direct_(work, net_, samples_, targets_, capacity, call.threads, h()),
+          series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h(), highest_order_of(call.method)),
+          direct_(work, net_, samples_, targets_, may_evaluate() ? capacity : 0, call.threads, h()),
           masses_(work.take<double>(capacity)),
           losses_(work.take<double>(capacity)),
-          stopped_(work.take<bool>(1)),
-          valid_(work.take<bool>(1)),
-          given_up_(work.take<std::atomic<bool>>(1)) {
-        if (work.counting()) return;
-        *valid_ = true;
-        new (given_up_) std::atomic<bool>(false);
-    }
+          stopped_(work.take<bool>(1, false)),
+          valid_(work.take<bool>(1, true)),
+          given_up_(work.take<std::atomic<bool>>(1, false)) {}
 
     // Before the first run; after the last one in training.
     void pack(const Team& team) { net_.pack(team, true); }
     void unpack(const Team& team) {
-        team.share_and_wait(net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
+        team.run(phases::unpack, net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
 
     // Whether the parameters, the samples and their targets were valid so far.
@@ -75,28 +53,24 @@ public:
         bool evaluated = false;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
-            if (team.rank == 0) *stopped_ = call_.interrupted() || !valid();
+            team.run_once(phases::begin_block, [&] { *stopped_ = call_.interrupted() || !valid(); });
             gather(team, batch, first, count);
+            team.read(phases::look_whether_stopped);
             if (*stopped_) return false;
-            for (std::size_t n = 0; n < count && team.rank == 0; ++n)
-                if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) *valid_ = false;
             const bool bounded = net_.bounded();
             if (!bounded) activate_hidden(team, count, !differentiates());
-            if (team.rank == 0)
-                plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
-                           *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
-            team.wait();
+            make_plan(team, count);
+            team.read(phases::look_whether_valid);
             if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
             if (training_ && samples_.far()) return false;
-            for (std::size_t n = 0; loss && n < count; ++n) *loss -= losses_[n];
+            if (loss) add_losses(team, count, *loss);
             prefetch(team, next, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
             series_.add(team, count, scale, first > 0);
             if (evaluates()) add_directly(team, count, scale);
             evaluated |= evaluates();
-            team.wait();
             if (*given_up_) return false;
         }
         if (loss) *loss /= static_cast<double>(batch.size);
@@ -114,12 +88,11 @@ public:
             prefetch(team, next, first, count);
             activate_hidden(team, count, false);
             affine_output(team, count);
-            share_groups(team, count, [&](std::size_t n, std::size_t end) {
+            run_groups(team, phases::find_losses, count, [&](std::size_t n, std::size_t end) {
                 samples_.activate_output(n, false);
                 find_losses(batch, first, n, end);
             });
-            team.wait();
-            for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
+            add_losses(team, count, total);
         }
         return total / static_cast<double>(batch.size);
     }
@@ -127,56 +100,72 @@ public:
 private:
     Real h() const { return static_cast<Real>(call_.h); }
     bool differentiates() const { return call_.method == GradientMethod::derivative; }
+    // The highest order of a series; 0 if there is none.
+    static int highest_order_of(GradientMethod method) {
+        return method == GradientMethod::derivative ? 1 : method == GradientMethod::direct ? 0 : Limits<Real>::highest_order;
+    }
+    bool may_evaluate() const {
+        return call_.method == GradientMethod::direct || call_.method == GradientMethod::automatic || samples_.kinks.exist;
+    }
     bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
 
     void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
         if (first == 0 && samples_.kinks.exist)
-            team.share(net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
-        team.share_and_wait(count, [&](std::size_t n) {
+            team.run(phases::measure_kinks, net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
+        team.run(phases::gather, count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
             if (samples_.kinks.exist) samples_.kinks.measure_row(n);
             masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
 
+    void make_plan(const Team& team, std::size_t count) {
+        team.run_once(phases::make_plan, [&] {
+            for (std::size_t n = 0; n < count; ++n)
+                if (std::isnan(samples_.rows.largest(n)) || std::isnan(masses_[n])) *valid_ = false;
+            plan_.make(count, [&](std::size_t n) { return Largest{samples_.rows.largest(n), samples_.largest_hidden(n)}; },
+                       *std::max_element(masses_, masses_ + count), net_.largest_outgoing());
+        });
+    }
+
     void activate_hidden(const Team& team, std::size_t count, bool keep) {
         const Panels& panels = net_.panels;
-        panels.share_ranges(team, [&](std::size_t first, std::size_t last, std::size_t part) {
+        panels.run(team, phases::activate_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
             const std::size_t begin = panels.begin(part, count), end = panels.begin(part + 1, count);
             net_.record(team.rank, samples_.activate_hidden(first, last, begin, end, keep, team.rank));
         });
-        team.wait();
     }
 
     void affine_output(const Team& team, std::size_t count) {
+        team.begin(phases::affine_output, Sharing::groups);
         team.share_range(pad(count) / lanes, [&](std::size_t begin, std::size_t end) {
             samples_.affine_output(begin * lanes, std::min(count, end * lanes));
         });
+        team.end(phases::affine_output, false);
     }
 
-    // body(n, end) for each group of samples [n, end). What one of these loops writes the next one reads: reading it at once
+    // body(n, end) for each group of samples [n, end). What one of these phases writes the next one reads: reading it at once
     // would have to wait for the write.
     template <class Body>
-    void share_groups(const Team& team, std::size_t count, const Body& body) const {
-        team.share(pad(count) / lanes, [&](std::size_t g) { body(g * lanes, std::min(count, (g + 1) * lanes)); });
+    void run_groups(const Team& team, const Phase& phase, std::size_t count, const Body& body) const {
+        team.run(phase, pad(count) / lanes, [&](std::size_t g) { body(g * lanes, std::min(count, (g + 1) * lanes)); });
     }
 
     // The output layer, and what the methods prepare for a block.
     void activate_output(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool losses) {
         affine_output(team, count);
-        share_groups(team, count, [&](std::size_t n, std::size_t end) {
+        run_groups(team, phases::activate_output, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
             if (losses) find_losses(batch, first, n, end);
             for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
             targets_.complete(n, end);
         });
-        share_groups(team, count, [&](std::size_t n, std::size_t end) {
+        run_groups(team, phases::expand_output, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
             for (std::size_t i = n; i < end; ++i)
                 if (directly(i) || (samples_.kinks.exist && samples_.kinks.found(i))) direct_.prepare(i, team.rank);
         });
-        team.wait();
     }
 
     // The losses of a group of samples [n, end), with the sign of a logarithm.
@@ -185,14 +174,18 @@ private:
                  losses_ + n);
     }
 
+    void add_losses(const Team& team, std::size_t count, double& total) const {
+        team.read(phases::add_losses);
+        for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
+    }
+
     void prefetch(const Team& team, const Batch* next, std::size_t first, std::size_t count) {
         if (next) team.share(count, [&](std::size_t n) { samples_.rows.prefetch_row(next->sample(first + n)); });
     }
 
     void add_directly(const Team& team, std::size_t count, Real scale) {
-        team.wait();  // series_.add writes the same sums, shared in another way
         const std::size_t packs = net_.panels.packs_in(0);
-        team.share(net_.panels.count * packs, [&](std::size_t task) {
+        team.run(phases::add_directly, net_.panels.count * packs, [&](std::size_t task) {
             const std::size_t panel = task / packs, p = task % packs;
             for (std::size_t n = 0; n < count && p < net_.panels.packs_in(panel); ++n) {
                 const bool kinks = samples_.kinks.exist && samples_.kinks.found(panel, n);
@@ -202,8 +195,10 @@ private:
                 if (kinks) direct_.add_near_kinks(panel, p, n, team.rank, to, scale);
             }
         });
-        for (std::size_t n = 0; n < count && team.rank == 0; ++n)
-            if (directly(n)) direct_.add_output_biases(n, sums_.output_biases());
+        team.run_once(phases::add_output_biases, [&] {
+            for (std::size_t n = 0; n < count; ++n)
+                if (directly(n)) direct_.add_output_biases(n, sums_.output_biases());
+        });
     }
 
     // Whether an interrupt has ended the work within a block: the full functions take seconds. Not where sums are made in place:
@@ -244,10 +239,11 @@ inline std::size_t gradient(const GradientCall& call, void* memory) noexcept {
             double loss = 0.0;
             engine.pack(team);
             engine.run(team, call.batch, &loss);
-            if (team.rank > 0) return;
-            call.report->loss = loss;
-            call.report->valid = engine.valid();
-            call.report->finite = engine.finite();
+            team.run_once(phases::report, [&] {
+                call.report->loss = loss;
+                call.report->valid = engine.valid();
+                call.report->finite = engine.finite();
+            });
         });
     return work.bytes();
 }
