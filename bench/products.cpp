@@ -83,7 +83,7 @@ void contract(std::size_t times, std::size_t samples, std::size_t inputs, std::s
             const Real* rows[rows_at_once];
             const std::size_t count = std::min(most, b.samples - n);
             for (std::size_t r = 0; r < count; ++r) rows[r] = b.x.row(n + r);
-            add_products<Pack, HalfPack, 1, Real>(rows, count, b.z.from(n, 0), b.columns, b.w, b.width, b.first && n == 0);
+            add_products<Pack, HalfPack, 1, Real>(rows, count, b.z.from(n, 0), b.columns, {b.w, b.width, b.first && n == 0});
         }
     });
 }

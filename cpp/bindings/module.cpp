@@ -65,12 +65,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
             "256 values are for uint8");
     const double* table = values ? values->data() : nullptr;
     const Unlocked unlocked;
-    const auto make = [&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); };
-    switch (from.type) {
-        case Inputs::Type::uint8: return make(static_cast<const std::uint8_t*>(from.data));
-        case Inputs::Type::float32: return make(static_cast<const float*>(from.data));
-        default: return make(static_cast<const double*>(from.data));
-    }
+    return from.with_data([&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); });
 }
 
 // Difference quotients of the function of C at that address, of the coordinates begin to end - 1 of x(n,); nothing if it writes to

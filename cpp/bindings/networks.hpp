@@ -133,7 +133,7 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
         call.threads = choose_threads(threads, cost(call) * from.rows);
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().gradient(call, block); });
         throw_if_interrupted();
-        for (int order = 0; order <= highest_order && report.valid; ++order)
+        for (int order = 0; order < static_cast<int>(std::size(report.samples)) && report.valid; ++order)
             if (report.samples[order] > 0) by_order[py::int_(order)] = report.samples[order];
         py::object gradients = py::none();
         if (report.finite) {

@@ -22,7 +22,7 @@ bool all_finite(const Inputs& x, int threads) noexcept {
     if (x.type == Inputs::Type::uint8) return true;
     const std::size_t size = x.rows * x.cols;
     std::atomic<bool> finite{true};
-    const auto check = [&](const auto* data) {
+    x.with_data([&](const auto* data) {
         parallel_for(ceil_of(size, chunk), threads, [&](std::size_t task) {
             const std::size_t end = std::min(size, (task + 1) * chunk);
             auto sum = zero_or_nan(data[0]);
@@ -32,8 +32,7 @@ bool all_finite(const Inputs& x, int threads) noexcept {
             for (std::size_t i = task * chunk; i < end; ++i) sum += zero_or_nan(data[i]);
             if (!(sum == 0)) finite.store(false, std::memory_order_relaxed);
         });
-    };
-    x.type == Inputs::Type::float32 ? check(static_cast<const float*>(x.data)) : check(static_cast<const double*>(x.data));
+    });
     return finite;
 }
 

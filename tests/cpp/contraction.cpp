@@ -46,8 +46,8 @@ void check(std::size_t units, std::size_t dense, bool clear) {
         const std::size_t columns = rows->columns(b);
         const Numbers before = uniform(columns * width, 8);
         Numbers sums = before, aside(columns * width);
-        add_series_of_block(K, *rows, b, N, skip.get(), odd, *tables, kernel_of<K>(panels), {sums.data(), width}, units, clear,
-                            {nullptr, 0}, aside.data());
+        add_series_of_block(K, *rows, b, N, skip.get(), odd, *tables, kernel_of<K>(panels),
+                            {{{sums.data(), width}, units, clear}, columns, aside.data()});
         for (std::size_t i = 0; i < columns; ++i)
             for (std::size_t j = 0; j < units; ++j) {
                 Exact sum = clear ? 0 : before[i * width + j], size = std::abs(sum);

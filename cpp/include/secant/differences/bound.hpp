@@ -102,7 +102,7 @@ private:
     };
 
     // Kept from call to call of a thread: rounded up to 5 bits, the largest weight seldom changes in training.
-    const Discs& discs_for(double largest_weight) const {
+    Discs discs_for(double largest_weight) const {
         thread_local Discs kept{0, false, -1.0, {}, {}};  // no weight is negative: there are none yet
         int exponent = 0;  // musl does not write it for an infinity
         const double mantissa = std::frexp(largest_weight, &exponent);
@@ -167,7 +167,7 @@ private:
 
     const Network& net_;
     double h_;
-    const Discs& discs_;
+    const Discs discs_;
 };
 
 }  // namespace secant::SECANT_ISA

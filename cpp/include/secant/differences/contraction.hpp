@@ -51,8 +51,7 @@ public:
 
     // Before each row: whether the sums begin again.
     bool begin_again() {
-        constexpr std::size_t most = 112;
-        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ <= most) return false;
+        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ <= rows_at_once) return false;
         for (std::size_t i = 0; i < size_; ++i) aside_[i] = any_ ? aside_[i] + sums_[i] : sums_[i];
         any_ = true;
         rows_ = 1;
@@ -84,12 +83,10 @@ inline void find_cubes(const Rows& rows, std::size_t b, std::size_t count, Tile<
 
 // The third-order terms of the series for full rows, in float32, given their cubes.
 template <class Full, class Half>
-void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<const float> cubes, Tile<Real> sums, std::size_t width,
-                         bool clear) {
+void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<const float> cubes, const Destination& into) {
     const float* own[rows_at_once];
     for (std::size_t i = 0; i < full.count; ++i) own[i] = cubes.row(full.first + i);
-    add_products<Full, Half, 1, float>(own, full.count, odd.single_third, full.columns, sums, width, clear, {nullptr, 0},
-                                       odd.samples_in_single);
+    add_products<Full, Half, 1, float>(own, full.count, odd.single_third, full.columns, into, odd.samples_in_single);
 }
 
 // to(columns,) = the odd power m > 0 of x, as in OddPowers.
@@ -100,62 +97,80 @@ void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to
     if constexpr (2 * M + 1 < Limits<Real>::highest_order) store_odd_power<M + 1>(m, x, columns, h, to);
 }
 
-// The powers above 1 of the series for full rows: a product for each, the highest first. With `clear` they replace the sums. Cubes
-// in float32 are in the tables already.
-inline void add_higher_powers(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, Tile<Real> sums,
-                              std::size_t width, bool clear) {
+// The powers above 1 of the series for full rows: a product for each, the highest first. Cubes in float32 are in the tables already.
+inline void add_higher_powers(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables, Destination into) {
     if constexpr (narrow_packs)
         if (order == 3 && odd.samples_in_single > 0)
-            return add_third_in_single<FloatPack, HalfFloatPack>(full, odd, tables.cubes, sums, width, clear);
+            return add_third_in_single<FloatPack, HalfFloatPack>(full, odd, tables.cubes, into);
     for (int m = odd_powers(order) - 1; m >= 1; --m) {
         const Real* powers[rows_at_once];
         for (std::size_t i = 0; i < full.count; ++i) {
             powers[i] = tables.powers.row(i);
             store_odd_power(m, full.x[i], full.columns, odd.h, tables.powers.row(i));
         }
-        add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, sums, width,
-                                              clear && m == odd_powers(order) - 1);
+        add_products<Pack, HalfPack, 1, Real>(powers, full.count, odd.power(m), full.columns, into);
+        into.clear = false;
     }
 }
 
-// sums = the series for block b of the rows [0, count), without those that `skip` names; or += that, unless `clear`. `later` as for
-// add_products, `aside` as for ShortSums.
-inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std::size_t count, const bool* skip,
-                                const Coefficients& odd, const PowerTables& tables, AddSeries add_row, Tile<Real> sums,
-                                std::size_t width, bool clear, Tile<const Real> later, Real* aside) {
-    const Real* x[rows_at_once];
-    const std::size_t columns = rows.columns(b);
-    ShortSums alone(sums.at, aside, columns * sums.stride);
-    const auto clear_once = [&] {
-        if (clear) std::fill_n(sums.at, columns * sums.stride, Real{0});
-        clear = false;
-    };
-    std::size_t n = 0;
-    while (n < count) {
-        if (skip[n]) {
-            ++n;
-            continue;
+// The sums of a panel for one block of inputs, to which the series of rows are added.
+class BlockSums {
+public:
+    // `aside` as for ShortSums.
+    BlockSums(const Destination& into, std::size_t columns, Real* aside)
+        : into_(into), columns_(columns), alone_(into.sums.at, aside, columns * into.sums.stride) {}
+
+    void add_full(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables) {
+        Destination into = into_;
+        if (order > 1) {
+            add_higher_powers(order, full, odd, tables, {into.sums, into.width, into.clear});
+            into.clear = false;
         }
+        add_products<Pack, HalfPack, 1, Real>(full.x, full.count, odd.first, full.columns, into);
+        into_.clear = false;
+    }
+
+    void add_alone(const RowBlock& row, const Coefficients& odd, std::size_t n, AddSeries add_row) {
+        into_.clear |= alone_.begin_again();
+        if (!row.full) begin();
+        add_row(row, odd, n, into_.sums, into_.clear);
+        into_.clear = false;
+    }
+
+    void finish() {
+        into_.clear = alone_.finish(into_.clear);
+        begin();
+    }
+
+private:
+    // Of what is not written to, zeros are left.
+    void begin() {
+        if (into_.clear) std::fill_n(into_.sums.at, columns_ * into_.sums.stride, Real{0});
+        into_.clear = false;
+    }
+
+    Destination into_;
+    std::size_t columns_;
+    ShortSums alone_;
+};
+
+// Adds the series for block b of the rows [0, count), without those that `skip` names.
+inline void add_series_of_block(int order, const Rows& rows, std::size_t b, std::size_t count, const bool* skip,
+                                const Coefficients& odd, const PowerTables& tables, AddSeries add_row, BlockSums sums) {
+    const Real* x[rows_at_once];
+    for (std::size_t n = 0; n < count;) {
         std::size_t full = 0;  // how many from n on are full
         while (n + full < count && !skip[n + full] && rows.block_alone(n + full, b).full) ++full;
         if (full >= 2) {
             full = even_part(full, rows_at_once);
             for (std::size_t i = 0; i < full; ++i) x[i] = rows.block_alone(n + i, b).values;
-            const Coefficients own = odd.from(n, 0);
-            if (order > 1) add_higher_powers(order, {x, n, full, columns}, own, tables, sums, width, clear);
-            add_products<Pack, HalfPack, 1, Real>(x, full, own.first, columns, sums, width, clear && order == 1, later);
-            clear = false;
-        } else {
-            const RowBlock row = rows.block(n, b);
-            clear |= alone.begin_again();
-            if (!row.full) clear_once();
-            add_row(row, odd, n, sums, clear);
-            clear = false;
+            sums.add_full(order, {x, n, full, rows.columns(b)}, odd.from(n, 0), tables);
+        } else if (!skip[n]) {
+            sums.add_alone(rows.block(n, b), odd, n, add_row);
         }
         n += std::max<std::size_t>(full, 1);
     }
-    clear = alone.finish(clear);
-    clear_once();
+    sums.finish();
 }
 
 }  // namespace secant::SECANT_ISA

@@ -109,9 +109,9 @@ public:
         with_activation(net_.hidden_activation(), [&]<class A>() {
             if constexpr (A::kink)
                 for (std::size_t j = p * lanes; j < (p + 1) * lanes; ++j)
-                    if (const Real a = samples_.a1(panel, n)[j]; std::isfinite(a))
+                    if (samples_.kinks.near(panel, n)[j])
                         with_method(n, [&](const auto& method) {
-                            add_near_kink<A>(panel, j, n, a, method, incoming, scale, thread);
+                            add_near_kink<A>(panel, j, n, samples_.a1(panel, n)[j], method, incoming, scale, thread);
                         });
         });
     }

@@ -47,23 +47,33 @@ struct Coefficients {
     }
 };
 
+// Of a panel's outgoing weights: the powers from 2 on, each in a row for each class. Those of 2 and 3 may be in float32.
+struct Powers {
+    Tile<Real> wide;
+    Tile<float> single;
+};
+constexpr std::size_t narrow_powers = narrow_packs ? 2 : 0;
+
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
 class Series {
 public:
-    // Doubles that a group needs: for growths, y times growths, and the odd coefficients of the output units.
+    // Numbers that a group needs: for growths, y times growths, and the odd coefficients of the output units.
     static std::size_t size(std::size_t outputs, int highest) { return (2 * highest + odd_powers(highest)) * outputs * lanes; }
+    // And in float32, for y times growths.
+    static std::size_t size_in_single(std::size_t outputs) { return narrow_powers * outputs * lanes; }
 
     // For orders up to `highest`.
-    Series(std::size_t outputs, int highest, Real* memory)
+    Series(std::size_t outputs, int highest, Real* memory, float* memory_in_single)
         : outputs_(outputs),
           growth_(memory),
           mean_(growth_ + highest * outputs * lanes),
-          odd_(mean_ + highest * outputs * lanes) {}
+          odd_(mean_ + highest * outputs * lanes),
+          single_mean_(memory_in_single) {}
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.
-    // With `single` what is for the powers 2 and 3 of hidden units is kept in float32.
+    // With `single` what is for the powers 2 and 3 of hidden units is kept in float32, too.
     template <int K>
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
         const std::size_t target_count = targets.largest_count(n, end);
@@ -76,7 +86,8 @@ public:
             const Jet<K> mean = scaled(y, growth);
             for (int m = 1; m <= K; ++m) {
                 store(at(growth_, m, k), growth.c[m]);
-                keep(mean.c[m], at(mean_, m, 0), k * lanes, single && m > 1);
+                store(at(mean_, m, k), mean.c[m]);
+                if (single && (m == 2 || m == 3)) store_in_single(single_mean_ + ((m - 2) * outputs_ + k) * lanes, mean.c[m]);
             }
             const Jet<K> log_mean = log1p(mean);
             Pack odd[odd_powers(K)] = {};
@@ -91,14 +102,17 @@ public:
     }
 
     // The powers 2 to `order` of a panel's outgoing weights, each in a row for each class; in float32 with `single`.
-    void find_powers(int order, Tile<const Real> w2, std::size_t width, Tile<Real> powers, bool single) const {
+    void find_powers(int order, Tile<const Real> w2, std::size_t width, const Powers& powers, bool single) const {
         for (std::size_t k = 0; k < outputs_; ++k)
             for (std::size_t j = 0; j < width; j += lanes) {
                 const Pack w = load(w2.row(k) + j);
                 Pack power = w;
                 for (int m = 2; m <= order; ++m) {
                     power *= w;
-                    keep(power, power_rows<Real>(powers, m).at, k * powers.stride + j, single);
+                    if (single)
+                        store_in_single(power_rows<float>(powers, m).row(k) + j, power);
+                    else
+                        store(power_rows<Real>(powers, m).row(k) + j, power);
                 }
             }
     }
@@ -106,7 +120,10 @@ public:
     // y times the coefficient m of the growths: of each output, a lane for each sample.
     template <class Value>
     const Value* mean(int m) const {
-        return reinterpret_cast<const Value*>(at(mean_, m, 0));
+        if constexpr (std::is_same_v<Value, Real>)
+            return at(mean_, m, 0);
+        else
+            return single_mean_ + static_cast<std::size_t>(m - 2) * outputs_ * lanes;
     }
 
     // odd = `scale` times the odd coefficients of a pack of hidden units, for sample n, given the means M_1, M_2, ... of these units.
@@ -134,8 +151,12 @@ public:
 
     // Where the power m > 1 of the outgoing weights is, or M_m of one of expanded_at_once samples.
     template <class Value>
-    Tile<Value> power_rows(Tile<Real> powers, int m) const {
-        return {reinterpret_cast<Value*>(powers.row(static_cast<std::size_t>(m - 2) * outputs_)), powers.stride};
+    Tile<Value> power_rows(const Powers& powers, int m) const {
+        const std::size_t first = static_cast<std::size_t>(m - 2) * outputs_;
+        if constexpr (std::is_same_v<Value, Real>)
+            return powers.wide.from(first, 0);
+        else
+            return powers.single.from(first, 0);
     }
     template <class T>
     static T* mean_row(Tile<T> means, int m) {
@@ -150,11 +171,6 @@ private:
         return array + (static_cast<std::size_t>(m - 1) * outputs_ + k) * lanes;
     }
 
-    // A pack of an array that begins at `to`, from element i on. With `single` the array has floats in the memory of doubles.
-    static void keep(Pack p, Real* to, std::size_t i, bool single) {
-        narrow_packs && single ? store_in_single(reinterpret_cast<float*>(to) + i, p) : store(to + i, p);
-    }
-
     template <int K>
     static Jet<K> scaled(Pack factor, const Jet<K>& a) {
         Jet<K> out{};
@@ -164,6 +180,7 @@ private:
 
     std::size_t outputs_;
     Real *growth_, *mean_, *odd_;
+    float* single_mean_;
 };
 
 }  // namespace secant::SECANT_ISA

@@ -13,11 +13,13 @@ struct Scratch {
         : sums{work.take<Real>(block_columns * width), width},
           aside(work.take<Real>(std::is_same_v<Real, float> ? block_columns * width : 0)),
           means{work.take<Real>(highest * expanded_at_once * width), width},
-          powers{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
+          powers{{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
+                 {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width}},
           tables(work, capacity) {}
     Tile<Real> sums;
     Real* aside;
-    Tile<Real> means, powers;
+    Tile<Real> means;
+    Powers powers;
     PowerTables tables;
 };
 
@@ -36,6 +38,7 @@ public:
           wide_(net.panels.many(threads)),
           highest_(highest),
           groups_(work.take<Real>(pad(capacity) / lanes * group_size())),
+          single_groups_(work.take<float>(highest >= 3 ? pad(capacity) / lanes * Series::size_in_single(net.outputs()) : 0)),
           odd_(work.take<Real>(odd_powers(highest) * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs && highest >= 3 ? capacity * net.panels.total_width() : 0)),
           scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), capacity, highest)) {}
@@ -77,19 +80,22 @@ public:
             }
             for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
                 add_bias(panel, count, again, coefficients(panel), scratch);
-                add_outgoing(panel, count, again, scratch.powers);
+                add_outgoing(panel, count, again, scratch.powers.wide);
             }
         });
     }
 
 private:
     std::size_t group_size() const { return Series::size(net_.outputs(), highest_); }
-    Series series(std::size_t n) const { return {net_.outputs(), highest_, groups_ + n / lanes * group_size()}; }
+    Series series(std::size_t n) const {
+        const std::size_t group = n / lanes;
+        return {net_.outputs(), highest_, groups_ + group * group_size(), single_groups_ + group * Series::size_in_single(net_.outputs())};
+    }
 
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
     // samples [begin, end), then M_2, ... Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
-    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, Tile<Real> powers, std::size_t width,
+    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, const Powers& powers, std::size_t width,
                     Tile<Real> means) const {
         const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) -> void {
             using Value = Element<Full>;
@@ -154,9 +160,9 @@ private:
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
         const Tile<const Real> later = wide_ && !sums_.in_place ? to : Tile<Real>{nullptr, 0};
+        const Destination into{{sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !sums_.in_place, later};
         add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
-                               {sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !sums_.in_place, later,
-                               sums_.in_place ? nullptr : scratch.aside);
+                            {into, columns, sums_.in_place ? nullptr : scratch.aside});
         Pack finite{};
         for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
             finite += write(sums.row(i), again, to.row(i), incoming.columns);
@@ -228,8 +234,8 @@ private:
                 if (m > 0) store_odd_power(m, z1.row(n - begin), pad(width), h_, powers.row(n - begin));
             }
             const Tile<const Real> units = m > 0 ? powers : z1;
-            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(), sums_.outgoing(panel), width,
-                                                      clear && m == most);
+            add_products<Pack, HalfPack, lanes, Real>(odd, end - begin, units, net_.outputs(),
+                                                      {sums_.outgoing(panel), width, clear && m == most});
         }
     }
 
@@ -264,7 +270,9 @@ private:
     Real h_;
     bool wide_;  // then the gradient of W1 is not in the cache when it is written
     int highest_;
-    Real *groups_, *odd_;
+    Real* groups_;
+    float* single_groups_;
+    Real* odd_;
     float* single_third_;
     const Scratch* scratch_;
 };

@@ -9,8 +9,6 @@ constexpr int few_terms = 4, most_terms = 8;
 // For a larger shift of a pre-activation its sigmoid is computed again.
 constexpr double small_shift_limit = 1.0;
 
-constexpr int highest_order = 9;  // of any series
-
 // What depends on the type of the parameters: the orders that a series may have; its truncation error, 9 epsilon, which stays
 // below this share of the rounding error of a plain loop too; the shifts up to which so many terms are enough; the change of an
 // exponent beyond which the softmax is computed again; and the shifts up to which the loss is taken to be linear: a float has no
@@ -18,7 +16,7 @@ constexpr int highest_order = 9;  // of any series
 constexpr double rounding_share = 0.01;
 template <class Real>
 struct Limits {
-    static constexpr int lowest_order = 3, highest_order = secant::highest_order;
+    static constexpr int lowest_order = 3, highest_order = 9;
     static constexpr double truncation = 2e-15, few_terms = 1.3e-4, most_terms = 8.77e-3, exponent = 600.0, linear = 0.0;
 };
 template <>

@@ -60,8 +60,14 @@ struct Inputs {
     std::size_t cols;
     IndexedRows indexed;
 
-    SECANT_INLINE static std::size_t element_size(Type type) {
-        return type == Type::uint8 ? 1 : type == Type::float32 ? 4 : 8;
+    // read(data) of the type that they have, unless indexed.
+    template <class Read>
+    SECANT_INLINE auto with_data(const Read& read) const {
+        switch (type) {
+            case Type::uint8: return read(static_cast<const std::uint8_t*>(data));
+            case Type::float32: return read(static_cast<const float*>(data));
+            default: return read(static_cast<const double*>(data));
+        }
     }
 };
 
@@ -70,6 +76,17 @@ struct Inputs {
 struct Targets {
     const std::int64_t* labels;
     const double* weights;
+
+    struct Weighted {
+        std::size_t k;
+        double weight;
+    };
+    // How many targets a sample has at most, of so many classes; and the i-th one of sample n.
+    SECANT_INLINE std::size_t most(std::size_t classes) const { return labels ? 1 : classes; }
+    SECANT_INLINE Weighted target(std::size_t n, std::size_t i, std::size_t classes) const {
+        if (labels) return {static_cast<std::size_t>(labels[n]), 1.0};
+        return {i, weights[n * classes + i]};
+    }
 };
 
 // The parameters of a network I-H-O: w1(I,H), b1(H,), w2(H,O), b2(O,). Its loss has the logarithm of y + log_offset.
@@ -121,7 +138,7 @@ struct PredictCallOf {
 
 // How a gradient was computed.
 struct GradientReport {
-    std::size_t samples[highest_order + 1];  // how many had a series of this order; at 0: how many were evaluated directly
+    std::size_t samples[Limits<double>::highest_order + 1];  // how many had a series of this order; at 0: how many were evaluated directly
     double truncation_bound;                 // the largest of any sample; 0 for the derivative (order 1)
     double loss;                             // of the batch
     bool valid;                              // whether x and the parameters are finite, and weights of targets also not negative

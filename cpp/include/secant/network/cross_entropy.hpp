@@ -51,25 +51,18 @@ inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::s
 template <class NumberOf>
 void log_sums(const Real* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
     Pack sum{};
-    const auto add = [&](const auto& weight_and_class) {
+    for (std::size_t i = 0; i < t.most(net.outputs()); ++i) {
         Real weights[lanes] = {}, outputs_named[lanes] = {};
         bool any = false;
         for (std::size_t l = 0; l < count; ++l) {
-            const auto [weight, k] = weight_and_class(number(l));
+            const auto [k, weight] = t.target(number(l), i, net.outputs());
             weights[l] = static_cast<Real>(weight);
             outputs_named[l] = y[k * lanes + l];
             any |= weight != 0;
         }
         // A class that no sample has, as most are where targets are one-hot, is not worth a logarithm.
         sum += any ? log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset)) : zero_or_nan(load(outputs_named));
-    };
-    struct Named {
-        double weight;
-        std::size_t k;
-    };
-    if (t.labels) add([&](std::size_t n) { return Named{1.0, static_cast<std::size_t>(t.labels[n])}; });
-    for (std::size_t k = 0; k < net.outputs() && !t.labels; ++k)
-        add([&](std::size_t n) { return Named{t.weights[n * net.outputs() + k], k}; });
+    }
     for (std::size_t l = 0; l < count; ++l) sums[l] = lane(sum, l);
 }
 

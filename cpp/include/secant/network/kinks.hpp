@@ -18,6 +18,7 @@ public:
           capacity_(capacity),
           h_(h),
           found_(work.take<bool>(exist ? capacity * net.panels.count : 0)),
+          near_(work.take<bool>(exist ? capacity * net.panels.total_width() : 0)),
           units_(work.take<Real>(exist ? 2 * net.panels.total_width() : 0)),
           terms_(work.take<Real>(exist ? capacity : 0)),
           inputs_(work.take<Real>(exist ? capacity : 0)) {}
@@ -54,8 +55,8 @@ public:
         inputs_[n] = norm(squares, inputs);
     }
 
-    // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. If one is
-    // close, a1 becomes infinite for all that are not, and exact to the last digit for those that are; they have the slope 0.
+    // Looks at the units of sample n in a panel. Those that rounding leaves in doubt are summed with twice the digits. Those that are
+    // close have a1 exact to the last digit then, and the slope 0.
     template <class Activation>
     void find(std::size_t panel, std::size_t n, Real* a1, Real* slope) {
         const std::size_t size = net_.panels.packs_in(panel) * lanes;
@@ -73,10 +74,13 @@ public:
         const bool any = found_[panel * capacity_ + n] = any_near(size, exactly);
         for (std::size_t j = 0; any && j < size; j += lanes) {
             const Pack by = exactly(j);
-            store(a1 + j, select(by >= 0, load(a1 + j), broadcast(std::numeric_limits<Real>::infinity())));
             store(slope + j, select(by >= 0, Pack{}, load(slope + j)));
+            for (std::size_t l = 0; l < lanes; ++l) near_[at(panel, n) + j + l] = lane(by, l) >= 0;
         }
     }
+
+    // Of each unit of sample n in a panel, if one was found: whether it is close to the kink.
+    const bool* near(std::size_t panel, std::size_t n) const { return near_ + at(panel, n); }
 
     bool found(std::size_t panel, std::size_t n) const { return found_[panel * capacity_ + n]; }
     bool found(std::size_t n) const {
@@ -88,6 +92,8 @@ public:
     const bool exist;  // whether anything is looked for
 
 private:
+    std::size_t at(std::size_t panel, std::size_t n) const { return (panel * capacity_ + n) * net_.panels.width(); }
+
     // The sum of x^2. Several sums at once are faster: each addition waits for the one before.
     static Real squares_of(const RowBlock& row) {
         Real sums[4] = {};
@@ -147,6 +153,7 @@ private:
     std::size_t capacity_;
     Real h_;
     bool* found_;             // (panels, capacity)
+    bool* near_;              // (panels, capacity, width)
     Real* units_;             // of a panel: the norm of each of its units' weights, then |b|
     Real *terms_, *inputs_;   // (capacity,) of a row: eps (m + 2), and the norm of x
 };

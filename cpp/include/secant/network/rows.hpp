@@ -40,14 +40,10 @@ public:
 
     // Sample `from` of the inputs becomes row n.
     void gather(std::size_t n, std::size_t from) {
-        switch (x_.type) {
-            case Inputs::Type::uint8: return find_entries(n, static_cast<const std::uint8_t*>(x_.data) + from * x_.cols);
-            case Inputs::Type::float32: return find_entries(n, static_cast<const float*>(x_.data) + from * x_.cols);
-#ifndef SECANT_SINGLE  // whose caller converts them
-            case Inputs::Type::float64: return find_entries(n, static_cast<const double*>(x_.data) + from * x_.cols);
-#endif
-            default: break;
-        }
+        if (!indexed())
+            return x_.with_data([&]<class X>(const X* x) {
+                if constexpr (sizeof(X) <= sizeof(Real)) find_entries(n, x + from * x_.cols);  // the caller converts others
+            });
         const Entry *row = x_.indexed.entries + x_.indexed.starts[from], *begin = row, *end;
         const std::uint32_t* ends = x_.indexed.ends + from * blocks_;
         for (std::size_t b = 0; b < blocks_; ++b, begin = end) {
@@ -63,8 +59,7 @@ public:
         const auto all = [](const void* begin, std::size_t bytes) {
             for (std::size_t line = 0; line < bytes; line += 64) prefetch(static_cast<const std::byte*>(begin) + line);
         };
-        const std::size_t size = Inputs::element_size(x_.type) * x_.cols;
-        if (!indexed()) return all(static_cast<const std::byte*>(x_.data) + from * size, size);
+        if (!indexed()) return x_.with_data([&](const auto* x) { all(x + from * x_.cols, x_.cols * sizeof *x); });
         const std::size_t *start = x_.indexed.starts + from;
         prefetch(x_.indexed.ends + from * blocks_);
         all(x_.indexed.entries + start[0], (start[1] - start[0]) * sizeof(Entry));

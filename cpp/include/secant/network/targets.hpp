@@ -30,17 +30,16 @@ public:
         : t_(t),
           log_offset_(static_cast<Real>(net.log_offset())),
           outputs_(net.outputs()),
-          longest_(t.labels ? 1 : net.outputs()),
+          longest_(t.most(net.outputs())),
           counts_(work.take<std::size_t>(pad(capacity))),
           fields_(work.take<Real>(pad(capacity) * longest_ * fields)) {}
 
     // The sum of the weights of sample `from`; NaN if one is negative or not finite.
     double mass(std::size_t from) const {
-        if (t_.labels) return 1.0;
         double sum = 0.0;
         bool valid = true;
-        for (std::size_t k = 0; k < outputs_; ++k) {
-            const double weight = t_.weights[from * outputs_ + k];
+        for (std::size_t i = 0; i < longest_; ++i) {
+            const double weight = t_.target(from, i, outputs_).weight;
             sum += weight;
             valid &= weight >= 0 && weight <= std::numeric_limits<double>::max();
         }
@@ -50,18 +49,16 @@ public:
     // The targets of sample n are those of the caller's sample `from`; its class k has the probability y[k * lanes].
     void fill(std::size_t n, std::size_t from, const Real* y) {
         counts_[n] = 0;
-        const auto add = [&](std::size_t k, Real weight) {
+        for (std::size_t i = 0; i < longest_; ++i) {
+            const auto [k, weight] = t_.target(from, i, outputs_);
+            if (weight == 0.0) continue;
             const Real sum = y[k * lanes] + log_offset_;
             Real* to = field(n, counts_[n]++);
             to[0] = static_cast<Real>(k);
-            to[lanes] = weight;
+            to[lanes] = static_cast<Real>(weight);
             to[2 * lanes] = y[k * lanes] / sum;
             to[3 * lanes] = log_offset_ / sum;
-        };
-        if (t_.labels) return add(static_cast<std::size_t>(t_.labels[from]), 1);
-        const double* weights = t_.weights + from * outputs_;
-        for (std::size_t k = 0; k < outputs_; ++k)
-            if (weights[k] != 0.0) add(k, static_cast<Real>(weights[k]));
+        }
     }
 
     // Pads a group to a rectangle, when its samples [begin, end) have been filled.

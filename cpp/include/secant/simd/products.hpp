@@ -123,36 +123,47 @@ void add_rows(const X& x, std::size_t begin, std::size_t end, std::size_t column
     });
 }
 
-// The same as add_products, for a few units and whole packs of columns: lanes run over the columns. Each sum is of `part` rows. What
-// pads a row of units may be read, up to `at_once` units, and is left out.
+// Where products go: a row of `width` sums for each column. With `clear` there are none yet. Where these will be written to, `later`,
+// is brought to the L2 cache meanwhile, if it is not null.
+struct Destination {
+    Tile<Real> sums;
+    std::size_t width;
+    bool clear;
+    Tile<const Real> later = {nullptr, 0};
+};
+
+// The same as add_products, for a few units, from `first` on, and whole packs of columns: lanes run over the columns. Each sum is of
+// `part` rows. What pads a row of units may be read, up to `at_once` units, and is left out.
 template <class Full, std::size_t at_once, class Value>
-void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
-                      std::size_t width, bool clear, std::size_t part) {
+void add_few_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
+                      std::size_t first, std::size_t part) {
     for_tiles<Full, Full>(columns, [&]<class Row>(std::size_t column) {
         constexpr std::size_t size = Row::packs * lanes_of<Full>;
-        for (std::size_t u = 0; u < width; u += at_once) {
-            const Tile<Real> own = sums.from(column, u);
-            const std::size_t some = std::min(at_once, width - u);
+        for (std::size_t u = first; u < into.width; u += at_once) {
+            const Tile<Real> own = into.sums.from(column, u);
+            const std::size_t some = std::min(at_once, into.width - u);
             Real transposed[at_once][size] = {};
-            for (std::size_t r = 0; r < some && !clear; ++r)
+            for (std::size_t r = 0; r < some && !into.clear; ++r)
                 for (std::size_t c = 0; c < size; ++c) transposed[r][c] = own.row(c)[r];
             Real* to[at_once];
             for (std::size_t r = 0; r < at_once; ++r) to[r] = transposed[r];
             for (std::size_t n = 0; n < count; n += part)
                 add_tile<Row, at_once, std::is_same_v<Value, float>>(SideBySide<Value>{units.from(n, u)}, std::min(part, count - n),
-                                                                     SomeColumns<Value>{x + n, column}, to, clear && n == 0);
+                                                                     SomeColumns<Value>{x + n, column}, to, into.clear && n == 0);
             for (std::size_t r = 0; r < some; ++r)
                 for (std::size_t c = 0; c < size; ++c) own.row(c)[r] = transposed[r][c];
         }
     });
 }
 
-// sums += x^T units, for all columns of x, `step` apart, with a row of `width` units for each of its `count` > 0 rows; or = that,
-// with `clear`. Floats are summed over at most `most_floats` rows, and each such sum is then added: short sums round off less. Where
-// the sums will be written to, `later`, is brought to the L2 cache meanwhile, if it is not null.
+// into.sums += x^T units, for all columns of x, `step` apart, with a row of units for each of its `count` > 0 rows. Floats are summed
+// over at most `most_floats` rows, and each such sum is then added: short sums round off less.
 template <class Full, class Half, std::size_t step, class Value>
-void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, Tile<Real> sums,
-                  std::size_t width, bool clear, Tile<const Real> later = {nullptr, 0}, std::size_t most_floats = 50) {
+void add_products(const Value* const* x, std::size_t count, Tile<const Value> units, std::size_t columns, const Destination& into,
+                  std::size_t most_floats = 50) {
+    const Tile<Real> sums = into.sums;
+    const Tile<const Real> later = into.later;
+    const bool clear = into.clear;
     constexpr bool apart = std::is_same_v<Value, float>;
     const std::size_t part = apart ? even_part(count, most_floats) : count;
     const auto add = [&](std::size_t begin, std::size_t end, std::size_t first_units) {
@@ -174,17 +185,17 @@ void add_products(const Value* const* x, std::size_t count, Tile<const Value> un
     };
     std::size_t whole = 0;
     if constexpr (step == 1 && lanes_of<Half> > 2)  // for few units, lanes that run over columns waste less
-        if (const std::size_t few = width <= tile_rows ? width : units_in_half<Full, Half>(width)) {
+        if (const std::size_t few = into.width <= tile_rows ? into.width : units_in_half<Full, Half>(into.width)) {
             static_assert(lanes_of<Half> == lanes_of<Full> || lanes_of<Full> % tile_rows == 0, "packs of columns end with a tile");
-            const std::size_t first = width - few;
+            const std::size_t first = into.width - few;
             whole = columns / lanes_of<Full> * lanes_of<Full>;
             add(0, whole, first);
             const auto add_few = few > 4   ? add_few_products<Full, tile_rows, Value>
                                  : few > 2 ? add_few_products<Full, 4, Value>
                                            : add_few_products<Full, 2, Value>;
-            add_few(x, count, units.from(0, first), whole, sums.from(0, first), few, clear, part);
+            add_few(x, count, units, whole, into, first, part);
         }
-    add(whole, columns, width);
+    add(whole, columns, into.width);
 }
 
 }  // namespace secant::SECANT_ISA
