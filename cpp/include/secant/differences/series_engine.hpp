@@ -94,32 +94,36 @@ private:
 
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
-    // samples [begin, end), then M_2, ... Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
+    // samples [begin, end), then M_2, ...
     void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, const Powers& powers, std::size_t width,
                     Tile<Real> means) const {
-        const auto find = [&]<class Full, class Half>(int m, Tile<const Element<Full>> power) -> void {
-            using Value = Element<Full>;
-            const std::size_t part = even_part(net_.outputs(), rows_at_once);
-            for (std::size_t k = 0; k < net_.outputs(); k += part)
-                for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
-                    for (std::size_t n = begin; n < end; n += tile_lanes) {
-                        Real* to[tile_lanes];
-                        for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series::mean_row(means.from(n - begin + r, j), m);
-                        const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
-                        add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
-                            SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
-                    }
-                });
-        };
-        find.template operator()<Pack, HalfPack>(1, w2);
+        find_mean<Pack, HalfPack>(1, begin, end, w2, width, means);
         for (int m = 2; m <= plan_.orders().hidden; ++m) {
             if constexpr (narrow_packs)
                 if (plan_.single().means) {
-                    find.template operator()<FloatPack, HalfFloatPack>(m, series(begin).power_rows<float>(powers, m));
+                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, series(begin).power_rows<float>(powers, m), width, means);
                     continue;
                 }
-            find.template operator()<Pack, HalfPack>(m, series(begin).power_rows<Real>(powers, m));
+            find_mean<Pack, HalfPack>(m, begin, end, series(begin).power_rows<Real>(powers, m), width, means);
         }
+    }
+
+    // M_m, given w^m. Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
+    template <class Full, class Half>
+    void find_mean(int m, std::size_t begin, std::size_t end, Tile<const Element<Full>> power, std::size_t width,
+                   Tile<Real> means) const {
+        using Value = Element<Full>;
+        const std::size_t part = even_part(net_.outputs(), rows_at_once);
+        for (std::size_t k = 0; k < net_.outputs(); k += part)
+            for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
+                for (std::size_t n = begin; n < end; n += tile_lanes) {
+                    Real* to[tile_lanes];
+                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series::mean_row(means.from(n - begin + r, j), m);
+                    const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
+                    add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
+                        SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
+                }
+            });
     }
 
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.

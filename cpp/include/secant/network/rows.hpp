@@ -132,7 +132,7 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         LargestInput seen;
-        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell what to try first
+        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether to try that all have none
         if (whole) {
             const Real* all = converted(x, x_.cols, values);
             if (seen.add(all, x_.cols) > 0) {
@@ -144,17 +144,13 @@ private:
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            const bool likely = begins_without_zero(x_b, size);
-            // Another thread may write to x meanwhile: what a second pass finds need not be what the first has counted.
-            std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
-                                          : find_nonzeros(x_b, size, entries, values);
-            if (is_full(nonzeros, b)) {
+            if (is_full(size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0})), b)) {
                 const Real* all = converted(x_b, size, values);
                 set_full(n, b, all);
                 if (!whole) seen.add(all, size);
                 values += all == values ? size : 0;
-            } else {
-                if (likely) nonzeros = find_nonzeros(x_b, size, entries, values);
+            } else {  // another thread may write to x meanwhile: these need not be as many as were counted
+                const std::size_t nonzeros = find_nonzeros(x_b, size, entries, values);
                 span(n, b) = {entries, entries + nonzeros};
                 tables_[b * capacity_ + n] = values;
                 entries += nonzeros;
