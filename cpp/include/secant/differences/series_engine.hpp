@@ -54,31 +54,13 @@ public:
     // added to those of earlier blocks.
     void add(const Team& team, std::size_t count, Real scale, bool again) {
         if (!plan_.has_series()) return;
-        const Panels& panels = net_.panels;
-        const std::size_t width = panels.width(), blocks = samples_.rows.blocks(), groups = pad(count) / lanes;
         const Scratch& scratch = scratch_[team.rank];
-        const auto coefficients = [&](std::size_t panel) {
-            const std::size_t first = panel * capacity_ * width;
-            return Coefficients{{odd_ + first, width}, capacity_ * panels.total_width(), h_, {single_third_ + first, width},
-                                plan_.single().samples};
-        };
-        panels.run(team, phases::expand_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
-            const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
-            for (std::size_t panel = first; panel < last; ++panel) {
-                series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers,
-                                      plan_.single().means);
-                for (std::size_t n = begin; n < end; n += expanded_at_once)
-                    expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
-            }
+        net_.panels.run(team, phases::expand_hidden, [&](std::size_t first, std::size_t last, std::size_t part) {
+            expand_panels(first, last, part, count, scale, scratch);
         });
-        panels.run(team, phases::add_series, [&](std::size_t begin, std::size_t end, std::size_t part) {
-            // All panels of a block, then the next: its inputs stay in the cache, and the rows that are written are on few pages.
-            for (std::size_t b = panels.begin(part, blocks); b < panels.begin(part + 1, blocks); ++b) {
-                if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
-                for (std::size_t panel = begin; panel < end; ++panel)
-                    add_block(panel, part, b, count, again, coefficients(panel), scratch);
-            }
-            for (std::size_t panel = begin; panel < end && part == 0; ++panel) {
+        net_.panels.run(team, phases::add_series, [&](std::size_t first, std::size_t last, std::size_t part) {
+            contract_blocks(first, last, part, count, again, scratch);
+            for (std::size_t panel = first; panel < last && part == 0; ++panel) {
                 add_bias(panel, count, again, coefficients(panel), scratch);
                 add_outgoing(panel, count, again, scratch.powers.wide);
             }
@@ -90,6 +72,35 @@ private:
     Series series(std::size_t n) const {
         const std::size_t group = n / lanes;
         return {net_.outputs(), highest_, groups_ + group * group_size(), single_groups_ + group * Series::size_in_single(net_.outputs())};
+    }
+
+    Coefficients coefficients(std::size_t panel) const {
+        const std::size_t width = net_.panels.width(), first = panel * capacity_ * width;
+        return {{odd_ + first, width}, capacity_ * net_.panels.total_width(), h_, {single_third_ + first, width}, plan_.single().samples};
+    }
+
+    // The panels [first, last), for a part of the samples.
+    void expand_panels(std::size_t first, std::size_t last, std::size_t part, std::size_t count, Real scale, const Scratch& scratch) {
+        const Panels& panels = net_.panels;
+        const std::size_t groups = pad(count) / lanes;
+        const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
+        for (std::size_t panel = first; panel < last; ++panel) {
+            series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers,
+                                  plan_.single().means);
+            for (std::size_t n = begin; n < end; n += expanded_at_once)
+                expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
+        }
+    }
+
+    // The panels [first, last), for a part of the inputs: all panels of a block, then the next. So its inputs stay in the cache, and the
+    // rows that are written are on few pages.
+    void contract_blocks(std::size_t first, std::size_t last, std::size_t part, std::size_t count, bool again, const Scratch& scratch) {
+        const std::size_t blocks = samples_.rows.blocks();
+        for (std::size_t b = net_.panels.begin(part, blocks); b < net_.panels.begin(part + 1, blocks); ++b) {
+            if (narrow_packs && plan_.single().samples > 0) find_cubes(samples_.rows, b, count, scratch.tables.cubes);
+            for (std::size_t panel = first; panel < last; ++panel)
+                add_block(panel, part, b, count, again, coefficients(panel), scratch);
+        }
     }
 
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
