@@ -144,13 +144,18 @@ private:
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            if (is_full(size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0})), b)) {
+            // A second pass is not worth it where most are zero. Another thread may write to x meanwhile: what such a pass finds need not
+            // be what the first has counted.
+            const bool likely = begins_without_zero(x_b, size);
+            std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
+                                          : find_nonzeros(x_b, size, entries, values);
+            if (is_full(nonzeros, b)) {
                 const Real* all = converted(x_b, size, values);
                 set_full(n, b, all);
                 if (!whole) seen.add(all, size);
                 values += all == values ? size : 0;
-            } else {  // another thread may write to x meanwhile: these need not be as many as were counted
-                const std::size_t nonzeros = find_nonzeros(x_b, size, entries, values);
+            } else {
+                if (likely) nonzeros = find_nonzeros(x_b, size, entries, values);
                 span(n, b) = {entries, entries + nonzeros};
                 tables_[b * capacity_ + n] = values;
                 entries += nonzeros;
