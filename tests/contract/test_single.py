@@ -352,10 +352,11 @@ def test_every_backend_evaluates_samples_whose_powers_overflow(backend):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("top", [0, 7])
 @pytest.mark.parametrize(("b2", "h"), [(-711, 650), (-740, 700), (-711, 500), (-300, 650)])
-def test_a_probability_that_comes_back_or_vanishes_without_an_offset(backend, b2, h, method):
+def test_a_probability_that_comes_back_or_vanishes_without_an_offset(backend, b2, h, top, method):
     for label in (0, 1):
-        net, x, _ = given_case([[0.0]], [0.0], [[0.0, 0.0]], [0, b2], [1.0], dtype=np.float64, log_offset=0.0)
+        net, x, _ = given_case([[0.0]], [0.0], [[0.0, 0.0]], [top, top + b2], [1.0], dtype=np.float64, log_offset=0.0)
         t = np.array([label])
         true, got = oracles.gradients(net, x, t, h), net.numerical_gradient(x, t, h=h, method=method)
         for key in true:
