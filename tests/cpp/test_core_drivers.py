@@ -102,4 +102,4 @@ def test_a_debug_build_notices_that_a_barrier_is_missing(tmp_path, name):
     (tmp_path / PHASES.relative_to(ROOT)).write_text(planted)
     ran = build_and_run("threads.cpp", tmp_path / "planted", ["-O0", "-fno-sanitize=thread", "-pthread"], tmp_path)
     assert ran.returncode != 0
-    assert "does not wait for those that use its arrays" in ran.stderr
+    assert "a barrier is missing before the phase" in ran.stderr

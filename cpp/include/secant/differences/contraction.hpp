@@ -132,19 +132,19 @@ public:
 
     void add_alone(const RowBlock& row, const Coefficients& odd, std::size_t n, AddSeries add_row) {
         into_.clear |= alone_.begin_again();
-        if (!row.full) begin();
+        if (!row.full) clear_once();
         add_row(row, odd, n, into_.sums, into_.clear);
         into_.clear = false;
     }
 
     void finish() {
         into_.clear = alone_.finish(into_.clear);
-        begin();
+        clear_once();
     }
 
 private:
-    // Of what is not written to, zeros are left.
-    void begin() {
+    // If there are no sums yet, they become 0.
+    void clear_once() {
         if (into_.clear) std::fill_n(into_.sums.at, columns_ * into_.sums.stride, Real{0});
         into_.clear = false;
     }

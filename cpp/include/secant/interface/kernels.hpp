@@ -138,11 +138,12 @@ struct PredictCallOf {
 
 // How a gradient was computed.
 struct GradientReport {
-    std::size_t samples[Limits<double>::highest_order + 1];  // how many had a series of this order; at 0: how many were evaluated directly
-    double truncation_bound;                 // the largest of any sample; 0 for the derivative (order 1)
-    double loss;                             // of the batch
-    bool valid;                              // whether x and the parameters are finite, and weights of targets also not negative
-    bool finite;                             // whether they are valid, and the gradient is finite
+    // How many samples had a series of each order; at 0: how many were evaluated directly.
+    std::size_t samples[Limits<double>::highest_order + 1];
+    double truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
+    double loss;              // of the batch
+    bool valid;               // whether x and the parameters are finite, and weights of targets also not negative
+    bool finite;              // whether they are valid, and the gradient is finite
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };

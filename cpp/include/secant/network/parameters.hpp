@@ -61,7 +61,7 @@ struct Panels {
     // A phase that parts of panels share: body(begin, end, part) for panels [begin, end).
     template <class Body>
     void run(const Team& team, const Phase& phase, const Body& body) const {
-        team.begin(phase, parts == 1 ? Sharing::panels : phase.shared_by);
+        team.begin(phase, parts == 1 ? Sharing::panels : phase.shared_by, count * parts);
         if (parts == 1)
             team.share_range(count, [&](std::size_t begin, std::size_t end) { body(begin, end, 0); });
         else

@@ -132,7 +132,7 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         LargestInput seen;
-        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether to try that all have none
+        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether to try first that none is 0
         if (whole) {
             const Real* all = converted(x, x_.cols, values);
             if (seen.add(all, x_.cols) > 0) {

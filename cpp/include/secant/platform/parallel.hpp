@@ -84,8 +84,14 @@ public:
 
     // The same, as a phase.
     template <class Body>
+    void run_range(const Phase& phase, std::size_t tasks, const Body& body) const {
+        begin(phase, phase.shared_by, tasks);
+        share_range(tasks, body);
+        end(phase, false);
+    }
+    template <class Body>
     void run(const Phase& phase, std::size_t tasks, const Body& body) const {
-        begin(phase, phase.shared_by);
+        begin(phase, phase.shared_by, tasks);
         share(tasks, body);
         end(phase, false);
     }
@@ -93,16 +99,16 @@ public:
     // body() on one thread.
     template <class Body>
     void run_once(const Phase& phase, const Body& body) const {
-        begin(phase, phase.shared_by);
+        begin(phase, phase.shared_by, 1);
         if (rank == 0) body();
         end(phase, false);
     }
 
     // What all threads read.
-    void read(const Phase& phase) const { begin(phase, phase.shared_by); }
+    void read(const Phase& phase) const { begin(phase, phase.shared_by, 1); }
 
-    // What run() does, in two steps. `parts`: whether panels have several.
-    void begin(const Phase& phase, Sharing shared_by) const { ledger_.begin(phase, shared_by); }
+    // The begin and the end of a phase that is shared otherwise. `parts`: whether panels have several.
+    void begin(const Phase& phase, Sharing shared_by, std::size_t tasks) const { ledger_.begin(phase, shared_by, tasks); }
     void end(const Phase& phase, bool parts) const {
         if (phase.after == Barrier::always || (phase.after == Barrier::between_parts && parts)) wait();
     }

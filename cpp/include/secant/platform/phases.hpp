@@ -2,21 +2,23 @@
 // wait for each other after it. A debug build (without NDEBUG) checks that they wait where one needs what another does.
 #pragma once
 
+#include <cstddef>
+
 #ifndef NDEBUG
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #endif
 
 namespace secant {
 
-// What a task of a phase is. Tasks of the same kind and number are always the same thread's, those of different kinds of any thread.
-// `everything`: each thread looks at everything.
+// What a task of a phase is. A task is always the same thread's as long as there are as many tasks of its kind. Tasks of different
+// kinds may be of any thread. If panels have one part each, their parts are shared as panels are.
 enum class Sharing : unsigned {
-    one_thread, rows_of_weights, samples, groups, panels, packs, parts_of_samples, parts_of_groups, parts_of_inputs, everything
+    one_thread, rows_of_weights, samples, groups, panels, packs, parts_of_samples, parts_of_groups, parts_of_inputs,
+    everything  // each thread looks at everything
 };
 
-// If a panel has one part, its parts are shared as panels are.
+// between_parts: only if panels have several parts.
 enum class Barrier : unsigned char { none, between_parts, always };
 
 struct Phase {
@@ -31,41 +33,35 @@ namespace SECANT_ISA {
 
 // What a thread and the others have used since the last barrier.
 class Ledger {
-#ifdef NDEBUG
 public:
-    void begin(const Phase&, Sharing) {}
+#ifdef NDEBUG
+    void begin(const Phase&, Sharing, std::size_t) {}
     void barrier() {}
 #else
-public:
-    // Of the arrays of a phase, those that may be in use by another thread in a way that does not go with it.
-    unsigned conflicts(const Phase& phase, Sharing shared_by) const {
-        unsigned found = 0;
-        for (unsigned a = 0; a < arrays; ++a) {
-            const unsigned array = 1u << a, others = ~bit(shared_by);
-            if (phase.reads & array && written_[a] & others) found |= array;
-            if (phase.writes & array && (written_[a] | read_[a]) & others) found |= array;
+    // A phase of so many tasks begins.
+    void begin(const Phase& phase, Sharing shared_by, std::size_t tasks) {
+        const auto kind = static_cast<unsigned>(shared_by);
+        const unsigned same = 1u << kind, others = ~same;
+        bool missing = used_[kind] && tasks_[kind] != tasks;
+        for (unsigned a = 0; a < 32; ++a) {
+            missing |= phase.reads & 1u << a && written_[a] & others;
+            missing |= phase.writes & 1u << a && (written_[a] | read_[a]) & others;
+            if (phase.reads & 1u << a) read_[a] |= same;
+            if (phase.writes & 1u << a) written_[a] |= same;
         }
-        return found;
+        used_[kind] = true;
+        tasks_[kind] = tasks;
+        if (!missing) return;
+        std::fprintf(stderr, "a barrier is missing before the phase %s\n", phase.name);
+        std::abort();
     }
 
-    void begin(const Phase& phase, Sharing shared_by) {
-        if (const unsigned found = conflicts(phase, shared_by)) {
-            std::fprintf(stderr, "the phase %s does not wait for those that use its arrays %#x\n", phase.name, found);
-            std::abort();
-        }
-        for (unsigned a = 0; a < arrays; ++a) {
-            if (phase.reads & 1u << a) read_[a] |= bit(shared_by);
-            if (phase.writes & 1u << a) written_[a] |= bit(shared_by);
-        }
-    }
-
-    void barrier() { read_ = written_ = {}; }
+    void barrier() { *this = {}; }
 
 private:
-    static constexpr unsigned arrays = 32;
-    static constexpr unsigned bit(Sharing shared_by) { return 1u << static_cast<unsigned>(shared_by); }
-
-    std::array<unsigned, arrays> read_{}, written_{};  // by which kinds of tasks
+    unsigned read_[32] = {}, written_[32] = {};  // of each array: by which kinds of tasks
+    bool used_[32] = {};                         // of each kind of tasks: whether there were any, and how many
+    std::size_t tasks_[32] = {};
 #endif
 };
 

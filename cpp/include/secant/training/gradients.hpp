@@ -22,7 +22,7 @@ public:
           training_(training),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
-          samples_(work, net_, call.batch.x, capacity, call.threads, true, differentiates() ? Real{0} : h()),
+          samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), differentiates() ? Real{0} : h()),
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
@@ -60,7 +60,7 @@ public:
             const bool bounded = net_.bounded();
             if (!bounded) activate_hidden(team, count, !differentiates());
             make_plan(team, count);
-            team.read(phases::look_whether_valid);
+            team.read(phases::look_at_plan);
             if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
@@ -138,11 +138,9 @@ private:
     }
 
     void affine_output(const Team& team, std::size_t count) {
-        team.begin(phases::affine_output, Sharing::groups);
-        team.share_range(pad(count) / lanes, [&](std::size_t begin, std::size_t end) {
+        team.run_range(phases::affine_output, pad(count) / lanes, [&](std::size_t begin, std::size_t end) {
             samples_.affine_output(begin * lanes, std::min(count, end * lanes));
         });
-        team.end(phases::affine_output, false);
     }
 
     // body(n, end) for each group of samples [n, end). What one of these phases writes the next one reads: reading it at once
