@@ -73,7 +73,7 @@ public:
 
     // Expands the group that begins with sample n. With S = sum over k of y_k e_k, the loss change is
     // sum over targets of t (log1p(S) - log1p((1 - r) S + r e_t)), r = y_t / (y_t + log_offset). Where only a2_k moves, S = y_k e_k.
-    // With `single` what is for the powers 2 and 3 of hidden units is kept in float32, too.
+    // With `single` what is for the powers 2 and 3 of hidden units is kept in float32.
     template <int K>
     void expand(const Samples& samples, bool sigmoid_output, const TargetLists& targets, std::size_t n, std::size_t end, bool single) {
         const std::size_t target_count = targets.largest_count(n, end);
@@ -86,8 +86,10 @@ public:
             const Jet<K> mean = scaled(y, growth);
             for (int m = 1; m <= K; ++m) {
                 store(at(growth_, m, k), growth.c[m]);
-                store(at(mean_, m, k), mean.c[m]);
-                if (single && (m == 2 || m == 3)) store_in_single(single_mean_ + ((m - 2) * outputs_ + k) * lanes, mean.c[m]);
+                if (single && (m == 2 || m == 3))
+                    store_in_single(single_mean_ + ((m - 2) * outputs_ + k) * lanes, mean.c[m]);
+                else
+                    store(at(mean_, m, k), mean.c[m]);
             }
             const Jet<K> log_mean = log1p(mean);
             Pack odd[odd_powers(K)] = {};
