@@ -363,6 +363,18 @@ def test_a_probability_that_comes_back_or_vanishes_without_an_offset(backend, b2
             np.testing.assert_allclose(got[key], true[key], rtol=0, atol=1e-13, err_msg=key)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_probability_that_comes_back_on_one_side_alone(backend, method):
+    """Else what it was before cancels in the central difference."""
+    h, weight, top = 30.0, -1000.0, 7.0
+    b2 = [top, top - 711 - weight / (1 + np.exp(-3.0))]
+    options = {"dtype": np.float64, "log_offset": 0.0, "hidden": "sigmoid"}
+    net, x, _ = given_case([[0.0]], [3.0], [[0.0, weight]], b2, [1.0], **options)
+    true, got = oracles.gradients(net, x, np.array([1]), h), net.numerical_gradient(x, [1], h=h, method=method)
+    for key in true:
+        np.testing.assert_allclose(got[key], true[key], rtol=1e-12, atol=1e-12, err_msg=key)
+
+
 @pytest.mark.parametrize("size", [1e20, 1e30])
 @pytest.mark.parametrize("method", [*METHODS, "derivative"])
 def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
