@@ -365,7 +365,7 @@ def test_a_probability_that_comes_back_or_vanishes_without_an_offset(backend, b2
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_probability_that_comes_back_on_one_side_alone(backend, method):
-    """Else what it was before cancels in the central difference."""
+    """On both sides, the logarithm of what it was before would cancel in the central difference."""
     h, weight, top = 30.0, -1000.0, 7.0
     b2 = [top, top - 711 - weight / (1 + np.exp(-3.0))]
     options = {"dtype": np.float64, "log_offset": 0.0, "hidden": "sigmoid"}

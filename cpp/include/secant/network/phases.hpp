@@ -39,7 +39,7 @@ inline constexpr Phase look_whether_stopped{"look_whether_stopped", everything, 
 inline constexpr Phase make_plan{"make_plan", one_thread, rows | hidden | rest, plan | valid, always};
 inline constexpr Phase look_at_plan{"look_at_plan", everything, plan | valid, 0, none};
 inline constexpr Phase activate_hidden{"activate_hidden", parts_of_samples, rows | parameters | kinks,
-                    hidden, always};  // without a bound of |z1|, before the plan
+    hidden, always};  // without a bound of |z1|, before the plan
 inline constexpr Phase affine_output{"affine_output", groups, hidden | rest, outputs, none};
 inline constexpr Phase activate_output{"activate_output", groups, plan | outputs, outputs | losses, none};
 inline constexpr Phase find_losses{"find_losses", groups, outputs, outputs | losses, always};
@@ -47,9 +47,9 @@ inline constexpr Phase expand_output{"expand_output", groups, plan | rows | hidd
 inline constexpr Phase add_losses{"add_losses", everything, losses, 0, none};
 inline constexpr Phase clear_sums{"clear_sums", panels, 0, sums | bias_sums, always};
 inline constexpr Phase expand_hidden{"expand_hidden", parts_of_groups, plan | rest | hidden | outputs | output_series,
-                    hidden_series, between_parts};
+    hidden_series, between_parts};
 inline constexpr Phase add_series{"add_series", parts_of_inputs, plan | rows | hidden | output_series | hidden_series,
-                    w1 | b1 | sums | bias_sums, always};
+    w1 | b1 | sums | bias_sums, always};
 inline constexpr Phase add_directly{"add_directly", packs, plan | rest | rows | hidden | outputs | input_values, w1 | b1 | sums, none};
 inline constexpr Phase add_output_biases{"add_output_biases", one_thread, plan | rest | outputs | input_values, bias_sums, always};
 inline constexpr Phase finish{"finish", panels, sums | bias_sums, parameters | sums, always};

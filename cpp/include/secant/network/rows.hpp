@@ -132,7 +132,7 @@ private:
         Entry* entries = entries_ + n * stride_;
         Real *first = values_ + n * stride_, *values = first;
         LargestInput seen;
-        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether to try first that none is 0
+        const bool whole = begins_without_zero(x, x_.cols);  // the first inputs tell whether it is likely that none is 0
         if (whole) {
             const Real* all = converted(x, x_.cols, values);
             if (seen.add(all, x_.cols) > 0) {
@@ -144,8 +144,8 @@ private:
         for (std::size_t b = 0; b < blocks_; ++b) {
             const X* x_b = x + b * block_columns;
             const std::size_t size = columns(b);
-            // A second pass is not worth it where most are zero. Another thread may write to x meanwhile: what such a pass finds need not
-            // be what the first has counted.
+            // Where most inputs are zero, they are found in one pass. Else they are counted first, and another thread may write to x before
+            // they are found: there may be more or fewer then.
             const bool likely = begins_without_zero(x_b, size);
             std::size_t nonzeros = likely ? size - static_cast<std::size_t>(std::count(x_b, x_b + size, X{0}))
                                           : find_nonzeros(x_b, size, entries, values);
