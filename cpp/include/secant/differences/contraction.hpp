@@ -23,7 +23,7 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     const auto [begin, end, values, full] = row;  // copies: the sums that are stored might be these, to the compiler
     const Real h = odd.h;
     for (const Entry* e = begin; e < end; ++e) {
-        const OddPowers<K> x(broadcast(values[e->value]), h);
+        const OddPowers<K, Real> x(values[e->value], h);
         Row::add_terms(sums.row(e->column), x.of, coefficients, clear);
     }
 }
@@ -93,7 +93,7 @@ void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<con
 template <int M = 1>
 void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to) {
     for (std::size_t c = 0; c < columns && m == M; c += lanes)
-        store(to + c, OddPowers<2 * M + 1>(load_part(x + c, std::min(lanes, columns - c)), h).of[M]);
+        store(to + c, OddPowers<2 * M + 1, Pack>(load_part(x + c, std::min(lanes, columns - c)), h).of[M]);
     if constexpr (2 * M + 1 < Limits<Real>::highest_order) store_odd_power<M + 1>(m, x, columns, h, to);
 }
 

@@ -18,13 +18,13 @@ constexpr int odd_powers(int order) { return (order + 1) / 2; }
 constexpr std::size_t expanded_at_once = 64;
 static_assert(expanded_at_once % lanes == 0);
 
-// x, h^2 x^3, h^4 x^5, ...
-template <int K>
+// x, h^2 x^3, h^4 x^5, ..., of a number or a pack.
+template <int K, class X>
 struct OddPowers {
-    OddPowers(Pack x, Real h) : of{x} {
+    OddPowers(X x, Real h) : of{x} {
         for (int m = 1; m < odd_powers(K); ++m) of[m] = of[m - 1] * ((h * x) * (h * x));
     }
-    Pack of[odd_powers(K)];
+    X of[odd_powers(K)];
 };
 
 // A pack of a panel's hidden units, for some sample; w2 has a row for each class.

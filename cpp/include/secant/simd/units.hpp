@@ -71,14 +71,16 @@ public:
 
     // The units at `to` += sum over m of x[m] * terms[m], the last term first; or = that, with `clear`.
     template <std::size_t M>
-    static void add_terms(Value* to, const Full (&x)[M], const std::array<Units, M>& terms, bool clear) {
+    static void add_terms(Value* to, const Value (&x)[M], const std::array<Units, M>& terms, bool clear) {
+        Full factors[M];
+        for (std::size_t m = 0; m < M; ++m) factors[m] = broadcast<Full>(x[m]);
         for (std::size_t p = 0; p + 1 < P; ++p, to += step) {
             Full sum = clear ? Full{} : load<Full>(to);
-            for (std::size_t m = M; m-- > 0;) sum = fma(x[m], terms[m].packs_[p], sum);
+            for (std::size_t m = M; m-- > 0;) sum = fma(factors[m], terms[m].packs_[p], sum);
             store(to, sum);
         }
         Last sum = clear ? Last{} : load<Last>(to);
-        for (std::size_t m = M; m-- > 0;) sum = fma(low<Last>(x[m]), terms[m].last_, sum);
+        for (std::size_t m = M; m-- > 0;) sum = fma(low<Last>(factors[m]), terms[m].last_, sum);
         store(to, sum);
     }
 
