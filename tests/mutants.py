@@ -149,7 +149,7 @@ def main() -> None:
     options = parser.parse_args()
     from secant import _core
 
-    isa = _core.build_info()["usable_isas"][-1]
+    isa = _core.build_info()["isa"]
     git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
     options.results.parent.mkdir(parents=True, exist_ok=True)
