@@ -90,7 +90,7 @@ class VectorizedEvaluator(Evaluator):
         """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.
 
         Some points are evaluated in a smaller stack. Then the same is asked of points that differ in all coordinates,
-        since those of the stack may have equal values: in two stacks, of another order and size, and some of them alone.
+        since those of the stack may have equal values: in two stacks, of another order and size, and some alone.
         """
         if stack.tobytes() != given.tobytes():
             raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
