@@ -27,7 +27,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 FOLDERS = "cpp/include/secant", "cpp/src"
 FIRST = ["tests/contract", "tests/cpp"]  # notice most
-THEN = [f"tests/{room}" for room in ("networks", "training", "backends", "acceleration", "differentiation")]
+THEN = ["tests/test_functions.py"]
+THEN += [f"tests/{room}" for room in ("networks", "training", "backends", "acceleration", "differentiation")]
 NOT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets
 DOES_NOT_COMPILE, SURVIVED = "does not compile", "survived"
 HANGS = 900  # seconds

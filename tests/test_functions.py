@@ -213,6 +213,14 @@ def test_cross_entropy_of_labels_is_that_of_their_one_hot_rows(backend, y, seed)
         assert abs(secant.cross_entropy_error(y, targets) - expected) <= rounding
 
 
+def test_cross_entropy_of_more_samples_than_are_summed_at_once(backend):
+    rng = np.random.RandomState(0)
+    y, soft, labels = rng.uniform(size=(70_000, 3)), rng.uniform(size=(70_000, 3)), rng.randint(3, size=70_000)
+    for t, targets in ((soft, soft), (np.eye(3)[labels], labels)):
+        expected, rounding = plain_cross_entropy(y, t)
+        assert abs(secant.cross_entropy_error(y, targets) - expected) <= rounding
+
+
 @of_any_example
 @given(y=arrays(np.float64, st.integers(2, 40), elements=st.floats(0, 1)), seed=st.integers(0, 1000))
 def test_one_sample_is_a_batch_of_one(backend, y, seed):
