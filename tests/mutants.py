@@ -29,7 +29,7 @@ FOLDERS = "cpp/include/secant", "cpp/src"
 FIRST = ["tests/contract", "tests/cpp"]  # notice most
 THEN = ["tests/test_functions.py"]
 THEN += [f"tests/{room}" for room in ("networks", "training", "backends", "acceleration", "differentiation")]
-NOT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets
+LEFT_OUT = "tests/backends/test_configuration.py"  # asks for a core of several instruction sets
 DOES_NOT_COMPILE, SURVIVED = "does not compile", "survived"
 HANGS = 900  # seconds
 CHANGES = [
@@ -114,7 +114,7 @@ def prepare(clone: Path, isa: str) -> None:
 
 
 def tests(clone: Path, where: Sequence[str], marks: Sequence[str]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "--ignore", NOT]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n0", "-p", "no:cacheprovider", "--ignore", LEFT_OUT]
     return run([*command, *marks, *where], clone)
 
 
