@@ -89,8 +89,8 @@ class VectorizedEvaluator(Evaluator):
     def _require_right_use(self, given: Floats, stack: Floats, values: Floats, step: float) -> None:
         """Raise an error if f changes its argument, or if the value of a point depends on the points beside it.
 
-        Some points are evaluated in a smaller stack. Then the same is asked of points that differ in all coordinates,
-        since those of the stack may have equal values: in two stacks, of another order and size, and some alone.
+        Some points are evaluated alone. Then the same is asked of points that differ in all coordinates, since those of
+        the stack may have equal values: in two stacks, of another order and size, and some of them alone.
         """
         if stack.tobytes() != given.tobytes():
             raise ValueRangeError("f must leave its argument as it is, but it changes the stack of points")
@@ -98,7 +98,7 @@ class VectorizedEvaluator(Evaluator):
         if most < 2:
             return  # f is only called with one point
         some = sorted({0, len(given) // 2, len(given) - 1})
-        self._require_same(given[some], values[some], self._values(given[some]))
+        self._require_same(given[some], values[some], np.array([self._alone(given[i]) for i in some]))
         rng, near, finite = np.random.default_rng(_SEED), step or _NEAR, np.isfinite(values).all(axis=0)
         others = self._others(rng, near)[: most - 1]
         found = [(point, value) for point in others if (value := self._inside(self._alone, point, finite)) is not None]
