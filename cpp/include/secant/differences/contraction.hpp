@@ -23,7 +23,7 @@ void add_series(const RowBlock& row, const Coefficients& odd, std::size_t n, Til
     const auto [begin, end, values, full] = row;  // copies: the sums that are stored might be these, to the compiler
     const Real h = odd.h;
     for (const Entry* e = begin; e < end; ++e) {
-        const OddPowers<K, Real> x(values[e->value], h);  // not of packs: clang multiplied a pointer beside h too, subnormal and slow
+        const OddPowers<K, Real> x(values[e->value], h);  // of packs, clang would multiply what lies beside h, too
         Row::add_terms(sums.row(e->column), x.of, coefficients, clear);
     }
 }
