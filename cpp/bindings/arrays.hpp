@@ -33,9 +33,16 @@ inline void require(bool condition, const char* what) {
 
 inline std::size_t length(const py::array& a, int axis) { return static_cast<std::size_t>(a.shape(axis)); }
 
+// Whether it can be read where it is.
+template <class T>
+bool is_array(const py::handle& object) {
+    return py::isinstance<Array<T>>(object) &&
+           py::detail::check_flags(object.ptr(), py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+}
+
 template <class T>
 View<const T> matrix(const Array<T>& a) {
-    require(a.ndim() == 2, "a matrix is needed");
+    require(a.ndim() == 2 && is_array<T>(a), "an aligned matrix is needed");
     return {a.data(), length(a, 0), length(a, 1)};
 }
 
@@ -52,9 +59,9 @@ inline Inputs inputs(const py::object& object) {
     const auto x = py::reinterpret_borrow<py::array>(object);
     require(x.ndim() == 2, "x must be a matrix");
     const auto view = [&](Inputs::Type type) { return Inputs{type, x.data(), length(x, 0), length(x, 1), {}}; };
-    if (py::isinstance<Array<double>>(x)) return view(Inputs::Type::float64);
-    if (py::isinstance<Array<float>>(x)) return view(Inputs::Type::float32);
-    require(py::isinstance<Array<std::uint8_t>>(x), "x must be C-contiguous float64, float32 or uint8");
+    if (is_array<double>(x)) return view(Inputs::Type::float64);
+    if (is_array<float>(x)) return view(Inputs::Type::float32);
+    require(is_array<std::uint8_t>(x), "x must be C-contiguous, aligned float64, float32 or uint8");
     return view(Inputs::Type::uint8);
 }
 
@@ -107,7 +114,7 @@ public:
             view_ = {labels_.data(), nullptr};
         } else {
             require(t.ndim() == 2 && length(t, 1) == classes, "t must have a column for each class");
-            const bool as_it_is = py::isinstance<Array<double>>(t);
+            const bool as_it_is = is_array<double>(t);
             if (!as_it_is) weights_ = copied<double>(t);
             view_ = {nullptr, as_it_is ? static_cast<const double*>(t.data()) : weights_.data()};
         }

@@ -52,6 +52,7 @@ Array<double> softmax(const Array<double>& x) {
 double cross_entropy(const Array<double>& y, const py::array& t, double log_offset) {
     const View<const double> view = matrix(y);
     const OwnTargets to(t, view.rows, view.cols);
+    require(log_offset >= 0 && std::isfinite(log_offset), "log_offset must be at least 0");
     if (!to.in_range()) return std::numeric_limits<double>::quiet_NaN();
     const Unlocked unlocked;
     const std::size_t logarithms = view.rows * (t.ndim() == 1 ? 1 : view.cols);
@@ -64,6 +65,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
     require(!values || (values->ndim() == 1 && length(*values, 0) == 256 && from.type == Inputs::Type::uint8),
             "256 values are for uint8");
     const double* table = values ? values->data() : nullptr;
+    require(!table || table[0] == 0, "the first value must be 0");
     const Unlocked unlocked;
     return from.with_data([&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); });
 }
@@ -72,7 +74,7 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
 // its x.
 std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t data, const Array<double>& x, std::size_t begin,
                          std::size_t end, const std::string& scheme, double h, int threads) {
-    require(address != 0 && x.ndim() == 1 && begin <= end && end <= length(x, 0), "a range of a vector is needed");
+    require(address != 0 && x.ndim() == 1 && is_array<double>(x) && begin <= end && end <= length(x, 0), "a range of a vector is needed");
     require(threads > 0, "threads must be at least 1");
     constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
     Array<double> out(static_cast<py::ssize_t>(end - begin));
@@ -116,7 +118,7 @@ py::dict build_info() {
 py::dict constants() {
     using namespace py::literals;
     return py::dict("FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
-                    "FEW_TERMS_LIMIT"_a = Limits<double>::few_terms, "MOST_TERMS_LIMIT"_a = Limits<double>::most_terms,
+                    "FEW_TERMS_LIMIT"_a = Limits<double>::few_terms_limit, "MOST_TERMS_LIMIT"_a = Limits<double>::most_terms_limit,
                     "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = Limits<double>::exponent,
                     "TRUNCATION_LIMIT"_a = Limits<double>::truncation,
                     "SINGLE_TRUNCATION_LIMIT"_a = Limits<float>::truncation, "ROUNDING_SHARE"_a = rounding_share, "DISCS"_a = discs,

@@ -23,7 +23,7 @@ constexpr std::size_t enough_for_threads_in_training = 500'000;
 template <class Real>
 std::array<Array<Real>, 4> arrays(const py::tuple& parameters) {
     const auto array = [&](std::size_t i) {
-        require(py::isinstance<Array<Real>>(parameters[i]), "parameters must be C-contiguous arrays, all float64 or all float32");
+        require(is_array<Real>(parameters[i]), "parameters must be C-contiguous, aligned arrays, all float64 or all float32");
         return py::reinterpret_borrow<Array<Real>>(parameters[i]);
     };
     return {array(0), array(1), array(2), array(3)};
@@ -48,7 +48,7 @@ NetworkOf<Real> network(const py::tuple& parameters) {
     require(view.w2.rows == view.hidden(), "w2 must have a row for each column of w1");
     require(b2.ndim() == 1 && length(b2, 0) == view.outputs(), "b2 must be as long as w2 is wide");
     require(view.inputs() > 0 && view.hidden() > 0 && view.outputs() > 0, "a layer is empty");
-    require(std::max(view.inputs(), view.hidden()) < UINT32_MAX, "a layer is too wide");  // its units have 32-bit numbers
+    require(view.inputs() < UINT32_MAX, "there are too many inputs");  // they have 32-bit numbers
     return view;
 }
 

@@ -136,7 +136,7 @@ inline int available_threads(int threads) {
 
 // Tried again, once the memory of a call is allocated: that may have taken what the threads need. Then they are started.
 inline void require_threads(int threads) {
-    if (threads == 1) return;  // OpenMP keeps those that it has
+    if (threads == 1 || in_parallel()) return;  // OpenMP keeps those that it has
     if (threads > kept_threads()) {
         const SignalsBlocked blocked;
         if (creatable(threads) < threads) throw std::bad_alloc();
@@ -156,7 +156,7 @@ inline int choose_threads(int asked, std::size_t multiplications, std::size_t en
     return available_threads(asked);
 }
 
-// The same, for a call that needs no memory.
+// So many threads, started: for a call that needs no memory.
 inline int started_threads(std::size_t multiplications) {
     const int threads = choose_threads(0, multiplications);
     require_threads(threads);

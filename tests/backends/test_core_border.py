@@ -53,3 +53,41 @@ def test_more_classes_than_a_float_can_number(call):
     net = network(np.float32, 1, 1, 2**24 + 1)
     with pytest.raises(ValueError, match="more classes than the type can number"):
         call(net, np.zeros((2, 1)), "derivative")
+
+
+def unaligned(array):
+    moved = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    assert not moved.flags.aligned
+    return moved
+
+
+def test_arrays_that_are_not_aligned():
+    w1, *rest = network()
+    for call in (gradient, train):
+        with pytest.raises(ValueError, match="parameters must be C-contiguous, aligned"):
+            call((unaligned(w1), *rest))
+    for call in (core.index_inputs, lambda x: core.predict((w1, *rest), x, 1)):
+        with pytest.raises(ValueError, match="x must be C-contiguous, aligned"):
+            call(unaligned(X))
+
+
+@pytest.mark.parametrize("h", [0.0, np.nan, np.inf, 1e200])
+def test_a_derivative_takes_no_step(h):
+    found, expected = (gradient(network(), method="derivative", h=step)[0] for step in (h, 1e-4))
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
+def test_a_log_offset_below_0():
+    with pytest.raises(ValueError, match="log_offset must be at least 0"):
+        core.cross_entropy(np.full((2, 2), 0.5), T, -1e-7)
+
+
+def test_a_table_of_pixels_that_does_not_begin_with_0():
+    with pytest.raises(ValueError, match="the first value must be 0"):
+        core.index_inputs(np.zeros((2, 3), np.uint8), np.ones(256))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_are_not_indexed(value):
+    assert core.index_inputs(np.array([[0.0, value, 0.0]])) is None

@@ -395,6 +395,17 @@ def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
         np.testing.assert_allclose(found, exact[key], rtol=1e-6, err_msg=key)
 
 
+@pytest.mark.parametrize("unit", [0, 99])
+def test_a_pre_activation_whose_terms_overflow_to_both_sides(fast, unit):
+    """Their sum may be NaN in float32, which relu would take for 0: it is 1e40, and so is an entry of the gradient."""
+    w1 = np.zeros((2, 100))
+    w1[:, unit] = [-1e20, 2e20]
+    net, x, t = given_case(w1, np.zeros(100), np.zeros((100, 2)), [0, 0], [[1e20, 1e20]], hidden="relu")
+    assert net.predict(x).tolist() == [[0.5, 0.5]]
+    with pytest.raises(secant.ValueRangeError, match="must be small enough for a finite result, got an overflow"):
+        net.gradient(x, t)
+
+
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(("b1", "b2"), [([1e13], [0, 0]), ([0], [1e13, 0]), ([0], [0, 1e13])])
 @pytest.mark.parametrize("method", ["auto", "series", "direct"])

@@ -40,7 +40,7 @@ int main() {
         const Inputs inputs = inputs_of(x, N, I);
         Made<Samples> samples(*parameters, inputs, N, 1, true, static_cast<Real>(find ? h : 0));
         require(samples->kinks.exist == find, "without a step nothing is looked for");
-        parameters->pack(alone, true);
+        parameters->pack(alone);
         const Panels& panels = parameters->panels;
         for (std::size_t panel = 0; panel < panels.count && find; ++panel) samples->kinks.measure(panel);
         for (std::size_t n = 0; n < N; ++n) {

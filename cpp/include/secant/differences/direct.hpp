@@ -159,13 +159,13 @@ private:
     }
 
     // The terms that a sample needs, 0 for the full functions. No a2 is shifted by more than
-    // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15. They need
-    // powers of the weights.
+    // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15, for float
+    // 5e-7. They need powers of the weights.
     int terms_needed(std::size_t n) const {
         const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
         const double by_hidden = std::max<double>(1, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
         const double u = h_ * std::max<double>(samples_.largest_hidden(n), by_hidden);
-        const int terms = u <= Limits<Real>::few_terms ? few_terms : u <= Limits<Real>::most_terms ? most_terms : 0;
+        const int terms = u <= Limits<Real>::few_terms_limit ? few_terms : u <= Limits<Real>::most_terms_limit ? most_terms : 0;
         return powers_are_finite(net_.largest_outgoing(), terms) ? terms : 0;
     }
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "secant/differences/bound.hpp"
-#include "secant/network/rows.hpp"
+#include "secant/simd/products.hpp"
 #include "secant/platform/workspace.hpp"
 
 namespace secant::SECANT_ISA {

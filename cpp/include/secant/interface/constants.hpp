@@ -1,5 +1,4 @@
-// Constants of the method, the same in every backend: tests/contract/test_constants.py compares them with
-// secant/backends/bound.py.
+// Constants of the method. tests/contract/test_constants.py compares those of double with secant/backends/bound.py.
 #pragma once
 
 namespace secant {
@@ -17,12 +16,12 @@ constexpr double rounding_share = 0.01;
 template <class Real>
 struct Limits {
     static constexpr int lowest_order = 3, highest_order = 9;
-    static constexpr double truncation = 2e-15, few_terms = 1.3e-4, most_terms = 8.77e-3, exponent = 600.0, linear = 0.0;
+    static constexpr double truncation = 2e-15, few_terms_limit = 1.3e-4, most_terms_limit = 8.77e-3, exponent = 600.0, linear = 0.0;
 };
 template <>
 struct Limits<float> {
     static constexpr int lowest_order = 1, highest_order = 5;
-    static constexpr double truncation = 0x1p29 * 2e-15, few_terms = 0.02, most_terms = 0.1, exponent = 70.0, linear = 0x1p-13;
+    static constexpr double truncation = 0x1p29 * 2e-15, few_terms_limit = 0.02, most_terms_limit = 0.1, exponent = 70.0, linear = 0x1p-13;
 };
 // The bound is computed on this many discs, each smaller than the last by the same ratio. A bound of a logarithm needs an
 // argument below log 2; the limit leaves a margin for rounding.

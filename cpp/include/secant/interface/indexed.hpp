@@ -15,7 +15,7 @@ namespace secant {
 class IndexedInputs {
 public:
     // Of x(rows,cols), or of table[x] if there is a table of 256 values, whose first must be 0. Nothing if more than half of
-    // them are not zero, or if they have more than 256 different values.
+    // them are not zero, if they have more than 256 different values, or if one is not finite.
     template <class X>
     static std::optional<IndexedInputs> make(const X* x, std::size_t rows, std::size_t cols, const double* table) {
         const std::size_t size = rows * cols;
@@ -53,7 +53,7 @@ private:
                 if (x[i] == 0) continue;
                 const double value = table ? table[static_cast<std::uint8_t>(x[i])] : static_cast<double>(x[i]);
                 const int index = index_of(value);
-                if (index < 0) return false;
+                if (index < 0 || !std::isfinite(value)) return false;
                 entries_.push_back({static_cast<std::uint8_t>(i - first), static_cast<std::uint8_t>(index)});
                 largest = std::max(largest, std::abs(value));
             }

@@ -51,7 +51,8 @@ struct IndexedRows {
     }
 };
 
-// The inputs x(N,I), in the caller's type. They are converted exactly, one row at a time: engines for float take no float64.
+// The inputs x(N,I), in the caller's type. They are converted one row at a time, and exactly: engines for float take no float64. Only
+// indexed values are rounded to float.
 struct Inputs {
     enum class Type { uint8, float32, float64, indexed };
     Type type;
@@ -143,7 +144,7 @@ struct GradientReport {
     double truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
     double loss;              // of the batch
     bool valid;               // whether x and the parameters are finite, and weights of targets also not negative
-    bool finite;              // whether they are valid, and the gradient is finite
+    bool finite;              // whether they are valid, no pre-activation was too large and, but in training, the gradient is finite
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };
@@ -164,7 +165,8 @@ struct GradientCallOf {
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, before or after its update. Stops early if a loss is not finite, or x or t not valid.
+// losses(iterations,): of each batch, before or after its update. Stops early if it is interrupted, a loss is not finite, x or t is
+// not valid, or a pre-activation is too large for float. Of the report only `finite` is written.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;

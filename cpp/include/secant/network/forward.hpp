@@ -79,9 +79,13 @@ public:
     void activate_output(std::size_t begin, bool keep) {
         Real* a2 = z2_ + in_group(begin);
         if (keep) std::copy_n(a2, net_.outputs() * lanes, a2_ + in_group(begin));
-        Pack farthest{};
-        for (std::size_t k = 0; k < net_.outputs(); ++k) farthest = maximum(farthest, absolute(load(a2 + k * lanes)));
-        notice(farthest);
+        Pack farthest{}, finite{};
+        for (std::size_t k = 0; k < net_.outputs(); ++k) {
+            const Pack a = load(a2 + k * lanes);
+            farthest = maximum(farthest, absolute(a));
+            finite += zero_or_nan(a);
+        }
+        notice(farthest, finite);
         if (net_.sigmoid_output()) sigmoids(a2, net_.outputs() * lanes, a2, zc2_ + in_group(begin));
         softmax_lanes(a2, y_ + y_group(begin), net_.outputs());
     }
@@ -149,25 +153,26 @@ private:
     void activate(std::size_t panel, std::size_t n, std::size_t size, bool keep) {
         Real *z1 = at(z1_, panel, n), *state = at(state1_, panel, n), *a1 = at(a1_, panel, n);
         if (keep) std::copy_n(z1, size, a1);
-        Pack largest{}, farthest{};
+        Pack largest{}, farthest{}, finite{};
         for (std::size_t j = 0; j < size; j += lanes) {
             const Pack a = load(z1 + j);
             const Activated unit = Activation::evaluate(a);
             farthest = maximum(farthest, absolute(a));
+            finite += zero_or_nan(a);
             store(z1 + j, unit.z);
             store(state + j, unit.state);
             if constexpr (!Activation::bounded) largest = maximum(largest, absolute(unit.z));
         }
-        notice(farthest);
+        notice(farthest, finite);
         if constexpr (!Activation::bounded) largest1_[panel * capacity_ + n] = largest_lane(largest);
         if constexpr (Activation::kink)
             if (keep) kinks.find<Activation>(panel, n, a1, state);
     }
 
-    // The largest pre-activations of some units and samples, in absolute value.
-    void notice(Pack farthest) {
+    // The largest pre-activations of some units and samples, in absolute value; and 0, or NaN where one is not finite.
+    void notice(Pack farthest, Pack finite) {
         constexpr Real most_of_float = 1e12F;
-        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) <= most_of_float)) *far_ = true;
+        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) + lane_sum(finite) <= most_of_float)) *far_ = true;
     }
 
     std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
@@ -224,7 +229,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
     std::atomic<std::size_t> next{0};  // a slow thread takes fewer tasks
     std::atomic<bool> all_finite{true};
     parallel(call.threads, [&](const Team& team) {
-        net.pack(team, true);
+        net.pack(team);
         Pack finite{};  // 0, or NaN where a weight, an input or a result is not
         Samples& own = pieces[team.rank];
         for (std::size_t task; (task = next++) < tasks;) {

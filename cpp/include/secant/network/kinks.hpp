@@ -114,7 +114,7 @@ private:
         return lane_sum(sums);
     }
 
-    // At least the norm: of `count` squares some may have underflowed. It is finite, for a weight of 0 leaves nothing of it.
+    // At least the norm: of `count` squares some may have underflowed. Never infinite: a weight of 0 times that would be NaN.
     static Real norm(Real squares, std::size_t count) {
         const Real most = squares + static_cast<Real>(count) * std::numeric_limits<Real>::min();
         return std::min(std::sqrt(most), std::numeric_limits<Real>::max());

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 #include "secant/interface/kernels.hpp"
 #include "secant/network/activations.hpp"
@@ -149,11 +148,10 @@ public:
           largest_(work.take<Real>(panels.count)),
           finite_(work.take<bool>(records(), true)) {}
 
-    // Called before anything is read. `check`: whether finite() will be asked.
-    void pack(const Team& team, bool check) {
+    // Called before anything is read.
+    void pack(const Team& team) {
         // A row of the weights lies in one piece, that of a panel in many.
-        const bool look = packed() || (check && reading == Reading::in_place);
-        team.run(phases::pack_rows, look ? row_tasks() : 0, [&](std::size_t task) { pack_rows(task); });
+        team.run(phases::pack_rows, reading == Reading::by_block ? 0 : row_tasks(), [&](std::size_t task) { pack_rows(task); });
         team.run(phases::pack_rest, panels.count, [&](std::size_t panel) { pack_rest(panel); });
     }
 

@@ -1,4 +1,4 @@
-// The only file that calls OpenMP. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
+// The only file that uses OpenMP's threads. With SECANT_STD_THREADS it uses the threads of the standard library instead, for
 // ThreadSanitizer, which does not understand OpenMP's barriers.
 #pragma once
 
@@ -17,11 +17,19 @@
 
 namespace secant {
 
-// The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl say at that time. A call
-// from inside a parallel region stays on its own thread.
+// Whether threads of OpenMP run this: a call stays on its own thread there.
+inline bool in_parallel() {
+#ifdef _OPENMP
+    return omp_in_parallel();
+#else
+    return false;
+#endif
+}
+
+// The default number of threads of a call, as OMP_NUM_THREADS, omp_set_num_threads or threadpoolctl say at that time.
 inline int max_threads() {
 #ifdef _OPENMP
-    return omp_in_parallel() ? 1 : omp_get_max_threads();
+    return in_parallel() ? 1 : omp_get_max_threads();
 #else
     return 1;
 #endif
@@ -155,11 +163,10 @@ void parallel(int threads, const Body& body) noexcept {
 #endif
 }
 
-// body(task) for every task, on no more threads than tasks.
+// body(task) for every task. With more threads than tasks, some have none: libgomp would end those that a smaller team leaves out.
 template <class Body>
 void parallel_for(std::size_t tasks, int threads, const Body& body) noexcept {
-    const int useful = tasks < static_cast<std::size_t>(threads) ? static_cast<int>(tasks > 0 ? tasks : 1) : threads;
-    parallel(useful, [&](const Team& team) { team.share(tasks, body); });
+    parallel(tasks > 1 ? threads : 1, [&](const Team& team) { team.share(tasks, body); });
 }
 
 }  // namespace SECANT_ISA

@@ -126,9 +126,9 @@ inline Pack expm1(Pack x) {
 inline Pack log(Pack x) {
     using namespace format;
     const Bits bits = std::bit_cast<Bits>(x);
-    const Bits exponent = (bits - bits_of_root_of_half + (exponents << fraction_bits)) >> fraction_bits;  // of x / sqrt(1/2)
-    const Pack k = std::bit_cast<Pack>(exponent + std::bit_cast<RealBits>(to_integer)) - (to_integer + static_cast<Real>(exponents));
-    const Pack f = std::bit_cast<Pack>(bits - ((exponent - exponents) << fraction_bits)) - 1;
+    const Bits exponent = (bits - bits_of_root_of_half + (exponent_shift << fraction_bits)) >> fraction_bits;  // of x / sqrt(1/2)
+    const Pack k = std::bit_cast<Pack>(exponent + std::bit_cast<RealBits>(to_integer)) - (to_integer + static_cast<Real>(exponent_shift));
+    const Pack f = std::bit_cast<Pack>(bits - ((exponent - exponent_shift) << fraction_bits)) - 1;
     const Pack s = f / (2 + f);
     const Pack z = s * s;
     const Pack w = z * z;

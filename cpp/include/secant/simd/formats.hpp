@@ -22,7 +22,7 @@ constexpr Real exp_tail[] = {0x1.0000000000000p-1f, 0x1.5555560000000p-3f,  0x1.
                              0x1.1110020000000p-7f, 0x1.6d52860000000p-10f, 0x1.a247ac0000000p-13f};
 // For log, as in fdlibm's e_logf.c: the bits of sqrt(1/2), and R in powers of s^4, the even ones and the odd ones.
 constexpr RealBits bits_of_root_of_half = 0x3f3504f3;
-constexpr RealBits exponents = 128;  // more than a normal number's exponent is below 0
+constexpr RealBits exponent_shift = 128;  // added to the exponent of a normal number, so that it is positive
 constexpr Real log_even[] = {0xccce13.0p-25f, 0xf89e26.0p-26f}, log_odd[] = {0xaaaaaa.0p-24f, 0x91e9ee.0p-25f};
 
 #else
@@ -43,7 +43,7 @@ constexpr Real exp_tail[] = {0x1.000000000000cp-1,  0x1.555555555555cp-3,  0x1.5
                              0x1.28b0efa85fc2bp-22, 0x1.af6e9ed00abecp-26};
 // For log, as in fdlibm's e_log.c: the upper bits of sqrt(1/2), and R in powers of s^4, the even ones and the odd ones.
 constexpr RealBits bits_of_root_of_half = 0x3fe6a09e00000000;
-constexpr RealBits exponents = 1024;  // more than a normal number's exponent is below 0
+constexpr RealBits exponent_shift = 1024;  // added to the exponent of a normal number, so that it is positive
 constexpr Real log_even[] = {3.999999999940941908e-01, 2.222219843214978396e-01, 1.531383769920937332e-01};
 constexpr Real log_odd[] = {6.666666666666735130e-01, 2.857142874366239149e-01, 1.818357216161805012e-01, 1.479819860510658591e-01};
 

@@ -88,7 +88,7 @@ struct VectorOf {
 using Pack = VectorOf<Real, pack_bytes>::Type;
 using Bits = VectorOf<RealBits, pack_bytes>::Type;
 using HalfPack = VectorOf<Real, half_packs ? pack_bytes / 2 : pack_bytes>::Type;
-// Floats in as many bytes as a pack has, which are twice as many as doubles, and in half of them.
+// Packs of float with as many bytes as a pack has, so twice as many lanes as one of double; and with half of that.
 using FloatPack = VectorOf<float, pack_bytes>::Type;
 using HalfFloatPack = VectorOf<float, pack_bytes / 2>::Type;
 // Doubles, for half of the lanes of a pack of float.

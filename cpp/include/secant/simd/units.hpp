@@ -24,7 +24,6 @@ class Units {
 public:
     using Value = Element<Full>;
     static constexpr int packs = P;
-    static constexpr bool half = sizeof(Last) < sizeof(Full);
 
     Units() : packs_{}, last_{} {}
     explicit Units(const Value* from) : last_(load<Last>(from + (P - 1) * step)) {

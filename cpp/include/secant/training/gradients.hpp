@@ -22,7 +22,7 @@ public:
           training_(training),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
-          samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), differentiates() ? Real{0} : h()),
+          samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), h()),
           targets_(work, call.batch.t, net_, capacity),
           sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
@@ -35,7 +35,7 @@ public:
           given_up_(work.take<std::atomic<bool>>(1, false)) {}
 
     // Before the first run; after the last one in training.
-    void pack(const Team& team) { net_.pack(team, true); }
+    void pack(const Team& team) { net_.pack(team); }
     void unpack(const Team& team) {
         team.run(phases::unpack, net_.panels.count, [&](std::size_t panel) { net_.unpack(panel, call_.out); });
     }
@@ -54,7 +54,7 @@ public:
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
             team.run_once(phases::begin_block, [&] { *stopped_ = call_.interrupted() || !valid(); });
-            gather(team, batch, first, count);
+            gather(team, batch, first, count, samples_.kinks.exist);
             team.read(phases::look_whether_stopped);
             if (*stopped_) return false;
             const bool bounded = net_.bounded();
@@ -84,7 +84,7 @@ public:
         double total = 0.0;
         for (std::size_t first = 0; first < batch.size; first += capacity_) {
             const std::size_t count = std::min(capacity_, batch.size - first);
-            if (batch.size > capacity_) gather(team, batch, first, count);  // else its rows are still there
+            if (batch.size > capacity_) gather(team, batch, first, count, false);  // else its rows are still there
             prefetch(team, next, first, count);
             activate_hidden(team, count, false);
             affine_output(team, count);
@@ -98,7 +98,7 @@ public:
     }
 
 private:
-    Real h() const { return static_cast<Real>(call_.h); }
+    Real h() const { return differentiates() ? Real{0} : static_cast<Real>(call_.h); }
     bool differentiates() const { return call_.method == GradientMethod::derivative; }
     // The highest order of a series; 0 if there is none.
     static int highest_order_of(GradientMethod method) {
@@ -110,12 +110,13 @@ private:
     bool evaluates() const { return plan_.has_direct() || samples_.kinks.exist; }
     bool directly(std::size_t n) const { return plan_.has_direct() && plan_.directly()[n]; }
 
-    void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count) {
-        if (first == 0 && samples_.kinks.exist)
+    // With `measure` what is needed to find kinks, too.
+    void gather(const Team& team, const Batch& batch, std::size_t first, std::size_t count, bool measure) {
+        if (first == 0 && measure)
             team.run(phases::measure_kinks, net_.panels.count, [&](std::size_t panel) { samples_.kinks.measure(panel); });
         team.run(phases::gather, count, [&](std::size_t n) {
             samples_.rows.gather(n, batch.sample(first + n));
-            if (samples_.kinks.exist) samples_.kinks.measure_row(n);
+            if (measure) samples_.kinks.measure_row(n);
             masses_[n] = targets_.mass(batch.sample(first + n));
         });
     }
@@ -203,7 +204,7 @@ private:
     // a step of training is completed.
     bool given_up(const Team& team) {
         if (sums_.in_place) return false;
-        if (team.rank == 0 && call_.interrupted()) *given_up_ = true;
+        if (team.rank == 0 && !*given_up_ && call_.interrupted()) *given_up_ = true;  // a handler that has raised is not run again
         return *given_up_;
     }
 
