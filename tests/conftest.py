@@ -37,7 +37,7 @@ def by_numba(nodeid):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Where there is the core, the other backends are not what is used. CI tests them where there is none."""
+    """Where there is the core, the other backends are not what is used. CI tests most of them where there is none."""
     if not importlib.util.find_spec("secant._core"):
         return
     for item in items:

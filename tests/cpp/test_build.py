@@ -7,13 +7,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 COMPILER = shutil.which("g++")
-MISSING = [name for name in ("g++", "cmake", "ninja") if shutil.which(name) is None]
+# Of the extra `test`, or of the machine.
+CMAKE, NINJA = (
+    shutil.which(name, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]))
+    for name in ("cmake", "ninja")
+)
+MISSING = [name for name, found in (("g++", COMPILER), ("cmake", CMAKE), ("ninja", NINJA)) if found is None]
 if importlib.util.find_spec("pybind11") is None:
     MISSING.append("pybind11")
 
@@ -42,11 +48,12 @@ def build(request, tmp_path_factory):
         "CMAKE_CXX_COMPILER": COMPILER,
         "CMAKE_CXX_FLAGS": request.param,
         "CMAKE_EXPORT_COMPILE_COMMANDS": "ON",
+        "CMAKE_MAKE_PROGRAM": NINJA,
         "Python_EXECUTABLE": sys.executable,
         "pybind11_DIR": pybind11.get_cmake_dir(),
     }
     defined = [f"-D{name}={value}" for name, value in options.items()]
-    ran = subprocess.run(["cmake", "-G", "Ninja", "-S", ROOT, "-B", folder, *defined], capture_output=True, text=True)
+    ran = subprocess.run([CMAKE, "-G", "Ninja", "-S", ROOT, "-B", folder, *defined], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return folder
 
@@ -69,11 +76,20 @@ def test_every_file_is_compiled_with_exact_arithmetic(build):
             assert "-ffp-contract=off" in options
 
 
-def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
+def command_for(target: str, build: Path) -> str:
+    """The command that makes the target when all that it needs is there."""
     commands = subprocess.run(
-        ["ninja", "-C", build, "-t", "commands", "_core"], capture_output=True, text=True, check=True
+        [NINJA, "-C", build, "-t", "commands", target], capture_output=True, text=True, check=True
     )
-    link = shlex.split(commands.stdout.splitlines()[-1])
+    return commands.stdout.splitlines()[-1]
+
+
+def test_a_build_looks_for_symbols_that_instruction_sets_would_share(build):
+    assert "check_symbols.cmake" in command_for("secant", build)
+
+
+def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
+    link = shlex.split(command_for("_core", build))
     words = [word for word in link[link.index(COMPILER) : link.index("-o")] if word not in ("&&", ":")]
     would_run = subprocess.run([*words, "-###"], capture_output=True, text=True).stderr
     assert "collect2" in would_run
@@ -105,7 +121,7 @@ def test_a_symbol_that_instruction_sets_would_share_ends_the_build(tmp_path, com
         "-P",
         ROOT / "cpp" / "check_symbols.cmake",
     ]
-    ran = subprocess.run(["cmake", *script], capture_output=True, text=True)
+    ran = subprocess.run([CMAKE, *script], capture_output=True, text=True)
     assert ran.returncode == bool(shared), ran.stderr
     assert all(name in ran.stderr for name in shared)
     assert library.exists() != bool(shared)  # what may not be linked is not there
