@@ -397,7 +397,7 @@ def test_pre_activations_beyond_the_range_of_float32(fast, method, size):
 
 @pytest.mark.parametrize("unit", [0, 99])
 def test_a_pre_activation_whose_terms_overflow_to_both_sides(fast, unit):
-    """Their sum may be NaN in float32, which relu would take for 0: it is 1e40, and so is an entry of the gradient."""
+    """In float32 their sum may be NaN, of which relu makes 0. It is 1e40: that entry of the gradient is no float32."""
     w1 = np.zeros((2, 100))
     w1[:, unit] = [-1e20, 2e20]
     net, x, t = given_case(w1, np.zeros(100), np.zeros((100, 2)), [0, 0], [[1e20, 1e20]], hidden="relu")
