@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import cases
 from secant.backends.base import Parameters
 from secant.backends.numpy.direct import central_difference
-from secant.backends.numpy.forward import cross_entropy, outputs
+from secant.backends.numpy.forward import cross_entropy, logits, softmax
 
 H = 1e-4
 CHOSEN: dict[str, Any] = {"W1": np.s_[406, :10], "b1": np.s_[:5], "W2": np.s_[7], "b2": np.s_[:5]}
@@ -88,7 +88,7 @@ def numpy_loss(case: cases.Case) -> tuple[dict[str, NDArray[np.float64]], Callab
     w1, b1, w2, b2 = params.values()
     net = Parameters(w1, b1, w2, b2)
     x = case.x.astype(np.float64)
-    return params, lambda: cross_entropy(outputs(net, x), case.t, net.log_offset)
+    return params, lambda: cross_entropy(softmax(logits(net, x)), case.t, net.log_offset)
 
 
 def loss_of_chosen(case: cases.Case) -> tuple[NDArray[np.float64], Callable[[NDArray[np.float64]], float]]:

@@ -145,8 +145,8 @@ inline py::tuple gradient(const py::tuple& parameters, const py::object& x, cons
 }
 
 // Updates the parameters once for each row of indices(iterations,batch). Appends the losses of the completed iterations, also
-// when it is interrupted. Returns whether x, t and the parameters were valid, and pre-activations not too large for float, as far
-// as it came: the next iteration would be the first that was not, but the last loss may be it already.
+// when it is interrupted. Returns whether x, t and the parameters were valid, as far as it came: the next iteration would be the
+// first that was not.
 inline bool train(const py::tuple& parameters, const py::object& x, const py::array& t, const Array<std::int64_t>& indices,
                   const std::string& method, double h, double rate, int threads, py::list losses, bool before) {
     return with_type_of(parameters, [&]<class Real>() {
@@ -174,7 +174,7 @@ inline bool train(const py::tuple& parameters, const py::object& x, const py::ar
             for (std::size_t i = 0; i < done; ++i) losses.append(values[i]);
         }
         throw_if_interrupted();
-        return report.finite;
+        return report.valid;
     });
 }
 

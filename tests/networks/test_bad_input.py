@@ -593,6 +593,31 @@ def test_a_pre_activation_that_overflows_is_an_error(backend, call):
         getattr(net, call)(*arguments)
 
 
+@pytest.mark.parametrize("hidden", get_args(base.HiddenActivation))
+@pytest.mark.parametrize("column", [[-1e160, 2e160], [2e160, -1e160], [-1e160, -1e160]])
+@pytest.mark.parametrize("unit", [0, 49])
+def test_a_hidden_unit_that_overflows_is_an_error(backend, hidden, column, unit):
+    """By the order of its terms the sum is NaN or an infinity, of which an activation makes a number."""
+    net = secant.TwoLayerNet(2, 50, 2, hidden_activation=hidden, rng=0)
+    net.params["W1"][:, unit], net.params["W2"][unit] = column, 0.0
+    x = np.array([[1.0, 1.0], [1e160, 1e160]])
+    for call in CALLS.values():
+        with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
+            call(net, x, [0, 1])
+    before = {name: param.tobytes() for name, param in net.params.items()}
+    with pytest.raises(secant.ValueRangeError, match="in iteration 1, the loss is nan|is not finite"):
+        secant.train(net, x, [0, 1], x, [0, 1], iters_num=2, batch_size=2, rng=0)
+    assert {name: param.tobytes() for name, param in net.params.items()} == before
+
+
+def test_an_output_that_overflows_is_an_error(backend):
+    net = secant.TwoLayerNet(2, 2, 2, hidden_activation="relu", rng=0)
+    net.params["W1"][:], net.params["W2"][:] = 1.0, [[-1e160, 1.0], [2e160, 1.0]]
+    for call in CALLS.values():
+        with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
+            call(net, [[1e160, 1e160]], [0])
+
+
 @pytest.mark.parametrize("call", ["gradient", "numerical_gradient"])
 def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend, call):
     net = secant.TwoLayerNet(1, 2, 2, output_activation="identity", rng=0)

@@ -47,7 +47,7 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
     gradients, samples, bound, loss = _core.gradient(*batch, method, h, n_threads)
     if method == "series":
         require_proven(samples, h)
-    if gradients is not None and not math.isinf(loss):
+    if gradients is not None and math.isfinite(loss):
         return Differences(gradients, samples, bound, loss)
     if fault := faults.first(*batch):
         return fault

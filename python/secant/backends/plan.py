@@ -60,7 +60,7 @@ def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
     """The result, or the fault where it, or the loss, has overflowed."""
     if isinstance(result, Fault):
         return result
-    good = result.loss != math.inf and all(map(all_finite, result.gradients.values()))
+    good = math.isfinite(result.loss) and all(map(all_finite, result.gradients.values()))
     return result if good else faults.of_result(result.loss, batch.net.log_offset)
 
 

@@ -174,8 +174,8 @@ class TwoLayerNet:
         ShapeError
             If x is empty, or does not have I columns.
         ValueRangeError
-            If x is not finite in the type of ``params``, or so large that an overflow leaves NaN or infinity in what is
-            returned.
+            If x is not finite in the type of ``params``, or so large that a pre-activation, or what is returned,
+            overflows.
         ParamsError
             If ``params`` lacks an array or holds one that cannot be used where it lies.
 

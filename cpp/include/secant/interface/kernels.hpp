@@ -126,7 +126,7 @@ struct GradientOf {
 };
 
 // Compute the outputs y(N,O). `interrupted` is polled during a long call; true means stop: y is then incomplete. `finite` becomes
-// whether x, the parameters and y are.
+// whether x, the parameters, the pre-activations and y are.
 template <class Real>
 struct PredictCallOf {
     NetworkOf<Real> net;
@@ -144,7 +144,7 @@ struct GradientReport {
     double truncation_bound;  // the largest of any sample; 0 for the derivative (order 1)
     double loss;              // of the batch
     bool valid;               // whether x and the parameters are finite, and weights of targets also not negative
-    bool finite;              // whether they are valid, no pre-activation was too large and, but in training, the gradient is finite
+    bool finite;              // whether they are valid, no pre-activation was too large and the gradient is finite
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };
@@ -165,8 +165,8 @@ struct GradientCallOf {
 };
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
-// losses(iterations,): of each batch, before or after its update. Stops early if it is interrupted, a loss is not finite, x or t is
-// not valid, or a pre-activation is too large for float. Of the report only `finite` is written.
+// losses(iterations,): of each batch, before or after its update; NaN where a pre-activation is too large. Stops early if it is
+// interrupted, a loss is not finite, or x or t is not valid. Of the report only `valid` is written.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;

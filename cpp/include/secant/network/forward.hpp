@@ -33,7 +33,7 @@ public:
           z2_(work.take<Real>(pad(capacity) * net.outputs())),
           zc2_(work.take<Real>(pad(capacity) * net.outputs())),
           y_(work.take<Real>(pad(capacity) * pad(net.outputs()))),
-          far_(work.take<std::atomic<bool>>(1, false)) {}
+          too_large_(work.take<std::atomic<bool>>(1, false)) {}
 
     // z1 and its state of the units of panels [first, last) for the samples [begin, end), by a thread; with `keep` a1 too, and kinks
     // are found. Returns NaN where a weight that was copied is not finite, else 0.
@@ -107,9 +107,9 @@ public:
     const Real* zc2(std::size_t n) const { return zc2_ + in_group(n); }
     const Real* y(std::size_t n) const { return y_ + y_group(n) + n % lanes; }
 
-    // Whether a pre-activation was so large that float has no digits left for what shifts it; a fused sum may overflow on the way to
-    // one that is finite, or has the other sign.
-    bool far() const { return *far_; }
+    // Whether a pre-activation was not finite: such a sum may be NaN or an infinity, by the order of its terms, and activations make
+    // numbers of it. Or so large that float has no digits left for what shifts it.
+    bool too_large() const { return *too_large_; }
 
     Rows rows;
     Kinks kinks;
@@ -172,7 +172,8 @@ private:
     // The largest pre-activations of some units and samples, in absolute value; and 0, or NaN where one is not finite.
     void notice(Pack farthest, Pack finite) {
         constexpr Real most_of_float = 1e12F;
-        if (sizeof(Real) < sizeof(double) && !(largest_lane(farthest) + lane_sum(finite) <= most_of_float)) *far_ = true;
+        const bool small = sizeof(Real) == sizeof(double) || largest_lane(farthest) <= most_of_float;
+        if (!small || lane_sum(finite) != 0) *too_large_ = true;
     }
 
     std::size_t y_group(std::size_t n) const { return n / lanes * lanes * pad(net_.outputs()); }
@@ -208,7 +209,7 @@ private:
     const Parameters& net_;
     std::size_t capacity_;
     Real *a1_, *copies_, *z1_, *state1_, *largest1_, *a2_, *z2_, *zc2_, *y_;
-    std::atomic<bool>* far_;
+    std::atomic<bool>* too_large_;
 };
 
 // How many samples a block has room for: enough to reuse what is loaded, but so few that interrupts, which are polled between
@@ -245,7 +246,7 @@ inline std::size_t predict(const PredictCall& call, void* memory) noexcept {
             }
             if (team.rank == 0 && call.interrupted()) next = tasks;
         }
-        if (lane_sum(finite) != 0 || own.far()) all_finite = false;
+        if (lane_sum(finite) != 0 || own.too_large()) all_finite = false;
     });
     *call.finite = all_finite && net.finite();
     return 0;

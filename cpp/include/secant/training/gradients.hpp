@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 
 #include "secant/differences/direct.hpp"
 #include "secant/differences/series_engine.hpp"
@@ -43,11 +44,11 @@ public:
     // Whether the parameters, the samples and their targets were valid so far.
     bool valid() const { return *valid_ && net_.finite(); }
 
-    // Whether the gradient is finite, too, and no pre-activation was too large for float.
-    bool finite() const { return valid() && sums_.finite() && !samples_.far(); }
+    // Whether the gradient is finite, too, and no pre-activation was too large.
+    bool finite() const { return valid() && sums_.finite() && !samples_.too_large(); }
 
-    // False if it was stopped, a sample is not valid or, in training, a pre-activation is too large for float: then nothing is
-    // updated. If asked, `loss` becomes that of the batch, before the update. The rows of the `next` batch are brought to the cache.
+    // False if it was stopped or a sample is not valid: then nothing is updated. If asked, `loss` becomes that of the batch, before
+    // the update, or NaN once a pre-activation was too large. The rows of the `next` batch are brought to the cache.
     bool run(const Team& team, const Batch& batch, double* loss = nullptr, const Batch* next = nullptr) {
         const auto scale = static_cast<Real>(step_ / static_cast<double>(batch.size));
         bool evaluated = false;
@@ -64,7 +65,6 @@ public:
             if (!*valid_) return false;
             if (bounded) activate_hidden(team, count, evaluates());
             activate_output(team, batch, first, count, loss);
-            if (training_ && samples_.far()) return false;
             if (loss) add_losses(team, count, *loss);
             prefetch(team, next, first, count);
             if (first == 0 && !plan_.has_series()) sums_.clear(team);
@@ -176,6 +176,7 @@ private:
     void add_losses(const Team& team, std::size_t count, double& total) const {
         team.read(phases::add_losses);
         for (std::size_t n = 0; n < count; ++n) total -= losses_[n];
+        if (samples_.too_large()) total = std::numeric_limits<double>::quiet_NaN();
     }
 
     void prefetch(const Team& team, const Batch* next, std::size_t first, std::size_t count) {

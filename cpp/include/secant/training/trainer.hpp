@@ -28,7 +28,7 @@ inline std::size_t train(const TrainingCall& call, void* memory) noexcept {
             }
             if (!std::isfinite(loss)) break;
         }
-        team.run_once(phases::report, [&] { gradient.report->finite = engine.finite(); });
+        team.run_once(phases::report, [&] { gradient.report->valid = engine.valid(); });
         engine.unpack(team);
     });
     return 0;

@@ -11,7 +11,7 @@ from secant.backends import activations as policy
 from secant.backends.activations import ACTIVATIONS, FAMILIES, near_kink
 from secant.backends.base import Fault, Parameters
 from secant.backends.numba.compilation import Kernel, choose_threads, compiled, compiled_choice
-from secant.backends.numpy.forward import checked_outputs
+from secant.backends.numpy.forward import checked_outputs, nan_where_infinite
 from secant.backends.plan import blocks, in_float64
 
 kinked_change, rounded_once = compiled(policy.kinked_change), compiled(policy.rounded_once)
@@ -52,10 +52,11 @@ def predict(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any] | 
 
 
 def outputs(net: Parameters, x: NDArray[Any], n_threads: int) -> NDArray[Any]:
-    """The network's output y (N, O)."""
+    """The network's output y (N, O), or NaN where a pre-activation overflows."""
     cost, float64_net = net.W1.size + net.W2.size, in_float64(net)
     threads = choose_threads(n_threads, len(x) * cost)
-    y = [activations(float64_net, x[n], threads).y for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)]
+    parts = (activations(float64_net, x[n], threads) for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS))
+    y = [nan_where_infinite(part.y, part.a1, part.a2) for part in parts]
     return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 

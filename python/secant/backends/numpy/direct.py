@@ -6,7 +6,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Gradients, Parameters
-from secant.backends.numpy.forward import logits, loss_of, loss_of_logits
+from secant.backends.numpy.forward import logits, loss_of_logits, mean_loss, softmax
 
 
 def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
@@ -17,7 +17,8 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
 
     def loss(_: Floats) -> float:
         # Without an offset y may underflow, and lose digits before that.
-        return loss_of(shifted, x, t) if net.log_offset else loss_of_logits(logits(shifted, x), t)
+        z2 = logits(shifted, x)
+        return mean_loss(softmax(z2), t, net.log_offset) if net.log_offset else loss_of_logits(z2, t)
 
     return Gradients(*(central_difference(loss, param, h) for param in shifted[:4]))
 

@@ -59,20 +59,34 @@ def loss_of(net: Parameters, x: Array, t: Array) -> float:
 
 
 def outputs(net: Parameters, x: Array) -> Array:
-    """The network's output y (N, O)."""
+    """The network's output y (N, O), or NaN where a pre-activation overflows."""
     y = np.empty((len(x), len(net.b2)), net.W1.dtype)
     net = in_float64(net)
     for block in blocks(len(x), largest_row(net)):
-        y[block] = softmax(logits(net, x[block]))
+        a1, a2 = pre_activations(net, x[block])
+        y[block] = nan_where_infinite(softmax(ACTIVATIONS[net.output_activation].function(a2)), a1, a2)
+    return y
+
+
+def nan_where_infinite(y: Floats, a1: Floats, a2: Floats) -> Floats:
+    """Set y of a sample to NaN where a pre-activation is not finite.
+
+    Such a sum may be NaN or an infinity, by the order of its terms, and an activation makes a number of it.
+    """
+    y[~(np.isfinite(a1).all(axis=1) & np.isfinite(a2).all(axis=1))] = np.nan
     return y
 
 
 def logits(net: Parameters, x: Array) -> Floats:
     """What the softmax is taken of, (N, O)."""
-    hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
-        z1 = hidden.function(x.astype(np.float64) @ net.W1 + net.b1)
-        return output.function(z1 @ net.W2 + net.b2)
+    return ACTIVATIONS[net.output_activation].function(pre_activations(net, x)[1])
+
+
+@np.errstate(over="ignore", invalid="ignore")  # the caller looks for what overflowed
+def pre_activations(net: Parameters, x: Array) -> tuple[Floats, Floats]:
+    """What the activations are taken of: a1 (N, H) and a2 (N, O)."""
+    a1 = x.astype(np.float64) @ net.W1 + net.b1
+    return a1, ACTIVATIONS[net.hidden_activation].function(a1) @ net.W2 + net.b2
 
 
 def loss_of_logits(z2: Floats, t: Array) -> float:
