@@ -605,7 +605,7 @@ def test_a_hidden_unit_that_overflows_is_an_error(backend, hidden, column, unit)
         with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
             call(net, x, [0, 1])
     before = {name: param.tobytes() for name, param in net.params.items()}
-    with pytest.raises(secant.ValueRangeError, match="in iteration 1, the loss is nan|is not finite"):
+    with pytest.raises(secant.ValueRangeError, match=r"in iteration 1, the loss is nan|is not finite"):
         secant.train(net, x, [0, 1], x, [0, 1], iters_num=2, batch_size=2, rng=0)
     assert {name: param.tobytes() for name, param in net.params.items()} == before
 
