@@ -76,7 +76,6 @@ std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t d
                          std::size_t end, const std::string& scheme, double h, int threads) {
     require(address != 0 && x.ndim() == 1 && is_array<double>(x) && begin <= end && end <= length(x, 0), "a range of a vector is needed");
     require(threads > 0, "threads must be at least 1");
-    constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
     Array<double> out(static_cast<py::ssize_t>(end - begin));
     std::atomic<bool> changed{false};
     const DifferenceCall call{reinterpret_cast<double (*)(const double*, std::intptr_t, void*)>(address),
@@ -85,7 +84,7 @@ std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t d
                               length(x, 0),
                               begin,
                               end,
-                              static_cast<DifferenceCall::Scheme>(number_of(scheme, schemes, "scheme")),
+                              static_cast<DifferenceCall::Scheme>(number_of(scheme, DifferenceCall::schemes, "scheme")),
                               h,
                               out.mutable_data(),
                               available_threads(threads),
@@ -114,10 +113,19 @@ py::dict build_info() {
     return info;
 }
 
+// The orders that a series may have.
+template <class Real>
+py::tuple orders() {
+    py::list all;
+    for (int order = Limits<Real>::lowest_order; order <= Limits<Real>::highest_order; order += 2) all.append(order);
+    return all;
+}
+
 // Those of interface/constants.hpp, by their names in secant/backends/bound.py.
 py::dict constants() {
     using namespace py::literals;
-    return py::dict("FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
+    return py::dict("ORDERS"_a = orders<double>(), "SINGLE_ORDERS"_a = orders<float>(),
+                    "FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
                     "FEW_TERMS_LIMIT"_a = Limits<double>::few_terms_limit, "MOST_TERMS_LIMIT"_a = Limits<double>::most_terms_limit,
                     "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = Limits<double>::exponent,
                     "TRUNCATION_LIMIT"_a = Limits<double>::truncation,

@@ -68,12 +68,6 @@ Inputs inputs_of(const NetworkOf<Real>& net, const py::object& x) {
     return from;
 }
 
-// Of the forward pass of a sample.
-template <class Real>
-std::size_t multiplications(const NetworkOf<Real>& net) {
-    return net.hidden() * (net.inputs() + net.outputs());
-}
-
 // None if x, a parameter or y is not finite.
 inline py::object predict(const py::tuple& parameters, const py::object& x, int threads) {
     return with_type_of(parameters, [&]<class Real>() -> py::object {
@@ -81,7 +75,7 @@ inline py::object predict(const py::tuple& parameters, const py::object& x, int 
         const Inputs from = inputs_of(net, x);
         Array<Real> y({from.rows, net.outputs()});
         bool finite = false;
-        const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, from.rows * multiplications(net)), interrupted,
+        const PredictCallOf<Real> call{net, from, matrix(y), choose_threads(threads, from.rows * net.multiplications()), interrupted,
                                        &finite};
         run_in_memory(call.threads, [&](void* block) { return engines<Real>().predict(call, block); });
         throw_if_interrupted();
@@ -90,12 +84,7 @@ inline py::object predict(const py::tuple& parameters, const py::object& x, int 
 }
 
 inline GradientMethod method_named(const std::string& name) {
-    using enum GradientMethod;
-    if (name == "derivative") return derivative;
-    if (name == "series") return series;
-    if (name == "direct") return direct;
-    require(name == "auto", "method must be derivative, series, direct or auto");
-    return automatic;
+    return static_cast<GradientMethod>(number_of(name, gradient_methods, "method"));
 }
 
 // What a gradient needs beyond a forward pass.
@@ -109,7 +98,7 @@ void require_differentiable(const NetworkOf<Real>& net, GradientMethod method, d
 // The cost of a sample, in multiplications: its forward pass and its series, or its direct evaluation.
 template <class Real>
 std::size_t cost(const GradientCallOf<Real>& call) {
-    return multiplications(call.net) * (call.method == GradientMethod::direct ? call.net.outputs() : 2);
+    return call.net.multiplications() * (call.method == GradientMethod::direct ? passes_an_output * call.net.outputs() : 2);
 }
 
 // ({"W1": ..., "b1": ..., "W2": ..., "b2": ...}, samples by order, truncation bound, loss). Without gradients if something is not

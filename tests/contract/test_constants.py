@@ -13,7 +13,7 @@ def test_the_core_has_the_constants_of_the_other_backends():
     from secant import _core
 
     assert _core.constants() == {name: getattr(bound, name) for name in _core.constants()}
-    assert {"MOST_TERMS_LIMIT", "EXPONENT_LIMIT", "TRUNCATION_LIMIT"} <= _core.constants().keys()
+    assert {"ORDERS", "MOST_TERMS_LIMIT", "EXPONENT_LIMIT", "TRUNCATION_LIMIT"} <= _core.constants().keys()
 
 
 @pytest.mark.parametrize(("terms", "limit"), [("FEW_TERMS", "FEW_TERMS_LIMIT"), ("MOST_TERMS", "MOST_TERMS_LIMIT")])

@@ -23,12 +23,17 @@ struct Largest {
 
 inline Largest maximum(Largest a, Largest b) { return {std::max(a.input, b.input), std::max(a.hidden, b.hidden)}; }
 
+// x = mantissa 2^exponent, as std::frexp has them.
+struct Binary {
+    explicit Binary(double x) : mantissa(std::frexp(x, &exponent)) {}
+    int exponent = 0;  // musl does not write that of an infinity
+    double mantissa;
+};
+
 // Whether the powers up to `highest` of weights up to `largest`, and small sums of them, are finite.
 inline bool powers_are_finite(double largest, int highest) {
     constexpr int margin = 16;
-    int exponent = 0;  // musl does not write it for an infinity
-    std::frexp(largest, &exponent);
-    return exponent * highest <= std::numeric_limits<Real>::max_exponent - margin;
+    return Binary(largest).exponent * highest <= std::numeric_limits<Real>::max_exponent - margin;
 }
 
 // Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
@@ -62,8 +67,7 @@ public:
         const int hidden = smallest(discs_.hidden, largest.input);
         const int highest = std::max(hidden, smallest(discs_.output, largest.hidden));
         if (highest > Limits<Real>::highest_order || !(highest == 1 || powers_are_finite(discs_.largest_weight, highest))) return {};
-        const bool bounded = with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
-        return {bounded ? highest : hidden, highest};
+        return {is_bounded(net_.hidden_activation) ? highest : hidden, highest};
     }
 
     // Upper bound on the truncation error of such orders.
@@ -104,9 +108,8 @@ private:
     // Kept from call to call of a thread: rounded up to 5 bits, the largest weight seldom changes in training.
     Discs discs_for(double largest_weight) const {
         thread_local Discs kept{0, false, -1.0, {}, {}};  // no weight is negative: there are none yet
-        int exponent = 0;  // musl does not write it for an infinity
-        const double mantissa = std::frexp(largest_weight, &exponent);
-        largest_weight = std::ldexp(std::ceil(mantissa * 32.0), exponent - 5);
+        const Binary weight(largest_weight);
+        largest_weight = std::ldexp(std::ceil(weight.mantissa * 32.0), weight.exponent - 5);
         if (kept.hidden_activation == net_.hidden_activation && kept.sigmoid_output == net_.sigmoid_output &&
             kept.largest_weight == largest_weight)
             return kept;

@@ -90,11 +90,11 @@ void add_third_in_single(const FullRows& full, const Coefficients& odd, Tile<con
 }
 
 // to(columns,) = the odd power m > 0 of x, as in OddPowers.
-template <int M = 1>
-void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to) {
-    for (std::size_t c = 0; c < columns && m == M; c += lanes)
-        store(to + c, OddPowers<2 * M + 1, Pack>(load_part(x + c, std::min(lanes, columns - c)), h).of[M]);
-    if constexpr (2 * M + 1 < Limits<Real>::highest_order) store_odd_power<M + 1>(m, x, columns, h, to);
+inline void store_odd_power(int m, const Real* x, std::size_t columns, Real h, Real* to) {
+    with_number<1, odd_powers(Limits<Real>::highest_order) - 1>(m, [&]<int M>() {
+        for (std::size_t c = 0; c < columns; c += lanes)
+            store(to + c, OddPowers<2 * M + 1, Pack>(load_part(x + c, std::min(lanes, columns - c)), h).of[M]);
+    });
 }
 
 // The powers above 1 of the series for full rows: a product for each, the highest first. Cubes in float32 are in the tables already.

@@ -152,18 +152,16 @@ private:
         return sum;
     }
 
-    // How far a shift of a1 by 1 moves anything, at most.
+    // How far a shift of a1 by 1 moves an a2, at most.
     double largest_effect() const {
-        const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
-        return std::max(1.0, steepest * net_.largest_outgoing());
+        return with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; }) * net_.largest_outgoing();
     }
 
     // The terms that a sample needs, 0 for the full functions. No a2 is shifted by more than
     // u = h max(1, |z1_n|, max(1, |x_n|) max|w2| max|f'|). The error of D terms is (2u)^D / (D + 1), here at most 1e-15, for float
     // 5e-7. They need powers of the weights.
     int terms_needed(std::size_t n) const {
-        const auto steepest = with_activation(net_.hidden_activation(), []<class A>() { return A::steepest; });
-        const double by_hidden = std::max<double>(1, samples_.rows.largest(n)) * net_.largest_outgoing() * steepest;
+        const double by_hidden = std::max<double>(1, samples_.rows.largest(n)) * largest_effect();
         const double u = h_ * std::max<double>(samples_.largest_hidden(n), by_hidden);
         const int terms = u <= Limits<Real>::few_terms_limit ? few_terms : u <= Limits<Real>::most_terms_limit ? most_terms : 0;
         return powers_are_finite(net_.largest_outgoing(), terms) ? terms : 0;
@@ -175,7 +173,7 @@ private:
         switch (terms_[n]) {
             case few_terms: return what(Taylor<few_terms>(out, coefficients(n)));
             case most_terms: return what(Taylor<most_terms>(out, coefficients(n)));
-            default: return what(Exact(out, coefficients(n)));
+            default: return what(Exact(out));
         }
     }
 
@@ -196,7 +194,7 @@ private:
         const typename Method::Unit unit(method, w2);
         const Pack slope = finds_slopes ? hidden_slope(n, w2) : Pack{};
         const Pack derivative = compose(Jet<1>{{Pack{}, slope}}, Activation::template series<1>(before.z, before.state)).c[1];
-        const double effect = largest_effect();
+        const double effect = std::max(1.0, largest_effect());
         const Real largest_weight = net_.largest_outgoing();
         for (std::size_t v = 0; v < counts_[n]; ++v) {
             const Real value = values_[n * stride_ + v], shift = h_ * value, quotient = std::copysign(Real{0.5} / h_, shift) * scale;
@@ -228,7 +226,7 @@ private:
         for (std::size_t k = 0; k < net_.outputs(); ++k) store(w2 + k * lanes, broadcast(net_.w2(panel, j)[k]));
         const typename Method::Unit unit(method, {w2, lanes});
         const Pack slope = finds_slopes ? hidden_slope(n, {w2, lanes}) : Pack{};
-        const Real effect = static_cast<Real>(largest_effect());
+        const auto effect = static_cast<Real>(std::max(1.0, largest_effect()));
         map(values_ + n * stride_, differences, counts_[n], [&](Pack v) {
             const Pack shift = h_ * v, quotient = select(shift < 0, broadcast(-Real{0.5} / h_), broadcast(Real{0.5} / h_));
             const Pack difference =

@@ -21,7 +21,7 @@ public:
         Tile<const Real> w2_;
     };
 
-    Exact(const OutputState& out, const Real*) : out_(out), top_(out.most_probable()) {}
+    explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()) {}
 
     // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>

@@ -70,10 +70,9 @@ public:
     const bool* directly() const { return directly_; }  // (count,), whether a sample has no series
 
 private:
-    template <int K = 1, class What>
+    template <class What>
     static void with(int order, const What& what) {
-        if (order == K) what.template operator()<K>();
-        if constexpr (K < Limits<Real>::highest_order) with<K + 2>(order, what);
+        if (order > 0) with_number<1, Limits<Real>::highest_order, 2>(order, what);
     }
 
     struct Decided {

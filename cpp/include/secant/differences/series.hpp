@@ -51,8 +51,41 @@ struct Coefficients {
 struct Powers {
     Tile<Real> wide;
     Tile<float> single;
+    std::size_t outputs;
+
+    // Up to `order`, of the weights w2, a row for each class; in float32 with `in_single`.
+    void find(int order, Tile<const Real> w2, std::size_t width, bool in_single) const {
+        for (std::size_t k = 0; k < outputs; ++k)
+            for (std::size_t j = 0; j < width; j += lanes) {
+                const Pack w = load(w2.row(k) + j);
+                Pack power = w;
+                for (int m = 2; m <= order; ++m) {
+                    power *= w;
+                    if (in_single)
+                        store_in_single(rows<float>(m).row(k) + j, power);
+                    else
+                        store(rows<Real>(m).row(k) + j, power);
+                }
+            }
+    }
+
+    // The power m.
+    template <class Value>
+    Tile<Value> rows(int m) const {
+        const std::size_t first = static_cast<std::size_t>(m - 2) * outputs;
+        if constexpr (std::is_same_v<Value, Real>)
+            return wide.from(first, 0);
+        else
+            return single.from(first, 0);
+    }
 };
 constexpr std::size_t narrow_powers = narrow_packs ? 2 : 0;
+
+// M_1 of some units in a row for each of expanded_at_once samples, then M_2, ...: where M_m of the first sample is.
+template <class T>
+T* mean_row(Tile<T> means, int m) {
+    return means.row(static_cast<std::size_t>(m - 1) * expanded_at_once);
+}
 
 // The series of one group of samples at the output layer; lanes run over samples. Output units may be expanded to a higher order
 // than hidden units: the growths of lower powers are the same.
@@ -103,22 +136,6 @@ public:
         }
     }
 
-    // The powers 2 to `order` of a panel's outgoing weights, each in a row for each class; in float32 with `single`.
-    void find_powers(int order, Tile<const Real> w2, std::size_t width, const Powers& powers, bool single) const {
-        for (std::size_t k = 0; k < outputs_; ++k)
-            for (std::size_t j = 0; j < width; j += lanes) {
-                const Pack w = load(w2.row(k) + j);
-                Pack power = w;
-                for (int m = 2; m <= order; ++m) {
-                    power *= w;
-                    if (single)
-                        store_in_single(power_rows<float>(powers, m).row(k) + j, power);
-                    else
-                        store(power_rows<Real>(powers, m).row(k) + j, power);
-                }
-            }
-    }
-
     // y times the coefficient m of the growths: of each output, a lane for each sample.
     template <class Value>
     const Value* mean(int m) const {
@@ -149,20 +166,6 @@ public:
         }
         const Jet<K> phi = compose(loss, Activation::template series<K>(load(units.z1), load(units.state1)));
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
-    }
-
-    // Where the power m > 1 of the outgoing weights is, or M_m of one of expanded_at_once samples.
-    template <class Value>
-    Tile<Value> power_rows(const Powers& powers, int m) const {
-        const std::size_t first = static_cast<std::size_t>(m - 2) * outputs_;
-        if constexpr (std::is_same_v<Value, Real>)
-            return powers.wide.from(first, 0);
-        else
-            return powers.single.from(first, 0);
-    }
-    template <class T>
-    static T* mean_row(Tile<T> means, int m) {
-        return means.row(static_cast<std::size_t>(m - 1) * expanded_at_once);
     }
 
     // The coefficient of the odd power m of output k: a lane for each sample.

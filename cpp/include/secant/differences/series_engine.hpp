@@ -14,7 +14,8 @@ struct Scratch {
           aside(work.take<Real>(std::is_same_v<Real, float> ? block_columns * width : 0)),
           means{work.take<Real>(highest * expanded_at_once * width), width},
           powers{{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
-                 {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width}},
+                 {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width},
+                 outputs},
           tables(work, capacity) {}
     Tile<Real> sums;
     Real* aside;
@@ -85,8 +86,7 @@ private:
         const std::size_t groups = pad(count) / lanes;
         const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
         for (std::size_t panel = first; panel < last; ++panel) {
-            series(0).find_powers(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), scratch.powers,
-                                  plan_.single().means);
+            scratch.powers.find(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), plan_.single().means);
             for (std::size_t n = begin; n < end; n += expanded_at_once)
                 expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
         }
@@ -112,10 +112,10 @@ private:
         for (int m = 2; m <= plan_.orders().hidden; ++m) {
             if constexpr (narrow_packs)
                 if (plan_.single().means) {
-                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, series(begin).power_rows<float>(powers, m), width, means);
+                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, powers.rows<float>(m), width, means);
                     continue;
                 }
-            find_mean<Pack, HalfPack>(m, begin, end, series(begin).power_rows<Real>(powers, m), width, means);
+            find_mean<Pack, HalfPack>(m, begin, end, powers.rows<Real>(m), width, means);
         }
     }
 
@@ -129,7 +129,7 @@ private:
             for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
                 for (std::size_t n = begin; n < end; n += tile_lanes) {
                     Real* to[tile_lanes];
-                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = Series::mean_row(means.from(n - begin + r, j), m);
+                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means.from(n - begin + r, j), m);
                     const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
                     add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
                         SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);

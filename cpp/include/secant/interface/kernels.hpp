@@ -104,6 +104,8 @@ struct NetworkOf {
     SECANT_INLINE std::size_t inputs() const { return w1.rows; }
     SECANT_INLINE std::size_t hidden() const { return w1.cols; }
     SECANT_INLINE std::size_t outputs() const { return w2.cols; }
+    // Of the forward pass of a sample.
+    SECANT_INLINE std::size_t multiplications() const { return hidden() * (inputs() + outputs()); }
 };
 
 // A mini-batch: the samples `indices[0..size)` of x and t, or the first `size` if `indices` is null.
@@ -148,6 +150,9 @@ struct GradientReport {
 };
 
 enum class GradientMethod { derivative, series, automatic, direct };
+constexpr const char* gradient_methods[] = {"derivative", "series", "auto", "direct", nullptr};
+// About how many forward passes the direct method takes for each output.
+constexpr std::size_t passes_an_output = 3;
 
 // Compute a gradient. `interrupted` is polled during a long call; true means stop: the result is then incomplete. So is that
 // of the method `series` if the report counts a sample at order 0.
@@ -181,6 +186,7 @@ struct TrainingCallOf {
 // between coordinates; true means stop: the result is then incomplete. `changed`: f has written to its x.
 struct DifferenceCall {
     enum class Scheme { central, forward, five_point };
+    static constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
     double (*f)(const double* x, std::intptr_t n, void* data);
     void* data;
     const double* x;

@@ -14,6 +14,9 @@
 //     large_change(unit, u)     its change for |u| > small_shift_limit
 #pragma once
 
+#include <tuple>
+
+#include "secant/simd/inline.hpp"
 #include "secant/simd/jet.hpp"
 #include "secant/simd/sides.hpp"
 
@@ -146,15 +149,9 @@ struct List {
     // what.template operator()<Policy>() for the policy of that number.
     template <class What>
     static auto choose(std::size_t number, const What& what) {
-        return choose<What, Policies...>(number, what);
-    }
-
-private:
-    template <class What, class Policy, class... Others>
-    static auto choose(std::size_t number, const What& what) {
-        if constexpr (sizeof...(Others) > 0)
-            if (number > 0) return choose<What, Others...>(number - 1, what);
-        return what.template operator()<Policy>();
+        return with_number<0, sizeof...(Policies) - 1>(number, [&]<int N>() {
+            return what.template operator()<std::tuple_element_t<N, std::tuple<Policies...>>>();
+        });
     }
 };
 
@@ -166,6 +163,11 @@ using Activations = activations::List<activations::Sigmoid, activations::Relu, a
 template <class What>
 auto with_activation(std::size_t number, const What& what) {
     return Activations::choose(number, what);
+}
+
+// Whether |z| <= 1.
+inline bool is_bounded(std::size_t number) {
+    return with_activation(number, []<class A>() { return A::bounded; });
 }
 
 }  // namespace secant::SECANT_ISA

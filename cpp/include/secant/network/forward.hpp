@@ -216,7 +216,7 @@ private:
 // blocks, need not wait. A sample costs as much as `passes` forward passes.
 inline std::size_t block_capacity(const Network& net, std::size_t samples, std::size_t passes) {
     constexpr std::size_t slice = 600'000'000;
-    return std::min({samples, enough_samples(net.hidden()), slice / ((net.inputs() + net.outputs()) * net.hidden() * passes) + 1});
+    return std::min({samples, enough_samples(net.hidden()), slice / (net.multiplications() * passes) + 1});
 }
 
 inline std::size_t predict(const PredictCall& call, void* memory) noexcept {

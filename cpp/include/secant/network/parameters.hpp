@@ -19,7 +19,6 @@ namespace secant::SECANT_ISA {
 
 // The most packs of a panel: two coefficients of each, and a few more, fill the registers.
 constexpr std::size_t most_packs = registers == 32 ? 8 : 6;
-static_assert(most_packs <= 8, "with_units has no more");
 
 struct Panels {
     // With `apart` each thread has its own panels, whose weights stay in the cache of its core. Otherwise threads may share a
@@ -73,20 +72,9 @@ struct Panels {
 template <class What>
 auto with_units(const Panels& panels, std::size_t panel, const What& what) {
     const bool half = panels.ends_in_half(panel);
-    const auto call = [&]<int P>() {
-        constexpr int packs = std::min<int>(P, most_packs);
-        return half ? what.template operator()<Units<packs, HalfPack>>() : what.template operator()<Units<packs, Pack>>();
-    };
-    switch (panels.packs_in(panel)) {
-        case 1: return call.template operator()<1>();
-        case 2: return call.template operator()<2>();
-        case 3: return call.template operator()<3>();
-        case 4: return call.template operator()<4>();
-        case 5: return call.template operator()<5>();
-        case 6: return call.template operator()<6>();
-        case 7: return call.template operator()<7>();
-        default: return call.template operator()<8>();
-    }
+    return with_number<1, most_packs>(panels.packs_in(panel), [&]<int P>() {
+        return half ? what.template operator()<Units<P, HalfPack>>() : what.template operator()<Units<P, Pack>>();
+    });
 }
 
 // The weights into the units of a panel, or their gradient: a row for each input, and the bias. `columns` of them exist.
@@ -160,7 +148,7 @@ public:
         const Incoming<const Real> from = incoming(panel);
         Pack finite{};
         for (std::size_t i = b * block_columns; i < std::min(net_.inputs(), (b + 1) * block_columns); ++i)
-            finite += take(from.weights.row(i), from.columns, to.row(i - b * block_columns));
+            finite += copy_checked(from.weights.row(i), from.columns, to.row(i - b * block_columns));
         return finite;
     }
 
@@ -215,9 +203,7 @@ public:
     std::size_t inputs() const { return net_.inputs(); }
     std::size_t outputs() const { return net_.outputs(); }
     std::size_t hidden_activation() const { return net_.hidden_activation; }
-    bool bounded() const {  // whether |z1| <= 1
-        return with_activation(net_.hidden_activation, []<class A>() { return A::bounded; });
-    }
+    bool bounded() const { return is_bounded(net_.hidden_activation); }
     bool sigmoid_output() const { return net_.sigmoid_output; }
     double log_offset() const { return net_.log_offset; }
 
@@ -231,7 +217,7 @@ private:
     bool packed() const { return reading == Reading::packed; }
 
     // Looks at weights, and copies them, if wanted, to whole packs. Returns 0, or NaN where one is not finite.
-    static Pack take(const Real* weights, std::size_t count, Real* copy) {
+    static Pack copy_checked(const Real* weights, std::size_t count, Real* copy) {
         Pack finite{};
         for (std::size_t j = 0; j < count; j += lanes) {
             const Pack w = load_part(weights + j, std::min(lanes, count - j));
@@ -248,18 +234,18 @@ private:
             const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
             const Tile<Real> to = packed(panel).weights;
             for (std::size_t i = task * rows_a_task; i < end; ++i)
-                finite += take(from.weights.row(i), from.columns, packed() ? to.row(i) : nullptr);
+                finite += copy_checked(from.weights.row(i), from.columns, packed() ? to.row(i) : nullptr);
         }
         finite_[panels.count + task] = lane_sum(finite) == 0;
     }
 
     void pack_rest(std::size_t panel) {
         const Incoming<const Real> from = user_panel(net_.w1.data, net_.b1, panel);
-        Pack finite = take(from.bias, from.columns, packed() ? packed(panel).bias : nullptr);
+        Pack finite = copy_checked(from.bias, from.columns, packed() ? packed(panel).bias : nullptr);
         const std::size_t units = panels.units_in(panel);
-        for (std::size_t j = 0; j < units; ++j) finite += take(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
+        for (std::size_t j = 0; j < units; ++j) finite += copy_checked(net_.w2.row(panels.first(panel) + j), net_.outputs(), w2(panel, j));
         std::fill_n(w2(panel, units), (panels.width() - units) * outgoing_.stride, Real{0});
-        if (panel == 0) finite += take(net_.b2, net_.outputs(), b2_);
+        if (panel == 0) finite += copy_checked(net_.b2, net_.outputs(), b2_);
         transpose(panel);
         finite_[panel] = lane_sum(finite) == 0;
     }

@@ -147,11 +147,11 @@ inline Pack log1p(Pack x) {
 }
 
 // z = sigmoid(a) and zc = sigmoid(-a) = 1 - z. Both are kept: for a saturated unit 1 - z would lose all digits.
-struct Sigmoid {
+struct SigmoidPair {
     Pack z, zc;
 };
 
-inline Sigmoid sigmoid(Pack a) {
+inline SigmoidPair sigmoid(Pack a) {
     const Pack e = exp_below(-absolute(a));
     const Pack sum = 1 + e;
     const Pack rough = rough_reciprocal(sum);
@@ -167,7 +167,7 @@ inline Sigmoid sigmoid(Pack a) {
 inline void sigmoids(const Real* a, std::size_t size, Real* z, Real* zc) {
     for (std::size_t i = 0; i < size; i += lanes) {
         const std::size_t count = size - i < lanes ? size - i : lanes;
-        const Sigmoid both = sigmoid(load_part(a + i, count));
+        const SigmoidPair both = sigmoid(load_part(a + i, count));
         store_part(z + i, both.z, count);
         store_part(zc + i, both.zc, count);
     }

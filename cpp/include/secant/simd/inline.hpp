@@ -19,6 +19,15 @@ SECANT_INLINE constexpr std::size_t ceil_of(std::size_t n, std::size_t d) { retu
 // The size of parts of n > 0 things: of at most `most`, as few as possible, of about the same size.
 SECANT_INLINE constexpr std::size_t even_part(std::size_t n, std::size_t most) { return ceil_of(n, ceil_of(n, most)); }
 
+// A number as a template argument: what.template operator()<N>() for the N that it is, of First, First + Step, ..., Last. A smaller
+// number is First, a larger one Last.
+template <int First, int Last, int Step = 1, class Number, class What>
+SECANT_INLINE auto with_number(Number number, const What& what) {
+    if constexpr (First < Last)
+        if (static_cast<int>(number) > First) return with_number<First + Step, Last, Step>(number, what);
+    return what.template operator()<First>();
+}
+
 // The slot of a value in a hash table with 2^bits slots, not all in use: the one that has its number, or a free one. A slot
 // that is not `free` has the number of a value, which is an index into `values`.
 template <class Value, class Number>

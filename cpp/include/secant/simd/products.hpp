@@ -79,20 +79,14 @@ constexpr std::size_t units_in_half(std::size_t width) {
 template <class Full, class Half, class What>
 void for_tiles(std::size_t width, const What& what) {
     const bool ends_in_half = units_in_half<Full, Half>(width) > 0;
-    const auto call = [&]<int P>(std::size_t at, bool half) {
-        if constexpr (P <= tile_packs)
-            half ? what.template operator()<Units<P, Half, Full>>(at) : what.template operator()<Units<P, Full, Full>>(at);
-    };
     std::size_t left = ceil_of(width, lanes_of<Full>), at = 0;
     while (left > 0) {
         const std::size_t packs = even_part(left, tile_packs);
         left -= packs;
         const bool half = ends_in_half && left == 0;
-        switch (packs) {
-            case 1: call.template operator()<1>(at, half); break;
-            case 2: call.template operator()<2>(at, half); break;
-            default: call.template operator()<3>(at, half);
-        }
+        with_number<1, tile_packs>(packs, [&]<int P>() {
+            half ? what.template operator()<Units<P, Half, Full>>(at) : what.template operator()<Units<P, Full, Full>>(at);
+        });
         at += packs * lanes_of<Full>;
     }
 }

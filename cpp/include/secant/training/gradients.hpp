@@ -226,7 +226,6 @@ private:
 };
 
 inline std::size_t block_capacity(const GradientCall& call) {
-    constexpr std::size_t passes_an_output = 3;  // about: of the direct method
     return block_capacity(call.net, call.batch.size,
                           call.method == GradientMethod::direct ? passes_an_output * call.net.outputs() : 1);
 }
