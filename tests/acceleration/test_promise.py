@@ -10,7 +10,7 @@ from readers import Book, Keyed
 
 import secant
 from secant.acceleration.accelerate import record_of
-from secant.errors import LossDiffersError
+from secant.errors import LossDiffersError, UnsupportedError
 
 SIZES = 6, 5, 4
 RNG = np.random.default_rng(0)
@@ -368,3 +368,40 @@ def test_a_small_loss_that_doubles_is_noticed(dtype):
     net.factor = 2
     with pytest.raises(LossDiffersError):
         net.numerical_gradient(x, t)
+
+
+class Reduced(Keyed):
+    reduction = "mean"
+
+    def loss(self, x, t):
+        return super().loss(x, t) * (len(x) if self.reduction == "sum" else 1)
+
+
+def test_a_loss_that_is_a_sum_by_now_is_not_trained_as_the_mean():
+    net = secant.accelerate(Reduced(*SIZES))
+    before = {key: array.tobytes() for key, array in net.params.items()}
+    net.reduction = "sum"
+    with pytest.raises(UnsupportedError, match="the loss of net must stay the mean over the samples"):
+        secant.train(net, X, T, iters_num=3, batch_size=4, progress=False)
+    assert {key: array.tobytes() for key, array in net.params.items()} == before
+
+
+def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
+    class Kept(readers.SumOverSamples):
+        def make(self, *arrays):
+            super().make(*arrays)
+            self.weights = self.params
+            self.params = {key: array.copy() for key, array in self.weights.items()}  # as they were at first
+
+        def arrays(self):
+            return list(self.weights.values())
+
+        def predict(self, x):
+            w1, b1, w2, b2 = self.arrays()
+            return readers.softmax(self.hidden(x @ w1 + b1) @ w2 + b2)
+
+    net = secant.accelerate(Kept(*SIZES))
+    before = {key: array.tobytes() for key, array in net.params.items()}
+    with pytest.raises(UnsupportedError, match=r"net must have its parameters in net\.params to be trained"):
+        secant.train(net, X, T, iters_num=3, batch_size=4, progress=False)
+    assert {key: array.tobytes() for key, array in net.params.items()} == before

@@ -217,6 +217,65 @@ def test_the_former_spelling_is_the_same_function():
     assert secant.recognise is secant.recognize
 
 
+class PenaltyInAClosure(Keyed):
+    """A copy's penalty is that of the original's arrays: a constant."""
+
+    def make(self, *arrays):
+        super().make(*arrays)
+        params = self.params
+        self.penalty = lambda: 0.05 * sum(np.sum(array**2) for array in params.values())
+
+    def loss(self, x, t):
+        return super().loss(x, t) + self.penalty()
+
+
+class PenaltyOfAVector(Keyed):
+    """The parameters are views of one vector. Those of a copy are not."""
+
+    def make(self, *arrays):
+        super().make(*arrays)
+        self.theta = np.concatenate([array.ravel() for array in self.params.values()])
+        ends = np.cumsum([array.size for array in self.params.values()])[:-1]
+        parts = zip(self.params.items(), np.split(self.theta, ends), strict=True)
+        self.params = {key: part.reshape(array.shape) for (key, array), part in parts}
+
+    def loss(self, x, t):
+        return super().loss(x, t) + 0.05 * np.sum(self.theta**2)
+
+
+@pytest.mark.parametrize("cls", [PenaltyInAClosure, PenaltyOfAVector], ids=lambda cls: cls.__name__)
+def test_a_penalty_that_a_copy_does_not_follow_is_no_constant(cls):
+    net = cls(6, 5, 4)
+    before = {key: array.tobytes() for key, array in net.params.items()}
+    found = secant.recognize(net)
+    assert not found.known
+    assert "what its loss adds depends on the parameters, though not in a copy" in found.sentence
+    assert {key: array.tobytes() for key, array in net.params.items()} == before
+
+
+def test_a_loss_that_ends_the_program():
+    class Strict(Keyed):
+        def loss(self, x, t):
+            loss = super().loss(x, t)
+            if loss > 5:
+                raise SystemExit("diverged")
+            return loss
+
+    found = secant.recognize(Strict(6, 5, 4))
+    assert not found.known
+    assert "it ends the program, by SystemExit('diverged'), where it is tried out" in found.sentence
+
+
+def test_gradients_of_other_shapes_are_refused():
+    class Flat(Keyed):
+        def numerical_gradient(self, x, t):
+            return {key: grad.ravel() for key, grad in super().numerical_gradient(x, t).items()}
+
+    found = secant.recognize(Flat(6, 5, 4))
+    assert not found.known
+    assert "its numerical_gradient returns an array (6,) for a parameter (3, 2)" in found.sentence
+
+
 CONSTANTS = [np.pi, 1 / 3, -np.log(7), 25 * np.pi, 100.0, 37.123456789, -99.99, 99.99999999999]
 
 

@@ -327,9 +327,50 @@ def test_a_gradient_that_differs_from_call_to_call_is_said_to():
             return grads
 
     report = secant.check_network(Dropout(*SIZES, rng=0), X, ONE_HOT)
-    lines = str(report).splitlines()
-    assert lines[0] == "gradient in 59 entries: WRONG"
-    assert lines[1].startswith("  gradient(x, t) differs from call to call, as with dropout")
+    assert str(report).splitlines()[0] == "gradient in 59 entries: WRONG"
+    assert report.diagnosis.startswith("gradient(x, t) differs from call to call, as with dropout")
+
+
+def test_gradients_that_are_added_to_those_of_the_last_call_are_wrong():
+    class Added(Chapter5):
+        def gradient(self, x, t):
+            for key, grad in super().gradient(x, t).items():
+                self.grads = vars(self).setdefault("grads", {})
+                self.grads[key] = self.grads.get(key, 0) + grad
+            return self.grads
+
+    report = secant.check_network(Added(*SIZES, rng=0), X, ONE_HOT)
+    assert report.verdict == "wrong"
+    assert "a buffer that is not cleared" in report.diagnosis
+
+
+def test_a_layer_with_a_view_of_a_parameter_is_no_excuse():
+    """In a copy it keeps other numbers than the parameters have."""
+
+    class Viewed(Chapter5):
+        def __init__(self, *sizes, rng):
+            super().__init__(*sizes, rng=rng)
+            self.row = self.params["b1"].reshape(1, -1)
+
+        def predict(self, x):
+            p = self.params
+            return softmax(sigmoid(x @ p["W1"] + self.row) @ p["W2"] + p["b2"])
+
+        def gradient(self, x, t):
+            return super().gradient(x, t) | {"b1": np.zeros(5)}
+
+    assert secant.check_network(Viewed(*SIZES, rng=0), X, ONE_HOT).verdict == "wrong"
+
+
+def test_a_copy_that_ends_the_program_is_left_out():
+    class Strict(Chapter5):
+        def __deepcopy__(self, memo):
+            raise SystemExit("no copies")
+
+        def gradient(self, x, t):
+            return super().gradient(x, t) | {"b1": np.zeros(5)}
+
+    assert secant.check_network(Strict(*SIZES, rng=0), X, ONE_HOT).verdict == "wrong"
 
 
 def test_methods_under_other_names():

@@ -116,6 +116,21 @@ def test_of_a_gradient():
         secant.numerical_hessian(None, x, gradient=3)
 
 
+@pytest.mark.parametrize("sparsity", [None, np.ones((2, 2))], ids=["dense", "sparse"])
+def test_error_bars_tell_of_a_gradient_that_is_wrong(sparsity):
+    if sparsity is not None:
+        pytest.importorskip("scipy")
+
+    def gradient(x):  # that of x[0] x[1], but for a factor
+        return np.array([1.1 * x[1], x[0]])
+
+    found = secant.numerical_hessian(None, [1.3, 0.7], gradient=gradient, sparsity=sparsity, full_output=True)
+    value, error = (part if sparsity is None else part.toarray() for part in (found.value, found.error))
+    np.testing.assert_allclose(value, [[0, 1.05], [1.05, 0]], atol=1e-9)
+    np.testing.assert_allclose(error, [[0, 0.05], [0.05, 0]], atol=1e-9)
+    assert found.success.shape == (value if sparsity is None else found.value.data).shape
+
+
 @pytest.mark.parametrize("options", [{}, {"scheme": "central"}], ids=str)
 def test_a_pattern(options):
     sparse = pytest.importorskip("scipy.sparse")

@@ -661,6 +661,16 @@ def test_bounds_that_are_exchanged_are_named():
         secant.numerical_gradient(np.sum, [1.0], bounds=(1, 0))
 
 
+@pytest.mark.parametrize("bounds", [(0, None), ([0, 0], [None, 5]), (np.array([0, None], object), None)])
+def test_none_is_no_bound(bounds):
+    assert secant.numerical_gradient(np.sum, [0.0, 1.0], bounds=bounds).round(9).tolist() == [1, 1]
+
+
+def test_the_derivative_of_one_number_by_many_is_a_gradient():
+    with pytest.raises(ShapeError, match=r"f must return an array of the shape of x, \(2,\), .* numerical_gradient$"):
+        secant.numerical_diff(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0]))
+
+
 @pytest.mark.parametrize("options", [{"scheme": "auto"}, {"h": "relative"}, {"full_output": True}, {"bounds": (0, 5)}])
 def test_steps_of_each_element_are_for_elementwise_functions(options):
     x = np.array([1.0, 2.0, 4.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
 from secant.acceleration.log_offset import stand_ins
 from secant.acceleration.other_losses import other_losses
 from secant.acceleration.recognition.isolation import isolated_globals
@@ -21,7 +23,7 @@ from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.checking.structure import refuse_tensor
-from secant.errors import DTypeError, ParamsError, ShapeError
+from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError
 
 _REPEATED = 1e-9  # relative to the largest entry: what rounding may change from call to call
 
@@ -100,12 +102,24 @@ def check_network(
         refuse_tensor(f"net.params[{key!r}]", param)
     loss_of = method_of(net, "loss", loss)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
+    twin, is_random = None, False
+    with suppress(UnsupportedError), isolated_globals():  # it may end the program
+        twin = _copied(net)
+        is_random = gradients is None and twin is not None and _is_random(twin, gradient, x, t)
 
     def point_of(net: Any, f: Callable[[], Any]) -> Point:
         return Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
 
     def check(point: Point, locate: bool) -> GradientReport:
-        return run_check(point, lambda: CandidateGradient.of(point, candidate), locate=locate, **options)
+        def given() -> CandidateGradient:
+            found = CandidateGradient.of(point, candidate)
+            if is_random:
+                found.remark = (
+                    f"{gradient}(x, t) differs from call to call, as with dropout or a buffer that is not cleared"
+                )
+            return found
+
+        return run_check(point, given, locate=locate, **options)
 
     def check_own(locate: bool) -> GradientReport:
         return check(point_of(net, lambda: loss_of(x, t)), locate)
@@ -114,29 +128,20 @@ def check_network(
     if report.verdict != "wrong":
         return report
     reports: list[GradientReport] = []
-    with isolated_globals():
-        twin = _copied(net)
-        try:
-            is_random = gradients is None and twin is not None and _differ(candidate, getattr(twin, gradient)(x, t))
-        except Exception:  # the copy does not work as the network does
-            is_random, twin = False, None
-        with stand_ins(twin) as predictions:
-            others = [] if is_random or twin is None else list(other_losses(twin, predictions, x, t, loss, gradient))
-            for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
-                with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
-                    point = point_of(twin, other.f)
-                    report = replace(check(point, locate), compared_with=other.name, note=other.note)
-                    if point.standstill():
-                        continue
-                    if report.passed:
-                        return report
-                    if locate:
-                        reports.append(report)
-    report = check_own(locate=True)
-    if is_random:
-        note = f"{gradient}(x, t) differs from call to call, as with dropout: turn that off to check it."
-        return replace(report, note=note)
-    return min([report, *reports], key=_badness)
+    with suppress(UnsupportedError), isolated_globals(), stand_ins(twin) as predictions:
+        may_differ = not is_random and twin is not None and _follows(net, twin, loss, x, t)
+        others = list(other_losses(twin, predictions, x, t, loss, gradient)) if may_differ else []
+        for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
+            with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
+                point = point_of(twin, other.f)
+                report = replace(check(point, locate), compared_with=other.name, note=other.note)
+                if point.standstill():
+                    continue
+                if report.passed:
+                    return report
+                if locate:
+                    reports.append(report)
+    return min([check_own(locate=True), *reports], key=_badness)
 
 
 def _copied(net: Any) -> Any:
@@ -149,6 +154,27 @@ def _copied(net: Any) -> Any:
     finally:
         sharing.reset(token)
     return None if twin is net else twin
+
+
+def _follows(net: Any, twin: Any, loss: str, x: Any, t: Any) -> bool:
+    """Whether a copy has the loss of a network where parameters are shifted: its parts may keep arrays of their own."""
+
+    def shifted(one: Any) -> float:
+        rng, arrays = np.random.default_rng(0), list(one.params.values())
+        before = [param.copy() for param in arrays]
+        try:
+            for param in arrays:
+                param += (1e-3 * (1 + np.abs(param)) * rng.uniform(0.5, 1.5, param.shape)).astype(param.dtype)
+            return float(getattr(one, loss)(x, t))
+        finally:
+            with held_interrupts():
+                for param, old in zip(arrays, before, strict=True):
+                    param[...] = old
+
+    try:
+        return math.isclose(shifted(net), shifted(twin), rel_tol=1e-9)  # one after the other: parts may be shared
+    except Exception:  # whatever the user's objects raise
+        return False
 
 
 def _badness(report: GradientReport) -> tuple[int, bool]:
@@ -168,9 +194,11 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     return {k: np.array(given[k]) if isinstance(given[k], np.ndarray | np.generic) else given[k] for k in params}
 
 
-def _differ(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> bool:
-    """Whether a gradient is another one than before."""
-    pairs = [(np.asarray(first[key]), np.asarray(second[key])) for key in first]
-    return any(
-        not np.allclose(a, b, rtol=0, atol=_REPEATED * np.abs(a).max(initial=0), equal_nan=True) for a, b in pairs
-    )
+def _is_random(net: Any, gradient: str, x: Any, t: Any) -> bool:
+    """Whether a gradient is another one when it is called again. None of a copy that does not work is."""
+    try:
+        first, second = ({k: np.array(g) for k, g in getattr(net, gradient)(x, t).items()} for _ in range(2))
+        off = [np.abs(first[key] - second[key]) > _REPEATED * np.abs(first[key]).max(initial=0) for key in first]
+    except Exception:  # whatever the user's objects raise
+        return False
+    return any(part.any() for part in off)

@@ -68,6 +68,13 @@ class CandidateGradient(Candidate):
         return cls(point, [array.flatten() for array in point.like("gradient", gradient)])  # f may have them, too
 
     @classmethod
+    def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
+        """Take what a function returns, which should be the same when it is called again."""
+        first = cls.of(point, gradient())
+        first._remark_unless_same(gradient())
+        return first
+
+    @classmethod
     def linear(cls, point: Point, backward: Callable[[float], Any]) -> CandidateGradient:
         """Take what a backward function returns.
 
@@ -76,20 +83,23 @@ class CandidateGradient(Candidate):
         compared: those of an approximation, such as of the exponential of a matrix, may differ.
         """
         first = cls.of(point, backward(1.0))
-        if not (off := first._off(backward(_FACTOR), _FACTOR)):
+        if not (off := first.off(backward(_FACTOR), _FACTOR)):
             return first
-        if where := first._off(backward(1.0)):
-            raise ValueRangeError(
-                f"the gradient must be deterministic, but two calls at the same x differ by up to {where}: is there "
-                "dropout, a buffer that is not cleared, or a race?"
-            )
         first.remark = (
             "the backward function is not linear in the incoming gradient, which it leaves out or clips: -2 times as "
             f"much gives another gradient, by up to {off}"
         )
+        first._remark_unless_same(backward(1.0))
         return first
 
-    def _off(self, gradient: Any, factor: float = 1.0) -> str:
+    def _remark_unless_same(self, again: Any) -> None:
+        if off := self.off(again):
+            self.remark = (
+                f"the gradient is not deterministic: two calls at the same x differ by up to {off}, as with dropout, a "
+                "buffer that is not cleared, or a race"
+            )
+
+    def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
         others = self._point.like("gradient", gradient)
         for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):

@@ -43,8 +43,8 @@ def check_gradient(
     x : ndarray of float64, float32, float16, complex128 or complex64; or nested dicts, lists, tuples and named tuples
         Where the gradient is checked. When the call ends it is what it was, bit for bit.
     gradient : the same structure as x, or callable
-        What is checked. A callable takes x and returns it. Where x is complex, that is df/d(real x) + i df/d(imag x),
-        as in PyTorch; what ``jax.grad`` returns is its conjugate.
+        What is checked. A callable takes x and returns it; it is called twice, and is wrong if results differ. Where x
+        is complex, that is df/d(real x) + i df/d(imag x), as in PyTorch; what ``jax.grad`` returns is its conjugate.
     scale : float, or arrays as x, optional
         How far entries of x may sensibly be shifted; by default the size of an entry, and at least the root mean square
         of its array.
@@ -107,9 +107,15 @@ def check_gradient(
     if not isinstance(args, tuple | list):
         raise DTypeError(f"args must be a tuple, got {type(args).__name__}")
     point = Point(lambda x: f(x, *args), x, inplace=inplace, names=names, scale=scale)
+
+    def candidate() -> CandidateGradient:
+        if callable(gradient):
+            return CandidateGradient.repeated(point, lambda: gradient(point.copy(), *args))
+        return CandidateGradient.of(point, gradient)
+
     return run_check(
         point,
-        lambda: CandidateGradient.of(point, gradient(point.copy(), *args) if callable(gradient) else gradient),
+        candidate,
         max_evaluations=max_evaluations,
         confidence=confidence,
         max_findings=max_findings,

@@ -70,6 +70,11 @@ def derivative(
         steps = None
     else:
         result, steps = _by_element(values, chosen, x, step, bounds)
+    if not result.ndim and np.size(x) > 1:
+        raise ShapeError(
+            f"f must return an array of the shape of x, {np.shape(x)}, whose elements are shifted at once, got (); for "
+            "the gradient of a single number take numerical_gradient"
+        )
     if not _any(result) and can_reach(f, x):
         require_use(f, x)
     is_large = type(x) is float and type(step) is float and abs(x) >= step  # to ask NumPy takes longer

@@ -68,7 +68,7 @@ def numerical_diff(
         If f is not callable, x is float32 or float16, in whose rounding h is lost, x or h is not a number, or f
         does not return real numbers.
     ShapeError
-        If f does not always return the same shape.
+        If f does not always return the same shape, or returns a number for an array x.
     UnsupportedError
         If bounds are given with "auto" or full_output, for which take `numerical_gradient`.
     ValueRangeError

@@ -53,7 +53,8 @@ def numerical_hessian(
         eps is that of what f returns.
     gradient : callable, optional
         The gradient of f, in the shape of x: the Hessian is then its Jacobian, made symmetric, by `numerical_jacobian`.
-        It takes the same arguments, and with ``vectorized`` a stack of points.
+        It takes the same arguments, and with ``vectorized`` a stack of points. Error bars include half of what is not
+        symmetric, as of a gradient that is wrong.
     scheme : {"auto", "central"}
         "auto" chooses steps for each entry, by extrapolation, and does not look at h; it takes about 4 n (n + 1)
         and 10 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
@@ -114,9 +115,16 @@ def numerical_hessian(
         validation.require_callable("gradient", gradient)
         options |= {"scheme": scheme, "sparsity": sparsity, "full_output": full_output}
         found = numerical_jacobian(gradient, x, h, **options)
+        size = np.size(x)
         if not full_output:
-            return _symmetric(found, np.size(x))
-        return with_error(_symmetric(found.value, np.size(x)), _symmetric(found.error, np.size(x)), found.nfev)
+            return _half_sum(_square(found, size))
+        value, error = _square(found.value, size), _half_sum(_square(found.error, size))
+        asymmetry = _half_sum(value, -1.0)
+        if hasattr(error, "tocsr"):
+            error.data += np.abs(asymmetry.data)
+        else:
+            error += np.abs(asymmetry)
+        return with_error(_half_sum(value), error, found.nfev)
     problem = Problem.of(f, x, h, **options)
     if scheme == "auto":
         problem = problem._replace(scheme=None)
@@ -131,17 +139,27 @@ def numerical_hessian(
     return with_error(values, errors, evaluations) if full_output else values
 
 
-def _symmetric(jacobian: Any, size: int) -> Any:
-    """The mean of a matrix and its transpose."""
+def _square(jacobian: Any, size: int) -> Any:
+    """The Jacobian of a gradient as a matrix."""
     if not hasattr(jacobian, "tocsr"):
         if jacobian.size != size * size:
             count = jacobian.size // max(size, 1)
             raise ShapeError(f"gradient must return {size} numbers, one for each entry of x, got {count}")
-        jacobian = jacobian.reshape(size, size)
-    elif jacobian.shape != (size, size):
+        return jacobian.reshape(size, size)
+    if jacobian.shape != (size, size):
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {jacobian.shape}")
-    mean = (jacobian + jacobian.T) / 2
-    return mean.tocsr() if hasattr(mean, "tocsr") else mean
+    return jacobian
+
+
+def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
+    """Half of the sum of a matrix and its transpose, or of their difference. A sparse one keeps entries that are 0."""
+    if not hasattr(matrix, "tocsr"):
+        return (matrix + sign * matrix.T) / 2
+    from scipy.sparse import csr_array
+
+    found = matrix.tocoo()
+    places = np.concatenate([found.row, found.col]), np.concatenate([found.col, found.row])
+    return csr_array((np.concatenate([found.data, sign * found.data]) / 2, places), shape=matrix.shape)
 
 
 def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any, Any, int]:

@@ -156,7 +156,7 @@ class Bounds(NamedTuple):
             )
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise DTypeError(f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}")
-        lower, upper = (_bound(each, x.shape) for each in pair)
+        lower, upper = (_bound(each, x.shape, none) for each, none in zip(pair, (-np.inf, np.inf), strict=True))
         if (crossed := lower > upper).any():
             i = tuple(int(k) for k in np.argwhere(crossed)[0])
             raise ValueRangeError(f"bounds must be (lower, upper), got {lower[i]} and {upper[i]} at {i}")
@@ -170,7 +170,11 @@ class Bounds(NamedTuple):
         return None
 
 
-def _bound(value: Any, shape: tuple[int, ...]) -> Floats:
+def _bound(value: Any, shape: tuple[int, ...], none: float) -> Floats:
+    if value is None:
+        value = none  # as SciPy's minimizers take it
+    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
+        value = [none if each is None else each for each in value]
     array = validation.real_array("bounds", value)
     try:
         return np.broadcast_to(array, shape).astype(np.float64)
@@ -254,5 +258,8 @@ def _inside(scheme: Scheme, h: Floats, x: Floats, lower: Floats, upper: Floats) 
     stuck = h == 0
     if stuck.any():
         i = int(np.argmax(stuck))
-        raise ValueRangeError(f"bounds must leave room to shift x, got [{lower[i]}, {upper[i]}] at {i} of x.flat")
+        raise ValueRangeError(
+            f"bounds must leave room to shift x, got [{lower[i]}, {upper[i]}] at {i} of x.flat: give the domain of f, "
+            "which may be larger than where a minimum is looked for"
+        )
     return Stencils(scheme, h, is_one_sided)

@@ -437,7 +437,10 @@ def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:
     stuck = x + room == x
     if stuck.any():
         i = int(np.argmax(stuck))
-        raise ValueRangeError(f"x must be within bounds on both sides, but {name_of(i, shape)} = {x[i]} is on one")
+        raise ValueRangeError(
+            f"x must be within bounds on both sides, but {name_of(i, shape)} = {x[i]} is on one: give the domain of f, "
+            "which may be larger, or gradient="
+        )
     return room
 
 

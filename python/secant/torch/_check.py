@@ -126,7 +126,13 @@ class Check:
             return [_gradient(grad, each.array) for grad, each in pairs]
 
         point = self._point(outputs)
-        report = self._run(point, lambda: CandidateGradient.linear(point, gradients), outputs, "reverse")
+
+        def candidate() -> CandidateGradient:
+            given = CandidateGradient.linear(point, gradients)
+            given.remark = given.remark or self._fault_of_a_second_run(outputs, given)
+            return given
+
+        report = self._run(point, candidate, outputs, "reverse")
         if unused and point.standstill():
             copied = any(each.copied for each in self.checked)
             raise ValueRangeError(
@@ -145,6 +151,22 @@ class Check:
             note = f"autograd has no gradient in {some(lost)}: {_LOST}"
             return replace(report, note=note)
         return report
+
+    def _fault_of_a_second_run(self, outputs: Outputs, given: CandidateGradient) -> str:
+        """What is wrong with backward functions that run twice on one graph."""
+        if outputs.constant:
+            return ""
+        with contextlib.suppress(RuntimeError):  # a graph of torch.compile runs once
+            pull_back, is_left = outputs.on_one_graph(self.tensors)
+            for _ in range(2):
+                off = given.off([_gradient(g, each.array) for g, each in zip(pull_back(), self.checked, strict=True)])
+                if not is_left():
+                    return "the backward function overwrites the incoming gradient, which other functions use too"
+                if off:
+                    return (
+                        f"the backward function gives another gradient, by up to {off}, when it runs again on one graph"
+                    )
+        return ""
 
     def _forward(self) -> GradientReport:
         """Check the derivatives of forward mode."""

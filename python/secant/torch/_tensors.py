@@ -223,6 +223,15 @@ class Outputs:
         pairs = [(o, factor * c) for o, c in zip(outputs, self.cotangents, strict=True) if o.requires_grad]
         return list(torch.autograd.grad([o for o, _ in pairs], tensors, [c for _, c in pairs], allow_unused=True))
 
+    def on_one_graph(self, tensors: Sequence[Any]) -> tuple[Callable[[], Any], Callable[[], bool]]:
+        """Functions that pull back again and again, and that say if what comes in is left as it was."""
+        pairs = [(o, c) for o, c in zip(self(), self.cotangents, strict=True) if o.requires_grad]
+        outputs, incoming = [o for o, _ in pairs], [c.clone() for _, c in pairs]
+        return (
+            lambda: torch.autograd.grad(outputs, tensors, incoming, allow_unused=True, retain_graph=True),
+            lambda: all(torch.equal(c, own) for (_, c), own in zip(pairs, incoming, strict=True)),
+        )
+
 
 def _require_known_type(wanted: str, tensor: Any, where: str = "") -> None:
     if tensor.dtype not in REAL and tensor.dtype not in _COMPLEX:

@@ -106,10 +106,10 @@ def iterations_of(
     """
     if accelerated and accelerated.in_place(net):
         return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
-    if accelerated and not hasattr(net, "params"):
+    if accelerated and accelerated.recognition.holder != "params":
         raise UnsupportedError(
-            "net must have params to be trained, or parameters that are float64 and C-contiguous, with a loss that is "
-            "the mean over the samples"
+            "net must have its parameters in net.params to be trained, or they must be float64 and C-contiguous, with "
+            "a loss that is the mean over the samples"
         )
     if isinstance(params := getattr(net, "params", None), Mapping):
         require_updatable(params)
@@ -237,6 +237,12 @@ class _OfRecognized(Iterations):
         self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
         self.x, self.ahead = self._inner.x, self._inner.ahead
         self._compared, self._losses_compared = _Snapshot(self._known.params), 0
+        self._require_mean()
+
+    def _require_mean(self) -> None:
+        """Raise an error if the network was recognized anew, as one that cannot be trained so."""
+        if not self._record.in_place(self._net):
+            raise UnsupportedError("the loss of net must stay the mean over the samples while it is trained")
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""
@@ -248,6 +254,7 @@ class _OfRecognized(Iterations):
         """Raise an error if the network's loss of a mini-batch is not the one that is minimized."""
         x, t = self._data
         try:
+            self._require_mean()
             self._record.require_same(self._net, self._known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():

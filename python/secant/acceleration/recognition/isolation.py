@@ -17,8 +17,10 @@ from typing import Any, cast
 import numpy as np
 
 from secant._common.trial import being_tried
+from secant.errors import UnsupportedError
 
 _ONE_AT_A_TIME = threading.RLock()
+_LONGEST_WAIT = 60.0  # seconds
 _WAITS, _WAIT_SECONDS = 20, 0.002  # in which another thread is seen to draw
 
 
@@ -30,18 +32,38 @@ class Trial:
 
 @contextlib.contextmanager
 def isolated_globals() -> Iterator[Trial]:
-    """Run the reader's code without its output and its warnings, and restore the random generators."""
-    with _ONE_AT_A_TIME:
+    """Run the reader's code without its output and its warnings, and restore the random generators.
+
+    Raises
+    ------
+    UnsupportedError
+        If it ends the program, or starts threads that wait to be tried themselves.
+    """
+    with _one_at_a_time():
         state, before, trial, token = _states(), _generators(), Trial(), being_tried.set(True)
         _ignore_warnings()
         try:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
                 yield trial
+        except SystemExit as error:
+            raise UnsupportedError(
+                f"it ends the program, by SystemExit({error.code!r}), where it is tried out"
+            ) from error
         finally:
             being_tried.reset(token)
             if before != _generators() and (_alone() or (trial.may_draw and not _others_draw())):
                 random.setstate(state[0])
                 np.random.set_state(state[1])
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _ONE_AT_A_TIME.acquire(timeout=_LONGEST_WAIT):
+        raise UnsupportedError("another network is being tried out, which takes too long or waits for this one")
+    try:
+        yield
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 class _OfThisThread(type):

@@ -189,6 +189,8 @@ def _named(
     alone: bool,
 ) -> Recognition:
     subject.require_repeatable(*tried[form][-1])
+    if candidate.scale.constant:
+        subject.require_constant(net, candidate, tried[form][-1].probe)
     layout = subject.layout
     right, soft_targets = _targets(candidate, tried)
     forms = [form, *(other for other in right if other != form)]

@@ -120,7 +120,7 @@ class SmallCopy:
             key
             for right, array, at in zip(np.split(self.usual(), ends), self.arrays, self._entries, strict=True)
             for key, value in self.returned.items()
-            if np.size(value) == array.size and np.allclose(self._part(value, array, at), right, rtol=1e-2, atol=1e-4)
+            if np.shape(value) == array.shape and np.allclose(self._part(value, array, at), right, rtol=1e-2, atol=1e-4)
         ]
         if len(matching) != 4 or len(set(matching)) != 4:
             got = ", ".join(map(str, self.returned)) or "nothing"
@@ -130,7 +130,7 @@ class SmallCopy:
 
     def _part(self, value: Any, array: Floats, entries: Array) -> Floats:
         part = np.asarray(value, np.float64)
-        if part.size != array.size:
+        if part.shape != array.shape:
             raise UnsupportedError(f"{self.name} returns an array {part.shape} for a parameter {array.shape}")
         return part.ravel()[entries]
 

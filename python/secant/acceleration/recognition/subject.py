@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from secant._common.interrupts import held_interrupts
+from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.explanations import Trial
 from secant.acceleration.recognition.isolation import always_draws_numbers
 from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, require_apart
@@ -78,6 +80,27 @@ class Subject:
                 )
         if always_draws_numbers(lambda: self.loss(probe)):
             raise UnsupportedError("its loss draws random numbers: skipping calls would change your random stream")
+
+    def require_constant(self, net: Any, candidate: Candidate, probe: Probe) -> None:
+        """Raise an error if what ``candidate`` adds to the loss is no constant of the network itself.
+
+        A term that reads the arrays past the object, as in a closure or through a vector of which they are views, is
+        constant in a copy. The network has other parameters for one loss.
+        """
+        arrays = self.layout.arrays(net)
+        before, there = [array.copy() for array in arrays], probe.params
+        try:
+            fill(arrays, there)
+            rounded: Any = tuple(np.array(a, np.float64).reshape(p.shape) for a, p in zip(arrays, there, strict=True))
+            loss = self.methods.of(net, "loss")(probe.x.copy(), probe.t.copy())
+        finally:
+            with held_interrupts():
+                fill(arrays, before)
+        if not candidate.agrees(probe._replace(params=rounded), number(loss, self.methods.loss)):
+            raise UnsupportedError(
+                "what its loss adds depends on the parameters, though not in a copy, as where a closure, a global or a "
+                "vector of which they are views keeps the arrays: Secant knows no such term"
+            )
 
     def unread(self, trials: list[Trial]) -> list[str]:
         """The parameters that the loss does not read: replaced by those of the next trial, they change no loss."""
