@@ -451,6 +451,18 @@ def test_labels_that_are_not_even_finite_are_refused_the_same_way(label):
         secant.to_one_hot([label])
 
 
+def test_a_cross_entropy_whose_terms_overflow_to_both_sides_is_an_error(backend):
+    with pytest.raises(ValueRangeError, match="t must be small enough for a finite loss, got an overflow"):
+        secant.cross_entropy_error([[1e-300, 1e300]], [[1e308, 1e308]])
+
+
+def test_a_gradient_of_one_layer_that_overflows_is_an_error():
+    net = secant.SimpleNet(rng=0)
+    net.params["W"][...] = 0
+    with pytest.raises(ValueRangeError, match="small enough for a finite result, got an overflow"):
+        net.gradient([1e308, 0.0], [0.0, 10.0, 0.0])
+
+
 @pytest.mark.parametrize(
     ("classes", "error", "message"),
     [

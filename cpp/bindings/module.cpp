@@ -128,6 +128,7 @@ py::dict constants() {
                     "FEW_TERMS"_a = few_terms, "MOST_TERMS"_a = most_terms,
                     "FEW_TERMS_LIMIT"_a = Limits<double>::few_terms_limit, "MOST_TERMS_LIMIT"_a = Limits<double>::most_terms_limit,
                     "SMALL_SHIFT_LIMIT"_a = small_shift_limit, "EXPONENT_LIMIT"_a = Limits<double>::exponent,
+                    "SMALL_OFFSET"_a = Limits<double>::small_offset,
                     "TRUNCATION_LIMIT"_a = Limits<double>::truncation,
                     "SINGLE_TRUNCATION_LIMIT"_a = Limits<float>::truncation, "ROUNDING_SHARE"_a = rounding_share, "DISCS"_a = discs,
                     "LARGEST_RADIUS"_a = largest_radius, "RADIUS_RATIO"_a = radius_ratio, "LOG_BOUND_LIMIT"_a = log_bound_limit);

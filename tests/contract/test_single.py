@@ -12,6 +12,7 @@ import cases
 import oracles
 import secant
 from secant.backends.activations import ACTIVATIONS
+from secant.training import loop
 from sweeps import grid
 
 METHODS = ("auto", "direct")
@@ -373,6 +374,54 @@ def test_a_probability_that_comes_back_on_one_side_alone(backend, method):
     true, got = oracles.gradients(net, x, np.array([1]), h), net.numerical_gradient(x, [1], h=h, method=method)
     for key in true:
         np.testing.assert_allclose(got[key], true[key], rtol=1e-12, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("key", ["W1", "W2"])
+@pytest.mark.parametrize(
+    ("dtype", "offset", "b2", "x"),
+    [("float64", 1e-300, -760, 1e3), ("float64", 1e-100, -800, 3e3), ("float32", 1e-30, -110, 200)],
+)
+def test_a_probability_that_has_underflowed_counts_beside_a_small_offset(backend, dtype, offset, b2, x, key, method):
+    net, x, _ = given_case([[1e-3]], [0.0], [[0.0, 2.0]], [0.0, b2], [x], dtype=dtype, log_offset=offset)
+    t = np.array([1])
+    true, got = oracles.gradients(net, x, t, 0.1)[key], net.numerical_gradient(x, t, h=0.1, method=method)[key]
+    np.testing.assert_allclose(got, true, rtol=1e-12 if dtype == "float64" else 3e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1e14), ("float32", 1e26), ("float64", 1e150), ("float64", 1e170)]
+)
+@pytest.mark.parametrize("hidden", ["identity", "relu"])
+def test_powers_of_small_weights_that_underflow_beside_large_inputs(fast, hidden, dtype, size, method):
+    rng = np.random.default_rng(1)
+    w1, w2 = rng.standard_normal((2, 3)) / size, rng.standard_normal((3, 2)) / size
+    net, x, _ = given_case(w1, np.zeros(3), w2, np.zeros(2), rng.standard_normal((3, 2)) * size, hidden, dtype)
+    t = np.array([0, 1, 0])
+    true, got = oracles.gradients(net, x, t, 1e-3)["W1"], net.numerical_gradient(x, t, h=1e-3, method=method)["W1"]
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(got, true, rtol=0, atol=max(16 * eps, 1e-14) * np.abs(true).max())
+
+
+@pytest.mark.parametrize("seconds", [1e-7, 1e-4])
+def test_an_iteration_beyond_float32_does_not_change_the_bits_of_others(compiled, monkeypatch, seconds):
+    """How many iterations are one call depends on the clock."""
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((32, 5)).astype(np.float32), rng.integers(0, 3, 32)
+    x[20] = 1e25
+
+    def run():
+        net = secant.TwoLayerNet(5, 7, 3, rng=1, dtype=np.float32)
+        for key in net.params:
+            net.params[key] *= 1000 if key == "W1" else 10
+        options = {"iters_num": 32, "batch_size": 4, "rng": 0, "sampling": "epoch", "progress": False}
+        losses = secant.train(net, x, t, learning_rate=0.5, **options).train_loss_list
+        return losses, {key: param.tobytes() for key, param in net.params.items()}
+
+    first = run()
+    monkeypatch.setattr(loop, "_BLOCK_SECONDS", seconds)
+    assert run() == first
 
 
 @pytest.mark.parametrize("size", [1e20, 1e30])

@@ -34,7 +34,9 @@ struct Case {
 }  // namespace
 
 int main() {
-    require(powers_are_finite(1, 9) && !powers_are_finite(std::sqrt(std::numeric_limits<Real>::max()), 3), "powers of weights");
+    require(powers_are_normal(1, 9, 1) && !powers_are_normal(std::sqrt(std::numeric_limits<Real>::max()), 3, 1), "powers of weights");
+    const double tiny_weight = std::sqrt(std::numeric_limits<Real>::min());
+    require(powers_are_normal(tiny_weight, 4, 1) && !powers_are_normal(tiny_weight, 4, 2), "powers of small weights");
     SmallNetwork small{1, 1, 2};
     for (const double h : {1e-6, 2e-5, 1e-4, 1e-3, 1e-2, 3e-2})
         for (const double w : {0.125, 0.875, 3.0})

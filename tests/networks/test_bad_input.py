@@ -610,6 +610,18 @@ def test_a_hidden_unit_that_overflows_is_an_error(backend, hidden, column, unit)
     assert {name: param.tobytes() for name, param in net.params.items()} == before
 
 
+@pytest.mark.parametrize("gradient", ["numerical", "backprop"])
+@pytest.mark.parametrize("loss", ["before", "after"])
+def test_an_overflow_before_the_first_step_is_an_error(backend, loss, gradient):
+    """The step that follows from it would make the loss finite."""
+    net = secant.TwoLayerNet(2, 2, 2, rng=0)
+    net.params["W1"][...] = 1.0
+    x, options = [[1e308, 1e308], [1.0, 0.0]], {"learning_rate": 10, "iters_num": 2, "batch_size": 2}
+    with pytest.raises(secant.ValueRangeError, match="in iteration 1, the loss is nan"):
+        secant.train(net, x, [0, 1], loss=loss, gradient=gradient, sampling="ordered", progress=False, **options)
+    assert (net.params["W1"] == 1).all()
+
+
 def test_an_output_that_overflows_is_an_error(backend):
     net = secant.TwoLayerNet(2, 2, 2, hidden_activation="relu", rng=0)
     net.params["W1"][:], net.params["W2"][:] = 1.0, [[-1e160, 1.0], [2e160, 1.0]]

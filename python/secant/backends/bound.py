@@ -34,6 +34,9 @@ SMALL_SHIFT_LIMIT, EXPONENT_LIMIT = 1.0, 600.0
 """Above these the formulas for small changes are not used: a unit is evaluated at its shifted input, and the softmax is
 computed again."""
 
+SMALL_OFFSET = 1e-40
+"""Beside a smaller `log_offset`, a probability that has underflowed counts where it comes back within these limits."""
+
 
 class AnalyticityRadii(NamedTuple):
     """Radii rho (16,) of discs on which the loss change is analytic, and its bounds M there, per target weight.
@@ -69,16 +72,20 @@ def _loss_change(v: float, output: OutputActivation) -> float:
     return -math.log1p(-math.expm1(log_y)) if log_y < LOG_BOUND_LIMIT else math.inf
 
 
-def powers_are_finite(largest_weight: float, highest: int, is_float32: bool = False) -> bool:
-    """Whether the powers up to ``highest`` of weights up to ``largest_weight``, and small sums of them, are finite."""
-    margin, exponent = 16, math.frexp(largest_weight)[1]
-    return exponent * highest <= (128 if is_float32 else 1024) - margin
+def powers_are_normal(largest_weight: float, highest: int, change: Any, is_float32: bool = False) -> Any:
+    """Whether the powers up to ``highest`` of weights up to ``largest_weight``, and small sums of them, are finite.
+
+    And whether they do not underflow where units change by ``change``, more than 1: beside its powers they would count.
+    """
+    margin, exponent = 16, math.frexp(largest_weight)[1] * highest
+    least, most = (-125 + margin, 128 - margin) if is_float32 else (-1021 + margin, 1024 - margin)
+    return (exponent <= most) & ((change <= 1) | (exponent >= least))
 
 
-def orders(radii: AnalyticityRadii, is_float32: bool = False) -> list[int]:
-    """The orders that a series may have: the powers of the weights must be finite."""
-    of_type = SINGLE_ORDERS if is_float32 else ORDERS
-    return [order for order in of_type if order == 1 or powers_are_finite(radii.largest_weight, order, is_float32)]
+def orders(radii: AnalyticityRadii, change: float = 0.0, is_float32: bool = False) -> list[int]:
+    """The orders that a series may have where units change by ``change``: the powers of the weights must be normal."""
+    of_type, weight = SINGLE_ORDERS if is_float32 else ORDERS, radii.largest_weight
+    return [order for order in of_type if order == 1 or powers_are_normal(weight, order, change, is_float32)]
 
 
 def tolerance(h: float, is_float32: bool = False) -> float:
@@ -94,7 +101,7 @@ def proven_order(
     radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, mass: float, is_float32: bool = False
 ) -> tuple[int, float]:
     """The smallest order that suffices, 0 if none is proven; and the bound of its truncation error."""
-    for order in orders(radii, is_float32):
+    for order in orders(radii, h * float(largest_input), is_float32):
         worst = float(truncation(radii, h, largest_input, largest_z1, mass, order))
         if worst <= tolerance(h, is_float32):
             return order, worst
@@ -127,5 +134,5 @@ def terms_needed(
     (2u)^D / (D + 1), relative: at most 1e-15. They need powers of the weights, up to ``largest_weight``.
     """
     u = h * np.maximum(np.maximum(1.0, largest_z1), np.maximum(1.0, largest_input) * (steepest * largest_weight))
-    few, most = (terms * powers_are_finite(largest_weight, terms) for terms in (FEW_TERMS, MOST_TERMS))
+    few, most = (n * powers_are_normal(largest_weight, n, h * largest_input) for n in (FEW_TERMS, MOST_TERMS))
     return np.select([u <= FEW_TERMS_LIMIT, u <= MOST_TERMS_LIMIT], [few, most], 0)

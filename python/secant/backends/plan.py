@@ -90,20 +90,21 @@ def scaled(factor: float, a: Gradients) -> Gradients:
     return Gradients(*(factor * part for part in a))
 
 
+@np.errstate(over="ignore")  # what overflows is proven nowhere
 def plan(
     net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False
 ) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the order that suffices for all of them; and its truncation bound."""
     radii = bound.analyticity_radii(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
-    with np.errstate(over="ignore"):
-        mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
+    mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
     inputs, z1 = largest_inputs(x), largest_z1(net, x)
     order, cut = bound.proven_order(radii, h, inputs.max(), z1.max(), mass, is_float32)
     if order:
         return np.ones(len(x), np.bool_), order, cut
     proven = np.zeros(len(x), np.bool_)
-    for highest in bound.orders(radii, is_float32)[-1:]:
+    for highest in bound.orders(radii, is_float32=is_float32)[-1:]:
         proven = bound.truncation(radii, h, inputs, z1, mass, highest) <= bound.tolerance(h, is_float32)
+        proven &= bound.powers_are_normal(radii.largest_weight, highest, h * inputs, is_float32)
     if proven.any():
         order, cut = bound.proven_order(radii, h, inputs[proven].max(), z1[proven].max(), mass, is_float32)
     return proven, order, cut

@@ -207,4 +207,8 @@ class SimpleNet:
         if weights.ndim == 1:
             weights = to_one_hot(weights, y.shape[1])
         slope = -weights / (y + LOG_OFFSET) / len(y)
-        return {"W": rows.T @ (y * (slope - (slope * y).sum(axis=1, keepdims=True)))}
+        with np.errstate(over="ignore", invalid="ignore"):
+            gradient = rows.T @ (y * (slope - (slope * y).sum(axis=1, keepdims=True)))
+        if not validation.all_finite(gradient):
+            raise faults.error(faults.OVERFLOW, {})
+        return {"W": gradient}

@@ -192,7 +192,10 @@ class _InBackend(Iterations):
                 waiting += [second, first]
 
     def _run_block(self, indices: Array, losses: list[float], n_threads: int) -> str:
-        """Run some iterations in one call. If they diverge, undo them and say what is not finite."""
+        """Run some iterations in one call. If they diverge, undo them and say what is not finite.
+
+        An iteration that is beyond float32 is run by itself, in float64: the others have the same bits in any block.
+        """
         batch = self._batch._replace(net=network(self._net))
         if fault := faults.first(batch.net, all_finite=self._backend.all_finite):  # a callback may have changed them
             raise error(fault, batch, self._given)
@@ -212,9 +215,11 @@ class _InBackend(Iterations):
             with held_interrupts():
                 snapshot.rollback()
                 del losses[first:]
+            if len(indices) > 1:
+                return fault.must
             self._one_by_one.run(indices, losses)
             return ""
-        if fault:
+        if fault and not diverged:
             raise error(fault, batch, self._given)
         return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
 

@@ -30,10 +30,13 @@ struct Binary {
     double mantissa;
 };
 
-// Whether the powers up to `highest` of weights up to `largest`, and small sums of them, are finite.
-inline bool powers_are_finite(double largest, int highest) {
+// Whether the powers up to `highest` of weights up to `largest`, and small sums of them, are finite, and do not underflow where units
+// change by `change`, more than 1: beside its powers they would count.
+inline bool powers_are_normal(double largest, int highest, double change) {
     constexpr int margin = 16;
-    return Binary(largest).exponent * highest <= std::numeric_limits<Real>::max_exponent - margin;
+    const int exponent = Binary(largest).exponent * highest;
+    return exponent <= std::numeric_limits<Real>::max_exponent - margin &&
+           (change <= 1 || exponent >= std::numeric_limits<Real>::min_exponent + margin);
 }
 
 // Of the series of hidden and of output units; 0 for none. That of the outputs is the same, or larger where |z1| is: terms of
@@ -66,7 +69,8 @@ public:
         };
         const int hidden = smallest(discs_.hidden, largest.input);
         const int highest = std::max(hidden, smallest(discs_.output, largest.hidden));
-        if (highest > Limits<Real>::highest_order || !(highest == 1 || powers_are_finite(discs_.largest_weight, highest))) return {};
+        if (highest > Limits<Real>::highest_order) return {};
+        if (highest > 1 && !powers_are_normal(discs_.largest_weight, highest, h_ * largest.input)) return {};
         return {is_bounded(net_.hidden_activation) ? highest : hidden, highest};
     }
 

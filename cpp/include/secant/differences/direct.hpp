@@ -164,7 +164,7 @@ private:
         const double by_hidden = std::max<double>(1, samples_.rows.largest(n)) * largest_effect();
         const double u = h_ * std::max<double>(samples_.largest_hidden(n), by_hidden);
         const int terms = u <= Limits<Real>::few_terms_limit ? few_terms : u <= Limits<Real>::most_terms_limit ? most_terms : 0;
-        return powers_are_finite(net_.largest_outgoing(), terms) ? terms : 0;
+        return powers_are_normal(net_.largest_outgoing(), terms, h_ * samples_.rows.largest(n)) ? terms : 0;
     }
 
     template <class What>

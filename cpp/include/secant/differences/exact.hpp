@@ -21,7 +21,11 @@ public:
         Tile<const Real> w2_;
     };
 
-    explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()) {}
+    explicit Exact(const OutputState& out) : out_(out), top_(out.most_probable()), limit_(Limits<Real>::exponent) {
+        if (out.log_offset == 0 || out.log_offset >= Limits<Real>::small_offset) return;
+        for (std::size_t i = 0; i < out.target_count; ++i)
+            if (out.y(out.target(i).k) < std::numeric_limits<Real>::min()) limit_ = 0;
+    }
 
     // Relative to the most probable class: 1 + S >= 1 / O.
     template <class Shift>
@@ -91,12 +95,11 @@ private:
         return change;
     }
 
-    // `change` if exponents are so small that growths are finite and no probability that has underflowed comes back; else the
-    // softmax is computed again.
+    // `change` if exponents are so small that growths are finite and no probability that has underflowed counts when it comes back;
+    // else the softmax is computed again.
     template <class ExponentOf>
     Sides or_anew(Sides change, Sides farthest, const ExponentOf& exponent_of) const {
-        constexpr Real limit = Limits<Real>::exponent;
-        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > limit)) return change;
+        if (!(largest_lane(maximum(farthest.plus, farthest.minus)) > limit_)) return change;
         const auto logit = [&](std::size_t k) {
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
         };
@@ -109,8 +112,8 @@ private:
             const Target t = out_.target(i);
             anew = anew - broadcast(t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
         }
-        return {select(farthest.plus > limit, anew.plus, change.plus),
-                select(farthest.minus > limit, anew.minus, change.minus)};
+        return {select(farthest.plus > limit_, anew.plus, change.plus),
+                select(farthest.minus > limit_, anew.minus, change.minus)};
     }
 
     // log((shifted + log_offset) / (y_k + log_offset)), where shifted = from exp(exponent) scale, and from is y_k or 1. Either of them
@@ -132,6 +135,7 @@ private:
 
     const OutputState& out_;
     std::size_t top_;
+    Real limit_;  // of exponents
 };
 
 }  // namespace secant::SECANT_ISA

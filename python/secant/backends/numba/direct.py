@@ -14,7 +14,7 @@ from secant._common.validation import Floats
 from secant.backends import bound
 from secant.backends.activations import ACTIVATIONS, Unit
 from secant.backends.base import Gradients, Parameters
-from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_SHIFT_LIMIT
+from secant.backends.bound import EXPONENT_LIMIT, MOST_TERMS, SMALL_OFFSET, SMALL_SHIFT_LIMIT
 from secant.backends.numba.compilation import Kernel, compiled
 from secant.backends.numba.forward import Activations, change, kinked_change, large_change, softmax, state
 from secant.backends.numba.series import moments, powers_of, softmax_growths
@@ -23,6 +23,7 @@ from secant.backends.plan import largest_inputs, largest_z1
 _PARTS = 8
 """Parts of a block of samples, each with its own sums: so many threads can share the block."""
 
+LEAST_NORMAL = float(np.finfo(float).tiny)
 _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, MOST_TERMS + 1)])
 
 
@@ -216,10 +217,13 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
     Softmax does not see a common factor of its numerators, so growths are relative to that of the most probable class:
     1 + S is then at least 1 / O.
     """
-    y, change = layers.y[n], 0.0
+    y, change, shifted = layers.y[n], 0.0, layers.z2[n] + q
     q = q - q[y.argmax()]
-    if np.abs(q).max() > EXPONENT_LIMIT:
-        return float(loss_change_anew(layers.z2[n], layers.z2[n] + q, y, t, layers.log_offset))
+    limit = EXPONENT_LIMIT
+    if 0 < layers.log_offset < SMALL_OFFSET and y[t != 0].min() < LEAST_NORMAL:
+        limit = 0.0  # what has underflowed counts as soon as it comes back
+    if np.abs(q).max() > limit:
+        return float(loss_change_anew(layers.z2[n], shifted, y, t, layers.log_offset))
     mean = (y * np.expm1(q)).sum()
     for k in range(len(t)):
         if t[k] != 0:

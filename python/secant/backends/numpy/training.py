@@ -37,6 +37,9 @@ def iterate(
             return result
         if result.loss == math.inf and net.log_offset:
             return faults.LARGE_TARGETS
+        if not math.isfinite(result.loss):
+            losses.append(result.loss)
+            break
         with held_interrupts(), np.errstate(over="ignore", invalid="ignore"):
             for param, grad in zip(net[:4], result.gradients.values(), strict=True):
                 grad *= learning_rate
