@@ -11,7 +11,7 @@ import ways
 
 import secant
 from secant.differentiation import second_differences, workers
-from secant.errors import DTypeError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 A = np.array([1.0, 2.0, -1.0])
 
@@ -114,6 +114,14 @@ def test_of_a_gradient():
         secant.numerical_hessian(None, x, gradient=np.sum)
     with pytest.raises(DTypeError, match="gradient must be callable"):
         secant.numerical_hessian(None, x, gradient=3)
+
+
+@pytest.mark.parametrize("options", [{"h": 1e-3}, {"h": "relative"}, {"h": [1e-4, 1e-4]}, {"rel_step": 1e-5}], ids=str)
+def test_a_step_is_not_ignored(options):
+    with pytest.raises(UnsupportedError, match="h and rel_step are for scheme='central'"):
+        secant.numerical_hessian(np.prod, [1.0, 2.0], **options)
+    found = secant.numerical_hessian(np.prod, [1.0, 2.0], scheme="central", **options)
+    np.testing.assert_allclose(found, [[0, 1], [1, 0]], atol=1e-5)
 
 
 @pytest.mark.parametrize("sparsity", [None, np.ones((2, 2))], ids=["dense", "sparse"])

@@ -15,7 +15,7 @@ from secant.differentiation.jacobian import Pattern, numerical_jacobian
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
 from secant.differentiation.second_differences import SecondDifferences
-from secant.errors import ShapeError
+from secant.errors import ShapeError, UnsupportedError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -56,7 +56,7 @@ def numerical_hessian(
         It takes the same arguments, and with ``vectorized`` a stack of points. Error bars include half of what is not
         symmetric, as of a gradient that is wrong.
     scheme : {"auto", "central"}
-        "auto" chooses steps for each entry, by extrapolation, and does not look at h; it takes about 4 n (n + 1)
+        "auto" chooses steps for each entry, by extrapolation, and takes no h; it takes about 4 n (n + 1)
         and 10 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
     rel_step, args, kwargs, vectorized, n_jobs, executor, inplace, progress
         As for `numerical_gradient`.
@@ -100,6 +100,8 @@ def numerical_hessian(
     """
     validation.flag("full_output", full_output)
     validation.one_of("scheme", scheme, ("auto", "central"))
+    if scheme == "auto" and not (rel_step is None and isinstance(h, float) and h == 1e-4):
+        raise UnsupportedError("h and rel_step are for scheme='central': 'auto' chooses the steps itself")
     options: Any = {
         "rel_step": rel_step,
         "args": args,

@@ -314,7 +314,7 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     tensors = differentiable("inputs", inputs)
     if not tensors:
-        raise DTypeError("inputs must have a tensor that requires a gradient, got none")
+        raise DTypeError("inputs must have a tensor that requires a gradient, got none: call its requires_grad_()")
     return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
 
 
