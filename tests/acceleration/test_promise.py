@@ -405,3 +405,19 @@ def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
     with pytest.raises(UnsupportedError, match=r"net must have its parameters in net\.params to be trained"):
         secant.train(net, X, T, iters_num=3, batch_size=4, progress=False)
     assert {key: array.tobytes() for key, array in net.params.items()} == before
+
+
+def test_a_loss_that_is_another_one_of_a_short_last_mini_batch():
+    class InParts(Keyed):
+        """The mean of the means of parts of 50 samples."""
+
+        def loss(self, x, t):
+            if len(x) <= 50:
+                return super().loss(x, t)
+            parts = range(0, len(x), 50)
+            return np.mean([super(InParts, self).loss(x[i : i + 50], t[i : i + 50]) for i in parts])
+
+    net = secant.accelerate(InParts(*SIZES))
+    x, t = RNG.normal(size=(170, SIZES[0])), np.eye(SIZES[2])[np.arange(170) % SIZES[2]]
+    with pytest.raises(UnsupportedError, match="differ"):
+        secant.train(net, x, t, iters_num=2, batch_size=100, sampling="ordered", progress=False)

@@ -227,7 +227,7 @@ class _InBackend(Iterations):
 class _OfRecognized(Iterations):
     """The iterations of a network of another class that was recognized: its arrays are updated where they lie.
 
-    Its own loss is compared at the start, and whenever `compare` is called.
+    Its own loss is compared on the first mini-batch of each size, and whenever `compare` is called.
     """
 
     def __init__(
@@ -242,6 +242,7 @@ class _OfRecognized(Iterations):
         self._inner = iterations_of(self._known, inputs, t, take_gradient, rate, before)
         self.x, self.ahead = self._inner.x, self._inner.ahead
         self._compared, self._losses_compared = _Snapshot(self._known.params), 0
+        self._sizes: set[int] = set()
         self._require_mean()
 
     def _require_mean(self) -> None:
@@ -251,8 +252,9 @@ class _OfRecognized(Iterations):
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""
-        if not losses:
+        if indices.shape[1] not in self._sizes:
             self.compare(indices[0], losses)
+            self._sizes.add(indices.shape[1])
         self._inner.run(indices, losses)
 
     def compare(self, batch: Array, losses: list[float]) -> None:

@@ -28,6 +28,12 @@ class Subject:
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
         require_apart(layout.keys, arrays)
+        for attribute, value in vars(net).items():
+            if isinstance(value, np.ndarray) and any(array.base is value for array in arrays):
+                raise UnsupportedError(
+                    f"its parameters are views of {attribute}, which those of a copy are not, so that a term of the loss "
+                    f"that reads {attribute} would not be seen: give them arrays of their own"
+                )
         self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
         self._arrays = [np.zeros(array.shape) for array in arrays]
