@@ -43,6 +43,7 @@ def recognize(
     net : object
         It has ``loss(x, t)`` and four arrays W1 (I, H), b1 (H,) or (1, H), W2 (H, O), b2 (O,) or (1, O), under any
         names, in a dict or as attributes. Neither they nor anything else of it is changed: a deep copy is tried out.
+        If a constant is added to its loss, they have other numbers for one call of ``loss``.
     x, t : array_like, optional
         A mini-batch on which its loss is compared, too.
     loss, numerical_gradient : str
