@@ -1,6 +1,8 @@
 """`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
 
 import re
+import signal
+import sys
 
 import numpy as np
 import pytest
@@ -257,6 +259,52 @@ def test_a_penalty_that_a_copy_does_not_follow_is_no_constant(cls, reason):
     assert not found.known
     assert reason in found.sentence
     assert {key: array.tobytes() for key, array in net.params.items()} == before
+
+
+def test_a_constant_in_single_precision():
+    class Single(readers.SinglePrecision):
+        def loss(self, x, t):
+            return super().loss(x, t) + 0.5
+
+    found = secant.recognize(Single(6, 5, 4))
+    assert found.known, found.sentence
+    assert found.scale.constant == 0.5
+
+
+@pytest.mark.parametrize("fails", ["read-only", "raises"])
+def test_a_constant_that_cannot_be_tried(fails):
+    class Strict(Keyed):
+        def loss(self, x, t):
+            if fails == "raises" and vars(self).get("own") is net and np.abs(self.params["w1"]).max() > 0.1:
+                raise ZeroDivisionError
+            return super().loss(x, t) + 0.5
+
+        def __deepcopy__(self, memo):
+            made = type(self)(6, 5, 4)
+            made.params = {key: memo[id(array)] for key, array in self.params.items()}
+            return made
+
+    net = Strict(6, 5, 4)
+    net.own = net
+    net.params["w1"].flags.writeable = fails == "raises"
+    found = secant.recognize(net)
+    assert not found.known
+    assert "it cannot be tried out itself: " in found.sentence
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal")
+def test_a_signal_that_ends_the_program_does():
+    class Interrupted(Keyed):
+        def loss(self, x, t):
+            signal.raise_signal(signal.SIGUSR1)
+            return super().loss(x, t)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
+    try:
+        with pytest.raises(SystemExit):
+            secant.recognize(Interrupted(6, 5, 4))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_loss_that_ends_the_program():

@@ -362,6 +362,33 @@ def test_a_layer_with_a_view_of_a_parameter_is_no_excuse():
     assert secant.check_network(Viewed(*SIZES, rng=0), X, ONE_HOT).verdict == "wrong"
 
 
+def test_running_averages_that_a_gradient_moves_are_those_of_the_network():
+    class Normalized(Chapter5):
+        mean = 0.0
+
+        def predict(self, x, train_flg=False):
+            p, a = self.params, x @ self.params["W1"] + self.params["b1"]
+            if train_flg:
+                self.mean = 0.9 * self.mean + 0.1 * a.mean(axis=0)
+            return softmax(sigmoid(a - (a.mean(axis=0) if train_flg else self.mean)) @ p["W2"] + p["b2"])
+
+        def loss(self, x, t, train_flg=False):
+            return cross_entropy(self.predict(x, train_flg), t)
+
+        def gradient(self, x, t):
+            p, a = self.params, x @ self.params["W1"] + self.params["b1"]
+            self.predict(x, train_flg=True)
+            z = sigmoid(a - a.mean(axis=0))
+            dy = (softmax(z @ p["W2"] + p["b2"]) - t) / len(x)
+            dz = (dy @ p["W2"].T) * z * (1 - z)
+            da = dz - dz.mean(axis=0)
+            return {"W1": x.T @ da, "b1": da.sum(axis=0), "W2": z.T @ dy, "b2": dy.sum(axis=0)}
+
+    report = secant.check_network(Normalized(*SIZES, rng=0), X, ONE_HOT)
+    assert report.verdict != "wrong"
+    assert "train_flg=True" in report.compared_with
+
+
 def test_a_copy_that_ends_the_program_is_left_out():
     class Strict(Chapter5):
         def __deepcopy__(self, memo):

@@ -348,6 +348,41 @@ def test_a_vjp_of_jax_that_is_not_deterministic(jax):
         secant.jax.check_grads(f, (jax.numpy.ones(3),), 1, "rev")
 
 
+@needs_torch
+def test_a_graph_that_can_run_only_once(torch):
+    class Frees(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.x = x
+            return x.square()
+
+        @staticmethod
+        def backward(ctx, grad):
+            x = ctx.x
+            del ctx.x
+            return 2 * x * grad
+
+    assert secant.torch.check(Frees.apply, torch.randn(3, dtype=torch.float64, requires_grad=True)).passed
+
+
+def test_a_gradient_that_uses_up_what_f_left_or_is_summed_in_any_order():
+    left, rng = [], np.random.default_rng(0)
+
+    def f(x):
+        left[:] = [x.copy()]
+        return np.sum(x**2)
+
+    assert secant.check_gradient(f, np.ones(3), lambda _: 2 * left.pop()).passed
+    rows = np.random.default_rng(1).normal(size=(1000, 3)).astype(np.float32)
+    x = np.ones(3, np.float32)
+
+    def shuffled(x):
+        terms = rows[rng.permutation(1000)]
+        return np.cumsum(terms * (terms @ x)[:, np.newaxis], axis=0)[-1]
+
+    assert secant.check_gradient(lambda x: 0.5 * np.sum((rows @ x) ** 2), x, shuffled).verdict != "wrong"
+
+
 def test_a_gradient_that_is_added_to_a_buffer():
     total = np.zeros(3)
 

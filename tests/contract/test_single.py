@@ -389,6 +389,12 @@ def test_a_probability_that_has_underflowed_counts_beside_a_small_offset(backend
     np.testing.assert_allclose(got, true, rtol=1e-12 if dtype == "float64" else 3e-6, atol=1e-12)
 
 
+def test_a_sample_without_targets_beside_a_small_offset(backend):
+    net, x, _ = given_case([[1e3]], [0.0], [[1e3, -1e3]], [0.0, 0.0], [1.0], dtype=np.float64, log_offset=1e-50)
+    grads = net.numerical_gradient(x, np.zeros((1, 2)), h=0.1)
+    assert not any(grad.any() for grad in grads.values())
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("dtype", "size"), [("float32", 1e14), ("float32", 1e26), ("float64", 1e150), ("float64", 1e170)]

@@ -661,6 +661,11 @@ def test_bounds_that_are_exchanged_are_named():
         secant.numerical_gradient(np.sum, [1.0], bounds=(1, 0))
 
 
+def test_pairs_in_a_tuple_are_not_lower_and_upper():
+    with pytest.raises(DTypeError, match=r"of a \(min, max\) pair for each entry make scipy"):
+        secant.numerical_gradient(np.sum, [0.5, 1.0], bounds=((0, None), (1, None)))
+
+
 @pytest.mark.parametrize("bounds", [(0, None), ([0, 0], [None, 5]), (np.array([0, None], object), None)])
 def test_none_is_no_bound(bounds):
     assert secant.numerical_gradient(np.sum, [0.0, 1.0], bounds=bounds).round(9).tolist() == [1, 1]

@@ -22,10 +22,8 @@ from secant.checking.options import NetworkOptions, require_known
 from secant.checking.point import Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import refuse_tensor
+from secant.checking.structure import leaves, refuse_tensor
 from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError
-
-_REPEATED = 1e-9  # relative to the largest entry: what rounding may change from call to call
 
 
 def check_network(
@@ -73,6 +71,7 @@ def check_network(
     Notes
     -----
     The arrays of ``params`` are shifted in place: layers may hold them too. They are restored exactly.
+    ``gradient(x, t)`` is called on the network once, and on a copy twice: one that differs from call to call is wrong.
 
     A gradient that is wrong for ``loss(x, t)`` is compared with two more losses, on a deep copy of the network. If it
     is right for one of them, ``passed`` is True and ``compared_with`` names that loss. To insist on ``loss(x, t)``
@@ -102,10 +101,10 @@ def check_network(
         refuse_tensor(f"net.params[{key!r}]", param)
     loss_of = method_of(net, "loss", loss)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
-    twin, is_random = None, False
-    with suppress(UnsupportedError), isolated_globals():  # it may end the program
-        twin = _copied(net)
-        is_random = gradients is None and twin is not None and _is_random(twin, gradient, x, t)
+    is_random = False
+    if gradients is None:
+        with suppress(UnsupportedError), isolated_globals():  # it may end the program
+            is_random = _is_random(_copied(net), gradient, x, t)
 
     def point_of(net: Any, f: Callable[[], Any]) -> Point:
         return Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
@@ -128,19 +127,21 @@ def check_network(
     if report.verdict != "wrong":
         return report
     reports: list[GradientReport] = []
-    with suppress(UnsupportedError), isolated_globals(), stand_ins(twin) as predictions:
-        may_differ = not is_random and twin is not None and _follows(net, twin, loss, x, t)
-        others = list(other_losses(twin, predictions, x, t, loss, gradient)) if may_differ else []
-        for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
-            with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
-                point = point_of(twin, other.f)
-                report = replace(check(point, locate), compared_with=other.name, note=other.note)
-                if point.standstill():
-                    continue
-                if report.passed:
-                    return report
-                if locate:
-                    reports.append(report)
+    with suppress(UnsupportedError), isolated_globals():
+        twin = _copied(net)
+        with stand_ins(twin) as predictions:
+            may_differ = not is_random and twin is not None and _follows(net, twin, loss, x, t)
+            others = list(other_losses(twin, predictions, x, t, loss, gradient)) if may_differ else []
+            for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
+                with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
+                    point = point_of(twin, other.f)
+                    report = replace(check(point, locate), compared_with=other.name, note=other.note)
+                    if point.standstill():
+                        continue
+                    if report.passed:
+                        return report
+                    if locate:
+                        reports.append(report)
     return min([check_own(locate=True), *reports], key=_badness)
 
 
@@ -157,19 +158,22 @@ def _copied(net: Any) -> Any:
 
 
 def _follows(net: Any, twin: Any, loss: str, x: Any, t: Any) -> bool:
-    """Whether a copy has the loss of a network where parameters are shifted: its parts may keep arrays of their own."""
+    """Whether a copy has the loss of a network where the parameters of each are shifted.
+
+    Its parts may keep the arrays of the network, or arrays of their own.
+    """
 
     def shifted(one: Any) -> float:
-        rng, arrays = np.random.default_rng(0), list(one.params.values())
-        before = [param.copy() for param in arrays]
+        rng, arrays = np.random.default_rng(0), [leaf.array for leaf in leaves("params", dict(one.params))]
+        before = [array.copy() for array in arrays]
         try:
-            for param in arrays:
-                param += (1e-3 * (1 + np.abs(param)) * rng.uniform(0.5, 1.5, param.shape)).astype(param.dtype)
+            for array in arrays:
+                array += (1e-3 * (1 + np.abs(array)) * rng.uniform(0.5, 1.5, array.shape)).astype(array.dtype)
             return float(getattr(one, loss)(x, t))
         finally:
             with held_interrupts():
-                for param, old in zip(arrays, before, strict=True):
-                    param[...] = old
+                for array, old in zip(arrays, before, strict=True):
+                    array[...] = old
 
     try:
         return math.isclose(shifted(net), shifted(twin), rel_tol=1e-9)  # one after the other: parts may be shared
@@ -197,8 +201,8 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
 def _is_random(net: Any, gradient: str, x: Any, t: Any) -> bool:
     """Whether a gradient is another one when it is called again. None of a copy that does not work is."""
     try:
-        first, second = ({k: np.array(g) for k, g in getattr(net, gradient)(x, t).items()} for _ in range(2))
-        off = [np.abs(first[key] - second[key]) > _REPEATED * np.abs(first[key]).max(initial=0) for key in first]
+        point = Point(lambda _: 0.0, dict(net.params))
+        own = getattr(net, gradient)
+        return bool(CandidateGradient.repeated(point, lambda: _candidate(net.params, own(x, t))).remark)
     except Exception:  # whatever the user's objects raise
         return False
-    return any(part.any() for part in off)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,10 @@ class CandidateGradient(Candidate):
 
     @classmethod
     def repeated(cls, point: Point, gradient: Callable[[], Any]) -> CandidateGradient:
-        """Take what a function returns, which should be the same when it is called again."""
+        """Take what a function returns, which should be the same when it is called again, if it can be."""
         first = cls.of(point, gradient())
-        first._remark_unless_same(gradient())
+        with suppress(Exception):  # it may use up what f left for it
+            first._remark_unless_same(gradient())
         return first
 
     @classmethod
@@ -102,11 +104,13 @@ class CandidateGradient(Candidate):
     def off(self, gradient: Any, factor: float = 1.0) -> str:
         """The first array that differs from a factor of this gradient in the first half of its digits, and how much."""
         others = self._point.like("gradient", gradient)
+        norms = [self.size(leaf)[1] for leaf in range(len(self.arrays))]
         for leaf, (name, one) in enumerate(zip(self._point.names, self.arrays, strict=True)):
             other, whole = flat(others[leaf]), EntryRange(0, one.size)
             off = max(_difference(one[c], other[c].astype(np.float64) / factor) for c in chunks(whole))
             eps = max(self._point.eps(leaf, one), self._point.resolution)
-            if off > math.sqrt(eps) * max(self.size(leaf)[1], float(np.finfo(one.dtype).tiny)):
+            least = max(_ULPS * eps * math.hypot(*norms), float(np.finfo(one.dtype).tiny))
+            if off > max(math.sqrt(eps) * norms[leaf], least):  # an array may be rightly 0, but for rounding
                 return f"{off:.1e} in {name}"
         return ""
 

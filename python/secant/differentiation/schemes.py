@@ -149,9 +149,10 @@ class Bounds(NamedTuple):
         if bounds is None:
             return None
         pair = (bounds.lb, bounds.ub) if hasattr(bounds, "lb") and hasattr(bounds, "ub") else bounds
-        if isinstance(pair, list):  # two pairs would be taken for (lower, upper)
+        is_pairs = isinstance(pair, tuple) and any(isinstance(each, tuple) and None in each for each in pair)
+        if isinstance(pair, list) or is_pairs:  # two pairs would be taken for (lower, upper)
             raise DTypeError(
-                f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got the list {bounds!r}: of a (min, "
+                f"bounds must be a tuple (lower, upper) or scipy.optimize.Bounds, got {bounds!r}: of a (min, "
                 "max) pair for each entry make scipy.optimize.Bounds(*zip(*bounds))"
             )
         if not isinstance(pair, tuple) or len(pair) != 2:
@@ -173,7 +174,7 @@ class Bounds(NamedTuple):
 def _bound(value: Any, shape: tuple[int, ...], none: float) -> Floats:
     if value is None:
         value = none  # as SciPy's minimizers take it
-    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype.kind == "O"):
+    elif isinstance(value, list) or (isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim):
         value = [none if each is None else each for each in value]
     array = validation.real_array("bounds", value)
     try:

@@ -200,7 +200,7 @@ class _InBackend(Iterations):
         if fault := faults.first(batch.net, all_finite=self._backend.all_finite):  # a callback may have changed them
             raise error(fault, batch, self._given)
         arrays = dict(zip(PARAM_NAMES, batch.net, strict=False))
-        snapshot, first = _Snapshot(arrays), len(losses)
+        snapshot, first, fault = _Snapshot(arrays), len(losses), None
         try:
             fault = self._backend.train(
                 batch, indices, self._method, self._h, self._learning_rate, n_threads, losses, self._before
@@ -208,13 +208,10 @@ class _InBackend(Iterations):
         finally:
             with held_interrupts():
                 diverged = _not_finite(arrays, losses[first:], self._backend.all_finite)
-                if diverged:
+                if diverged or fault is faults.BEYOND_FLOAT32:
                     snapshot.rollback()
                     del losses[first:]
         if fault is faults.BEYOND_FLOAT32:
-            with held_interrupts():
-                snapshot.rollback()
-                del losses[first:]
             if len(indices) > 1:
                 return fault.must
             self._one_by_one.run(indices, losses)

@@ -7,9 +7,11 @@ threads as well: their state is restored, unless another thread draws from them.
 
 import contextlib
 import random
+import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -37,7 +39,9 @@ def isolated_globals() -> Iterator[Trial]:
     Raises
     ------
     UnsupportedError
-        If it ends the program, or starts threads that wait to be tried themselves.
+        If it ends the program.
+    TimeoutError
+        If other code is tried for too long, such as code whose threads wait to be tried themselves.
     """
     with _one_at_a_time():
         state, before, trial, token = _states(), _generators(), Trial(), being_tried.set(True)
@@ -46,6 +50,8 @@ def isolated_globals() -> Iterator[Trial]:
             with _withheld("stdout"), _withheld("stderr"), np.errstate(all="ignore"):
                 yield trial
         except SystemExit as error:
+            if _is_of_a_signal(error):
+                raise
             raise UnsupportedError(
                 f"it ends the program, by SystemExit({error.code!r}), where it is tried out"
             ) from error
@@ -59,11 +65,17 @@ def isolated_globals() -> Iterator[Trial]:
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
     if not _ONE_AT_A_TIME.acquire(timeout=_LONGEST_WAIT):
-        raise UnsupportedError("another network is being tried out, which takes too long or waits for this one")
+        raise TimeoutError("another network is being tried out, which takes too long or waits for this one")
     try:
         yield
     finally:
         _ONE_AT_A_TIME.release()
+
+
+def _is_of_a_signal(error: SystemExit) -> bool:
+    """Whether a signal handler ends the program."""
+    handlers = {getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()} - {None}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 class _OfThisThread(type):

@@ -1,5 +1,6 @@
 """A copy of a network whose losses are computed, for parameters and mini-batches of Secant's choice."""
 
+import copy
 import itertools
 import math
 import time
@@ -31,8 +32,8 @@ class Subject:
         for attribute, value in vars(net).items():
             if isinstance(value, np.ndarray) and any(array.base is value for array in arrays):
                 raise UnsupportedError(
-                    f"its parameters are views of {attribute}, which those of a copy are not, so that a term of the loss "
-                    f"that reads {attribute} would not be seen: give them arrays of their own"
+                    f"its parameters are views of {attribute}, which those of a copy are not, so that a term of the "
+                    f"loss that reads {attribute} would not be seen: give them arrays of their own"
                 )
         self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
@@ -93,16 +94,25 @@ class Subject:
         A term that reads the arrays past the object, as in a closure or through a vector of which they are views, is
         constant in a copy. The network has other parameters for one loss.
         """
-        arrays = self.layout.arrays(net)
-        before, there = [array.copy() for array in arrays], probe.params
+        arrays, shown = self.layout.arrays(net), copy.copy(net)  # what it sets is set in that
+        before = [array.copy() for array in arrays]
         try:
-            fill(arrays, there)
-            rounded: Any = tuple(np.array(a, np.float64).reshape(p.shape) for a, p in zip(arrays, there, strict=True))
-            loss = self.methods.of(net, "loss")(probe.x.copy(), probe.t.copy())
+            fill(arrays, probe.params)
+            sizes = [param.shape for param in probe.params]
+            there: Any = tuple(np.array(a, np.float64).reshape(size) for a, size in zip(arrays, sizes, strict=True))
+            loss = number(self.methods.of(shown, "loss")(probe.x.copy(), probe.t.copy()), self.methods.loss)
+        except Exception as error:  # whatever the reader's code raises
+            raise UnsupportedError(f"it cannot be tried out itself: {type(error).__name__}: {error}") from error
         finally:
             with held_interrupts():
-                fill(arrays, before)
-        if not candidate.agrees(probe._replace(params=rounded), number(loss, self.methods.loss)):
+                for array, old in zip(arrays, before, strict=True):
+                    if array.flags.writeable:
+                        array[...] = old
+        rounded = probe._replace(params=there)
+        is_single = any(array.dtype == np.float32 for array in arrays)
+        if not (
+            candidate.agrees(rounded, loss) or (is_single and math.isclose(loss, candidate.loss(rounded), rel_tol=1e-4))
+        ):
             raise UnsupportedError(
                 "what its loss adds depends on the parameters, though not in a copy, as where a closure, a global or a "
                 "vector of which they are views keeps the arrays: Secant knows no such term"

@@ -220,8 +220,10 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
     y, change, shifted = layers.y[n], 0.0, layers.z2[n] + q
     q = q - q[y.argmax()]
     limit = EXPONENT_LIMIT
-    if 0 < layers.log_offset < SMALL_OFFSET and y[t != 0].min() < LEAST_NORMAL:
-        limit = 0.0  # what has underflowed counts as soon as it comes back
+    if 0 < layers.log_offset < SMALL_OFFSET:
+        for k in range(len(t)):
+            if t[k] != 0 and y[k] < LEAST_NORMAL:
+                limit = 0.0  # what has underflowed counts as soon as it comes back
     if np.abs(q).max() > limit:
         return float(loss_change_anew(layers.z2[n], shifted, y, t, layers.log_offset))
     mean = (y * np.expm1(q)).sum()
