@@ -20,7 +20,6 @@ public:
     GradientEngine(Workspace& work, const GradientCall& call, std::size_t capacity, bool training)
         : call_(call),
           capacity_(capacity),
-          training_(training),
           step_(training ? call.step : 1.0),
           net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
           samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), h()),
@@ -211,7 +210,6 @@ private:
 
     const GradientCall& call_;
     std::size_t capacity_;
-    bool training_;
     double step_;
     Parameters net_;
     Samples samples_;
