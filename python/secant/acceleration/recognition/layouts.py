@@ -95,6 +95,16 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
             raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
 
 
+def require_no_views(net: Any, arrays: Sequence[Array]) -> None:
+    """Raise an error if the parameters are views of another attribute: those of a copy are not."""
+    for name, value in vars(net).items():
+        if isinstance(value, np.ndarray) and any(array.base is value for array in arrays):
+            raise UnsupportedError(
+                f"its parameters are views of {name}, which those of a copy are not, so that a term of the loss that "
+                f"reads {name} would not be seen: give them arrays of their own"
+            )
+
+
 def _share(a: Array, b: Array) -> bool:
     try:
         return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]  # its annotation forgets numbers

@@ -12,7 +12,7 @@ from secant._common.interrupts import held_interrupts
 from secant.acceleration.recognition.candidates import Candidate
 from secant.acceleration.recognition.explanations import Trial
 from secant.acceleration.recognition.isolation import always_draws_numbers
-from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, require_apart
+from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, require_apart, require_no_views
 from secant.acceleration.recognition.methods import Methods
 from secant.acceleration.recognition.probes import Form, NotANumberError, Probe, fill, number, probes
 from secant.errors import UnsupportedError
@@ -29,12 +29,7 @@ class Subject:
         if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
             raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
         require_apart(layout.keys, arrays)
-        for attribute, value in vars(net).items():
-            if isinstance(value, np.ndarray) and any(array.base is value for array in arrays):
-                raise UnsupportedError(
-                    f"its parameters are views of {attribute}, which those of a copy are not, so that a term of the "
-                    f"loss that reads {attribute} would not be seen: give them arrays of their own"
-                )
+        require_no_views(net, arrays)
         self.sizes: Sizes = (len(arrays[0]), arrays[1].size, arrays[3].size)
         self.layout = layout
         self._arrays = [np.zeros(array.shape) for array in arrays]

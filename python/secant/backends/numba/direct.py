@@ -23,7 +23,7 @@ from secant.backends.plan import largest_inputs, largest_z1
 _PARTS = 8
 """Parts of a block of samples, each with its own sums: so many threads can share the block."""
 
-LEAST_NORMAL = float(np.finfo(float).tiny)
+_LEAST_NORMAL = float(np.finfo(float).tiny)
 _LOG1P = np.array([0.0] + [(-1.0) ** (m + 1) / m for m in range(1, MOST_TERMS + 1)])
 
 
@@ -222,7 +222,7 @@ def exact_response(q: Floats, t: Floats, layers: Activations, n: int) -> float:
     limit = EXPONENT_LIMIT
     if 0 < layers.log_offset < SMALL_OFFSET:
         for k in range(len(t)):
-            if t[k] != 0 and y[k] < LEAST_NORMAL:
+            if t[k] != 0 and y[k] < _LEAST_NORMAL:
                 limit = 0.0  # what has underflowed counts as soon as it comes back
     if np.abs(q).max() > limit:
         return float(loss_change_anew(layers.z2[n], shifted, y, t, layers.log_offset))

@@ -16,8 +16,8 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
     x = x.astype(np.float64)
 
     def loss(_: Floats) -> float:
-        # Without an offset y may underflow, and lose digits before that.
         z2 = logits(shifted, x)
+        # Without an offset y may underflow, and lose digits before that.
         return mean_loss(softmax(z2), t, net.log_offset) if net.log_offset else loss_of_logits(z2, t)
 
     return Gradients(*(central_difference(loss, param, h) for param in shifted[:4]))
