@@ -259,7 +259,7 @@ class PythonEvaluator(Evaluator):
         """A point that differs from x in all coordinates."""
         away = _AWAY * (1 + np.abs(self._x)) * np.linspace(0.5, 1, self.size).reshape(self._x.shape)
         if self._bounds is None:
-            return self._x + away  # type: ignore[no-any-return]
+            return self._x + away
         up, down = (np.clip(self._x + shift, *self._bounds) for shift in (away, -away))
         return np.where(up != self._x, up, down)
 
@@ -287,7 +287,7 @@ def _is_short(value: Any) -> bool:
 
 def _are_same(value: Any, other: Any) -> bool:
     if type(value) is float:
-        return value == other
+        return bool(value == other)
     return value is not None and np.array_equal(value, other)
 
 
