@@ -865,7 +865,7 @@ def ode_by_solve_ivp(x):
     from scipy.integrate import solve_ivp
 
     def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], t_eval=TIMES, rtol=1e-9, atol=1e-11)
+        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES, rtol=1e-10, atol=1e-12)
         return np.sum((solved.y[0] - VALUES) ** 2)
 
     return f
@@ -1381,7 +1381,7 @@ def trajectory(x):
     from scipy.integrate import solve_ivp
 
     def f(x):
-        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], t_eval=TIMES[1:], rtol=1e-10, atol=1e-12)
+        solved = solve_ivp(lambda t, y: -x[1] * y, (0, 3), [x[0]], "DOP853", TIMES[1:], rtol=1e-10, atol=1e-12)
         return solved.y[0]
 
     return f
