@@ -129,6 +129,14 @@ class InPlace:
         finally:
             self._x[...] = self._origin
 
+    def shifted(self, i: int, there: float, before: float) -> Any:
+        """Return f where one coordinate is ``there``: copies of all of x would take as long as the chapter's f."""
+        try:
+            self._x.flat[i] = there
+            return self._f(self._x)
+        finally:
+            self._x.flat[i] = before
+
 
 class PythonEvaluator(Evaluator):
     """f is called with a fresh array for each point: it may keep it, and write to it.
@@ -208,7 +216,8 @@ class PythonEvaluator(Evaluator):
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
-        f, copy, convert, is_vector = self._f, self._copy, self._convert, self._is_vector
+        f: Any = self._f
+        copy, convert, is_vector, is_in_place = self._copy, self._convert, self._is_vector, isinstance(f, InPlace)
         found: list[list[Any]] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i, there = begin, None
@@ -216,12 +225,15 @@ class PythonEvaluator(Evaluator):
             for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
                 values: list[Any] = []
                 for shift in steps:
-                    point = copy()
-                    if is_vector:
-                        point[i] = at + shift
+                    if is_in_place:
+                        there = f.shifted(i, at + shift, at)
                     else:
-                        point.flat[i] = at + shift
-                    there = f(point)
+                        point = copy()
+                        if is_vector:
+                            point[i] = at + shift
+                        else:
+                            point.flat[i] = at + shift
+                        there = f(point)
                     values.append(there if type(there) is float else convert(there))
                 found.append(values)
         except Exception as error:
