@@ -217,7 +217,7 @@ def _require_finite(evaluator: Evaluator, x: Floats, stencils: Stencils, base: A
     if np.isfinite(values).all():
         return
     wrong = ~np.isfinite(values) & np.isfinite(evaluator.at(x) if base is None else base)
-    for i in begin + np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1)):
+    for i in (begin + np.flatnonzero(wrong.reshape(len(values), -1).any(axis=1))).tolist():
         ((scheme, h, _, _),) = stencils.parts(i, i + 1)
         step = float(np.reshape(h, -1)[0])
         for shift in scheme.shifts:

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -148,6 +149,7 @@ class PythonEvaluator(Evaluator):
     ) -> None:
         self._f, self._x, self._convert, self._given, self._bounds = f, x, convert, given, bounds
         self._is_vector = type(x) is np.ndarray and x.ndim == 1
+        self._copy = x.copy if self._is_vector else partial(x.copy, "K")
         self.flat = x if self._is_vector else np.asarray(x).reshape(-1)
         self.size = x.size
         self.is_constant, self._is_settled = True, False
@@ -171,7 +173,7 @@ class PythonEvaluator(Evaluator):
         return _stacked(values)
 
     def _at(self, point: Floats) -> Any:
-        own = self._x.copy(order="K")
+        own = self._copy()
         own[...] = point
         self.evaluations += 1
         try:
@@ -202,7 +204,7 @@ class PythonEvaluator(Evaluator):
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
-        f, x, convert, is_vector = self._f, self._x, self._convert, self._is_vector
+        f, copy, convert, is_vector = self._f, self._copy, self._convert, self._is_vector
         found: list[list[Any]] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i, there = begin, None
@@ -210,7 +212,7 @@ class PythonEvaluator(Evaluator):
             for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
                 values: list[Any] = []
                 for shift in steps:
-                    point = x.copy(order="K")
+                    point = copy()
                     if is_vector:
                         point[i] = at + shift
                     else:
@@ -219,7 +221,7 @@ class PythonEvaluator(Evaluator):
                     values.append(there if type(there) is float else convert(there))
                 found.append(values)
         except Exception as error:
-            error.add_note(f"f was evaluated at {name_of(i, x.shape)} = {float(at + shift)!r}")
+            error.add_note(f"f was evaluated at {name_of(i, self._x.shape)} = {float(at + shift)!r}")
             raise
         self.evaluations += sum(map(len, found))
         if there is not None and type(there) is not float:
@@ -259,7 +261,7 @@ class PythonEvaluator(Evaluator):
         """A point that differs from x in all coordinates."""
         away = _AWAY * (1 + np.abs(self._x)) * np.linspace(0.5, 1, self.size).reshape(self._x.shape)
         if self._bounds is None:
-            return self._x + away  # type: ignore[no-any-return]
+            return self._x + away
         up, down = (np.clip(self._x + shift, *self._bounds) for shift in (away, -away))
         return np.where(up != self._x, up, down)
 
@@ -267,7 +269,7 @@ class PythonEvaluator(Evaluator):
         self.evaluations += 1
         try:
             with np.errstate(all="ignore"):
-                own = self._x.copy(order="K")
+                own = self._copy()
                 own[...] = point
                 return self._convert(f(own))
         except Exception:
@@ -287,7 +289,7 @@ def _is_short(value: Any) -> bool:
 
 def _are_same(value: Any, other: Any) -> bool:
     if type(value) is float:
-        return value == other
+        return bool(value == other)
     return value is not None and np.array_equal(value, other)
 
 
