@@ -663,7 +663,9 @@ def test_f_may_return_whatever_becomes_a_float(number):
 @pytest.mark.parametrize("value", [None, "1.5", [1.0, 2.0], 1j, object()], ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_named_by_its_type(value):
     for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
-        with pytest.raises((secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"):
+        with pytest.raises(
+            (secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+        ):
             call(lambda x: value, X.copy())
 
 
