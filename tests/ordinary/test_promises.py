@@ -377,6 +377,37 @@ def test_a_closure_may_have_options(options):
     assert np.array_equal(w, [0.5, 1.5])
 
 
+def test_a_closure_over_parameters_of_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=torch.float64)
+    (layer(x) ** 2).mean().backward()
+    weight = layer.weight.detach().numpy()  # the same memory
+    bits = weight.tobytes()
+    found = secant.numerical_gradient(lambda _: (layer(x) ** 2).mean().item(), weight)
+    np.testing.assert_allclose(found, layer.weight.grad.numpy(), atol=1e-9)
+    gradient = layer.weight.grad.numpy()
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient).verdict == "wrong"
+    assert weight.tobytes() == bits
+
+
+def test_a_closure_over_coefficients_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    model = linear_model.LogisticRegression().fit(x, t)
+    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
+
+    def loss(_):
+        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
+
+    bits = coefficients.tobytes()
+    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
+    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
+    assert coefficients.tobytes() == bits
+
+
 class Stop(BaseException):
     pass
 
@@ -695,6 +726,10 @@ def one_warning(call):
 )
 def test_a_constant_or_rounded_function_gets_one_warning(f):
     one_warning(lambda: secant.numerical_gradient(f, X.copy()))
+
+
+def test_a_constant_function_of_stacks_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: np.ones(len(x)), X.copy(), vectorized=True))
 
 
 def test_a_coarse_grid_gets_one_warning():
