@@ -84,6 +84,10 @@ class Evaluator(ABC):
         """Return f at many points, (points, and the shape of x)."""
         return np.array([self.at(point) for point in points])
 
+    def is_rounded(self) -> bool:
+        """Whether f was seen to return rounded values."""
+        return False
+
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns).
@@ -255,7 +259,9 @@ class PythonEvaluator(Evaluator):
 
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits, at a point with many digits as well."""
-        return _is_short(self._value) and _is_short(self._value_or_none(self._f, self._elsewhere()))
+        if not _is_short(self._value) or self.returned != np.float64:
+            return False
+        return _is_short(self._value_or_none(self._f, self._elsewhere()))
 
     def _elsewhere(self) -> Floats:
         """A point that differs from x in all coordinates."""
@@ -394,7 +400,7 @@ def _real(value: Any, regular: str, real: str) -> Array:
 
 def _described(value: Any) -> str:
     text = repr(value)
-    return text if value is None or len(text) > 80 else f"{text} of type {type(value).__name__}"
+    return f"{text if len(text) <= 80 else text[:77] + '...'} of type {type(value).__name__}"
 
 
 class Steps:
