@@ -4,13 +4,14 @@
 
 All evaluate f from Python. Central differences are compared with SciPy's `approx_derivative` and with numdifftools, at
 their own steps, and with another Secant, such as the folder ``python`` of an earlier clone. Contestants take turns
-of 20 ms; ratios are medians over the rounds, with the quartiles. Answers are compared first.
+of 20 ms; times are CPU time, ratios are medians over the rounds, with the quartiles. Answers are compared first.
 """
 
 import argparse
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -54,7 +55,7 @@ def serve() -> None:
     """For each size on standard input, time a turn of this process's Secant."""
     every = {size: partial(secant.numerical_gradient, f, np.linspace(0.5, 2.0, size)) for size in SIZES}
     for line in sys.stdin:
-        print(turn(every[int(line)], SECONDS), flush=True)
+        print(turn(every[int(line)], SECONDS, time.thread_time), flush=True)
 
 
 def of_folder(folder: str) -> Callable[[int], float]:
@@ -66,18 +67,18 @@ def of_folder(folder: str) -> Callable[[int], float]:
     assert process.stdout is not None
     ask, answers = process.stdin, process.stdout
 
-    def time(size: int) -> float:
+    def seconds(size: int) -> float:
         ask.write(f"{size}\n")
         ask.flush()
         return float(answers.readline())
 
-    return time
+    return seconds
 
 
 def measure(size: int, rounds: int, earlier: Callable[[int], float] | None) -> dict[str, list[float]]:
     """Seconds per gradient, of each round."""
     turns: dict[str, Callable[[], float]] = {
-        name: partial(turn, call, SECONDS) for name, call in contestants(size).items()
+        name: partial(turn, call, SECONDS, time.thread_time) for name, call in contestants(size).items()
     }
     if earlier is not None:
         turns[EARLIER] = partial(earlier, size)

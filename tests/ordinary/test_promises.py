@@ -161,7 +161,7 @@ def test_the_hessian_of_a_kl_divergence_is_the_fisher_information():
     found = secant.numerical_hessian(divergence, logits, full_output=True)
     assert within_bars(found, np.diag(p) - np.outer(p, p), 1e-12)
     np.testing.assert_allclose(found.value, np.diag(p) - np.outer(p, p), atol=1e-5)
-    np.testing.assert_allclose(secant.numerical_gradient(divergence, logits), 0, atol=1e-10)
+    np.testing.assert_allclose(secant.numerical_gradient(divergence, logits), 0, atol=1e-8)
     assert secant.check_gradient(divergence, logits, np.zeros(3)).verdict == "right"
 
 
@@ -230,6 +230,15 @@ def test_threads_may_share_x(switching_often):
 @pytest.mark.slow
 def test_threads_may_share_x_10000_times(switching_often):
     assert wrong_gradients_of_threads(10_000) == 0
+
+
+def test_descent_on_a_constant_stays_where_it_is():
+    x = X.copy()
+    with pytest.warns(RuntimeWarning, match="one and the same value"):
+        end, path = secant.gradient_descent(lambda x: 3.0, x, step_num=3, return_path=True)
+    assert np.array_equal(x, X)
+    assert np.array_equal(end, X)
+    assert (path == X).all()
 
 
 # 2. Closures that ignore their argument ------------------------------------------------------------------------------
@@ -354,6 +363,49 @@ def test_an_ordered_dict_reaches_f_as_such():
 
     gradient = OrderedDict(b=np.array([2.0]), a=np.array([3.0]))
     assert secant.check_gradient(f, params, gradient).verdict == "right"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"h": None}, {"rel_step": 1e-6}, {"bounds": (0, 5)}, {"bounds": (0.5, 1.5)}, {"full_output": True}],
+    ids=["h=None", "rel_step", "bounds", "on a bound", "full_output"],
+)
+def test_a_closure_may_have_options(options):
+    w = np.array([0.5, 1.5])
+    found = secant.numerical_gradient(lambda _: np.sum(w**3), w, **options)
+    np.testing.assert_allclose(getattr(found, "value", found), 3 * w**2, rtol=1e-6)
+    assert np.array_equal(w, [0.5, 1.5])
+
+
+def test_a_closure_over_parameters_of_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=torch.float64)
+    (layer(x) ** 2).mean().backward()
+    weight = layer.weight.detach().numpy()  # the same memory
+    bits = weight.tobytes()
+    found = secant.numerical_gradient(lambda _: (layer(x) ** 2).mean().item(), weight)
+    np.testing.assert_allclose(found, layer.weight.grad.numpy(), atol=1e-9)
+    gradient = layer.weight.grad.numpy()
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient).verdict == "wrong"
+    assert weight.tobytes() == bits
+
+
+def test_a_closure_over_coefficients_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    model = linear_model.LogisticRegression().fit(x, t)
+    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
+
+    def loss(_):
+        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
+
+    bits = coefficients.tobytes()
+    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
+    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
+    assert coefficients.tobytes() == bits
 
 
 class Stop(BaseException):
@@ -642,7 +694,9 @@ def test_f_may_return_whatever_becomes_a_float(number):
 @pytest.mark.parametrize("value", [None, "1.5", [1.0, 2.0], 1j, object()], ids=lambda value: type(value).__name__)
 def test_what_is_no_number_is_named_by_its_type(value):
     for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
-        with pytest.raises((secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|shape|numbers"):
+        with pytest.raises(
+            (secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+        ):
             call(lambda x: value, X.copy())
 
 
@@ -672,6 +726,10 @@ def one_warning(call):
 )
 def test_a_constant_or_rounded_function_gets_one_warning(f):
     one_warning(lambda: secant.numerical_gradient(f, X.copy()))
+
+
+def test_a_constant_function_of_stacks_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: np.ones(len(x)), X.copy(), vectorized=True))
 
 
 def test_a_coarse_grid_gets_one_warning():
