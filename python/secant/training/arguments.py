@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
-from secant.acceleration.accelerate import record_of
-from secant.acceleration.records import Record
+from secant.acceleration.accelerate import Accelerated, accelerated_of
 from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -56,21 +55,21 @@ class Data(NamedTuple):
     largest: float
 
 
-def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Record | None]:
-    """Return the method that computes the gradient, with the options that it takes; and the record that it is of.
+def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Accelerated | None]:
+    """Return the method that computes the gradient, with the options that it takes; and what it is of, if accelerated.
 
     The chapter's own network takes none. An option that it does not take is an error only if the user gave it.
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
-    accelerated = record_of(net) if kind == "numerical" else None
+    accelerated = accelerated_of(net) if kind == "numerical" else None
     for needed in () if accelerated else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
     if not (accelerated or hasattr(net.params, "__setitem__")):
         raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
-    method = partial(accelerated.gradient, net) if accelerated else getattr(net, name)
+    method = accelerated.gradient if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:
