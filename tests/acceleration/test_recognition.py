@@ -343,3 +343,8 @@ def test_a_constant_of_many_digits_may_be_added(cls, constant):
     recognition = secant.recognize(Shifted(6, 5, 4))
     assert recognition.known, recognition.sentence
     assert abs(recognition.scale.constant - constant) <= 2e-15 * max(1, abs(constant))
+
+
+def test_a_notebook_shows_what_print_shows():
+    recognized = secant.recognize(secant.TwoLayerNet(4, 3, 2))
+    assert repr(recognized) == str(recognized) == recognized.sentence

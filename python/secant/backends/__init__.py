@@ -3,13 +3,13 @@
 import importlib
 import importlib.util
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import cast
 
+from secant._common import caller
 from secant._common.validation import one_of
 from secant.backends.base import Backend
 from secant.errors import MissingExtraError
@@ -112,10 +112,8 @@ def _default() -> str:
     try:
         return _load("numba").name
     except ImportError as error:
-        warnings.warn(
+        caller.warn(
             "secant was installed without its compiled core, and uses the slow NumPy backend: install it where there "
-            f"is a C++ compiler, or with Numba ({error})",
-            RuntimeWarning,
-            stacklevel=3,
+            f"is a C++ compiler, or with Numba ({error})"
         )
     return "numpy"
