@@ -12,8 +12,9 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from secant._common.validation import Array, positive_int
+from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored, warn_user
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
 from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
@@ -133,7 +134,7 @@ def check_grads(
         _require_mode("modes", mode)
     function = _of_arrays(f, args, options.pop("names", None))
     if not any(output.size for output in function.outputs):
-        warn_user("args or outputs have no elements: nothing is checked")
+        warn("args or outputs have no elements: nothing is checked")
         return
     _reports(function, order, modes, options)[-1].raise_if_failed()
 

@@ -26,7 +26,7 @@ _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit
 _NEAR = 0.19  # of the scales: the largest step then moves an entry by a tenth of its size
 _LOW_PRECISION = 1e-10  # the rounding of x that asks for larger steps
 _FAR = 0.25  # a step that shows whether f depends on x
-_TRIES = 10  # steps at which f may raise, on one side
+_TRIES = 9  # steps at which f may raise, on one side, beside that of its noise
 
 
 class EntryRange(NamedTuple):

@@ -12,7 +12,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
-from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored, warn_user
+from secant._common.warn import warn
+from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
 
@@ -167,7 +168,7 @@ def gradcheck(
         found = reports(subject, backward=check_backward_ad, forward=check_forward_ad, undefined=check_undefined_grad)
         found[-1].raise_if_failed()
     except NothingToCheckError:
-        warn_user("inputs or outputs have no elements: nothing is checked")
+        warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -251,7 +252,7 @@ def gradgradcheck(
         )
         found[-1].raise_if_failed()
     except NothingToCheckError:
-        warn_user("inputs or outputs have no elements: nothing is checked")
+        warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
         if raise_exception:
             raise

@@ -15,8 +15,9 @@ import torch
 from torch.autograd import forward_ad
 
 from secant._common.validation import Array
+from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
-from secant.checking.options import DoorOptions, warn_user
+from secant.checking.options import DoorOptions
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport, some
@@ -142,7 +143,7 @@ class Check:
             )
         if outputs.skipped:
             have = "have" if len(outputs.skipped) > 1 else "has"
-            warn_user(f"{', '.join(outputs.skipped)} {have} no gradient: not checked")
+            warn(f"{', '.join(outputs.skipped)} {have} no gradient: not checked")
         wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
         if lost := [name for name in missing if name in wrong]:
             note = f"autograd has no gradient in {some(lost)}: {_LOST}"
