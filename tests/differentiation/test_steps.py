@@ -749,9 +749,7 @@ def test_what_is_not_known_is_infinite():
     assert found.error[1] < 1e-3
 
 
-@pytest.mark.parametrize(
-    "options", [{"h": None}, {"rel_step": 1e-6}, {"h": [1e-4, 1e-5]}, {"scheme": "auto"}, {}]
-)
+@pytest.mark.parametrize("options", [{"h": None}, {"rel_step": 1e-6}, {"h": [1e-4, 1e-5]}, {"scheme": "auto"}, {}])
 def test_evaluations_of_numerical_diff_are_counted(options):
     calls = []
 
