@@ -137,6 +137,24 @@ def test_f_may_write_its_argument_into_the_array_of_its_model(call, inplace):
         np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("start", [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]], ids=["round", "not round", "zeros"])
+@pytest.mark.parametrize("decimals", [2, 20], ids=["rounded", "not rounded"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of rounded values, for which f may be evaluated once more
+def test_x_is_put_back_after_the_last_evaluation(start, decimals):
+    theta = np.array(start)
+
+    def loss(new):
+        theta[:] = new
+        return round(float(theta @ theta), decimals)
+
+    bits = theta.tobytes()
+    for options in ({}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}, {"full_output": True}):
+        secant.numerical_gradient(loss, theta, **options)
+        assert theta.tobytes() == bits, options
+    secant.numerical_diff(lambda new: loss(new) + 0 * new, theta)
+    assert theta.tobytes() == bits
+
+
 @pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
 def test_a_divergence_from_the_current_array_has_its_gradient(scheme, inplace):
