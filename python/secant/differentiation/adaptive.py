@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluators.evaluation import OF_DOMAIN, Evaluator, Steps, name_of, require_same_shape
+from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
 from secant.differentiation.schemes import Bounds
 from secant.differentiation.slopes import (
     RESOLUTION,
@@ -46,7 +46,7 @@ _COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
 class Adaptive:
     """Slopes of all coordinates, each with its error bar.
 
-    ``moved`` takes a shift and returns what rounding leaves of it, where x + shift does not tell; one for each output.
+    ``moved`` is as of `Problem`.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Adaptive:
         self,
         evaluator: Evaluator,
         x: Floats,
-        moved: Callable[[Any], Any] | None = None,
+        moved: Callable[[int, float], Any] | None = None,
         bounds: Bounds | None = None,
     ) -> None:
         self._x, self._moved = np.array(x, order="C"), moved
@@ -311,7 +311,7 @@ class Adaptive:
             return
         try:
             values = evaluator.shifted(first, last, shifts)
-        except OF_DOMAIN as error:
+        except Exception as error:
             if isinstance(error, SecantError) and not isinstance(error, DTypeError):
                 raise
             return
@@ -330,7 +330,7 @@ class Adaptive:
             shift = step * scale
             moved: Any = (origin + shift) - origin
             if self._moved:
-                moved = np.resize(self._moved(shift), len(self._value))
+                moved = np.resize(self._moved(i, shift), len(self._value))
             if not self._lower[i] <= origin + shift <= self._upper[i]:
                 return Sample(np.full(len(self._value), nan), moved)
             undefined = np.full((1, 1, *self._shape), nan)

@@ -125,12 +125,11 @@ class Samples:
 
     def differences(self, steps: list[float], outputs: Any = slice(None)) -> Differences:
         """Differences of some outputs at steps from small to large."""
-        each = [self(sign * step) for sign in (1, -1) for step in steps]
-        count = len(steps)
+        each = [self(sign * step) for step in steps for sign in (1, -1)]
         values = np.array([sample.values for sample in each])[:, outputs]
         moved = np.array([sample.moved for sample in each])
         moved = moved[:, np.newaxis] if moved.ndim == 1 else moved[:, outputs]
-        return Differences.of(values[:count], values[count:], moved[:count], moved[count:], self.value[outputs])
+        return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], self.value[outputs])
 
     def of(self, outputs: Any) -> Samples:
         """Those of some outputs."""
