@@ -195,7 +195,7 @@ class PythonEvaluator(Evaluator):
         values = self._each(begin, end, shifts_of(scheme, h))
         return np.array(
             [
-                (above - below) / width if (width := (at + step) - (at - step)) else 0.0
+                (above - below) / (up - down) if (up := at + step) != (down := at - step) else 0.0
                 for (above, below), at, step in zip(values, x, steps, strict=False)
             ]
         )
