@@ -13,7 +13,7 @@ from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
 from secant.differentiation.auto.adaptive import Adaptive
-from secant.differentiation.evaluators.evaluation import Evaluator, PythonEvaluator, differentiate, name_of
+from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import put_back
 from secant.differentiation.problem import Problem
@@ -86,19 +86,19 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
 def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats) -> None:
     """Warn where the values of f, or the steps, say that derivatives mean little."""
     count = np.count_nonzero(values)
-    if count != values.size and evaluator.size:
-        if evaluator.is_constant:
-            warn(
-                f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if "
-                "it looks at x elsewhere and not at its argument, x must be a writeable array of float64"
-            )
-        elif stencils is not None:
+    if evaluator.is_constant and values.size:
+        warn(
+            f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if it "
+            "looks at x elsewhere and not at its argument, x must be a writeable array of float64"
+        )
+    elif stencils is not None:
+        if count != values.size:
             _warn_of_loss(stencils, x)
-            if isinstance(evaluator, PythonEvaluator) and evaluator.returned == _FLOAT64 and evaluator.is_rounded():
-                warn(
-                    "f returns rounded values, so that some differences are exactly 0: return all digits, or take a "
-                    "step over which f changes by much more than its last digit"
-                )
+        if evaluator.is_rounded():
+            warn(
+                "f returns rounded values, so its differences are too: return all digits, or take a step over which f "
+                "changes by much more than its last digit"
+            )
     if evaluator.returned is not _FLOAT64 and evaluator.returned != _FLOAT64:
         warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
 

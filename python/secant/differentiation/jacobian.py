@@ -232,9 +232,9 @@ def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: An
             if wrong.any():
                 row = int(np.argmax(wrong))
                 raise ValueRangeError(
-                    "sparsity must not have 0 where the Jacobian has not: along a random direction row "
-                    f"{row} of f changes by {change[row]:.3g}, and by {expected[row]:.3g} with the coordinates that "
-                    "the pattern has there; or h is too large for f"
+                    f"sparsity must not have 0 where the Jacobian has not: along a random direction row {row} of f "
+                    f"changes by {change[row]:.3g}, of which {expected[row]:.3g} is what the pattern has there; or h "
+                    "is too large for f"
                 )
     return evaluator.evaluations
 

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
+from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
-from secant.acceleration.records import Record
 from secant.backends import backend_module, compilation_noticed, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
@@ -194,8 +194,6 @@ def train(
     iterations = iterations_of(
         net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before", accelerated
     )
-    if isinstance(net, TwoLayerNet):
-        net._largest_input = max(net._largest_input, data.largest)
     if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _has_our_accuracy(net):
         x_test = _prepared(net, data)
         if iterations.ahead:
@@ -210,8 +208,12 @@ def train(
     ):
         for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
-            with held_interrupts(signal.SIGINT):
-                iterations.run(block, record.train_loss_list)
+            try:
+                with held_interrupts(signal.SIGINT):
+                    iterations.run(block, record.train_loss_list)
+            finally:
+                if record.train_loss_list and isinstance(net, TwoLayerNet):
+                    net._largest_input = max(net._largest_input, data.largest)
             last = len(record.train_loss_list) - 1
             slow = last == 0 and time.monotonic() - start > _LONG_SECONDS
             if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace
@@ -262,10 +264,10 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     return backend.prepare(batch.x)
 
 
-def _accuracy_of(net: Network, accelerated: Record | None) -> Accuracy:
+def _accuracy_of(net: Network, accelerated: Accelerated | None) -> Accuracy:
     """Return what measures the accuracy: that of Secant for a recognized network without such a method."""
     if accelerated and not hasattr(net, "accuracy"):
-        return lambda x, t: accelerated.equivalent(net, x, t).accuracy(rows(x), t)
+        return lambda x, t: accelerated.equivalent(x, t).accuracy(rows(x), t)
     return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
 

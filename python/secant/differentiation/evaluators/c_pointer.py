@@ -149,7 +149,7 @@ def as_function(f: Any) -> Callable[[Floats], float]:
 @cache
 def core() -> Any:
     """The compiled core, or None where it is not built."""
-    return import_module("secant._core") if find_spec("secant._core") else None
+    return import_module("secant._common.core")._core if find_spec("secant._core") else None
 
 
 def few_differences(f: Any, x: Floats, h: float) -> Floats:

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -83,6 +84,10 @@ class Evaluator(ABC):
         """Return f at many points, (points, and the shape of x)."""
         return np.array([self.at(point) for point in points])
 
+    def is_rounded(self) -> bool:
+        """Whether f was seen to return rounded values."""
+        return False
+
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted: (end - begin, shifts, and the shape of what f returns).
@@ -124,6 +129,14 @@ class InPlace:
         finally:
             self._x[...] = self._origin
 
+    def shifted(self, i: int, there: float, before: float) -> Any:
+        """Return f where one coordinate is ``there``: copies of all of x would take as long as the chapter's f."""
+        try:
+            self._x.flat[i] = there
+            return self._f(self._x)
+        finally:
+            self._x.flat[i] = before
+
 
 class PythonEvaluator(Evaluator):
     """f is called with a fresh array for each point: it may keep it, and write to it.
@@ -148,6 +161,7 @@ class PythonEvaluator(Evaluator):
     ) -> None:
         self._f, self._x, self._convert, self._given, self._bounds = f, x, convert, given, bounds
         self._is_vector = type(x) is np.ndarray and x.ndim == 1
+        self._copy = x.copy if self._is_vector else partial(x.copy, "K")
         self.flat = x if self._is_vector else np.asarray(x).reshape(-1)
         self.size = x.size
         self.is_constant, self._is_settled = True, False
@@ -171,7 +185,7 @@ class PythonEvaluator(Evaluator):
         return _stacked(values)
 
     def _at(self, point: Floats) -> Any:
-        own = self._x.copy(order="K")
+        own = self._copy()
         own[...] = point
         self.evaluations += 1
         try:
@@ -202,7 +216,8 @@ class PythonEvaluator(Evaluator):
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
-        f, x, convert, is_vector = self._f, self._x, self._convert, self._is_vector
+        f: Any = self._f
+        copy, convert, is_vector, is_in_place = self._copy, self._convert, self._is_vector, isinstance(f, InPlace)
         found: list[list[Any]] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
         i, there = begin, None
@@ -210,16 +225,19 @@ class PythonEvaluator(Evaluator):
             for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
                 values: list[Any] = []
                 for shift in steps:
-                    point = x.copy(order="K")
-                    if is_vector:
-                        point[i] = at + shift
+                    if is_in_place:
+                        there = f.shifted(i, at + shift, at)
                     else:
-                        point.flat[i] = at + shift
-                    there = f(point)
+                        point = copy()
+                        if is_vector:
+                            point[i] = at + shift
+                        else:
+                            point.flat[i] = at + shift
+                        there = f(point)
                     values.append(there if type(there) is float else convert(there))
                 found.append(values)
         except Exception as error:
-            error.add_note(f"f was evaluated at {name_of(i, x.shape)} = {float(at + shift)!r}")
+            error.add_note(f"f was evaluated at {name_of(i, self._x.shape)} = {float(at + shift)!r}")
             raise
         self.evaluations += sum(map(len, found))
         if there is not None and type(there) is not float:
@@ -253,7 +271,9 @@ class PythonEvaluator(Evaluator):
 
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits, at a point with many digits as well."""
-        return _is_short(self._value) and _is_short(self._value_or_none(self._f, self._elsewhere()))
+        if not _is_short(self._value) or self.returned != np.float64:
+            return False
+        return _is_short(self._value_or_none(self._f, self._elsewhere()))
 
     def _elsewhere(self) -> Floats:
         """A point that differs from x in all coordinates."""
@@ -267,7 +287,7 @@ class PythonEvaluator(Evaluator):
         self.evaluations += 1
         try:
             with np.errstate(all="ignore"):
-                own = self._x.copy(order="K")
+                own = self._copy()
                 own[...] = point
                 return self._convert(f(own))
         except Exception:
@@ -392,7 +412,7 @@ def _real(value: Any, regular: str, real: str) -> Array:
 
 def _described(value: Any) -> str:
     text = repr(value)
-    return text if value is None or len(text) > 80 else f"{text} of type {type(value).__name__}"
+    return f"{text if len(text) <= 80 else text[:77] + '...'} of type {type(value).__name__}"
 
 
 class Steps:
