@@ -31,6 +31,7 @@ from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
+Result = TypeVar("Result")
 
 
 @overload
@@ -173,11 +174,7 @@ class Accelerated:
             after it was recognized again.
         """
         inputs, threads = rows(x), self.n_threads if n_threads is None else n_threads
-        try:
-            return self._compared_gradient(inputs, x, t, threads)
-        except UnsupportedError as error:
-            self._recognize_again(error)
-        return self._compared_gradient(inputs, x, t, threads)
+        return self._or_recognized_again(lambda: self._compared_gradient(inputs, x, t, threads))
 
     def _compared_gradient(self, inputs: Array, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
         """Return the gradient of the network as it was recognized, if its loss is the network's."""
@@ -198,16 +195,14 @@ class Accelerated:
 
         Its parameters are those of the network where these are `in_place`, else copies.
         """
-        try:
-            return self._compared_equivalent(x, t)
-        except UnsupportedError as error:
-            self._recognize_again(error)
-        return self._compared_equivalent(x, t)
+        inputs = rows(x)
 
-    def _compared_equivalent(self, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
-        equivalent_net, inputs = equivalent(self.net, self.recognition), rows(x)
-        require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
-        return equivalent_net
+        def compared() -> TwoLayerNet:
+            equivalent_net = equivalent(self.net, self.recognition)
+            require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
+            return equivalent_net
+
+        return self._or_recognized_again(compared)
 
     def require_same(self, equivalent_net: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Raise an error if the network has other arrays or another loss than this one, which `equivalent` returned."""
@@ -220,12 +215,16 @@ class Accelerated:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""
         return not self.recognition.summed and in_place(arrays_of(self.net, self.recognition))
 
-    def _recognize_again(self, error: UnsupportedError) -> None:
-        """Recognize a network that has changed: perhaps it is another one that is known."""
-        recognition = recognized(self.net, self.recognition.names)
-        if not recognition.known:
-            raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
+    def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
+        """Compute something. If the network has changed, recognize it again, once: it may be another known one."""
+        try:
+            return compute()
+        except UnsupportedError as error:
+            recognition = recognized(self.net, self.recognition.names)
+            if not recognition.known:
+                raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition
+        return compute()
 
 
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:

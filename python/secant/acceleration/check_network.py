@@ -18,7 +18,7 @@ from secant.acceleration.recognition.probes import NotANumberError, number, shor
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
 from secant.checking.options import NetworkOptions, require_known
-from secant.checking.report import GradientReport
+from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
 from secant.errors import DTypeError, ParamsError, SecantError, ShapeError, UnsupportedError
 
@@ -107,13 +107,18 @@ def check_network(
     report = check(lambda _: loss_of(x, t))
     if report.verdict != "wrong":
         return report
+    hints = _mode_hints(loss_of, loss, gradient)
     if without := _without_offset(net, names, x, t):
         f, offset = without
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
-        other = replace(check(f), compared_with=name, note=note)
-        return min(report, other, key=_wrong_arrays)
-    return replace(report, note=_hint(report, loss_of, loss, gradient))
+        report = min(report, replace(check(f), compared_with=name, note=note), key=_wrong_arrays)
+    elif all(error < _MOST_BY_OFFSET for error in [a.relative_error for a in report.arrays if _is_wrong(a)]):
+        hints.append(
+            f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
+            "leaves it out: compare with a loss without it."
+        )
+    return report if report.passed else replace(report, note=" ".join(filter(None, (report.note, *hints))))
 
 
 def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
@@ -172,27 +177,22 @@ def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Calla
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 
 
+def _is_wrong(array: ArrayReport) -> bool:
+    return not (array.passed or array.unverified)
+
+
 def _wrong_arrays(report: GradientReport) -> int:
-    return sum(not array.passed and not array.unverified for array in report.arrays)
+    return sum(map(_is_wrong, report.arrays))
 
 
-def _hint(report: GradientReport, loss_of: Callable[..., Any], loss: str, gradient: str) -> str:
-    """Say what a gradient may be right for that is wrong for the loss of a network that Secant does not know."""
-    hints = []
-    wrong = [array.relative_error for array in report.arrays if not array.passed and not array.unverified]
-    if all(error < _MOST_BY_OFFSET for error in wrong):
-        hints.append(
-            f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
-            "leaves it out: compare with a loss without it."
-        )
+def _mode_hints(loss_of: Callable[..., Any], loss: str, gradient: str) -> list[str]:
+    """Say so if a loss has an option for training that a gradient may set otherwise."""
     try:
-        options = inspect.signature(loss_of).parameters.values()
+        options = [*inspect.signature(loss_of).parameters.values()]
     except (TypeError, ValueError):  # a method that is compiled
-        options = {}.values()
-    for option in options:
-        if _MODE.search(option.name) and isinstance(option.default, bool):
-            hints.append(
-                f"{loss}(x, t) runs the network with {option.name}={option.default}; {gradient}(x, t) may run it in "
-                "another mode."
-            )
-    return " ".join(hints)
+        return []
+    return [
+        f"{loss}(x, t) runs the network with {option.name}={option.default}; {gradient}(x, t) may run it otherwise."
+        for option in options
+        if _MODE.search(option.name) and isinstance(option.default, bool)
+    ]
