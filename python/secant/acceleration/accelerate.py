@@ -152,17 +152,13 @@ class Accelerated:
         """The network's own numerical gradient."""
         return bound(reader_gradient_of(type(self.net), self.name), self.net)
 
-    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return x and t, whatever their names are."""
-        try:
-            names = [*inspect.signature(reader_gradient_of(type(self.net), self.name)).parameters][1:3]
-        except (TypeError, ValueError):  # it has none
-            names = ["x", "t"]
-        given = dict(zip(names, args, strict=False)) | named
-        if len(args) > 2 or set(given) != set(names):
-            got = f"{len(args)} arguments" + "".join(f" and {key!r}" for key in named)
-            raise TypeError(f"{self.name}() takes {names[0]}, {names[-1]} and n_threads, got {got}")
-        return [given[name] for name in names]
+        own = reader_gradient_of(type(self.net), self.name)
+        given = inspect.signature(own or _nameless).bind(self.net, *args, **named)
+        if len(given.args) != 3 or given.kwargs:
+            raise TypeError(f"{self.name}() takes x, t and n_threads, got {len(args)} arguments")
+        return given.args[1:]
 
     def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
@@ -225,6 +221,10 @@ class Accelerated:
                 raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition
         return compute()
+
+
+def _nameless(net: Any, x: Any, t: Any) -> None:
+    """Has the arguments of a numerical gradient that its network did not have."""
 
 
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:

@@ -62,6 +62,9 @@ class ReaderGradient(NamedTuple):
     order: tuple[Any, ...]  # of the gradients in the dict
 
 
+NO_GRADIENT = ReaderGradient(USUAL_STEP, "its numerical gradient was not tried", (), ())
+
+
 def recognized_gradient(
     net: Any, names: MethodNames, layout: Layout, candidate: Candidate, form: Form, clock: Clock
 ) -> ReaderGradient:
