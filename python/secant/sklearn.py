@@ -412,7 +412,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore the pickled state, and warn if it is from another version of Secant, as scikit-learn does."""
         state = dict(state)
-        if (pickled := state.pop("_secant_version")) != (current := _version()):
+        if (pickled := state.pop("_secant_version", "of an unknown version")) != (current := _version()):
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,

@@ -248,3 +248,8 @@ def test_gradients_of_other_shapes_are_refused():
     found = secant.recognize(Flat(6, 5, 4))
     assert not found.known
     assert "its numerical_gradient returns an array (6,) for a parameter (3, 2)" in found.sentence
+
+
+def test_a_notebook_shows_what_print_shows():
+    recognized = secant.recognize(secant.TwoLayerNet(4, 3, 2))
+    assert repr(recognized) == str(recognized) == recognized.sentence

@@ -778,3 +778,20 @@ def test_a_run_keeps_its_backend(data):
     assert len(history.train_loss_list) == 12
     assert len(history.train_acc_list) == 4
     assert secant.get_backend() == before
+
+
+def test_a_run_that_fails_at_once_leaves_the_network_as_it_was():
+    net, x = TwoLayerNet(4, 3, 2, rng=0), np.ones((5, 4))
+    with pytest.raises(ValueRangeError, match="class labels"):
+        train(net, x, [0, 1, 0, 1, 0], x, [9] * 5, progress=False)
+    assert net._largest_input == 0
+
+
+def test_warnings_name_the_line_that_called_secant():
+    net = TwoLayerNet(4, 3, 2, rng=0)
+    train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], iters_num=1, progress=False)
+    with pytest.warns(RuntimeWarning, match="x goes up to 255") as of_accuracy:
+        net.accuracy(np.full((5, 4), 255.0), [0, 1, 0, 1, 0])
+    with pytest.warns(RuntimeWarning, match="x_train goes up to") as of_data:
+        train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], np.full((5, 4), 99.0), [0] * 5, iters_num=1, progress=False)
+    assert {warning.filename for warning in (*of_accuracy, *of_data)} == {__file__}

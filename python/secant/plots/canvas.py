@@ -72,6 +72,14 @@ def new_figure(size: tuple[float, float], shown: bool) -> "Figure":
     return figure
 
 
+def returned(figure: "Figure") -> "Figure":
+    """Take a new figure that a function returns from pyplot in a notebook, which shows what a cell returns anyway."""
+    pyplot: Any = sys.modules.get("matplotlib.pyplot")
+    if pyplot and in_notebook():
+        pyplot.close(figure)
+    return figure
+
+
 def figure_of(ax: "Axes") -> "Figure":
     """Return the figure that axes belong to: of axes in a subfigure, the whole one."""
     figure: Figure = ax.figure.figure

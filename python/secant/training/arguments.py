@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, MutableMapping
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.validation import Array, real_array
+from secant._common.warn import warn
 from secant.acceleration.accelerate import Accelerated, accelerated_of
 from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
@@ -97,11 +97,9 @@ def checked_data(
     train = _checked_set("train", x_train, t_train, normalize)
     of_train = largest(train[0])
     if normalize and 0 < 255 * of_train < _DARK:
-        warnings.warn(
+        warn(
             f"x_train goes up to {255 * of_train:.0f} only, but uint8 samples are taken as images with "
-            "pixels up to 255 (normalize=True): scale other data yourself, to numbers from 0 to 1",
-            RuntimeWarning,
-            stacklevel=3,
+            "pixels up to 255 (normalize=True): scale other data yourself, to numbers from 0 to 1"
         )
     if x_test is None and t_test is None:
         return Data(*train, None, None, of_train)
@@ -114,11 +112,7 @@ def checked_data(
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
     of_test = largest(test[0])
     if max(of_train, of_test) > ANOTHER_SCALE * min(of_train, of_test) > 0:
-        warnings.warn(
-            f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        warn(f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255")
     return Data(*train, *test, of_train)
 
 

@@ -194,8 +194,6 @@ def train(
     iterations = iterations_of(
         net, data.x_train, data.t_train, take_gradient, settings["learning_rate"], loss == "before", accelerated
     )
-    if isinstance(net, TwoLayerNet):
-        net._largest_input = max(net._largest_input, data.largest)
     if isinstance(net, TwoLayerNet) and not foreign_structure(net) and _has_our_accuracy(net):
         x_test = _prepared(net, data)
         if iterations.ahead:
@@ -210,8 +208,12 @@ def train(
     ):
         for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
-            with held_interrupts(signal.SIGINT):
-                iterations.run(block, record.train_loss_list)
+            try:
+                with held_interrupts(signal.SIGINT):
+                    iterations.run(block, record.train_loss_list)
+            finally:
+                if record.train_loss_list and isinstance(net, TwoLayerNet):
+                    net._largest_input = max(net._largest_input, data.largest)
             last = len(record.train_loss_list) - 1
             slow = last == 0 and time.monotonic() - start > _LONG_SECONDS
             if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace

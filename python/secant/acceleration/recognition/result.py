@@ -8,7 +8,7 @@ from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
 from secant.networks.batch import SoftTargets
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recognition:
     """What an object of another class was found to be.
 
@@ -63,6 +63,6 @@ class Recognition:
     order: tuple[Any, ...] = field(default=(), repr=False)
     names: MethodNames = field(default=USUAL, repr=False)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Return the sentence."""
         return self.sentence
