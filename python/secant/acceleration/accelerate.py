@@ -15,7 +15,16 @@ from numpy.typing import ArrayLike
 
 from secant._common.trial import being_tried
 from secant._common.validation import Array, thread_count
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import (
+    arrays_of,
+    compared_equivalent,
+    equivalent,
+    in_place,
+    require_equivalent,
+    require_same_loss,
+    rows,
+    times_of,
+)
 from secant.acceleration.recognition.methods import (
     PATCH,
     USUAL,
@@ -179,8 +188,7 @@ class Accelerated:
             inputs, t, h=recognition.h, n_threads=n_threads, return_info=True
         )
         require_same_loss(self.net, recognition, info.loss, inputs, x, t)
-        times, named = len(inputs) if recognition.summed and inputs.ndim == 2 else 1, {}
-        arrays = arrays_of(self.net, recognition)
+        times, arrays, named = times_of(recognition, inputs), arrays_of(self.net, recognition), {}
         for key, grad, array in zip(recognition.gradient_keys, grads.values(), arrays, strict=True):
             of_loss = grad if times == 1 else times * grad
             named[key] = of_loss.reshape(array.shape).astype(array.dtype, copy=False)
@@ -191,21 +199,13 @@ class Accelerated:
 
         Its parameters are those of the network where these are `in_place`, else copies.
         """
-        inputs = rows(x)
-
-        def compared() -> TwoLayerNet:
-            equivalent_net = equivalent(self.net, self.recognition)
-            require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
-            return equivalent_net
-
-        return self._or_recognized_again(compared)
+        return self._or_recognized_again(lambda: compared_equivalent(self.net, self.recognition, x, t))
 
     def require_same(self, equivalent_net: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Raise an error if the network has other arrays or another loss than this one, which `equivalent` returned."""
         if not all(map(np.may_share_memory, equivalent_net.params.values(), arrays_of(self.net, self.recognition))):
             raise UnsupportedError("the arrays of net must stay those that it had when training began")
-        inputs = rows(x)
-        require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
+        require_equivalent(self.net, self.recognition, equivalent_net, x, t)
 
     def in_place(self) -> bool:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""

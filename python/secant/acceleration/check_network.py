@@ -10,9 +10,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import arrays_of, compared_equivalent, in_place, rows, times_of
 from secant.acceleration.recognition.isolation import isolated
-from secant.acceleration.recognition.layouts import Layout, dicts_of_arrays, duplicate
+from secant.acceleration.recognition.layouts import Layout, duplicate
 from secant.acceleration.recognition.methods import MethodNames, method_of
 from secant.acceleration.recognition.probes import NotANumberError, number, short
 from secant.acceleration.recognition.recognize import recognized
@@ -129,8 +129,6 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
         layout = Layout(recognition.holder, recognition.keys)
         if recognition.known:
             params = dict(zip(layout.keys, layout.arrays(net), strict=True))
-        elif dicts := dicts_of_arrays(net):
-            params = vars(net)[dicts[0]]
         else:
             raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
     for key, param in params.items():
@@ -163,17 +161,17 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
 def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
     """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
     recognition = recognized(net, names, with_gradient=False)
-    if not (recognition.known and 0 < recognition.log_offset <= _LARGEST_OFFSET):
+    if not (recognition.known and in_place(arrays_of(net, recognition))):
         return None
-    inputs, equivalent_net = rows(x), equivalent(net, recognition)
-    if not in_place(arrays_of(net, recognition)):
+    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
         return None
     try:
-        require_same_loss(net, recognition, equivalent_net.loss(inputs, t), inputs, x, t)
+        equivalent_net = compared_equivalent(net, recognition, x, t)
     except SecantError:
         return None
     equivalent_net.log_offset = 0.0
-    times = len(inputs) if recognition.summed and inputs.ndim == 2 else 1
+    inputs = rows(x)
+    times = times_of(recognition, inputs)
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 
 

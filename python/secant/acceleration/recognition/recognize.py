@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.equivalent import equivalent, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import compared_equivalent
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import Layout, Sizes, layouts, require_apart
 from secant.acceleration.recognition.methods import USUAL, MethodNames
@@ -67,9 +67,8 @@ def recognize(
     recognition = recognized(net, names)
     if recognition.known and x is not None and t is not None:
         try:
-            inputs = rows(x)
             with isolated():
-                require_same_loss(net, recognition, equivalent(net, recognition).loss(inputs, t), inputs, x, t)
+                compared_equivalent(net, recognition, x, t)
         except SecantError as error:
             return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
     return recognition
