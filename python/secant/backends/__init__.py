@@ -3,8 +3,8 @@
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import cast
@@ -80,14 +80,6 @@ def use_backend(backend: str) -> Iterator[None]:
         yield
     finally:
         _in_context.reset(token)
-
-
-@contextmanager
-def compilation_noticed(notice: Callable[[], None], backend: str | None = None) -> Iterator[None]:
-    """Call ``notice`` in a ``with`` block whenever a backend starts to compile something, which may take a while."""
-    noticed = getattr(backend_module(backend), "compilation_noticed", None)
-    with noticed(notice) if noticed else nullcontext():
-        yield
 
 
 @cache

@@ -21,7 +21,7 @@ from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.records import Record
-from secant.backends import backend_module, compilation_noticed, use_backend
+from secant.backends import backend_module, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
@@ -201,11 +201,7 @@ def train(
     accuracy = _accuracy_of(net, accelerated)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
-    with (
-        display(iters_num, progress) as shown,
-        use_backend(backend or get_backend()),
-        compilation_noticed(shown.compiling),
-    ):
+    with display(iters_num, progress) as shown, use_backend(backend or get_backend()):
         for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
             try:
