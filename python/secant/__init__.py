@@ -60,7 +60,6 @@ _LATER = {  # imported when they are used: then `import secant` takes hardly lon
     "numerical_hessian": "differentiation.hessian",
     "numerical_jacobian": "differentiation.jacobian",
     "plots": "",
-    "recognise": "acceleration.recognition.recognize",
     "recognize": "acceleration.recognition.recognize",
     "sample_with_replacement": "training.sampling",
     "testing": "",
@@ -75,7 +74,6 @@ if _typing.TYPE_CHECKING:
     from secant import testing as testing
     from secant.acceleration.accelerate import accelerate as accelerate
     from secant.acceleration.check_network import check_network as check_network
-    from secant.acceleration.recognition.recognize import recognise as recognise
     from secant.acceleration.recognition.recognize import recognize as recognize
     from secant.acceleration.recognition.result import Recognition as Recognition
     from secant.checking.gradient import check_gradient as check_gradient

@@ -566,28 +566,26 @@ class ReturnsAnArray(Keyed):
         return np.asarray(super().loss(x, t))
 
 
-@known(hidden="sigmoid", output="identity", scale=(True, 0.0), sentence="summed over the samples")
+@known(hidden="sigmoid", output="identity", summed=True, sentence="summed over the samples")
 class SumOverSamples(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x) + 1e-7))
 
 
-@known(
-    hidden="relu", output="identity", scale=(True, 0.0), soft="argmax", targets={"labels", "one-hot", "soft", "weights"}
-)
+@known(hidden="relu", output="identity", summed=True, soft="argmax", targets={"labels", "one-hot", "soft", "weights"})
 class SumOfLabels(Layers):
     def loss(self, x, t):
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
 
 
-@known(hidden="sigmoid", output="identity", offset=0.0, scale=(False, 1e-7), sentence="log offset 0, plus 1e-7")
+@refused("1e-07 is added to its loss: leave it out, it changes no gradient")
 class OffsetOutside(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x))) / len(x) + 1e-7
 
 
-@known(hidden="tanh", output="identity", offset=0.0, scale=(False, -1e-7), targets={"one-hot", "soft", "one sample"})
+@refused("-1e-07 is added to its loss")
 class OffsetOutsideInEachRow(Keyed):
     def hidden(self, a):
         return np.tanh(a)
@@ -596,7 +594,7 @@ class OffsetOutsideInEachRow(Keyed):
         return -np.sum(t * (np.log(self.predict(x)) + 1e-7)) / (1 if x.ndim == 1 else len(x))
 
 
-@known(hidden="sigmoid", output="sigmoid", scale=(True, 0.25))
+@refused("0.25 is added to its loss")
 class SumPlusAConstant(TinyOffsetOfSigmoids):
     def loss(self, x, t):
         return 0.25 - np.sum(t * np.log(self.predict(x) + 1e-7))
@@ -644,9 +642,7 @@ class AConstantThatHidesTheLoss(Keyed):
         return super().loss(x, t) + 1e6
 
 
-@refused(
-    "whole batch, so that the loss starts at ln(N O), 6.6 for 100 samples. Take it over the classes, in two lines: "
-)
+@refused("whole batch, so that the loss starts at ln(N O). Take it over the classes, in two lines: ")
 class SoftmaxOfTheBatch(Book):
     def predict(self, x):
         z1 = sigmoid(np.dot(x, self.params["W1"]) + self.params["b1"])
@@ -866,7 +862,7 @@ class NoLoss(Keyed):
     loss = None
 
 
-@known({"loss": "cost"}, hidden="tanh", output="identity", scale=(True, 0.0))
+@known({"loss": "cost"}, hidden="tanh", output="identity", summed=True)
 @refused('no method loss(x, t); if cost(x, t) is meant, write loss="cost" (secant run: --loss cost)')
 class CallsItCost(Keyed):
     loss = None

@@ -60,6 +60,33 @@ def test_show_config_prints_how_the_core_was_built(capsys):
     assert shown["threads"] == str(_core.max_threads())
 
 
+WAITS = """
+import os
+import secant
+
+secant.sigmoid(0.0)
+print([os.environ.get(name) for name in ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")])
+secant.show_config()
+"""
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("variable", ["", "OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=7", "KMP_BLOCKTIME=7"])
+def test_threads_wait_awake_for_a_short_time_unless_the_user_says_how_long(run_python, monkeypatch, variable):
+    """Only when OpenMP is loaded: no child of the process sees what is set for it."""
+    from secant import _core
+
+    if not (build := _core.build_info())["openmp"]:
+        pytest.skip("the core has no threads")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    name, value = ("KMP_BLOCKTIME", 1) if build["compiler"].startswith("clang") else ("GOMP_SPINCOUNT", 2000)
+    given = dict([variable.split("=")]) if variable else {}
+    done = run_python(WAITS, **given)
+    assert done.stdout.splitlines()[0] == str([given.get("GOMP_SPINCOUNT"), given.get("KMP_BLOCKTIME")])
+    expected = variable if given.keys() & {name, "OMP_WAIT_POLICY"} else f"{name}={value}, set by Secant"
+    assert re.search(rf"^waiting threads +{expected}$", done.stdout, re.MULTILINE)
+
+
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_show_config_prints_the_threads_that_openmp_allows(run_python, threads):

@@ -11,7 +11,9 @@ import bounds
 import cases
 import oracles
 import secant
+from secant.backends import backend_module
 from secant.backends.activations import ACTIVATIONS
+from secant.networks.batch import checked
 from secant.training import loop
 from sweeps import grid
 
@@ -272,6 +274,45 @@ def test_equal_terms_whose_rounding_errors_add_up(compiled, hidden, samples, zer
     one = net.gradient(x, [0])
     for key, grad in net.gradient(np.repeat(x, samples, axis=0), np.zeros(samples, int)).items():
         assert np.all(np.abs(grad - one[key].astype(np.float64)) <= bounds.single(np.abs(one[key]))), key
+
+
+@pytest.mark.parametrize("learning_rate", [1e-1, 1e-2, 1e-3, 1e-4])
+@pytest.mark.parametrize("zeros", [0, 16], ids=["dense", "sparse"])
+@pytest.mark.parametrize(("hidden", "method"), [("sigmoid", "auto"), ("sigmoid", "direct"), ("relu", "auto")])
+def test_a_step_of_training_is_rounded_once(compiled, hidden, method, zeros, learning_rate):
+    """Else steps that are small beside the weights are lost: they are summed over the samples first."""
+    rng = np.random.default_rng(0)
+    x, t = rng.uniform(0.3, 1.0, (100, 20)).astype(np.float32), rng.integers(0, 5, 100)
+    x[rng.permuted(np.arange(20) < np.full((100, 1), zeros), axis=1)] = 0
+    net = secant.TwoLayerNet(20, 12, 5, weight_init_std=0.3, hidden_activation=hidden, rng=1, dtype=np.float32)
+    net.params["b1"] += np.float32(0.25)
+    before = {key: param.astype(np.float64) for key, param in net.params.items()}
+    grads = in_double(net).numerical_gradient(x, t)
+    options = {"iters_num": 1, "batch_size": 100, "sampling": "ordered", "progress": False, "method": method}
+    secant.train(net, x, t, learning_rate=learning_rate, **options)
+    for key, param in net.params.items():
+        step = -learning_rate * grads[key]
+        once = (before[key] + step).astype(np.float32)
+        lost, least = (np.sqrt(np.mean((after - before[key] - step) ** 2)) for after in (param, once))
+        assert lost <= 1.01 * least + 1e-6 * np.abs(step).max(), key
+
+
+@pytest.mark.parametrize("method", ["derivative", "series", "direct"])
+@pytest.mark.parametrize("kind", ["labels", "soft"])
+def test_sums_over_many_classes(compiled, kind, method):
+    """Equal terms, whose rounding errors add up: of the means, of the loss, and of what targets weigh."""
+    classes = 1000 if kind == "soft" or method == "direct" else 30_000
+    options = {"hidden_activation": "identity", "output_activation": "identity", "dtype": np.float32}
+    net = secant.TwoLayerNet(2, 3, classes, rng=1, **options)
+    net.params["W2"][...] = 0.31
+    x = np.array([[0.4, 0.7]], np.float32)
+    t = np.full((1, classes), 1 / classes) if kind == "soft" else np.array([1])
+    core = backend_module("cpp")
+    wide, own = (core.gradient(checked(each, x, t, core), method, 1e-4, 1) for each in (in_double(net), net))
+    one_hot = t if kind == "soft" else np.arange(classes) == np.array([[1]])
+    for key, terms in bounds.absolute_terms(net, x, one_hot * 1.0).items():
+        assert np.all(np.abs(own.gradients[key] - wide.gradients[key]) <= bounds.single(terms)), key
+    assert abs(own.loss - wide.loss) <= bounds.single(wide.loss)
 
 
 # ---- numbers of any size ---------------------------------------------------------------------------------------------

@@ -45,9 +45,10 @@ void check(std::size_t units, std::size_t dense, bool clear) {
     for (std::size_t b = 0; b < rows->blocks(); ++b) {
         const std::size_t columns = rows->columns(b);
         const Numbers before = uniform(columns * width, 8);
-        Numbers sums = before, aside(columns * width);
+        Numbers sums = before;
+        std::vector<double> totals(columns * width);
         add_series_of_block(K, *rows, b, N, skip.get(), odd, *tables, kernel_of<K>(panels),
-                            {{{sums.data(), width}, units, clear}, columns, aside.data()});
+                            {{{sums.data(), width}, units, clear}, columns, totals.data()});
         for (std::size_t i = 0; i < columns; ++i)
             for (std::size_t j = 0; j < units; ++j) {
                 Exact sum = clear ? 0 : before[i * width + j], size = std::abs(sum);

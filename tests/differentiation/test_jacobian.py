@@ -54,7 +54,7 @@ def test_the_bits_are_the_same_in_every_way(monkeypatch):
         wanted = secant.numerical_jacobian(f, X.copy(), scheme=scheme)
         stacks = secant.numerical_jacobian(f_of_stacks, X.copy(), scheme=scheme, vectorized=True)
         with ThreadPoolExecutor(2) as pool:
-            shared = secant.numerical_jacobian(f, X.copy(), scheme=scheme, executor=pool)
+            shared = secant.numerical_jacobian(f, X.copy(), scheme=scheme, workers=pool.map)
         assert wanted.tobytes() == stacks.tobytes() == shared.tobytes()
 
 

@@ -168,7 +168,7 @@ def doubled(v):
     return v
 
 
-@pytest.mark.parametrize("options", [{}, {"scheme": "forward"}, {"n_jobs": 2}])
+@pytest.mark.parametrize("options", [{}, {"scheme": "forward"}, {"workers": 2}])
 def test_a_function_that_writes_to_its_argument_is_refused(options):
     x = np.array([1.0, 2.0, 3.0])
     with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
@@ -201,7 +201,7 @@ def test_a_matrix_is_refused_as_x_since_its_products_are_others():
         x = np.matrix([[1.0, 2.0], [3.0, 4.0]])
     for call in (
         lambda x: secant.numerical_gradient(np.sum, x),
-        lambda x: secant.numerical_gradient(np.sum, x, n_jobs=2),
+        lambda x: secant.numerical_gradient(np.sum, x, workers=2),
         lambda x: secant.numerical_jacobian(np.asarray, x.astype(int)),
         lambda x: secant.gradient_descent(np.sum, x),
         lambda x: secant.check_gradient(np.sum, x, np.ones((2, 2))),
@@ -214,7 +214,7 @@ def test_a_matrix_is_refused_as_x_since_its_products_are_others():
 @pytest.mark.parametrize("shape", [(3,), (2, 3)])
 def test_elements_of_x_that_overlap_are_copied_or_refused(shape):
     x = np.lib.stride_tricks.as_strided(np.ones(1), shape, (0,) * len(shape))
-    for options in ({}, {"scheme": "auto"}, {"n_jobs": 2}):
+    for options in ({}, {"scheme": "auto"}, {"workers": 2}):
         gradient = secant.numerical_gradient(lambda v: float(np.sum(v**2)), x, **options)
         assert gradient.round(6).tolist() == np.full(shape, 2.0).tolist()
     assert secant.check_gradient(lambda v: float(np.sum(v**2)), x, 2 * x).passed

@@ -184,7 +184,7 @@ def test_a_point_that_is_shifted_in_place_may_not_be_read_only():
 
 @pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
 @pytest.mark.parametrize("shape", [(5,), (1, 5)])
-@pytest.mark.parametrize("n_jobs", [None, 1, 3])
+@pytest.mark.parametrize("workers", [None, 1, 3])
 def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, shape, n_jobs, monkeypatch, eager):
     numba = pytest.importorskip("numba")
     monkeypatch.setattr(c_pointer, "core", c_pointer.core if core else lambda: None)
@@ -198,12 +198,12 @@ def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, 
     x = np.array([0.1, 0.2, 0.55, 0.3, 0.4]).reshape(shape)
     for scheme in SCHEMES:
         with pytest.raises(DTypeError, match="f must return a real number, got None"):
-            secant.numerical_gradient(f, x, scheme=scheme, n_jobs=n_jobs)
+            secant.numerical_gradient(f, x, scheme=scheme, workers=n_jobs)
         with pytest.raises(DTypeError, match="f must return real numbers, got None"):
-            secant.numerical_jacobian(f, x, scheme=scheme, n_jobs=n_jobs)
+            secant.numerical_jacobian(f, x, scheme=scheme, workers=n_jobs)
     x -= 0.1  # where it returns numbers
     for scheme in (*SCHEMES, "auto"):
-        gradient = secant.numerical_gradient(f, x, scheme=scheme, n_jobs=n_jobs)
+        gradient = secant.numerical_gradient(f, x, scheme=scheme, workers=n_jobs)
         np.testing.assert_allclose(gradient.reshape(-1), [1, 1, 1, 0, 0], atol=1e-7)
 
 
@@ -294,7 +294,7 @@ def test_options_that_do_not_go_together():
         ({"scheme": "backward"}, ValueRangeError),
         ({"vectorized": "no"}, DTypeError),
         ({"progress": None}, DTypeError),
-        ({"n_jobs": 0, "vectorized": True}, ValueRangeError),
+        ({"workers": 0, "vectorized": True}, ValueRangeError),
     ):
         with pytest.raises(error, match=next(iter(options))):
             secant.numerical_gradient(ways.rosenbrock, np.ones(3), **options)
@@ -351,18 +351,18 @@ def test_an_exception_of_a_jitted_function_names_the_coordinate():
 
 def test_a_jitted_function_on_threads_after_a_fork(forked, eager):
     x, f = np.random.RandomState(0).normal(size=300), ways.jitted()
-    wanted = secant.numerical_gradient(f, x, n_jobs=3).tobytes()
-    assert forked(lambda: secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted)
-    assert secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted
+    wanted = secant.numerical_gradient(f, x, workers=3).tobytes()
+    assert forked(lambda: secant.numerical_gradient(f, x, workers=3).tobytes() == wanted)
+    assert secant.numerical_gradient(f, x, workers=3).tobytes() == wanted
 
 
 def test_a_c_function_on_threads_after_a_fork(forked, eager):
     x, f = np.random.RandomState(0).normal(size=300), ways.in_c()
-    wanted = secant.numerical_gradient(f, x, n_jobs=3).tobytes()
-    assert forked(lambda: secant.numerical_gradient(f, x, n_jobs=3).tobytes() == wanted)
+    wanted = secant.numerical_gradient(f, x, workers=3).tobytes()
+    assert forked(lambda: secant.numerical_gradient(f, x, workers=3).tobytes() == wanted)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
     if c_pointer.core() is None:
         pytest.skip("the core is not built")
@@ -371,7 +371,7 @@ def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
     start = time.perf_counter()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        secant.numerical_gradient(f, x, n_jobs=n_jobs)
+        secant.numerical_gradient(f, x, workers=n_jobs)
     assert time.perf_counter() - start < 20
     assert (x == 1).all()
 
@@ -428,7 +428,7 @@ def test_a_jitted_function_without_the_core(monkeypatch, eager):
     x = np.random.RandomState(0).normal(size=300)
     for scheme in SCHEMES:
         for n_jobs in (1, 3):
-            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, n_jobs=n_jobs)
+            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, workers=n_jobs)
             assert gradient.tobytes() == plain(scheme, x).tobytes()
 
 
@@ -510,7 +510,7 @@ def inner(x):
 outer = numba.njit(lambda x: 2 * inner(x))
 for f, slope in ((inner, 1), (outer, 2)):
     for n_jobs in (None, 2):
-        assert (secant.numerical_gradient(f, np.ones({shape}), n_jobs=n_jobs).round(6) == slope).all()
+        assert (secant.numerical_gradient(f, np.ones({shape}), workers=n_jobs).round(6) == slope).all()
 assert numba.threading_layer() == "workqueue"
 """
     require_no_abort(program)

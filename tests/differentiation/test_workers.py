@@ -51,10 +51,10 @@ def options(request):
     if request.param in ("processes", "threads"):
         yield {"executor": request.getfixturevalue(request.param)}
     elif request.param == "loky":
-        yield {"n_jobs": 2}
+        yield {"workers": 2}
     else:
         with joblib.parallel_config("threading"):
-            yield {"n_jobs": 2}
+            yield {"workers": 2}
 
 
 def same(got, wanted):
@@ -81,7 +81,7 @@ def test_stacks_lists_and_jitted_functions(options):
 
 def test_a_local_function_goes_to_joblib():
     scale = 2.0
-    np.testing.assert_allclose(secant.numerical_gradient(lambda x: scale * x.sum(), X, n_jobs=2), 2)
+    np.testing.assert_allclose(secant.numerical_gradient(lambda x: scale * x.sum(), X, workers=2), 2)
 
 
 def failing(x):
@@ -134,8 +134,8 @@ def test_a_function_that_ignores_its_argument_is_refused(options):
 
 def test_what_does_not_go_together(threads):
     for options, message in (
-        ({"n_jobs": 2, "executor": threads}, "n_jobs and executor do not go together"),
-        ({"n_jobs": 2, "inplace": True}, "inplace=True does not go"),
+        ({"workers": 2, "executor": threads}, "n_jobs and executor do not go together"),
+        ({"workers": 2, "inplace": True}, "inplace=True does not go"),
     ):
         with pytest.raises(UnsupportedError, match=message):
             secant.numerical_gradient(ways.rosenbrock, X.copy(), **options)
@@ -149,7 +149,7 @@ def test_what_does_not_go_together(threads):
 
 
 @pytest.mark.parametrize(
-    ("n_jobs", "error", "message"),
+    ("workers", "error", "message"),
     [
         (-2, ValueRangeError, "n_jobs must be at least 1, or -1 for all, got -2"),
         (True, DTypeError, "n_jobs must be a whole number, got True"),
@@ -157,7 +157,7 @@ def test_what_does_not_go_together(threads):
 )
 def test_n_jobs_is_checked(n_jobs, error, message):
     with pytest.raises(error, match=message):
-        secant.numerical_gradient(ways.rosenbrock, X.copy(), n_jobs=n_jobs)
+        secant.numerical_gradient(ways.rosenbrock, X.copy(), workers=n_jobs)
 
 
 def test_little_work_stays_in_this_process(monkeypatch):
@@ -168,7 +168,7 @@ def test_little_work_stays_in_this_process(monkeypatch):
             raise AssertionError("submitted")
 
     with Untouched(2) as pool:
-        secant.numerical_gradient(ways.rosenbrock, np.ones(3), executor=pool)
+        secant.numerical_gradient(ways.rosenbrock, np.ones(3), workers=pool.map)
 
 
 class DiesOnce:
@@ -199,7 +199,7 @@ def test_the_range_of_a_lost_worker_is_done_again(pool, tmp_path):
     f, wanted = DiesOnce(tmp_path / "died"), secant.numerical_gradient(ways.rosenbrock, X)
     with ProcessPoolExecutor(2) as executor, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # loky's, that a worker is lost
-        options = {"n_jobs": 2} if pool == "loky" else {"executor": executor}
+        options = {"workers": 2} if pool == "loky" else {"executor": executor}
         assert same(_gradient_elsewhere(f, options), wanted)
     assert os.path.exists(f.file)
 
@@ -224,7 +224,7 @@ def _gradient_elsewhere(f, options):
 def test_workers_that_are_always_lost_are_an_error(pool):
     with ProcessPoolExecutor(2) as executor, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        options = {"n_jobs": 2} if pool == "loky" else {"executor": executor}
+        options = {"workers": 2} if pool == "loky" else {"executor": executor}
         with pytest.raises(BrokenExecutor):
             secant.numerical_gradient(DiesAlways(os.getpid()), X.copy(), **options)
 
@@ -236,7 +236,7 @@ def slow(x):
 
 @pytest.mark.parametrize("kind", grid(lambda kind: kind == "threads", ["threads", "loky"]))
 def test_ctrl_c_ends_it(kind, default_handler, threads):
-    options = {"executor": threads} if kind == "threads" else {"n_jobs": 2}
+    options = {"executor": threads} if kind == "threads" else {"workers": 2}
     x = np.ones(10_000)  # a minute of work, or more
     timer = threading.Timer(0.2 if kind == "threads" else 1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -308,7 +308,7 @@ def test_dask_gives_the_bits_of_one_process_and_survives_a_killed_worker(tmp_pat
         executor = client.get_executor()
         assert same(secant.numerical_gradient(ways.rosenbrock, X, executor=executor), wanted)
         with joblib.parallel_config("dask"):
-            assert same(secant.numerical_gradient(ways.rosenbrock, X, n_jobs=2), wanted)
+            assert same(secant.numerical_gradient(ways.rosenbrock, X, workers=2), wanted)
         assert same(_gradient_elsewhere(DiesOnce(tmp_path / "died"), {"executor": executor}), wanted)
         with pytest.raises(ValueRangeError, match="raised ZeroDivisionError: no"):
             secant.numerical_gradient(failing, np.arange(40.0), executor=executor)
@@ -321,7 +321,7 @@ x = np.ones(1_000_000)
 f = lambda x: x[0]
 tracemalloc.start()
 with ThreadPoolExecutor(2) as pool:
-    secant.numerical_gradient(f, x, executor=pool)
+    secant.numerical_gradient(f, x, workers=pool.map)
 print(tracemalloc.get_traced_memory()[1] / x.nbytes)
 """
 

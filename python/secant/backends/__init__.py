@@ -9,8 +9,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import cast
 
-from secant._common import caller
 from secant._common.validation import one_of
+from secant._common.warn import warn
 from secant.backends.base import Backend
 from secant.errors import MissingExtraError
 
@@ -104,7 +104,7 @@ def _default() -> str:
     try:
         return _load("numba").name
     except ImportError as error:
-        caller.warn(
+        warn(
             "secant was installed without its compiled core, and uses the slow NumPy backend: install it where there "
             f"is a C++ compiler, or with Numba ({error})"
         )

@@ -30,7 +30,7 @@ def get_backend() -> str:
 def max_threads(backend: str) -> int | None:
     """Return the largest number of threads of a backend; None if Secant does not decide it."""
     if backend == "cpp":
-        from secant import _core
+        from secant._common.core import _core
 
         return int(_core.max_threads())
     if backend == "numba":
@@ -72,12 +72,14 @@ def _facts() -> dict[str, str]:
         "backend": f"{backend} (of {', '.join(usable)})",
     }
     if backend == "cpp":
-        from secant import _core
+        from secant._common.core import _core, waiting_threads
 
         build = _core.build_info()
         facts["compiler"] = str(build["compiler"])
         facts["instruction set"] = f"{build['isa']} (this machine runs {', '.join(build['usable_isas'])})"
         facts["openmp"] = str(build["openmp"] or "none")
+        if build["openmp"]:
+            facts["waiting threads"] = waiting_threads()
     if backend == "numba":
         import llvmlite
         import numba

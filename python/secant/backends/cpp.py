@@ -6,7 +6,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from secant import _core
+from secant._common.core import _core
 from secant._common.validation import Array
 from secant.backends import faults
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven

@@ -8,22 +8,22 @@ entry of a triangle and each step, and the result is symmetric. Steps are halved
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Floats
+from secant._common.warn import warn
 from secant.differentiation.auto.central_difference import CachedSamples
 from secant.differentiation.auto.ladder import RUNG, climb
 from secant.differentiation.auto.rung_noise import SUDDEN, jump_between
-from secant.differentiation.derivatives import Derivatives, undefined, warn_of_rounding
-from secant.differentiation.evaluators.evaluation import OF_DOMAIN, Evaluator, Steps, name_of
+from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
+from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
 from secant.differentiation.noise import Noise, root_mean_square
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import RelativeStep
-from secant.errors import DTypeError, SecantError, ValueRangeError
+from secant.errors import ValueRangeError
 
 _EPS = float(np.finfo(np.float64).eps)
 _FIRST_STEP = 0.6180339887498949  # of the size of x: no fraction of a period
@@ -95,8 +95,6 @@ class SecondDifferences:
         The number of the other entries.
     group : int
         As of `Adaptive`.
-    has_found : bool
-        Whether an entry of the diagonal is not 0.
     """
 
     group = 1
@@ -126,8 +124,7 @@ class SecondDifferences:
             self._require_step(steps, evaluator.returned)
             values = self._second(evaluator, every, every, self._units, self._units)
             self.diagonal = Derivatives(values / self._units**2, np.zeros(len(every)), 0)
-        self.has_found = bool(np.any(self.diagonal.values))
-        warn_of_rounding(evaluator.returned, None, problem.x, jumps=self.has_found, stacklevel=8)
+        warn_of_rounding(evaluator.returned, None, problem.x, jumps=bool(np.any(self.diagonal.values)))
 
     def _require_step(self, steps: Floats, returned: np.dtype[Any]) -> None:
         """Raise an error where h is lost in x, and warn where f is too coarse for it."""
@@ -136,14 +133,12 @@ class SecondDifferences:
             i = int(np.argmax(lost))
             raise ValueRangeError(
                 f"h must not be lost in x, but {name_of(i, self._shape)} + h = {float(self._x[i])!r} + {steps[i]:.3g} "
-                "rounds to x; take a larger h, h='relative', or scheme='auto'"
+                "rounds to x; take a larger h, h=None, or scheme='auto'"
             )
         if returned.kind == "f" and returned.itemsize < 8 and (steps < _default_steps(self._x, returned) / 8).any():
-            warnings.warn(
+            warn(
                 f"f returns {returned}, too coarse for second differences at h = {float(steps.min()):g}: take "
-                "h='relative', scheme='auto', or an f that computes in float64",
-                RuntimeWarning,
-                stacklevel=8,
+                "h=None, scheme='auto', or an f that computes in float64"
             )
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
@@ -345,14 +340,12 @@ class SecondDifferences:
         try:
             with np.errstate(all="ignore"):
                 values = evaluator.at_points(points)
-        except OF_DOMAIN as error:
-            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
-                raise
+        except Exception:
             if not self._guarded:
-                raise undefined("f was evaluated near x", error) from error
+                raise
             values = np.array([self._outside(np.nan, evaluator.at, point) for point in points])
-        if not self._guarded and np.isnan(values).any():
-            raise undefined("f is NaN near x, and finite at x")
+        if not self._guarded and not np.isfinite(values).all():
+            raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
 
     def _measured_noise(self, evaluator: Evaluator) -> float:

@@ -6,7 +6,6 @@ and so on, to find the last good iteration. So the result does not depend on how
 """
 
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,9 +15,9 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
+from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
-from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
 from secant.backends.inputs import NormalizedPixels
@@ -36,7 +35,6 @@ from secant.networks.batch import (
 from secant.networks.simple import SimpleNet
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
-_ALL_THREADS, _ONE_THREAD = 0, 1
 _BUILT_IN: dict[Any, str] = {
     TwoLayerNet.numerical_gradient: "auto",
     TwoLayerNet.gradient: "derivative",
@@ -82,7 +80,7 @@ def iterations_of(
     take_gradient: partial[Any],
     learning_rate: float,
     before: bool = False,
-    accelerated: Record | None = None,
+    accelerated: Accelerated | None = None,
 ) -> Iterations:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
@@ -96,7 +94,7 @@ def iterations_of(
     learning_rate : float
     before : bool
         Whether losses are those before the update, and not after it.
-    accelerated : Record, optional
+    accelerated : Accelerated, optional
         That of ``net``, if ``take_gradient`` is its gradient.
 
     Raises
@@ -104,8 +102,8 @@ def iterations_of(
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    if accelerated and accelerated.in_place(net):
-        return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
+    if accelerated and accelerated.in_place():
+        return _OfRecognized(accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and accelerated.recognition.holder != "params":
         raise UnsupportedError(
             "net must have its parameters in net.params to be trained, or they must be float64 and C-contiguous, with "
@@ -126,7 +124,7 @@ def iterations_of(
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
     by_own_gradient = accelerated is None and not method
-    loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
+    loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
 
 
@@ -173,25 +171,21 @@ class _InBackend(Iterations):
         self._learning_rate, self._before = learning_rate, before
         self._method: Any = options["method"] if method == "auto" else method
         self._h = options.get("h", 1.0)
-        asked = options["n_threads"]
-        self._run_all = _FasterThreads(self._run) if asked is None else partial(self._run, n_threads=asked)
+        self._n_threads = options["n_threads"] or 0  # as the backend chooses
 
     def run(self, indices: Array, losses: list[float]) -> None:
         """Run the mini-batches of these indices."""
-        self._run_all(indices, losses)
-
-    def _run(self, indices: Array, losses: list[float], n_threads: int) -> None:
         waiting = [indices]
         while waiting:
             block = waiting.pop()
-            diverged = self._run_block(block, losses, n_threads)
+            diverged = self._run_block(block, losses)
             if diverged and len(block) == 1:
                 raise _divergence(self._learning_rate, losses, diverged)
             if diverged:
                 first, second = np.array_split(block, 2)
                 waiting += [second, first]
 
-    def _run_block(self, indices: Array, losses: list[float], n_threads: int) -> str:
+    def _run_block(self, indices: Array, losses: list[float]) -> str:
         """Run some iterations in one call. If they diverge, undo them and say what is not finite.
 
         An iteration that is beyond float32 is run by itself, in float64: the others have the same bits in any block.
@@ -203,7 +197,7 @@ class _InBackend(Iterations):
         snapshot, first, fault = _Snapshot(arrays), len(losses), None
         try:
             fault = self._backend.train(
-                batch, indices, self._method, self._h, self._learning_rate, n_threads, losses, self._before
+                batch, indices, self._method, self._h, self._learning_rate, self._n_threads, losses, self._before
             )
         finally:
             with held_interrupts():
@@ -228,11 +222,11 @@ class _OfRecognized(Iterations):
     """
 
     def __init__(
-        self, net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
+        self, accelerated: Accelerated, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
     ) -> None:
-        self._net, self._record, self._data = net, accelerated, (x, t)
+        self._accelerated, self._data = accelerated, (x, t)
         extreme = np.array(extremes(x))
-        self._known = accelerated.equivalent(net, x[extreme], t[extreme])
+        self._known = accelerated.equivalent(x[extreme], t[extreme])
         h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
@@ -244,7 +238,7 @@ class _OfRecognized(Iterations):
 
     def _require_mean(self) -> None:
         """Raise an error if the network was recognized anew, as one that cannot be trained so."""
-        if not self._record.in_place(self._net):
+        if not self._accelerated.in_place():
             raise UnsupportedError("the loss of net must stay the mean over the samples while it is trained")
 
     def run(self, indices: Array, losses: list[float]) -> None:
@@ -259,7 +253,7 @@ class _OfRecognized(Iterations):
         x, t = self._data
         try:
             self._require_mean()
-            self._record.require_same(self._net, self._known, x[batch], t[batch])
+            self._accelerated.require_same(self._known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():
                 self._compared.rollback()
@@ -320,35 +314,6 @@ class _ByMethods(Iterations):
             return float(getattr(self._net, self._name)(x, t))
         except ValueRangeError as error:  # the parameters are finite, but too large for a finite loss
             raise _divergence(self._learning_rate, losses, str(error)) from error
-
-
-class _FasterThreads:
-    """Runs on one thread or on all, whichever was faster recently. The result is the same.
-
-    An iteration is shorter than the time that a busy machine takes to wake a waiting thread. So threads that share the
-    work may mostly wait for each other, and be many times slower than one thread.
-    """
-
-    _CALLS_PER_TRIAL = 10
-
-    def __init__(self, run: Callable[[Array, list[float], int], None]) -> None:
-        self._run = run
-        self._seconds = {_ALL_THREADS: 0.0, _ONE_THREAD: 0.0}  # of an iteration, as last measured
-        self._calls = 0
-
-    def __call__(self, indices: Array, losses: list[float]) -> None:
-        faster, slower = sorted(self._seconds, key=self._seconds.__getitem__)
-        if self._calls % self._CALLS_PER_TRIAL == 0 and len(indices) > 1:
-            trial = -(-len(indices) // 16)
-            self._timed(indices[:trial], losses, slower)
-            indices = indices[trial:]
-        self._calls += 1
-        self._timed(indices, losses, faster)
-
-    def _timed(self, indices: Array, losses: list[float], n_threads: int) -> None:
-        start = time.perf_counter()
-        self._run(indices, losses, n_threads)
-        self._seconds[n_threads] = (time.perf_counter() - start) / len(indices)
 
 
 def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite) -> str:

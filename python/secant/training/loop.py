@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
+from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
-from secant.acceleration.records import Record
 from secant.backends import backend_module, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
@@ -260,10 +260,10 @@ def _prepared(net: TwoLayerNet, data: Data) -> Array | Rows | None:
     return backend.prepare(batch.x)
 
 
-def _accuracy_of(net: Network, accelerated: Record | None) -> Accuracy:
+def _accuracy_of(net: Network, accelerated: Accelerated | None) -> Accuracy:
     """Return what measures the accuracy: that of Secant for a recognized network without such a method."""
     if accelerated and not hasattr(net, "accuracy"):
-        return lambda x, t: accelerated.equivalent(net, x, t).accuracy(rows(x), t)
+        return lambda x, t: accelerated.equivalent(x, t).accuracy(rows(x), t)
     return lambda x, t: net.accuracy(x, t)  # a callback may set another one
 
 

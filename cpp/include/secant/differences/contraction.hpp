@@ -43,29 +43,32 @@ struct PowerTables {
     Tile<float> cubes;  // a row for each sample
 };
 
-// Sums to which rows are added one by one. Floats are set aside now and then, and begin again: short sums round off less.
+// Sums to which rows are added one by one. Those of floats are added in double now and then, and begin again (simd/sums.hpp).
 class ShortSums {
 public:
-    // aside(size,) is memory for them; null if they must stay where they are.
-    ShortSums(Real* sums, Real* aside, std::size_t size) : sums_(sums), aside_(aside), size_(size) {}
+    // For floats, totals(size,) is memory in double.
+    ShortSums(Real* sums, double* totals, std::size_t size) : sums_(sums), totals_(totals), size_(size) {}
 
     // Before each row: whether the sums begin again.
     bool begin_again() {
-        if (!std::is_same_v<Real, float> || !aside_ || ++rows_ <= rows_at_once) return false;
-        for (std::size_t i = 0; i < size_; ++i) aside_[i] = any_ ? aside_[i] + sums_[i] : sums_[i];
+        if (!is_single || ++rows_ <= longest_float_sum) return false;
+        add_in_double(sums_, totals_, size_, !any_, false);
         any_ = true;
         rows_ = 1;
         return true;
     }
 
-    // Adds what was set aside, if anything was. `clear`: whether there are no other sums; returns whether there are none at all.
+    // The sums of all rows, if any began again. `clear`: whether there are no others; returns whether there are none at all.
     bool finish(bool clear) {
-        for (std::size_t i = 0; any_ && i < size_; ++i) sums_[i] = clear ? aside_[i] : sums_[i] + aside_[i];
-        return clear && !any_;
+        if (!any_) return clear;
+        if (clear) std::fill_n(sums_, size_, Real{0});
+        add_in_double(sums_, totals_, size_, false, true);
+        return false;
     }
 
 private:
-    Real *sums_, *aside_;
+    Real* sums_;
+    double* totals_;
     std::size_t size_, rows_ = 0;
     bool any_ = false;
 };
@@ -116,9 +119,9 @@ inline void add_higher_powers(int order, const FullRows& full, const Coefficient
 // The sums of a panel for one block of inputs, to which the series of rows are added.
 class BlockSums {
 public:
-    // `aside` as for ShortSums.
-    BlockSums(const Destination& into, std::size_t columns, Real* aside)
-        : into_(into), columns_(columns), alone_(into.sums.at, aside, columns * into.sums.stride) {}
+    // `totals` as for ShortSums.
+    BlockSums(const Destination& into, std::size_t columns, double* totals)
+        : into_(into), columns_(columns), alone_(into.sums.at, totals, columns * into.sums.stride) {}
 
     void add_full(int order, const FullRows& full, const Coefficients& odd, const PowerTables& tables) {
         Destination into = into_;

@@ -138,18 +138,18 @@ private:
 
     // slopes(O,): the derivative of the loss in each a2_k.
     static void find_slopes(const OutputState& out, Real* slopes) {
-        Real sum = 0;
+        double sum = 0;
         for (std::size_t i = 0; i < out.target_count; ++i) sum += out.target(i).weight * out.target(i).ratio;
-        for (std::size_t k = 0; k < out.outputs; ++k) slopes[k] = out.y(k) * sum;
+        for (std::size_t k = 0; k < out.outputs; ++k) slopes[k] = static_cast<Real>(out.y(k) * sum);
         for (std::size_t i = 0; i < out.target_count; ++i) slopes[out.target(i).k] -= out.target(i).weight * out.target(i).ratio;
         for (std::size_t k = 0; k < out.outputs && out.sigmoid_output; ++k) slopes[k] *= out.z2(k) * out.zc2(k);
     }
 
     // The derivative in the outputs of a pack of hidden units, with the outgoing weights w2.
     Pack hidden_slope(std::size_t n, Tile<const Real> w2) const {
-        Pack sum{};
-        for (std::size_t k = 0; k < net_.outputs(); ++k) sum = fma(broadcast(slopes(n)[k]), load(w2.row(k)), sum);
-        return sum;
+        LongSum sum;
+        for (std::size_t k = 0; k < net_.outputs(); ++k) sum.add_product(broadcast(slopes(n)[k]), load(w2.row(k)));
+        return sum.rounded();
     }
 
     // How far a shift of a1 by 1 moves an a2, at most.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "secant/differences/response.hpp"
+#include "secant/simd/sums.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -32,12 +33,14 @@ public:
     Sides loss_change(const Shift& shift) const {
         const Sides top = exponent(top_, shift(top_));
         const auto relative = [&](std::size_t k) { return exponent(k, shift(k)) - top; };
-        Sides mean{}, farthest{};
+        LongSides sum;
+        Sides farthest{};
         for (std::size_t k = 0; k < out_.outputs; ++k) {
             const Sides q = relative(k);
-            mean = mean + broadcast(out_.y(k)) * expm1(q);
+            sum.add(broadcast(out_.y(k)) * expm1(q));
             farthest = larger(farthest, q);
         }
+        const Sides mean = sum.rounded();
         const Sides change = loss_change(1 + mean, [&](std::size_t k) {
             const Sides q = relative(k);
             return Growth{q, expm1(q) - mean};
@@ -48,12 +51,12 @@ public:
     // Relative to the larger of e^q and 1, the numerators of k and of the others: 1 + S is a sum of positive terms, and
     // e_k - S = (1 - y_k) (e^q - 1).
     Sides loss_change(std::size_t k, Sides u) const {
-        Real others = 0;  // 1 - y_k would cancel
+        double others = 0;  // 1 - y_k would cancel
         for (std::size_t l = 0; l < out_.outputs; ++l) others += l == k ? 0 : out_.y(l);
         const Sides q = exponent(k, u), down = not_above_0(q), up = not_above_0(-q);
         const Sides own = exp(down), other = exp(up);
         const Sides rise = expm1(down) - expm1(up);  // own - other; one of them is 1
-        const Pack y = broadcast(out_.y(k)), rest = broadcast(others);
+        const Pack y = broadcast(out_.y(k)), rest = broadcast(static_cast<Real>(others));
         const Sides change = loss_change(rest * other + y * own, [&](std::size_t l) {
             return l == k ? Growth{down, rest * rise} : Growth{up, -y * rise};
         });
@@ -80,7 +83,7 @@ private:
     template <class GrowthOf>
     Sides loss_change(Sides sum, const GrowthOf& growth_of) const {
         const Sides scale = reciprocal(sum);
-        Sides change{};
+        LongSides change;
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
             const Real y = out_.y(t.k);
@@ -89,10 +92,10 @@ private:
             // If little of the probability is left, 1 + w cancels: then the probability itself is computed.
             const Sides near = log1p(w);
             const Sides far = log_ratio(t.k, y, growth.exponent, scale);
-            change = change - broadcast(t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
-                                                          select(w.minus < -Real{0.5}, far.minus, near.minus)};
+            change.add(broadcast(-t.weight) * Sides{select(w.plus < -Real{0.5}, far.plus, near.plus),
+                                                    select(w.minus < -Real{0.5}, far.minus, near.minus)});
         }
-        return change;
+        return change.rounded();
     }
 
     // `change` if exponents are so small that growths are finite and no probability that has underflowed counts when it comes back;
@@ -103,17 +106,18 @@ private:
         const auto logit = [&](std::size_t k) {
             return both(out_.sigmoid_output ? out_.z2(k) : out_.a2(k)) + exponent_of(k);
         };
-        Sides top = logit(0), sum{}, anew{};
+        Sides top = logit(0);
+        LongSides sum, anew;
         for (std::size_t k = 1; k < out_.outputs; ++k)
             top = {maximum(top.plus, logit(k).plus), maximum(top.minus, logit(k).minus)};
-        for (std::size_t k = 0; k < out_.outputs; ++k) sum = sum + exp(logit(k) - top);
-        const Sides scale = reciprocal(sum);
+        for (std::size_t k = 0; k < out_.outputs; ++k) sum.add(exp(logit(k) - top));
+        const Sides scale = reciprocal(sum.rounded());
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
-            anew = anew - broadcast(t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale);
+            anew.add(broadcast(-t.weight) * log_ratio(t.k, 1, logit(t.k) - top, scale));
         }
-        return {select(farthest.plus > limit_, anew.plus, change.plus),
-                select(farthest.minus > limit_, anew.minus, change.minus)};
+        const auto [plus, minus] = anew.rounded();
+        return {select(farthest.plus > limit_, plus, change.plus), select(farthest.minus > limit_, minus, change.minus)};
     }
 
     // log((shifted + log_offset) / (y_k + log_offset)), where shifted = from exp(exponent) scale, and from is y_k or 1. Either of them
@@ -128,9 +132,9 @@ private:
     Pack minus_log(std::size_t k) const {
         if (out_.y(k) >= std::numeric_limits<Real>::min()) return log(broadcast(1 / out_.y(k)));
         const auto logit = [&](std::size_t l) { return broadcast(out_.sigmoid_output ? out_.z2(l) : out_.a2(l)); };
-        Pack sum{};
-        for (std::size_t l = 0; l < out_.outputs; ++l) sum += exp(logit(l) - logit(top_));
-        return (logit(top_) - logit(k)) + log(sum);
+        LongSum sum;
+        for (std::size_t l = 0; l < out_.outputs; ++l) sum.add(exp(logit(l) - logit(top_)));
+        return (logit(top_) - logit(k)) + log(sum.rounded());
     }
 
     const OutputState& out_;

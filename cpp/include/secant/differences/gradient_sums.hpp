@@ -2,27 +2,32 @@
 // weights, which are few, in an array of its own.
 #pragma once
 
-#include "secant/platform/parallel.hpp"
+#include "secant/differences/plan.hpp"
 #include "secant/network/parameters.hpp"
+#include "secant/platform/parallel.hpp"
 
 namespace secant::SECANT_ISA {
 
 class GradientSums {
 public:
-    // With `training` the gradient is added to the packed parameters, and not written to the caller's arrays.
-    GradientSums(Workspace& work, const GradientCall& call, Parameters& net, std::size_t capacity, bool training)
-        : in_place(training && call.batch.size <= capacity),
-          call_(call),
+    // With `training` the gradient is added to the packed parameters, and not written to the caller's arrays. `may_evaluate`: whether
+    // samples, or units `near_kinks`, may be evaluated directly.
+    GradientSums(Workspace& work, const GradientCall& call, Parameters& net, const Plan& plan, std::size_t capacity, bool training,
+                 bool may_evaluate, bool near_kinks)
+        : call_(call),
           net_(net),
+          plan_(plan),
           training_(training),
+          one_block_(training && call.batch.size <= capacity),
+          near_kinks_(near_kinks),
           w2_(work.take<Real>(net.outputs() * net.panels.total_width())),
           b2_(work.take<double>(pad(net.outputs()))),
           finite_(work.take<bool>(net.panels.count * net.panels.parts, true)),
-          w1_step_(work, net.panels, training && !in_place ? net.inputs() : 0) {}
+          w1_step_(work, net.panels, training && (!one_block_ || (is_single && may_evaluate)) ? net.inputs() : 0) {}
 
     Incoming<Real> incoming(std::size_t panel) {
         if (!training_) return net_.user_panel(call_.out.w1.data, call_.out.b1, panel);
-        const Incoming<Real> padded = in_place ? net_.packed(panel) : w1_step_.panel(panel);
+        const Incoming<Real> padded = in_place() ? net_.packed(panel) : w1_step_.panel(panel);
         return {padded.weights, padded.bias, net_.panels.units_in(panel)};  // what pads them stays 0
     }
 
@@ -33,8 +38,8 @@ public:
     void clear(const Team& team) {
         team.run(phases::clear_sums, net_.panels.count, [&](std::size_t panel) {
             const Incoming<Real> to = incoming(panel);
-            for (std::size_t i = 0; i < net_.inputs() && !in_place; ++i) std::fill_n(to.weights.row(i), to.columns, Real{0});
-            if (!in_place) std::fill_n(to.bias, to.columns, Real{0});
+            for (std::size_t i = 0; i < net_.inputs() && !in_place(); ++i) std::fill_n(to.weights.row(i), to.columns, Real{0});
+            if (!in_place()) std::fill_n(to.bias, to.columns, Real{0});
             clear_outgoing(panel);
             if (panel == 0) clear_output_biases();
         });
@@ -60,7 +65,7 @@ public:
                 return;
             }
             net_.transpose(panel);
-            if (!in_place) add_step(panel);
+            if (!in_place()) add_step(panel);
         });
     }
 
@@ -70,8 +75,11 @@ public:
                std::all_of(finite_, finite_ + net_.panels.count * net_.panels.parts, [](bool finite) { return finite; });
     }
 
-    // Whether the gradient of the incoming weights is added to them while it is summed: there is no later block to read them.
-    const bool in_place;
+    // Whether the sums of incoming weights are added to these at once: no later block will read them. Where samples are evaluated
+    // directly floats wait for these: a step that is added in parts would be rounded as often.
+    bool in_place() const { return one_block_ && !(is_single && (near_kinks_ || plan_.has_direct())); }
+    // Whether these sums are the weights themselves. Doubles have digits enough for that.
+    bool in_weights() const { return !is_single && in_place(); }
 
 private:
     void put_outgoing(std::size_t panel, Real scale) {
@@ -112,7 +120,8 @@ private:
 
     const GradientCall& call_;
     Parameters& net_;
-    bool training_;
+    const Plan& plan_;
+    bool training_, one_block_, near_kinks_;
     Real* w2_;
     double* b2_;
     bool* finite_;

@@ -8,6 +8,7 @@
 #include "secant/network/forward.hpp"
 #include "secant/simd/jet.hpp"
 #include "secant/simd/products.hpp"
+#include "secant/simd/sums.hpp"
 #include "secant/network/targets.hpp"
 
 namespace secant::SECANT_ISA {
@@ -125,14 +126,14 @@ public:
                     store(at(mean_, m, k), mean.c[m]);
             }
             const Jet<K> log_mean = log1p(mean);
-            Pack odd[odd_powers(K)] = {};
+            LongSum odd[odd_powers(K)];
             for (std::size_t i = 0; i < target_count; ++i) {
                 const TargetPacks t = targets.packs(n, i);
                 const Pack own = select(t.k == static_cast<Real>(k), t.ratio, Pack{});
                 const Jet<K> log_target = log1p(scaled(fma(t.rest, y, own), growth));
-                for (int m = 1; m <= K; m += 2) odd[m / 2] = fma(t.weight, log_mean.c[m] - log_target.c[m], odd[m / 2]);
+                for (int m = 1; m <= K; m += 2) odd[m / 2].add_product(t.weight, log_mean.c[m] - log_target.c[m]);
             }
-            for (int m = 1; m <= K; m += 2) store(at(odd_, m / 2 + 1, k), odd[m / 2]);
+            for (int m = 1; m <= K; m += 2) store(at(odd_, m / 2 + 1, k), odd[m / 2].rounded());
         }
     }
 
@@ -152,7 +153,7 @@ public:
         Jet<K> mean{};
         for (int m = 1; m <= K; ++m) mean.c[m] = load(mean_row(means, m));
         const Jet<K> log_mean = log1p(mean);
-        Jet<K> loss{};  // as a series in f
+        LongSum sums[K + 1];
         for (std::size_t i = 0; i < targets.count(n); ++i) {
             const Target target = targets.target(n, i);
             const Pack w = load(units.w2.row(target.k));
@@ -161,9 +162,10 @@ public:
             for (int m = 1; m <= K; ++m, power *= w)
                 own.c[m] = fma(broadcast(at(growth_, m, target.k)[n % lanes]), power, target.rest * mean.c[m]);
             const Jet<K> log_target = log1p(own);
-            for (int m = 1; m <= K; ++m)
-                loss.c[m] = fma(broadcast(target.weight), log_mean.c[m] - log_target.c[m], loss.c[m]);
+            for (int m = 1; m <= K; ++m) sums[m].add_product(broadcast(target.weight), log_mean.c[m] - log_target.c[m]);
         }
+        Jet<K> loss{};  // as a series in f
+        for (int m = 1; m <= K; ++m) loss.c[m] = sums[m].rounded();
         const Jet<K> phi = compose(loss, Activation::template series<K>(load(units.z1), load(units.state1)));
         for (int m = 1; m <= K; m += 2) store(odd.power(m / 2).at, scale * phi.c[m]);
     }

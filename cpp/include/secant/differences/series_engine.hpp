@@ -11,15 +11,15 @@ namespace secant::SECANT_ISA {
 struct Scratch {
     Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity, int highest)
         : sums{work.take<Real>(block_columns * width), width},
-          aside(work.take<Real>(std::is_same_v<Real, float> ? block_columns * width : 0)),
           means{work.take<Real>(highest * expanded_at_once * width), width},
+          totals(work.take<double>(is_single ? std::max(expanded_at_once, block_columns) * width : 0)),
           powers{{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
                  {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width},
                  outputs},
           tables(work, capacity) {}
     Tile<Real> sums;
-    Real* aside;
     Tile<Real> means;
+    double* totals;  // of sums, or means, of floats
     Powers powers;
     PowerTables tables;
 };
@@ -106,35 +106,38 @@ private:
     // A growth is a polynomial in w f, where w is the outgoing weight of a unit and f the change of its output, so
     // S = sum over m of M_m f^m with M_m = sum over k of y_k g_k,m w_k^m. The means of a panel's units: M_1 in a row for each of the
     // samples [begin, end), then M_2, ...
-    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, const Powers& powers, std::size_t width,
-                    Tile<Real> means) const {
-        find_mean<Pack, HalfPack>(1, begin, end, w2, width, means);
+    void find_means(std::size_t begin, std::size_t end, Tile<const Real> w2, std::size_t width, const Scratch& scratch) const {
+        find_mean<Pack, HalfPack>(1, begin, end, w2, width, scratch);
         for (int m = 2; m <= plan_.orders().hidden; ++m) {
             if constexpr (narrow_packs)
                 if (plan_.single().means) {
-                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, powers.rows<float>(m), width, means);
+                    find_mean<FloatPack, HalfFloatPack>(m, begin, end, scratch.powers.rows<float>(m), width, scratch);
                     continue;
                 }
-            find_mean<Pack, HalfPack>(m, begin, end, powers.rows<Real>(m), width, means);
+            find_mean<Pack, HalfPack>(m, begin, end, scratch.powers.rows<Real>(m), width, scratch);
         }
     }
 
     // M_m, given w^m. Classes are taken in blocks, whose powers stay in the L1 cache for all samples.
     template <class Full, class Half>
     void find_mean(int m, std::size_t begin, std::size_t end, Tile<const Element<Full>> power, std::size_t width,
-                   Tile<Real> means) const {
+                   const Scratch& scratch) const {
         using Value = Element<Full>;
+        const Tile<Real> means{mean_row(scratch.means, m), scratch.means.stride};
         const std::size_t part = even_part(net_.outputs(), rows_at_once);
-        for (std::size_t k = 0; k < net_.outputs(); k += part)
+        for (std::size_t k = 0; k < net_.outputs(); k += part) {
             for_tiles<Full, Half>(width, [&]<class Row>(std::size_t j) {
                 for (std::size_t n = begin; n < end; n += tile_lanes) {
                     Real* to[tile_lanes];
-                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = mean_row(means.from(n - begin + r, j), m);
+                    for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = means.row(n - begin + r) + j;
                     const Tile<const Value> factors{series(n).mean<Value>(m) + k * lanes + n % lanes, lanes};
                     add_tile<Row, tile_lanes, !std::is_same_v<Value, Real>>(
-                        SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, k == 0);
+                        SideBySide<Value>{factors}, std::min(part, net_.outputs() - k), power.from(k, j), to, is_single || k == 0);
                 }
             });
+            if (is_single && part < net_.outputs())
+                add_in_double(means.at, scratch.totals, (end - begin) * means.stride, k == 0, k + part >= net_.outputs());
+        }
     }
 
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.
@@ -142,7 +145,7 @@ private:
                        const Scratch& scratch) {
         const Tile<const Real> w2 = net_.transposed(panel);
         const std::size_t whole = net_.panels.packs_in(panel) * lanes;  // all lanes: what lies in others may be subnormal, which is slow
-        find_means(begin, end, w2, scratch.powers, whole, scratch.means);
+        find_means(begin, end, w2, whole, scratch);
         plan_.with_order([&]<int K>() {
             with_activation(net_.hidden_activation(), [&]<class A>() {
                 for (std::size_t n = begin; n < end; ++n) {
@@ -167,20 +170,21 @@ private:
         return kernel;
     }
 
-    // In place, sums are the weights themselves; else they begin with zero, and are then written or added.
+    // Sums begin with zero, and are then written or added; or they are the weights themselves.
     void add_block(std::size_t panel, std::size_t part, std::size_t b, std::size_t count, bool again, const Coefficients& odd,
                    const Scratch& scratch) {
         const std::size_t columns = samples_.rows.columns(b);
         const Incoming<Real> incoming = sums_.incoming(panel);
         const Tile<Real> to = incoming.weights.from(b * block_columns, 0);
         const Tile<Real> sums = scratch.sums;
-        const Tile<const Real> later = wide_ && !sums_.in_place ? to : Tile<Real>{nullptr, 0};
-        const Destination into{{sums_.in_place ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !sums_.in_place, later};
+        const bool in_weights = sums_.in_weights();
+        const Tile<const Real> later = wide_ && !in_weights ? to : Tile<Real>{nullptr, 0};
+        const Destination into{{in_weights ? to.at : sums.at, sums.stride}, net_.panels.units_in(panel), !in_weights, later};
         add_series_of_block(plan_.orders().hidden, samples_.rows, b, count, plan_.directly(), odd, scratch.tables, row_kernel(panel),
-                            {into, columns, sums_.in_place ? nullptr : scratch.aside});
+                            {into, columns, scratch.totals});
         Pack finite{};
-        for (std::size_t i = 0; i < columns && !sums_.in_place; ++i)
-            finite += write(sums.row(i), again, to.row(i), incoming.columns);
+        for (std::size_t i = 0; i < columns && !in_weights; ++i)
+            finite += write(sums.row(i), again || sums_.in_place(), to.row(i), incoming.columns);
         sums_.record(panel, part, finite);
     }
 
@@ -189,10 +193,11 @@ private:
         constexpr Entry entry{0, 0};
         const Real one = 1;
         const Incoming<Real> to = sums_.incoming(panel);
-        const Tile<Real> sums{sums_.in_place ? to.bias : scratch.sums.at, 0};
-        ShortSums alone(sums.at, sums_.in_place ? nullptr : scratch.aside, scratch.sums.stride);
+        const bool in_weights = sums_.in_weights();
+        const Tile<Real> sums{in_weights ? to.bias : scratch.sums.at, 0};
+        ShortSums alone(sums.at, scratch.totals, scratch.sums.stride);
         const AddSeries add_row = row_kernel(panel);
-        bool clear = !sums_.in_place;
+        bool clear = !in_weights;
         for (std::size_t n = 0; n < count; ++n) {
             if (plan_.directly()[n]) continue;
             clear |= alone.begin_again();
@@ -200,7 +205,7 @@ private:
             clear = false;
         }
         if (alone.finish(clear)) std::fill_n(sums.at, scratch.sums.stride, Real{0});
-        if (!sums_.in_place) sums_.record(panel, 0, write(sums.at, again, to.bias, to.columns));
+        if (!in_weights) sums_.record(panel, 0, write(sums.at, again || sums_.in_place(), to.bias, to.columns));
     }
 
     // to(columns,) = sums; or += that. Returns 0, or NaN where it is not finite.

@@ -8,6 +8,7 @@
 
 #include "secant/differences/response.hpp"
 #include "secant/simd/jet.hpp"
+#include "secant/simd/sums.hpp"
 
 namespace secant::SECANT_ISA {
 
@@ -17,12 +18,14 @@ public:
     class Unit {
     public:
         Unit(const Taylor& method, Tile<const Real> w2) : method_(method), w2_(w2) {
+            LongSum means[D];
             for (std::size_t k = 0; k < method.out_.outputs; ++k) {
                 const Pack w = load(w2.row(k));
                 Pack power = method.out_.y(k) * w;
                 for (int m = 0; m < D; ++m, power *= w)
-                    mean_[m] = fma(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m)]), power, mean_[m]);
+                    means[m].add_product(broadcast(method.coefficients_[k * D + static_cast<std::size_t>(m)]), power);
             }
+            for (int m = 0; m < D; ++m) mean_[m] = means[m].rounded();
         }
 
         Sides loss_change(Sides f) const {
@@ -34,7 +37,7 @@ public:
     private:
         const Taylor& method_;
         Tile<const Real> w2_;
-        Pack mean_[D] = {};
+        Pack mean_[D];
     };
 
     static void expand(const OutputState& out, Real* coefficients) {
@@ -65,13 +68,13 @@ private:
     template <class Growth>
     Sides loss_change(Sides mean, const Growth& growth_of) const {
         const Sides scale = reciprocal(1 + mean);
-        Sides change{};
+        LongSides change;
         for (std::size_t i = 0; i < out_.target_count; ++i) {
             const Target t = out_.target(i);
             const Sides w = broadcast(t.ratio) * ((growth_of(t.k) - mean) * scale);
-            change = fma(both(-t.weight), short_log1p(w), change);
+            change.add_product(broadcast(-t.weight), short_log1p(w));
         }
-        return change;
+        return change.rounded();
     }
 
     static Sides short_log1p(Sides w) {

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "secant/simd/elementary.hpp"
+#include "secant/simd/sums.hpp"
 #include "secant/platform/parallel.hpp"
 #include "secant/interface/kernels.hpp"
 
@@ -50,7 +51,7 @@ inline double log_sum(ConstMatrix y, const Targets& t, double log_offset, std::s
 // targets number(l).
 template <class NumberOf>
 void log_sums(const Real* y, const Targets& t, const Network& net, const NumberOf& number, std::size_t count, double* sums) {
-    Pack sum{};
+    LongSum sum;
     for (std::size_t i = 0; i < t.most(net.outputs()); ++i) {
         Real weights[lanes] = {}, outputs_named[lanes] = {};
         bool any = false;
@@ -61,9 +62,11 @@ void log_sums(const Real* y, const Targets& t, const Network& net, const NumberO
             any |= weight != 0;
         }
         // A class that no sample has, as most are where targets are one-hot, is not worth a logarithm.
-        sum += any ? log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset)) : zero_or_nan(load(outputs_named));
+        sum.add(any ? log_terms(load(weights), load(outputs_named), static_cast<Real>(net.log_offset)) : zero_or_nan(load(outputs_named)));
     }
-    for (std::size_t l = 0; l < count; ++l) sums[l] = lane(sum, l);
+    double totals[lanes];
+    sum.store_to(totals);
+    std::copy_n(totals, count, sums);
 }
 
 #ifndef SECANT_SINGLE

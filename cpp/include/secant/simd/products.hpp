@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "secant/simd/sums.hpp"
 #include "secant/simd/units.hpp"
 
 namespace secant::SECANT_ISA {
@@ -15,6 +16,7 @@ constexpr std::size_t tile_lanes = std::min(tile_rows, lanes);  // rows, where t
 
 // How many rows of x are summed over at once in x^T units, at most: then the units of a tile stay in the L1 cache.
 constexpr std::size_t rows_at_once = 112;
+static_assert(rows_at_once <= longest_float_sum);
 
 // The factors of term k of a product, one for each row of a tile. The terms follow along the rows of a matrix,
 template <class Value>

@@ -24,8 +24,8 @@ public:
           net_(work, call.net, call.threads, training ? Reading::packed : reading_for(call.batch.size, capacity), training),
           samples_(work, net_, call.batch.x, capacity, call.threads, !differentiates(), h()),
           targets_(work, call.batch.t, net_, capacity),
-          sums_(work, call, net_, capacity, training),
           plan_(work, call, capacity),
+          sums_(work, call, net_, plan_, capacity, training, may_evaluate(), samples_.kinks.exist),
           series_(work, net_, samples_, targets_, plan_, sums_, capacity, call.threads, h(), highest_order_of(call.method)),
           direct_(work, net_, samples_, targets_, may_evaluate() ? capacity : 0, call.threads, h()),
           masses_(work.take<double>(capacity)),
@@ -203,7 +203,7 @@ private:
     // Whether an interrupt has ended the work within a block: the full functions take seconds. Not where sums are made in place:
     // a step of training is completed.
     bool given_up(const Team& team) {
-        if (sums_.in_place) return false;
+        if (sums_.in_place()) return false;
         if (team.rank == 0 && !*given_up_ && call_.interrupted()) *given_up_ = true;  // a handler that has raised is not run again
         return *given_up_;
     }
@@ -214,8 +214,8 @@ private:
     Parameters net_;
     Samples samples_;
     TargetLists targets_;
-    GradientSums sums_;
     Plan plan_;
+    GradientSums sums_;
     SeriesEngine series_;
     Direct direct_;
     double *masses_, *losses_;

@@ -10,6 +10,7 @@ who computes them, nor on each other: so neither does the result.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import ceil, inf, isfinite, log, nan
 from typing import Any
 
@@ -47,14 +48,14 @@ class Adaptive:
     group : int
         A range of coordinates takes the fewest evaluations if it starts and ends at multiples of that.
 
-    ``moved`` is as of `CachedSamples`.
+    ``moved`` is as of `Problem`.
     """
 
     def __init__(
         self,
         evaluator: Evaluator,
         x: Floats,
-        moved: Callable[[Any], Any] | None = None,
+        moved: Callable[[int, float], Any] | None = None,
         bounds: Bounds | None = None,
     ) -> None:
         size = np.abs(np.array(x, order="C").reshape(-1))
@@ -203,7 +204,8 @@ class Adaptive:
             return self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0])
 
         known = self._known.get(i)
-        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]), 1.0, known, self._moved)
+        moved = None if self._moved is None else partial(self._moved, i)
+        return CachedSamples(shifted, float(self._x.reshape(-1)[i]), float(self._scales[i]), 1.0, known, moved)
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> CachedSamples:
         """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""
