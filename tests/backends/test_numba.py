@@ -131,7 +131,7 @@ n_threads = int(sys.argv[2])
 calls = {
     "predict": lambda: net.predict(x),
     "gradient": lambda: net.numerical_gradient(x, t, n_threads=n_threads),
-    "train": lambda: secant.train(net, x, t, x, t, iters_num=20, batch_size=1000, progress=False, n_threads=n_threads),
+    "train": lambda: secant.train(net, x, t, n_iterations=20, batch_size=1000, progress=False, n_threads=n_threads),
 }
 
 

@@ -350,5 +350,5 @@ def test_a_step_may_be_any_real_number(h):
 
 
 def test_numerical_diff_knows_small_floats_of_any_byte_order():
-    with pytest.raises(secant.DTypeError, match="h is lost in its rounding"):
+    with pytest.raises(secant.errors.DTypeError, match="h is lost in its rounding"):
         secant.numerical_diff(lambda v: v**2, np.array([3], ">f4"))

@@ -35,10 +35,10 @@ class Stub:
         return 0.5
 
 
-def run(iters_num=5, **options):
+def run(n_iterations=5, **options):
     """Epochs of five iterations."""
     x, t = np.zeros((50, 2)), np.zeros(50, int)
-    return train(Stub(), x, t, x, t, iters_num=iters_num, batch_size=10, rng=2, **options)
+    return train(Stub(), x, t, x, t, n_iterations=n_iterations, batch_size=10, rng=2, **options)
 
 
 class Terminal(io.StringIO):

@@ -55,12 +55,13 @@ def set_backend(backend: str | None) -> None:
 
 
 @contextmanager
-def use_backend(backend: str) -> Iterator[None]:
+def use_backend(backend: str | None) -> Iterator[None]:
     """Use a backend within a ``with`` block, in this thread or task only.
 
     Parameters
     ----------
-    backend : {"cpp", "numba", "numpy"}
+    backend : {"cpp", "numba", "numpy"} or None
+        None is the default, as for `set_backend`.
 
     Raises
     ------
@@ -75,7 +76,9 @@ def use_backend(backend: str) -> Iterator[None]:
     ...     secant.get_backend()
     'numpy'
     """
-    token = _in_context.set(backend_module(one_of("backend", backend, BACKENDS)).name)
+    token = _in_context.set(
+        _default() if backend is None else backend_module(one_of("backend", backend, BACKENDS)).name
+    )
     try:
         yield
     finally:
