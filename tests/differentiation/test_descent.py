@@ -44,7 +44,7 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
     def f(x):
         return x[0] ** 2 if abs(x[0]) < 1000 else np.inf
 
-    with pytest.raises(secant.DivergenceError) as caught:
+    with pytest.raises(secant.errors.DivergenceError) as caught:
         secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme, return_path=True)
     assert str(caught.value).startswith(f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}")
     assert str(caught.value).endswith("; lr=10 may be too large")
@@ -58,7 +58,7 @@ def test_a_function_that_does_not_use_its_argument():
 
 
 def test_a_gradient_that_is_not_finite_at_the_start():
-    with pytest.raises(secant.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(0,\)"):
+    with pytest.raises(secant.errors.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(0,\)"):
         secant.gradient_descent(lambda x: np.nan, [3.0, 4.0])
     with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 4.0001, and finite at x; .* bounds="):
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])

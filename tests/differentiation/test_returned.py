@@ -199,7 +199,7 @@ def test_what_f_returns_must_be_real(value):
 
 
 def test_a_ragged_result_of_f_is_no_number():
-    with pytest.raises(secant.ShapeError, match="f must return a single number"):
+    with pytest.raises(secant.errors.ShapeError, match="f must return a single number"):
         secant.numerical_gradient(lambda _: [[1], [1, 2]], np.zeros(2))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
-from secant.differentiation.auto.adaptive import Adaptive
+from secant.differentiation.adaptive import Adaptive
 from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import put_back

@@ -186,7 +186,7 @@ class Problem(NamedTuple):
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
             return c_pointer.CEvaluator(function, self.x, count or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert, self.is_trusted)
+            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted)
         if self.kind == "Numba":
             return numba_jit.choose_evaluator(self.f, self.x, self.convert, count)
         if self.inplace:

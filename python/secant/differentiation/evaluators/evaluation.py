@@ -66,7 +66,7 @@ class Evaluator(ABC):
     evaluations : int
         Of f, until now.
     is_constant : bool
-        Whether f was seen to return one value wherever it was evaluated. Only functions of Python are watched.
+        Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
     """
 
     size: int
@@ -258,7 +258,7 @@ class PythonEvaluator(Evaluator):
         if not self.is_constant or self._is_settled:
             return False
         self._is_settled = True
-        other = self._elsewhere()
+        other = elsewhere(self._x, self._bounds)
         self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
         if not self.is_constant or self._given is None:
             return False
@@ -273,15 +273,7 @@ class PythonEvaluator(Evaluator):
         """Whether f returns numbers of few digits, at a point with many digits as well."""
         if not _is_short(self._value) or self.returned != np.float64:
             return False
-        return _is_short(self._value_or_none(self._f, self._elsewhere()))
-
-    def _elsewhere(self) -> Floats:
-        """A point that differs from x in all coordinates."""
-        away = _AWAY * (1 + np.abs(self._x)) * np.linspace(0.5, 1, self.size).reshape(self._x.shape)
-        if self._bounds is None:
-            return self._x + away
-        up, down = (np.clip(self._x + shift, *self._bounds) for shift in (away, -away))
-        return np.where(up != self._x, up, down)
+        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds)))
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1
@@ -292,6 +284,15 @@ class PythonEvaluator(Evaluator):
                 return self._convert(f(own))
         except Exception:
             return None
+
+
+def elsewhere(x: Floats, bounds: Bounds | None) -> Floats:
+    """A point that differs from x in all coordinates: there, a function that uses its argument has another value."""
+    away = _AWAY * (1 + np.abs(x)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    if bounds is None:
+        return x + away
+    up, down = (np.clip(x + shift, *bounds) for shift in (away, -away))
+    return np.where(up != x, up, down)
 
 
 def _stacked(values: list[Any]) -> Floats:

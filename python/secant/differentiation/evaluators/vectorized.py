@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluators.evaluation import Convert, Evaluator, number, numbers, returned_dtype
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, elsewhere, number, numbers, returned_dtype
+from secant.differentiation.schemes import Bounds
 from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays leave the cache, and each step of f allocates them anew
@@ -20,7 +22,11 @@ mix points by mistake return differs by more."""
 class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point, which is its own."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, is_trusted: bool = False) -> None:
+    def __init__(
+        self, f: Callable[[Any], Any], x: Floats, convert: Convert, bounds: Bounds | None, is_trusted: bool = False
+    ) -> None:
+        self._bounds = bounds
+        self.is_constant, self._value = True, None
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self.flat = np.asarray(x, order="C").reshape(-1)
         self._is_checked = is_trusted
@@ -85,6 +91,8 @@ class VectorizedEvaluator(Evaluator):
         self.evaluations += points
         returned = self._f(stack)
         values = numbers(returned)
+        if self.is_constant and points:
+            self._watch(values)
         self.returned = returned_dtype(returned, self.returned)
         if values.shape != (points,) if self._one_number else values.shape[:1] != (points,):
             raise ShapeError(
@@ -92,3 +100,13 @@ class VectorizedEvaluator(Evaluator):
                 "vectorized=True it takes a stack of points"
             )
         return values
+
+    def _watch(self, values: Floats) -> None:
+        """Note whether f still has only one value, also where all coordinates of x are shifted."""
+        is_first = self._value is None
+        self._value = values[0] if is_first else self._value
+        self.is_constant = bool((values == self._value).all())
+        if self.is_constant and is_first:
+            point = elsewhere(self.flat.reshape(self._shape), self._bounds)
+            with suppress(Exception):
+                self._values(point[np.newaxis])
