@@ -163,7 +163,7 @@ def test_f_gets_a_new_array_each_time_with_one_coordinate_moved():
 
     def f(point):
         seen.append(point)
-        return float(np.sum(point**2))
+        return float(np.sum(point**2)) / 7
 
     secant.numerical_gradient(f, x, h=0.25)
     assert len(seen) == len({id(point) for point in seen}) == 8

@@ -152,7 +152,7 @@ def test_rounded_values_are_differentiated_with_a_warning(digits):
         secant.numerical_gradient(f, x)
         secant.numerical_gradient(lambda p: f(p[:1]), x)  # does not depend on x[1]
         return
-    with pytest.warns(RuntimeWarning, match="^f returns rounded values, so that some differences") as caught:
+    with pytest.warns(RuntimeWarning, match="^f returns rounded values, so its differences are too") as caught:
         secant.numerical_gradient(f, x)
     assert [warning.filename for warning in caught] == [__file__]
     found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
