@@ -246,6 +246,7 @@ class SecondDifferences:
         try:
             with np.errstate(all="ignore"):
                 values = evaluator.at_points(points)
+                self._outside.succeed()
         except Exception:
             if not self._guarded:
                 raise

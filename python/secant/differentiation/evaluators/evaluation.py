@@ -449,7 +449,14 @@ class Steps:
                         raise
                     self.error = error
                     values.append(undefined)
-        self._failures = -math.inf if is_defined else self._failures + 1
+        if is_defined:
+            self.succeed()
+            return values
+        self._failures += 1
         if self._failures >= _TRIES and self.error is not None:
             raise self.error
         return values
+
+    def succeed(self) -> None:
+        """Note that f is defined at a step: from now on, it may raise at any number of others."""
+        self._failures = -math.inf
