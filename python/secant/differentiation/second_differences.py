@@ -245,10 +245,11 @@ class SecondDifferences:
         try:
             with np.errstate(all="ignore"):
                 values = evaluator.at_points(points)
+                self._outside.succeed()
         except Exception:
             if not self._guarded:
                 raise
-            values = np.array([self._outside(np.nan, evaluator.at, point) for point in points])
+            values = np.array(self._outside.each(np.nan, evaluator.at, ((point,) for point in points)))
         if not self._guarded and not np.isfinite(values).all():
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values

@@ -37,7 +37,7 @@ RATIO = 1.9
 several steps at once."""
 RUNG = 4
 """Every so many steps are a rung."""
-_LARGEST = 0.25
+_LARGEST = 0.16
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
