@@ -93,7 +93,7 @@ def check_network(
     """
     require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
-        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, loss)")
+        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     params = getattr(net, "params", None)
     if not isinstance(params, Mapping):
         raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
