@@ -100,10 +100,10 @@ def contestants(x: Floats) -> dict[str, Callable[[], Any]]:
         "f in NumPy, vectorized": partial(ours, of_stack, vectorized=True),
         SCIPY: partial(approx_fprime, x, jitted),
         ALONE: partial(alone, x.copy()),
-        "f in Numba, 1 thread": partial(ours, jitted, n_jobs=1),
-        "f in Numba, 2 threads": partial(ours, jitted, n_jobs=2),
+        "f in Numba, 1 thread": partial(ours, jitted, workers=1),
+        "f in Numba, 2 threads": partial(ours, jitted, workers=2),
         "C pointer, 1 thread": partial(ours, pointer),
-        "C pointer, 2 threads": partial(ours, pointer, n_jobs=2),
+        "C pointer, 2 threads": partial(ours, pointer, workers=2),
     }
 
 
@@ -158,11 +158,11 @@ def workers() -> str:
     """A function of 10 ms in 200 dimensions, alone and on two processes."""
     x = np.ones(200)
     with ProcessPoolExecutor(2) as pool:
-        secant.numerical_gradient(slow, x[:20], executor=pool)
+        secant.numerical_gradient(slow, x[:20], workers=pool.map)
         start = time.perf_counter()
         alone = secant.numerical_gradient(slow, x)
         middle = time.perf_counter()
-        shared = secant.numerical_gradient(slow, x, executor=pool)
+        shared = secant.numerical_gradient(slow, x, workers=pool.map)
         end = time.perf_counter()
     assert alone.tobytes() == shared.tobytes()
     return f"f of 10 ms, n = 200: {(middle - start) / (end - middle):.2f} times faster on two processes than on one."

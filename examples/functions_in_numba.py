@@ -20,7 +20,7 @@ def rosenbrock(x):
 x = np.zeros(1000)
 gradient = secant.numerical_gradient(rosenbrock, x)
 print(gradient[:3])
-assert np.array_equal(gradient, secant.numerical_gradient(rosenbrock, x, n_jobs=1))  # the same bits on one thread
+assert np.array_equal(gradient, secant.numerical_gradient(rosenbrock, x, workers=1))  # the same bits on one thread
 
 
 # A function of many outputs has a Jacobian. If its zeros are known, few evaluations are enough: here six.

@@ -70,14 +70,12 @@ std::optional<IndexedInputs> index_inputs(const py::array& x, const std::optiona
     return from.with_data([&](const auto* data) { return IndexedInputs::make(data, from.rows, from.cols, table); });
 }
 
-// Difference quotients of the function of C at that address, of the coordinates begin to end - 1 of x(n,); nothing if it writes to
-// its x.
-std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t data, const Array<double>& x, std::size_t begin,
-                         std::size_t end, const std::string& scheme, double h, int threads) {
+// Difference quotients of the function of C at that address, of the coordinates begin to end - 1 of x(n,).
+Array<double> difference(std::uintptr_t address, std::uintptr_t data, const Array<double>& x, std::size_t begin, std::size_t end,
+                         const std::string& scheme, double h, int threads) {
     require(address != 0 && x.ndim() == 1 && is_array<double>(x) && begin <= end && end <= length(x, 0), "a range of a vector is needed");
     require(threads > 0, "threads must be at least 1");
     Array<double> out(static_cast<py::ssize_t>(end - begin));
-    std::atomic<bool> changed{false};
     const DifferenceCall call{reinterpret_cast<double (*)(const double*, std::intptr_t, void*)>(address),
                               reinterpret_cast<void*>(data),
                               x.data(),
@@ -88,11 +86,9 @@ std::optional<Array<double>> difference(std::uintptr_t address, std::uintptr_t d
                               h,
                               out.mutable_data(),
                               available_threads(threads),
-                              interrupted,
-                              &changed};
+                              interrupted};
     run_in_memory(call.threads, [&](void* block) { return compiled.kernels->difference(call, block); });
     throw_if_interrupted();
-    if (changed) return std::nullopt;
     return out;
 }
 

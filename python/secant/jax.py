@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import warnings
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Unpack
@@ -11,9 +12,11 @@ from typing import Any, Literal, Unpack
 import numpy as np
 
 from secant._common.validation import Array, positive_int
+from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
 from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.point import Direction, Point
+from secant.checking.precision import Sample, in_both
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
 from secant.differentiation.noise import Value, norm
@@ -29,7 +32,7 @@ from secant.errors import (
 try:
     import jax
     import jax.numpy as jnp
-    from jax.extend.core import jaxpr_as_fun
+    from jax import experimental
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.jax needs JAX: pip install jax") from error
 
@@ -69,8 +72,7 @@ def check(
     function = _of_arrays(f, args, options.pop("names", None))
     if not any(output.size for output in function.outputs):
         raise ValueRangeError("args and outputs must have elements to be checked, got none")
-    (report,) = _reports(function, 1, (mode,), options)
-    return report
+    return _reports(function, 1, (mode,), options)[-1]
 
 
 def check_grads(
@@ -132,10 +134,9 @@ def check_grads(
         _require_mode("modes", mode)
     function = _of_arrays(f, args, options.pop("names", None))
     if not any(output.size for output in function.outputs):
-        warnings.warn("args or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+        warn("args or outputs have no elements: nothing is checked")
         return
-    for report in _reports(function, order, modes, options):
-        report.raise_if_failed()
+    _reports(function, order, modes, options)[-1].raise_if_failed()
 
 
 def _require_mode(argument: str, mode: str) -> None:
@@ -143,17 +144,87 @@ def _require_mode(argument: str, mode: str) -> None:
         raise UnsupportedError(f"{argument} must be 'fwd' or 'rev', got {mode!r}")
 
 
-def _reports(
-    function: _Function, order: int, modes: Sequence[str], options: DoorOptions, of: str = ""
+def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> list[GradientReport]:
+    """Check derivatives up to the first that is not right: in float64 where f runs there, and compared with that."""
+    low = {array.dtype for array in function.arrays if array.dtype in _HIGHER}
+    if not low:
+        return _up_to_the_first(_checked(function, None, order, modes, options))
+    dtype = max(low, key=lambda each: float(jnp.finfo(each).eps)).name
+    try:
+        with _enable_x64(True):
+            exact = function.in_float64()
+        return _up_to_the_first(_checked(function, exact, order, modes, options, dtype))
+    except (GradientMismatchError, MemoryError):
+        raise
+    except Exception as error:
+        why = str(error).partition("\n")[0][:100] or type(error).__name__
+    note = f"checked in {dtype}, as in float64 f does not run: {why}"
+    found = _up_to_the_first(_checked(function, None, order, modes, options))
+    return [replace(report, note=report.note or note) for report in found]
+
+
+def _up_to_the_first(reports: Iterator[GradientReport]) -> list[GradientReport]:
+    found = []
+    for report in reports:
+        found.append(report)
+        if not report.passed:
+            break
+    return found
+
+
+def _checked(
+    own: _Function,
+    exact: _Function | None,
+    order: int,
+    modes: Sequence[str],
+    options: DoorOptions,
+    dtype: str = "",
+    of: str = "",
 ) -> Iterator[GradientReport]:
-    """Check a function, which is a derivative itself if ``of`` says by what, and then its own derivatives."""
+    """Check a function, which is a derivative itself if ``of`` says by what, and then its own derivatives.
+
+    ``exact`` is the same in float64, if that is what is checked: then ``own`` is compared with it.
+    """
     for mode in modes:
         check, derivative = (_forward, _pushed) if mode == "fwd" else (_reverse, _pulled)
         name = ("forward" if mode == "fwd" else "reverse") + of
-        yield replace(check(function, options), mode=f"{name} mode")
+        if exact is None:
+            report = check(own, options)
+        else:
+            with _enable_x64(True):
+                report = check(exact, options)
+            report = _compared(report, own, exact, mode, options, dtype)
+        yield replace(report, mode=f"{name} mode")
         if order > 1:
-            inner = derivative(function, options.get("rng", 0))
-            yield from _reports(inner, order - 1, modes, options, f"-over-{name}")
+            inner, inner_exact = derivative(own, options.get("rng", 0)), None
+            if exact is not None:
+                with _enable_x64(True):
+                    inner_exact = derivative(exact, options.get("rng", 0)).at(list(map(_higher, inner.arrays)))
+            yield from _checked(inner, inner_exact, order - 1, modes, options, dtype, f"-over-{name}")
+
+
+def _compared(
+    report: GradientReport, own: _Function, exact: _Function, mode: str, options: DoorOptions, dtype: str
+) -> GradientReport:
+    """The report in float64, and how the function's own precision compares with that."""
+    rng = np.random.default_rng([int(options.get("rng", 0)), 3])
+    eps = max(float(jnp.finfo(array.dtype).eps) for array in (*own.arrays, *own.outputs))
+    weights = own.random(own.outputs if mode == "rev" else own.arrays, int(options.get("rng", 0)))
+
+    def sample(ulps: float) -> tuple[Sample, Sample]:
+        arrays, factors = ([_near(each, ulps * eps, rng) for each in group] for group in (own.arrays, weights))
+        at_own = own.sample(mode, arrays, factors)
+        with _enable_x64(True):
+            return at_own, exact.sample(mode, [*map(_higher, arrays)], [*map(_higher, factors)])
+
+    return in_both(report, eps, sample, dtype)
+
+
+def _near(array: Any, beside: float, rng: np.random.Generator) -> Any:
+    """An array of the same type, with entries some units in the last place beside its own."""
+    numbers = _numbers(array)
+    factors = 1 + beside * rng.uniform(-1, 1, numbers.shape)
+    return jnp.asarray(_of_numbers(numbers.astype(np.float64) * factors, array))
 
 
 class _Function:
@@ -172,15 +243,66 @@ class _Function:
 
     def __init__(self, value: Callable[..., list[Any]], names: Sequence[str], arrays: Sequence[Any]) -> None:
         self.value, self.names, self.arrays = value, list(names), list(arrays)
-        self.outputs = value(*self.arrays) if arrays else []
+        self._call = _Compiled(value)
+        self.outputs = self._call(*self.arrays) if arrays else []
         if any(isinstance(array, jax.Array) and array.is_deleted() for array in self.arrays):
             raise UnsupportedError(
                 "f must leave its arguments in memory: compile it without donate_argnums to check it"
             )
-        again = value(*self.arrays) if arrays else []
-        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True)):
+        self._require_deterministic()
+        self._pull = _Compiled(self._pulled_back)
+        self._push = _Compiled(lambda arrays, tangents: list(jax.jvp(value, tuple(arrays), tuple(tangents))[1]))
+
+    def at(self, arrays: Sequence[Any]) -> _Function:
+        """The same function, checked at other arrays."""
+        return _Function(self.value, self.names, arrays)
+
+    def in_float64(self) -> _Function:
+        """The same where all arguments are of the highest precision; an error where outputs are not."""
+        found = self.at([_higher(array) for array in self.arrays])
+        if kept := [output.dtype for output in found.outputs if output.dtype in _HIGHER]:
+            raise TypeError(f"an output stays {kept[0]}")
+        return found
+
+    def _require_deterministic(self) -> None:
+        """Raise an error if two calls differ: by what JAX traces of them, else by their values."""
+        self.is_used = False
+        try:
+            first, second = (jax.make_jaxpr(lambda *own: self.value(*own))(*self.arrays) for _ in range(2))
+        except Exception:  # it branches on values, say
+            again = self.value(*self.arrays) if self.arrays else []
+            same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True))
+        else:
+            self.is_used = _is_used(first.jaxpr)
+            texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
+            constants = zip(first.consts, second.consts, strict=False)
+            same = texts[0] == texts[1] and all(_same(a, b) for a, b in constants)
+        if not same:
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
-        self._traced = _Traced(value, self.arrays)
+
+    def _pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        values, pull = jax.vjp(self.value, *arrays)
+        return values, list(pull([jnp.asarray(c, v.dtype) for c, v in zip(cotangents, values, strict=True)]))
+
+    def pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Array]]:
+        """Values, and the gradients in real and imaginary parts of the sum of the real part of conj(c) times them."""
+        # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
+        values, found = self._pull(list(arrays), [jnp.conj(cotangent) for cotangent in cotangents])
+        return values, [_numbers(np.conj(part)) for part in found]
+
+    def pushed_forward(self, arrays: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """The derivatives of the outputs along tangents."""
+        found: list[Any] = self._push(list(arrays), list(tangents))
+        return found
+
+    def sample(self, mode: str, arrays: Sequence[Any], weights: Sequence[Any]) -> Sample:
+        """Outputs there, and what is pulled back to the arguments or pushed forward to the outputs."""
+        if mode == "rev":
+            values, found = self.pulled_back(arrays, weights)
+        else:
+            values, found = self._call(*arrays), [_numbers(each) for each in self.pushed_forward(arrays, weights)]
+        numbers = [[_numbers(each).astype(np.float64).ravel() for each in side] for side in (values, found)]
+        return Sample(*numbers)
 
     def require_same(self, values: Sequence[Any]) -> None:
         """Raise an error if a rule for derivatives returns other values than the function."""
@@ -210,48 +332,42 @@ class _Function:
         """Check a candidate for the sum of products of the outputs and weights."""
         own: dict[str, Any] = {**options}
         point = Point(
-            lambda arrays: weighted(weights, self._traced(*self.cast(arrays))),
+            lambda arrays: weighted(weights, self._call(*self.cast(arrays))),
             [_numbers(array) for array in self.arrays],
             names=self.names,
             scale=own.pop("scale", None),
             bfloat16=[array.dtype == jnp.bfloat16 for array in self.arrays],
         )
-        point.is_used = self._traced.is_used
+        point.is_used = self.is_used
         report = run_check(point, lambda: candidate(point), **own)
+        if point.standstill():
+            raise ValueRangeError("f must depend on args to be checked: it has one value")
         cotangent = [_numbers(weight) for weight in weights]
         is_number = len(cotangent) == 1 and cotangent[0].size == 1
         return replace(report, cotangent=None if is_number else cotangent)
 
 
-_FEW = 16
-"""Equations that are not worth compiling."""
+class _Compiled:
+    """A function that is compiled when it is called first; one that cannot be, as it branches on values, is called."""
 
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._call: Callable[..., Any] = jax.jit(function)
 
-class _Traced:
-    """A function of arrays, traced once: its equations are evaluated one by one, or compiled if there are many.
-
-    To compile a function takes as long as a hundred evaluations of a few equations. One that cannot be traced is called
-    itself.
-
-    Attributes
-    ----------
-    is_used : bool
-        Whether it is known that what it returns depends on an argument.
-    """
-
-    def __init__(self, function: Callable[..., list[Any]], arrays: Sequence[Any], few: float = _FEW) -> None:
-        self._function: Callable[..., list[Any]]
+    def __call__(self, *arguments: Any) -> Any:
         try:
-            traced = jax.make_jaxpr(function)(*arrays)
-        except Exception:  # it branches on values, say
-            self._function, self.is_used = lambda *own: function(*map(jnp.asarray, own)), False
-            return
-        evaluate = jaxpr_as_fun(traced)
-        self._function = evaluate if len(traced.eqns) <= few else jax.jit(evaluate)
-        self.is_used = _is_used(traced.jaxpr)
+            return self._call(*arguments)
+        except Exception:
+            if self._call is self._function:
+                raise
+            self._call = self._function
+            return self._function(*jax.tree_util.tree_map(jnp.asarray, arguments))
 
-    def __call__(self, *arrays: Array) -> list[Any]:
-        return self._function(*arrays)
+
+def _same(first: Any, second: Any) -> bool:
+    with contextlib.suppress(Exception):  # random keys, say, are not compared
+        return bool(np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True))
+    return True
 
 
 def weighted(weights: Sequence[Any], values: Sequence[Any]) -> Value:
@@ -272,20 +388,18 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
         return CandidateGradient.linear(point, gradient)
 
     def gradient(factor: float) -> list[Array]:
-        values, pull = jax.vjp(function.value, *function.arrays)
+        values, found = function.pulled_back(function.arrays, [factor * cotangent for cotangent in cotangents])
         function.require_same(values)
-        # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
-        return [_numbers(np.conj(part)) for part in pull([factor * jnp.conj(cotangent) for cotangent in cotangents])]
+        return found
 
     return function.check(cotangents, candidate, options)
 
 
 def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
-    derivative = _Traced(lambda *tangents: _jvp(function, tuple(function.arrays), tangents), function.arrays, math.inf)
 
     def along(direction: Direction) -> float:
-        return weighted(weights, derivative(*function.cast(direction))).number
+        return weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))).number
 
     try:
         function.require_same(jax.jvp(function.value, (*function.arrays,), (*function.random(function.arrays, 0),))[0])
@@ -350,7 +464,14 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
     return _Function(value, own, [leaves[i] for i in checked])
 
 
+_enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
+_HIGHER: dict[Any, Any] = {np.dtype(low): np.float64 for low in (np.float32, np.float16, jnp.bfloat16)}
+_HIGHER |= {np.dtype(np.complex64): np.complex128}
+
+
+def _higher(array: Any) -> Any:
+    return jnp.asarray(np.asarray(array).astype(_HIGHER.get(array.dtype, array.dtype)))
 
 
 def _is_used(jaxpr: Any) -> bool:

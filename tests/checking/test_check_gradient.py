@@ -8,6 +8,8 @@ import math
 import os
 import re
 import signal
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -457,13 +459,12 @@ def test_x_is_restored_where_a_function_that_does_not_use_its_argument_raises():
 
     def f(_):
         calls.append(x.tobytes())
-        if len(set(calls)) > 3:
+        if len(calls) > 100:
             raise KeyError("mine")
         return float(np.sum(np.sin(x)))
 
     with pytest.raises(KeyError, match="mine"):
         secant.check_gradient(f, x, np.cos(x))
-    assert len(set(calls)) == 4
     assert x.tobytes() == np.array([1.0, -0.0, 3.0]).tobytes()
 
 
@@ -537,8 +538,7 @@ def test_a_gradient_of_which_nothing_is_seen_is_not_verified(rounded):
     assert (report.verdict, report.not_verified) == ("not verified", ("x",))
     with pytest.raises(GradientMismatchError, match=r"^gradient in 8 entries: not verified\n"):
         report.raise_if_failed()
-    with pytest.raises(GradientMismatchError, match="not verified: f had one value wherever it was evaluated"):
-        secant.testing.assert_gradient(lambda x: rounded(3), x, 0 * x)
+    secant.testing.assert_gradient(lambda x: rounded(3), x, 0 * x)  # it is constant
 
 
 def test_a_gradient_that_is_rightly_0_is_right():
@@ -868,12 +868,6 @@ _CALLS = itertools.count()
 
 BAD = {
     "a random f": (lambda x: float(next(_CALLS)), {}, ValueRangeError, "f must be deterministic, got "),
-    "f changes x": (
-        lambda x: float(x.fill(0) or 1),
-        {},
-        ValueRangeError,
-        "f must leave its argument as it is, but it changes x",
-    ),
     "f returns None": (lambda x: None, {}, DTypeError, "f must return a real number, got None"),
     "f returns an array": (lambda x: x, {}, ShapeError, "f must return a single number, got an array of shape (3,)"),
     "f is complex": (lambda x: 1j, {}, DTypeError, "f must return a real number, got 1j"),
@@ -884,21 +878,15 @@ BAD = {
         ShapeError,
         "gradient must have the shapes of x, (3,), got (4,)",
     ),
-    "integers": (
-        np.sum,
-        {"x": np.arange(3)},
-        DTypeError,
-        "x must be an array of float64, float32 or float16, or complex, got an array of int64",
-    ),
     "rng is text": (np.sum, {"rng": "a"}, DTypeError, "rng must be a whole number, a seed, got 'a'"),
     "rng is negative": (np.sum, {"rng": -1}, ValueRangeError, "rng must be at least 0, got -1"),
     "names is a number": (np.sum, {"names": 3}, DTypeError, "names must be a list of str, got int"),
     "args is a number": (np.sum, {"args": 3}, DTypeError, "args must be a tuple, got int"),
-    "a list of numbers": (
+    "text": (
         np.sum,
-        {"x": [1.0]},
+        {"x": ["1"]},
         DTypeError,
-        "x[0] must be an array of float64, float32 or float16, or complex, got float",
+        "x[0] must be an array of float64, float32 or float16, or complex, got str",
     ),
     "nothing": (np.sum, {"x": {}}, ShapeError, "x must hold at least one array, got {}"),
     "an infinite x": (
@@ -929,20 +917,55 @@ def test_a_function_that_is_finite_at_x_only_has_no_slope():
         secant.check_gradient(lambda x: 1.0 if np.all(x == 1) else np.inf, np.ones(3), np.ones(3))
 
 
-def test_what_a_function_raises_around_x_is_named():
+def test_what_a_function_raises_around_x_stays_what_it_is_and_is_not_tried_again_and_again():
+    class SolverFailedError(RuntimeError):
+        pass
+
     calls = 0
 
     def f(x):
         nonlocal calls
         calls += 1
         if calls > 2:
-            raise RuntimeError("the solver is gone")
+            raise SolverFailedError("the solver is gone")
         return x.sum()
 
-    with pytest.raises(
-        ValueRangeError, match=r"^f must have a slope at x.* It raised RuntimeError: the solver is gone$"
-    ):
+    with pytest.raises(SolverFailedError, match=r"^the solver is gone") as raised:
         secant.check_gradient(f, np.ones(3), np.ones(3))
+    assert raised.value.__notes__ == [
+        "f raised this at x shifted by a check, however small the step: is scale= too large?"
+    ]
+    assert calls <= 23  # ten steps on each side
+
+
+@pytest.mark.parametrize("limit", [1e-1, 1e-3, 1e-5])
+def test_where_f_raises_farther_away_smaller_steps_are_taken(limit):
+    class OutOfBoundsError(Exception):
+        pass
+
+    raised, x = [], np.array([1.0, 2.0, 400.0])
+
+    def f(given):
+        if np.any(abs(given - x) > limit * x):
+            raised.append(given)
+            raise OutOfBoundsError
+        return np.sum(given**2)
+
+    assert secant.check_gradient(f, x, 2 * x).passed
+    assert len(raised) <= 80  # ten on each side, along each of four directions
+    assert not secant.check_gradient(f, x, 2.001 * x).passed
+
+
+def test_no_entry_is_moved_by_more_than_a_tenth_of_its_size():
+    x, far = np.array([400.0, 300.0, 500.0]), []
+
+    def f(given):
+        far.append(np.max(abs(given / x - 1)))
+        return np.sum(np.sin(given / 100))
+
+    assert secant.check_gradient(f, x, np.cos(x / 100) / 100).passed
+    assert not secant.check_gradient(f, x, np.cos(x / 100) / 99, entries=True).passed
+    assert 0.05 < max(far) < 0.15  # entries below the root mean square a little more
 
 
 def test_a_discontinuous_function_has_no_slope():
@@ -1063,7 +1086,7 @@ def test_a_check_of_a_network_leaves_it_alone():
     held = net.params["w"]
     assert secant.check_network(net, np.arange(3.0), np.ones(3)).passed
     assert net.params["w"] is held is net.layer
-    with pytest.raises(secant.ParamsError, match="gradients must have the keys of params, w, got v"):
+    with pytest.raises(secant.errors.ParamsError, match="gradients must have the keys of params, w, got v"):
         secant.check_network(net, np.arange(3.0), np.ones(3), {"v": np.ones(3)})
 
 
@@ -1084,24 +1107,13 @@ def test_x_is_what_it_was_after_a_function_that_ignores_its_argument_and_writes_
 
 def test_a_gradient_of_zeros_is_compared_at_x_itself_too():
     x = np.array([1.0, 2.0, 3.0])
-    before = x.tobytes()
+    before, copy = x.tobytes(), x.copy()
     assert not secant.check_gradient(lambda _: np.sum(x**2), x, 0 * x).passed
-    report = secant.check_gradient(lambda _: 3.0, x, 0 * x)
-    said = "f had one value wherever it was evaluated: does it depend on x?"
-    assert str(report).splitlines()[1] == f"  x (3,)  not verified: {said}"
-    assert str(report).count(said) == 1
-    assert str(report).splitlines()[-1] == "  next: see that f depends on x, by more than it is rounded to"
+    for constant in (lambda _: 3.0, lambda _: np.sum(copy**2)):
+        report = secant.check_gradient(constant, x, 0 * x)
+        assert report.passed
+        assert report.note == "f had one value wherever it was evaluated: does it depend on x?"
     assert x.tobytes() == before
-
-
-def test_a_function_that_looks_at_a_copy_is_said_to_have_one_value():
-    x = np.array([1.0, 2.0, 3.0])
-    copy = x.copy()
-    report = secant.check_gradient(lambda _: np.sum(copy**2), x, 0 * x)
-    said = "f had one value wherever it was evaluated: does it depend on x?"
-    assert str(report).splitlines()[1] == f"  x (3,)  not verified: {said}"
-    assert str(report).count(said) == 1
-    assert str(report).splitlines()[-1] == "  next: see that f depends on x, by more than it is rounded to"
 
 
 def test_an_array_of_one_entry_is_wrong_without_more():
@@ -1123,3 +1135,107 @@ def test_a_pole_near_x_is_not_taken_for_rounding():
 
     gradient = (w / np.cos(x.astype(np.float64)) ** 2).astype(np.float32)
     assert not secant.check_gradient(f, x, gradient).findings
+
+
+class Memoized:
+    """What users of SciPy write: the objective and its gradient share their work by keeping x."""
+
+    x = None
+
+    def update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value, self.slope = x, x @ x, 2 * x
+
+    def fun(self, x):
+        self.update(x)
+        return self.value
+
+    def jac(self, x):
+        self.update(x)
+        return self.slope
+
+
+def test_a_function_may_keep_its_argument():
+    own, wrong = Memoized(), Memoized()
+    assert secant.check_gradient(own.fun, np.array([1.0, 2.0, 3.0]), own.jac).passed
+    report = secant.check_gradient(wrong.fun, np.array([1.0, 2.0, 3.0]), lambda x: 1.01 * wrong.jac(x))
+    assert report.diagnosis == "the gradient is 1.01 times too large"
+
+
+def test_a_function_may_write_its_argument_into_x_and_into_a_buffer():
+    theta, buffer = np.array([1.0, 2.0, 3.0]), np.zeros(3)
+
+    def f(given):
+        theta[:] = given
+        np.sin(given, out=buffer)
+        given[:] = 0
+        return float(buffer @ [1, 2, 3] + theta @ theta)
+
+    x = theta.copy()
+    assert secant.check_gradient(f, theta, np.cos(x) * [1, 2, 3] + 2 * x).passed
+    assert theta.tolist() == x.tolist()
+
+
+def test_an_objective_that_compares_with_its_current_array_is_differentiated_by_the_argument():
+    policy = np.array([0.2, 0.5, 0.3])
+
+    def kl(new):
+        return float(new @ np.log(new / policy))
+
+    assert secant.check_gradient(kl, policy, np.log(policy / policy) + 1).passed
+
+
+def test_threads_may_share_x():
+    x = np.linspace(1, 2, 20)
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(
+            pool.map(lambda seed: secant.check_gradient(lambda x: np.sum(x**3), x, 3 * x**2, rng=seed), range(40))
+        )
+    assert all(report.passed for report in reports)
+    assert x.tolist() == np.linspace(1, 2, 20).tolist()
+
+
+class Series:
+    """Such as that of pandas: no array, but NumPy makes one of it."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+@pytest.mark.parametrize("x", [[1, 2, 3], (1.0, 2.0, 3.0), np.array([1, 2, 3]), Series([1.0, 2.0, 3.0])])
+@pytest.mark.parametrize("of", [np.array, list, Series])
+def test_x_and_its_gradient_may_be_lists_integers_and_series(x, of):
+    for gradient in (of([2, 4, 6]), lambda x: of([2, 4, 6])):
+        assert secant.check_gradient(lambda x: np.sum(x**2), x, gradient).passed
+    assert not secant.check_gradient(lambda x: np.sum(x**2), x, of([2, 4, 7])).passed
+
+
+def test_a_dict_reaches_f_as_what_it_is():
+    x = OrderedDict(b=np.ones(2), a=[1.0, 2.0])
+    found = set()
+
+    def f(x):
+        found.add((type(x), tuple(x)))
+        return np.sum(x["a"] ** 2) + np.sum(x["b"])
+
+    assert secant.check_gradient(f, x, {"a": [2, 4], "b": [1, 1]}).passed
+    assert found == {(OrderedDict, ("b", "a"))}
+
+
+@pytest.mark.parametrize("count", [80, 300])
+def test_a_search_keeps_its_budget(count):
+    rng = np.random.default_rng(0)
+    x = {f"layer{i}": rng.uniform(1, 2, 10) for i in range(count)}
+    wrong = {name: array + rng.standard_normal(10) for name, array in x.items()}
+    report = secant.check_gradient(lambda x: sum(array @ array for array in x.values()), x, wrong)
+    assert report.verdict == "wrong"
+    assert report.evaluations < 6000
+    assert len(report.findings) > 50
+
+
+def test_repr_is_the_report():
+    report = secant.check_gradient(lambda x: np.sum(x**2), np.ones(3), np.ones(3))
+    assert repr(report) == str(report)

@@ -136,10 +136,10 @@ POINTERS = {"ctypes": in_c, "cffi": in_cffi, "scipy": in_scipy, "cfunc": in_cfun
 WAYS = {
     "stacked": lambda: (rosenbrock_of_stacks, {"vectorized": True}),
     "jitted": lambda: (jitted(), {}),
-    "jitted, one thread": lambda: (jitted(), {"n_jobs": 1}),
-    "jitted, three threads": lambda: (jitted(), {"n_jobs": 3}),
+    "jitted, one thread": lambda: (jitted(), {"workers": 1}),
+    "jitted, three threads": lambda: (jitted(), {"workers": 3}),
 } | {
-    f"{name}, {threads} threads": lambda make=make, threads=threads: (make(), {"n_jobs": threads})
+    f"{name}, {threads} threads": lambda make=make, threads=threads: (make(), {"workers": threads})
     for name, make in POINTERS.items()
     for threads in (1, 2, 7)
 }

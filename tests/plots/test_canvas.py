@@ -73,3 +73,18 @@ def test_a_notebook_shows_figures_without_an_import_of_pyplot(run_python):
         "import matplotlib.pyplot as plt; print(ax.figure is plt.gcf(), ax.figure.dpi == plt.rcParams['figure.dpi'])"
     )
     assert run_python(program, MPLBACKEND="agg").stdout == "True True\n"
+
+
+@pytest.mark.slow
+def test_a_call_that_fails_leaves_no_figure_open(run_python):
+    pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
+    program = (
+        "import contextlib, matplotlib.pyplot as plt, numpy as np, secant; x = np.ones((2, 4))\n"
+        "def fails(x): raise RuntimeError\n"
+        "for call in (lambda: secant.plots.confusion_matrix(x, x, [9, 9]), lambda: secant.History(['a']).plot(),\n"
+        "             lambda: secant.plots.weights(np.ones((5, 2))),\n"
+        "             lambda: secant.plots.descent_paths(fails, [[1.0, 2.0]])):\n"
+        "    with contextlib.suppress(ValueError, RuntimeError): print(call())\n"
+        "print(plt.get_fignums())"
+    )
+    assert run_python(program, MPLBACKEND="agg").stdout == "[]\n"

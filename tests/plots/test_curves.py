@@ -179,6 +179,17 @@ def test_a_figure_is_pyplots_where_that_has_been_imported(tmp_path, run_python):
     assert (done.stdout, done.stderr) == ("[]\nTrue True [1, 2]\nTrue\n", "")
 
 
+@pytest.mark.slow
+def test_a_notebook_shows_a_returned_figure_once(run_python):
+    program = (
+        "import sys, types; sys.modules['ipykernel.zmqshell'] = types.ModuleType('zmqshell')\n"
+        "import secant; figure = secant.History([1.0]).plot()\n"
+        "import matplotlib.pyplot as plt; print(plt.get_fignums(), len(figure.axes))\n"
+        "(first, second) = plt.figure().subplots(1, 2); secant.History([1.0]).plot(ax=first); print(plt.get_fignums())"
+    )
+    assert run_python(program, MPLBACKEND="agg").stdout == "[] 2\n[1]\n"
+
+
 def test_neither_pyplot_nor_settings_are_touched(tmp_path):
     program = (
         "import sys, matplotlib, secant; settings = matplotlib.rcParams.copy();"

@@ -78,10 +78,10 @@ def interrupts(trials: str, seed: str) -> None:
             "plain, forward": (ways.rosenbrock, {"scheme": "forward"}),
             "plain, auto": (ways.rosenbrock, {"scheme": "auto"}),
             "stacks": (ways.rosenbrock_of_stacks, {"vectorized": True}),
-            "executor": (ways.rosenbrock, {"executor": pool}),
-            "joblib": (ways.rosenbrock, {"n_jobs": 2}),
-            "Numba": (ways.jitted(), {"n_jobs": 2}),
-            "C": (ways.in_c(), {"n_jobs": 2}),
+            "executor": (ways.rosenbrock, {"workers": pool.map}),
+            "joblib": (ways.rosenbrock, {"workers": 2}),
+            "Numba": (ways.jitted(), {"workers": 2}),
+            "C": (ways.in_c(), {"workers": 2}),
         }
         expected = {
             name: secant.numerical_gradient(f, start, **options).tobytes() for name, (f, options) in calls.items()
@@ -116,7 +116,7 @@ def _unharmed(start, f, options, by_signal: bool, rng: random.Random) -> bool:
                 end = time.monotonic() + 1  # Python ignores what a handler raises in some places, such as in __del__
                 while time.monotonic() < end:
                     secant.numerical_gradient(f, x, **options)
-            broken = _failing if "n_jobs" in options else Faulty(f, rng.randrange(1, 90))
+            broken = _failing if "workers" in options else Faulty(f, rng.randrange(1, 90))
             secant.numerical_gradient(broken, x, **options)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -30,13 +30,13 @@ def get_backend() -> str:
 def max_threads(backend: str) -> int | None:
     """Return the largest number of threads of a backend; None if Secant does not decide it."""
     if backend == "cpp":
-        from secant.backends.core import _core
+        from secant._common.core import _core
 
         return int(_core.max_threads())
     if backend == "numba":
-        from secant.backends.numba import compilation
+        from secant.backends.numba import threads
 
-        return compilation.max_threads()
+        return threads.max_threads()
     return None
 
 
@@ -72,7 +72,7 @@ def _facts() -> dict[str, str]:
         "backend": f"{backend} (of {', '.join(usable)})",
     }
     if backend == "cpp":
-        from secant.backends.core import _core, waiting_threads
+        from secant._common.core import _core, waiting_threads
 
         build = _core.build_info()
         facts["compiler"] = str(build["compiler"])

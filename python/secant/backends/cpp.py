@@ -6,10 +6,10 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from secant._common.core import _core
 from secant._common.validation import Array
 from secant.backends import faults
 from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
-from secant.backends.core import _core
 from secant.backends.inputs import NORMALIZED_VALUES, NormalizedPixels, Rows
 from secant.backends.plan import finite, in_float64, is_float32, rounded
 

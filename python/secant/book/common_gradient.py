@@ -7,8 +7,10 @@ import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation.gradient import numerical_diff, numerical_gradient
+from secant.differentiation.derivatives import derivatives
 from secant.differentiation.options import require_perturbable
+from secant.differentiation.problem import Problem
+from secant.differentiation.schemes import BOOK, DEFAULT_STEP
 from secant.errors import ShapeError
 
 __all__ = [
@@ -20,6 +22,57 @@ __all__ = [
     "numerical_gradient_1d",
     "numerical_gradient_2d",
 ]
+
+
+def numerical_diff(f: Callable[[Any], Any], x: Any) -> Any:
+    """Return the central difference of f at x, ``(f(x + h) - f(x - h)) / (2 * h)`` with h = 1e-4.
+
+    Parameters
+    ----------
+    f : callable
+        Takes x and returns a number, or an array of the shape of x.
+    x : float or ndarray of float64
+
+    Returns
+    -------
+    float, or ndarray of float64
+
+    See Also
+    --------
+    secant.numerical_diff : has options, and divides by the step that rounding leaves.
+
+    Examples
+    --------
+    >>> secant.book.numerical_diff(lambda x: x**2 + 4**2, 3.0)
+    6.00000000000378
+    """
+    return (f(x + DEFAULT_STEP) - f(x - DEFAULT_STEP)) / (2 * DEFAULT_STEP)
+
+
+def numerical_gradient(f: Callable[[Floats], Any], x: Floats) -> Floats:
+    """Return the central difference of f in every coordinate of x, with the very bits of the book's loop.
+
+    Parameters
+    ----------
+    f : callable
+        Takes x and returns a number. It may look at x itself, as `secant.numerical_gradient` has it.
+    x : ndarray of float64, of any shape
+
+    Returns
+    -------
+    ndarray of float64, in the shape of x
+
+    See Also
+    --------
+    secant.numerical_gradient : has options, lists the errors, and divides by the step that rounding leaves.
+
+    Examples
+    --------
+    >>> secant.book.numerical_gradient(lambda x: np.sum(x**2), np.array([3.0, 4.0])).round(6)
+    array([6., 8.])
+    """
+    problem = Problem.of(f, x)._replace(scheme=BOOK)
+    return derivatives(problem, x).values.reshape(problem.x.shape)
 
 
 def numerical_gradient_1d(f: Callable[[Floats], Any], x: Floats) -> Floats:

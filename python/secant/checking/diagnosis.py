@@ -228,7 +228,7 @@ class _Case:
         return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
     def _reordered(self) -> Iterator[_Correction]:
-        for leaf in self.suspect_arrays:
+        for leaf in self.suspect_arrays if len(self.suspect_arrays) == 1 else []:
             shape, part, name = self.shapes[leaf], self.given[leaf], self.names[leaf]
             if len(shape) == 2 and min(shape) > 1:
                 yield _Correction(f"{name} is transposed", self._replaced({leaf: part.reshape(shape[::-1]).T.ravel()}))
@@ -242,7 +242,8 @@ class _Case:
                 yield _Correction(f"{name} is reversed{along}", self._replaced({leaf: np.flip(whole, axis).ravel()}))
 
     def _exchanged(self) -> Iterator[_Correction]:
-        for a, b in itertools.combinations(self.suspect_arrays, 2):
+        if len(self.suspect_arrays) == 2:
+            a, b = self.suspect_arrays
             if self.given[a].size == self.given[b].size:
                 text = f"{self.names[a]} and {self.names[b]} are exchanged"
                 yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))

@@ -72,6 +72,12 @@ class DirectionalProbe:
         self.column: RichardsonColumn | None = None  # whose steps are tried first
         self.domain_ends = False
 
+    def noise_along(self, direction: Direction) -> Noise:
+        """The noise of f: that which is known, else along this direction."""
+        if self.noise is None:
+            self.noise = noise(self._sample(direction, self.point.all, self.candidate), self.point.resolution)
+        return self.noise
+
     def difference(self, direction: Direction, entries: EntryRange, again: bool = False) -> Difference:
         """The derivative along a direction minus the prediction; ``again`` at other steps."""
         line = self._line(direction, entries, self.candidate, FRESH_AGAIN if again else FRESH)
@@ -95,7 +101,8 @@ class DirectionalProbe:
 
     def jump(self, direction: Direction, column: RichardsonColumn) -> tuple[float, float]:
         """How much the derivative along a direction jumps at x, and how clear that is."""
-        return self._line(direction, self.point.all, self.candidate).jump(column, _KINK_LEVELS)
+        levels = sum(column.step * 8.0**level <= 0.25 for level in range(1, _KINK_LEVELS + 1))
+        return self._line(direction, self.point.all, self.candidate).jump(column, levels)
 
     def is_constant(
         self, direction: Direction, entries: EntryRange, steps: Sequence[float], within: float = 0.0
@@ -118,11 +125,15 @@ class DirectionalProbe:
         fresh: tuple[float, float] = FRESH,
     ) -> Line:
         sample = self._sample(direction, entries, candidate)
-        if self.noise is None:
-            self.noise = noise(sample, self.point.resolution)
         resolution = self.point.resolution
         return Line(
-            sample, self.noise, self.value, fresh, one_sided=True, may_end=self.domain_ends, resolution=resolution
+            sample,
+            self.noise_along(direction),
+            self.value,
+            fresh,
+            one_sided=True,
+            may_end=self.domain_ends,
+            resolution=resolution,
         )
 
     def _sample(self, direction: Direction, entries: EntryRange, candidate: Candidate) -> Sampler:

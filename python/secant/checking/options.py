@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, get_type_hints
 
 from secant._common.randomness import seed
+from secant._common.warn import warn
 
 
 class VectorOptions(TypedDict, total=False):
@@ -57,9 +57,7 @@ def warn_of_ignored(function: str, given: Mapping[str, Any]) -> None:
     """Warn of options that another library's check has, if they are given: tolerances are measured here."""
     if named := [name for name, value in given.items() if value]:
         verb = "are" if len(named) > 1 else "is"
-        warnings.warn(
-            f"{', '.join(named)} {verb} ignored by {function}: tolerances are measured", UserWarning, stacklevel=3
-        )
+        warn(f"{', '.join(named)} {verb} ignored by {function}: tolerances are measured", UserWarning)
 
 
 def argument_paths(function: Callable[..., Any], prefix: str, paths: Sequence[str]) -> list[str]:

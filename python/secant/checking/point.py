@@ -6,22 +6,27 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from numbers import Complex, Real
+from contextlib import suppress
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats, finite_number, overlaps
 from secant.checking.report import ONE_VALUE, entry_name
-from secant.checking.structure import copied, leaves, listed, ordered, rebuilt
-from secant.differentiation.evaluators.evaluation import Steps, number
+from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
+from secant.differentiation.evaluators.evaluation import number
 from secant.differentiation.noise import Sample, Sampler, Value, norm
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
 _CHUNK = 2**18  # elements that are widened to float64 at a time
-_UNDEFINED = Value(math.nan, 0.0)
+_UNDEFINED = Sample(math.nan, math.nan)
 _BFLOAT16 = 2.0**-8  # its relative rounding
 _WIDE = 1e3  # the span of sizes in an array beyond which one step does not suit all of its entries
+_NEAR = 0.19  # of the scales: the largest step then moves an entry by a tenth of its size
+_LOW_PRECISION = 1e-10  # the rounding of x that asks for larger steps
+_FAR = 0.25  # a step that shows whether f depends on x
+_TRIES = 9  # steps at which f may raise, on one side, beside that of its noise
 
 
 class EntryRange(NamedTuple):
@@ -53,10 +58,17 @@ def chunks(part: EntryRange) -> Iterator[slice]:
 class Point:
     """A function at x, and at x shifted.
 
-    f gets arrays of its own, whose contents are shifted and put back; or, ``inplace``, those of x themselves.
-    f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its rounding is the root
-    of the sum of squares of half units in their last place. ``bfloat16`` says which arrays, of float32, hold numbers of
-    that type: NumPy has none.
+    f gets new arrays whenever it is called, which it may keep and write to; or, ``inplace``, x itself, whose arrays are
+    shifted and put back. f returns a number; or a `Value`, if that is a sum, with random signs, of rounded numbers: its
+    rounding is the root of the sum of squares of half units in their last place. ``bfloat16`` says which arrays, of
+    float32, hold numbers of that type: NumPy has none.
+
+    Attributes
+    ----------
+    origin : list of ndarray
+        Copies of the arrays of x.
+    error : Exception, optional
+        The last one that f raised at x shifted.
     """
 
     def __init__(
@@ -69,7 +81,7 @@ class Point:
         scale: Any = None,
         bfloat16: Sequence[bool] | None = None,
     ) -> None:
-        x = _array_of_one(x)
+        x = of_arrays(x)
         found = leaves("x", x)
         self.names = [leaf.name for leaf in found]
         if names is not None:
@@ -90,28 +102,27 @@ class Point:
                 raise ValueRangeError(f"{name} must be finite, got NaN or infinity")
         if inplace:
             _require_shiftable(self.names, arrays)
-        other = copied(x)
-        copies = [leaf.array for leaf in leaves("x", other)]
-        self.origin, self._work = (copies, arrays) if inplace else (arrays, copies)
-        self._argument = x if inplace else other
+        self._own, self.origin = arrays, [array.copy(order="K") for array in arrays]
         self._f, self._x = f, x
         self._bfloat16 = list(bfloat16 or [False] * len(arrays))
-        self.evaluations, self.steps = 0, Steps()
+        self.evaluations = 0
+        self.error: Exception | None = None
         self._inplace, self._values = inplace, set[float]()
         self.is_used = False  # whether it is known that f depends on x: then it may have one value, as rounding does
         ends = np.cumsum([array.size for array in arrays]).tolist()
         self.spans = [EntryRange(end - array.size, end) for array, end in zip(arrays, ends, strict=True)]
         self.all = EntryRange(0, ends[-1])
-        self._least, self._given = self._scales(scale)
         self.signs_are_random = True
         self.resolution = max(self.eps(leaf, array) for leaf, array in enumerate(arrays))
+        self._reach = 1.0 if scale is not None or self.resolution > _LOW_PRECISION else _NEAR
+        self._least, self._given = self._scales(scale)
 
     def like(self, title: str, value: Any, unit: complex = 1) -> list[Array]:
         """The arrays of a structure like that of x, in the order of x: dicts are paired by their keys.
 
         Real arrays are multiplied by ``unit`` where x is complex.
         """
-        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, _array_of_one(value), "x", unit))]
+        found = [leaf.array for leaf in leaves(title, ordered(title, self._x, value, "x", unit))]
         wanted, got = ([array.shape for array in arrays] for arrays in (self.origin, found))
         if got != wanted:
             raise ShapeError(f"{title} must have the shapes of x, {listed(wanted)}, got {listed(got)}")
@@ -126,18 +137,31 @@ class Point:
         return rebuilt(self._x, (array.copy() for array in self.origin))
 
     def restore(self) -> None:
-        """Put everything back."""
-        for work, origin in zip(self._work, self.origin, strict=True):
-            work[...] = origin
+        """Put everything back. What is as it was is not written to."""
+        for own, origin in zip(self._own, self.origin, strict=True):
+            if self._inplace or (own.flags.writeable and own.tobytes() != origin.tobytes()):
+                own[...] = origin
 
-    def value(self) -> Value:
-        """Return f as its arrays are now."""
+    def _value(self, arrays: Sequence[Array]) -> Value:
+        """What f returns of these arrays; exceptions of f are not told from others."""
         self.evaluations += 1
-        found = self._f(self._argument)
+        found = self._f(self._x if self._inplace else rebuilt(self._x, iter(arrays)))
         value = found if isinstance(found, Value) else Value(number(found), 0.0)
         if len(self._values) < 2:
             self._values.add(value.number)
         return value
+
+    def _at_x(self) -> float:
+        try:
+            with np.errstate(all="ignore"):
+                return self._value(self._arrays()).number
+        finally:
+            if self._inplace:
+                self.restore()
+
+    def _arrays(self) -> list[Array]:
+        """What f gets: new arrays, or those of x."""
+        return self._own if self._inplace else [array.copy(order="K") for array in self.origin]
 
     def is_constant(self) -> bool:
         """Whether f had the same value wherever it was evaluated."""
@@ -148,31 +172,25 @@ class Point:
         known = self.is_used or not self.is_constant()
         return "" if known else ONE_VALUE
 
-    def at_x_itself(self) -> Point | None:
-        """The same in place, for f that looks at x without using its argument; None if it is, or cannot be."""
-        if self._inplace:
+    def at_x_itself(self, direction: Direction) -> Point | None:
+        """The same in place, for f that looks at x without using its argument: x is shifted once to see that."""
+        arrays = zip(self._own, self.origin, strict=True)
+        if self._inplace or not all(own.dtype == np.float64 and own.flags.writeable for own, _ in arrays):
             return None
-        try:
-            _require_shiftable(self.names, self.origin)
-        except ValueRangeError:
-            return None
-        other = copy.copy(self)
-        other.origin, other._work = [array.copy() for array in self.origin], self.origin
-        other._argument, other._inplace, other._values = self._x, True, set()
-        return other
+        with suppress(ValueRangeError):
+            _require_shiftable(self.names, self._own)
+            other = copy.copy(self)
+            other._inplace, other._values = True, set()
+            before = self._values.copy()
+            return other if other.sampler(direction, None, self.all)(_FAR).value not in before else None
+        return None
 
     def require_sane(self) -> float:
         """Return f(x), after it was looked at whether f is a function."""
-        with np.errstate(all="ignore"):
-            first = self.value().number
-        for name, work, origin in zip(self.names, self._work, self.origin, strict=True):
-            if any(flat(work)[c].tobytes() != flat(origin)[c].tobytes() for c in chunks(EntryRange(0, work.size))):
-                self.restore()
-                raise ValueRangeError(f"f must leave its argument as it is, but it changes {name}")
+        first = self._at_x()
         if not np.isfinite(first):
             raise ValueRangeError(f"f must be finite at x, got {first}")
-        with np.errstate(all="ignore"):
-            again = self.value().number
+        again = self._at_x()
         if again != first:
             raise ValueRangeError(
                 f"f must be deterministic, got {first!r} and then {again!r} for the same x: is there dropout, a random "
@@ -184,33 +202,52 @@ class Point:
         """Return a function of a step: f where the entries of ``span`` are shifted, and that minus a linear part.
 
         That is what the gradient says of the shift which the rounding of x leaves: in float32 it is another one than
-        was asked for.
+        was asked for. Where f raises an exception it is not defined, and it is not tried there or farther away again.
         """
         pieces = []
         for leaf, part in self.parts(span):
             own = None if gradient is None else gradient[leaf]
-            arrays = flat(self.origin[leaf]), flat(self._work[leaf]), direction[leaf], own, self._bfloat16[leaf]
+            arrays = flat(self.origin[leaf]), leaf, direction[leaf], own, self._bfloat16[leaf]
             pieces += [(*arrays, chunk) for chunk in chunks(part)]
+        ends, tries = {False: math.inf, True: math.inf}, {False: 0, True: 0}
 
         def shifted(step: float) -> Sample:
-            linear = 0.0
+            side = step < 0
+            if abs(step) >= ends[side]:
+                return _UNDEFINED
+            linear, arrays = 0.0, self._arrays()
             try:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    for origin, work, along, own, low, chunk in pieces:
+                    for origin, leaf, along, own, low, chunk in pieces:
                         given = origin[chunk]
                         start = given.astype(np.float64, copy=False)
                         there = (start + step * along[chunk]).astype(given.dtype, copy=False)
                         there = _to_bfloat16(there) if low else there
                         if own is not None:
                             linear += float(own[chunk].astype(np.float64, copy=False) @ (there - start))
-                        work[chunk] = there
-                value = self.steps(_UNDEFINED, self.value)
+                        flat(arrays[leaf])[chunk] = there
+                with np.errstate(all="ignore"):
+                    value = self._value(arrays)
+            except (ShapeError, DTypeError):
+                raise
+            except Exception as error:
+                self.error = error
+                tries[side] += 1
+                ends[side] = abs(step) / 4 if tries[side] < _TRIES else 0.0
+                return _UNDEFINED
             finally:
-                for origin, work, _, _, _, chunk in pieces:
-                    work[chunk] = origin[chunk]
+                if self._inplace:
+                    self.restore()
             return Sample(value.number, value.number - linear, value.rounding)
 
         return shifted
+
+    def step_farther(self) -> bool:
+        """Take larger steps from now on, as the noise of f asks for them; return whether that is new."""
+        is_new = self._reach < 1
+        self._least = [least / self._reach for least in self._least]
+        self._reach = 1.0
+        return is_new
 
     def parts(self, span: EntryRange) -> Iterator[tuple[int, EntryRange]]:
         """The arrays of which a span has entries, and the ranges of these."""
@@ -240,7 +277,7 @@ class Point:
             return [float(array.min()) for array in given], [array.reshape(-1) for array in given]
         typical = [_typical_size(array) for array in self.origin]
         others = float(np.median([size for size in typical if size] or [1.0]))  # for arrays of zeros
-        return [size or others for size in typical], None
+        return [self._reach * (size or others) for size in typical], None
 
     def least_scale(self, leaf: int) -> float:
         """The least scale of an array: what entries are shifted by at a step of 1, but for a random factor."""
@@ -264,7 +301,8 @@ class Point:
             for chunk in chunks(EntryRange(0, array.size)):
                 magnitudes = rng.uniform(0.5, 1.5, chunk.stop - chunk.start)
                 if self._given is None:
-                    magnitudes *= np.maximum(np.abs(flat(array)[chunk].astype(np.float64)), self._least[leaf])
+                    sizes = self._reach * np.abs(flat(array)[chunk].astype(np.float64))
+                    magnitudes *= np.maximum(sizes, self._least[leaf])
                 else:
                     magnitudes *= self._given[leaf][chunk] if self._given[leaf].size else self._least[leaf]
                 if half:
@@ -274,14 +312,6 @@ class Point:
                     part[chunk] = np.where(flat(array)[chunk], part[chunk], magnitudes)
             parts.append(part)
         return parts
-
-
-def _array_of_one(value: Any) -> Any:
-    """A number as an array, if it is one: also what NumPy makes of 2 * x of such an array."""
-    if not isinstance(value, Complex) or isinstance(value, bool):
-        return value
-    kind = np.float64 if isinstance(value, Real) else np.complex128
-    return np.asarray(value, None if isinstance(value, np.inexact) else kind)
 
 
 def _to_bfloat16(array: Array) -> Array:

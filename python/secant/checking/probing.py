@@ -11,12 +11,13 @@ import numpy as np
 from secant.checking.directional_probe import Difference, DirectionalProbe
 from secant.checking.kinks import KinkedRange, Kinks, allowance, bisect_kinks, may_lie_on_kinks, measure_kinks
 from secant.checking.point import Direction, EntryRange
-from secant.checking.verdict import MeasuredError, noticed
+from secant.checking.verdict import MeasuredError, noticed, seen_for_sure
 from secant.errors import ValueRangeError
 
 _PROBES = 4
 _HALVED = 100  # ranges, in the search for kinks
 _CLEAR = 1000.0
+_NOISY = 1e-10  # the noise of f, as a share of it, that asks for larger steps
 _HIDDEN = 1e-5  # of the jumps along other directions: so small it is all but surely none, and not several that cancel
 
 
@@ -59,15 +60,21 @@ def probe_all(
     while not noticed_after:
         before, noise_before = point.evaluations, probe.noise
         direction = point.direction(rng)
+        if probe.noise_along(direction).share > _NOISY and point.step_farther():
+            direction = point.direction(rng)
         try:
             difference = _confirmed(probe, probe.difference(direction, point.all), direction)
             is_aligned = probe.domain_ends and point.align_zeros()
-        except ValueRangeError:
+        except Exception:
             if not (is_aligned := point.align_zeros()):
                 raise
-        if is_aligned:  # entries that are 0 may lie where the domain of f ends: begin again
+        if is_aligned:  # entries that are 0 may lie where the domain of f ends
             differences.clear()
             probe.noise = None
+            continue
+        seen = seen_for_sure(difference.judged()) < probe.candidate.contribution(direction, point.all) / 2
+        if not seen and point.step_farther():
+            differences.clear()
             continue
         cost = point.evaluations - before
         if probe.noise != noise_before:  # coarse parts of f were found: what came before may be the slope of others
@@ -94,11 +101,12 @@ def _confirmed(probe: DirectionalProbe, difference: Difference, direction: Direc
     """What seems wrong, but not clearly, is measured at other steps too: the best of many may be so by luck."""
     slope = difference.slope
     if not math.isfinite(slope.error_bar):
-        cause = probe.point.steps.error
-        raised = "" if cause is None else f" It raised {type(cause).__name__}: {cause}"
+        if (error := probe.point.error) is not None:
+            error.add_note("f raised this at x shifted by a check, however small the step: is scale= too large?")
+            raise error
         raise ValueRangeError(
-            f"f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?{raised}"
-        ) from cause
+            "f must have a slope at x, but it is not finite or not continuous around it: is scale= too large?"
+        )
     if not difference.judged().wrong or abs(slope.value) > _CLEAR * slope.error_bar:
         return difference
     other = probe.difference(direction, difference.entries, again=True)

@@ -28,6 +28,7 @@ from secant.errors import ValueRangeError
 MAX_EVALUATIONS = 100
 """Evaluations of f of a check that passes, unless more are allowed."""
 _SEARCH_EVALUATIONS = 5000
+_UNSEEN = "the search for wrong entries found enough before it came to this array"
 
 
 def run_check(
@@ -100,13 +101,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
     probe.stage = Stage("probing", 0, options.max_evaluations)
 
     overall = probe_all(probe, options.max_evaluations, rng, kink_rng)
-    if point.standstill() and (in_place := point.at_x_itself()) is not None:
+    if point.standstill() and (in_place := point.at_x_itself(point.direction(rng))) is not None:
         return _restored(in_place, lambda: given, options, progress)
-    kinks, groups = Kinks(overall.kink), []
-    if not noticed(overall.probes):
+    kinks, groups = Kinks(overall.kink), list[MeasuredError]()
+    if overall.kink:
+        kinks, groups = set_kinks_apart(probe, overall, rng)
+    elif not noticed(overall.probes):
         groups = probe_groups(probe, overall, options.max_evaluations, rng)
-        if overall.kink:
-            kinks, groups = set_kinks_apart(probe, overall, rng)
     wrong = bool(given.remark) or any(map(len, given.non_finite()))
     wrong = wrong or noticed(overall.probes) or any(group.wrong for group in groups)
 
@@ -117,20 +118,16 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         wrong = wrong or any(entry.wrong for entry in every)
 
     direction = point.direction(rng)
-    doubt = point.standstill()
     is_zero = not given.remark and not given.contribution(direction, point.all)
+    doubt = "" if is_zero else point.standstill()
     if wrong and is_zero and probe.rises_in_steps(direction):
         wrong = False
         doubt = "f is constant near x and rises in steps: a gradient of 0 may be right, or that across them"
-    suspects = Suspects([], set(), None, set())
+    suspects = Suspects([], set(), None, set(), set())
     if wrong and (options.locate or overall.kink):
         direction = direction if overall.suspect is None else overall.suspect
         probe.stage = Stage("searching", point.evaluations, _SEARCH_EVALUATIONS)
         suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
-        if overall.kink and not suspects.arrays and noticed(overall.probes):  # jumps may be it, or hide what is wrong
-            kinks, groups = set_kinks_apart(probe, overall, rng)
-            if any(group.wrong for group in groups):
-                suspects = find_suspects(probe, given, direction, kinks, groups, options.max_findings, rng)
     suspect_arrays = suspects.arrays | {entry.leaf for entry in every if entry.wrong}
     if wrong and overall.kink:  # along two directions: it is so, though a search at rough steps finds no entry
         sure = [group.entries for group in groups if group.wrong and group.entries not in kinks.undecided]
@@ -141,6 +138,10 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         suspect_arrays = suspect_arrays or set(range(count))
     arrays = array_reports(probe, overall, groups, kinks, options.confidence, suspect_arrays, doubt, direction)
 
+    arrays = tuple(
+        replace(array, passed=False, unverified=_UNSEEN) if array.passed and leaf in suspects.unseen else array
+        for leaf, array in enumerate(arrays)
+    )
     measured = every or suspects.entries
     sizes = [
         relative_error([e for e in measured if e.leaf == leaf], array.norm, bool(every) or leaf in suspects.sampled)
@@ -158,6 +159,7 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: _Options, 
         evaluations=point.evaluations,
         noise=(probe.noise.near if probe.noise else 0.0) / (abs(value) or 1.0),
         seconds=time.perf_counter() - start,
+        note=point.standstill() if is_zero else "",
         kink=overall.kink > 0,
         entries=tuple(_finding(point, entry) for entry in every),
         kinked=tuple(point.name(kinked.entries.begin) for kinked in kinks.single),
@@ -186,12 +188,14 @@ class Suspects:
     """Entries that were measured, the arrays in which something is wrong, and what it looks like.
 
     Of the arrays in ``sampled`` the entries are a random sample; in others they are those that were found to be wrong.
+    Those in ``unseen`` the search did not reach.
     """
 
     entries: list[Entry]
     arrays: set[int]
     diagnosis: Diagnosis | None
     sampled: set[int]
+    unseen: set[int]
 
 
 def find_suspects(
@@ -222,11 +226,12 @@ def find_suspects(
         suspect_arrays |= {leaf} if len(indices) else set()
         for i in indices[:max_findings].tolist():
             begin = point.spans[leaf].begin + i
-            if all(single.entries.begin != begin for single in wrong):
+            if point.evaluations < limit and all(single.entries.begin != begin for single in wrong):
                 wrong.append(measure(EntryRange(begin, begin + 1)))
     entries = [_entry(point, direction, given, single) for single in (*wrong, *right)]
     diagnosis = given.arrays and diagnosed(probe, kinks.allowed, rng, given.arrays, entries, suspect_arrays)
-    return Suspects(entries, suspect_arrays, diagnosis or None, sampled)
+    unseen = {point.entry(part.begin)[0] for part in found.unseen} - suspect_arrays
+    return Suspects(entries, suspect_arrays, diagnosis or None, sampled, unseen)
 
 
 def relative_error(entries: Sequence[Entry], norm: float, are_sample: bool) -> float:

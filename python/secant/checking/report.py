@@ -83,7 +83,7 @@ class ArrayReport:
     relative_error: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GradientReport:
     """The result of `check_gradient`.
 
@@ -201,6 +201,10 @@ class GradientReport:
         values = asdict(replace(self, cotangent=None))
         del values["cotangent"]
         return json.dumps(_finite({"verdict": self.verdict, **values}))
+
+    def __repr__(self) -> str:
+        """Return the page that is printed."""
+        return str(self)
 
     def __str__(self) -> str:
         """Return a page for a terminal."""

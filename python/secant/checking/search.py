@@ -12,6 +12,7 @@ from secant.checking.point import EntryRange
 from secant.checking.verdict import MeasuredError
 
 _SAMPLED = 12  # entries of a wrong array that are measured before it is halved
+_FOR_ENTRIES = 1000  # evaluations that are left for them when arrays have been measured
 
 Measure = Callable[[EntryRange], MeasuredError]
 
@@ -19,13 +20,15 @@ Measure = Callable[[EntryRange], MeasuredError]
 class Found(NamedTuple):
     """Single entries that were measured, and the ranges that were given in which something is wrong.
 
-    Where at least half of a random sample is wrong, no others were measured: ``sampled`` are these ranges.
+    Where at least half of a random sample is wrong, no others were measured: ``sampled`` are these ranges. ``unseen``
+    are those that were not reached.
     """
 
     wrong: list[MeasuredError]
     right: list[MeasuredError]
     ranges: list[EntryRange]
     sampled: list[EntryRange]
+    unseen: list[EntryRange]
 
 
 def search(
@@ -38,13 +41,17 @@ def search(
     """Look for wrong entries in ranges, at most so many by halving each; the worst come first."""
     wrong: list[MeasuredError] = []
     right: list[MeasuredError] = []
-    suspect: list[EntryRange] = []
+    suspect: list[MeasuredError] = []
     mostly_wrong: list[EntryRange] = []
-    for entries in ranges:
-        whole = measure(entries)
-        if not whole.wrong:
-            continue
-        suspect.append(entries)
+    unseen = list(ranges)
+    while unseen and (evaluations_left() > _FOR_ENTRIES or not suspect):
+        whole = measure(unseen.pop(0))
+        if whole.wrong:
+            suspect.append(whole)
+    for whole in sorted(suspect, key=lambda whole: -abs(whole.error)):
+        if evaluations_left() <= 0:
+            break
+        entries = whole.entries
         sampled = [measure(entry) for entry in _sampled(entries, rng)] if entries.size > 1 else [whole]
         bad = [single for single in sampled if single.wrong]
         wrong += bad
@@ -56,7 +63,8 @@ def search(
             for single in _halved(measure, whole, max_findings, evaluations_left):
                 if single.entries not in known:
                     (wrong if single.wrong else right).append(single)
-    return Found(sorted(wrong, key=lambda single: -abs(single.error)), right, suspect, mostly_wrong)
+    worst_first = sorted(wrong, key=lambda single: -abs(single.error))
+    return Found(worst_first, right, [whole.entries for whole in suspect], mostly_wrong, unseen)
 
 
 def _sampled(entries: EntryRange, rng: np.random.Generator) -> Iterator[EntryRange]:

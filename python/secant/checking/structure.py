@@ -5,7 +5,9 @@ A complex array is two: its real and its imaginary part.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from numbers import Complex, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,7 +50,6 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
         array = value if is_plain(value) else None
         if array is None or array.dtype.char not in _TYPES:
             got = type(value).__name__ if array is None else f"an array of {array.dtype}"
-            got += ": make an array of a list of numbers" if type(value) in (int, float) else ""
             raise DTypeError(f"{path or title} must be an array of float64, float32 or float16, or complex, got {got}")
         if array.size and array.dtype.kind == "c":
             yield Leaf(f"{path or title}.real", array.real, ".real")
@@ -65,9 +66,12 @@ _DOORS = {
 
 def refuse_tensor(title: str, value: Any) -> None:
     """Raise an error that names the check for tensors of other libraries."""
-    library = type(value).__module__.partition(".")[0].removesuffix("lib")
-    if library in _DOORS:
-        raise DTypeError(f"{title} is {_DOORS[library]}")
+    if _library(value) in _DOORS:
+        raise DTypeError(f"{title} is {_DOORS[_library(value)]}")
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0].removesuffix("lib")
 
 
 def listed(shapes: list[tuple[int, ...]]) -> str:
@@ -75,9 +79,51 @@ def listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
+def of_arrays(value: Any) -> Any:
+    """The same structure, with arrays for numbers, lists of numbers, integers, and what NumPy takes for an array."""
+    if isinstance(value, Mapping):
+        return _remade(value, {key: of_arrays(inner) for key, inner in value.items()})
+    if isinstance(value, tuple | list) and not _is_list_of_numbers(value):
+        return _remade(value, [of_arrays(inner) for inner in value])
+    return _as_array(value)
+
+
+def _is_list_of_numbers(value: Any) -> bool:
+    """Whether NumPy makes one array of numbers of it: not if it is empty, or its rows have different lengths."""
+    if hasattr(value, "_fields") or not value or not _holds_numbers(value):
+        return False
+    try:
+        return bool(np.asarray(value).dtype.kind in "biufcO")
+    except ValueError:
+        return False
+
+
+def _holds_numbers(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return not hasattr(value, "_fields") and all(map(_holds_numbers, value))
+    return isinstance(value, Complex) and not isinstance(value, bool)
+
+
+def _as_array(value: Any) -> Any:
+    """A number, a list of numbers, or a series as an array, integers as float64; anything else as it is."""
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64) if is_plain(value) and value.dtype.kind in "biu" else value
+    if isinstance(value, np.inexact):
+        return np.asarray(value)
+    if isinstance(value, Complex) and not isinstance(value, bool):
+        return np.asarray(value, np.float64 if isinstance(value, Real) else np.complex128)
+    if isinstance(value, tuple | list) and _is_list_of_numbers(value):
+        array = np.asarray(value)
+        return array if array.dtype.kind in "fc" else array.astype(np.float64)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic) and _library(value) not in _DOORS:
+        return _as_array(np.asarray(value))
+    return value
+
+
 def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -> Any:
     """The same structure with the keys of its dicts in the order of another one's, which messages call ``source``.
 
+    Where the other one has an array, numbers and lists of numbers become one, too.
     Real arrays are multiplied by ``unit`` where those of the other structure are complex.
     """
     if isinstance(like, Mapping):
@@ -85,9 +131,11 @@ def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -
             got = ", ".join(map(str, value)) if isinstance(value, Mapping) else type(value).__name__
             raise ShapeError(f"{title} must have the keys of {source}, {', '.join(map(str, like))}, got {got}")
         return {key: ordered(title, inner, value[key], source, unit) for key, inner in like.items()}
+    if isinstance(like, np.ndarray):
+        value = _as_array(value)
     if isinstance(like, tuple | list) and isinstance(value, tuple | list) and len(value) == len(like):
-        parts = [ordered(title, inner, own, source, unit) for inner, own in zip(like, value, strict=True)]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        pairs = zip(like, value, strict=True)
+        return _remade(value, [ordered(title, inner, own, source, unit) for inner, own in pairs])
     if is_plain(like) and is_plain(value) and "c" in (kinds := like.dtype.kind + value.dtype.kind) and kinds != "cc":
         if like.dtype.kind != "c":
             raise DTypeError(f"{title} must be real where {source} is, got an array of {value.dtype}")
@@ -98,10 +146,9 @@ def ordered(title: str, like: Any, value: Any, source: str, unit: complex = 1) -
 def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     """The same structure with other arrays: the real and the imaginary part of one that is complex."""
     if isinstance(value, Mapping):
-        return {key: rebuilt(inner, arrays) for key, inner in value.items()}
+        return _remade(value, {key: rebuilt(inner, arrays) for key, inner in value.items()})
     if isinstance(value, tuple | list):
-        parts = [rebuilt(inner, arrays) for inner in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+        return _remade(value, [rebuilt(inner, arrays) for inner in value])
     if not value.size:
         return value
     if value.dtype.kind != "c":
@@ -111,6 +158,10 @@ def rebuilt(value: Any, arrays: Iterator[Array]) -> Any:
     return both
 
 
-def copied(value: Any) -> Any:
-    """The same structure with copies of its arrays: whoever gets it may write to them."""
-    return rebuilt(value, (leaf.array.copy() for leaf in leaves("it", value)))
+def _remade(value: Any, parts: Any) -> Any:
+    """A dict, list or tuple of the same type with other values."""
+    if isinstance(value, dict):
+        made = copy.copy(value)  # a defaultdict is not made of its items
+        made.update(parts)
+        return made
+    return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)

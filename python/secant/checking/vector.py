@@ -16,7 +16,7 @@ from secant.checking.options import VectorOptions, require_known
 from secant.checking.point import Direction, Point
 from secant.checking.procedure import run_check
 from secant.checking.report import GradientReport
-from secant.checking.structure import leaves, listed, ordered, rebuilt
+from secant.checking.structure import leaves, listed, of_arrays, ordered, rebuilt
 from secant.differentiation.noise import Value, norm
 from secant.errors import ShapeError
 
@@ -121,7 +121,7 @@ def check_jvp(
     """
     require_known("check_jvp", options, VectorOptions)
     require_callable("jvp", jvp)
-    weighted = _Weighted(f, rng)
+    x, weighted = of_arrays(x), _Weighted(f, rng)
     point = Point(weighted, x, inplace=inplace, names=names, scale=scale)
 
     def slope(direction: Direction) -> float:
@@ -150,7 +150,7 @@ class _Weighted:
         self._numbers = np.random.default_rng([seed(rng), 1])
 
     def __call__(self, x: Any) -> Value:
-        value = _as_array(self._f(x))
+        value = of_arrays(self._f(x))
         if self.cotangent is None:
             self.cotangent = rebuilt(value, (self._random(leaf.array) for leaf in leaves("f(x)", value)))
         return self.dot(value, "f(x)", "f must always return the same shapes")
@@ -159,7 +159,7 @@ class _Weighted:
     def dot(self, value: Any, title: str, wanted: str) -> Value:
         """The sum of products of the cotangent and a value; ``wanted`` is said where shapes differ."""
         own = leaves("cotangent", self.cotangent)
-        others = leaves(title, ordered(title, self.cotangent, _as_array(value), "f(x)"))
+        others = leaves(title, ordered(title, self.cotangent, value, "f(x)"))
         shapes = [[leaf.array.shape for leaf in side] for side in (own, others)]
         if shapes[0] != shapes[1]:
             raise ShapeError(f"{wanted}, {listed(shapes[0])}, got {listed(shapes[1])}")
@@ -178,7 +178,3 @@ class _Weighted:
 def _times(factor: float, value: Any) -> Any:
     """The same structure with its arrays times a factor: copies, to which a backward function may write."""
     return rebuilt(value, (np.asarray(factor * leaf.array) for leaf in leaves("cotangent", value)))
-
-
-def _as_array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, float | complex | np.inexact) else value

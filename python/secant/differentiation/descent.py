@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,14 +11,12 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.progress import Progress
 from secant._common.validation import Floats
+from secant._common.warn import warn
 from secant.differentiation.derivatives import derivatives
-from secant.differentiation.options import Options, refuse_matrix, require_use
+from secant.differentiation.options import Options, Workers, put_back, refuse_matrix
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import SchemeName
 from secant.errors import DivergenceError, ValueRangeError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 
 @overload
@@ -65,8 +62,7 @@ def gradient_descent(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
-    n_jobs: int | None = None,
-    executor: Executor | None = None,
+    workers: Workers = None,
     progress: bool = False,
 ) -> Floats | tuple[Floats, Floats]:
     """Walk down f from init_x, ``step_num`` times by ``-lr`` times the numerical gradient.
@@ -86,7 +82,7 @@ def gradient_descent(
     callback : callable, optional
         ``callback(step, x)`` is called after each step, the first of which is 1, with a copy of x. If it returns
         something true, the walk ends.
-    h, scheme, rel_step, args, kwargs, vectorized, n_jobs, executor
+    h, scheme, rel_step, args, kwargs, vectorized, workers
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         f is not evaluated outside, and each point of the walk is moved into them.
@@ -103,14 +99,15 @@ def gradient_descent(
     Warns
     -----
     RuntimeWarning
-        If x grows so large that x + h is rounded to x. Until then the gradient is that of f.
+        If x grows so large that x + h is rounded to x, until when the gradient is that of f; or as for
+        `numerical_gradient`, in the first step.
 
     Raises
     ------
     DivergenceError
         If x or the gradient is no longer finite: it names the step and the value. Its ``path`` holds the points before.
     DTypeError
-        If init_x does not hold real numbers, f does not use its argument, or callback is not callable.
+        If init_x does not hold real numbers, or callback is not callable.
     ShapeError
         If f does not return a single number.
     UnsupportedError
@@ -129,7 +126,8 @@ def gradient_descent(
     array([-0.,  0.])
     """
     refuse_matrix("init_x", init_x)
-    x = validation.float_array("init_x", init_x).copy()
+    start = validation.float_array("init_x", init_x).copy()
+    x = start.copy()
     lr = validation.finite_number("lr", lr)
     count = validation.positive_int("step_num", step_num)
     if callback is not None:
@@ -144,21 +142,34 @@ def gradient_descent(
         args=args,
         kwargs=kwargs,
         vectorized=vectorized,
-        n_jobs=n_jobs,
-        executor=executor,
-    )
+        workers=workers,
+    )._replace(given=None)
+    try:
+        return _walk(problem, x, lr, count, return_path, callback, validation.flag("progress", progress))
+    finally:
+        put_back(init_x, start)
+
+
+def _walk(
+    problem: Problem,
+    x: Floats,
+    lr: float,
+    count: int,
+    return_path: bool,
+    callback: Callable[[int, Floats], Any] | None,
+    progress: bool,
+) -> Floats | tuple[Floats, Floats]:
     points, lost = [x.copy()], False
-    with Progress(validation.flag("progress", progress)) as shown:
+    with Progress(progress) as bar:
         for step in range(1, count + 1):
-            shown("steps", step - 1, count)
+            bar("steps", step - 1, count)
             try:
-                gradient = derivatives(problem._replace(x=x), None, warn_of_h=False).values.reshape(x.shape)
+                gradient = derivatives(problem._replace(x=x), None, warns=step == 1).values.reshape(x.shape)
             except ValueRangeError as error:  # f is not finite at x, where error bars need that
                 if step == 1:
                     raise
                 raise _diverged(step, str(error), points, lr) from error
-            if step == 1 and not gradient.any():
-                require_use(problem.f, init_x)
+            problem = problem._replace(is_trusted=True)
             _require_finite("the gradient", gradient, step, points, lr)
             with np.errstate(over="ignore"):
                 there = x - lr * gradient
@@ -179,11 +190,9 @@ def gradient_descent(
 
 def _warn_of_loss(x: Floats, h: float, step: int, lr: float) -> None:
     i = int(np.argmax(np.abs(x)))
-    warnings.warn(
+    warn(
         f"gradient descent loses h: after step {step} x reaches {x.reshape(-1)[i]:.3g}, where x + h rounds to x and "
-        f"the gradient means nothing; lr={lr:g} may be too large, or h={h:g} too small",
-        RuntimeWarning,
-        stacklevel=3,
+        f"the gradient means nothing; lr={lr:g} may be too large, or h={h:g} too small"
     )
 
 

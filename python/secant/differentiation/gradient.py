@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
+from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,16 +12,13 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation import elementwise
-from secant.differentiation.derivatives import central_differences, derivatives, warn_of_loss
+from secant.differentiation.derivatives import central_differences, derivatives
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.evaluators.evaluation import Evaluator
-from secant.differentiation.options import Options, are_defaults, is_float64, own_point
+from secant.differentiation.options import Options, Workers, are_defaults, is_float64, own_point
 from secant.differentiation.problem import Problem, kind_of
 from secant.differentiation.result import Derivative, with_error
-from secant.differentiation.schemes import SCHEMES, SchemeName, Stencils
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from secant.differentiation.schemes import SchemeName
 
 
 def numerical_diff(
@@ -41,10 +38,11 @@ def numerical_diff(
     Parameters
     ----------
     f : callable
-        Takes x and returns a number, or an array of them.
-    x : float or array
-        f is evaluated at all elements at once, each shifted by its step.
-    h : float, array_like or "relative"
+        Takes x and returns a number, or an array of them. It must be elementwise: an element of f(x) depends on the
+        same element of x alone. For other functions take `numerical_gradient` or `numerical_jacobian`.
+    x : float or array_like
+        f is evaluated at all elements at once, each shifted by its step. It gets a float, or a new array each time.
+    h : float, array_like or None
         Half the distance of the two points. The truncation error grows as h**2, the rounding error as 1/h: at h = 1e-30
         both points round to x, and the result is 0.
     scheme, rel_step, bounds, args, kwargs, full_output
@@ -53,26 +51,24 @@ def numerical_diff(
     Returns
     -------
     float, or ndarray of float64
-        In the shape of what f returns. With ``full_output``, a `secant.Derivative`. Where elements of x have steps of
-        their own (all but a number for h), f must be elementwise, which is checked in a few evaluations.
+        In the shape of what f returns. With ``full_output``, a `secant.Derivative`.
 
     Warns
     -----
     RuntimeWarning
-        If h is lost in x, or larger than its scale allows; if f returns float32, or whole numbers that jump, as for
+        If h is lost in x, f returns float32 or whole numbers that jump, or all values of f are equal, as for
         `numerical_gradient`.
 
     Raises
     ------
     DTypeError
-        If f is not callable, x is float32 or float16, in whose rounding h is lost, x or h is not a number, or f
-        does not return real numbers.
+        If f is not callable, x or h is not a number, or f does not return real numbers.
     ShapeError
-        If f does not always return the same shape, or returns a number for an array x.
+        If f does not always return the same shape, or not that of an array x.
     UnsupportedError
         If bounds are given with "auto" or full_output, for which take `numerical_gradient`.
     ValueRangeError
-        If h is not finite and greater than 0, there is no such scheme, x is not within bounds, or f is not defined at a
+        If h is not finite and greater than 0, there is no such scheme, x is not within bounds, or f is not finite at a
         shifted point, though it is at x.
 
     Examples
@@ -92,7 +88,7 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
-    return_error: Literal[False] = ...,
+    f0: float | None = ...,
     full_output: Literal[False] = ...,
     inplace: bool = ...,
     **options: Unpack[Options],
@@ -105,18 +101,7 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
-    return_error: Literal[True],
-    inplace: bool = ...,
-    **options: Unpack[Options],
-) -> tuple[Floats, Floats]: ...
-
-
-@overload
-def numerical_gradient(
-    f: Any,
-    x: ArrayLike,
-    h: Any = ...,
-    *,
+    f0: float | None = ...,
     full_output: Literal[True],
     inplace: bool = ...,
     **options: Unpack[Options],
@@ -134,10 +119,9 @@ def numerical_gradient(
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
-    n_jobs: int | None = None,
-    executor: Executor | None = None,
+    workers: Workers = None,
+    f0: float | None = None,
     full_output: bool = False,
-    return_error: bool = False,
     inplace: bool = False,
     progress: bool = False,
 ) -> Any:
@@ -146,102 +130,85 @@ def numerical_gradient(
     Parameters
     ----------
     f : callable, or a pointer to a C function
-        Takes x and returns a number. Functions compiled by Numba are called from compiled code, if they always return
-        real numbers. A pointer of ctypes, cffi, ``numba.cfunc`` or `scipy.LowLevelCallable` to
-        ``double f(const double *x, intptr_t n, void *data)`` is called without Python.
+        Takes x and returns a number. It gets a new array for each evaluation, and may keep it or write to it. Functions
+        compiled by Numba are called from compiled code, if they always return real numbers. A pointer of ctypes, cffi,
+        ``numba.cfunc`` or `scipy.LowLevelCallable` to ``double f(const double *x, intptr_t n, void *data)`` is called
+        without Python.
     x : array_like, of any shape and layout
-        f gets a copy of it that belongs to this call, with one entry shifted, so that threads may share x. If f can
-        look at an array of float64 elsewhere, in its closure, globals, defaults or attributes of these, the array
-        itself is shifted instead, and restored exactly, even if f raises: as in
-        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``. Two or four evaluations tell if f depends
-        on it, and a warning says so if it depends on its argument as well. So it is if f turns out not to use its
-        argument: all differences are 0, and f takes any object. Of modules and classes, those values and functions are
-        looked at that code names, and all values of your own: where that finds nothing, ``inplace=True`` says that x
-        itself is to be shifted.
-    h : float, array_like or "relative"
-        The shift of each coordinate. "relative" is SciPy's default for the scheme, and more accurate than 1e-4:
-        ``eps**(1/2) * max(1, abs(x))`` of "2-point", away from 0, ``eps**(1/3)`` of "3-point", ``eps**(1/5)`` of
-        "five-point", where eps is that of what f returns; f(x) is one evaluation more. Where x + h rounds to x,
-        derivatives are 0, and a warning says so: for 1e-4, where x is above about 1e12. Where h is larger than an entry
-        that is not 0, f(x) is one evaluation more; if f changes by more than f(x) within a step, and by another slope
-        within half of it, a warning says so, unless f is in C and has few coordinates.
+        It is not changed. The exception are functions that ignore their argument and look at x instead, as in
+        ``numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])``: where the first values of f are all equal, x
+        is shifted once to see if f moves. If it does, x itself is shifted for each evaluation, and restored, also if f
+        raises; it must be a writeable array of float64.
+    h : float, array_like or None
+        The shift of each coordinate. None is SciPy's for the scheme: ``eps**(1/2) * max(1, abs(x))`` of "2-point", away
+        from 0, ``eps**(1/3)`` of "3-point", ``eps**(1/5)`` of "five-point", where eps is that of what f returns; f(x)
+        is one evaluation more.
     scheme : {"central", "3-point", "forward", "2-point", "five-point", "auto"}
         Values of f at x + h and x - h; at x + h and x; or at both and at x + 2h and x - 2h as well. "3-point" and
-        "2-point" are SciPy's names of the first two. With "auto" h does
-        not count: step and order are chosen for each entry, from the noise of f and what is seen of truncation. Steps
-        may leave the domain of f: an ArithmeticError, AssertionError, IndexError, RuntimeError or ValueError of f
-        counts as NaN there, and is raised if nothing else is left.
+        "2-point" are SciPy's names of the first two. "auto" chooses step and order for each entry, from the noise of f
+        and the truncation that it sees. Its steps may leave the domain of f: where f raises an exception, smaller ones
+        are tried, at most ten, before it is raised.
     rel_step : float or array_like, optional
-        As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of "relative" where x + h is x.
+        As in SciPy, ``h = rel_step * abs(x)``, away from 0 for "2-point"; and that of None where x + h is x.
     bounds : tuple (array_like, array_like) or scipy.optimize.Bounds, optional
-        The domain of f: it is not evaluated outside. Near a bound, central differences become one-sided ones of the
-        same order, for one to two evaluations more; the step becomes smaller where nothing else helps. "auto" takes
-        smaller steps, and one-sided ones on a bound or where f is defined on one side of x only.
+        f is never evaluated outside these bounds. Near one, central differences become one-sided ones of the same
+        order, for one to two evaluations more; the step becomes smaller where nothing else helps.
     args : tuple
         Further arguments of f.
     kwargs : dict, optional
         Further keyword arguments of f.
     vectorized : bool
         f takes a stack of points, (points, and the shape of x), and returns a value for each, which must not depend on
-        the points beside it. It is called in blocks of at most 128 KB, or one point. About ten calls, some of them
-        further from x, check that points are not mixed.
-    n_jobs : int, optional
-        The number of processes if f is a function of Python, of threads if it is in C or compiled by Numba.
-        Processes compute ranges of coordinates, through joblib: its backend may be another one, such as that of
-        Dask. Little work stays in this process. A C function runs on one thread unless more are asked for, which says
-        that it is thread-safe; one with parallel loops of Numba's always runs on one. -1 means all. Workers copy x as
-        they start: it must not change meanwhile.
-    executor : concurrent.futures.Executor, optional
-        The same with an executor, such as ``client.get_executor()`` of Dask or a pool of MPI. A range whose worker is
-        lost is computed again. f must use its argument.
+        the others. It is called in blocks of at most 128 KB, or one point.
+    workers : int or map-like callable, optional
+        The number of processes, by joblib, if f is a function of Python; of threads if it is in C, which says that it
+        is thread-safe, or compiled by Numba. -1 means all. Or a callable like ``map``, such as that of an executor, a
+        pool of MPI or a client of Dask. Workers get copies of f and x.
+    f0 : float, optional
+        f(x), if it is known: that saves an evaluation where the scheme needs it.
     full_output : bool
         Return a `secant.Derivative`: the gradient, how far each entry may be off, and the number of evaluations.
-    return_error : bool
-        Return the pair (gradient, error). Deprecated: take ``full_output``.
     inplace : bool
-        x itself is shifted, for a function that looks at it elsewhere: an x that cannot be is an error.
+        Shift x itself from the start, for a function that looks at it.
     progress : bool
         Draw a bar with the time left on standard error, in a terminal or a notebook, if tqdm is installed.
 
     Returns
     -------
     gradient : ndarray of float64, in the shape of x
-        With ``full_output`` a `secant.Derivative`. Its ``error`` is the error bar of "auto", and for the other schemes
-        also what they differ from "auto" by, whose evaluations it takes.
+        With ``full_output`` a `secant.Derivative`. Its ``error`` is the error bar of "auto"; of another scheme the
+        difference from "auto" is added, whose evaluations it takes.
 
     Warns
     -----
     RuntimeWarning
-        If f depends on its argument and on x elsewhere, and both are shifted; if h is lost in x, or larger than its
-        scale allows; if f returns float32, and h is too small for its rounding;
-        or if it returns whole numbers, of NumPy's, that jump near x.
+        If x + h rounds to x; if f returns float32, and h is too small for its rounding; if f returns whole numbers that
+        jump near x, or rounded ones; or if it returned the same value everywhere.
 
     Raises
     ------
     DTypeError
-        If f is not callable, x does not hold real numbers, f looks at an x that cannot be shifted, or f does not
-        return a real number.
+        If f is not callable, x does not hold real numbers, or f does not return a real number.
     ShapeError
         If f does not return a single number.
     MissingExtraError
-        If n_jobs needs joblib, and it is not installed.
+        If workers needs joblib, and it is not installed.
     UnsupportedError
-        If options do not go together.
+        If options do not go together, such as "auto" and h.
     ValueRangeError
-        If x is read-only and would be shifted in place, or not within bounds; h is not finite and greater than 0; f is
-        not defined at a shifted point, where it raises one of those that "auto" takes for NaN or is NaN, though it is
-        defined at x; f or x is not finite for "auto"; or f mixes the points of a stack. Other exceptions of f
-        are passed on.
+        If x is not within bounds, h is not finite and greater than 0, f is not finite at a shifted point, though it is
+        at x, f or x is not finite for "auto", or f mixes the points of a stack. Exceptions of f are passed on, with a
+        note that names the coordinate and its value.
 
     Notes
     -----
-    The truncation error is f''' h**2 / 6 of "central", f'' h / 2 of "forward", f''''' h**4 / 30 of "five-point"; the
+    Differences are divided by the distance of the points after rounding, ``(x + h) - (x - h)``. The truncation error is
+    f3 h**2 / 6 of "central", f2 h / 2 of "forward", f5 h**4 / 30 of "five-point", where f3 is the third derivative; the
     rounding error is about eps abs(f) / h. The result has the same bits however f is evaluated, and for any number of
-    threads. An error or a note on an exception names the coordinate and its value.
+    workers.
 
     "auto" takes 100 to 300 evaluations of f first, then two to three per entry where noise leaves extrapolation little
-    to win, six where f is smooth, and more where they disagree: central differences of groups of entries, or of an
-    entry at three steps, extrapolated; and where those do not settle, of steps that grow from the smallest ones.
+    to win, six where f is smooth, and more where they disagree.
 
     Examples
     --------
@@ -251,25 +218,25 @@ def numerical_gradient(
     >>> found = secant.numerical_gradient(f, [0.0, 1.0], scheme="auto", full_output=True)
     >>> bool(np.all(np.abs(found.value - np.exp([0, 1])) <= found.error)), bool(np.all(found.error < 1e-10))
     (True, True)
-    >>> secant.numerical_gradient(lambda x: np.sqrt(x).sum(), [0.0, 4.0], h="relative", bounds=(0, np.inf))[1].round(9)
+    >>> secant.numerical_gradient(lambda x: np.sqrt(x).sum(), [0.0, 4.0], h=None, bounds=(0, np.inf))[1].round(9)
     np.float64(0.25)
     """
-    others = (scheme, vectorized, n_jobs, executor, full_output, return_error, inplace, progress)
-    if are_defaults(others, rel_step, bounds, args, kwargs):
+    others = (scheme, vectorized, workers, full_output, inplace, progress)
+    if f0 is None and are_defaults(others, rel_step, bounds, args, kwargs):
         kind = kind_of(f)
         is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
         if is_plain and kind == "C" and cast(Floats, x).size <= Evaluator.first_block and c_pointer.core() is not None:
-            values = _of_c(f, cast(Floats, x) if is_float64(x) else own_point(x), h)
-            if not math.isnan(values.dot(values)):  # else it is looked at where f is not defined
-                return values
+            point = cast(Floats, x) if is_float64(x) else own_point(x)
+            values = c_pointer.few_differences(f, point, h)
+            if np.isfinite(values).all() and values.all():  # others may need a warning or an error
+                return values if point.ndim == 1 else values.reshape(point.shape)
         problem = Problem.of_defaults(f, x, h, kind)
         if is_plain:
             values = central_differences(problem, x)
             return values if problem.x.ndim == 1 else values.reshape(problem.x.shape)
     else:
-        if full_output is not False or return_error is not False:
+        if full_output is not False:
             validation.flag("full_output", full_output)
-            validation.flag("return_error", return_error)
         problem = Problem.of(
             f,
             x,
@@ -280,24 +247,12 @@ def numerical_gradient(
             args=args,
             kwargs=kwargs,
             vectorized=vectorized,
-            n_jobs=n_jobs,
-            executor=executor,
-            with_error=full_output or return_error,
+            workers=workers,
+            with_error=full_output,
             inplace=inplace,
             progress=progress,
+            f0=f0,
         )
     values, errors, evaluations = derivatives(problem, x)
-    shape = problem.x.shape
-    gradient = values.reshape(shape)
-    if errors is None:
-        return gradient
-    error = errors.reshape(shape)
-    return with_error(gradient, error, evaluations) if full_output else (gradient, error)
-
-
-def _of_c(f: Any, point: Floats, h: float) -> Floats:
-    """Central differences of few coordinates of a C function: to make a `Problem` would take longer."""
-    values = c_pointer.few_differences(f, point, h)
-    if np.count_nonzero(values) != values.size:
-        warn_of_loss(Stencils(SCHEMES["central"], h), point, values, stacklevel=4)
-    return values if point.ndim == 1 else values.reshape(point.shape)
+    gradient = values.reshape(problem.x.shape)
+    return with_error(gradient, errors.reshape(problem.x.shape), evaluations) if errors is not None else gradient

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
-from secant.differentiation.derivatives import computed
+from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
 from secant.differentiation.jacobian import Pattern, numerical_jacobian
+from secant.differentiation.options import Workers, put_back
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
 from secant.differentiation.second_differences import SecondDifferences
-from secant.errors import ShapeError, UnsupportedError
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from secant.errors import ShapeError
 
 
 def numerical_hessian(
     f: Any,
     x: ArrayLike,
-    h: Any = 1e-4,
     *,
     gradient: Callable[..., Any] | None = None,
     scheme: Literal["auto", "central"] = "auto",
+    h: Any = 1e-4,
     rel_step: Any = None,
     bounds: Any = None,
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
     sparsity: Any = None,
     vectorized: bool = False,
-    n_jobs: int | None = None,
-    executor: Executor | None = None,
+    workers: Workers = None,
     full_output: bool = False,
     inplace: bool = False,
     progress: bool = False,
@@ -48,9 +45,6 @@ def numerical_hessian(
         Takes x and returns a number, as for `numerical_gradient`. With ``gradient``, f is not evaluated.
     x : array_like, of any shape and layout
         Its n entries are numbered as in ``x.flat``.
-    h : float, array_like or "relative"
-        The step of "central", as for `numerical_gradient`; "relative" is ``eps**(1/4) * max(1, abs(x))``, where
-        eps is that of what f returns.
     gradient : callable, optional
         The gradient of f, in the shape of x: the Hessian is then its Jacobian, made symmetric, by `numerical_jacobian`.
         It takes the same arguments, and with ``vectorized`` a stack of points. Error bars include half of what is not
@@ -58,7 +52,10 @@ def numerical_hessian(
     scheme : {"auto", "central"}
         "auto" chooses steps for each entry, by extrapolation, and takes no h; it takes about 4 n (n + 1)
         and 10 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
-    rel_step, args, kwargs, vectorized, n_jobs, executor, inplace, progress
+    h : float, array_like or None
+        The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) * max(1, abs(x))``, where eps is that
+        of what f returns.
+    rel_step, args, kwargs, vectorized, workers, inplace, progress
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
@@ -78,7 +75,7 @@ def numerical_hessian(
     DTypeError
         If f or gradient is not callable, or x does not hold real numbers.
     MissingExtraError
-        If ``sparsity`` needs SciPy, or n_jobs joblib, and it is not installed.
+        If ``sparsity`` needs SciPy, or workers joblib, and it is not installed.
     ShapeError
         If f does not return a single number, gradient not one for each entry, or the pattern is not (n, n).
     UnsupportedError
@@ -100,22 +97,20 @@ def numerical_hessian(
     """
     validation.flag("full_output", full_output)
     validation.one_of("scheme", scheme, ("auto", "central"))
-    if scheme == "auto" and not (rel_step is None and isinstance(h, float) and h == 1e-4):
-        raise UnsupportedError("h and rel_step are for scheme='central': 'auto' chooses the steps itself")
     options: Any = {
+        "scheme": scheme,
         "rel_step": rel_step,
         "args": args,
         "kwargs": kwargs,
         "vectorized": vectorized,
-        "n_jobs": n_jobs,
-        "executor": executor,
+        "workers": workers,
         "inplace": inplace,
         "progress": progress,
         "bounds": bounds,
     }
     if gradient is not None:
         validation.require_callable("gradient", gradient)
-        options |= {"scheme": scheme, "sparsity": sparsity, "full_output": full_output}
+        options |= {"sparsity": sparsity, "full_output": full_output}
         found = numerical_jacobian(gradient, x, h, **options)
         size = np.size(x)
         if not full_output:
@@ -128,16 +123,17 @@ def numerical_hessian(
             error += np.abs(asymmetry)
         return with_error(_half_sum(value), error, found.nfev)
     problem = Problem.of(f, x, h, **options)
-    if scheme == "auto":
-        problem = problem._replace(scheme=None)
     size = problem.x.size
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
-    values, errors, evaluations = _hessian(problem, x, pattern)
-    if full_output and errors is None:
-        slopes, bars, more = _hessian(problem._replace(scheme=None, probes=0), x, pattern)
-        errors, evaluations = abs(values - slopes) + bars, evaluations + more
+    try:
+        values, errors, evaluations = _hessian(problem, pattern)
+        if full_output and errors is None:
+            slopes, bars, more = _hessian(problem._replace(scheme=None), pattern)
+            errors, evaluations = abs(values - slopes) + bars, evaluations + more
+    finally:
+        put_back(x, problem.x)
     return with_error(values, errors, evaluations) if full_output else values
 
 
@@ -164,7 +160,7 @@ def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
     return csr_array((np.concatenate([found.data, sign * found.data]) / 2, places), shape=matrix.shape)
 
 
-def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any, Any, int]:
+def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     """The Hessian, its error bars for "auto", and the evaluations."""
     size = problem.x.size
     if pattern is None:
@@ -176,9 +172,11 @@ def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any
     def make(evaluator: Evaluator, problem: Problem) -> SecondDifferences:
         return SecondDifferences(evaluator, problem, pairs)
 
-    found, method, _, problem = computed(problem, given, make)
+    found, method, evaluator = computed(problem, make)
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
+    warn_of_values(evaluator, None, problem.x, values)
+    before = evaluator.evaluations
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
     if pattern is None:
@@ -186,12 +184,10 @@ def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any
         matrices[0][where], matrices[1][where] = values, errors
         if not has_error:
             return matrices[0], None, found.evaluations
-        evaluator = problem.evaluator()
         left = method.unexplained(evaluator, *matrices)
-        return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations
+        return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations - before
     from scipy.sparse import csr_array
 
     hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
-    evaluator = problem.evaluator()
     method.require_pattern(evaluator, hessian, bars)
-    return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations
+    return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations - before

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable
+from typing import Any, TypedDict
 
 import numpy as np
 
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer
-from secant.differentiation.reach import can_reach
 from secant.differentiation.schemes import SchemeName
 from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
 _FLOAT64 = np.dtype(np.float64)
 _NONE: tuple[Any, ...] = ()  # there is only one empty tuple
-_DEFAULTS = ("central", False, None, None, False, False, False, False)
+_DEFAULTS = ("central", False, None, False, False, False)
+Workers = int | Callable[..., Any] | None
 
 
 class Options(TypedDict, total=False):
@@ -31,8 +29,7 @@ class Options(TypedDict, total=False):
     args: tuple[Any, ...]
     kwargs: dict[str, Any] | None
     vectorized: bool
-    n_jobs: int | None
-    executor: Executor | None
+    workers: Workers
     progress: bool
 
 
@@ -81,14 +78,27 @@ def is_float64(x: Any) -> bool:
     return x.dtype == _FLOAT64 and (x.flags.c_contiguous or not validation.overlaps(x))
 
 
-def own_point(x: Any, *, copy: bool = True) -> Floats:
-    """Return x as an array of float64: a copy, or itself where it is one and no copy is wanted."""
+def own_point(x: Any) -> Floats:
+    """Return a copy of x as an array of float64."""
     if type(x) is np.ndarray and x.dtype is _FLOAT64 and x.flags.c_contiguous:
-        return x.copy() if copy else x
+        return x.copy()
     refuse_matrix("x", x)
     if is_float64(x):
-        return x.copy(order="K") if copy else x  # type: ignore[no-any-return]
+        return x.copy(order="K")  # type: ignore[no-any-return]
     return np.array(validation.real_array("x", x), np.float64, order="C")
+
+
+def writeable(x: Any) -> Floats | None:
+    """Return x if it is an array of float64 that can be shifted in place: the chapter's closures look at it."""
+    return x if is_float64(x) and x.flags.writeable else None
+
+
+def put_back(x: Any, origin: Floats) -> None:
+    """Make x what it was when the call began: f may have written its argument into it."""
+    if not isinstance(x, np.ndarray) or not x.flags.writeable or x.dtype.kind not in "biuf":
+        return
+    if np.asarray(x, np.float64).tobytes() != origin.tobytes():
+        x[...] = origin
 
 
 def refuse_matrix(name: str, x: Any) -> None:
@@ -124,30 +134,14 @@ def loses_h(dtype: np.dtype[Any]) -> bool:
     return dtype.kind == "f" and dtype.itemsize < 8
 
 
-def ignores_argument(f: Any) -> bool:
-    """Whether f takes what is no array: where all differences are 0 as well, it looks at its variables elsewhere."""
-    try:
-        f(object())
-    except Exception:
-        return False
-    return True
-
-
-def require_use(f: Any, x: Any) -> None:
-    """Raise an error if f looks at x without using its argument, where all differences from a copy of x are 0.
-
-    An f that cannot reach x, such as a list, is constant.
-    """
-    if callable(f) and ignores_argument(f) and (isinstance(x, np.ndarray) or can_reach(f, x)):
-        raise DTypeError("f must use its argument, since a copy of x is shifted")
-
-
-def threads(n_jobs: Any) -> int | None:
-    """How many threads that asks for: all for -1."""
-    if n_jobs is None:
+def threads(workers: Any) -> int | None:
+    """How many threads or processes an integer asks for: all for -1."""
+    if workers is None:
         return None
-    if n_jobs == -1 and not isinstance(n_jobs, bool):
+    if workers == -1 and not isinstance(workers, bool):
         return os.cpu_count() or 1
-    if isinstance(n_jobs, int) and n_jobs < 1:
-        raise ValueRangeError(f"n_jobs must be at least 1, or -1 for all, got {n_jobs}")
-    return validation.positive_int("n_jobs", n_jobs)
+    if isinstance(workers, int) and not isinstance(workers, bool) and workers < 1:
+        raise ValueRangeError(f"workers must be at least 1, or -1 for all, got {workers}")
+    if not isinstance(workers, int) or isinstance(workers, bool):
+        raise DTypeError(f"workers must be a whole number or a map-like callable, got {workers!r}")
+    return validation.positive_int("workers", workers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +11,24 @@ import numpy as np
 from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer, numba_jit
-from secant.differentiation.evaluators.evaluation import Convert, Evaluator, PythonEvaluator, number, numbers
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, InPlace, PythonEvaluator, number
 from secant.differentiation.evaluators.vectorized import VectorizedEvaluator
-from secant.differentiation.options import bound, is_float64, own_point, require_perturbable, threads
-from secant.differentiation.reach import can_reach
-from secant.differentiation.schemes import SCHEMES, Bounds, Scheme, Stencils, Step, scheme_of, stencils, step_of
-from secant.errors import DTypeError, UnsupportedError
+from secant.differentiation.options import Workers, bound, own_point, require_perturbable, threads, writeable
+from secant.differentiation.schemes import (
+    SCHEMES,
+    Bounds,
+    Scheme,
+    Stencils,
+    Step,
+    is_default,
+    scheme_of,
+    stencils,
+    step_of,
+)
+from secant.errors import MissingExtraError, UnsupportedError
 
 _FUNCTION = type(lambda: None)
 _CENTRAL = SCHEMES["central"]
-_PROBE = 2.0**-10  # relative to x: how far it is shifted to see what f looks at
 
 
 def kind_of(f: Any) -> str:
@@ -33,66 +41,6 @@ def kind_of(f: Any) -> str:
     return "Python"
 
 
-def _place(f: Any, x: Any, bounds: Bounds | None = None) -> tuple[Floats | None, int]:
-    """Return x itself, if a function of Python looks at it elsewhere, or may; and the evaluations that tell."""
-    if not is_float64(x) or not can_reach(f, x):
-        return None, 0
-    require_perturbable("x", x)
-    counted = Counted(f)
-    return x if _looks_at(counted, x, bounds) else None, counted.calls
-
-
-class Counted:
-    """A function, and how often it was called."""
-
-    def __init__(self, f: Any) -> None:
-        self._f, self.calls = f, 0
-
-    def __call__(self, x: Any) -> Any:
-        """Call it."""
-        self.calls += 1
-        return self._f(x)
-
-
-def _looks_at(f: Any, x: Floats, bounds: Bounds | None) -> bool:
-    """Whether f depends on x beside its argument, or may; a warning says if it depends on both.
-
-    It is called with another point, while x is as it was, and while x is that point too.
-    """
-    before = x.copy(order="K")
-    away = _PROBE * (1 + np.abs(before)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
-    other = before + away
-    if bounds is not None:
-        up, down = (np.clip(point, *bounds) for point in (other, before - away))
-        other = np.where(up != before, up, down)
-    try:
-        with np.errstate(all="ignore"):
-            by_argument = numbers(f(other.copy()))
-            x[...] = other
-            by_both = numbers(f(other.copy()))
-            x[...] = before
-            if np.array_equal(by_argument, by_both):
-                return False
-            at_x, again = numbers(f(before.copy())), numbers(f(before.copy()))
-            uses_both = not np.array_equal(at_x, by_argument) and np.array_equal(at_x, again)
-    except Exception:
-        return True
-    finally:
-        x[...] = before
-    if uses_both and np.isfinite(by_both).all() and np.isfinite(by_argument).all():
-        warnings.warn(
-            "f uses its argument and looks at x elsewhere too, and both are shifted: inplace=True says that this is "
-            "meant; for the derivative by the argument alone, differentiate at x.copy()",
-            RuntimeWarning,
-            stacklevel=5,
-        )
-    return True
-
-
-def _asks_for_workers(n_jobs: Any, executor: Any) -> bool:
-    return executor is not None or n_jobs not in (None, 1) or n_jobs is True
-
-
 class Problem(NamedTuple):
     """A derivative to be computed. Nothing changes it, nor the array x.
 
@@ -101,9 +49,9 @@ class Problem(NamedTuple):
     f : callable or pointer
         Of x alone.
     x : ndarray of float64
-        A copy of the caller's; or itself, where workers make copies of it.
-    place : ndarray of float64, optional
-        The caller's x, if that is what f is shown, shifted.
+        A copy of the caller's.
+    given : ndarray of float64, optional
+        The caller's x, if f may look at it and it can be shifted in place.
     convert : callable
         Makes a float, or an array of float64, of what f returned.
     scheme : Scheme, optional
@@ -112,30 +60,34 @@ class Problem(NamedTuple):
     bounds : Bounds, optional
     kind : {"C", "Numba", "Python"}
         What f is.
-    vectorized, with_error, progress : bool
-    n_jobs, executor
-        As they were given.
+    vectorized, with_error, inplace, progress : bool
+    workers
+        As it was given.
+    f0 : optional
+        f(x), if that is known.
     moved : callable, optional
-        As of `CachedSamples`, for "auto".
-    probes : int
-        The evaluations of f that told what it looks at.
+        For "auto", where the shift of a coordinate does not tell by how much x is shifted: it takes the number of the
+        coordinate and its shift, and returns what rounding leaves of that for each output.
+    is_trusted : bool
+        f was seen to take stacks of points: that is not tried again.
     """
 
     f: Any
     x: Floats
-    place: Floats | None = None
+    given: Floats | None = None
     convert: Convert = number
     scheme: Scheme | None = None
     step: Step | Stencils = 1e-4
     bounds: Bounds | None = None
     kind: str = "Python"
     vectorized: bool = False
-    n_jobs: int | None = None
-    executor: Any = None
+    workers: Workers = None
     with_error: bool = False
+    inplace: bool = False
     progress: bool = False
-    moved: Callable[[Any], Any] | None = None
-    probes: int = 0
+    f0: Any = None
+    moved: Callable[[int, float], Any] | None = None
+    is_trusted: bool = False
 
     @classmethod
     def of(
@@ -150,23 +102,25 @@ class Problem(NamedTuple):
         args: Any = (),
         kwargs: Any = None,
         vectorized: Any = False,
-        n_jobs: Any = None,
-        executor: Any = None,
+        workers: Any = None,
         with_error: Any = False,
         inplace: Any = False,
         progress: Any = False,
+        f0: Any = None,
         convert: Convert = number,
     ) -> Problem:
-        """Check arguments. x itself is perturbed where f may look at it elsewhere, or ``inplace`` says so."""
+        """Check arguments."""
         f = bound(f, args, kwargs)
-        own = own_point(x, copy=not _asks_for_workers(n_jobs, executor))
+        own = own_point(x)
         step = step_of(h, rel_step, own.shape)
         chosen = scheme_of(scheme, "auto")
+        if chosen is None and not (rel_step is None and (h is None or is_default(h))):
+            raise UnsupportedError("scheme='auto' chooses the steps itself: h and rel_step do not go with it")
         for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
             if flag is not False:
                 validation.flag(name, flag)
-        if inplace:
-            require_perturbable("x", x)
+        if not callable(workers):
+            threads(workers)
         problem = cls(
             f,
             own,
@@ -177,16 +131,20 @@ class Problem(NamedTuple):
             Bounds.of(bounds, own),
             kind_of(f),
             bool(vectorized),
-            n_jobs,
-            executor,
+            workers,
             bool(with_error),
+            bool(inplace),
             bool(progress),
+            None if f0 is None else convert(f0),
         )
         if inplace:
-            problem._require_place()
-            return problem._replace(place=x)
-        place, probes = _place(f, x, problem.bounds) if problem.may_need_place else (None, 0)
-        return problem._replace(place=place, probes=probes)
+            require_perturbable("x", x)
+            problem._require_in_place()
+            return problem._replace(given=x, kind="Python")
+        if problem.asks_for_workers:
+            problem._require_workers()
+        may_look = problem.kind == "Python" and not vectorized and not problem.asks_for_workers
+        return problem._replace(given=writeable(x)) if may_look else problem
 
     @classmethod
     def of_defaults(cls, f: Any, x: Any, h: Any, kind: str, convert: Convert = number) -> Problem:
@@ -194,43 +152,47 @@ class Problem(NamedTuple):
         if kind == "Python":
             validation.require_callable("f", f)
         own = own_point(x)
-        place = _place(f, x)[0] if kind == "Python" else None
-        return cls(f, own, place, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
-
-    @property
-    def may_need_place(self) -> bool:
-        """Whether f, if it does not use its argument, sees x when that is shifted in place."""
-        return not self.vectorized and not self.asks_for_workers and self.kind == "Python"
+        given = writeable(x) if kind == "Python" else None
+        return cls(f, own, given, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
 
     @property
     def asks_for_workers(self) -> bool:
-        """Whether n_jobs or executor ask for more than this thread."""
-        return _asks_for_workers(self.n_jobs, self.executor)
+        """Whether more than this thread is asked for."""
+        return self.workers is not None and self.workers != 1
 
-    def _require_place(self) -> None:
+    def _require_in_place(self) -> None:
         if self.vectorized:
             raise UnsupportedError("with vectorized=True f takes a stack of points: x cannot be perturbed in place")
         if self.kind == "C":
             raise UnsupportedError("a C function gets copies of x: inplace=True does not go with it")
         if self.asks_for_workers:
-            raise UnsupportedError("workers have copies of x: inplace=True does not go with n_jobs or executor")
+            raise UnsupportedError("workers have copies of x: inplace=True does not go with workers")
+
+    def _require_workers(self) -> None:
+        if callable(self.workers):
+            if self.kind == "C":
+                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
+        elif self.is_shared() and not find_spec("joblib"):
+            raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'")
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator of f in this process."""
-        kind = self.kind if self.place is None else "Python"
-        if kind == "C":
+        count = None if callable(self.workers) else threads(self.workers)
+        if self.kind == "C":
             if self.vectorized or self.convert is not number:
                 raise UnsupportedError(
                     "a C function returns one number for one point: vectorized and Jacobians are not for it"
                 )
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
-            return c_pointer.CEvaluator(function, self.x, threads(self.n_jobs) or 1, address)
+            return c_pointer.CEvaluator(function, self.x, count or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds)
-        if kind == "Numba":
-            return numba_jit.choose_evaluator(self.f, self.x, self.convert, threads(self.n_jobs))
-        place = self.x.copy(order="K") if self.place is None else self.place
-        return PythonEvaluator(self.f, place, self.convert, self.x)
+            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted)
+        if self.kind == "Numba":
+            return numba_jit.choose_evaluator(self.f, self.x, self.convert, count)
+        if self.inplace:
+            assert self.given is not None
+            return PythonEvaluator(InPlace(self.f, self.given, self.x), self.x, self.convert, None, self.bounds)
+        return PythonEvaluator(self.f, self.x, self.convert, self.given, self.bounds)
 
     def stencils(self, returned: np.dtype[Any]) -> Stencils | None:
         """Return the difference quotient of each coordinate; None for "auto"."""
@@ -243,24 +205,11 @@ class Problem(NamedTuple):
         return stencils(self.scheme, self.step, self.x, self.bounds, returned)
 
     def is_shared(self) -> bool:
-        """Whether the work goes to workers. Functions in C and Numba's use threads instead of ``n_jobs``."""
-        n_jobs = threads(self.n_jobs)
+        """Whether the work goes to workers. Functions in C and Numba's have threads of their own."""
         if not self.asks_for_workers:
             return False
-        if n_jobs and self.executor is not None:
-            raise UnsupportedError("n_jobs and executor do not go together: the executor knows its workers")
-        kind = self.kind
-        if self.executor is not None:
-            from concurrent.futures import Executor
-
-            if not isinstance(self.executor, Executor):
-                hint = ": use its get_executor()" if hasattr(self.executor, "get_executor") else ""
-                got = f"{type(self.executor).__name__}{hint}"
-                raise DTypeError(f"executor must be a concurrent.futures.Executor, got {got}")
-            if kind == "C":
-                raise UnsupportedError("a C function cannot be sent to an executor: use n_jobs for threads")
-        return self.executor is not None or kind == "Python" or (kind == "Numba" and self.vectorized)
+        return callable(self.workers) or self.kind == "Python" or (self.kind == "Numba" and self.vectorized)
 
     def for_worker(self) -> Problem:
-        """Return what a worker gets: one thread's work, and arrays that are no subclass."""
-        return self._replace(x=np.asarray(self.x, order="C"), n_jobs=1, executor=None, progress=False)
+        """Return what a worker gets: one thread's work, and an array that is no subclass."""
+        return self._replace(x=np.asarray(self.x, order="C"), workers=1, progress=False, given=None)

@@ -13,6 +13,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.errors import DTypeError, ShapeError, ValueRangeError
 
+DEFAULT_STEP = 1e-4  # the chapter's
 FixedScheme = Literal["central", "forward", "five-point", "2-point", "3-point"]
 SchemeName = FixedScheme | Literal["auto"]
 
@@ -21,34 +22,40 @@ class Scheme(NamedTuple):
     """A difference quotient.
 
     ``name`` is what users call it. The truncation error is of order h**``order``. ``shifts`` are in units of h.
-    ``quotient`` takes the values there, one after the other, and h; with ``uses_value``, f(x) follows the others.
+    ``quotient`` takes the values of f and the coordinate at the shifted points, then f(x), where ``uses_value``, and
+    the coordinate at x. It divides by the distance of the points as rounding left them.
     """
 
     name: str
     order: int
     shifts: tuple[float, ...]
     uses_value: bool
-    quotient: Callable[[Sequence[Any], Any], Any]
+    quotient: Callable[[Sequence[Any], Sequence[Any], Any, Any], Any]
 
 
-def _central(f: Sequence[Any], h: Any) -> Any:
-    return (f[0] - f[1]) / (2 * h)
+def _central(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+    return (f[0] - f[1]) / (points[0] - points[1])
 
 
-def _forward(f: Sequence[Any], h: Any) -> Any:
-    return (f[0] - f[1]) / h
+def _forward(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+    return (f[0] - base) / (points[0] - x)
 
 
-def _five_point(f: Sequence[Any], h: Any) -> Any:
-    return (8 * (f[1] - f[2]) - (f[0] - f[3])) / (12 * h)
+def _five_point(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+    near, far = (f[1] - f[2]) / (points[1] - points[2]), (f[0] - f[3]) / (points[0] - points[3])
+    return (4 * near - far) / 3
 
 
-def _central_one_sided(f: Sequence[Any], h: Any) -> Any:
-    return (4 * (f[0] - f[2]) - (f[1] - f[2])) / (2 * h)
-
-
-def _five_point_one_sided(f: Sequence[Any], h: Any) -> Any:
-    return (48 * (f[0] - f[4]) - 36 * (f[1] - f[4]) + 16 * (f[2] - f[4]) - 3 * (f[3] - f[4])) / (12 * h)
+def _one_sided(f: Sequence[Any], points: Sequence[Any], base: Any, x: Any) -> Any:
+    """Forward differences, extrapolated to a step of 0 by Neville's algorithm."""
+    steps = [point - x for point in points]
+    column = [(value - base) / step for value, step in zip(f, steps, strict=True)]
+    for k in range(1, len(column)):
+        column = [
+            near + (near - far) * (steps[j] / (steps[j + k] - steps[j]))
+            for j, (near, far) in enumerate(pairwise(column))
+        ]
+    return column[0]
 
 
 SCHEMES = {
@@ -60,11 +67,15 @@ SCHEMES = {
     )
 }
 ONE_SIDED = {
-    "central": Scheme("central, one-sided", 2, (1, 2), True, _central_one_sided),
+    "central": Scheme("central, one-sided", 2, (1, 2), True, _one_sided),
     "forward": SCHEMES["forward"],
-    "five-point": Scheme("five-point, one-sided", 4, (1, 2, 3, 4), True, _five_point_one_sided),
+    "five-point": Scheme("five-point, one-sided", 4, (1, 2, 3, 4), True, _one_sided),
 }
 _BY_NAME = SCHEMES | {"2-point": SCHEMES["forward"], "3-point": SCHEMES["central"]}
+
+
+BOOK = Scheme("book", 2, (1, -1), False, lambda f, points, base, x: (f[0] - f[1]) / (2 * DEFAULT_STEP))
+"""The central difference as the book has it, divided by 2 h, whatever rounding left of that."""
 
 
 def scheme_of(name: Any, *others: str) -> Scheme | None:
@@ -105,15 +116,20 @@ class RelativeStep(NamedTuple):
 Step = float | Floats | RelativeStep
 
 
+def is_default(h: Any) -> bool:
+    """Whether h is what it is where nothing is said of it."""
+    return isinstance(h, float) and h == DEFAULT_STEP
+
+
 def step_of(h: Any, rel_step: Any, shape: tuple[int, ...]) -> Step:
     """Check h and rel_step, for x of that shape."""
     if type(h) is float and 0 < h < np.inf and rel_step is None:
         return h
     if rel_step is not None:
-        if not (isinstance(h, float) and h == 1e-4):
+        if not (h is None or is_default(h)):
             raise ValueRangeError(f"h must be left out where rel_step is given, got {h!r}")
         return RelativeStep(_steps("rel_step", rel_step, shape, -np.inf))
-    if isinstance(h, str) and h == "relative":
+    if h is None:
         return RelativeStep()
     step: Step = _steps("h", h, shape)
     return step
@@ -160,7 +176,7 @@ class Bounds(NamedTuple):
         lower, upper = (_bound(each, x.shape, none) for each, none in zip(pair, (-np.inf, np.inf), strict=True))
         if (crossed := lower > upper).any():
             i = tuple(int(k) for k in np.argwhere(crossed)[0])
-            raise ValueRangeError(f"bounds must be (lower, upper), got {lower[i]} and {upper[i]} at {i}")
+            raise ValueRangeError(f"bounds must be (lower, upper): lower {lower[i]} exceeds upper {upper[i]} at {i}")
         if not (np.isneginf(lower).all() and np.isposinf(upper).all()):
             outside = ~((lower <= x) & (x <= upper))
             if outside.any():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -14,6 +13,7 @@ from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.trial import being_tried
 from secant._common.validation import Array
+from secant._common.warn import warn
 from secant.backends import backend_module, faults
 from secant.backends.base import (
     LOG_OFFSET,
@@ -450,11 +450,9 @@ class TwoLayerNet:
             return
         largest = batch.largest(x[:_LOOKED_AT])
         if largest > ANOTHER_SCALE * self._largest_input and self._first_time("_warned_of_scale"):
-            warnings.warn(
+            warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
-                "x as in the training, such as pixels by x / 255",
-                RuntimeWarning,
-                stacklevel=3,
+                "x as in the training, such as pixels by x / 255"
             )
 
     def _first_time(self, flag: str) -> bool:
@@ -466,11 +464,7 @@ class TwoLayerNet:
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
         if not being_tried.get() and self._first_time("_warned"):
-            warnings.warn(
-                f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            warn(f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow")
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
         grads = {key: central_difference(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}

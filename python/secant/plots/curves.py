@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.errors import DTypeError
 from secant.plots.canvas import (
     BLUE,
@@ -36,7 +37,7 @@ class Curves(Protocol):
     test_acc_list: list[float]
 
 
-def learning_curves(history: Curves, *, axes: Any = None, label: str | None = None) -> "list[Axes]":
+def learning_curves(history: Curves, *, ax: Any = None, label: str | None = None) -> "list[Axes]":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
@@ -46,7 +47,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     ----------
     history : History
         A loss that is not finite is a gap.
-    axes : matplotlib.axes.Axes or a pair of them, optional
+    ax : matplotlib.axes.Axes or a pair of them, optional
         For the loss and, if there are two, for the accuracies; by default those of a new figure.
     label : str, optional
         The name of the run, which then has colors of its own, and neither shade nor star.
@@ -58,7 +59,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     Raises
     ------
     DTypeError
-        ``history`` is not a `secant.History`, or ``axes`` are not axes.
+        ``history`` is not a `secant.History`, or ``ax`` is neither axes nor a pair of them.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -70,23 +71,22 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     """
     if not isinstance(history, Curves):
         raise DTypeError(f"history must be a History, got {type(history).__name__}")
-    used = new_axes(shown=True) if axes is None else pair_for(axes, "axes")
-    _draw_losses(used[0], history.train_loss_list, label)
+    return draw_curves(history, None if ax is None else pair_for(ax), label, shown=True)
+
+
+def draw_curves(history: Curves, axes: "list[Axes] | None", label: str | None, *, shown: bool) -> "list[Axes]":
+    """Draw on one or two axes, by default those of a new figure, which may be pyplot's if it is to be shown."""
+    losses = np.array(history.train_loss_list, dtype=float)
+    used: list[Axes] = axes or list(new_figure((10, 4), shown).subplots(1, 2))
+    _draw_losses(used[0], losses, label)
     if len(used) == 2:
         _draw_accuracies(used[1], history.train_acc_list, history.test_acc_list, label)
     return used
 
 
-def new_axes(shown: bool) -> "list[Axes]":
-    """Return the two axes of a new figure."""
-    axes: list[Axes] = list(new_figure((10, 4), shown).subplots(1, 2))
-    return axes
-
-
-def _draw_losses(axes: "Axes", losses: Sequence[float], label: str | None) -> None:
+def _draw_losses(axes: "Axes", losses: Floats, label: str | None) -> None:
     """Each iteration's loss, light, and their moving average on top."""
-    finite = np.array(losses, dtype=float)
-    finite[~np.isfinite(finite)] = np.nan
+    finite = np.where(np.isfinite(losses), losses, np.nan)
     window = len(losses) // _WINDOWS
     name = "one mini-batch" if label is None else label if window < 2 else "_"  # not in the legend
     run = 0 if label is None else _runs(axes)

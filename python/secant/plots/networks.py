@@ -171,10 +171,10 @@ def confusion_matrix(net: Any, x: ArrayLike, t: ArrayLike, *, ax: Axes | None = 
     >>> net = secant.TwoLayerNet(784, 50, 10, rng=0)
     >>> secant.plots.confusion_matrix(net, x, t).figure.savefig("confusion.png")
     """
+    y, labels, _ = _predictions(net, x, t)
     ax = axes_for(ax, 5.6, 5.6)
     from matplotlib.colors import PowerNorm
 
-    y, labels, _ = _predictions(net, x, t)
     classes = y.shape[1]
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (labels, y.argmax(axis=1)), 1)

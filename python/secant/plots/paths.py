@@ -66,13 +66,13 @@ def descent_paths(
     """
     validation.require_callable("f", f)
     named, levels = _named_paths(paths), _levels(levels)
-    ax = axes_for(ax, 6.4, 4.4)
     low, high = _around(list(named.values())) if region is None else _corners(region)
     grid = [np.linspace(low[i], high[i], _RESOLUTION) for i in (0, 1)]
     values = np.array([[number(f(np.array([a, b]))) for a in grid[0]] for b in grid[1]])
     masked = np.ma.masked_invalid(values)
     if masked.count() == 0:
         raise ValueRangeError("f must be finite somewhere in the region")
+    ax = axes_for(ax, 6.4, 4.4)
     if masked.min() < masked.max():  # a constant has no contours
         ax.contourf(*grid, masked, levels=levels, cmap="Greys_r", alpha=0.4)
         ax.contour(*grid, masked, levels=levels, colors="#6b6b6b", linewidths=0.7, linestyles="solid")

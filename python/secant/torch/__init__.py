@@ -9,10 +9,10 @@ is "not verified": that is not right. In float64 (``module.double()``) errors sh
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Unpack
 
+from secant._common.warn import warn
 from secant.checking.options import DoorOptions, argument_paths, require_known, warn_of_ignored
 from secant.checking.report import GradientReport
 from secant.errors import DTypeError, GradientMismatchError, MissingExtraError, UnsupportedError, ValueRangeError
@@ -22,8 +22,9 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.torch needs PyTorch: pip install torch") from error
 
-from secant.torch._check import Check, gradient_of, own_buffers
-from secant.torch._tensors import NothingToCheckError, differentiable
+from secant.torch._check import gradient_of, own_buffers
+from secant.torch._float64 import Subject, reports
+from secant.torch._tensors import NothingToCheckError, differentiable, leaves
 
 
 def check(
@@ -65,9 +66,8 @@ def check(
     if mode not in ("rev", "fwd"):
         raise UnsupportedError(f"mode must be 'rev' or 'fwd', got {mode!r}")
     given = _tuple(inputs)
-    with own_buffers(func, given) as renew:
-        found = Check(func, given, _checked(func, given), options, renew)
-        (report,) = found.reports(backward=mode == "rev", forward=mode == "fwd")
+    subject = Subject(func, func, given, _checked(func, given), options)
+    (report,) = reports(subject, backward=mode == "rev", forward=mode == "fwd")
     return report
 
 
@@ -163,14 +163,12 @@ def gradcheck(
     if not check_backward_ad and not check_forward_ad:
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
-    tensors = _checked(func, given)
+    subject = Subject(func, func, given, _checked(func, given), options)
     try:
-        with own_buffers(func, given) as renew:
-            found = Check(func, given, tensors, options, renew)
-            for report in found.reports(check_backward_ad, check_forward_ad, check_undefined_grad):
-                report.raise_if_failed()
+        found = reports(subject, backward=check_backward_ad, forward=check_forward_ad, undefined=check_undefined_grad)
+        found[-1].raise_if_failed()
     except NothingToCheckError:
-        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+        warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -245,14 +243,16 @@ def gradgradcheck(
     given = _tuple(inputs)
     tensors = _checked(func, given)
     try:
-        with own_buffers(func, (given, grad_outputs)) as renew:
+        with own_buffers(func, (given, grad_outputs)):
             gradients, cotangents = gradient_of(func, given, grad_outputs, options.get("rng", 0))
-            tensors |= differentiable("grad_outputs", cotangents)
-            found = Check(gradients, (*given, cotangents), tensors, options, renew, is_used=True, of="-over-reverse")
-            for report in found.reports(check_rev_over_rev, check_fwd_over_rev, check_undefined_grad):
-                report.raise_if_failed()
+        tensors |= differentiable("grad_outputs", cotangents)
+        subject = Subject(func, gradients, (*given, cotangents), tensors, options, of="-over-reverse")
+        found = reports(
+            subject, backward=check_rev_over_rev, forward=check_fwd_over_rev, undefined=check_undefined_grad
+        )
+        found[-1].raise_if_failed()
     except NothingToCheckError:
-        warnings.warn("inputs or outputs have no elements: nothing is checked", RuntimeWarning, stacklevel=2)
+        warn("inputs or outputs have no elements: nothing is checked")
     except GradientMismatchError:
         if raise_exception:
             raise
@@ -296,8 +296,7 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
     if not any(tensor.numel() for tensor in parameters.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
-    with own_buffers(module, ()) as renew:
-        (report,) = Check(lambda: loss(module), (), parameters, options, renew).reports()
+    (report,) = reports(Subject(module, lambda: loss(module), (), parameters, options))
     return report
 
 
@@ -314,6 +313,10 @@ def _checked(func: Callable[..., Any], inputs: tuple[Any, ...]) -> dict[str, Any
         raise UnsupportedError("inference mode computes no gradients: leave torch.inference_mode() first")
     tensors = differentiable("inputs", inputs)
     if not tensors:
+        others = [leaf for _, leaf in leaves("", inputs) if isinstance(leaf, torch.Tensor)]
+        if others and not any(leaf.is_floating_point() or leaf.is_complex() for leaf in others):
+            got = ", ".join(str(leaf.dtype) for leaf in others)
+            raise DTypeError(f"inputs must have a tensor of floating-point or complex numbers, got {got}")
         raise DTypeError("inputs must have a tensor that requires a gradient, got none: call its requires_grad_()")
     return dict(zip(argument_paths(_forward_of(func), "inputs", list(tensors)), tensors.values(), strict=True))
 

@@ -15,6 +15,7 @@ import torch
 from torch.autograd import forward_ad
 
 from secant._common.validation import Array
+from secant._common.warn import warn
 from secant.checking.candidate import Candidate, CandidateDerivative, CandidateGradient
 from secant.checking.options import DoorOptions
 from secant.checking.point import Direction, Point
@@ -99,7 +100,7 @@ class Check:
     def reports(
         self, backward: bool = True, forward: bool = False, undefined: bool = False
     ) -> Iterator[GradientReport]:
-        """Run the checks that are wanted. Warnings are those of the caller's caller."""
+        """Run the checks that are wanted."""
         if not self.checked:
             self.outputs()()
             raise NothingToCheckError
@@ -118,6 +119,7 @@ class Check:
 
         def gradients(factor: float) -> list[Array]:
             nonlocal unused, missing
+            self._put_back(point)
             grads = outputs.pulled_back(self.tensors, factor)
             unused = not self._is_used and all(grad is None for grad in grads)
             point.is_used = not unused
@@ -141,11 +143,7 @@ class Check:
             )
         if outputs.skipped:
             have = "have" if len(outputs.skipped) > 1 else "has"
-            warnings.warn(
-                f"{', '.join(outputs.skipped)} {have} no gradient: not checked",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+            warn(f"{', '.join(outputs.skipped)} {have} no gradient: not checked")
         wrong = {array.name for array in report.arrays if not (array.passed or array.unverified)}
         if lost := [name for name in missing if name in wrong]:
             note = f"autograd has no gradient in {some(lost)}: {_LOST}"
@@ -174,22 +172,28 @@ class Check:
         point = self._point(outputs)
 
         def along(direction: Direction) -> float:
-            with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
-                    duals = {
-                        id(each.tensor): forward_ad.make_dual(each.tensor.detach().requires_grad_(), each.tangent(part))
-                        for each, part in zip(self.checked, direction, strict=True)
-                    }
-                arguments = replaced(self._arguments, duals)
-                rng = np.random.default_rng(0)
-                pushed = Outputs(lambda: self._called(arguments), rng, keeps_all=self._of != "")()
-                tangents = [forward_ad.unpack_dual(output).tangent for output in pushed]
-                point.is_used = self._is_used or any(tangent is not None for tangent in tangents)
-                pairs = zip(tangents, pushed, strict=True)
-                return outputs.weighted([torch.zeros_like(o) if t is None else t for t, o in pairs]).number
+            tangents = [each.tangent(part) for each, part in zip(self.checked, direction, strict=True)]
+            pushed, is_used = self.pushed_forward(tangents)
+            point.is_used = self._is_used or is_used
+            return outputs.weighted(pushed).number
 
         return self._run(point, lambda: CandidateDerivative(point, along), outputs, "forward")
+
+    def pushed_forward(self, tangents: list[Any]) -> tuple[list[Any], bool]:
+        """The tangents of the outputs, and whether there are any: else they are 0."""
+        with torch.enable_grad(), forward_ad.dual_level():  # also in a torch.no_grad() of the user's
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of what it compiles when it is called first
+                duals = {
+                    id(tensor): forward_ad.make_dual(tensor.detach().requires_grad_(), tangent)
+                    for tensor, tangent in zip(self.tensors, tangents, strict=True)
+                }
+            arguments, rng = replaced(self._arguments, duals), np.random.default_rng(0)
+            outputs = Outputs(lambda: self._called(arguments), rng, keeps_all=self._of != "")()
+            pushed = [forward_ad.unpack_dual(output).tangent for output in outputs]
+            pairs = zip(pushed, outputs, strict=True)
+            found = [torch.zeros_like(o) if tangent is None else tangent for tangent, o in pairs]
+            return found, any(tangent is not None for tangent in pushed)
 
     def _require_undefined(self) -> None:
         """Raise an error unless backward functions take outputs without a gradient for those with 0."""
@@ -238,8 +242,13 @@ class Check:
             cotangent = None if outputs.is_number else outputs.cotangents
             return replace(report, mode=f"{direction}{self._of} mode", cotangent=cotangent)
         finally:
-            for each in self.checked:
-                each.push()
+            self._put_back(point)
+
+    def _put_back(self, point: Point) -> None:
+        """Let the tensors have their own elements: the function may write to them."""
+        point.restore()
+        for each in self.checked:
+            each.push()
 
 
 _LOST = "on the way to the output it is detached, or in a checkpoint with use_reentrant=True"

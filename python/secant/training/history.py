@@ -65,7 +65,7 @@ class History:
         from secant.plots import canvas, curves
 
         try:
-            axes = curves.learning_curves(self, axes=curves.new_axes(shown=False))
+            axes = curves.draw_curves(self, None, None, shown=False)
         except MissingExtraError:
             rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
             cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
@@ -121,8 +121,8 @@ class History:
         -------
         matplotlib.figure.Figure
             That of ``ax``. A new one is pyplot's, so that ``plt.show()`` shows it, if pyplot has been imported and
-            there is no ``path``; else nothing is shown, and nothing has to be closed. A notebook shows a new one by
-            itself: end the line with a semicolon, or it shows it twice.
+            there is no ``path``; else nothing is shown, and nothing has to be closed. A notebook shows the figure where
+            the call is the last line of a cell; elsewhere use ``display``.
 
         Raises
         ------
@@ -145,11 +145,11 @@ class History:
         from secant.plots import canvas, curves
 
         file_format = canvas.figure_format(path) if path is not None else ""
-        axes = curves.new_axes(shown=path is None) if ax is None else canvas.pair_for(ax)
-        figure = canvas.figure_of(curves.learning_curves(self, axes=axes, label=label)[0])
+        axes = curves.draw_curves(self, None if ax is None else canvas.pair_for(ax), label, shown=path is None)
+        figure = canvas.figure_of(axes[0])
         if path is not None:
             write_file(path, canvas.encoded(figure, file_format))
-        return figure
+        return figure if ax is not None else canvas.returned(figure)
 
     def save(self, path: AnyPath) -> None:
         """Write the record to a JSON file, all of it or nothing; into a pipe or a device, if ``path`` is one.

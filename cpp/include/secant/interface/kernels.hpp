@@ -1,7 +1,6 @@
 // Non-owning views of the caller's arrays, and the table of kernels. Plain data, shared by all instruction sets.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -183,7 +182,7 @@ struct TrainingCallOf {
 };
 
 // Compute out(end - begin,): difference quotients of f at x(size,), of the coordinates begin to end - 1. `interrupted` is polled
-// between coordinates; true means stop: the result is then incomplete. `changed`: f has written to its x.
+// between coordinates; true means stop: the result is then incomplete.
 struct DifferenceCall {
     enum class Scheme { central, forward, five_point };
     static constexpr const char* schemes[] = {"central", "forward", "five-point", nullptr};
@@ -197,7 +196,6 @@ struct DifferenceCall {
     double* out;
     int threads;
     bool (*interrupted)();
-    std::atomic<bool>* changed;
 };
 
 // The engines of one instruction set, for networks of float or double. They take a block of scratch memory and return the bytes

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from secant._common.validation import Floats, float_array
-from secant.differentiation.evaluators.evaluation import PythonEvaluator, changed_argument, number
+from secant.differentiation.evaluators.evaluation import PythonEvaluator, number
 from secant.differentiation.schemes import SCHEMES, Scheme
 from secant.errors import DTypeError
 
@@ -149,7 +149,7 @@ def as_function(f: Any) -> Callable[[Floats], float]:
 @cache
 def core() -> Any:
     """The compiled core, or None where it is not built."""
-    return import_module("secant.backends.core")._core if find_spec("secant._core") else None
+    return import_module("secant._common.core")._core if find_spec("secant._core") else None
 
 
 def few_differences(f: Any, x: Floats, h: float) -> Floats:
@@ -157,13 +157,7 @@ def few_differences(f: Any, x: Floats, h: float) -> Floats:
     address, data = pointer(f)
     if x.ndim != 1 or not x.flags.c_contiguous:
         x = x.reshape(-1)
-    return _unless_changed(core().difference(address, data, x, 0, x.size, "central", h, 1))
-
-
-def _unless_changed(result: Floats | None) -> Floats:
-    """What the core returns, unless it says that f writes to x."""
-    if result is None:
-        raise changed_argument()
+    result: Floats = core().difference(address, data, x, 0, x.size, "central", h, 1)
     return result
 
 
@@ -171,8 +165,8 @@ class CEvaluator(PythonEvaluator):
     """f is called by the core, with copies of x; from Python at single points, and where the core is not built."""
 
     def __init__(self, f: Callable[[Floats], Any], x: Floats, threads: int, address: Pointer) -> None:
-        origin = np.asarray(x, order="C")
-        super().__init__(f, origin.copy(), number, origin)
+        super().__init__(f, np.asarray(x, order="C"), number)
+        self.is_constant = False  # what the core evaluates is not seen here
         self._pointer, self._threads = address, threads
         self._seconds = 0.0  # per coordinate, as far as is known
 
@@ -190,7 +184,7 @@ class CEvaluator(PythonEvaluator):
     def _in_core(self, compiled: Any, scheme: Scheme, h: float, begin: int, end: int) -> Floats:
         count, start = end - begin, time.perf_counter()
         threads = self._threads if self._seconds * count > _ENOUGH_FOR_THREADS else 1
-        result = compiled.difference(*self._pointer, self._start, begin, end, scheme.name, h, threads)
+        result: Floats = compiled.difference(*self._pointer, self.flat, begin, end, scheme.name, h, threads)
         self._seconds = (time.perf_counter() - start) * threads / count
         self.evaluations += count * len(scheme.shifts) + scheme.uses_value
-        return _unless_changed(result)
+        return result

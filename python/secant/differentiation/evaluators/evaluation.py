@@ -7,34 +7,43 @@ once, so that the bits do not depend on how f is evaluated.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.differentiation.schemes import Scheme, Stencils
-from secant.errors import DTypeError, SecantError, ShapeError, ValueRangeError
+from secant.differentiation.schemes import Bounds, Scheme, Stencils
+from secant.errors import DTypeError, SecantError, ShapeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
-_FEW = 100  # elements
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
-OF_DOMAIN = (ArithmeticError, AssertionError, IndexError, ValueError, RuntimeError, DTypeError)
-"""What functions raise where they are not defined. DTypeError is ours: (-1) ** 0.5 is complex."""
+_AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
+_DIGITS = 12  # significant ones, of a number that was rounded
+_TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
-def quotients(scheme: Scheme, values: Any, base: Any, h: Any) -> Any:
-    """The difference quotients of values (coordinates, shifts, ...) of f; ``base`` is f(x), for schemes that use it."""
-    parts = [values[:, j] for j in range(len(scheme.shifts))]
-    if scheme.uses_value:
-        require_same_shape(np.shape(base), parts[0].shape[1:])
-    if not isinstance(h, float):
-        h = h.reshape(-1, *[1] * (values.ndim - 2))
+def quotients(scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats) -> Floats:
+    """The difference quotients of values (coordinates, shifts, ...) of f, where x (coordinates,) was shifted.
+
+    ``base`` is f(x), for schemes that use it. Where all steps of 1 h round to nothing, the quotient is 0.
+    """
+    count = len(scheme.shifts)
+    points = x[:, np.newaxis] + shifts
+    lost = (points[:, np.abs(scheme.shifts) == 1] == x[:, np.newaxis]).all(axis=1)
+    axes = (-1, *[1] * (values.ndim - 2))
+    columns = [points[:, j].reshape(axes) for j in range(count)]
     with np.errstate(all="ignore"):  # where values are not finite, quotients are not
-        return scheme.quotient([*parts, base] if scheme.uses_value else parts, h)
+        result: Floats = scheme.quotient([values[:, j] for j in range(count)], columns, base, x.reshape(axes))
+    if lost.any():
+        result[lost] = 0.0
+    return result
 
 
 Convert = Callable[[Any], Any]
@@ -48,18 +57,24 @@ class Evaluator(ABC):
     ----------
     size : int
         The number of coordinates of x.
+    flat : ndarray, (coordinates,)
+        The coordinates of x.
     first_block : int
         The initial size of a block of coordinates, before f is timed.
     returned : dtype
         Of what f returned, if that has one.
     evaluations : int
         Of f, until now.
+    is_constant : bool
+        Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
     """
 
     size: int
+    flat: Floats
     first_block = 16
     returned = np.dtype(np.float64)
     evaluations = 0
+    is_constant = False
 
     @abstractmethod
     def at(self, point: Floats) -> Any:
@@ -68,6 +83,10 @@ class Evaluator(ABC):
     def at_points(self, points: Floats) -> Floats:
         """Return f at many points, (points, and the shape of x)."""
         return np.array([self.at(point) for point in points])
+
+    def is_rounded(self) -> bool:
+        """Whether f was seen to return rounded values."""
+        return False
 
     @abstractmethod
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
@@ -82,8 +101,10 @@ class Evaluator(ABC):
         h is a number, or an array of the steps in the range.
         """
         values = self.shifted(begin, end, shifts_of(scheme, h))
-        result: Floats = quotients(scheme, values, base, h)
-        return result
+        if scheme.uses_value:
+            require_same_shape(np.shape(base), values.shape[2:])
+        shifts = np.broadcast_to(np.multiply.outer(h, scheme.shifts), values.shape[:2])
+        return quotients(scheme, values, base, self.flat[begin:end], shifts)
 
 
 def shifts_of(scheme: Scheme, h: Any) -> Any:
@@ -91,96 +112,204 @@ def shifts_of(scheme: Scheme, h: Any) -> Any:
     return [shift * h for shift in scheme.shifts] if isinstance(h, float) else np.multiply.outer(h, scheme.shifts)
 
 
+class InPlace:
+    """f as a function of its point where it looks at the array x, as the chapter's closures do.
+
+    x holds the point while f runs, and is restored at once.
+    """
+
+    def __init__(self, f: Callable[[Any], Any], x: Floats, origin: Floats) -> None:
+        self._f, self._x, self._origin = f, x, origin
+
+    def __call__(self, point: Floats) -> Any:
+        """Return f at a point."""
+        try:
+            self._x[...] = point
+            return self._f(self._x)
+        finally:
+            self._x[...] = self._origin
+
+    def shifted(self, i: int, there: float, before: float) -> Any:
+        """Return f where one coordinate is ``there``: copies of all of x would take as long as the chapter's f."""
+        try:
+            self._x.flat[i] = there
+            return self._f(self._x)
+        finally:
+            self._x.flat[i] = before
+
+
 class PythonEvaluator(Evaluator):
-    """f is called with an array whose elements are shifted in place; ``origin`` is a copy of it."""
+    """f is called with a fresh array for each point: it may keep it, and write to it.
 
-    _flat: Any
+    Parameters
+    ----------
+    f, x, convert
+    given : ndarray of float64, optional
+        The caller's x. If f returns the same value for all points of the first block, it may look at this array
+        instead of its argument: then it is called `InPlace`.
+    bounds : Bounds, optional
+        f is not evaluated outside.
+    """
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, origin: Floats) -> None:
-        self._f, self._x, self._convert, self._origin, self.size = f, x, convert, origin, x.size
-        if type(x) is np.ndarray and x.ndim == 1:
-            self._start, self._flat = origin, x  # views take longer to make
-            return
-        array = x.view(np.ndarray)
-        self._start = origin.view(np.ndarray).reshape(-1)
-        self._flat = array.reshape(-1) if array.flags.c_contiguous else array.flat
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        x: Floats,
+        convert: Convert,
+        given: Floats | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._f, self._x, self._convert, self._given, self._bounds = f, x, convert, given, bounds
+        self._is_vector = type(x) is np.ndarray and x.ndim == 1
+        self._copy = x.copy if self._is_vector else partial(x.copy, "K")
+        self.flat = x if self._is_vector else np.asarray(x).reshape(-1)
+        self.size = x.size
+        self.is_constant, self._is_settled = True, False
+        self._value: Any = None  # that f has had everywhere
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
+        value = self._at(point)
+        if self.is_constant:
+            if self._value is None:
+                self._value = value
+            elif self._looks_at_given([value]):
+                value = self._at(point)
+        return value
+
+    def at_points(self, points: Floats) -> Floats:
+        """Return f at many points, (points, and the shape of x)."""
+        values = [self._at(point) for point in points]
+        if self.is_constant and values and self._looks_at_given(values):
+            values = [self._at(point) for point in points]
+        return _stacked(values)
+
+    def _at(self, point: Floats) -> Any:
+        own = self._copy()
+        own[...] = point
         self.evaluations += 1
         try:
-            self._x[...] = point
-            there = self._f(self._x)
-            value = self._convert(there)
-            self.returned = returned_dtype(there, self.returned)
-            return value
-        finally:
-            self._x[...] = self._origin
+            there = self._f(own)
+        except Exception as error:
+            error.add_note(f"f was evaluated at x = {np.array2string(point, threshold=6, precision=17)}")
+            raise
+        self.returned = returned_dtype(there, self.returned)
+        return self._convert(there)
 
     def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
         """Return f where one coordinate is shifted."""
         lists = self._each(begin, end, shifts)
-        try:
-            return np.array(lists) if lists else np.empty((0, np.shape(shifts)[-1]))
-        except ValueError:
-            raise ShapeError("f must always return the same shape") from None
+        return _stacked(lists) if lists else np.empty((0, np.shape(shifts)[-1]))
 
     def differences(self, scheme: Scheme, h: Any, base: Any, begin: int, end: int) -> Floats:
         """Return the difference quotients of a range of coordinates: for few numbers, Python is faster than NumPy."""
-        if self._convert is not number:
+        if self._convert is not number or scheme.name != "central":
             return super().differences(scheme, h, base, begin, end)
-        lists, quotient = self._each(begin, end, shifts_of(scheme, h)), scheme.quotient
-        if scheme.uses_value:
-            lists = [[*values, base] for values in lists]
-        if isinstance(h, float):
-            return np.array([quotient(values, h) for values in lists])
-        return np.array(list(map(quotient, lists, h.tolist())))
+        x, steps = self.flat[begin:end].tolist(), repeat(h) if isinstance(h, float) else h.tolist()
+        values = self._each(begin, end, shifts_of(scheme, h))
+        return np.array(
+            [
+                (above - below) / (up - down) if (up := at + step) != (down := at - step) else 0.0
+                for (above, below), at, step in zip(values, x, steps, strict=False)
+            ]
+        )
 
     def _each(self, begin: int, end: int, shifts: Any) -> list[list[Any]]:
         """The values of f for each coordinate of a range."""
-        f, x, flat, convert, found = self._f, self._x, self._flat, self._convert, []
+        f: Any = self._f
+        copy, convert, is_vector, is_in_place = self._copy, self._convert, self._is_vector, isinstance(f, InPlace)
+        found: list[list[Any]] = []
         each = repeat(shifts) if type(shifts) is list else shifts.tolist()
-        i = begin
+        i, there = begin, None
         try:
-            for i, (value, steps) in enumerate(zip(self._start[begin:end].tolist(), each, strict=False), begin):
+            for i, (at, steps) in enumerate(zip(self.flat[begin:end].tolist(), each, strict=False), begin):
                 values: list[Any] = []
                 for shift in steps:
-                    flat[i] = value + shift
-                    there = f(x)
+                    if is_in_place:
+                        there = f.shifted(i, at + shift, at)
+                    else:
+                        point = copy()
+                        if is_vector:
+                            point[i] = at + shift
+                        else:
+                            point.flat[i] = at + shift
+                        there = f(point)
                     values.append(there if type(there) is float else convert(there))
                 found.append(values)
-                if i > begin:
-                    flat[i] = value
-                    continue
-                self.returned = returned_dtype(there, self.returned)
-                left, flat[i] = flat[i], value
-                if not (left == value + shift or value != value) or not _are_equal(x, self._origin):
-                    raise changed_argument()
-            if i > begin and not _are_equal(x, self._origin):
-                raise changed_argument()
         except Exception as error:
-            name_coordinate(error, i, x.shape, flat[i])
+            error.add_note(f"f was evaluated at {name_of(i, self._x.shape)} = {float(at + shift)!r}")
             raise
-        finally:
-            x[...] = self._origin
-        self.evaluations += len(found) * (len(found[0]) if found else 0)
+        self.evaluations += sum(map(len, found))
+        if there is not None and type(there) is not float:
+            self.returned = returned_dtype(there, self.returned)
+        if self.is_constant and found and self._looks_at_given([value for values in found for value in values]):
+            return self._each(begin, end, shifts)
         return found
 
+    def _looks_at_given(self, values: list[Any]) -> bool:
+        """Note whether f still has only one value. True if it looks at the caller's x: then these mean nothing.
 
-def _are_equal(x: Floats, origin: Floats) -> bool:
-    if x.size <= _FEW:
-        return x.tobytes() == origin.tobytes()  # faster, but copies
-    return not (x != origin).any() or np.array_equal(x, origin, equal_nan=True)
+        That is so if f has the same value where its argument alone is shifted, everywhere, and another one where the
+        caller's x is shifted as well.
+        """
+        if self._value is None:
+            self._value = values[0]
+        self.is_constant = all(_are_same(value, self._value) for value in values)
+        if not self.is_constant or self._is_settled:
+            return False
+        self._is_settled = True
+        other = elsewhere(self._x, self._bounds)
+        self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
+        if not self.is_constant or self._given is None:
+            return False
+        in_place = InPlace(self._f, self._given, self._x)
+        self.is_constant = _are_same(self._value_or_none(in_place, other), self._value)
+        if self.is_constant:
+            return False
+        self._f = in_place
+        return True
+
+    def is_rounded(self) -> bool:
+        """Whether f returns numbers of few digits, at a point with many digits as well."""
+        if not _is_short(self._value) or self.returned != np.float64:
+            return False
+        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds)))
+
+    def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
+        self.evaluations += 1
+        try:
+            with np.errstate(all="ignore"):
+                own = self._copy()
+                own[...] = point
+                return self._convert(f(own))
+        except Exception:
+            return None
 
 
-def changed_argument() -> ValueRangeError:
-    """The error of a function that writes to x."""
-    return ValueRangeError("f must leave its argument as it is, but it changes x")
+def elsewhere(x: Floats, bounds: Bounds | None) -> Floats:
+    """A point that differs from x in all coordinates: there, a function that uses its argument has another value."""
+    away = _AWAY * (1 + np.abs(x)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    if bounds is None:
+        return x + away
+    up, down = (np.clip(x + shift, *bounds) for shift in (away, -away))
+    return np.where(up != x, up, down)
 
 
-def name_coordinate(error: BaseException, i: int, shape: tuple[int, ...], value: float) -> None:
-    """Add to an exception of f where it was raised."""
-    error.add_note(f"f was evaluated at {name_of(i, shape)} = {float(value)!r}")
+def _stacked(values: list[Any]) -> Floats:
+    try:
+        return np.array(values)
+    except ValueError:
+        raise ShapeError("f must always return the same shape") from None
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and float(f"{value:.{_DIGITS}g}") == value
+
+
+def _are_same(value: Any, other: Any) -> bool:
+    if type(value) is float:
+        return bool(value == other)
+    return value is not None and np.array_equal(value, other)
 
 
 def name_of(i: int, shape: tuple[int, ...]) -> str:
@@ -252,7 +381,9 @@ def numbers(value: Any) -> Floats:
 
 
 def returned_dtype(value: Any, before: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype of what f returned, or that from before: a number of Python's has none."""
+    """Return the dtype of what f returned, or that from before: other numbers have none."""
+    if isinstance(value, int):
+        return np.dtype(bool if isinstance(value, bool) else int)
     dtype = getattr(value, "dtype", before)
     return dtype if isinstance(dtype, np.dtype) else as_array(value).dtype
 
@@ -263,6 +394,7 @@ def as_array(value: Any) -> Array:
 
 
 def _real(value: Any, regular: str, real: str) -> Array:
+    """An array of real numbers: of NumPy's types, or of others that ``float`` takes, such as fractions."""
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"f must return {real}, got a masked array: its mask would be lost")
     try:
@@ -271,13 +403,23 @@ def _real(value: Any, regular: str, real: str) -> Array:
         raise ShapeError(f"f must return {regular}, got {value!r}") from None
     except (TypeError, RuntimeError):  # such as bfloat16, which NumPy does not have
         array = np.empty(0, object)
+    if array.dtype.kind == "O" and array.size and all(hasattr(each, "__float__") for each in array.flat):
+        with suppress(TypeError, ValueError):  # such as of an expression of SymPy's with a symbol in it
+            array = array.astype(np.float64)
     if array.dtype.kind not in "biuf":
-        raise DTypeError(f"f must return {real}, got {value!r}")
+        raise DTypeError(f"f must return {real}, got {_described(value)}")
     return array
 
 
+def _described(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'} of type {type(value).__name__}"
+
+
 class Steps:
-    """Calls of f at steps that we choose: they may leave the domain of f, and what it raises there counts as NaN.
+    """Calls of f at points that we choose: they may leave the domain of f, and what it raises there counts as NaN.
+
+    Where it raises at all points of the first ten steps, the exception is raised.
 
     Attributes
     ----------
@@ -287,13 +429,34 @@ class Steps:
 
     error: Exception | None = None
 
+    def __init__(self) -> None:
+        self._failures: float = 0  # until f is defined somewhere
+
     def __call__(self, undefined: Any, call: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the call returns, or ``undefined``."""
-        with np.errstate(all="ignore"):
-            try:
-                return call(*arguments)
-            except OF_DOMAIN as error:
-                if isinstance(error, SecantError) and not isinstance(error, DTypeError):
-                    raise
-                self.error = error
-                return undefined
+        return self.each(undefined, call, [arguments])[0]
+
+    def each(self, undefined: Any, call: Callable[..., Any], points: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Return what the call returns for the arguments at each point of a step, or ``undefined``."""
+        values, is_defined = [], False
+        for arguments in points:
+            with np.errstate(all="ignore"):
+                try:
+                    values.append(call(*arguments))
+                    is_defined = True
+                except Exception as error:
+                    if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                        raise
+                    self.error = error
+                    values.append(undefined)
+        if is_defined:
+            self.succeed()
+            return values
+        self._failures += 1
+        if self._failures >= _TRIES and self.error is not None:
+            raise self.error
+        return values
+
+    def succeed(self) -> None:
+        """Note that f is defined at a step: from now on, it may raise at any number of others."""
+        self._failures = -math.inf

@@ -1,38 +1,23 @@
-"""The evaluators of functions compiled by Numba: called from compiled code, on several threads without the GIL.
+"""The evaluator of functions compiled by Numba: the core calls them through a pointer, like functions in C.
 
-The core calls it like a function in C. Where that is not possible the loop over the coordinates is compiled by Numba.
-Its threads are Python's, each with its own copy of x: Numba's abort the process when two threads call them, or after a
-fork.
+So they run on several threads, without the GIL. Where there is no core, and where f returns an array, Python calls f.
 """
 
 from __future__ import annotations
 
 import ctypes
-import itertools
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from secant._common.interrupts import held_interrupts
 from secant._common.parallel_loops import in_turn
 from secant._common.validation import Floats
 from secant.differentiation.evaluators import c_pointer
-from secant.differentiation.evaluators.evaluation import (
-    Convert,
-    Evaluator,
-    PythonEvaluator,
-    changed_argument,
-    name_coordinate,
-    number,
-)
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, PythonEvaluator, number
 from secant.differentiation.schemes import Scheme
-
-_ENOUGH_FOR_THREADS = 5e-4  # seconds of work: starting a thread takes a tenth of it
 
 
 def is_numba_function(f: Any) -> bool:
@@ -44,20 +29,16 @@ def is_numba_function(f: Any) -> bool:
 
 
 def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -> Evaluator:
-    """The core calls f through a pointer, if f takes a vector and returns a number; else a loop that Numba compiles."""
+    """Return the evaluator of f: the core calls it, if it always returns a real number and has no parallel loops."""
     import numba
 
     try:
         code = _compiled(f, x.ndim)
-        if code.is_parallel or not code.is_real:
-            f = in_turn(f) if code.is_parallel else f
-            return PythonEvaluator(f, np.array(x, order="C"), convert, np.asarray(x, order="C"))
-        threads = threads or numba.get_num_threads()
-        if x.ndim == 1 and convert is number and c_pointer.core() is not None:
-            return NumbaPointerEvaluator(f, x, threads, code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-        return PythonEvaluator(f, np.array(x, order="C"), convert, np.asarray(x, order="C"))
-    return NumbaEvaluator(f, x, convert, threads, code)
+        return PythonEvaluator(f, np.asarray(x, order="C"), convert)
+    if convert is number and code.is_real and not code.is_parallel and c_pointer.core() is not None:
+        return NumbaEvaluator(f, x, threads or numba.get_num_threads(), code)
+    return PythonEvaluator(in_turn(f) if code.is_parallel else f, np.asarray(x, order="C"), convert)
 
 
 class Code(NamedTuple):
@@ -114,11 +95,11 @@ def _argument(dimensions: int) -> tuple[Any]:
     return (numba.types.Array(numba.types.float64, dimensions, "C"),)
 
 
-class NumbaPointerEvaluator(c_pointer.CEvaluator):
+class NumbaEvaluator(c_pointer.CEvaluator):
     """f is called by the core, like a function in C."""
 
     def __init__(self, f: Any, x: Floats, threads: int, code: Code) -> None:
-        self._failed, self._compiled = ctypes.c_int64(), _pointer(f, code.entries)
+        self._failed, self._compiled = ctypes.c_int64(), _pointer(f, code.entries, x.shape)
         super().__init__(f, x, threads, c_pointer.Pointer(self._compiled.address, ctypes.addressof(self._failed)))
         self.returned = code.returned
 
@@ -131,7 +112,7 @@ class NumbaPointerEvaluator(c_pointer.CEvaluator):
 
 
 @lru_cache(maxsize=64)
-def _pointer(f: Any, entries: tuple[Any, ...]) -> Any:
+def _pointer(f: Any, entries: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     """Compile f as a function of C, whose ``data`` points to a number that is 1 once f has raised something."""
     import numba
 
@@ -142,101 +123,9 @@ def _pointer(f: Any, entries: tuple[Any, ...]) -> Any:
     )
     def call(x: Any, n: int, failed: Any) -> float:
         try:
-            return f(numba.carray(x, (n,)))  # type: ignore[no-any-return]
+            return f(numba.carray(x, shape))  # type: ignore[no-any-return]
         except Exception:
             failed[0] = 1
             return np.nan
 
     return call
-
-
-class NumbaEvaluator(Evaluator):
-    """f is called from compiled code, with copies of x."""
-
-    def __init__(self, f: Any, x: Floats, convert: Convert, threads: int, code: Code) -> None:
-        self._f, self._convert, self._entries = f, convert, code.entries
-        self.returned = code.returned
-        self._x = np.asarray(x, order="C")
-        self.size = x.size
-        self._threads = threads
-        self._seconds = 0.0  # per coordinate
-        self._shape: tuple[int, ...] | None = None  # of what f returns
-
-    def at(self, point: Floats) -> Any:
-        """Return f at a point in the shape of x."""
-        self.evaluations += 1
-        return self._convert(self._f(np.array(point, order="C")))
-
-    def shifted(self, begin: int, end: int, shifts: Any) -> Floats:
-        """Return f where one coordinate is shifted."""
-        shifts = np.array(np.broadcast_to(shifts, (end - begin, np.shape(shifts)[-1])))
-        if self._shape is None:
-            value = self.at(self._x)
-            self._shape = np.shape(value)
-        values = np.empty((*shifts.shape, *self._shape))
-        self.evaluations += shifts.size
-        threads = min(self._threads, end - begin) if self._seconds * (end - begin) > _ENOUGH_FOR_THREADS else 1
-        start = time.perf_counter()
-        # Signals wait for the end of the range: Numba may lose an exception that is raised while it looks at arguments,
-        # and Python may hang at its exit if a thread is interrupted as it starts.
-        with held_interrupts():
-            if threads == 1:
-                self._share(begin, end, shifts, values)
-            else:
-                self._share_with_threads(threads, begin, end, shifts, values)
-        if begin > 0 or self._seconds:  # the first call may have compiled
-            self._seconds = (time.perf_counter() - start) * threads / (end - begin)
-        return values
-
-    def _share_with_threads(self, threads: int, begin: int, end: int, shifts: Floats, values: Floats) -> None:
-        """Compute as many parts of a range: new threads start on cores that are free."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        ends = np.linspace(begin, end, threads + 1).astype(int).tolist()
-        with ThreadPoolExecutor(threads - 1) as pool:
-            others = [
-                pool.submit(self._share, first, last, shifts[first - begin :], values[first - begin : last - begin])
-                for first, last in itertools.pairwise(ends[1:])
-            ]
-            self._share(begin, ends[1], shifts, values[: ends[1] - begin])
-        for other in others:
-            other.result()
-
-    def _share(self, begin: int, end: int, shifts: Floats, values: Floats) -> None:
-        import numba
-
-        x, reached = self._x.copy(), np.zeros(1, np.int64)
-        try:
-            left = _loop(self._f, self._entries)(x, begin, end, shifts, values, reached)
-        except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-            evaluator = PythonEvaluator(self._f, x, self._convert, self._x)
-            values[...] = evaluator.shifted(begin, end, shifts[: end - begin])
-        except Exception as error:
-            i = int(reached[0])
-            name_coordinate(error, i, x.shape, x.reshape(-1)[i])
-            raise
-        else:
-            if not left or x.tobytes() != self._x.tobytes():
-                raise changed_argument()
-
-
-@lru_cache(maxsize=64)
-def _loop(f: Any, entries: tuple[Any, ...]) -> Callable[..., bool]:
-    """The loop over coordinates, which Numba compiles with f in it."""
-    import numba
-
-    @numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-    def shifted(x: Any, begin: int, end: int, shifts: Any, values: Any, reached: Any) -> bool:
-        flat, left = x.reshape(-1), True  # left as it is by f
-        for i in range(begin, end):
-            reached[0] = i
-            value = flat[i]
-            for j in range(shifts.shape[1]):
-                shift = shifts[i - begin, j]
-                flat[i] = value + shift
-                values[i - begin, j] = f(x)
-                left = left and (flat[i] == value + shift or value != value)
-            flat[i] = value
-        return left
-
-    return shifted  # type: ignore[no-any-return]

@@ -1,0 +1,207 @@
+"""A gradient in the user's precision, compared with that in float64 at the same points.
+
+The points lie some units in the last place apart, in pairs: the rounding of x cancels. What is left are the roundings
+inside of f, which scatter from point to point, and the error of a gradient, which does not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.checking.report import ArrayReport, Finding, GradientReport
+
+DRAWS, MORE_DRAWS = 13, 32
+"""Points, of which x is the first; and how many more, where something seems wrong: few draws may miss rare jumps."""
+SPACING = 4.0
+"""How far from x the points lie, in units in the last place."""
+_FLOAT32 = 2.0**-23
+_BARS, _BARS_ALONG = 7.0, 8.0  # standard errors beyond which a mean is no rounding: of entries and norms, along g
+_TYPICAL = 10.0  # times the median: entries that scatter less than others by luck
+_ENTRY, _ARRAY = 128.0, 32.0  # roundings that are the same at all points, in float32: of an entry, of an array's norm
+_ENTRY_OF_HALF, _ARRAY_OF_HALF = 4.0, 1.0  # the same in float16 and bfloat16, whose units are large
+_ZERO = 1e3  # roundings of the whole gradient: what is less may be rightly 0
+_NEGLIGIBLE = 4 * _FLOAT32  # an error in float64 alone: constants of f are float32, say
+
+
+class Sample(NamedTuple):
+    """What f and its derivative are at a point: an array for each output, and for each array of the derivative."""
+
+    values: list[Floats]
+    derivatives: list[Floats]
+
+
+class Agreement(NamedTuple):
+    """How an array in the user's precision compares with that in float64."""
+
+    errors: Floats
+    """Of the entries, as a share of what rounding explains; infinite where one of both is not finite."""
+    allowed: Floats
+    of_norm: float
+    """The error of all together, likewise."""
+    least: float
+    """The least error of all that would be noticed, as a share of the norm."""
+    seen: bool
+
+    @property
+    def worst(self) -> float:
+        """More than 1 is more than rounding explains."""
+        return max(float(self.errors.max(initial=0)), self.of_norm)
+
+
+class Comparison:
+    """Arrays in two precisions at the same points, of which no more is kept than how they differ.
+
+    Attributes
+    ----------
+    own, exact : list of ndarray
+        At x itself, which is the first point.
+    count : int
+        Of points.
+    """
+
+    def __init__(self) -> None:
+        self.own: list[Floats] = []
+        self.exact: list[Floats] = []
+        self.count = 0
+        self._means: list[Floats] = []
+        self._squares: list[Floats] = []
+        self._along: list[list[float]] = []
+
+    @np.errstate(all="ignore")
+    def add(self, own: list[Floats], exact: list[Floats]) -> None:
+        """Compare at another point."""
+        if not self.count:
+            self.own, self.exact = own, exact
+            self._means, self._squares = ([np.zeros_like(array) for array in exact] for _ in range(2))
+            self._along = [[] for _ in exact]
+        self.count += 1
+        for i, (one, other) in enumerate(zip(own, exact, strict=True)):
+            difference = np.where((one == other) | (np.isnan(one) & np.isnan(other)), 0, one - other)
+            change = difference - self._means[i]
+            self._means[i] += change / self.count
+            self._squares[i] += change * (difference - self._means[i])
+            self._along[i].append(float(np.nan_to_num(difference) @ _unit(self.exact[i])))
+
+    def agreements(self, eps: float) -> list[Agreement]:
+        """What that says of each array; ``eps`` is the rounding of the user's precision."""
+        total = math.hypot(*(float(np.linalg.norm(_finite(array))) for array in self.exact))
+        return [self._agreement(i, eps, total) for i in range(len(self.exact))]
+
+    @np.errstate(all="ignore")
+    def _agreement(self, i: int, eps: float, total: float) -> Agreement:
+        right = _finite(self.exact[i])
+        finite = np.isfinite(self._means[i])
+        mean = np.where(finite, self._means[i], 0)
+        standard = np.sqrt(np.where(finite, self._squares[i], 0) / (self.count - 1) / self.count)
+        along = np.array(self._along[i])
+        norm, all_standard = float(np.linalg.norm(right)), float(np.linalg.norm(standard))
+        entry, array = (_ENTRY, _ARRAY) if eps <= _FLOAT32 else (_ENTRY_OF_HALF, _ARRAY_OF_HALF)
+        is_zero = norm <= _ZERO * eps * total
+        base = (16 * eps * total if is_zero else 0.0) + np.finfo(np.float64).tiny
+        root = math.sqrt(right.size) or 1.0
+        typical = min(all_standard / root, _TYPICAL * float(np.median(standard)) or math.inf)
+        allowed = _BARS * np.maximum(standard, typical) + entry * eps * (np.abs(right) + norm / root / 4) + base
+        allowed_norm = _BARS * all_standard + array * eps * norm + base
+        standard_along = float(along.std(ddof=1)) / math.sqrt(self.count)
+        allowed_along = _BARS_ALONG * standard_along + array * eps * norm + base
+        of_norm = max(float(np.linalg.norm(mean)) / allowed_norm, abs(float(along.mean())) / allowed_along)
+        least = min(allowed_norm, allowed_along)
+        seen = is_zero or norm > least or least <= 32 * eps * total
+        errors = np.where(finite, np.abs(mean) / allowed, np.inf)
+        return Agreement(errors, allowed, of_norm, least / norm if norm else 0.0, bool(seen))
+
+
+def _finite(array: Floats) -> Floats:
+    return np.where(np.isfinite(array), array, 0)
+
+
+def _unit(array: Floats) -> Floats:
+    right = _finite(array)
+    norm = float(np.linalg.norm(right))
+    return right / norm if norm else right
+
+
+Sampler = Callable[[float], tuple[Sample, Sample]]
+"""Takes how far from x, in units in the last place; returns what f is there, in the user's precision and in float64."""
+
+
+def _compared(sample: Sampler, eps: float) -> tuple[Comparison, list[Agreement]]:
+    """Compare derivatives until nothing seems wrong, or for long enough; an error if the values of f differ."""
+    values, derivatives = Comparison(), Comparison()
+    for count, spread in ((DRAWS, 1.0), (MORE_DRAWS, 2.0)):
+        for _ in range(count):
+            own, exact = sample(spread * SPACING if values.count else 0.0)
+            values.add(own.values, exact.values)
+            derivatives.add(own.derivatives, exact.derivatives)
+        of_values, found = values.agreements(eps), derivatives.agreements(eps)
+        if all(each.worst <= 1 for each in (*of_values, *found)):
+            break
+    if any(each.worst > 1 for each in of_values):
+        raise TypeError("its values are others there")
+    return derivatives, found
+
+
+def in_both(report: GradientReport, eps: float, sample: Sampler, dtype: str) -> GradientReport:
+    """The report in float64, and what a comparison with the user's precision adds to it."""
+    start = time.perf_counter()
+    at_x, found = _compared(sample, eps)
+    seconds = report.seconds + time.perf_counter() - start
+    report = replace(report, evaluations=report.evaluations + 2 * at_x.count, seconds=seconds)
+    own, exact = at_x.own, at_x.exact
+    worst = max((each.worst for each in found), default=0.0)
+    by_array = len(found) == len(report.arrays)
+    if report.verdict == "wrong":
+        off = max((a.relative_error for a in report.arrays if not (a.passed or a.unverified)), default=math.nan)
+        if not off <= _NEGLIGIBLE or worst > 1:
+            return replace(report, note=report.note or f"checked in float64, where it is wrong as well as in {dtype}")
+        arrays = tuple(a if a.unverified else replace(a, passed=True, relative_error=math.nan) for a in report.arrays)
+        note = f"checked in float64: off by {off:.0e} of its norm there, which {dtype} cannot tell"
+        passed = all(array.passed for array in arrays)
+        return replace(report, arrays=arrays, passed=passed, findings=(), diagnosis=None, evidence=None, note=note)
+    if worst > 1:
+        wrong = {i for i, each in enumerate(found) if each.worst > 1} if by_array else set(range(len(report.arrays)))
+        arrays = tuple(
+            replace(a, passed=False, unverified="", relative_error=_off(own[i], exact[i]) if by_array else math.nan)
+            if i in wrong
+            else a
+            for i, a in enumerate(report.arrays)
+        )
+        findings = tuple(
+            finding
+            for i in (sorted(wrong) if by_array else [])
+            for finding in _findings(report.arrays[i], found[i], own[i], exact[i])
+        )
+        diagnosis = f"in float64 the gradient is {report.verdict}: that of {dtype} alone is wrong"
+        return replace(report, passed=False, arrays=arrays, findings=findings, diagnosis=diagnosis, evidence=None)
+    least = max((each.least for each in found), default=0.0)
+    if report.passed and not all(each.seen for each in found):
+        hidden = f"right in float64, but rounding hides errors of the gradient in {dtype} below {least:.0e} of its norm"
+        arrays = tuple(
+            replace(a, passed=False, unverified=hidden) if not by_array or not found[i].seen else a
+            for i, a in enumerate(report.arrays)
+        )
+        return replace(report, passed=False, arrays=arrays)
+    note = f"checked in float64; {dtype} agrees with that to {least:.0e} of the norm of each array"
+    return replace(report, note=report.note or note)
+
+
+def _off(own: Floats, exact: Floats) -> float:
+    norm = float(np.linalg.norm(exact))
+    return float(np.linalg.norm(own - exact)) / norm if norm else math.nan
+
+
+def _findings(array: ArrayReport, found: Agreement, own: Floats, exact: Floats) -> list[Finding]:
+    """The entries that are wrong by more than rounding explains, the worst first."""
+    wrong = [int(i) for i in np.argsort(-found.errors)[:20] if found.errors[i] > 1]
+    places = [tuple(map(int, np.unravel_index(i, array.shape))) for i in wrong]
+    return [
+        Finding(array.name, place, float(own[i]), float(exact[i]), float(found.allowed[i]) / _BARS)
+        for i, place in zip(wrong, places, strict=True)
+    ]

@@ -1,0 +1,765 @@
+"""What ordinary use expects: a fresh array for each evaluation, exceptions that stay what they are, x as it was."""
+
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import secant
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+class Memo:
+    """As SciPy's users share work between ``fun`` and ``jac``: it keeps x, not a copy."""
+
+    x = None
+
+    def _update(self, x):
+        if self.x is None or (x != self.x).any():
+            self.x, self.value, self.gradient = x, x @ x, 2 * x
+
+    def fun(self, x):
+        self._update(x)
+        return self.value
+
+    def jac(self, x):
+        self._update(x)
+        return self.gradient
+
+
+def descent(f, x, **options):
+    return secant.gradient_descent(f, x, lr=0.1, step_num=1, **options)
+
+
+CALLS = {
+    "gradient": secant.numerical_gradient,
+    "forward": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="forward", **o),
+    "five-point": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="five-point", **o),
+    "auto": lambda f, x, **o: secant.numerical_gradient(f, x, scheme="auto", **o),
+    "jacobian": secant.numerical_jacobian,
+    "hessian": secant.numerical_hessian,
+    "hessian by central differences": lambda f, x, **o: secant.numerical_hessian(f, x, scheme="central", **o),
+    "check": lambda f, x, **o: secant.check_gradient(f, x, 2 * x, **o),
+    "descent": descent,
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+AT_GIVEN_STEPS = {name: CALLS[name] for name in ("gradient", "forward", "five-point", "jacobian", "descent")}
+AT_OWN_STEPS = {name: CALLS[name] for name in ("auto", "hessian", "check")}
+
+
+def within_bars(found, exact, more=0.0):
+    return (np.abs(found.value - exact) <= found.error + more).all()
+
+
+# 1. A fresh array for each evaluation --------------------------------------------------------------------------------
+
+
+def test_a_memo_that_keeps_x_has_its_gradient():
+    np.testing.assert_allclose(secant.numerical_gradient(Memo().fun, X.copy()), 2 * X, rtol=1e-9)
+    found = secant.numerical_gradient(Memo().fun, X.copy(), scheme="auto", full_output=True)
+    assert within_bars(found, 2 * X)
+    np.testing.assert_allclose(secant.numerical_hessian(Memo().fun, X.copy()), 2 * np.eye(3), atol=1e-6)
+    np.testing.assert_allclose(secant.numerical_jacobian(Memo().jac, X.copy()), 2 * np.eye(3), atol=1e-9)
+
+
+def test_a_memo_that_keeps_x_has_its_check():
+    memo = Memo()
+    assert secant.check_gradient(memo.fun, X.copy(), memo.jac).verdict == "right"
+    assert secant.check_gradient(memo.fun, X.copy(), lambda x: memo.jac(x) * [1, 1, 1.01]).verdict == "wrong"
+
+
+def test_a_minimizer_gets_the_gradient_of_a_memo():
+    optimize = pytest.importorskip("scipy.optimize", reason="SciPy is not installed")
+    memo = Memo()
+    found = optimize.minimize(memo.fun, X.copy(), jac=lambda x: secant.numerical_gradient(memo.fun, x))
+    assert found.success
+    np.testing.assert_allclose(found.x, 0, atol=1e-6)
+
+
+@every_call
+def test_points_that_are_kept_stay_what_they_were(call):
+    kept, written = [], []
+
+    def f(x):
+        kept.append(x)
+        written.append(x.copy())
+        return x @ x
+
+    x = X.copy()
+    call(f, x)
+    assert len({id(point) for point in kept}) == len(kept)
+    assert all(np.array_equal(point, value) for point, value in zip(kept, written, strict=True))
+    assert not any(np.shares_memory(point, x) for point in kept)
+
+
+@every_call
+def test_f_may_write_to_its_argument(call):
+    def f(x):
+        value = x @ x
+        x[:] = np.nan
+        return value
+
+    x, expected = X.copy(), call(lambda x: x @ x, X.copy())
+    value = call(f, x)
+    if isinstance(value, secant.GradientReport):
+        assert value.verdict == expected.verdict == "right"
+    else:
+        assert np.array_equal(value, expected)
+    assert np.array_equal(x, X)
+
+
+@every_call
+@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
+def test_f_may_write_its_argument_into_the_array_of_its_model(call, inplace):
+    class Model:
+        def __init__(self):
+            self.theta = X.copy()
+
+        def loss(self, theta):
+            self.theta[:] = theta
+            return self.theta @ self.theta
+
+    if inplace and call is descent:
+        pytest.skip("gradient_descent has no inplace")
+    model = Model()
+    value = call(model.loss, model.theta, **inplace)
+    assert model.theta.tobytes() == X.tobytes()
+    expected = call(lambda x: x @ x, X.copy())
+    if isinstance(value, secant.GradientReport):
+        assert value.verdict == expected.verdict == "right"
+    else:
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("start", [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]], ids=["round", "not round", "zeros"])
+@pytest.mark.parametrize("decimals", [2, 20], ids=["rounded", "not rounded"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of rounded values, for which f may be evaluated once more
+def test_x_is_put_back_after_the_last_evaluation(start, decimals):
+    theta = np.array(start)
+
+    def loss(new):
+        theta[:] = new
+        return round(float(theta @ theta), decimals)
+
+    bits = theta.tobytes()
+    for options in ({}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}, {"full_output": True}):
+        secant.numerical_gradient(loss, theta, **options)
+        assert theta.tobytes() == bits, options
+    secant.numerical_diff(lambda new: loss(new) + 0 * new, theta)
+    assert theta.tobytes() == bits
+
+
+@pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_divergence_from_the_current_array_has_its_gradient(scheme, inplace):
+    logits = np.array([0.4, -0.3, 0.9])
+
+    def divergence(new):
+        return np.sum(np.exp(new) * (new - logits))
+
+    found = secant.numerical_gradient(divergence, logits, scheme=scheme, **inplace)
+    np.testing.assert_allclose(found, np.exp(logits), rtol=1e-3 if scheme == "forward" else 1e-6)
+
+
+def test_the_hessian_of_a_kl_divergence_is_the_fisher_information():
+    logits = np.array([0.4, -0.3, 0.9])
+    p = np.exp(logits) / np.exp(logits).sum()
+
+    def divergence(new):
+        q = np.exp(new) / np.exp(new).sum()
+        now = np.exp(logits) / np.exp(logits).sum()
+        return now @ (np.log(now) - np.log(q))
+
+    found = secant.numerical_hessian(divergence, logits, full_output=True)
+    assert within_bars(found, np.diag(p) - np.outer(p, p), 1e-12)
+    np.testing.assert_allclose(found.value, np.diag(p) - np.outer(p, p), atol=1e-5)
+    np.testing.assert_allclose(secant.numerical_gradient(divergence, logits), 0, atol=1e-8)
+    assert secant.check_gradient(divergence, logits, np.zeros(3)).verdict == "right"
+
+
+def test_an_array_that_f_reads_elsewhere_is_a_constant():
+    x = X.copy()
+    np.testing.assert_allclose(secant.numerical_gradient(lambda new: new @ x, x), X, rtol=1e-9)
+    np.testing.assert_allclose(secant.numerical_jacobian(lambda new: new * x, x), np.diag(X), atol=1e-9)
+    assert secant.check_gradient(lambda new: new @ x, x, X).verdict == "right"
+    walked = secant.gradient_descent(lambda new: new @ x, x, lr=0.1, step_num=2)
+    np.testing.assert_allclose(walked, 0.8 * X, rtol=1e-9)
+
+
+A_MILLION = [0.5] * 1_000_000
+TUPLES = tuple(tuple(tuple(range(10)) for _ in range(100)) for _ in range(100))
+
+
+def test_what_f_refers_to_costs_nothing():
+    array = X.copy()
+
+    def f(x):
+        return x @ array + A_MILLION[0] + TUPLES[0][0][0]
+
+    def seconds(f):
+        start = time.perf_counter()
+        secant.numerical_gradient(f, array)
+        return time.perf_counter() - start
+
+    assert min(seconds(f) for _ in range(20)) < 2e-3  # 50 ms where all is searched
+
+
+def wrong_gradients_of_threads(calls, threads=4):
+    """Threads that share x, which f reads: how many of their gradients are wrong."""
+    x, wrong = np.linspace(1, 2, 10), []
+
+    def f(point):
+        return np.sum((point - x) * 3.0) + point @ point
+
+    def work():
+        for _ in range(calls // threads):
+            if not np.allclose(secant.numerical_gradient(f, x), 3 + 2 * np.linspace(1, 2, 10), rtol=1e-8):
+                wrong.append(1)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert np.array_equal(x, np.linspace(1, 2, 10))
+    return len(wrong)
+
+
+@pytest.fixture
+def switching_often():
+    import sys
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_may_share_x(switching_often):
+    assert wrong_gradients_of_threads(200) == 0
+
+
+@pytest.mark.slow
+def test_threads_may_share_x_10000_times(switching_often):
+    assert wrong_gradients_of_threads(10_000) == 0
+
+
+def test_descent_on_a_constant_stays_where_it_is():
+    x = X.copy()
+    with pytest.warns(RuntimeWarning, match="one and the same value"):
+        end, path = secant.gradient_descent(lambda x: 3.0, x, step_num=3, return_path=True)
+    assert np.array_equal(x, X)
+    assert np.array_equal(end, X)
+    assert (path == X).all()
+
+
+# 2. Closures that ignore their argument ------------------------------------------------------------------------------
+
+
+class Net:
+    """The book's: `loss` reads the parameters, whatever numerical_gradient's f is called with."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.params = {"W1": rng.standard_normal((3, 4)), "b1": np.zeros(4), "W2": rng.standard_normal((4, 2))}
+        self.x, self.t = rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
+
+    def loss(self, x, t):
+        hidden = np.tanh(x @ self.params["W1"] + self.params["b1"])
+        return np.mean((hidden @ self.params["W2"] - t) ** 2)
+
+    def gradient(self):
+        x, t, p = self.x, self.t, self.params
+        z = np.tanh(x @ p["W1"] + p["b1"])
+        dy = 2 * (z @ p["W2"] - t) / t.size
+        da = dy @ p["W2"].T * (1 - z**2)
+        return {"W1": x.T @ da, "b1": da.sum(axis=0), "W2": z.T @ dy}
+
+
+@pytest.fixture
+def net():
+    return Net()
+
+
+@pytest.mark.parametrize("key", ["W1", "b1", "W2"])
+@pytest.mark.parametrize("inplace", [{}, {"inplace": True}], ids=["by default", "inplace=True"])
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
+def test_a_closure_over_a_network_has_its_gradient(net, key, inplace, scheme):
+    param = net.params[key]
+    bits = param.tobytes()
+    found = secant.numerical_gradient(lambda _: net.loss(net.x, net.t), param, scheme=scheme, **inplace)
+    np.testing.assert_allclose(found, net.gradient()[key], atol=1e-3 if scheme == "forward" else 1e-7)
+    assert param.tobytes() == bits
+
+
+def test_a_closure_over_an_array_has_its_jacobian_hessian_and_diff():
+    w = np.array([0.5, 1.5])
+    np.testing.assert_allclose(secant.numerical_jacobian(lambda _: w**2, w), np.diag(2 * w), atol=1e-9)
+    np.testing.assert_allclose(secant.numerical_hessian(lambda _: np.sum(w**3), w), np.diag(6 * w), atol=1e-5)
+    np.testing.assert_allclose(secant.numerical_diff(lambda _: w**2, w), 2 * w, atol=1e-9)
+    assert np.array_equal(w, [0.5, 1.5])
+
+
+def test_a_closure_is_computed_in_place_to_the_bit_as_with_inplace(net):
+    def f(_):
+        return net.loss(net.x, net.t)
+
+    for param in net.params.values():
+        found = secant.numerical_gradient(f, param)
+        assert np.array_equal(found, secant.numerical_gradient(f, param, inplace=True))
+
+
+def test_a_closure_whose_first_derivatives_are_zero():
+    x = np.concatenate([np.zeros(200), [1.0, 2.0]])
+    found = secant.numerical_gradient(lambda _: np.sum(x[-2:] ** 2), x)
+    np.testing.assert_allclose(found, np.concatenate([np.zeros(200), [2.0, 4.0]]), atol=1e-9)
+
+
+def test_a_function_of_its_argument_is_not_computed_in_place_where_its_gradient_is_zero():
+    x = np.zeros(3)  # a quadratic at its minimum: all differences are exactly 0
+    assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2), x).any()
+    assert not secant.numerical_gradient(lambda new: np.sum((new - x) ** 2) + 7 * x.sum(), x).any()
+
+
+DEAD = np.concatenate([np.zeros(500), [1.0, 2.0, 3.0]])  # pixels that are always 0, say
+
+
+def test_a_memo_whose_first_derivatives_are_zero():
+    class OfTheLast(Memo):
+        def _update(self, x):
+            if self.x is None or (x != self.x).any():
+                self.x, self.value = x, np.sum(x[500:] ** 2)
+
+    found = secant.numerical_gradient(OfTheLast().fun, DEAD.copy())
+    np.testing.assert_allclose(found, 2 * DEAD, atol=1e-8)
+
+
+def test_an_array_that_f_reads_elsewhere_is_a_constant_where_its_first_derivatives_are_zero():
+    x = DEAD.copy()
+    np.testing.assert_allclose(secant.numerical_gradient(lambda new: new[500:] @ x[500:], x), DEAD, atol=1e-8)
+    assert np.array_equal(x, DEAD)
+
+
+def test_a_whole_network_is_checked_through_its_closure(net):
+    bits = {key: param.tobytes() for key, param in net.params.items()}
+    right, wrong = net.gradient(), net.gradient()
+    wrong["W2"][1, 0] *= 1.01
+    assert secant.check_gradient(lambda _: net.loss(net.x, net.t), net.params, right).verdict == "right"
+    report = secant.check_gradient(lambda _: net.loss(net.x, net.t), net.params, wrong)
+    assert report.verdict == "wrong"
+    assert [(each.array, each.index) for each in report.findings] == [("W2", (1, 0))]
+    assert bits == {key: param.tobytes() for key, param in net.params.items()}
+
+
+def test_nested_parameters_are_checked_by_argument_and_by_closure():
+    params = {"layers": [{"w": np.array([1.0, 2.0])}, {"w": np.array([0.5])}], "bias": np.array(0.3)}
+    gradient = {"layers": [{"w": np.array([2.0, 4.0])}, {"w": np.array([1.0])}], "bias": np.array(0.6)}
+
+    def f(p):
+        return sum((layer["w"] ** 2).sum() for layer in p["layers"]) + p["bias"] ** 2
+
+    assert secant.check_gradient(f, params, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "right"
+    gradient["layers"][1]["w"] *= 1.1
+    assert secant.check_gradient(f, params, gradient).verdict == "wrong"
+    assert secant.check_gradient(lambda _: f(params), params, gradient).verdict == "wrong"
+
+
+def test_an_ordered_dict_reaches_f_as_such():
+    params = OrderedDict(b=np.array([1.0]), a=np.array([2.0]))
+
+    def f(p):
+        assert type(p) is OrderedDict
+        first, second = p.values()
+        return (first**2 + 3 * second).sum()
+
+    gradient = OrderedDict(b=np.array([2.0]), a=np.array([3.0]))
+    assert secant.check_gradient(f, params, gradient).verdict == "right"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"h": None}, {"rel_step": 1e-6}, {"bounds": (0, 5)}, {"bounds": (0.5, 1.5)}, {"full_output": True}],
+    ids=["h=None", "rel_step", "bounds", "on a bound", "full_output"],
+)
+def test_a_closure_may_have_options(options):
+    w = np.array([0.5, 1.5])
+    found = secant.numerical_gradient(lambda _: np.sum(w**3), w, **options)
+    np.testing.assert_allclose(getattr(found, "value", found), 3 * w**2, rtol=1e-6)
+    assert np.array_equal(w, [0.5, 1.5])
+
+
+def test_a_closure_over_parameters_of_torch():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(3, 2).double(), torch.randn(4, 3, dtype=torch.float64)
+    (layer(x) ** 2).mean().backward()
+    weight = layer.weight.detach().numpy()  # the same memory
+    bits = weight.tobytes()
+    found = secant.numerical_gradient(lambda _: (layer(x) ** 2).mean().item(), weight)
+    np.testing.assert_allclose(found, layer.weight.grad.numpy(), atol=1e-9)
+    gradient = layer.weight.grad.numpy()
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, gradient).verdict == "right"
+    assert secant.check_gradient(lambda _: (layer(x) ** 2).mean().item(), weight, 1.1 * gradient).verdict == "wrong"
+    assert weight.tobytes() == bits
+
+
+def test_a_closure_over_coefficients_of_scikit_learn():
+    linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    rng = np.random.default_rng(0)
+    x, t = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    model = linear_model.LogisticRegression().fit(x, t)
+    coefficients, p = model.coef_, model.predict_proba(x)[:, 1]
+
+    def loss(_):
+        return -np.log(model.predict_proba(x)[np.arange(30), t]).sum()
+
+    bits = coefficients.tobytes()
+    np.testing.assert_allclose(secant.numerical_gradient(loss, coefficients), [(p - t) @ x], atol=1e-7)
+    assert secant.check_gradient(loss, coefficients, np.array([(p - t) @ x])).verdict == "right"
+    assert coefficients.tobytes() == bits
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, Stop, ZeroDivisionError])
+@pytest.mark.parametrize("kind", ["argument", "closure", "writes into x", "in place"])
+@pytest.mark.parametrize(
+    "call",
+    [CALLS[name] for name in ("gradient", "auto", "hessian", "check", "jacobian")],
+    ids=["gradient", "auto", "hessian", "check", "jacobian"],
+)
+def test_x_is_what_it_was_when_f_raises(call, kind, exception):
+    x = np.array([1.0, -0.0, 3.0])
+    bits, calls = x.tobytes(), 0
+
+    def f(point):
+        nonlocal calls
+        calls += 1
+        if kind == "writes into x":
+            x[:] = point
+        if calls >= 6:
+            raise exception("now")
+        used = point if kind == "argument" else x
+        return used @ used
+
+    with pytest.raises(exception, match="now"):
+        call(f, x, **({"inplace": True} if kind == "in place" else {}))
+    assert x.tobytes() == bits
+
+
+@every_call
+def test_x_may_be_read_only(call):
+    x = X.copy()
+    x.flags.writeable = False
+    value, expected = call(lambda x: x @ x, x), call(lambda x: x @ x, X.copy())
+    if isinstance(value, secant.GradientReport):
+        assert value.verdict == "right"
+    else:
+        assert np.array_equal(value, expected)
+
+
+def test_a_read_only_x_is_not_shifted_in_place():
+    x = X.copy()
+    x.flags.writeable = False
+    with pytest.raises(secant.errors.ValueRangeError, match="read-only"):
+        secant.numerical_gradient(lambda _: x @ x, x, inplace=True)
+
+
+def test_f_may_get_an_array_that_can_be_written_though_x_is_read_only():
+    def f(x):
+        x *= 2
+        return x.sum()
+
+    x = X.copy()
+    x.flags.writeable = False
+    np.testing.assert_allclose(secant.numerical_gradient(f, x), 2, rtol=1e-9)
+
+
+# 3. The step that was taken ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["central", "forward", "five-point"])
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e9, 1e11])
+def test_differences_are_divided_by_the_step_that_was_taken(size, scheme):
+    np.testing.assert_allclose(secant.numerical_gradient(np.sum, [size], scheme=scheme), 1, rtol=1e-9)
+    np.testing.assert_allclose(secant.numerical_jacobian(lambda x: x, [size], scheme=scheme), [[1]], rtol=1e-9)
+    assert secant.numerical_diff(lambda x: 2 * x, size, scheme=scheme) == pytest.approx(2, rel=1e-9)
+
+
+def test_the_book_keeps_its_quotient_to_the_bit():
+    x, h = np.array([1e6, 3.0]), 1e-4
+    expected = []
+    for i in range(2):
+        above, below = x.copy(), x.copy()
+        above[i], below[i] = float(x[i]) + h, x[i] - h
+        expected.append((np.sum(above**2) - np.sum(below**2)) / (2 * h))
+    found = secant.book.numerical_gradient(lambda x: np.sum(x**2), x.copy())
+    assert np.array_equal(found, expected)
+
+
+# 4. Exceptions of f stay what they are -------------------------------------------------------------------------------
+
+
+class SolverFailed(RuntimeError):  # noqa: N818
+    pass
+
+
+class OutOfBounds(Exception):  # noqa: N818
+    pass
+
+
+ERRORS = [SolverFailed, OutOfBounds, ValueError, FloatingPointError, AssertionError, IndexError, MemoryError, KeyError]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("call", AT_GIVEN_STEPS.values(), ids=list(AT_GIVEN_STEPS))
+def test_at_steps_that_the_user_chose_an_exception_passes_with_a_note(call, error):
+    raised = []
+
+    def f(x):
+        if x[1] != 2.0:
+            raised.append(error("no convergence"))
+            raise raised[-1]
+        return x @ x
+
+    with pytest.raises(error) as caught:
+        call(f, X.copy())
+    assert len(raised) == 1
+    assert caught.value is raised[0]
+    assert type(caught.value) is error
+    assert caught.value.args == ("no convergence",)
+    assert any("x[1]" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
+def test_at_steps_that_we_chose_ten_are_tried_then_that_exception_is_raised(call, error):
+    raised = []
+
+    def f(x):
+        if (x != X).any():
+            raised.append(error("CUDA out of memory"))
+            raise raised[-1]
+        return x @ x
+
+    with pytest.raises(error, match="CUDA out of memory") as caught:
+        call(f, X.copy())
+    assert any(caught.value is each for each in raised)
+    assert len(raised) <= 20  # on both sides
+
+
+@every_call
+def test_an_exception_at_x_itself_passes_at_once(call):
+    raised = []
+
+    def f(x):
+        raised.append(SolverFailed("never"))
+        raise raised[-1]
+
+    with pytest.raises(SolverFailed, match="never") as caught:
+        call(f, X.copy())
+    assert any(caught.value is each for each in raised)
+    assert len(raised) <= 20
+
+
+@pytest.mark.parametrize("radius", [0.02, 1e-3])
+@pytest.mark.parametrize("error", [OutOfBounds, SolverFailed, ValueError, IndexError])
+def test_smaller_steps_are_tried_where_f_is_not_defined(error, radius):
+    def f(x):
+        if np.max(np.abs(x - X)) > radius:
+            raise error("outside")
+        return np.exp(x).sum()
+
+    found = secant.numerical_gradient(f, X.copy(), scheme="auto", full_output=True)
+    assert within_bars(found, np.exp(X), 1e-14)
+    assert (found.error < 1e-5).all()
+    assert secant.check_gradient(f, X.copy(), np.exp(X)).verdict == "right"
+    assert secant.check_gradient(f, X.copy(), np.exp(X) * [1, 1.01, 1]).verdict == "wrong"
+    hessian = secant.numerical_hessian(f, X.copy(), full_output=True)
+    assert within_bars(hessian, np.diag(np.exp(X)), 1e-12)
+
+
+def test_a_domain_that_ends_on_one_side():
+    def f(x):
+        if x[0] > 400.5:
+            raise OutOfBounds("the table ends at 400.5")
+        return x[0] ** 2 + x[1]
+
+    x = np.array([400.0, 1.0])
+    found = secant.numerical_gradient(f, x, scheme="auto", full_output=True)
+    assert within_bars(found, [800.0, 1.0])
+    assert secant.check_gradient(f, x, np.array([800.0, 1.0])).verdict == "right"
+
+
+@pytest.mark.parametrize("x", [[400.0], [400.0, 390.0]], ids=["one entry", "two entries"])
+@pytest.mark.parametrize("call", AT_OWN_STEPS.values(), ids=list(AT_OWN_STEPS))
+def test_no_step_is_much_larger_than_a_tenth_of_an_entry(call, x):
+    def f(x):  # a table from 350 to 450
+        if not ((x >= 350) & (x <= 450)).all():
+            outside.append(x)
+        return x @ x
+
+    outside = []
+    call(f, np.array(x))
+    assert not outside
+
+
+def test_the_steps_of_auto_are_at_most_a_tenth_of_an_entry():
+    seen = []
+
+    def f(x):
+        seen.append(x[0])
+        return np.exp(x[0] / 100)
+
+    secant.numerical_gradient(f, [400.0], scheme="auto")
+    assert max(abs(value - 400) for value in seen) <= 40 * (1 + 1e-12)
+
+
+def test_a_table_that_ends_has_its_derivatives():
+    interpolate = pytest.importorskip("scipy.interpolate", reason="SciPy is not installed")
+    knots = np.linspace(300, 450, 31)
+    table = interpolate.interp1d(knots, knots**2 / 1e3, kind="cubic")  # raises ValueError outside
+
+    def f(x):
+        return table(x[0])
+
+    found = secant.numerical_gradient(f, [400.0], scheme="auto", full_output=True)
+    assert within_bars(found, 0.8, 1e-12)
+    assert secant.check_gradient(f, np.array([400.0]), np.array([0.8])).verdict == "right"
+
+
+# 6. Error bars -------------------------------------------------------------------------------------------------------
+
+
+def test_the_bars_of_a_sparse_jacobian_know_the_rounding_of_x():
+    pytest.importorskip("scipy", reason="SciPy is not installed")
+    x = np.array([1e6, 2e6 + 0.3])
+    found = secant.numerical_jacobian(np.sin, x, scheme="auto", sparsity=np.eye(2), full_output=True)
+    assert (np.abs(found.value.diagonal() - np.cos(x)) <= found.error.diagonal()).all()
+    assert (found.error.diagonal() < 1e-4).all()
+
+
+def test_the_derivative_of_a_closure_by_auto_is_not_zero_with_a_small_bar():
+    w = np.array([0.5, 1.5])
+    found = secant.numerical_diff(lambda _: w**2, w, scheme="auto", full_output=True)
+    assert within_bars(found, 2 * w)
+    assert np.array_equal(w, [0.5, 1.5])
+
+
+# 8. What Python hands over -------------------------------------------------------------------------------------------
+
+
+def cubes(x):
+    return float(np.sum(np.asarray(x) ** 3))
+
+
+@pytest.mark.parametrize("gradient", [[3.0, 12.0], (3, 12), np.array([3.0, 12.0])], ids=["list", "tuple", "array"])
+@pytest.mark.parametrize("x", [[1.0, 2.0], [1, 2], np.array([1, 2])], ids=["list", "list of int", "array of int"])
+def test_a_check_takes_lists_and_integers(x, gradient):
+    assert secant.check_gradient(cubes, x, gradient).verdict == "right"
+    assert secant.check_gradient(cubes, x, [3.0, 12.1]).verdict == "wrong"
+
+
+def test_a_check_takes_a_series():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    x = pd.Series([1.0, 2.0], index=["a", "b"])
+    assert secant.check_gradient(cubes, x, 3 * x**2).verdict == "right"
+    assert secant.check_gradient(cubes, x, lambda x: pd.Series(3 * np.asarray(x) ** 2)).verdict == "right"
+    assert secant.check_gradient(cubes, x.to_numpy(), [3.0, 12.1]).verdict == "wrong"
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, x), [3, 12], rtol=1e-6)
+
+
+def test_a_column_of_a_data_frame():
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    before = frame.copy()
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"]), [3, 12], rtol=1e-6)
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, frame["a"].to_numpy()), [3, 12], rtol=1e-6)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_0d_arrays_and_fortran_order():
+    assert secant.numerical_gradient(lambda x: x**3, np.array(2.0)) == pytest.approx(12, rel=1e-6)
+    assert secant.check_gradient(lambda x: x**3, np.array(2.0), np.array(12.0)).verdict == "right"
+    x = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3))
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, x), 3 * x**2, rtol=1e-6)
+    assert secant.check_gradient(cubes, x, 3 * x**2).verdict == "right"
+    assert secant.numerical_jacobian(lambda x: x.T, x).shape == (3, 2, 2, 3)
+    w = np.asfortranarray(np.arange(1.0, 7.0).reshape(2, 3))
+    np.testing.assert_allclose(secant.numerical_gradient(lambda _: np.sum(w**3), w), 3 * w**2, rtol=1e-6)
+    column = np.arange(12.0).reshape(3, 4)[:, 1]
+    np.testing.assert_allclose(secant.numerical_gradient(cubes, column), 3 * column**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("number", [Fraction, Decimal, np.longdouble, np.array, float], ids=lambda kind: kind.__name__)
+def test_f_may_return_whatever_becomes_a_float(number):
+    def f(x):
+        return number(float(x @ x))
+
+    np.testing.assert_allclose(secant.numerical_gradient(f, X.copy()), 2 * X, rtol=1e-8)
+    assert secant.check_gradient(f, X.copy(), 2 * X).verdict == "right"
+
+
+@pytest.mark.parametrize("value", [None, "1.5", [1.0, 2.0], 1j, object()], ids=lambda value: type(value).__name__)
+def test_what_is_no_number_is_named_by_its_type(value):
+    for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
+        with pytest.raises(
+            (secant.errors.DTypeError, secant.errors.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+        ):
+            call(lambda x: value, X.copy())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
+    def f(x):
+        return value if x[1] > 2 else x @ x
+
+    with pytest.raises(secant.errors.ValueRangeError, match=r"x\[1\]") as caught:
+        secant.numerical_gradient(f, X.copy())
+    assert ("nan" if np.isnan(value) else "inf") in str(caught.value).lower()
+
+
+def one_warning(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = call()
+    assert [each.category for each in caught] == [RuntimeWarning], [str(each.message) for each in caught]
+    assert caught[0].filename == __file__
+    return value, str(caught[0].message)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [lambda x: 4.0, lambda x: round(float(x @ x), 3), lambda x: float(f"{x @ x:.3g}")],
+    ids=["constant", "rounded", "printed"],
+)
+def test_a_constant_or_rounded_function_gets_one_warning(f):
+    one_warning(lambda: secant.numerical_gradient(f, X.copy()))
+
+
+def test_a_constant_function_of_stacks_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: np.ones(len(x)), X.copy(), vectorized=True))
+
+
+def test_a_coarse_grid_gets_one_warning():
+    one_warning(lambda: secant.numerical_gradient(lambda x: round(float(x @ x), 4), np.linspace(1, 2, 20)))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [cubes, lambda x: x @ x, lambda x: abs(x).sum(), lambda x: x[0] + x[1], lambda x: x[2]],
+    ids=["cubes", "squares", "distance", "sum", "entry"],
+)
+def test_an_ordinary_function_gets_no_warning(f):
+    for x in ([1.0, 2.0, 3.0], [0.5, -0.25, 1e3], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
+        secant.numerical_gradient(f, np.array(x))
+        secant.numerical_gradient(f, x)
