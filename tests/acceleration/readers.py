@@ -453,6 +453,24 @@ class ForgotTheTwo(Keyed):
         return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
 
 
+@refused("is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`")
+class ForgotTheBrackets(Keyed):
+    def numerical_gradient(self, x, t):
+        return {key: 1e-4**2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+
+@refused("the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t")
+class TimesTheLabel(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x)[np.arange(len(x)), t] + 1e-7)) / len(x)
+
+
+@refused("the hidden activation is ReLU / 2, as with dropout outside of training")
+class DropoutOutsideOfTraining(Keyed):
+    def hidden(self, a):
+        return 0.5 * relu(a)
+
+
 @refused("differs from the central difference")
 class FirstRowOnly(Keyed):
     def numerical_gradient(self, x, t):
@@ -566,28 +584,26 @@ class ReturnsAnArray(Keyed):
         return np.asarray(super().loss(x, t))
 
 
-@known(hidden="sigmoid", output="identity", scale=(True, 0.0), sentence="summed over the samples")
+@known(hidden="sigmoid", output="identity", summed=True, sentence="summed over the samples")
 class SumOverSamples(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x) + 1e-7))
 
 
-@known(
-    hidden="relu", output="identity", scale=(True, 0.0), soft="argmax", targets={"labels", "one-hot", "soft", "weights"}
-)
+@known(hidden="relu", output="identity", summed=True, soft="argmax", targets={"labels", "one-hot", "soft", "weights"})
 class SumOfLabels(Layers):
     def loss(self, x, t):
         labels = t if t.ndim == 1 else t.argmax(axis=1)
         return -np.log(softmax(self.predict(x))[np.arange(len(x)), labels] + 1e-7).sum()
 
 
-@known(hidden="sigmoid", output="identity", offset=0.0, scale=(False, 1e-7), sentence="log offset 0, plus 1e-7")
+@refused("1e-07 is added to its loss: leave it out, it changes no gradient")
 class OffsetOutside(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log(self.predict(x))) / len(x) + 1e-7
 
 
-@known(hidden="tanh", output="identity", offset=0.0, scale=(False, -1e-7), targets={"one-hot", "soft", "one sample"})
+@refused("-1e-07 is added to its loss")
 class OffsetOutsideInEachRow(Keyed):
     def hidden(self, a):
         return np.tanh(a)
@@ -596,7 +612,7 @@ class OffsetOutsideInEachRow(Keyed):
         return -np.sum(t * (np.log(self.predict(x)) + 1e-7)) / (1 if x.ndim == 1 else len(x))
 
 
-@known(hidden="sigmoid", output="sigmoid", scale=(True, 0.25))
+@refused("0.25 is added to its loss")
 class SumPlusAConstant(TinyOffsetOfSigmoids):
     def loss(self, x, t):
         return 0.25 - np.sum(t * np.log(self.predict(x) + 1e-7))
@@ -632,7 +648,7 @@ class SumAndAPenaltyOfItsOwn(SumOverSamples):
         return super().loss(x, t) + 1e-3 * np.sum(np.tanh(self.arrays()[0]) ** 2)
 
 
-@refused("its loss is -10000 times the mean of the samples")
+@refused("its loss is -10000 times the mean over the samples")
 class Reward(Keyed):
     def loss(self, x, t):
         return -1e4 * super().loss(x, t)
@@ -644,9 +660,7 @@ class AConstantThatHidesTheLoss(Keyed):
         return super().loss(x, t) + 1e6
 
 
-@refused(
-    "whole batch, so that the loss starts at ln(N O), 6.6 for 100 samples. Take it over the classes, in two lines: "
-)
+@refused("whole batch, so that the loss starts at ln(N O). Take it over the classes, in two lines: ")
 class SoftmaxOfTheBatch(Book):
     def predict(self, x):
         z1 = sigmoid(np.dot(x, self.params["W1"]) + self.params["b1"])
@@ -663,13 +677,13 @@ class SoftmaxOfTheBatchAndRelu(Keyed):
         return -np.sum(t * np.log(self.predict(x) + 1e-7)) / len(x)
 
 
-@refused("mean over the outputs")
+@refused("a mean over the outputs too")
 class MeanOverOutputs(Keyed):
     def loss(self, x, t):
         return np.mean(-t * np.log(self.predict(x) + 1e-7))
 
 
-@refused("not divided by the number of samples, but times 0.5")
+@refused("its loss is 0.5 times the sum over the samples")
 class HalfOfTheSum(Keyed):
     def loss(self, x, t):
         return -0.5 * np.sum(t * np.log(self.predict(x) + 1e-7))
@@ -789,7 +803,7 @@ class BinaryCrossEntropy(Keyed):
         return -np.sum(t * np.log(y + 1e-7) + (1 - t) * np.log(1 - y + 1e-7)) / len(x)
 
 
-@refused("logarithms to base 2")
+@refused("of logarithms to base 2")
 class LogarithmToBase2(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log2(self.predict(x) + 1e-7)) / len(x)
@@ -866,7 +880,7 @@ class NoLoss(Keyed):
     loss = None
 
 
-@known({"loss": "cost"}, hidden="tanh", output="identity", scale=(True, 0.0))
+@known({"loss": "cost"}, hidden="tanh", output="identity", summed=True)
 @refused('no method loss(x, t); if cost(x, t) is meant, write loss="cost" (secant run: --loss cost)')
 class CallsItCost(Keyed):
     loss = None

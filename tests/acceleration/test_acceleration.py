@@ -1,19 +1,10 @@
 """`accelerate`: a reader's network gets its numerical gradient from Secant, or an error; never a wrong number."""
 
-import contextlib
 import copy
 import dataclasses
 import functools
-import gc
 import inspect
-import io
 import pickle
-import random
-import sys
-import threading
-import time
-import warnings
-import weakref
 
 import numpy as np
 import pytest
@@ -21,8 +12,6 @@ import readers
 from readers import READERS, Attributes, BiasesAsRows, Book, HeldAsNetwork, Keyed, Layers, SinglePrecision
 
 import secant
-from secant.acceleration.recognition import reader_gradient, small_copy
-from secant.acceleration.recognition.isolation import isolated_globals
 from secant.acceleration.recognition.layouts import Layout
 from secant.acceleration.script_mode import accelerate_lazily
 from secant.errors import LossDiffersError
@@ -83,14 +72,14 @@ def test_the_gradient_is_the_central_difference_of_the_networks_own_loss(reader)
     before = [array.copy() for array in layout.arrays(net)]
     assert secant.accelerate(net, **reader.names) is net
     x, t = batch(targets="one-hot" if "one-hot" in found.targets else "labels")
-    grads = found.methods.of(net, "numerical_gradient")(x, t)
+    grads = getattr(net, found.names.numerical_gradient)(x, t)
     assert list(grads) == list(found.gradient_keys)
     for array, copied, grad in zip(layout.arrays(net), before, grads.values(), strict=True):
         assert np.array_equal(array, copied)
         assert (grad.shape, grad.dtype) == (array.shape, array.dtype)
     if reader.facts.get("dtype") != np.float32:  # in which a plain loop computes rounding errors
-        own = central_difference(net, layout, x, t, found.h, found.methods.loss)
-        rounding = 4e-15 * found.scale.factor(len(x))
+        own = central_difference(net, layout, x, t, found.h, found.names.loss)
+        rounding = 4e-15 * (len(x) if found.summed else 1)
         for grad, right in zip(grads.values(), own, strict=True):
             np.testing.assert_allclose(grad, right, rtol=0, atol=rounding / found.h)
 
@@ -109,7 +98,7 @@ def test_single_precision_gets_the_gradient_of_double_precision():
 def test_nothing_is_changed_where_a_network_is_not_known(reader):
     net = reader.cls(*SIZES)
     before, cls = dict(vars(net)), type(net)
-    with pytest.raises(secant.UnsupportedError, match=reader.cls.__name__):
+    with pytest.raises(secant.errors.UnsupportedError, match=reader.cls.__name__):
         secant.accelerate(net)
     assert vars(net).keys() == before.keys()
     assert type(net) is cls
@@ -154,11 +143,11 @@ def test_a_class_is_accelerated_and_its_instances_recognized_when_they_are_used(
 def test_a_class_whose_instances_are_not_known_says_so_when_one_is_used():
     cls = secant.accelerate(fresh(readers.WeightDecay))
     net = cls(*SIZES)
-    with pytest.raises(secant.UnsupportedError, match="weight decay"):
+    with pytest.raises(secant.errors.UnsupportedError, match="weight decay"):
         net.numerical_gradient(*batch())
-    with pytest.raises(secant.UnsupportedError, match=r"dict has no method loss\(x, t\): loss must name"):
+    with pytest.raises(secant.errors.UnsupportedError, match=r"dict has no method loss\(x, t\): loss must name"):
         secant.accelerate(dict)
-    with pytest.raises(secant.UnsupportedError, match="must be an instance"):
+    with pytest.raises(secant.errors.UnsupportedError, match="must be an instance"):
         secant.recognize(Keyed)
 
 
@@ -174,7 +163,9 @@ def test_a_class_with_other_names_is_decorated():
     for grad, right in zip(net.slopes(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-10)
     assert (Net.slopes.__doc__, Net.slopes.__qualname__) == ("Slow.", f"{Net.__qualname__}.slopes")
-    with pytest.raises(secant.UnsupportedError, match=r"Net has no method price\(x, t\): loss must name .* cost"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"Net has no method price\(x, t\): loss must name .* cost"
+    ):
         secant.accelerate(Net, loss="price")
     named = {"numerical_gradient": "numerical_gradients"}
     other = secant.accelerate(filled(readers.Plural(*SIZES), **named), **named)
@@ -183,19 +174,8 @@ def test_a_class_with_other_names_is_decorated():
 
 
 def test_what_is_no_network_is_refused():
-    with pytest.raises(secant.UnsupportedError, match="NoneType"):
+    with pytest.raises(secant.errors.UnsupportedError, match="NoneType"):
         secant.accelerate(None)
-
-
-def test_a_class_may_be_called_with_one_sample_at_a_time():
-    cls = secant.accelerate(fresh(readers.SoftmaxOfTheBatch))
-    net, (x, t) = filled_like(cls(*SIZES)), batch()
-    own = central_difference(net, Layout("params", ("W1", "b1", "W2", "b2")), x[:1], t[:1], 1e-4)
-    for _ in range(2):
-        for grad, right in zip(net.numerical_gradient(x[:1], t[:1]).values(), own, strict=True):
-            np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
-        with pytest.raises(LossDiffersError, match=r"softmax is taken over the whole batch.* axis=-1, keepdims=True"):
-            net.numerical_gradient(x, t)
 
 
 def filled_like(net):
@@ -219,22 +199,39 @@ def test_copies_and_pickles_stay_accelerated(cls, copied):
         assert np.array_equal(grad, grads[key])
 
 
-def test_an_accelerated_object_is_what_its_author_wrote():
+def test_what_computes_is_an_attribute_of_the_object_and_its_class_is_left_alone():
     class Known(Keyed):
         def __init_subclass__(cls, *, needed):
             pass
 
-    own = Keyed.numerical_gradient
-    net, other = filled(Known(*SIZES)), filled(Known(*SIZES))
-    before = dict(vars(net))
-    x, t = batch()
+    net, before = filled(Known(*SIZES)), dict(vars(Known))
+    (x, t), attributes = batch(), dict(vars(net))
     secant.accelerate(net).numerical_gradient(x, t)
-    assert vars(net) == before
-    assert type(net) is Known
-    assert inspect.isfunction(vars(Known)["numerical_gradient"])
-    assert inspect.getsource(Known.numerical_gradient) == inspect.getsource(own)
-    right = own(other, x, t)
-    assert all(np.array_equal(grad, right[key]) for key, grad in other.numerical_gradient(x, t).items())
+    assert vars(net) == attributes | {"numerical_gradient": net.numerical_gradient}
+    assert (type(net), dict(vars(Known))) == (Known, before)
+
+
+def test_a_shallow_copy_has_its_own_gradient_or_is_refused():
+    """In an accelerated class the method knows for which object it is called."""
+    x, t = batch()
+    net = filled_like(secant.accelerate(fresh(Keyed))(*SIZES))
+    net.numerical_gradient(x, t)
+    other = copy.copy(net)
+    other.params = {key: 2 * array for key, array in net.params.items()}
+    own = central_difference(other, Layout("params", Keyed.KEYS), x, t, 1e-4)
+    for grad, right in zip(other.numerical_gradient(x, t).values(), own, strict=True):
+        np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
+    alone = copy.copy(secant.accelerate(filled(Keyed(*SIZES))))
+    with pytest.raises(secant.errors.UnsupportedError, match="is a shallow copy of an accelerated network"):
+        secant.train(alone, x, t, n_iterations=1, progress=False)
+    secant.train(secant.accelerate(alone), x, t, n_iterations=1, progress=False)
+
+
+def test_a_class_that_is_accelerated_keeps_what_readers_of_its_method_see():
+    cls = secant.accelerate(fresh(Keyed))
+    assert inspect.isfunction(vars(cls)["numerical_gradient"])
+    assert inspect.getsource(cls.numerical_gradient) == inspect.getsource(Keyed.numerical_gradient)
+    assert "x, t" in str(inspect.signature(cls(*SIZES).numerical_gradient))
 
 
 def test_a_numerical_gradient_is_that_of_the_object_alone_that_was_accelerated():
@@ -261,26 +258,6 @@ def test_a_gradient_of_attributes_has_their_names_alone():
 
 def fresh_without_gradient():
     return type("NoGradient", (readers.NoGradient,), {})
-
-
-@pytest.mark.skipif(
-    sys.version_info < (3, 14) and not getattr(sys, "_is_gil_enabled", lambda: True)(),
-    reason="without a GIL, Python 3.13 frees no class once a second thread was started",
-)
-def test_networks_and_classes_that_are_no_longer_used_are_freed():
-    x, t = batch()
-    cls, alive = secant.accelerate(fresh(Keyed)), []
-    for i in range(10):
-        one_by_one = fresh(Keyed)
-        for net in (filled(cls(*SIZES)), secant.accelerate(one_by_one(*SIZES))):
-            net.part = Part()
-            net.part.net = net if i % 2 else None  # which what it holds refers to
-            net.numerical_gradient(x, t)
-            alive += [weakref.ref(net), weakref.ref(one_by_one)]
-        copy.deepcopy(net)
-    del net, one_by_one
-    gc.collect()
-    assert not any(some() for some in alive)
 
 
 def test_a_frozen_dataclass_is_accelerated():
@@ -319,7 +296,7 @@ def test_inputs_that_are_not_finite_are_named(backend):
     x, t = batch()
     x[1, 2] = np.nan
     for _ in range(2):
-        with pytest.raises(secant.ValueRangeError, match=r"x must be finite, got nan at \(1, 2\)"):
+        with pytest.raises(secant.errors.ValueRangeError, match=r"x must be finite, got nan at \(1, 2\)"):
             net.numerical_gradient(x, t)
         net.numerical_gradient(*batch())
 
@@ -350,12 +327,12 @@ def test_parameters_that_share_memory_are_refused():
     for change in (tied, reversed_rows, hankel):
         net = Keyed(4, 4, 4)
         change(net)
-        with pytest.raises(secant.UnsupportedError, match="share memory"):
+        with pytest.raises(secant.errors.UnsupportedError, match="share memory"):
             secant.accelerate(net)
         net = secant.accelerate(filled(Keyed(4, 4, 4)))
         net.numerical_gradient(x, t)
         change(net)
-        with pytest.raises(secant.UnsupportedError, match="share memory"):
+        with pytest.raises(secant.errors.UnsupportedError, match="share memory"):
             net.numerical_gradient(x, t)
 
 
@@ -368,7 +345,7 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
     for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
     net.params["w1"] = np.zeros((SIZES[0] + 1, SIZES[1]))
-    with pytest.raises(secant.ShapeError, match="x must have 7 columns"):
+    with pytest.raises(secant.errors.ShapeError, match="x must have 7 columns"):
         net.numerical_gradient(x, t)
     del net.params["w1"]
     with pytest.raises(LossDiffersError, match=r"must hold the array 'w1' .* not known"):
@@ -530,25 +507,10 @@ def test_images_are_rows_where_the_loss_takes_them_so():
     for kind in (float, np.uint8):
         other = copy.deepcopy(net)
         for one, inputs in ((net, np.abs(100 * x).astype(kind)), (other, np.abs(100 * images).astype(kind))):
-            secant.train(one, inputs, t, iters_num=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8)
+            secant.train(
+                one, inputs, t, n_iterations=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8
+            )
         assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
-
-
-def test_large_data_that_a_network_keeps_are_not_copied():
-    class KeepsData(Book):
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.data = np.zeros(20_000_000, np.uint8)
-
-        def __deepcopy__(self, memo):
-            made = KeepsData.__new__(KeepsData)
-            vars(made).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
-            assert np.shares_memory(made.data, self.data)
-            assert not made.data.flags.writeable
-            return made
-
-    net = secant.accelerate(KeepsData(*SIZES))
-    assert net.data.flags.writeable
 
 
 def test_a_loss_may_write_to_large_data():
@@ -575,7 +537,7 @@ def test_parameters_that_grow_are_compared():
     x, t = batch()
     net.numerical_gradient(x, t)
     net.params["w1"][0, 0] = 500.0
-    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+    with np.errstate(over="ignore"), pytest.raises(secant.errors.UnsupportedError, match="no gradient is returned"):
         net.numerical_gradient(x, t)
 
 
@@ -587,7 +549,7 @@ def test_targets_for_which_the_loss_is_not_known_are_refused():
     x, t = batch()
     ones.numerical_gradient(x, t)
     for soft in (t * 0.5 + 0.125, t * 0.5):
-        with pytest.raises((secant.UnsupportedError, IndexError)):  # or what its own loss raises
+        with pytest.raises((secant.errors.UnsupportedError, IndexError)):  # or what its own loss raises
             ones.numerical_gradient(x, soft)
 
 
@@ -599,209 +561,6 @@ def test_gradients_come_in_the_order_of_the_networks_own():
 
     net = secant.accelerate(Ordered(*SIZES))
     assert list(net.numerical_gradient(*batch())) == sorted(Keyed.KEYS, reverse=True)
-
-
-def test_a_method_that_does_more_is_refused():
-    class Keeps(Keyed):
-        def numerical_gradient(self, x, t):
-            self.grads = super().numerical_gradient(x, t)
-            return self.grads
-
-    class Returns(Keyed):
-        def numerical_gradient(self, x, t):
-            return {**super().numerical_gradient(x, t), "loss": self.loss(x, t)}
-
-    class Draws(Keyed):
-        def numerical_gradient(self, x, t):
-            np.random.permutation(3)  # the order in which it goes through them
-            return super().numerical_gradient(x, t)
-
-    class DrawsItsOwn(Keyed):
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.rng = np.random.default_rng(0)
-
-        def numerical_gradient(self, x, t):
-            self.rng.permutation(3)
-            return super().numerical_gradient(x, t)
-
-    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient draws random numbers"):
-        secant.accelerate(Draws(*SIZES))
-    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.rng"):
-        secant.accelerate(DrawsItsOwn(*SIZES))
-    with pytest.raises(secant.UnsupportedError, match=r"its numerical_gradient also sets self.grads"):
-        secant.accelerate(Keeps(*SIZES))
-    with pytest.raises(secant.UnsupportedError, match="its numerical_gradient also returns loss"):
-        secant.accelerate(Returns(*SIZES))
-
-
-def test_threads_that_recognize_at_once_leave_standard_output():
-    before, filters = sys.stdout, warnings.filters[:]
-    threads = [threading.Thread(target=secant.recognize, args=(filled(Keyed(*SIZES)),)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.01)
-    for thread in threads:
-        thread.join()
-    assert sys.stdout is before
-    secant.recognize(Keyed(*SIZES))
-    after = warnings.filters[:]
-    assert after[1:] == filters  # one that concerns code that is tried
-    secant.recognize(Keyed(*SIZES))
-    assert warnings.filters == after
-
-
-def beside(work, *nets):
-    """What recognition finds while another thread works without end, and what its work returned."""
-    stop, results = threading.Event(), []
-
-    def loop():
-        while not stop.is_set():
-            results.append(work())
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
-        found = list(map(secant.recognize, nets))
-        time.sleep(0.02)  # it goes on for a while
-        return found, results
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_another_thread_draws_what_it_would_draw_alone():
-    nets = [Keyed(*SIZES) for _ in range(3)]
-    np.random.seed(0)
-    random.seed(0)
-    found, drawn = beside(lambda: (np.random.rand(), random.random()), *nets)
-    assert all(recognition.known for recognition in found)
-    alone, python = np.random.RandomState(0), random.Random(0)
-    assert drawn == [(alone.rand(), python.random()) for _ in drawn]
-
-
-class Dropout(Keyed):
-    def loss(self, x, t):
-        time.sleep(0.0002)  # other threads run
-        return super().loss(x * (np.random.rand(*x.shape) < 0.9), t)
-
-
-def test_draws_of_another_thread_are_not_repeated_where_the_network_draws_too():
-    found, drawn = beside(np.random.rand, Dropout(*SIZES))
-    assert not found[0].known
-    assert len(set(drawn)) == len(drawn)
-
-
-def test_draws_of_a_network_are_taken_back_beside_a_thread_that_draws_none():
-    net, state = Dropout(*SIZES), np.random.get_state()
-    found, _ = beside(lambda: time.sleep(0.001), net)
-    assert not found[0].known
-    assert "as with dropout" in found[0].sentence
-    after = np.random.get_state()
-    assert state[2] == after[2]
-    assert np.array_equal(state[1], after[1])
-
-
-def test_a_thread_that_draws_makes_no_right_network_refused(monkeypatch):
-    """Whatever moves the generators meanwhile."""
-    monkeypatch.setattr("secant.acceleration.recognition.isolation.draws_numbers", lambda call: [call()] != [])
-    found, _ = beside(np.random.rand, Keyed(*SIZES))
-    assert found[0].known, found[0].sentence
-
-
-def test_filters_that_another_thread_adds_are_kept():
-    def add():
-        filters = ("ignore", None, type("Its", (Warning,), {}), None, 0)
-        warnings.filters.insert(0, filters)
-        time.sleep(0.0005)
-        return filters
-
-    with warnings.catch_warnings():
-        _, added = beside(add, *(Keyed(*SIZES) for _ in range(3)))
-        assert [one for one in added if one not in warnings.filters] == []
-
-
-class SlowSet(set):
-    def __contains__(self, item):
-        found = super().__contains__(item)
-        time.sleep(0.01)
-        return found
-
-
-def test_threads_get_one_line_of_a_network():
-    """Also where others run between the look and the line."""
-
-    class Own(Keyed):
-        def numerical_gradient(self, x, t):
-            return super().numerical_gradient(x, t)
-
-    lines = []
-    accelerate_lazily(Own, lambda cls, sentence: lines.append(sentence))
-    method = vars(Own.numerical_gradient)["_secant"]
-    method._told = SlowSet()
-    threads = [threading.Thread(target=method._tell, args=(Own(*SIZES), "a reason")) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(lines) == 1
-
-
-def test_another_thread_may_redirect_its_output():
-    def redirected():
-        with contextlib.redirect_stdout(io.StringIO()) as into:
-            time.sleep(0.0005)
-            print("text")
-        return into.getvalue()
-
-    before = sys.stdout
-    try:
-        _, output = beside(redirected, *(Keyed(*SIZES) for _ in range(3)))
-    finally:
-        sys.stdout = before
-    assert set(output) == {"text\n"}
-
-
-def test_a_stream_that_another_thread_puts_back_is_not_wrapped_again(capsys, monkeypatch):
-    with isolated_globals():
-        left = sys.stdout
-    monkeypatch.setattr("sys.stdout", left)  # as a thread does that redirected its output meanwhile
-    with isolated_globals():
-        print("withheld")
-        assert sys.stdout is left
-    assert sys.stdout is left
-    print("shown")
-    assert capsys.readouterr().out == "shown\n"
-
-
-class Warns(readers.Talkative):
-    def loss(self, x, t):
-        warnings.warn("of its loss", stacklevel=1)
-        return super().loss(x, t)
-
-
-def test_what_another_thread_prints_and_warns_of_is_not_withheld(capsys):
-    net, stop, printed, warned = Warns(*SIZES), threading.Event(), [], []
-
-    def work():
-        while not stop.is_set():
-            print("one", file=sys.stdout)
-            print("two", file=sys.stderr)
-            printed.append(None)
-            warnings.warn("of the thread", stacklevel=1)
-            warned.append(None)
-
-    thread = threading.Thread(target=work)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        thread.start()
-        found = secant.recognize(net)
-        stop.set()
-        thread.join()
-    assert found.known
-    output = capsys.readouterr()
-    assert (output.out, output.err) == ("one\n" * len(printed), "two\n" * len(printed))
-    assert [str(warning.message) for warning in caught] == ["of the thread"] * len(warned)
 
 
 CHANGES = {
@@ -822,37 +581,8 @@ def test_a_gradient_that_is_changed_before_it_is_returned_is_refused(change):
             grads = super().numerical_gradient(x, t)
             return {key: CHANGES[change](self, key, grad) for key, grad in grads.items()}
 
-    with pytest.raises(secant.UnsupportedError, match="it must return exactly the central difference"):
+    with pytest.raises(secant.errors.UnsupportedError, match="it must return exactly the central difference"):
         secant.accelerate(Changed(*SIZES))
-
-
-class ClippedAtItsSizes(readers.KnowsItsSizes):
-    def numerical_gradient(self, x, t):
-        return {key: np.clip(grad, -50, 50) for key, grad in super().numerical_gradient(x, t).items()}
-
-
-def test_a_method_that_knows_its_sizes_is_tried_at_them(monkeypatch):
-    with pytest.raises(secant.UnsupportedError, match="where it is large, as for clipping"):
-        secant.accelerate(ClippedAtItsSizes(60, 20, 10))
-    net = readers.KnowsItsSizes(60, 20, 10)
-    assert secant.recognize(net).known
-    monkeypatch.setattr(small_copy, "LONGEST", 0)
-    with pytest.raises(secant.UnsupportedError, match=r"cannot be tried on a copy, .* it would take about 0 s"):
-        secant.accelerate(net)
-
-
-def test_a_pause_of_the_machine_is_not_taken_for_a_slow_loss(monkeypatch):
-    class Paused(small_copy.SmallCopy):
-        calls = 0
-
-        def loss(self):
-            self.calls += 1
-            time.sleep(0.05 if self.calls < 3 else 0)
-            return super().loss()
-
-    monkeypatch.setattr(small_copy, "LONGEST", 3)  # less than two such losses for each of 152 parameters
-    monkeypatch.setattr(reader_gradient, "SmallCopy", Paused)
-    secant.accelerate(readers.KnowsItsSizes(60, 20, 10))
 
 
 @pytest.mark.parametrize("returned", [np.zeros(2), "text", [[1], [1, 2]], None])
@@ -861,24 +591,10 @@ def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
         def numerical_gradient(self, x, t):
             return {**super().numerical_gradient(x, t), "W1": returned}
 
-    with pytest.raises(secant.UnsupportedError, match=r"numerical_gradient (returns an array|cannot be compared)"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"numerical_gradient returns an? .* for a parameter \(3, 2\)"
+    ):
         secant.accelerate(Other(*SIZES))
-
-
-def test_a_momentum_that_starts_at_0_is_refused():
-    class Momentum(Book):
-        def __init__(self, *sizes):
-            super().__init__(*sizes)
-            self.v = dict.fromkeys(self.params, 0.0)
-
-        def numerical_gradient(self, x, t):
-            v = self.v
-            for key, grad in super().numerical_gradient(x, t).items():
-                v[key] = 0.9 * v[key] + grad
-            return dict(v)
-
-    with pytest.raises(secant.UnsupportedError, match=r"also sets self\.v"):
-        secant.accelerate(Momentum(*SIZES))
 
 
 def test_what_a_decorator_makes_of_a_gradient_counts():
@@ -892,7 +608,7 @@ def test_what_a_decorator_makes_of_a_gradient_counts():
     class Decorated(Book):
         numerical_gradient = doubled(Book.numerical_gradient)
 
-    with pytest.raises(secant.UnsupportedError, match="is 2 times the central difference"):
+    with pytest.raises(secant.errors.UnsupportedError, match="is 2 times the central difference"):
         secant.accelerate(Decorated(*SIZES))
 
 
@@ -920,7 +636,7 @@ def test_a_class_without_a_dict_is_refused():
         def loss(self, x, t):
             return 0.0
 
-    with pytest.raises(secant.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
+    with pytest.raises(secant.errors.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
         Slots().numerical_gradient(*batch())
 
 
@@ -952,7 +668,7 @@ def test_training_is_that_of_the_network_that_was_recognized(cls):
     arrays = Layout(found.holder, found.keys).arrays(net)
     for ours, theirs in zip(same.params.values(), arrays, strict=True):
         ours[...] = theirs.reshape(ours.shape)
-    settings = {"iters_num": 50, "batch_size": 10, "rng": 0, "progress": False}
+    settings = {"n_iterations": 50, "batch_size": 10, "rng": 0, "progress": False}
     history = secant.train(secant.accelerate(net), x, t, x, t, **settings)
     assert history.train_loss_list == secant.train(same, x, t, x, t, **settings).train_loss_list
     assert len(history.train_acc_list) == 9
@@ -961,22 +677,25 @@ def test_training_is_that_of_the_network_that_was_recognized(cls):
     assert all(a is b for a, b in zip(arrays, Layout(found.holder, found.keys).arrays(net), strict=True))
 
 
-NAMED = [reader for reader in KNOWN if reader.names or reader.facts.get("scale")]
+NAMED = [reader for reader in KNOWN if reader.names or reader.facts.get("summed")]
 
 
 @pytest.mark.parametrize("reader", NAMED, ids=lambda reader: reader.cls.__name__)
 def test_training_takes_the_steps_of_the_networks_own_loss(reader):
-    (x, t), options = batch(40), {"iters_num": 9, "batch_size": 8, "learning_rate": 0.05, "rng": 0, "progress": False}
+    (x, t), options = (
+        batch(40),
+        {"n_iterations": 9, "batch_size": 8, "learning_rate": 0.05, "rng": 0, "progress": False},
+    )
     net, plain = (filled(reader.cls(*SIZES), **reader.names) for _ in range(2))
     found = secant.recognize(net, **reader.names)
     layout = Layout(found.holder, found.keys)
 
     class Plain:
         params = layout.mapping(plain)
-        accuracy, loss = plain.accuracy, found.methods.of(plain, "loss")
+        accuracy, loss = plain.accuracy, getattr(plain, found.names.loss)
 
         def numerical_gradient(self, x, t):
-            own = central_difference(plain, layout, x, t, found.h, found.methods.loss)
+            own = central_difference(plain, layout, x, t, found.h, found.names.loss)
             return dict(zip(found.keys, own, strict=True))
 
     losses = [
@@ -997,7 +716,7 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     nets = [filled(cls(*SIZES)) for cls in (Bare, Keyed)]
     for net in nets:
         net.params = {key: array.astype(dtype) for key, array in net.params.items()}
-    options = {"iters_num": 50, "batch_size": 9, "learning_rate": 1.0, "rng": 0, "progress": False}
+    options = {"n_iterations": 50, "batch_size": 9, "learning_rate": 1.0, "rng": 0, "progress": False}
     bare, right = (secant.train(secant.accelerate(net), x, t, x[:9], t[:9], **options) for net in nets)
     assert (bare.train_acc_list, bare.test_acc_list) == (right.train_acc_list, right.test_acc_list)
     assert len(set(bare.train_acc_list)) > 1
@@ -1018,7 +737,7 @@ def test_the_accuracy_is_that_of_what_the_network_becomes():
         seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
         net.act = "tanh"
 
-    options = {"iters_num": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
+    options = {"n_iterations": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
     secant.train(secant.accelerate(net), x, t, callback=callback, **options)
     assert len(seen) == 3
     assert all(said == right for said, right in seen)
@@ -1027,7 +746,7 @@ def test_the_accuracy_is_that_of_what_the_network_becomes():
 def test_read_only_parameters_are_not_trained():
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.params["w2"].flags.writeable = False
-    with pytest.raises(secant.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
+    with pytest.raises(secant.errors.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
         secant.train(net, *batch(), progress=False)
 
 
@@ -1035,7 +754,7 @@ def test_single_precision_is_trained_by_the_loop():
     x, t = batch(60)
     net = secant.accelerate(filled(SinglePrecision(*SIZES)))
     before = net.loss(x, t)
-    secant.train(net, x, t, iters_num=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
+    secant.train(net, x, t, n_iterations=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
     assert net.loss(x, t) < before
     assert net.params["w1"].dtype == np.float32
 
@@ -1046,7 +765,7 @@ def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
     for pixels, normalize in ((x, True), ((x / 255).astype(np.float32), False)):
         net = secant.accelerate(filled(Keyed(*SIZES)))
         runs.append(
-            secant.train(net, pixels, t, iters_num=20, batch_size=5, rng=0, progress=False, normalize=normalize)
+            secant.train(net, pixels, t, n_iterations=20, batch_size=5, rng=0, progress=False, normalize=normalize)
         )
     assert runs[0].train_loss_list == runs[1].train_loss_list
 
@@ -1062,9 +781,9 @@ def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong(w
             wake()
 
     history = secant.History()
-    with pytest.raises(secant.UnsupportedError, match="loss"):
+    with pytest.raises(secant.errors.UnsupportedError, match="loss"):
         secant.train(
-            net, x, t, iters_num=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
+            net, x, t, n_iterations=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
         )
     assert len(history.train_loss_list) == 19
     assert history.epoch_iterations == [0, 6, 12, 18]
@@ -1076,8 +795,8 @@ def test_training_does_not_begin_where_the_loss_is_another_one():
     x[17] *= 1e6
     net = secant.accelerate(filled(BranchForHuge(*SIZES)))
     before = copy.deepcopy(net.params)
-    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="loss"):
-        secant.train(net, x, t, iters_num=20, batch_size=2, rng=0, progress=False)
+    with np.errstate(over="ignore"), pytest.raises(secant.errors.UnsupportedError, match="loss"):
+        secant.train(net, x, t, n_iterations=20, batch_size=2, rng=0, progress=False)
     assert all(np.array_equal(net.params[key], before[key]) for key in before)
 
 
@@ -1089,16 +808,16 @@ class BranchForHuge(Keyed):
 def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
     net = Keyed(*SIZES)
     net.numerical_gradient = lambda x, t: {}
-    with pytest.raises(secant.UnsupportedError, match="as an attribute"):
+    with pytest.raises(secant.errors.UnsupportedError, match="as an attribute"):
         secant.accelerate(net)
 
 
 def test_options_of_training():
     x, t = batch(60)
     net = secant.accelerate(Keyed(*SIZES))
-    some = {"iters_num": 3, "batch_size": 10, "progress": False}
+    some = {"n_iterations": 3, "batch_size": 10, "progress": False}
     secant.train(net, x, t, n_threads=1, **some)
-    with pytest.raises(secant.UnsupportedError, match="does not take h"):
+    with pytest.raises(secant.errors.UnsupportedError, match="does not take h"):
         secant.train(net, x, t, h=1e-3, **some)
     with pytest.raises((LossDiffersError, ValueError)):  # or what its own loss raises
         secant.train(net, x, t.argmax(axis=1), **some)
@@ -1107,7 +826,7 @@ def test_options_of_training():
 # for `secant run`
 
 
-def test_lazily_a_known_network_is_reported_once_and_accelerated():
+def test_lazily_a_known_network_is_reported_and_accelerated():
     said = []
     cls = accelerate_lazily(fresh(Keyed), lambda cls, sentence: said.append(sentence))
     assert said == []
@@ -1116,7 +835,7 @@ def test_lazily_a_known_network_is_reported_once_and_accelerated():
         x, t = batch()
         net.numerical_gradient(x, t)
         net.numerical_gradient(x, t)
-    assert len(said) == 1
+    assert len(said) == 2  # once for each instance
     assert "sigmoid hidden, identity output" in said[0]
 
 
@@ -1131,8 +850,8 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
             assert np.array_equal(grad, right[key])
     assert len(said) == 1
     assert "weight decay" in said[0]
-    assert "two losses for each of 59 parameters" in said[0]
-    history = secant.train(net, x, t, iters_num=2, batch_size=4, progress=False)
+    assert said[0].endswith(". Its own numerical_gradient runs")
+    history = secant.train(net, x, t, n_iterations=2, batch_size=4, progress=False)
     assert len(history.train_loss_list) == 2
 
 
@@ -1178,7 +897,7 @@ def test_the_number_of_threads_is_checked():
 
 def test_an_argument_that_there_is_none_of_is_an_error_of_the_method():
     net = secant.accelerate(filled(fresh(Keyed)(*SIZES)))
-    with pytest.raises(TypeError, match=r"^numerical_gradient\(\) got an unexpected .*'step'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'step'"):
         net.numerical_gradient(*batch(), step=1)
 
 
@@ -1187,22 +906,6 @@ def test_entries_that_share_memory_are_not_known():
     net = Keyed(3, 3, 2)
     net.params[net.KEYS[0]] = np.lib.stride_tricks.as_strided(np.ones(40), net.params[net.KEYS[0]].shape, (16, 32))
     assert "has entries that share memory" in secant.recognize(net).sentence
-
-
-def test_a_class_beside_an_accelerated_one_is_copied_by_its_own_rules():
-    class Other:
-        def __reduce_ex__(self, protocol):
-            raise RuntimeError("its own")
-
-    class Net(Keyed):
-        pass
-
-    class Both(Net, Other):
-        pass
-
-    secant.accelerate(Net(3, 4, 2))
-    with pytest.raises(RuntimeError, match="its own"):
-        copy.copy(Both(3, 4, 2))
 
 
 @pytest.mark.parametrize("lacking", ["loss", "numerical_gradient"])
@@ -1245,18 +948,8 @@ def test_a_helper_beside_backpropagation_is_not_taken_for_a_numerical_gradient()
 
 def test_a_class_that_is_accelerated_is_refused_like_its_instances():
     net = filled_like(secant.accelerate(fresh(readers.Plural))(*SIZES))
-    with pytest.raises(secant.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
+    with pytest.raises(secant.errors.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
         net.numerical_gradient(*batch())
-
-
-def test_a_staticmethod_is_still_called_on_its_class():
-    class Net(Keyed):
-        @staticmethod
-        def numerical_gradient(x, t):
-            return len(x), t
-
-    secant.accelerate(Net)
-    assert Net.numerical_gradient([1], 2) == (1, 2)
 
 
 def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated():
@@ -1270,42 +963,8 @@ def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated()
         def _cross_entropy(self, x, t):
             return Keyed.loss(self, x, t)
 
-    with pytest.raises(secant.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"
+    ):
         secant.accelerate(Net)
     assert "w1" in secant.accelerate(Net(*SIZES)).numerical_gradient(*batch())
-
-
-def test_copies_keep_what_is_accelerated_under_each_name():
-    class Net(Keyed):
-        def slopes(self, x, t):
-            return Keyed.numerical_gradient(self, x, t)
-
-        def loss(self, x, t):
-            calls.append(1)
-            return super().loss(x, t)
-
-    globals()["Net"], Net.__qualname__, calls = Net, "Net", []  # so that it can be pickled
-    one, both = Net(*SIZES), Net(*SIZES)
-    secant.accelerate(one, numerical_gradient="slopes"), secant.accelerate(both)
-    secant.accelerate(both, numerical_gradient="slopes")
-    for net, names in ((one, ["slopes"]), (both, ["slopes", "numerical_gradient"])):
-        for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
-            for name in names:
-                calls.clear()
-                getattr(copied, name)(*batch())
-                assert len(calls) == 1, name  # and not two for each parameter
-    with pytest.raises(secant.UnsupportedError, match="under the names numerical_gradient and slopes, but train takes"):
-        secant.train(both, *batch(), iters_num=1, progress=False)
-    secant.train(one, *batch(), iters_num=1, progress=False)
-
-
-def test_where_a_script_gives_a_name_the_other_method_is_not_a_second_one():
-    class Net(Keyed):
-        def numerical_gradient(self, x, t):
-            return super().numerical_gradient(x, t)
-
-        slopes = Keyed.numerical_gradient
-
-    accelerate_lazily(Net, lambda cls, sentence: None)
-    secant.accelerate(Net, numerical_gradient="slopes")
-    secant.train(Net(*SIZES), *batch(), iters_num=2, progress=False)

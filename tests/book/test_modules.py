@@ -180,6 +180,15 @@ def test_another_address_is_asked_and_ours_is_used_if_it_fails(write, run):
     assert "(no network): load_mnist is Secant's" in lines[0]
 
 
-def test_an_error_of_the_readers_module_is_shown_as_python_shows_it(write, run):
+def test_an_error_of_the_readers_module_is_shown_with_its_line(write, run):
     write({"dataset/mnist.py": "import os\n\n1 / 0", "use.py": "from dataset.mnist import load_mnist"})
-    assert run("use.py", code=1) == run("use.py", code=1, command=())
+    _, lines = run("use.py", code=1)
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert any("mnist.py" in line and "line 3" in line for line in lines)
+
+
+@pytest.mark.parametrize("package", ["dataset", "common", "ch04"])
+def test_a_package_alone_is_missing_as_in_python(package, write, run):
+    """Where another module of the same name may be wanted."""
+    write({"use.py": f"try:\n    import {package}\nexcept ModuleNotFoundError as error:\n    print(error.name)"})
+    assert run("use.py") == (f"{package}\n", [])

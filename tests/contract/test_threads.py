@@ -63,7 +63,7 @@ def pixels():
     x = np.random.RandomState(2).randint(256, size=(50, 60)).astype(np.uint8)
     net = secant.TwoLayerNet(60, 20, 10, rng=0)
     history = secant.train(
-        net, x, np.arange(50) % 10, x, np.arange(50) % 10, iters_num=6, rng=3, normalize=True, progress=False
+        net, x, np.arange(50) % 10, x, np.arange(50) % 10, n_iterations=6, rng=3, normalize=True, progress=False
     )
     return bits(net.params, history.train_loss_list)
 

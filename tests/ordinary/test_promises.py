@@ -137,6 +137,24 @@ def test_f_may_write_its_argument_into_the_array_of_its_model(call, inplace):
         np.testing.assert_allclose(value, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("start", [[1.0, 2.0], [1 / 3, np.pi], [0.0, 0.0]], ids=["round", "not round", "zeros"])
+@pytest.mark.parametrize("decimals", [2, 20], ids=["rounded", "not rounded"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of rounded values, for which f may be evaluated once more
+def test_x_is_put_back_after_the_last_evaluation(start, decimals):
+    theta = np.array(start)
+
+    def loss(new):
+        theta[:] = new
+        return round(float(theta @ theta), decimals)
+
+    bits = theta.tobytes()
+    for options in ({}, {"scheme": "forward"}, {"h": None}, {"scheme": "auto"}, {"full_output": True}):
+        secant.numerical_gradient(loss, theta, **options)
+        assert theta.tobytes() == bits, options
+    secant.numerical_diff(lambda new: loss(new) + 0 * new, theta)
+    assert theta.tobytes() == bits
+
+
 @pytest.mark.parametrize("inplace", [{}, {"inplace": False}], ids=["by default", "inplace=False"])
 @pytest.mark.parametrize("scheme", ["central", "forward", "five-point", "auto"])
 def test_a_divergence_from_the_current_array_has_its_gradient(scheme, inplace):
@@ -452,7 +470,7 @@ def test_x_may_be_read_only(call):
 def test_a_read_only_x_is_not_shifted_in_place():
     x = X.copy()
     x.flags.writeable = False
-    with pytest.raises(secant.ValueRangeError, match="read-only"):
+    with pytest.raises(secant.errors.ValueRangeError, match="read-only"):
         secant.numerical_gradient(lambda _: x @ x, x, inplace=True)
 
 
@@ -695,7 +713,7 @@ def test_f_may_return_whatever_becomes_a_float(number):
 def test_what_is_no_number_is_named_by_its_type(value):
     for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
         with pytest.raises(
-            (secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+            (secant.errors.DTypeError, secant.errors.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
         ):
             call(lambda x: value, X.copy())
 
@@ -705,7 +723,7 @@ def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
     def f(x):
         return value if x[1] > 2 else x @ x
 
-    with pytest.raises(secant.ValueRangeError, match=r"x\[1\]") as caught:
+    with pytest.raises(secant.errors.ValueRangeError, match=r"x\[1\]") as caught:
         secant.numerical_gradient(f, X.copy())
     assert ("nan" if np.isnan(value) else "inf") in str(caught.value).lower()
 

@@ -1,32 +1,46 @@
 """`accelerate`: Secant computes the numerical gradient of a recognized network of another class.
 
-Design: a function stands in the class in place of its numerical gradient. For a network that is known it returns
-Secant's, else the reader's own. Each class has its own `Method` behind that function. It keeps what was recognized of
-an object, by the object's identity and as long as the object lives. So the attributes and the type of the object do
-not change.
+Design: an accelerated instance has an `Accelerated` in its ``__dict__``, under the name of its numerical gradient,
+where Python finds it before the method of its class. In a class that is accelerated a function stands instead, which
+puts one into an instance at its first use, under a name of its own.
 """
 
 import functools
 import inspect
-import threading
-import weakref
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from secant._common.trial import being_tried
-from secant._common.validation import thread_count
-from secant.acceleration.recognition.methods import USUAL, Methods
+from secant._common.validation import Array, thread_count
+from secant.acceleration.recognition.equivalent import (
+    arrays_of,
+    compared_equivalent,
+    equivalent,
+    in_place,
+    require_equivalent,
+    require_same_loss,
+    rows,
+    times_of,
+)
+from secant.acceleration.recognition.methods import (
+    PATCH,
+    USUAL,
+    MethodNames,
+    bound,
+    method_of,
+    patch_of,
+    reader_gradient_of,
+)
 from secant.acceleration.recognition.recognize import recognized
 from secant.acceleration.recognition.result import Recognition
-from secant.acceleration.recognition.small_copy import bound
-from secant.acceleration.recognition.stand_in import StandIn, reader_gradient_of, stand_in
-from secant.acceleration.records import Record
-from secant.errors import UnsupportedError
+from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
-_LOCK = threading.RLock()  # held while a class is changed
+Result = TypeVar("Result")
 
 
 @overload
@@ -76,6 +90,14 @@ def accelerate(
     --------
     recognize : what is known, and what was found.
 
+    Notes
+    -----
+    What computes the gradient is in ``vars(net)``, under the name of your method. A deep copy and a pickle have their
+    own. A shallow copy (``copy.copy``) has that of the original, whose gradient it returns: accelerate the copy, too.
+    An accelerated class has a function in place of the method, and no such limit.
+
+    Side effects of your ``numerical_gradient`` do not happen any more: what it prints, counts or draws.
+
     Examples
     --------
     >>> class Net:
@@ -93,202 +115,192 @@ def accelerate(
     (2,)
     """
     thread_count(n_threads)
-    methods = Methods(loss, numerical_gradient)
+    names = MethodNames(loss, numerical_gradient)
     if net is ...:
         return functools.partial(accelerate, loss=loss, numerical_gradient=numerical_gradient, n_threads=n_threads)
-    methods.require_chosen(net)
+    names.require_chosen(net)
     if isinstance(net, type):
-        methods.of(net, "loss")
-        _method_of(net, methods.numerical_gradient).for_all(methods, n_threads)
-        return net
-    if isinstance(net, TwoLayerNet) and not foreign_structure(net):
-        return net
-    cls: Any = type(net)
-    if numerical_gradient in getattr(net, "__dict__", ()):
-        raise UnsupportedError(f"{cls.__name__} has {numerical_gradient} as an attribute: define it in the class")
-    recognition = recognition_of(net, reader_gradient_of(cls, numerical_gradient), methods)
-    _accelerate_instance(net, recognition, n_threads)
+        method_of(net, "loss", loss)
+        AcceleratedClass(net, names, n_threads)
+    elif not isinstance(net, TwoLayerNet) or foreign_structure(net):
+        if not isinstance(getattr(net, "__dict__", {}).get(numerical_gradient), Accelerated | None):
+            cls = type(net).__name__
+            raise UnsupportedError(f"{cls} has {numerical_gradient} as an attribute: define it in the class")
+        recognition = recognized_or_refused(net, names)
+        vars(net)[numerical_gradient] = Accelerated(net, recognition, n_threads)
     return net
 
 
-def record_of(net: Any) -> Record | None:
-    """Return what was recognized of an instance, or recognize it; None if the reader's numerical gradient is to run."""
-    methods = [method for method in _methods_of(type(net)) if method.name not in getattr(net, "__dict__", ())]
-    for chosen in (True, False):
-        records = dict[str, Record]()
-        for method in methods:
-            if method.chosen is chosen and method.name not in records and (record := method.record(net)):
-                records[method.name] = record
-        if len(records) > 1:
-            raise UnsupportedError(
-                f"{type(net).__name__} is accelerated under the names {' and '.join(records)}, but train takes one: "
-                "make it anew, and call accelerate for one of them only"
-            )
-        if records:
-            return next(iter(records.values()))
-    return None
+class Accelerated:
+    """The numerical gradient of a network, by Secant: it stands in ``vars(net)`` in place of its own method.
+
+    Parameters
+    ----------
+    net : object
+    recognition : Recognition
+    n_threads : int, optional
+        The number of threads of gradients, unless a call names another one.
+    """
+
+    def __init__(self, net: Any, recognition: Recognition, n_threads: int | None = None) -> None:
+        self.net, self.recognition, self.n_threads = net, recognition, n_threads
+
+    @property
+    def name(self) -> str:
+        """The name of the method that it stands in for."""
+        return self.recognition.names.numerical_gradient
+
+    def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
+        """Return the numerical gradient for x and t, which have the names that the network's author gave them."""
+        if being_tried.get():  # also in a copy
+            return self.readers_own()(*args, **named)
+        x, t = args if len(args) == 2 and not named else self._two_arguments(args, named)
+        return self.gradient(x, t, n_threads)
+
+    def readers_own(self) -> Callable[..., Any]:
+        """The network's own numerical gradient."""
+        return bound(reader_gradient_of(type(self.net), self.name), self.net)
+
+    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """Return x and t, whatever their names are."""
+        own = reader_gradient_of(type(self.net), self.name)
+        given = inspect.signature(own or _nameless).bind(self.net, *args, **named)
+        if len(given.args) != 3 or given.kwargs:
+            raise TypeError(f"{self.name}() takes x, t and n_threads, got {len(args)} arguments")
+        return given.args[1:]
+
+    def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
+        """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
+
+        Raises
+        ------
+        LossDiffersError
+            If the loss of the network on this mini-batch is not that of the network whose gradient it would be, also
+            after it was recognized again.
+        """
+        inputs, threads = rows(x), self.n_threads if n_threads is None else n_threads
+        return self._or_recognized_again(lambda: self._compared_gradient(inputs, x, t, threads))
+
+    def _compared_gradient(self, inputs: Array, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
+        """Return the gradient of the network as it was recognized, if its loss is the network's."""
+        recognition = self.recognition
+        grads, info = equivalent(self.net, recognition).numerical_gradient(
+            inputs, t, h=recognition.h, n_threads=n_threads, return_info=True
+        )
+        require_same_loss(self.net, recognition, info.loss, inputs, x, t)
+        times, arrays, named = times_of(recognition, inputs), arrays_of(self.net, recognition), {}
+        for key, grad, array in zip(recognition.gradient_keys, grads.values(), arrays, strict=True):
+            of_loss = grad if times == 1 else times * grad
+            named[key] = of_loss.reshape(array.shape).astype(array.dtype, copy=False)
+        return {key: named[key] for key in recognition.order}
+
+    def equivalent(self, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
+        """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of the network.
+
+        Its parameters are those of the network where these are `in_place`, else copies.
+        """
+        return self._or_recognized_again(lambda: compared_equivalent(self.net, self.recognition, x, t))
+
+    def require_same(self, equivalent_net: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
+        """Raise an error if the network has other arrays or another loss than this one, which `equivalent` returned."""
+        if not all(map(np.may_share_memory, equivalent_net.params.values(), arrays_of(self.net, self.recognition))):
+            raise UnsupportedError("the arrays of net must stay those that it had when training began")
+        require_equivalent(self.net, self.recognition, equivalent_net, x, t)
+
+    def in_place(self) -> bool:
+        """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""
+        return not self.recognition.summed and in_place(arrays_of(self.net, self.recognition))
+
+    def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
+        """Compute something. If the network has changed, recognize it again, once: it may be another known one."""
+        try:
+            return compute()
+        except UnsupportedError as error:
+            recognition = recognized(self.net, self.recognition.names)
+            if not recognition.known:
+                raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
+        self.recognition = recognition
+        return compute()
 
 
-def recognition_of(net: Any, reader_gradient: Any, methods: Methods, x: Any = None) -> Recognition:
-    """Recognize an instance that a record can be kept of, to be called with ``x``; an error if it is not known."""
-    if reason := why_not_kept(net, methods):
-        raise UnsupportedError(reason)
-    recognition = recognized(net, reader_gradient, x, methods=methods)
+def _nameless(net: Any, x: Any, t: Any) -> None:
+    """Has the arguments of a numerical gradient that its network did not have."""
+
+
+def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
+    """Recognize an instance; an error if it is not known, or nothing can be kept in it."""
+    if not hasattr(net, "__dict__"):
+        cls = type(net).__name__
+        if not callable(getattr(net, names.loss, None)):
+            raise UnsupportedError(f"net must be a network with {names.loss}(x, t), got {cls}")
+        raise UnsupportedError(f"{cls} is not known: its instances have no __dict__")
+    recognition = recognized(net, names)
     if not recognition.known:
         raise UnsupportedError(recognition.sentence)
     return recognition
 
 
-def why_not_kept(net: Any, methods: Methods) -> str:
-    """Say why no record of an object can be kept; "" if one can."""
-    if hasattr(net, "__dict__") and type(net).__weakrefoffset__:
-        return ""
-    if not callable(getattr(net, methods.loss, None)):
-        return f"net must be a network with {methods.loss}(x, t), got {type(net).__name__}"
-    return f"{type(net).__name__} is not known: its instances have no __dict__, or no __weakref__"
+class AcceleratedClass:
+    """What a function keeps that stands in a class in place of its numerical gradient, and what it does.
 
+    Attributes
+    ----------
+    reader_gradient : object
+        What the class has or inherits; None if there is nothing.
+    """
 
-class Method(StandIn):
-    """The numerical gradient of a class: Secant's for networks that are accelerated, else the reader's own."""
+    def __init__(self, cls: type, names: MethodNames, n_threads: int | None = None) -> None:
+        self.names, self.n_threads = names, n_threads
+        self.key = f"_secant_{names.numerical_gradient}"  # in the __dict__ of an instance
+        self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
 
-    def __init__(self, cls: type, name: str) -> None:
-        super().__init__(cls, name)
-        self._for_all: tuple[Methods, int | None] | None = None  # the options, if all instances are accelerated
-        self._records: dict[int, tuple[weakref.ref[Any], Record | None]] = {}
-        self.stand_in_as(self._function(reader_gradient_of(cls, name)))
+        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
+            return (self.of(net) or bound(self.reader_gradient, net))(*args, **kwargs)
 
-    @property
-    def chosen(self) -> bool:
-        """Whether it was chosen by name."""
-        return True
+        if callable(self.reader_gradient):
+            functools.update_wrapper(numerical_gradient, self.reader_gradient)
+        self.function = numerical_gradient
+        vars(numerical_gradient)[PATCH] = self
+        setattr(cls, names.numerical_gradient, numerical_gradient)
 
-    def _function(self, reader_gradient: Any) -> FunctionType:
-        """Return what stands in the class: it looks like what the class had."""
-        names = _names(reader_gradient)
-
-        def numerical_gradient(net: Any, x: Any, t: Any, *, n_threads: int | None = None) -> Any:
-            record = self.kept(net)
-            assert record is not None
-            return record.gradient(net, x, t, n_threads)
-
-        numerical_gradient.__name__ = numerical_gradient.__qualname__ = self.name  # as errors of arguments call it
-
-        def standing(net: Any, *args: Any, **kwargs: Any) -> Any:
-            if isinstance(reader_gradient, staticmethod | classmethod) and not isinstance(net, self.cls):
-                return reader_gradient.__get__(None, self.cls)(net, *args, **kwargs)  # called on the class
-            named = {names.get(name, name): value for name, value in kwargs.items()}
-            if self.record(net, args[0] if args else named.get("x")) is None:
-                return self.reader_method(net)(*args, **kwargs)
-            return numerical_gradient(net, *args, **named)
-
-        functools.update_wrapper(standing, reader_gradient if callable(reader_gradient) else numerical_gradient)
-        return cast(FunctionType, standing)
-
-    def reader_method(self, net: Any) -> Callable[..., Any]:
-        """Return the reader's own method of an instance."""
-        own = self.reader_gradient(type(net))
-        if own is None:
-            raise AttributeError(
-                f"{type(net).__name__!r} object has no attribute {self.name!r}", name=self.name, obj=net
-            )
-        return bound(own, net)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process, in which there are other objects."""
-        return vars(self) | {"_records": {}}
-
-    def for_all(self, methods: Methods, n_threads: int | None) -> None:
-        """Accelerate all instances."""
-        self._for_all = methods, n_threads
-
-    def has_tried(self, net: Any) -> bool:
-        """Whether anything is kept of an instance."""
-        return id(net) in self._records
-
-    def kept(self, net: Any) -> Record | None:
-        """Return what is kept of an instance; None if nothing was tried, or it is not known."""
-        return self._records.get(id(net), (None, None))[1]
-
-    def keep(self, net: Any, record: Record | None) -> None:
-        """Keep what was recognized of an instance as long as it lives."""
-        key = id(net)
-        self._records[key] = weakref.ref(net, lambda _: self._records.pop(key, None)), record
-
-    def record(self, net: Any, x: Any = None) -> Record | None:
-        """What was recognized of an instance; None if it is not accelerated. Raises an error if it is not known.
-
-        ``x``: the samples that it is called with.
-        """
-        if being_tried.get():
+    def of(self, net: Any) -> Accelerated | None:
+        """Return what computes the gradient of an instance; None if its own method is to run."""
+        held = getattr(net, "__dict__", None)
+        if held and self.key in held:
+            one: Accelerated | None = held[self.key]
+            if one is None or one.net is net:
+                return one
+            one = type(one)(net, one.recognition, one.n_threads)  # of the network that this is a shallow copy of
+        elif being_tried.get() or self.is_overridden(type(net)):
             return None
-        if self._for_all and not self.has_tried(net):
-            (methods, n_threads), reader_gradient = self._for_all, self.unwrapped(type(net))
-            recognition = recognition_of(net, reader_gradient, methods, x)
-            self.keep(net, Record(recognition, reader_gradient, n_threads))
-        return self.kept(net)
+        else:
+            one = self.at_first_use(net)
+        if held is not None:
+            held[self.key] = one
+        return one
+
+    def is_overridden(self, cls: type) -> bool:
+        """Whether a class that inherits from this one has a method of its own, which calls this one's."""
+        return patch_of(inspect.getattr_static(cls, self.names.numerical_gradient, None)) is not self
+
+    def at_first_use(self, net: Any) -> Accelerated | None:
+        """Recognize an instance."""
+        return Accelerated(net, recognized_or_refused(net, self.names), self.n_threads)
 
 
-def _method_of(cls: Any, name: str) -> Method:
-    """Return the `Method` that stands in a class itself, and put one there if there is none."""
-    with _LOCK:
-        method = stand_in(vars(cls).get(name))
-        if not isinstance(method, Method) or method.cls is not cls:  # that of another class, copied
-            method = Method(cls, name)
-            setattr(cls, name, method.function)
-        return method
+def accelerated_of(net: Any) -> Accelerated | None:
+    """Return what computes the numerical gradient of an instance; None if the reader's own is to run.
 
-
-def _methods_of(cls: type) -> list[Method]:
-    """Return what computes for a class: each `Method` in it and in those that it inherits from, if none hides it."""
-    found = []
-    for name in sorted({name for base in cls.__mro__ for name, value in [*vars(base).items()] if stand_in(value)}):
-        method = stand_in(inspect.getattr_static(cls, name))
-        while isinstance(method, Method):
-            found.append(method)
-            method = stand_in(method.reader_gradient(cls))
-    return found
-
-
-def _names(reader_gradient: Any) -> dict[str, str]:
-    """Map the reader's own names of x and t to ours, where they differ."""
-    try:
-        names = [*inspect.signature(reader_gradient).parameters][1:3]
-    except (TypeError, ValueError):
-        return {}
-    return {name: ours for name, ours in zip(names, ("x", "t"), strict=False) if name != ours}
-
-
-# Copies and pickles
-
-
-def _accelerate_instance(net: Any, recognition: Recognition, n_threads: int | None) -> None:
-    cls: Any = type(net)
-    method = _method_of(cls, recognition.methods.numerical_gradient)
-    if cls.__reduce_ex__ is object.__reduce_ex__:
-        cls.__reduce_ex__ = _reduction(cls)
-    method.keep(net, Record(recognition, method.unwrapped(cls), n_threads))
-
-
-def _reduction(cls: Any) -> Callable[[Any, Any], Any]:
-    """Return a ``__reduce_ex__`` for a class: copies and pickles of an accelerated instance are accelerated, too."""
-
-    def reduced_by_its_class(net: Any, protocol: Any) -> Any:
-        reduced = super(cls, net).__reduce_ex__(protocol)
-        own = map(stand_in, vars(type(net)).values())
-        records = [method.kept(net) for method in own if isinstance(method, Method)]
-        kept = [(record.recognition, record.n_threads) for record in records if record]
-        if not kept or isinstance(reduced, str):
-            return reduced
-        rebuild, arguments, *rest = reduced
-        return _rebuilt, (kept, rebuild, arguments), *rest
-
-    return reduced_by_its_class
-
-
-def _rebuilt(
-    kept: list[tuple[Recognition, int | None]], rebuild: Callable[..., Any], arguments: tuple[Any, ...]
-) -> Any:
-    net = rebuild(*arguments)
-    for recognition, n_threads in kept:
-        _accelerate_instance(net, recognition, n_threads)
-    return net
+    Of several, it is the one under the usual name.
+    """
+    held = getattr(net, "__dict__", {})
+    of_net = [one for name, one in held.items() if isinstance(one, Accelerated) and name == one.name]
+    if any(one.net is not net for one in of_net):
+        raise UnsupportedError(
+            f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the gradient of "
+            "that one: call secant.accelerate for the copy"
+        )
+    in_class = (patch_of(inspect.getattr_static(type(net), name)) for name in dir(type(net)) if name not in held)
+    of_class = (patch.of(net) for patch in in_class if patch is not None)
+    every = [*of_net, *(one for one in of_class if one is not None)]
+    return min(every, key=lambda one: one.name != USUAL.numerical_gradient, default=None)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
-import math
+import inspect
+import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
 
-from secant._common.interrupts import held_interrupts
-from secant.acceleration.log_offset import stand_ins
-from secant.acceleration.other_losses import other_losses
-from secant.acceleration.recognition.isolation import isolated_globals
-from secant.acceleration.recognition.layouts import duplicate, sharing
-from secant.acceleration.recognition.methods import method_of
-from secant.checking.candidate import CandidateGradient
+from secant.acceleration.recognition.equivalent import arrays_of, compared_equivalent, in_place, rows, times_of
+from secant.acceleration.recognition.isolation import isolated
+from secant.acceleration.recognition.layouts import Layout, duplicate
+from secant.acceleration.recognition.methods import MethodNames, method_of
+from secant.acceleration.recognition.probes import NotANumberError, number, short
+from secant.acceleration.recognition.recognize import recognized
+from secant.checking.gradient import check_gradient
 from secant.checking.options import NetworkOptions, require_known
-from secant.checking.point import Point
-from secant.checking.procedure import run_check
-from secant.checking.report import GradientReport
-from secant.checking.structure import leaves, refuse_tensor
-from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError
+from secant.checking.report import ArrayReport, GradientReport
+from secant.checking.structure import refuse_tensor
+from secant.errors import DTypeError, ParamsError, SecantError, ShapeError, UnsupportedError
+
+_MOST_BY_OFFSET = 1e-3  # relative errors that an offset in a logarithm may make
+_LARGEST_OFFSET = 1e-3  # more is not there to keep log(0) away
+# In the name of an option that chooses a mode, such as train_flg or is_training.
+_MODE = re.compile(r"(?:^|_)(train|training|test|testing|eval)(?:_|$)", re.IGNORECASE)
 
 
 def check_network(
@@ -42,8 +44,8 @@ def check_network(
     Parameters
     ----------
     net : object
-        With ``params``, a dict of arrays; ``loss(x, t)``, a number; and, unless ``gradients`` are given,
-        ``gradient(x, t)``, a dict with the same keys.
+        With parameters in ``params`` or wherever `recognize` finds them; ``loss(x, t)``, a number; and, unless
+        ``gradients`` are given, ``gradient(x, t)``, a dict with the keys of the parameters.
     x, t : array_like
         A mini-batch.
     gradients : dict, optional
@@ -62,27 +64,22 @@ def check_network(
     Raises
     ------
     ParamsError
-        If ``net.params`` is not a dict, or the gradients do not have its keys.
+        If there is no dict of parameters, or the gradients do not have its keys.
     UnsupportedError
-        If the network has no such methods.
+        If the network has no such methods, or its loss is not a number.
     DTypeError, ShapeError, ValueRangeError
         As `check_gradient` does.
 
     Notes
     -----
-    The arrays of ``params`` are shifted in place: layers may hold them too. They are restored exactly.
-    ``gradient(x, t)`` is called on the network once, and on a copy twice: one that differs from call to call is wrong.
+    The arrays of the parameters are shifted in place: layers may hold them too. They are restored exactly.
+    ``gradient(x, t)`` is called once on the network and once on a copy: one that differs from call to call is wrong.
 
-    A gradient that is wrong for ``loss(x, t)`` is compared with two more losses, on a deep copy of the network. If it
-    is right for one of them, ``passed`` is True and ``compared_with`` names that loss. To insist on ``loss(x, t)``
-    itself, ask for ``report.passed and not report.compared_with``.
-
-    The loss without the 1e-7 in its logarithm: a textbook's gradient, y - t, leaves it out. Which number the loss adds
-    to a probability is found by giving it predictions of our own in place of ``predict``; or the network is one that
-    `recognize` knows. Targets may be soft or smoothed, and classes and samples weighted.
-
-    The loss in training, such as ``loss(x, t, train_flg=True)``: an option of ``loss`` with "train" or "training" as a
-    word of its name and a default of False, or "test", "testing" or "eval" and a default of True.
+    A textbook's gradient, y - t, leaves out the 1e-7 that a loss adds to each probability in its logarithm. Where a
+    gradient is wrong for ``loss(x, t)``, and the network is one that `recognize` knows, it is compared with the loss
+    without that. If it is right for that, ``passed`` is True and ``compared_with`` names that loss. To insist on
+    ``loss(x, t)`` itself, ask for ``report.passed and not report.compared_with``. For other networks a note gives the
+    hint where the errors are as small as that.
 
     Examples
     --------
@@ -94,96 +91,49 @@ def check_network(
     require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
         raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
-    params = getattr(net, "params", None)
-    if not isinstance(params, Mapping):
-        raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
-    for key, param in params.items():
-        refuse_tensor(f"net.params[{key!r}]", param)
-    loss_of = method_of(net, "loss", loss)
+    names = MethodNames(loss=loss)
+    loss_of, params = method_of(net, "loss", loss), _params(net, names)
+    try:
+        number(loss_of(x, t), loss)
+    except NotANumberError as error:
+        raise UnsupportedError(str(error)) from None
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
-    is_random = False
-    if gradients is None:
-        with suppress(UnsupportedError), isolated_globals():  # it may end the program
-            is_random = _is_random(_copied(net), gradient, x, t)
+    again = _called_again(net, gradient, x, t, params) if gradients is None else None
 
-    def point_of(net: Any, f: Callable[[], Any]) -> Point:
-        return Point(lambda _: f(), dict(net.params), inplace=True, scale=scale)
+    def check(f: Callable[[Any], Any]) -> GradientReport:
+        calls = [again or candidate, candidate]  # which should be the same
+        return check_gradient(f, params, lambda _: calls.pop(), inplace=True, scale=scale, **options)
 
-    def check(point: Point, locate: bool) -> GradientReport:
-        def given() -> CandidateGradient:
-            found = CandidateGradient.of(point, candidate)
-            if is_random:
-                found.remark = (
-                    f"{gradient}(x, t) differs from call to call, as with dropout or a buffer that is not cleared"
-                )
-            return found
-
-        return run_check(point, given, locate=locate, **options)
-
-    def check_own(locate: bool) -> GradientReport:
-        return check(point_of(net, lambda: loss_of(x, t)), locate)
-
-    report = check_own(locate=False)
+    report = check(lambda _: loss_of(x, t))
     if report.verdict != "wrong":
         return report
-    reports: list[GradientReport] = []
-    with suppress(UnsupportedError), isolated_globals():
-        twin = _copied(net)
-        with stand_ins(twin) as predictions:
-            may_differ = not is_random and twin is not None and _follows(net, twin, loss, x, t)
-            others = list(other_losses(twin, predictions, x, t, loss, gradient)) if may_differ else []
-            for locate, other in itertools.product((False, True), others):  # wrong entries matter if none is right
-                with suppress(Exception):  # it may be random or not finite, or fail in a mode that was not asked for
-                    point = point_of(twin, other.f)
-                    report = replace(check(point, locate), compared_with=other.name, note=other.note)
-                    if point.standstill():
-                        continue
-                    if report.passed:
-                        return report
-                    if locate:
-                        reports.append(report)
-    return min([check_own(locate=True), *reports], key=_badness)
+    hints = _mode_hints(loss_of, loss, gradient)
+    if without := _without_offset(net, names, x, t):
+        f, offset = without
+        note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
+        name = f"the loss without the {short(offset)} (as in the book)"
+        report = min(report, replace(check(f), compared_with=name, note=note), key=_wrong_arrays)
+    elif all(error < _MOST_BY_OFFSET for error in [a.relative_error for a in report.arrays if _is_wrong(a)]):
+        hints.append(
+            f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
+            "leaves it out: compare with a loss without it."
+        )
+    return report if report.passed else replace(report, note=" ".join(filter(None, (report.note, *hints))))
 
 
-def _copied(net: Any) -> Any:
-    """A deep copy to be tried out, or None where there is none."""
-    token = sharing.set(False)  # its arrays are shifted
-    try:
-        twin = duplicate(net, (), ())
-    except Exception:  # whatever the user's objects raise
-        return None
-    finally:
-        sharing.reset(token)
-    return None if twin is net else twin
-
-
-def _follows(net: Any, twin: Any, loss: str, x: Any, t: Any) -> bool:
-    """Whether a copy has the loss of a network where the parameters of each are shifted.
-
-    Its parts may keep the arrays of the network, or arrays of their own.
-    """
-
-    def shifted(one: Any) -> float:
-        rng, arrays = np.random.default_rng(0), [leaf.array for leaf in leaves("params", dict(one.params))]
-        before = [array.copy() for array in arrays]
-        try:
-            for array in arrays:
-                array += (1e-3 * (1 + np.abs(array)) * rng.uniform(0.5, 1.5, array.shape)).astype(array.dtype)
-            return float(getattr(one, loss)(x, t))
-        finally:
-            with held_interrupts():
-                for array, old in zip(arrays, before, strict=True):
-                    array[...] = old
-
-    try:
-        return math.isclose(shifted(net), shifted(twin), rel_tol=1e-9)  # one after the other: parts may be shared
-    except Exception:  # whatever the user's objects raise
-        return False
-
-
-def _badness(report: GradientReport) -> tuple[int, bool]:
-    """How little a gradient fits: the arrays that are wrong, and whether it is not known what is."""
-    return sum(not array.passed and not array.unverified for array in report.arrays), report.diagnosis is None
+def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
+    """The parameters: ``net.params``, or where `recognize` finds them."""
+    params = getattr(net, "params", None)
+    if not isinstance(params, Mapping):
+        recognition = recognized(net, names, with_gradient=False)
+        layout = Layout(recognition.holder, recognition.keys)
+        if recognition.known:
+            params = dict(zip(layout.keys, layout.arrays(net), strict=True))
+        else:
+            raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
+    for key, param in params.items():
+        refuse_tensor(f"net.params[{key!r}]", param)
+    return params
 
 
 def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
@@ -198,11 +148,49 @@ def _candidate(params: Mapping[Any, Any], given: Any) -> dict[Any, Any]:
     return {k: np.array(given[k]) if isinstance(given[k], np.ndarray | np.generic) else given[k] for k in params}
 
 
-def _is_random(net: Any, gradient: str, x: Any, t: Any) -> bool:
-    """Whether a gradient is another one when it is called again. None of a copy that does not work is."""
+def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, Any]) -> dict[Any, Any] | None:
+    """What a gradient returns when it is called again, on a copy; None of a copy that does not work."""
     try:
-        point = Point(lambda _: 0.0, dict(net.params))
-        own = getattr(net, gradient)
-        return bool(CandidateGradient.repeated(point, lambda: _candidate(net.params, own(x, t))).remark)
+        with isolated():
+            copied = duplicate(net)
+            return None if copied is net else _candidate(params, getattr(copied, gradient)(x, t))
     except Exception:  # whatever the user's objects raise
-        return False
+        return None
+
+
+def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
+    """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
+    recognition = recognized(net, names, with_gradient=False)
+    if not (recognition.known and in_place(arrays_of(net, recognition))):
+        return None
+    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
+        return None
+    try:
+        equivalent_net = compared_equivalent(net, recognition, x, t)
+    except SecantError:
+        return None
+    equivalent_net.log_offset = 0.0
+    inputs = rows(x)
+    times = times_of(recognition, inputs)
+    return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
+
+
+def _is_wrong(array: ArrayReport) -> bool:
+    return not (array.passed or array.unverified)
+
+
+def _wrong_arrays(report: GradientReport) -> int:
+    return sum(map(_is_wrong, report.arrays))
+
+
+def _mode_hints(loss_of: Callable[..., Any], loss: str, gradient: str) -> list[str]:
+    """Say so if a loss has an option for training that a gradient may set otherwise."""
+    try:
+        options = [*inspect.signature(loss_of).parameters.values()]
+    except (TypeError, ValueError):  # a method that is compiled
+        return []
+    return [
+        f"{loss}(x, t) runs the network with {option.name}={option.default}; {gradient}(x, t) may run it otherwise."
+        for option in options
+        if _MODE.search(option.name) and isinstance(option.default, bool)
+    ]

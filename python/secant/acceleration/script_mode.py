@@ -1,153 +1,91 @@
-"""Script mode: acceleration for `secant run`, where an unchanged script must not notice it.
+"""Script mode: acceleration for `secant run`, whose script was not written for it.
 
-Design: an instance is recognized when its ``numerical_gradient`` is looked up, and whatever Secant does not take
-is left to the class, with a line that says why, and how long that will take.
+Design: a network is recognized when its ``numerical_gradient`` is called for the first time. Whatever Secant does not
+take is left to its class, with a line that says why.
 """
 
-import functools
 import inspect
-import threading
-from collections.abc import Callable, Iterable
-from types import FunctionType
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any
 
-from secant._common.trial import being_tried
-from secant.acceleration.accelerate import Method, recognition_of, why_not_kept
+from secant.acceleration.accelerate import Accelerated, AcceleratedClass, recognized_or_refused
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.methods import USUAL, Methods, defines, takes_mini_batch
-from secant.acceleration.records import Record
-from secant.acceleration.runtime_estimate import runtime_estimate
-from secant.errors import LossDiffersError, SecantError
+from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, patch_of, takes_mini_batch
+from secant.errors import LossDiffersError, SecantError, UnsupportedError
 
 Report = Callable[[type, str], object]
-_ONE_AT_A_TIME = threading.Lock()
 
 
-def accelerate_lazily(cls: type, report: Report, methods: Methods = USUAL) -> type:
+def accelerate_lazily(cls: type, report: Report, names: MethodNames = USUAL) -> type:
     """Accelerate the instances of a class that are recognized; the others run their own numerical gradient.
 
-    ``report`` is called with the class and a sentence: when an instance is used for the first time, and when its own
-    method runs for a call that Secant does not take.
+    ``report`` is called with the class and a sentence: when an instance is used for the first time, and whenever its
+    own method runs for a call.
     """
-    named = methods.or_usual(cls)
+    named = names.or_usual(cls)
     method = vars(cls).get(named.numerical_gradient)
     if inspect.isfunction(method) and (defines(cls, named.loss) or takes_mini_batch(method)):
-        function = _ScriptMethod(cls, named.numerical_gradient, methods, report).function
-        setattr(cls, named.numerical_gradient, function)
+        _ScriptClass(cls, names, report)
     return cls
 
 
-def is_network(net: Any, methods: Methods) -> bool:
-    """Whether an object has a loss, or holds the parameters of two layers."""
-    try:
-        return callable(getattr(net, methods.loss, None)) or bool(layouts(net))
-    except Exception:  # whatever its class raises where it is asked for attributes
-        return False
+class _ScriptClass(AcceleratedClass):
+    """What stands in a class of a script: it falls back to the class's own numerical gradient."""
 
-
-class _ScriptMethod(Method):
-    """A `Method` for `secant run`: recognizes an instance when its method is called, and falls back to its own."""
-
-    def __init__(self, cls: type, name: str, methods: Methods, report: Report) -> None:
-        self._methods, self._report, self._told = methods, report, set[str]()
-        super().__init__(cls, name)
-
-    @property
-    def chosen(self) -> bool:
-        """Whether it was chosen by name."""
-        return self._for_all is not None
-
-    def _methods_of(self, net: Any) -> Methods:
-        """What the methods of an instance are called: as chosen for its class, else for the script."""
-        return self._for_all[0] if self._for_all else self._methods.or_usual(type(net))
-
-    def _function(self, reader_gradient: Any) -> FunctionType:
-        signature = inspect.signature(reader_gradient)
-
-        @functools.wraps(reader_gradient)
-        def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            xt = _positional(signature, net, args, kwargs)
-            record = self.record(net, *xt[:1])
-            if record is not None:
-                method = f"{type(net).__name__}.{self.name}"
-                if len(xt) != 2:
-                    self._tell(net, f"{method} is called with more or less than x and t", [xt[:2]] if xt[1:] else ())
-                else:
-                    try:
-                        return record.gradient(net, *xt)
-                    except LossDiffersError as error:
-                        self.keep(net, None)
-                        self._tell(net, f"{error}", [xt])
-                    except Exception as error:  # the reader's own method will raise it too
-                        kind = f"{type(error).__name__}: {error}"
-                        self._tell(net, f"{type(net).__name__} is known, but not for a call ({kind})", [xt])
-            return reader_gradient(net, *args, **kwargs)
-
-        return cast(FunctionType, numerical_gradient)
+    def __init__(self, cls: type, names: MethodNames, report: Report) -> None:
+        super().__init__(cls, names.or_usual(cls))
+        self.of_script, self.report = names, report
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to another process, in which nothing is reported."""
-        return super().__getstate__() | {"_report": _silent}
+        return vars(self) | {"report": _silent}
 
-    def record(self, net: Any, x: Any = None) -> Record | None:
-        """What was recognized, or None."""
-        if being_tried.get():
+    def at_first_use(self, net: Any) -> Accelerated | None:
+        """Recognize an instance, and report what it is. None if it is not known."""
+        cls, names = type(net), self.of_script.or_usual(type(net))
+        if names.numerical_gradient != self.names.numerical_gradient:  # another method of this class is the one
             return None
-        if self.has_tried(net):
-            return self.kept(net)
-        methods = self._methods_of(net)
-        if methods.numerical_gradient != self.name:  # another method of this class is the one
-            return None
-        record, sentence = self._tried(net, x, methods)
-        if not why_not_kept(net, methods):
-            self.keep(net, record)
-        if record is None:
-            if is_network(net, methods):
-                self._tell(net, sentence)
-        elif self._first_time(sentence):
-            self._report(type(net), sentence)
-        return record
-
-    def _first_time(self, sentence: str) -> bool:
-        """Whether it was not told; in any number of threads, one finds that."""
-        with _ONE_AT_A_TIME:
-            first = sentence not in self._told
-            self._told.add(sentence)
-        return first
-
-    def _tell(self, net: Any, reason: str, batches: Iterable[tuple[Any, Any]] = ()) -> None:
-        """Report why its own numerical gradient runs, once, and how long that takes."""
-        if self._first_time(reason):
-            self._report(type(net), f"{reason}. {runtime_estimate(net, self._methods_of(net), batches)}")
-
-    def _tried(self, net: Any, x: Any, methods: Methods) -> tuple[Record | None, str]:
-        """Recognize any object. Also returns the sentence that says what it is, or why it is not known."""
-        name, reader_gradient = type(net).__name__, self.unwrapped(type(net))
-        if not takes_mini_batch(reader_gradient):
-            return None, f"{name}.{self.name} takes more or less than x and t"
         try:
-            methods.require_chosen(net)
-            recognition = recognition_of(net, reader_gradient, methods, x)
-        except SecantError as error:
-            return None, f"{error}"
+            if not takes_mini_batch(self.reader_gradient):
+                raise UnsupportedError(f"{cls.__name__}.{names.numerical_gradient} takes more or less than x and t")
+            names.require_chosen(net)
+            recognition = recognized_or_refused(net, names)
         except Exception as error:  # whatever the reader's code raises
-            return None, f"{name} is not known: {type(error).__name__}: {error}"
-        n_threads = self._for_all[1] if self._for_all else None
-        return Record(recognition, reader_gradient, n_threads), recognition.sentence
+            known = isinstance(error, SecantError)
+            reason = f"{error}" if known else f"{cls.__name__} is not known: {type(error).__name__}: {error}"
+            if _is_network(net, names):
+                self.report(cls, f"{reason}. Its own {names.numerical_gradient} runs")
+            return None
+        self.report(cls, recognition.sentence)
+        return _AcceleratedInScript(net, recognition)
 
 
 def _silent(cls: type, sentence: str) -> None:
     pass
 
 
-def _positional(
-    signature: inspect.Signature, net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[Any, ...]:
-    """Return the arguments of a call in their order, or none if some have no place in it."""
-    if not kwargs:
-        return args
+def _is_network(net: Any, names: MethodNames) -> bool:
+    """Whether an object has a loss, or holds the parameters of two layers."""
     try:
-        bound = signature.bind(net, *args, **kwargs)
-    except TypeError:
-        return ()
-    return () if bound.kwargs else bound.args[1:]
+        return callable(getattr(net, names.loss, None)) or bool(layouts(net))
+    except Exception:  # whatever its class raises where it is asked for attributes
+        return False
+
+
+class _AcceleratedInScript(Accelerated):
+    """Leaves calls that Secant does not take to the network's own numerical gradient."""
+
+    def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
+        """Return the numerical gradient, whatever the arguments are."""
+        cls, patch = type(self.net), patch_of(inspect.getattr_static(type(self.net), self.name, None))
+        try:
+            return super().__call__(*args, **named)
+        except LossDiffersError as error:
+            reason = f"{error}"
+            if isinstance(patch, _ScriptClass):
+                vars(self.net)[patch.key] = None
+        except Exception as error:  # its own method will raise it, too
+            reason = f"{cls.__name__} is known, but not for a call ({type(error).__name__}: {error})"
+        if isinstance(patch, _ScriptClass):
+            patch.report(cls, f"{reason}. Its own {self.name} runs")
+        return self.readers_own()(*args, **named)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from secant._common import caller
+from secant._common.warn import warn
 from secant.datasets import mnist
 from secant.datasets.idx import Split
 from secant.errors import DownloadError, MissingExtraError
@@ -38,7 +38,7 @@ def load_mnist(
     (10000, 1, 28, 28)
     """
     options |= {"normalize": normalize, "flatten": flatten, "one_hot_label": one_hot_label}
-    return load_or_subset(lambda text: caller.warn(text, UserWarning), options)
+    return load_or_subset(lambda text: warn(text, UserWarning), options)
 
 
 def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple[Split, Split]:

@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_loader
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from secant.book.dataset_mnist import load_or_subset
@@ -60,7 +60,10 @@ class _StandIns:
         package = name.partition(".")[0]
         if name in _MODULES:
             readers = None if path is not None else PathFinder.find_spec(name, self._folders)
-            return readers or spec_from_loader(name, self, is_package=_MODULES[name] is None)  # type: ignore[arg-type]
+            is_package = _MODULES[name] is None
+            if readers or (is_package and not _is_imported_for_a_module(name)):
+                return readers
+            return spec_from_loader(name, self, is_package=is_package)  # type: ignore[arg-type]
         if package in _MODULES:
             self._say(f"{name} is not in your folder, and not supplied: take it from the book's repository")
         return None
@@ -77,6 +80,20 @@ class _StandIns:
         vars(module).update({name: names[name] for name in ("__all__", *names["__all__"])})
         if "load_mnist" in names:
             vars(module)["load_mnist"] = partial(_load_mnist, self._say)
+
+
+def _is_imported_for_a_module(package: str) -> bool:
+    """Whether a package is imported for a module in it, as by ``import dataset.mnist``, and not for itself.
+
+    Python imports packages first, in a call for the module.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        name = frame.f_locals.get("name") if frame.f_code.co_name == "_find_and_load_unlocked" else ""
+        if f"{name}".startswith(f"{package}."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _ReadersMnist:

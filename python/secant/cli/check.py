@@ -55,15 +55,15 @@ def check(
 ) -> None:
     """Check a gradient: exit code 0 if it is right, 1 if it is wrong or cannot be checked.
 
-    FILE.py alone: the network in it, a class or an object with params, loss(x, t) and gradient(x, t), on a small
-    mini-batch; FILE.py:NAME if there are several. A gradient that is right for the loss without the 1e-7 in its
-    logarithm, as the book's is, counts as right, and the first line says so.
+    FILE.py alone: the network in it, an object, or a class that needs no arguments, with params, loss(x, t) and
+    gradient(x, t), on a small mini-batch; FILE.py:NAME if there are several. A gradient that is right for the loss
+    without the 1e-7 in its logarithm, as the book's is, counts as right, and the first line says so.
 
     Otherwise each argument is FILE.py:NAME. The files are run as scripts are, but __name__ is not "__main__".
     """
     options: dict[str, Any] = {"max_evaluations": max_evaluations, "max_findings": max_findings, "progress": True}
     np.random.seed(0)  # of this process, so that a command that is repeated says the same
-    with redirect_stdout(sys.stderr) if json else nullcontext():
+    with _kept_path(), redirect_stdout(sys.stderr) if json else nullcontext():
         if gradient is None:
             report = _check_network(f, loss_method, gradient_method, options)
         elif x is None:
@@ -104,14 +104,23 @@ def _run(file: str, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
         raise DataError(f"{file} is a folder, no file" if os.path.isdir(file) else f"{file} does not exist")
     if file not in files:
         arguments, sys.argv = sys.argv, [file]
-        sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports may lie beside it
+        sys.path.insert(0, os.path.dirname(os.path.abspath(file)))  # what it imports, also later, may lie beside it
         try:
             with _users_code():
                 files[file] = runpy.run_path(file)
         finally:
             sys.argv = arguments
-            del sys.path[0]
     return files[file]
+
+
+@contextmanager
+def _kept_path() -> Iterator[None]:
+    """Put back the folders that modules are found in."""
+    path = sys.path[:]
+    try:
+        yield
+    finally:
+        sys.path[:] = path
 
 
 @contextmanager
@@ -122,7 +131,7 @@ def _users_code() -> Iterator[None]:
     except SystemExit as end:
         code = "" if end.code is None else repr(end.code)
         raise SecantError(f"nothing was checked, since your code called sys.exit({code})") from end
-    except (SecantError, ImportError, MemoryError):
+    except (SecantError, MemoryError):
         raise
     except Exception as error:
         trace = error.__traceback__

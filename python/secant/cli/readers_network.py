@@ -1,16 +1,11 @@
-"""The network in a file of the user, for ``secant check FILE.py``: found, and made small if it is a class."""
+"""The network in a file of the user, for ``secant check FILE.py``."""
 
 import inspect
-import re
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from secant.errors import DataError
-
-_SIZES = 6, 5, 4  # inputs, hidden units and outputs of what is made here
-# A word in the name of a constructor's argument, such as input_size, n_in or numClasses.
-_HINTS = (("hid(den)?", 5), ("in(puts?)?", 6), ("out(puts?)?", 4), ("class(es)?", 4))
 
 
 class ReadersNetwork(NamedTuple):
@@ -21,7 +16,7 @@ class ReadersNetwork(NamedTuple):
 
 
 def readers_network(file: str, names: Mapping[str, Any], name: str, loss: str, gradient: str) -> ReadersNetwork:
-    """Take the network that a file defines, and make it if it is a class.
+    """Take the network that a file defines, an object or a class whose constructor needs nothing.
 
     Parameters
     ----------
@@ -82,30 +77,17 @@ def _likeliest(networks: Mapping[str, Any], module: str) -> dict[str, Any]:
 
 
 def _made(file: str, name: str, cls: type) -> ReadersNetwork:
-    """Make a small network, with sizes for the arguments that a constructor must be given."""
-    parameters = [
-        parameter
+    """Make a network of a class whose constructor needs nothing."""
+    needed = [
+        parameter.name
         for parameter in inspect.signature(cls).parameters.values()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    sizes = [_size(p.name) for p in parameters]
-    if sizes in ([None, None, None], [_SIZES[0], None, _SIZES[2]]):  # such as I, H, O or D_in, H, D_out
-        sizes = list(_SIZES)
-    if None in sizes:
-        unknown = ", ".join(p.name for p, size in zip(parameters, sizes, strict=True) if size is None)
+    if needed:
+        arguments = ", ".join(needed)
         raise DataError(
-            f"{file}: {name} needs {unknown}, of which the sizes are not known: make an object of it in the file, and "
-            f"give that, {file}:NAME"
+            f"{file}: {name} needs {arguments}: make a small one in the file, such as net = {name}({arguments}) with "
+            f"numbers, and give that, {file}:net"
         )
-    given = [[size, size] if "list" in p.name else size for p, size in zip(parameters, sizes, strict=True)]
-    pairs = list(zip(parameters, given, strict=True))
-    positional = [value for p, value in pairs if p.kind is not p.KEYWORD_ONLY]
-    named = {p.name: value for p, value in pairs if p.kind is p.KEYWORD_ONLY}
-    arguments = [*map(repr, positional), *(f"{key}={value!r}" for key, value in named.items())]
-    return ReadersNetwork(cls(*positional, **named), f"{name}({', '.join(arguments)})")
-
-
-def _size(argument: str) -> int | None:
-    words = [word.lower() for word in re.findall("[A-Z]?[a-z]+|[A-Z]+", argument)]
-    return next((size for hint, size in _HINTS if any(re.fullmatch(hint, word) for word in words)), None)
+    return ReadersNetwork(cls(), f"{name}()")

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from secant._common.output import wrapped
 from secant._startup import hand_over
-from secant.acceleration.recognition.methods import USUAL, Methods
+from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.book import runner
 
 _NAME = re.compile("--(loss|numerical-gradient)(?:=(.*))?")
@@ -43,7 +43,7 @@ def run_script(
     for option in filter(_NAME.fullmatch, arguments):
         _say(f"secant: {option} stands after the script, and goes to it; Secant's options stand before the script")
     hand_over()
-    runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"), Methods(loss, numerical_gradient))
+    runner.run(script, arguments, source, lambda text: _say(f"secant: {text}"), MethodNames(loss, numerical_gradient))
 
 
 def _refuse(what: str) -> NoReturn:

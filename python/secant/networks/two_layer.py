@@ -8,11 +8,12 @@ from typing import Literal, Self, get_args, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from secant._common import caller, validation
+from secant._common import validation
 from secant._common.files import AnyPath
 from secant._common.randomness import RandomSource, stream
 from secant._common.trial import being_tried
 from secant._common.validation import Array
+from secant._common.warn import warn
 from secant.backends import backend_module, faults
 from secant.backends.base import (
     LOG_OFFSET,
@@ -449,7 +450,7 @@ class TwoLayerNet:
             return
         largest = batch.largest(x[:_LOOKED_AT])
         if largest > ANOTHER_SCALE * self._largest_input and self._first_time("_warned_of_scale"):
-            caller.warn(
+            warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
                 "x as in the training, such as pixels by x / 255"
             )
@@ -463,7 +464,7 @@ class TwoLayerNet:
 
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
         if not being_tried.get() and self._first_time("_warned"):
-            caller.warn(f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow")
+            warn(f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow")
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)
         grads = {key: central_difference(lambda _: self.loss(x, t), param, h) for key, param in self.params.items()}

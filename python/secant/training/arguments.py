@@ -10,10 +10,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from secant._common import caller
 from secant._common.validation import Array, real_array
-from secant.acceleration.accelerate import record_of
-from secant.acceleration.records import Record
+from secant._common.warn import warn
+from secant.acceleration.accelerate import Accelerated, accelerated_of
 from secant.backends.base import USUAL_STEP
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
@@ -56,21 +55,21 @@ class Data(NamedTuple):
     largest: float
 
 
-def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Record | None]:
-    """Return the method that computes the gradient, with the options that it takes; and the record that it is of.
+def gradient_of(net: Network, kind: str, options: dict[str, Any]) -> tuple[partial[Any], Accelerated | None]:
+    """Return the method that computes the gradient, with the options that it takes; and what it is of, if accelerated.
 
     The chapter's own network takes none. An option that it does not take is an error only if the user gave it.
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be a network, got the class {net.__name__}: make one of it first")
     name = _GRADIENT_METHODS[kind]
-    accelerated = record_of(net) if kind == "numerical" else None
+    accelerated = accelerated_of(net) if kind == "numerical" else None
     for needed in () if accelerated else ("params", "loss", "accuracy", name):
         if not hasattr(net, needed):
             raise UnsupportedError(f"net must have {needed} to be trained with gradient={kind!r}, got {net!r}")
     if not (accelerated or hasattr(net.params, "__setitem__")):
         raise UnsupportedError(f"net.params must be a dict of arrays to be trained, got {net.params!r}")
-    method = partial(accelerated.gradient, net) if accelerated else getattr(net, name)
+    method = accelerated.gradient if accelerated else getattr(net, name)
     if kind == "backprop":
         for option in ("method", "h"):
             if options[option] != _DEFAULTS[option]:
@@ -98,7 +97,7 @@ def checked_data(
     train = _checked_set("train", x_train, t_train, normalize)
     of_train = largest(train[0])
     if normalize and 0 < 255 * of_train < _DARK:
-        caller.warn(
+        warn(
             f"x_train goes up to {255 * of_train:.0f} only, but uint8 samples are taken as images with "
             "pixels up to 255 (normalize=True): scale other data yourself, to numbers from 0 to 1"
         )
@@ -113,9 +112,7 @@ def checked_data(
         raise ShapeError(f"x_test must have samples of shape {expected} like x_train, got {got}")
     of_test = largest(test[0])
     if max(of_train, of_test) > ANOTHER_SCALE * min(of_train, of_test) > 0:
-        caller.warn(
-            f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255"
-        )
+        warn(f"x_train goes up to {of_train:g}, but x_test to {of_test:g}: scale both alike, such as pixels by x / 255")
     return Data(*train, *test, of_train)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array, all_finite, as_float64
+from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.acceleration.recognition.methods import USUAL
-from secant.acceleration.records import Record
 from secant.backends import backend_module, faults
 from secant.backends.base import Backend, Batch
 from secant.backends.inputs import NormalizedPixels
@@ -80,7 +80,7 @@ def iterations_of(
     take_gradient: partial[Any],
     learning_rate: float,
     before: bool = False,
-    accelerated: Record | None = None,
+    accelerated: Accelerated | None = None,
 ) -> Iterations:
     """Return what updates ``net`` by ``params -= learning_rate * take_gradient(x[batch], t[batch])``.
 
@@ -94,7 +94,7 @@ def iterations_of(
     learning_rate : float
     before : bool
         Whether losses are those before the update, and not after it.
-    accelerated : Record, optional
+    accelerated : Accelerated, optional
         That of ``net``, if ``take_gradient`` is its gradient.
 
     Raises
@@ -102,8 +102,8 @@ def iterations_of(
     DTypeError, ShapeError, ValueRangeError
         If ``net`` is a `TwoLayerNet` that cannot take x or t.
     """
-    if accelerated and accelerated.in_place(net):
-        return _OfRecognized(net, accelerated, x, t, take_gradient.keywords, learning_rate, before)
+    if accelerated and accelerated.in_place():
+        return _OfRecognized(accelerated, x, t, take_gradient.keywords, learning_rate, before)
     if accelerated and accelerated.recognition.holder != "params":
         raise UnsupportedError(
             "net must have its parameters in net.params to be trained, or they must be float64 and C-contiguous, with "
@@ -124,7 +124,7 @@ def iterations_of(
             one_by_one = _ByMethods(net, x, t, take_gradient, learning_rate, before, False, USUAL.loss)
             return _InBackend(net, backend, batch, x, method, options, learning_rate, before, one_by_one)
     by_own_gradient = accelerated is None and not method
-    loss = accelerated.recognition.methods.loss if accelerated else USUAL.loss
+    loss = accelerated.recognition.names.loss if accelerated else USUAL.loss
     return _ByMethods(net, x, t, take_gradient, learning_rate, before, by_own_gradient, loss)
 
 
@@ -222,11 +222,11 @@ class _OfRecognized(Iterations):
     """
 
     def __init__(
-        self, net: Any, accelerated: Record, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
+        self, accelerated: Accelerated, x: Any, t: Array, options: dict[str, Any], rate: float, before: bool
     ) -> None:
-        self._net, self._record, self._data = net, accelerated, (x, t)
+        self._accelerated, self._data = accelerated, (x, t)
         extreme = np.array(extremes(x))
-        self._known = accelerated.equivalent(net, x[extreme], t[extreme])
+        self._known = accelerated.equivalent(x[extreme], t[extreme])
         h, threads = accelerated.recognition.h, options.get("n_threads") or accelerated.n_threads
         take_gradient = partial(self._known.numerical_gradient, method="auto", h=h, n_threads=threads)
         inputs = NormalizedPixels(np.asarray(rows(x.pixels))) if isinstance(x, NormalizedPixels) else rows(x)
@@ -238,7 +238,7 @@ class _OfRecognized(Iterations):
 
     def _require_mean(self) -> None:
         """Raise an error if the network was recognized anew, as one that cannot be trained so."""
-        if not self._record.in_place(self._net):
+        if not self._accelerated.in_place():
             raise UnsupportedError("the loss of net must stay the mean over the samples while it is trained")
 
     def run(self, indices: Array, losses: list[float]) -> None:
@@ -253,7 +253,7 @@ class _OfRecognized(Iterations):
         x, t = self._data
         try:
             self._require_mean()
-            self._record.require_same(self._net, self._known, x[batch], t[batch])
+            self._accelerated.require_same(self._known, x[batch], t[batch])
         except UnsupportedError:
             with held_interrupts():
                 self._compared.rollback()

@@ -16,89 +16,54 @@ from secant.backends.numpy.forward import cross_entropy, softmax
 
 Functions = dict[str, Callable[[Floats], Floats]]
 FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVATIONS.items()}
-
-
-class Scale(NamedTuple):
-    """How a loss is made of the mean cross entropy of the samples: that or their sum, plus a constant."""
-
-    summed: bool = False
-    constant: float = 0.0
-
-    def factor(self, samples: int) -> int:
-        """What the mean, and so its gradient, is multiplied by."""
-        return samples if self.summed else 1
-
-    def loss(self, mean: float, samples: int) -> float:
-        """The loss of a mini-batch."""
-        return self.factor(samples) * mean + self.constant
-
-    def error(self, of_mean: float, samples: int) -> float:
-        """How far two roundings of a loss may be apart, if those of the mean may be so far."""
-        return self.factor(samples) * of_mean + 8 * float(np.finfo(float).eps) * abs(self.constant)
-
-    def __str__(self) -> str:
-        """What differs from the mean alone, as a part of a sentence."""
-        constant = f", plus {short(self.constant)}" if self.constant > 0 else f", minus {short(-self.constant)}"
-        return ", summed over the samples" * self.summed + constant * bool(self.constant)
-
-
-MEAN = Scale()
-
-
-class Candidate(NamedTuple):
-    """A network that Secant knows."""
-
-    hidden_activation: HiddenActivation
-    output_activation: OutputActivation
-    log_offset: float
-    scale: Scale = MEAN
-
-    def loss(self, probe: Probe, *, argmax: bool = False) -> float:
-        """Return the loss of this network."""
-        return self.scale.loss(self._mean(probe, argmax), len(probe.rows[0]))
-
-    def agrees(self, probe: Probe, loss: float, *, argmax: bool = False) -> bool:
-        """Whether a loss is that of this network."""
-        x, mean = probe.rows[0], self._mean(probe, argmax)
-        off = abs(self.scale.loss(mean, len(x)) - loss)
-        return math.isfinite(mean) and off <= self.scale.error(tolerance(probe.params, x, mean), len(x))
-
-    def _mean(self, probe: Probe, argmax: bool) -> float:
-        """The mean cross entropy of the samples."""
-        _, t = probe.rows
-        y = softmax(outputs(probe, self.hidden_activation, self.output_activation))
-        return cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
-
-
 KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
     itertools.product(get_args(HiddenActivation), get_args(OutputActivation))
 )
 
 
-_LARGEST_CONSTANT = 100.0  # beside which a loss has digits enough
+class Candidate(NamedTuple):
+    """A network that Secant knows. Its loss is the mean over the samples, or ``summed`` over them."""
+
+    hidden_activation: HiddenActivation
+    output_activation: OutputActivation
+    log_offset: float
+    summed: bool = False
+
+    def loss(self, probe: Probe, *, argmax: bool = False) -> float:
+        """Return the loss of this network; ``argmax``: targets stand for the class of the largest one."""
+        x, t = probe.rows
+        y = softmax(outputs(probe, self.hidden_activation, self.output_activation))
+        mean = cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
+        return mean * len(x) if self.summed else mean
+
+    def agrees(self, probe: Probe, loss: float, *, argmax: bool = False) -> bool:
+        """Whether a loss is that of this network."""
+        expected, x = self.loss(probe, argmax=argmax), probe.rows[0]
+        samples = len(x) if self.summed else 1
+        may_differ = samples * tolerance(probe.params, x, expected / samples)
+        return math.isfinite(expected) and abs(expected - loss) <= may_differ
+
+    def __str__(self) -> str:
+        """What it is, in words."""
+        hidden, output, offset, summed = self
+        sum_or_mean = ", summed over the samples" * summed
+        return f"{hidden} hidden, {output} output, log offset {short(float(f'{offset:.6g}'))}{sum_or_mean}"
 
 
 def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list[Candidate]:
-    """Return candidates for each pair of activations.
+    """Return candidates for each pair of activations, given the loss of a probe.
 
-    The offset in the logarithm and the constant explain the losses of one sample as class 0, which is improbable, and
-    as class 1: L = c - log(y + offset), so exp(c) is the ratio of the differences of y and of exp(-L).
+    The offset in the logarithm explains the loss of a sample whose class is improbable: it is exp(-loss) - y.
     """
+    probe = offset_probe(sizes, form)
+    improbable = loss(probe)
     fitting = []
-    improbable, probable = (offset_probe(sizes, form, target) for target in (0, 1 % sizes[2]))
-    least, usual = loss(improbable), loss(probable)
     for hidden, output in KINDS:
-        y = softmax(outputs(improbable, hidden, output))[0]
-        rise = float(y[1 % sizes[2]] - y[0])
-        with np.errstate(all="ignore"):
-            constant = float(np.log(rise / (np.exp(-usual) - np.exp(-least))))
-            slack = 8 * float(np.finfo(float).eps) * max(1.0, abs(constant))  # what `Scale.error` allows
-            constant = _rounded(constant, slack) if abs(constant) <= _LARGEST_CONSTANT else 0.0
-            mean = least - constant
-            offset = float(np.exp(-mean) - y[0]) if mean < 700 else 0.0
-            offset = _rounded(offset, 16e-15 * float(y[0]) + 1e-12 * abs(offset))
+        y = float(softmax(outputs(probe, hidden, output))[0, 0])
+        offset = math.exp(-improbable) - y if abs(improbable) < 700 else 0.0
+        offset = _rounded(offset, 16e-15 * y + 1e-12 * abs(offset))
         if 0 <= offset < math.inf:
-            fitting += [Candidate(hidden, output, offset, Scale(summed, constant)) for summed in (False, True)]
+            fitting += [Candidate(hidden, output, offset, summed) for summed in (False, True)]
     return fitting
 
 

@@ -3,39 +3,27 @@
 import inspect
 import re
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any, Literal, NamedTuple, cast
 
 from secant.errors import UnsupportedError
 
 Option = Literal["loss", "numerical_gradient"]
 
+_NUMERICAL = re.compile(".*num(eric(al)?)?_?(grad(ient)?|diff)s?|grad(ient)?s?_?num(eric(al)?)?", re.IGNORECASE)
 _ALIKE = {  # what readers call them
     "loss": re.compile("lose|j|.*(loss|cost|error|objective)(_?(f|fn|func|function|value))?", re.IGNORECASE),
-    "numerical_gradient": re.compile(
-        ".*num(eric(al)?)?_?(grad(ient)?|diff)s?|grad(ient)?s?_?num(eric(al)?)?", re.IGNORECASE
-    ),
+    "numerical_gradient": _NUMERICAL,
     "gradient": re.compile(".*(grad(ient)?|slope|derivative)s?", re.IGNORECASE),  # often by backpropagation
 }
-_ANY = re.compile(".*")
 _FUNCTION = re.compile("f|fn|fun|func|function|.*_(f|fn|func|function)", re.IGNORECASE)  # what helpers differentiate
+PATCH = "_secant"  # the attribute of a function that stands in a class in place of its numerical gradient
 
 
-class Methods(NamedTuple):
+class MethodNames(NamedTuple):
     """How a network calls its loss and its numerical gradient, both of (x, t)."""
 
     loss: str = "loss"
     numerical_gradient: str = "numerical_gradient"
-
-    def of(self, net: Any, option: Option) -> Callable[..., Any]:
-        """Return the method of a network or a class that an option names.
-
-        Raises
-        ------
-        UnsupportedError
-            If there is none. The message names the option and the methods that there are.
-        """
-        return method_of(net, option, getattr(self, option))
 
     def without_loss(self, net: Any) -> str:
         """Say that a network has no loss, and which of its methods may be one."""
@@ -45,14 +33,16 @@ class Methods(NamedTuple):
 
     def require_chosen(self, net: Any) -> None:
         """Raise an error if a network or a class lacks a method whose name is not the usual one."""
-        for option, usual in zip(USUAL._fields, USUAL, strict=True):
-            if getattr(self, option) != usual:
-                self.of(net, cast(Option, option))
+        for option, name, usual in zip(USUAL._fields, self, USUAL, strict=True):
+            if name != usual:
+                method_of(net, option, name)
 
-    def or_usual(self, cls: type) -> "Methods":
+    def or_usual(self, cls: type) -> "MethodNames":
         """The same for a class, with the usual name where it has no other."""
         pairs = zip(self, USUAL, strict=True)
-        return Methods(*(usual if not defines(cls, name) and defines(cls, usual) else name for name, usual in pairs))
+        return MethodNames(
+            *(usual if not defines(cls, name) and defines(cls, usual) else name for name, usual in pairs)
+        )
 
     def alike(self, cls: type, option: Option, *, or_gradient: bool = False) -> list[str]:
         """The other methods of (x, t) that an option may mean, by their names alone.
@@ -62,43 +52,46 @@ class Methods(NamedTuple):
         ``or_gradient``: also those whose names do not say that they are numerical.
         """
         kinds = [option, "gradient"] if or_gradient else [option]
-        names = dict.fromkeys(name for kind in kinds for name in taking_mini_batch(cls, _ALIKE[kind]))
-        return [name for name in names if name != getattr(self, option)]
+        taking = [name for name in taking_mini_batch(cls) if name != getattr(self, option)]
+        return list(dict.fromkeys(name for kind in kinds for name in taking if _ALIKE[kind].fullmatch(name)))
 
 
-USUAL = Methods()
+USUAL = MethodNames()
 
 
 def method_of(net: Any, option: str, name: str) -> Callable[..., Any]:
-    """Return the method ``name`` of a network or a class, or raise the error of `Methods.of`."""
+    """Return the method ``name`` of a network or a class.
+
+    Raises
+    ------
+    UnsupportedError
+        If there is none. The message names the option and the methods that it may mean: for ``gradient``, which is
+        checked by central differences, none that is named as one.
+    """
     method = getattr(net, name, None)
     if callable(method):
         return cast(Callable[..., Any], method)
     cls = net if isinstance(net, type) else type(net)
-    there = ", ".join(taking_mini_batch(cls)) or "none"
+    there = [other for other in taking_mini_batch(cls) if option != "gradient" or not _NUMERICAL.fullmatch(other)]
     of_class = ". If __init__ sets it, accelerate each instance, not the class" if isinstance(net, type) else ""
     raise UnsupportedError(
         f"{cls.__name__} has no method {name}(x, t): {option} must name one of its methods; those that take (x, t) "
-        f"are: {there}{of_class}"
+        f"are: {', '.join(there) or 'none'}{of_class}"
     )
 
 
-def chosen(option: Option, name: str) -> str:
-    """Say how to choose a method: for `accelerate` and `recognize`, and for ``secant run``."""
-    return f'{option}="{name}" (secant run: --{option.replace("_", "-")} {name})'
-
-
 def if_meant(option: Option, names: list[str]) -> str:
-    """Say how to choose each of these methods."""
-    return ", or ".join(f"if {name}(x, t) is meant, write {chosen(option, name)}" for name in names)
+    """Say how to choose each of these methods: for `accelerate` and `recognize`, and for ``secant run``."""
+    command = f"--{option.replace('_', '-')}"
+    hints = [f'if {name}(x, t) is meant, write {option}="{name}" (secant run: {command} {name})' for name in names]
+    return ", or ".join(hints)
 
 
-def taking_mini_batch(cls: type, pattern: re.Pattern[str] = _ANY) -> list[str]:
+def taking_mini_batch(cls: type) -> list[str]:
     """The names of the methods of a class that can be called with x and t, of which the first is no function."""
     names = dict.fromkeys(name for base in cls.__mro__ if base is not object for name in vars(base))
-    matching = [name for name in names if isinstance(name, str) and name[:1] != "_" and pattern.fullmatch(name)]
-    static = {name: inspect.getattr_static(cls, name) for name in matching}
-    return [name for name, method in static.items() if takes_mini_batch(method) and not _takes_a_function(method)]
+    public = {name: inspect.getattr_static(cls, name) for name in names if isinstance(name, str) and name[:1] != "_"}
+    return [name for name, method in public.items() if takes_mini_batch(method) and not takes_a_function(method)]
 
 
 def takes_mini_batch(method: Any) -> bool:
@@ -112,11 +105,29 @@ def takes_mini_batch(method: Any) -> bool:
     return True
 
 
-def _takes_a_function(method: FunctionType) -> bool:
-    """Whether the first argument is a function, by its name."""
-    return any(map(_FUNCTION.fullmatch, [*inspect.signature(method).parameters][1:2]))
+def takes_a_function(method: Any) -> bool:
+    """Whether the first argument of a function in a class is a function, by its name."""
+    return inspect.isfunction(method) and any(map(_FUNCTION.fullmatch, [*inspect.signature(method).parameters][1:2]))
 
 
 def defines(cls: type, *names: str) -> bool:
     """Whether one of these stands in a class, or in one that it inherits from, whatever its metaclass says."""
     return any(inspect.getattr_static(cls, name, None) is not None for name in names)
+
+
+def patch_of(function: Any) -> Any:
+    """What stands behind a function that is not the class's own; None if it is, or has its attributes as copies."""
+    patch = vars(function).get(PATCH) if inspect.isfunction(function) else None
+    return patch if patch is not None and patch.function is function else None
+
+
+def reader_gradient_of(cls: type, name: str) -> Any:
+    """The reader's numerical gradient of a class, as defined there or inherited; None if there is none."""
+    standing = inspect.getattr_static(cls, name, None)
+    patch = patch_of(standing)
+    return standing if patch is None else patch.reader_gradient
+
+
+def bound(method: Any, net: Any) -> Callable[..., Any]:
+    """Return an attribute of a class as it is bound to an instance."""
+    return cast(Callable[..., Any], method.__get__(net, type(net)) if hasattr(method, "__get__") else method)

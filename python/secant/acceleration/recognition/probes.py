@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,13 +13,14 @@ from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
+Params = tuple[Floats, Floats, Floats, Floats]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
 
 
 class Probe(NamedTuple):
     """Parameters W1, b1, W2, b2, biases as vectors; and samples with their targets."""
 
-    params: tuple[Floats, Floats, Floats, Floats]
+    params: Params
     x: Floats
     t: Array
     form: Form
@@ -30,9 +30,10 @@ class Probe(NamedTuple):
         """Return x (N, I) and weights or labels (N, ...), also of one sample."""
         return (self.x, self.t) if self.x.ndim == 2 else (self.x[np.newaxis], self.t[np.newaxis])
 
-    def first(self) -> Probe:
-        """Return the same with the first sample alone."""
-        return self._replace(x=self.x[:1], t=self.t[:1]) if self.x.ndim == 2 else self
+    def with_param(self, i: int, param: Floats) -> Probe:
+        """Return the same with another parameter i."""
+        w1, b1, w2, b2 = (param if k == i else own for k, own in enumerate(self.params))
+        return self._replace(params=(w1, b1, w2, b2))
 
 
 class _Kind(NamedTuple):
@@ -47,45 +48,43 @@ class _Kind(NamedTuple):
 
 # Activations that are linear, curved and saturated; kinks crossed; inputs of every scale, negative, mostly zero or all.
 _KINDS = [
-    _Kind(form, samples, a1, a2, x, least)
-    for form in ("one-hot", "labels")
-    for samples, a1, a2, x, least in (
-        (4, 1, 1, 1, -np.inf),
-        (1, 1, 1, 1, -np.inf),
-        (0, 1, 3, 1, 0),
-        (2, 0.01, 0.5, 1e-3, -np.inf),
-        (7, 30, 1, 30, -np.inf),
-        (3, 1, 40, 0.1, 1),
-        (13, 0.3, 10, 255, 0),
-        (5, 3, 2, 1e4, -np.inf),
-        (6, 1, 3, 0, 0),
-        (32, 3, 10, 1, 0.5),
-    )
+    _Kind("one-hot", 4, 1, 1, 1),
+    _Kind("labels", 4, 1, 1, 1),
+    _Kind("one-hot", 7, 30, 1, 30),
+    _Kind("labels", 7, 30, 1, 30),
+    _Kind("one-hot", 13, 0.3, 10, 255, 0),
+    _Kind("labels", 13, 0.3, 10, 255, 0),
+    _Kind("soft", 4, 1, 3, 1),
+    _Kind("weights", 4, 1, 3, 1),
+    _Kind("one sample", 1, 1, 3, 1),
+    _Kind("one label", 1, 1, 3, 1),
+    _Kind("one-hot", 1, 1, 1, 1),
+    _Kind("labels", 1, 1, 1, 1),
+    _Kind("one-hot", 0, 1, 3, 1, 0),
+    _Kind("one-hot", 2, 0.01, 0.5, 1e-3),
+    _Kind("one-hot", 3, 1, 40, 0.1, 1),
+    _Kind("one-hot", 5, 3, 2, 1e4),
+    _Kind("one-hot", 6, 1, 3, 0, 0),
+    _Kind("one-hot", 32, 3, 10, 1, 0.5),
+    _Kind("one-hot", 9, 1, 0.5, 1, 0, 10),
+    _Kind("labels", 0, 1, 3, 1, 0),
+    _Kind("labels", 5, 3, 2, 1e4),
+    _Kind("labels", 9, 1, 0.5, 1, 0, 10),
+    _Kind("soft", 7, 30, 3, 1),
+    _Kind("weights", 0, 0.3, 3, 1),
 ]
-_KINDS += [_Kind(form, 9, 1, 0.5, 1, 0, 10) for form in ("one-hot", "labels")]
-_KINDS += [
-    _Kind(form, samples, a1, 3, 1)
-    for form in ("soft", "weights")
-    for samples, a1 in ((4, 1), (1, 1), (7, 30), (0, 0.3))
-]
-_KINDS += [_Kind(form, 1, a1, 3, x) for form in ("one sample", "one label") for a1, x in ((1, 1), (30, 10), (0.1, 0))]
 
 
 def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
-    inputs, hidden, outputs = sizes
+    inputs, _, outputs = sizes
     rng = np.random.default_rng(13)
     often = itertools.count()
     for i, kind in enumerate(_KINDS):
         samples = kind.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
         x = np.where(x < kind.least, 0.0, x) * kind.x
-        params = (
-            rng.standard_normal((inputs, hidden)) * (kind.a1 / (kind.x or 1) / np.sqrt(inputs)),
-            rng.standard_normal(hidden) * kind.a1,
-            rng.standard_normal((hidden, outputs)) * (kind.a2 / np.sqrt(hidden)),
-            rng.standard_normal(outputs) * kind.a2,
-        )
+        params = _params(rng, sizes, kind.a1, kind.a2, kind.x or 1)
         labels = rng.permutation(samples) % outputs
         if kind.samples > 3:
             labels[rng.random(samples) < 0.5] = next(often) % outputs  # each class is the most frequent one,
@@ -96,21 +95,58 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
         yield Probe(params, *_targets(kind.form, x, labels, outputs, rng), kind.form)
 
 
-def offset_probe(sizes: Sizes, form: Form, target: int) -> Probe:
-    """Return a sample of which class 0 is as improbable as it can be: what is added in the logarithm decides its loss.
-
-    ``target`` is the class that it is said to be.
-    """
-    inputs, hidden, outputs = sizes
+def offset_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a sample whose class is as improbable as can be: what is added in the logarithm decides its loss."""
+    inputs, _, outputs = sizes
     rng = np.random.default_rng(7)
-    params = (
-        rng.standard_normal((inputs, hidden)) / np.sqrt(inputs),
-        rng.standard_normal(hidden),
-        rng.standard_normal((hidden, outputs)) / np.sqrt(hidden),
-        np.where(np.arange(outputs) == 0, -150.0, 0.0),
+    params = _params(rng, sizes, 1, 1, 1)
+    params[3][:] = np.where(np.arange(outputs) == 0, -150.0, 0.0)
+    return Probe(params, *_targets(form, rng.standard_normal((1, inputs)), np.zeros(1, int), outputs, rng), form)
+
+
+def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: float) -> Params:
+    """Random parameters for which inputs of size x make inputs of hidden and output units of these sizes."""
+    inputs, hidden, outputs = sizes
+    return (
+        rng.standard_normal((inputs, hidden)) * (a1 / x / np.sqrt(inputs)),
+        rng.standard_normal(hidden) * a1,
+        rng.standard_normal((hidden, outputs)) * (a2 / np.sqrt(hidden)),
+        rng.standard_normal(outputs) * a2,
     )
-    x = rng.standard_normal((1, inputs))
-    return Probe(params, *_targets(form, x, np.full(1, target), outputs, rng), form)
+
+
+def ordinary_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a probe whose loss has large third derivatives, so that a step can be told from another.
+
+    Of each parameter one entry is 0 or negative.
+    """
+    rng = np.random.default_rng(5)
+    inputs, hidden, outputs = sizes
+    params = (
+        rng.uniform(0.5, 1.5, (inputs, hidden)) * np.sqrt(3 / inputs),
+        rng.uniform(0.5, 1.5, hidden),
+        rng.uniform(0.5, 1.5, (hidden, outputs)) * np.sqrt(2 / hidden),
+        rng.uniform(0.5, 1.5, outputs),
+    )
+    for param, value in zip(params, (0.0, -0.5, 2.5, 0.0), strict=True):
+        param.flat[-1] = value
+    x = rng.uniform(-4, 4, (4, inputs))
+    return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
+
+
+def large_probe(sizes: Sizes, form: Form) -> Probe:
+    """Return a probe of one class, which is improbable, and of large inputs, so that gradients are large.
+
+    Those of b2 and W2 are about 1; those of b1 about 10, from outgoing weights that cancel; those of W1 about 100,000.
+    """
+    rng = np.random.default_rng(3)
+    inputs, hidden, outputs = sizes
+    signs = np.where(np.arange(hidden)[:, np.newaxis] % 2, -40.0, 40.0) * np.sign(np.arange(outputs) - 0.5)
+    signs[hidden - hidden % 2 :] = 0  # it has no other one
+    b2 = np.where(np.arange(outputs) == 0, -9.0, 0.0)
+    params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
+    x = 1e4 * rng.standard_normal((3, inputs))
+    return Probe(params, *_targets(form, x, np.zeros(3, int), outputs, rng), form)
 
 
 def _targets(form: Form, x: Floats, labels: Array, outputs: int, rng: np.random.Generator) -> tuple[Floats, Array]:
@@ -142,12 +178,6 @@ def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.fl
     return 8 * eps + agree * size + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
 
 
-def fill(arrays: Sequence[Array], params: Sequence[Floats]) -> None:
-    """Write parameters into arrays, where these lie."""
-    for array, param in zip(arrays, params, strict=True):
-        array[...] = param.reshape(array.shape)
-
-
 class NotANumberError(TypeError):
     """A loss is not one number."""
 
@@ -161,64 +191,6 @@ def number(value: Any, name: str = "loss") -> float:
         what = f"an array {value.shape}" if isinstance(value, np.ndarray) else what
         cure = ". Return the loss alone" if isinstance(value, tuple | list | dict) else ""
         raise NotANumberError(f"{name}(x, t) returns {what}, not a number{cure}") from None
-
-
-def least_seconds(call: Callable[[], object]) -> float:
-    """How long a call takes: the least of three, since the first is the slowest and a pause may fall into one.
-
-    Of fewer, where they take a second.
-    """
-    seconds: list[float] = []
-    while len(seconds) < 3 and sum(seconds) < 1:
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def step_probe(sizes: Sizes, form: Form, scale: float = 1.0) -> Probe:
-    """Return a probe whose loss has large third derivatives, so that a step can be told from another.
-
-    Inputs are multiplied by ``scale``, and the weights that they meet divided by it.
-    """
-    rng = np.random.default_rng(5)
-    inputs, hidden, outputs = sizes
-    params = (
-        rng.uniform(0.5, 1.5, (inputs, hidden)) * (np.sqrt(3 / inputs) / scale),
-        rng.uniform(0.5, 1.5, hidden),
-        rng.uniform(0.5, 1.5, (hidden, outputs)) * np.sqrt(2 / hidden),
-        rng.uniform(0.5, 1.5, outputs),
-    )
-    x = rng.uniform(-4, 4, (4, inputs)) * scale
-    return Probe(params, *_targets(form, x, np.arange(4) % outputs, outputs, rng), form)
-
-
-def mixed_probe(sizes: Sizes, form: Form, first: int) -> Probe:
-    """Return a probe whose parameters are 0, negative and large, in turn from the ``first`` on; some inputs are 0."""
-    rng = np.random.default_rng(first)
-    inputs, hidden, outputs = sizes
-    counts = inputs * hidden, hidden, hidden * outputs, outputs
-    values = np.resize(np.roll([0.0, -0.7, 4.0, 0.6, -3.0], -first), sum(counts))
-    w1, b1, w2, b2 = np.split(values, np.cumsum(counts[:3]))
-    params = w1.reshape(inputs, hidden) * np.sqrt(3 / inputs), b1, w2.reshape(hidden, outputs) * np.sqrt(2 / hidden), b2
-    x = np.maximum(rng.standard_normal((3, inputs)), 0)
-    return Probe(params, *_targets(form, x, rng.permutation(3) % outputs, outputs, rng), form)
-
-
-def one_class_probe(sizes: Sizes, form: Form, bias: float) -> Probe:
-    """Return a probe of one class, which a negative ``bias`` makes improbable, so that gradients are large.
-
-    Those of b2 and W2 are about 1, and those of b1 about 10, from outgoing weights that cancel. A positive one makes
-    the class all but sure: they are small.
-    """
-    rng = np.random.default_rng(3)
-    inputs, hidden, outputs = sizes
-    signs = np.where(np.arange(hidden)[:, np.newaxis] % 2, -40.0, 40.0) * np.sign(np.arange(outputs) - 0.5)
-    signs[hidden - hidden % 2 :] = 0  # it has no other one
-    b2 = np.where(np.arange(outputs) == 0, bias, 0.0)
-    params = np.zeros((inputs, hidden)), np.ones(hidden), signs + rng.uniform(0.1, 0.3, signs.shape), b2
-    x = rng.standard_normal((3, inputs))
-    return Probe(params, *_targets(form, x, np.zeros(3, int), outputs, rng), form)
 
 
 def short(value: float) -> str:

@@ -1,29 +1,56 @@
-"""The reader's own `numerical_gradient`, compared with differences of the reader's loss on a small copy.
+"""The reader's own `numerical_gradient`, tried once: which central difference it is, or what else.
 
-Design: it is called where gradients are of order 1, where they are large or small, where parameters are 0, negative or
-large, and with targets of every form, since a clipped gradient is wrong only where it is large. A gradient that is not
-a difference of the loss is refused. So is a method with side effects: Secant would not repeat them.
+Design: it is called on a small copy at two points. At an ordinary one the step is told from others by the reader's own
+loss, in one entry, where both round alike. There and where all gradients are large, as for clipping, entries are
+compared with differences of the loss of the network that was recognized, which takes no calls of the reader's. Side
+effects of the method are not looked for: they do not happen any more, and the pages say so.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.candidates import Candidate
-from secant.acceleration.recognition.explanations import of_a_function
-from secant.acceleration.recognition.layouts import Layout, Sizes
-from secant.acceleration.recognition.methods import Methods, if_meant
-from secant.acceleration.recognition.probes import Form, mixed_probe, one_class_probe, short, step_probe
-from secant.acceleration.recognition.small_copy import LONGEST, SmallCopy
-from secant.acceleration.recognition.stand_in import reader_gradient_of
+from secant.acceleration.recognition.layouts import Layout
+from secant.acceleration.recognition.methods import MethodNames, if_meant, reader_gradient_of, takes_a_function
+from secant.acceleration.recognition.probe_net import Clock, ProbeNet
+from secant.acceleration.recognition.probes import Form, Probe, large_probe, ordinary_probe, short
 from secant.backends.base import USUAL_STEP
 from secant.errors import UnsupportedError
 
-_STEPS = [0.1, *(float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 0, -1))]
-_STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
-_LARGE = 1e4  # the scale of inputs, and so of the gradient of the weights that they meet
+_EPS = float(np.finfo(float).eps)
+_USUAL_STEPS = [1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-7, 1e-8, 1e-9, 0.1]
+_OTHER_STEPS = [float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 1, -1)]
+_OTHER_STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
+_TELLING = 1e-4  # below, rounding hides which step it is, unless the last digit agrees
+_KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
+_MOST = 25  # entries of a parameter that are compared
+_ROUNDING, _TWO_ROUNDINGS = 8 * _EPS, 64 * _EPS  # of differences of one loss, and of two that round differently
+_EXACTLY = "it must return exactly the central difference"
+# What a gradient is that is no difference of the loss: the first that is true, given the gradient, its factor to the
+# central difference, and whether it is that times the factor.
+_MISTAKES: list[tuple[Callable[[Floats, float, bool], bool], str]] = [
+    (
+        lambda gradient, *_: not gradient.any(),
+        "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its step "
+        "is so small that x + h is x, as with 1e-30",
+    ),
+    (
+        lambda _, factor, is_multiple: is_multiple and any(np.isclose(factor, h * h, rtol=1e-2) for h in _USUAL_STEPS),
+        f"is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`; {_EXACTLY}",
+    ),
+    (
+        lambda _, factor, is_multiple: is_multiple and abs(factor - 1) > 1e-2,
+        f"is {{factor:.3g}} times the central difference of its loss: {_EXACTLY}",
+    ),
+    (
+        lambda *_: True,
+        f"differs from the central difference of its loss, up to {{largest:.2g}}, by up to {{off:.2g}}: {_EXACTLY}",
+    ),
+]
 
 
 class ReaderGradient(NamedTuple):
@@ -33,24 +60,15 @@ class ReaderGradient(NamedTuple):
     sentence: str
     keys: tuple[Any, ...]
     order: tuple[Any, ...]  # of the gradients in the dict
-    kind: str = "central"
+
+
+NO_GRADIENT = ReaderGradient(USUAL_STEP, "its numerical gradient was not tried", (), ())
 
 
 def recognized_gradient(
-    net: Any,
-    methods: Methods,
-    method: Any,
-    layout: Layout,
-    candidate: Candidate,
-    forms: Sequence[Form],
-    *,
-    argmax: bool,
-    alone: bool,
+    net: Any, names: MethodNames, layout: Layout, candidate: Candidate, form: Form, clock: Clock
 ) -> ReaderGradient:
-    """Find out what the reader's own `numerical_gradient` computes: ``method``, as it stands in a class, or None.
-
-    It is tried with targets of these forms, mostly of the first. ``argmax``: whether only the largest weight counts.
-    ``alone``: whether with one sample at a time.
+    """Find out what the reader's own `numerical_gradient` computes, for targets of this form.
 
     Raises
     ------
@@ -58,114 +76,157 @@ def recognized_gradient(
         If it does not take (x, t), does not return a dict of the four gradients, or returns a gradient that is not a
         difference of the loss.
     """
-    if method is None:
-        there_is_one = reader_gradient_of(type(net), methods.numerical_gradient) is not None
-        others = [] if there_is_one else methods.alike(type(net), "numerical_gradient")
-        if others:
-            raise UnsupportedError(
-                f"it has no {methods.numerical_gradient}(x, t); {if_meant('numerical_gradient', others)}"
-            )
+    cls, name = type(net), names.numerical_gradient
+    own = reader_gradient_of(cls, name)
+    if own is None:
+        if others := names.alike(cls, "numerical_gradient"):
+            raise UnsupportedError(f"it has no {name}(x, t); {if_meant('numerical_gradient', others)}")
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
-        sentence = f"it gets a {methods.numerical_gradient}, at h = {short(USUAL_STEP)}"
-        return ReaderGradient(USUAL_STEP, sentence, layout.keys, order)
+        return ReaderGradient(USUAL_STEP, f"it gets a {name}, at h = {short(USUAL_STEP)}", layout.keys, order)
+    if takes_a_function(own):
+        others = names.alike(cls, "numerical_gradient", or_gradient=True)
+        meant = if_meant("numerical_gradient", others) or "write a method that returns a dict of the gradients"
+        raise UnsupportedError(f"its {name} takes a function and an array: it must take (x, t); {meant}")
     arrays = layout.arrays(net)
     inputs, hidden, outputs = len(arrays[0]), arrays[1].size, arrays[3].size
-    sizes: list[Sizes] = [(3, 2, 2), (3, 2, outputs), (inputs, 2, outputs), (inputs, hidden, outputs)]
-    failures = []
-    for tried in sizes:
+    failures: list[str] = []
+    for sizes in ((3, 2, 2), (inputs, 2, outputs), (inputs, hidden, outputs)):  # it may know its sizes
         try:
-            small = SmallCopy(net, methods, method, layout, candidate, tried, alone)
-            small.call(step_probe(tried, forms[0]))
-        except Exception as error:  # the reader's code may raise anything on such a network
-            failures.append(f"{type(error).__name__}: {error}")
-            continue
-        try:
-            gradient = _judged(small, layout, forms[0])
-            if _holds_elsewhere(small, gradient, forms, argmax=argmax) or tried is not sizes[0]:
-                return gradient
+            return _tried(ProbeNet(net, layout, names, sizes, clock), own, candidate, form)
         except UnsupportedError:
             raise
-        except Exception as error:  # whatever the reader's code raises, or returns
-            raise UnsupportedError(
-                f"its {methods.numerical_gradient} cannot be compared: {type(error).__name__}: {error}"
-            ) from error
-    if reason := of_a_function(net, methods, method, layout):
-        raise UnsupportedError(reason)
+        except Exception as error:  # the reader's code may raise anything on such a network
+            failures.append(f"{type(error).__name__}: {error}")
     raise UnsupportedError(
-        f"its {methods.numerical_gradient} cannot be tried on a copy, so what it returns is not known: on a small one, "
-        f"{failures[0]}; on one of its own size, {failures[-1]}"
+        f"its {name} cannot be tried on a copy, so what it returns is not known: on a small one, {failures[0]}; on one "
+        f"of its own size, {failures[-1]}"
     )
 
 
-def _judged(small: SmallCopy, layout: Layout, form: Form) -> ReaderGradient:
-    if type(small.returned) not in (dict, OrderedDict):
-        got = type(small.returned).__name__
-        raise UnsupportedError(f"{small.name} returns a {got}, not a dict with a gradient of each parameter")
-    small.require_no_effect()
-    small.require_no_draws()
-    keys = small.keys(layout.keys)
-    if more := [str(key) for key in small.returned if key not in keys]:
-        raise UnsupportedError(f"{small.name} also returns {', '.join(more)}, which is not a gradient")
-    order, fits = tuple(small.returned), small.fits(keys, _STEPS)
-    if not fits:
-        raise UnsupportedError(f"{small.name} {_mistake(small, keys)}")
-    small.call(step_probe(small.sizes, form, _LARGE))
-    large = small.fits(keys, {h for _, h in fits})
-    both = [(off + large[kind], kind) for kind, off in fits.items() if kind in large]
-    if not both:
-        raise _differs_there("where it is large, as for clipping", small, keys)
-    kind, h = min(both)[1]
+def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> ReaderGradient:
+    """Call a numerical gradient on a copy at two points, and say which difference of the candidate's loss it is."""
+    name, ordinary = f"its {small.names.numerical_gradient}", ordinary_probe(small.sizes, form)
+    if not candidate.agrees(ordinary, small.loss(ordinary)):
+        raise ValueError("its loss is another one there")  # then a larger copy is tried
+    loss_seconds = small.clock.last_seconds
+    small.loss(ordinary)  # the first may be slower
+    seconds = 4 * sum(array.size for array in small.arrays) * min(loss_seconds, small.clock.last_seconds)
+    if seconds > small.clock.left():
+        raise UnsupportedError(f"{name} cannot be tried: on a copy that it takes it needs about {seconds:.2g} s")
+    returned = small.gradient(own, ordinary)
+    if type(returned) not in (dict, OrderedDict):
+        got = type(returned).__name__
+        raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
+    keys = _keys(returned, small.layout.keys, candidate, ordinary, name)
+    gradient = _gradient(returned, keys, ordinary, name)
+    kind, h = _step(small, ordinary, candidate, gradient)
+    if _differs(gradient, candidate, ordinary, kind, h):
+        raise UnsupportedError(f"{name} {_mistake(gradient, candidate, ordinary)}")
+    large = large_probe(small.sizes, form)
+    gradient = _gradient(small.gradient(own, large), keys, large, name)
+    if _differs(gradient, candidate, large, kind, h):
+        raise UnsupportedError(f"where it is large, as for clipping, {name} {_mistake(gradient, candidate, large)}")
     instead = "" if kind == "central" else ", in place of which comes the central one"
-    sentence = f"{small.name} is a {kind} difference at h = {short(h)}{instead}"
-    return ReaderGradient(h, sentence, keys, order, kind)
+    return ReaderGradient(h, f"{name} is a {kind} difference at h = {short(h)}{instead}", keys, tuple(returned))
 
 
-def _holds_elsewhere(small: SmallCopy, gradient: ReaderGradient, forms: Sequence[Form], *, argmax: bool) -> bool:
-    """Compare the gradient on more probes, as far as time allows. Raises an error where it differs.
-
-    Returns whether it could be tried with all forms of targets.
-    """
-    sizes, form, tried = small.sizes, forms[0], True
-    trials = [("where parameters are 0, negative or large", mixed_probe(sizes, form, first)) for first in (0, 2)]
-    trials += [
-        ("where gradients of biases are large, as for clipping", one_class_probe(sizes, form, -9)),
-        ("where gradients are small", one_class_probe(sizes, form, 12)),
-    ]
-    trials += [(f"for targets that are {other}", mixed_probe(sizes, other, 1)) for other in forms[1:]]
-    for where, probe in trials:
-        if small.spent + small.seconds > LONGEST / 4:
-            break
-        try:
-            small.call(probe, argmax=argmax)
-        except UnsupportedError:
-            raise
-        except Exception:  # whatever the reader's code raises, such as for targets of another number of classes
-            tried = False
-            continue
-        small.require_no_effect()
-        if small.differs((gradient.kind, gradient.h), gradient.keys):
-            raise _differs_there(where, small, gradient.keys)
-    return tried
+def _places(probe: Probe) -> list[tuple[int, int]]:
+    """The parameters and their entries that are compared."""
+    rng = np.random.default_rng(11)
+    return [(i, int(entry)) for i, param in enumerate(probe.params) for entry in rng.permutation(param.size)[:_MOST]]
 
 
-def _differs_there(where: str, small: SmallCopy, keys: tuple[Any, ...]) -> UnsupportedError:
-    return UnsupportedError(f"{where}, {small.name} {_mistake(small, keys)}")
+def _gradient(returned: Any, keys: tuple[Any, ...], probe: Probe, name: str) -> Floats:
+    """The compared entries of a gradient that was returned."""
+    for key, param in zip(keys, probe.params, strict=True):
+        got = returned[key]
+        if not isinstance(got, np.ndarray) or got.shape not in (param.shape, (1, *param.shape)):
+            what = f"an array {got.shape}" if isinstance(got, np.ndarray) else f"a {type(got).__name__}"
+            raise UnsupportedError(f"{name} returns {what} for a parameter {param.shape}")
+    return np.array([np.ravel(returned[keys[i]])[entry] for i, entry in _places(probe)], np.float64)
 
 
-_NEEDED = "it must return exactly the central difference"
+def _shifted(probe: Probe, i: int, entry: int, step: float) -> Probe:
+    param = probe.params[i].copy()
+    param.flat[entry] += step
+    return probe.with_param(i, param)
 
 
-def _mistake(small: SmallCopy, keys: tuple[Any, ...]) -> str:
-    returned, right = small.gradient(keys), small.usual()
-    if right.any() and not returned.any():
-        return (
-            "is all zero. Its f does not look at what is shifted, and must compute the loss anew in each call; or its "
-            "step is so small that x + h is x, as with 1e-30"
+def _losses(candidate: Candidate, probe: Probe, kind: str, h: float) -> Array:
+    """The two losses of a difference in each place, (2, places)."""
+    return np.array(
+        [[candidate.loss(_shifted(probe, *at, sign * h)) for at in _places(probe)] for sign in _KINDS[kind]]
+    )
+
+
+def _right(candidate: Candidate, probe: Probe, kind: str = "central", h: float = USUAL_STEP) -> Floats:
+    """A difference of the loss of a network that Secant knows, in each place."""
+    first, second = _KINDS[kind]
+    quotient: Floats = np.subtract(*_losses(candidate, probe, kind, h)) / ((first - second) * h)
+    return quotient
+
+
+def _differs(gradient: Floats, candidate: Candidate, probe: Probe, kind: str, h: float) -> bool:
+    """Whether a gradient is not such a difference, but for rounding: of losses, and of x + h."""
+    largest = max(1.0, np.abs(_losses(candidate, probe, kind, h)).max(), h * np.abs(probe.x).max())
+    of_x = max(
+        abs(probe.params[i].flat[entry] * value) for (i, entry), value in zip(_places(probe), gradient, strict=True)
+    )
+    off = np.abs(gradient - _right(candidate, probe, kind, h)).max()
+    return not off <= (_TWO_ROUNDINGS * largest + _ROUNDING * of_x) / h
+
+
+def _step(small: ProbeNet, probe: Probe, candidate: Candidate, gradient: Floats) -> tuple[str, float]:
+    """The difference that a gradient is where it depends most on the step: to the last digit, if one is."""
+    most = int(np.abs(_right(candidate, probe, h=0.01) - _right(candidate, probe)).argmax())
+    (i, entry), value, at_probe = _places(probe)[most], float(gradient[most]), small.loss(probe)
+    rounding = _ROUNDING * max(1.0, abs(at_probe), abs(probe.params[i].flat[entry] * value))
+    fits: dict[tuple[str, float], float] = {}
+    for steps in (_USUAL_STEPS, _OTHER_STEPS):
+        for h in steps:
+            losses = {sign: small.loss(_shifted(probe, i, entry, sign * h)) for sign in (1, -1)} | {0: at_probe}
+            for kind, (first, second) in _KINDS.items():
+                off = abs(value - (losses[first] - losses[second]) / ((first - second) * h))
+                if off <= rounding / h:
+                    fits[kind, h] = off
+            if fits.get(("central", h)) == 0:
+                return "central", h
+        nearest = min(fits, key=lambda fit: fits[fit], default=("central", 0.0))
+        if nearest[1] >= _TELLING:
+            return nearest
+    return nearest if fits else ("central", USUAL_STEP)
+
+
+def _keys(returned: Any, parameters: tuple[Any, ...], candidate: Candidate, probe: Probe, name: str) -> tuple[Any, ...]:
+    """The keys of the gradients: those of the parameters, or else those whose values fit."""
+    keys = parameters
+    if not all(key in returned for key in parameters):
+        right, places = _right(candidate, probe), _places(probe)
+        keys = tuple(
+            key
+            for i, param in enumerate(probe.params)
+            for key, value in returned.items()
+            if np.shape(value) in (param.shape, (1, *param.shape))
+            and all(
+                np.isclose(np.ravel(value)[at[1]], right[k], rtol=1e-2, atol=1e-4)
+                for k, at in enumerate(places)
+                if at[0] == i
+            )
         )
+    if len(keys) != 4 or len(set(keys)) != 4:
+        got, wanted = (", ".join(map(str, some)) or "nothing" for some in (returned, parameters))
+        raise UnsupportedError(f"{name} returns {got}, not a gradient of each of {wanted}")
+    if more := [str(key) for key in returned if key not in keys]:
+        raise UnsupportedError(f"{name} also returns {', '.join(more)}, which is not a gradient")
+    return keys
+
+
+def _mistake(gradient: Floats, candidate: Candidate, probe: Probe) -> str:
+    """Say what a gradient is that is no difference of the loss."""
+    right = _right(candidate, probe)
     with np.errstate(all="ignore"):
-        factor = float(returned @ right / (right @ right))
-    alike = np.allclose(returned, factor * right, rtol=1e-4, atol=1e-4 * float(np.abs(right).max()))
-    if abs(factor) > 1e-3 and abs(factor - 1) > 1e-2 and alike:
-        return f"is {factor:.3g} times the central difference of its loss: {_NEEDED}"
-    off, largest = float(np.abs(returned - right).max()), float(np.abs(right).max())
-    return f"differs from the central difference of its loss, up to {largest:.2g}, by up to {off:.2g}: {_NEEDED}"
+        factor = float(gradient @ right / (right @ right))
+    off, largest = float(np.abs(gradient - right).max()), float(np.abs(right).max())
+    is_multiple = np.allclose(gradient, factor * right, rtol=1e-3, atol=1e-3 * abs(factor) * largest)
+    sentence = next(sentence for holds, sentence in _MISTAKES if holds(gradient, factor, is_multiple))
+    return sentence.format(factor=factor, off=off, largest=largest)

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.equivalent import equivalent, require_same_loss, rows
-from secant.acceleration.recognition.explanations import Trial, described, parting, why_not
-from secant.acceleration.recognition.isolation import isolated_globals
-from secant.acceleration.recognition.layouts import READ_ONLY, layouts, sharing
-from secant.acceleration.recognition.methods import USUAL, Methods
+from secant.acceleration.recognition.equivalent import compared_equivalent
+from secant.acceleration.recognition.isolation import isolated
+from secant.acceleration.recognition.layouts import Layout, Sizes, layouts, require_apart
+from secant.acceleration.recognition.methods import USUAL, MethodNames
+from secant.acceleration.recognition.probe_net import Clock, ProbeLoss, ProbeNet
 from secant.acceleration.recognition.probes import Form
-from secant.acceleration.recognition.reader_gradient import recognized_gradient
+from secant.acceleration.recognition.reader_gradient import NO_GRADIENT, recognized_gradient
+from secant.acceleration.recognition.refusals import cause_of, nearest_to, parting
 from secant.acceleration.recognition.result import Recognition
-from secant.acceleration.recognition.stand_in import reader_gradient_of
-from secant.acceleration.recognition.subject import Subject
-from secant.backends.activations import IN_WORDS
 from secant.errors import SecantError, UnsupportedError
-from secant.networks.batch import SoftTargets
-
-_KNOWN_LOSSES = (
-    "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
-    f"{IN_WORDS} between them"
-)
 
 
 def recognize(
@@ -38,12 +32,13 @@ def recognize(
 ) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
+    This takes at most 2 s, or as long as ten losses if that is more.
+
     Parameters
     ----------
     net : object
         It has ``loss(x, t)`` and four arrays W1 (I, H), b1 (H,) or (1, H), W2 (H, O), b2 (O,) or (1, O), under any
-        names, in a dict or as attributes. Neither they nor anything else of it is changed: a deep copy is tried out.
-        If a constant is added to its loss, they have other numbers for one call of ``loss``.
+        names, in a dict or as attributes. Nothing of it is changed: a deep copy is tried out.
     x, t : array_like, optional
         A mini-batch on which its loss is compared, too.
     loss, numerical_gradient : str
@@ -67,155 +62,109 @@ def recognize(
     """
     if isinstance(net, type):
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
-    methods = Methods(loss, numerical_gradient)
-    methods.require_chosen(net)
-    return recognized(net, reader_gradient_of(type(net), numerical_gradient), x, t, methods)
-
-
-recognise = recognize  # the British spelling
-
-
-def recognized(
-    net: Any, method: Any, x: ArrayLike | None = None, t: ArrayLike | None = None, methods: Methods = USUAL
-) -> Recognition:
-    """As `recognize`, with the reader's numerical gradient, as it stands in a class; None if there is none.
-
-    A network that is known for one sample at a time alone is recognized where ``x`` is one sample.
-    """
-    recognition = _tried(net, method, x, t, methods)
-    if not recognition.known and READ_ONLY in recognition.sentence:  # it writes to a large array, which copies share
-        token = sharing.set(False)
+    names = MethodNames(loss, numerical_gradient)
+    names.require_chosen(net)
+    recognition = recognized(net, names)
+    if recognition.known and x is not None and t is not None:
         try:
-            recognition = _tried(net, method, x, t, methods)
-        finally:
-            sharing.reset(token)
+            with isolated():
+                compared_equivalent(net, recognition, x, t)
+        except SecantError as error:
+            return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
     return recognition
 
 
-def _tried(net: Any, method: Any, x: ArrayLike | None, t: ArrayLike | None, methods: Methods) -> Recognition:
-    name = type(net).__name__
+def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = True) -> Recognition:
+    """As `recognize`; or, without its numerical gradient, by its loss alone."""
     try:
-        with isolated_globals() as trial:
-            if not callable(getattr(net, methods.loss, None)):
-                raise UnsupportedError(methods.without_loss(net))
-            recognition = _recognized(net, method, methods, alone=_is_one_sample(x))
-            trial.may_draw = False  # else it would not be known
-            if x is not None and t is not None:
-                require_same_loss(net, recognition, equivalent(net, recognition).loss(rows(x), t), x, t)
+        with isolated():
+            if not callable(getattr(net, names.loss, None)):
+                raise UnsupportedError(names.without_loss(net))
+            return _match(net, names, with_gradient)
     except SecantError as error:
-        return Recognition(False, f"{name} is not known: {error}", methods=methods)
-    return recognition
+        return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
 
 
-def _is_one_sample(x: Any) -> bool:
-    try:
-        shape = np.shape(x)
-    except ValueError:  # such as a list of unequal lists
-        return False
-    return len(shape) == 1 or shape[:1] == (1,)
-
-
-def _recognized(net: Any, method: Any, methods: Methods, *, alone: bool) -> Recognition:
-    refusal: UnsupportedError | None = None
+def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
+    """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
+    refusals: list[Callable[[], UnsupportedError]] = []
+    clock = Clock()
     for layout in layouts(net):
-        subject = Subject(net, layout, methods)
-        tried, failure = subject.trials(alone=False)
-        form, fitting = _fitting(subject, tried)
-        if len(fitting) == 1:
-            return _named(net, method, subject, tried, form, fitting[0], alone=False)
-        if alone:
-            of_one, _ = subject.trials(alone=True)
-            form_of_one, several = _fitting(subject, of_one)
-            if len(means := [candidate for candidate in several if not candidate.scale.summed]) == 1:  # or both are
-                return _named(net, method, subject, of_one, form_of_one, means[0], alone=True)
-        refusal = refusal or _refusal(subject, tried, failure, form, fitting)
-    assert refusal is not None
-    raise refusal
+        probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
+        losses, failure = probe_net.probe_losses()
+        for form in [form for form in losses if form in ("one-hot", "labels")]:
+            near = candidates(probe_net.sizes, form, probe_net.loss)
+            fitting = [candidate for candidate in near if all(candidate.agrees(*one) for one in losses[form])]
+            if len(fitting) == 1:
+                probe_net.require_repeatable(*losses[form][0])
+                return _described(net, probe_net, fitting[0], form, losses, with_gradient)
+            refusals.append(partial(_refusal, probe_net, losses[form], near, fitting))
+        refusals.append(partial(UnsupportedError, failure))
+    raise refusals[0]()  # of the likeliest
 
 
-def _fitting(subject: Subject, tried: dict[Form, list[Trial]]) -> tuple[Form, list[Candidate]]:
-    """The candidates with the losses of the network, for the first form of targets for which there are any."""
-    for form in _BATCHES:
-        if form in tried:
-            near = candidates(subject.sizes, form, subject.loss)
-            if fitting := [c for c in near if all(c.agrees(probe, loss) for probe, loss in tried[form])]:
-                return form, fitting
-    return next((form for form in _BATCHES if form in tried), "one-hot"), []
-
-
-_BATCHES: tuple[Form, ...] = ("one-hot", "labels")
+def _sizes(net: Any, layout: Layout) -> Sizes:
+    """The sizes of a network whose arrays can be those of a `TwoLayerNet`."""
+    arrays = layout.arrays(net)
+    if wrong := {array.dtype for array in arrays} - {np.dtype(np.float64), np.dtype(np.float32)}:
+        raise UnsupportedError(f"its parameters are {wrong.pop()}, not float64 or float32")
+    require_apart(layout.keys, arrays)
+    return len(arrays[0]), arrays[1].size, arrays[3].size
 
 
 def _refusal(
-    subject: Subject, tried: dict[Form, list[Trial]], failure: str, form: Form, fitting: list[Candidate]
+    probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate], fitting: list[Candidate]
 ) -> UnsupportedError:
     """Say why a network is not known."""
     if fitting:
-        return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(described, fitting))}")
-    if form not in tried:
-        return UnsupportedError(failure)
+        return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(str, fitting))}")
     try:
-        subject.require_repeatable(*tried[form][0])
-        if unread := subject.unread(tried[form]):
-            named = ", ".join(unread)
-            return UnsupportedError(f"its loss did not change with {named}: it may read other arrays, or none")
-        near = candidates(subject.sizes, form, subject.loss)
-        reason = why_not(tried[form], near, subject.loss)
-        return UnsupportedError(reason if ". " in reason else f"{reason}. {_KNOWN_LOSSES}")  # which says what to do
+        probe_net.require_repeatable(*losses[0])
+        unread = ", ".join(probe_net.unread(losses))
+        unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
+        return UnsupportedError(cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss))
     except UnsupportedError as error:
         return error
 
 
-def _targets(candidate: Candidate, tried: dict[Form, list[Trial]]) -> tuple[tuple[Form, ...], SoftTargets]:
-    """The forms of targets for which the loss is the candidate's, and what soft targets mean to it."""
-    by_argmax = any(candidate.agrees(*trial, argmax=True) for trial in tried.get("soft", []))
-    right = []
-    for form, trials in tried.items():
-        agreed = [candidate.agrees(*trial, argmax=by_argmax) for trial in trials]
-        if all(agreed):
-            right.append(form)
-        elif any(agreed):  # not another meaning of such targets: another loss for some of them
-            raise UnsupportedError(parting(candidate, trials, agreed))
-    return tuple(right), "argmax" if by_argmax else "weights"
-
-
-def _named(
+def _described(
     net: Any,
-    method: Any,
-    subject: Subject,
-    tried: dict[Form, list[Trial]],
-    form: Form,
+    probe_net: ProbeNet,
     candidate: Candidate,
-    *,
-    alone: bool,
+    form: Form,
+    losses: dict[Form, list[ProbeLoss]],
+    with_gradient: bool,
 ) -> Recognition:
-    subject.require_repeatable(*tried[form][-1])
-    if candidate.scale.constant:
-        subject.require_constant(net, candidate, tried[form][-1].probe)
-    layout = subject.layout
-    right, soft_targets = _targets(candidate, tried)
-    forms = [form, *(other for other in right if other != form)]
-    gradient = recognized_gradient(
-        net, subject.methods, method, layout, candidate, forms, argmax=soft_targets == "argmax", alone=alone
-    )
-    rows = "by argmax" if soft_targets == "argmax" else "as weights" if "soft" in right else "one-hot only"
-    taken = "labels only" if form == "labels" else rows if "labels" in right else f"{rows}, no labels"
-    sizes = "-".join(map(str, subject.sizes))
+    """Say what a network is, if its numerical gradient is a central difference of its loss."""
+    by_argmax = any(candidate.agrees(*one, argmax=True) for one in losses.get("soft", []))
+    right: list[Form] = []
+    for other, some in losses.items():
+        agreed = [candidate.agrees(*one, argmax=by_argmax) for one in some]
+        if all(agreed):
+            right.append(other)
+        elif any(agreed):  # not another meaning of such targets: another loss for some of them
+            raise UnsupportedError(parting(candidate, some, agreed))
+    layout, names = probe_net.layout, probe_net.names
+    rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in right else "one-hot only"
+    taken = "labels only" if form == "labels" else rows_mean if "labels" in right else f"{rows_mean}, no labels"
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
-    network = f"{sizes}, {described(candidate)}, targets {taken}{', one sample at a time' * alone}"
-    sentence = f"{type(net).__name__} of {layout}{kind}: {network}; {gradient.sentence}"
+    sizes = "-".join(map(str, probe_net.sizes))
+    network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
+    gradient = (
+        recognized_gradient(net, names, layout, candidate, form, probe_net.clock) if with_gradient else NO_GRADIENT
+    )
     return Recognition(
         known=True,
-        sentence=sentence,
+        sentence=f"{network}; {gradient.sentence}",
         **candidate._asdict(),
-        soft_targets=soft_targets,
-        sizes=subject.sizes,
+        soft_targets="argmax" if by_argmax else "weights",
+        sizes=probe_net.sizes,
         keys=layout.keys,
         holder=layout.holder,
-        targets=right,
+        targets=tuple(right),
         h=gradient.h,
         gradient_keys=gradient.keys,
         order=gradient.order,
-        methods=subject.methods,
+        names=names,
     )

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from secant.acceleration.recognition.candidates import MEAN, Scale
-from secant.acceleration.recognition.methods import USUAL, Methods
+from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.backends.base import USUAL_STEP, HiddenActivation, OutputActivation
 from secant.networks.batch import SoftTargets
 
@@ -25,8 +24,8 @@ class Recognition:
         The activation before the softmax.
     log_offset : float
         What is added to a probability before its logarithm is taken.
-    scale : Scale
-        Whether the loss is the mean over the samples or their sum, and the constant that is added to it.
+    summed : bool
+        Whether the loss is the sum over the samples, not their mean.
     soft_targets : {"weights", "argmax"}
         Whether targets (N, O) are weights of the classes, or the largest one is the label.
     sizes : tuple of int
@@ -44,7 +43,7 @@ class Recognition:
         The keys of the gradients of W1, b1, W2 and b2 that its `numerical_gradient` returns.
     order : tuple
         The order in which it returns them.
-    methods : Methods
+    names : MethodNames
         The names of its loss and its numerical gradient.
     """
 
@@ -53,7 +52,7 @@ class Recognition:
     hidden_activation: HiddenActivation = "sigmoid"
     output_activation: OutputActivation = "sigmoid"
     log_offset: float = 0.0
-    scale: Scale = MEAN
+    summed: bool = False
     soft_targets: SoftTargets = "weights"
     sizes: tuple[int, ...] = ()
     keys: tuple[Any, ...] = ()
@@ -62,7 +61,7 @@ class Recognition:
     h: float = USUAL_STEP
     gradient_keys: tuple[Any, ...] = field(default=(), repr=False)
     order: tuple[Any, ...] = field(default=(), repr=False)
-    methods: Methods = field(default=USUAL, repr=False)
+    names: MethodNames = field(default=USUAL, repr=False)
 
     def __repr__(self) -> str:
         """Return the sentence."""

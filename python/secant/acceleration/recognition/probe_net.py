@@ -1,0 +1,127 @@
+"""A copy of a network whose losses are computed, for parameters and mini-batches of Secant's choice."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from secant._common.validation import Array
+from secant.acceleration.recognition.layouts import Layout, Sizes, duplicate, shapes
+from secant.acceleration.recognition.methods import MethodNames, bound
+from secant.acceleration.recognition.probes import Form, NotANumberError, Probe, number, probes
+from secant.errors import UnsupportedError
+
+_SECONDS, _LOSSES = 2.0, 10  # recognition takes so long, or as long as so many losses if that is more
+_FEWEST = 20  # losses, without which nothing is recognized
+_PROBE_SECONDS, _FEWEST_PROBES = 0.3, 12  # for more than the fewest, which have every form of targets
+_REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
+_REPEAT_SECONDS = 0.1  # for more than the fewest
+Result = TypeVar("Result")
+
+
+class Clock:
+    """The time that recognition may take."""
+
+    def __init__(self) -> None:
+        self._start, self._calls = time.perf_counter(), 0
+        self.loss_seconds = self.last_seconds = math.inf  # the least of all losses, and those of the last one
+
+    def left(self) -> float:
+        """The seconds that are left."""
+        return max(_SECONDS, _LOSSES * self.loss_seconds) - (time.perf_counter() - self._start)
+
+    def timed(self, loss: Callable[[], Result]) -> Result:
+        """Call a loss. Raises an error if no time is left, or as soon as it is known that there is too little."""
+        all_losses = _FEWEST * self.loss_seconds if self._calls == 3 else 0.0  # the first may be slower
+        if self.left() < all_losses or self.left() < 0:
+            seconds = max(_SECONDS, _LOSSES * self.loss_seconds)
+            raise UnsupportedError(
+                f"to recognize it takes longer than {seconds:.2g} s, since its loss takes {self.loss_seconds:.2g} s: "
+                "nothing was found in that time"
+            )
+        start = time.perf_counter()
+        try:
+            return loss()
+        finally:
+            self._calls += 1
+            self.last_seconds = time.perf_counter() - start
+            self.loss_seconds = min(self.loss_seconds, self.last_seconds)
+
+
+class ProbeLoss(NamedTuple):
+    """A probe, and the loss that a network has for it."""
+
+    probe: Probe
+    loss: float
+
+
+class ProbeNet:
+    """A deep copy of a network, with arrays of these sizes in place of its parameters."""
+
+    def __init__(self, net: Any, layout: Layout, names: MethodNames, sizes: Sizes, clock: Clock) -> None:
+        arrays = layout.arrays(net)
+        self.names, self.layout, self.sizes, self.clock = names, layout, sizes, clock
+        self.arrays: list[Array] = [np.zeros(shape) for shape in shapes(sizes, arrays)]
+        self._copy = duplicate(net, arrays, self.arrays)
+
+    def loss(self, probe: Probe) -> float:
+        """Return its loss for the parameters and the mini-batch of a probe."""
+        self._fill(probe)
+        loss = getattr(self._copy, self.names.loss)
+        value = number(self.clock.timed(lambda: loss(probe.x.copy(), probe.t.copy())), self.names.loss)
+        if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
+            raise UnsupportedError("its loss changes the parameters")
+        return value
+
+    def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
+        """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""
+        self._fill(probe)
+        returned = bound(reader_gradient, self._copy)(probe.x.copy(), probe.t.copy())
+        if not all(np.allclose(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
+            raise UnsupportedError(f"its {self.names.numerical_gradient} also changes the parameters")
+        return returned
+
+    def _fill(self, probe: Probe) -> None:
+        for array, param in zip(self.arrays, probe.params, strict=True):
+            array[...] = param.reshape(array.shape)
+
+    def probe_losses(self) -> tuple[dict[Form, list[ProbeLoss]], str]:
+        """The losses for each form of targets that it takes, and the first error for another form."""
+        losses: dict[Form, list[ProbeLoss]] = {}
+        failed: dict[Form, str] = {}
+        for i, probe in enumerate(probes(self.sizes)):
+            if i >= _FEWEST_PROBES and self.clock.left() < _SECONDS - _PROBE_SECONDS:
+                break
+            if probe.form in failed:
+                continue
+            try:
+                losses.setdefault(probe.form, []).append(ProbeLoss(probe, self.loss(probe)))
+            except UnsupportedError:
+                raise
+            except NotANumberError as error:
+                failed[probe.form] = str(error)
+            except Exception as error:  # whatever the reader's code raises for targets that it does not take
+                failed[probe.form] = f"{self.names.loss}(x, t) raises {type(error).__name__}: {error}"
+        return {form: some for form, some in losses.items() if form not in failed}, next(iter(failed.values()), "")
+
+    def require_repeatable(self, probe: Probe, first: float) -> None:
+        """Raise an error unless every call gives the same loss for the same mini-batch."""
+        if not math.isfinite(first):
+            raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
+        end = self.clock.left() - _REPEAT_SECONDS
+        for i in range(_REPEATS):
+            if i >= _FEWEST_REPEATS and self.clock.left() < end:
+                break
+            if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
+                raise UnsupportedError(
+                    f"its loss of one mini-batch differs from call to call, as with dropout: {first:.6g} and "
+                    f"{again:.6g}. Turn that off, since a numerical gradient is a difference of losses"
+                )
+
+    def unread(self, losses: list[ProbeLoss]) -> list[str]:
+        """The parameters that the loss does not read: replaced by those of another probe, they change no loss."""
+        (probe, loss), (other, _) = losses[:2]
+        exchanged = [probe.with_param(i, other.params[i]) for i in range(4)]
+        return [name for name, one in zip(self.layout.names(), exchanged, strict=True) if self.loss(one) == loss]

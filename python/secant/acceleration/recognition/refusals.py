@@ -1,0 +1,183 @@
+"""Why a loss is not one that Secant knows: a sentence that says what fits it instead, from tables."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Functions, outputs
+from secant.acceleration.recognition.probe_net import ProbeLoss
+from secant.acceleration.recognition.probes import Probe, short
+from secant.backends.activations import IN_WORDS, sigmoid
+from secant.backends.numpy.forward import softmax
+
+_AGREE = 1e-8  # relative
+_ENOUGH, _FEWEST = 8, 5  # probes, to see how two losses are related by three numbers
+_KNOWN_LOSSES = (
+    "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
+    f"{IN_WORDS} between them"
+)
+_Loss = Callable[[Floats, Floats], float]  # of the inputs of the softmax and the weights of the classes, (N, O)
+_HIDDEN: Functions = {
+    "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
+    "softplus": lambda a: np.logaddexp(0, a),
+    "ELU": lambda a: np.where(a > 0, a, np.expm1(np.minimum(a, 0))),
+    "swish": lambda a: a * sigmoid(a),
+    "step": lambda a: np.where(a > 0, 1.0, 0.0),
+    "sigmoid / 2, as with dropout outside of training": lambda a: sigmoid(a) / 2,
+    "ReLU / 2, as with dropout outside of training": lambda a: np.maximum(a, 0) / 2,
+}
+_WHOLE_BATCH = (
+    "its softmax is taken over the whole batch, so that the loss starts at ln(N O). Take it over the classes, in two "
+    "lines: e = np.exp(a - np.max(a, axis=-1, keepdims=True)) and y = e / np.sum(e, axis=-1, keepdims=True)"
+)
+_MULTIPLIED = "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t"
+_DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
+
+
+def _entropy(y: Floats, t: Floats, offset: float = 1e-7) -> float:
+    return float(-np.sum(t * np.log(np.where(t == 0, 1.0, y + offset)))) / len(y)
+
+
+def _squares(y: Floats, t: Floats) -> float:
+    return float(((y - t) ** 2).sum()) / len(y)
+
+
+def _binary(y: Floats, t: Floats) -> float:
+    return _entropy(y, t) + _entropy(1 - y, 1 - t)
+
+
+def _of_all(a: Floats) -> Floats:
+    return softmax(a.ravel()).reshape(a.shape)
+
+
+# A cause, and the loss that a network then has, up to a factor or a term. The first two are losses that are known.
+_LOSSES: list[tuple[str, _Loss]] = [
+    ("", lambda a, t: _entropy(softmax(a), t)),
+    ("", lambda a, t: _entropy(softmax(a), t, 0)),
+    (_WHOLE_BATCH, lambda a, t: _entropy(_of_all(a), t)),
+    (_WHOLE_BATCH, lambda a, t: _entropy(_of_all(a), t, 0)),
+    (_MULTIPLIED, lambda a, t: _entropy(softmax(a), t * np.arange(t.shape[1]))),
+    (_MULTIPLIED, lambda a, t: _entropy(softmax(a), t * np.arange(t.shape[1]), 0)),
+    ("softmax is taken over the samples, not over the classes", lambda a, t: _entropy(softmax(a.T).T, t)),
+    ("softmax is taken twice", lambda a, t: _entropy(softmax(softmax(a)), t)),
+    ("the loss is a sum of squares", lambda a, t: _squares(softmax(a), t)),
+    ("there is no softmax, and the loss is a sum of squares", _squares),
+    ("there is no softmax, and the loss is the binary cross entropy", _binary),
+]
+for _least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15):
+    for _most in (1.0, 1 - _least):
+        _LOSSES.append(
+            (
+                f"probabilities are clipped at {short(_least)}: nothing is added to them",
+                lambda a, t, least=_least, most=_most: _entropy(np.clip(softmax(a), least, most), t, 0),  # type: ignore[misc]
+            )
+        )
+
+
+def cause_of(losses: Sequence[ProbeLoss]) -> str:
+    """Say what a loss is that Secant does not know, given probes of batches; "" if no cause explains it."""
+    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0 and np.any(one.probe.x)][:_ENOUGH]
+    if len(some) < _FEWEST:
+        return "its loss is 0 or not finite"
+    penalties = {
+        (power, what): np.array([sum(np.sum(np.abs(one.params[i]) ** power) for i in which) for one, _ in some])
+        for power, (what, which) in itertools.product((2, 1), _DECAYED.items())
+    }
+    for cause, ours in _causes([one.probe for one in some]):
+        if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, penalties)) is not None:
+            reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to eight digits only"
+            return f"{reason}. {_KNOWN_LOSSES}"
+    return ""
+
+
+def nearest_to(losses: Sequence[ProbeLoss], near: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
+    """Say where a network, with the loss of a probe, parts from the nearest of these."""
+    for probe, value in losses:
+        if 2 < len(probe.x) < 10 and (reason := _coupled(probe, value, loss)):
+            return reason
+    agreed = [[candidate.agrees(*one) for one in losses] for candidate in near]
+    nearest = max(range(len(near)), key=lambda i: sum(agreed[i]), default=None)
+    if nearest is None or not any(agreed[nearest]):
+        return f"its loss is none of those that were tried. {_KNOWN_LOSSES}"
+    return f"{parting(near[nearest], losses, agreed[nearest])}. {_KNOWN_LOSSES}"
+
+
+def parting(nearest: Candidate, losses: Sequence[ProbeLoss], agreed: Sequence[bool]) -> str:
+    """Say where a network differs from the nearest candidate."""
+    probe, loss = losses[agreed.index(False)]
+    x, t = probe.rows
+    return (
+        f"nearest is {nearest}, which agrees in {sum(agreed)} of {len(losses)} trials; but for {len(x)} samples up to "
+        f"{float(np.abs(x).max()):.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is {loss:.12g} instead "
+        f"of {nearest.loss(probe):.12g}"
+    )
+
+
+def _causes(probes: Sequence[Probe]) -> Iterator[tuple[str, Floats]]:
+    """Yield causes, and the losses of the probes that a network then has."""
+    kinds = [("", FUNCTIONS[hidden], FUNCTIONS[output]) for hidden, output in KINDS]
+    kinds += [
+        (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
+    ]
+    kinds += [(f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")]
+    for activation, f, g in kinds:
+        with np.errstate(all="ignore"):
+            batches = [(outputs(one, "f", "g", {"f": f, "g": g}), _weights(one)) for one in probes]
+            for cause, loss in _LOSSES[:2] if activation else _LOSSES:
+                yield cause or activation, np.array([loss(*batch) for batch in batches])
+
+
+def _weights(probe: Probe) -> Floats:
+    return np.eye(len(probe.params[3]))[probe.t] if probe.t.ndim == 1 else probe.t
+
+
+def _relation(losses: Sequence[ProbeLoss], ours: Floats, penalties: dict[tuple[int, str], Floats]) -> list[str] | None:
+    """Say how losses follow from these: by a factor, one of the penalties and a constant. None if they do not."""
+    values, samples = np.array([(one.loss, len(one.probe.x)) for one in losses]).T
+    digits = 1 / np.minimum(np.abs(values), np.abs(ours))
+    for per_sample, ((power, what), penalty) in itertools.product((True, False), penalties.items()):
+        terms = np.stack([ours if per_sample else ours * samples, penalty, np.ones(len(ours))], axis=1)
+        terms *= digits[:, np.newaxis]
+        scale = np.abs(terms).max(axis=0)
+        sizes = np.linalg.lstsq(terms / scale, values * digits)[0]
+        if np.abs(terms / scale @ sizes - values * digits).max() > _AGREE:
+            continue
+        factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale, 0)
+        found = []
+        if not math.isclose(factor, 1, rel_tol=_AGREE):
+            names = {
+                1 / len(losses[0].probe.params[3]): "a mean over the outputs too",
+                1 / math.log(2): "of logarithms to base 2",
+            }
+            name = next(
+                (f", {name}" for usual, name in names.items() if math.isclose(factor, usual, rel_tol=_AGREE)), ""
+            )
+            found.append(f"its loss is {factor:.6g} times the {'mean' if per_sample else 'sum'} over the samples{name}")
+        if decay:
+            of, slope = ("squares", "each of them") if power == 2 else ("absolute values", "the sign of each of them")
+            found.append(
+                f"its loss has a weight decay, {decay:.6g} times the sum of {of} of {what}: leave it out, and in your "
+                f"loop add {power * decay:.6g} times {slope} to its gradient"
+            )
+        if constant:
+            found.append(f"{constant:.6g} is added to its loss: leave it out, it changes no gradient")
+        return found
+    return None
+
+
+def _coupled(probe: Probe, batch: float, loss: Callable[[Probe], float]) -> str:
+    """Say so if the loss of a batch is neither the mean nor the sum of the losses of its samples."""
+    samples = np.arange(len(probe.x))
+    singles, others = (
+        np.array([loss(probe._replace(x=probe.x[chosen], t=probe.t[chosen])) for chosen in batches])
+        for batches in ((samples == i for i in samples), (samples != i for i in samples))
+    )
+    if not np.isfinite([*singles, *others]).all() or math.isclose(np.mean(singles), batch, rel_tol=_AGREE):
+        return ""
+    rest = singles + others - batch  # of a sum, what does not depend on the samples
+    if np.ptp(rest) <= _AGREE * np.abs(rest).max():
+        return "its loss is a sum over the samples, and something that does not depend on them, such as a penalty"
+    return "samples of a mini-batch depend on each other, as in batch normalization"
