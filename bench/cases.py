@@ -90,7 +90,7 @@ def mnist_or_subset() -> Any:
     """MNIST, or where it cannot be downloaded the 12,000 digits that come with the package."""
     try:
         return secant.load_mnist()
-    except secant.DownloadError:
+    except secant.errors.DownloadError:
         return secant.load_mnist(subset=True)
 
 

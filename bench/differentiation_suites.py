@@ -252,10 +252,10 @@ def numdifftool(make: Any) -> Method:
 
 FIXED = {
     "forward, h=1e-4 (the chapter's h)": {"scheme": "forward"},
-    'forward, h=None': {"scheme": "forward", "h": None},
+    "forward, h=None": {"scheme": "forward", "h": None},
     "central, h=1e-4 (the default)": {},
-    'central, h=None': {"h": None},
-    'five-point, h=None': {"scheme": "five-point", "h": None},
+    "central, h=None": {"h": None},
+    "five-point, h=None": {"scheme": "five-point", "h": None},
 }
 AUTO = {"auto": {"scheme": "auto", "full_output": True}}
 SCIPY = {"SciPy 2-point": scipys("2-point"), "SciPy 3-point": scipys("3-point")}

@@ -26,7 +26,8 @@ import time
 
 import numpy as np
 
-from secant import DownloadError, MissingExtraError, load_mnist
+from secant import load_mnist
+from secant.errors import DownloadError, MissingExtraError
 
 
 def gradient_of(f, w):

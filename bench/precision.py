@@ -67,7 +67,7 @@ def ways(name: str, dtype: str) -> dict[str, Derivatives]:
             with contextlib.suppress(ImportError):
                 result[library] = way(case)
     for backend, ours in cases.backends(quick=False).items():
-        with contextlib.suppress(ImportError, secant.UnsupportedError):
+        with contextlib.suppress(ImportError, secant.errors.UnsupportedError):
             cases.require_series(backend)
             net = in_type(name, dtype, backend).net
             for method in cases.methods(backend):

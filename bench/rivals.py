@@ -176,7 +176,7 @@ def _take_turns(connection: Connection, make: Family, threads: int) -> None:
             connection.send(turn(step.call, 0.05, clock) / step.iterations)
     except EOFError:
         pass
-    except (ImportError, secant.UnsupportedError) as error:
+    except (ImportError, secant.errors.UnsupportedError) as error:
         connection.send(MissingLibraryError(str(error)))
     except Exception:
         connection.send(RuntimeError(traceback.format_exc()))

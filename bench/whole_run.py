@@ -48,7 +48,7 @@ def measure(effort: Effort) -> Runs:
         calls[f"scikit-learn MLPClassifier | {dtype}"] = partial(run_scikit_learn, dtype, wanted)
     if not effort.quick:
         calls[LOOP] = partial(run_loop, wanted)
-    return side_by_side(calls, absent=(ImportError, secant.UnsupportedError))
+    return side_by_side(calls, absent=(ImportError, secant.errors.UnsupportedError))
 
 
 def run_secant(backend: str, kind: str, dtype: str, wanted: int) -> dict[str, float]:

@@ -24,7 +24,7 @@ grads = net.numerical_gradient(x, t)
 loop = {key: secant.numerical_gradient(lambda _: net.loss(x, t), net.params[key]) for key in net.params}
 assert all(np.allclose(grads[key], loop[key], rtol=0, atol=1e-9) for key in loop)
 assert np.allclose(secant.numerical_gradient(lambda v: (v**2).sum(), np.array([3.0, 4.0])), [6, 8])
-history = secant.train(net, x, t, x, t, iters_num=3, batch_size=5, rng=2)
+history = secant.train(net, x, t, x, t, n_iterations=3, batch_size=5, rng=2)
 history.save("h.json")
 assert secant.History.load("h.json").train_loss_list == history.train_loss_list
 net.save("net.npz")
@@ -34,7 +34,7 @@ calls = {secant.load_mnist: "mnist", history.plot: "plot", (lambda: secant.plots
 for call, extra in calls.items():
     try:
         call()
-    except secant.MissingExtraError as error:
+    except secant.errors.MissingExtraError as error:
         assert f"pip install 'secant[{extra}]'" in str(error) and str(error).count(". ") == 0, error
     else:
         raise AssertionError(f"{extra} is not missing")

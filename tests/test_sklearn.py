@@ -99,7 +99,7 @@ def test_it_is_the_network_that_train_makes(hidden_activation, gradient):
         net,
         X,
         y,
-        iters_num=12,
+        n_iterations=12,
         batch_size=40,
         learning_rate=0.3,
         gradient=gradient,
@@ -192,7 +192,7 @@ def test_early_stopping_keeps_the_weights_with_the_best_score(compiled):
 @pytest.mark.parametrize(("tol", "n_iter_no_change"), [(1e-2, 3), (0, 1), (5e-3, 5)])
 def test_training_ends_when_there_is_no_progress(early_stopping, tol, n_iter_no_change):
     model = TwoLayerNetClassifier(
-        random_state=0, early_stopping=early_stopping, tol=tol, n_iter_no_change=n_iter_no_change
+        batch_size=32, random_state=0, early_stopping=early_stopping, tol=tol, n_iter_no_change=n_iter_no_change
     ).fit(X, y)
     values = model.validation_scores_ if early_stopping else [-loss for loss in model.loss_curve_]
     progress = [value >= max(values[:i], default=-np.inf) + tol for i, value in enumerate(values)]

@@ -11,9 +11,10 @@
 from secant import _startup  # noqa: F401 - before all that takes time
 
 # isort: split
-import typing as _typing
-from types import ModuleType as _Module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
+from secant import errors as errors
 from secant.backends import set_backend as set_backend
 from secant.backends import use_backend as use_backend
 from secant.backends.base import GradientInfo as GradientInfo
@@ -24,54 +25,21 @@ from secant.datasets.mnist import load_mnist as load_mnist
 from secant.differentiation.descent import gradient_descent as gradient_descent
 from secant.differentiation.gradient import numerical_diff as numerical_diff
 from secant.differentiation.gradient import numerical_gradient as numerical_gradient
-from secant.errors import DataError as DataError
-from secant.errors import DivergenceError as DivergenceError
-from secant.errors import DownloadError as DownloadError
-from secant.errors import DTypeError as DTypeError
-from secant.errors import GradientMismatchError as GradientMismatchError
-from secant.errors import MissingExtraError as MissingExtraError
-from secant.errors import ParamsError as ParamsError
 from secant.errors import SecantError as SecantError
-from secant.errors import ShapeError as ShapeError
-from secant.errors import UnsupportedError as UnsupportedError
-from secant.errors import ValueRangeError as ValueRangeError
 from secant.functions import cross_entropy_error as cross_entropy_error
 from secant.functions import mean_squared_error as mean_squared_error
 from secant.functions import sigmoid as sigmoid
 from secant.functions import softmax as softmax
 from secant.functions import step_function as step_function
-from secant.functions import to_labels as to_labels
 from secant.functions import to_one_hot as to_one_hot
 from secant.networks.simple import SimpleNet as SimpleNet
 from secant.networks.two_layer import TwoLayerNet as TwoLayerNet
 
-_LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
-    "Derivative": "differentiation.result",
-    "GradientReport": "checking.report",
-    "History": "training.history",
-    "Recognition": "acceleration.recognition.result",
-    "accelerate": "acceleration.accelerate",
-    "book": "",
-    "check_gradient": "checking.gradient",
-    "check_jvp": "checking.vector",
-    "check_network": "acceleration.check_network",
-    "check_vjp": "checking.vector",
-    "epoch_batches": "training.sampling",
-    "numerical_hessian": "differentiation.hessian",
-    "numerical_jacobian": "differentiation.jacobian",
-    "plots": "",
-    "recognize": "acceleration.recognition.recognize",
-    "sample_with_replacement": "training.sampling",
-    "testing": "",
-    "train": "training.loop",
-}
-
-_WITH_OTHERS = ("jax", "sklearn", "torch")  # need other packages, so that ``import *`` leaves them out
-
-if _typing.TYPE_CHECKING:
+if _TYPE_CHECKING:
     from secant import book as book
     from secant import plots as plots
     from secant import testing as testing
+    from secant import training as training
     from secant.acceleration.accelerate import accelerate as accelerate
     from secant.acceleration.check_network import check_network as check_network
     from secant.acceleration.recognition.recognize import recognize as recognize
@@ -85,30 +53,85 @@ if _typing.TYPE_CHECKING:
     from secant.differentiation.result import Derivative as Derivative
     from secant.training.history import History as History
     from secant.training.loop import train as train
-    from secant.training.sampling import epoch_batches as epoch_batches
-    from secant.training.sampling import sample_with_replacement as sample_with_replacement
-else:  # a type checker goes by the imports
-    __all__ = [name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, _Module))]
-    __all__ += _LATER
+
+__all__ = (
+    "Derivative",
+    "GradientInfo",
+    "GradientReport",
+    "History",
+    "Recognition",
+    "SecantError",
+    "SimpleNet",
+    "TwoLayerNet",
+    "accelerate",
+    "book",
+    "check_gradient",
+    "check_jvp",
+    "check_network",
+    "check_vjp",
+    "cross_entropy_error",
+    "errors",
+    "get_backend",
+    "gradient_descent",
+    "load_idx",
+    "load_mnist",
+    "mean_squared_error",
+    "numerical_diff",
+    "numerical_gradient",
+    "numerical_hessian",
+    "numerical_jacobian",
+    "plots",
+    "recognize",
+    "set_backend",
+    "show_config",
+    "sigmoid",
+    "softmax",
+    "step_function",
+    "to_one_hot",
+    "train",
+    "training",
+    "use_backend",
+)
+
+_LATER = {  # imported when they are used: then `import secant` takes hardly longer than `import numpy`
+    "Derivative": "differentiation.result",
+    "GradientReport": "checking.report",
+    "History": "training.history",
+    "Recognition": "acceleration.recognition.result",
+    "accelerate": "acceleration.accelerate",
+    "book": "",
+    "check_gradient": "checking.gradient",
+    "check_jvp": "checking.vector",
+    "check_network": "acceleration.check_network",
+    "check_vjp": "checking.vector",
+    "jax": "",
+    "numerical_hessian": "differentiation.hessian",
+    "numerical_jacobian": "differentiation.jacobian",
+    "plots": "",
+    "recognize": "acceleration.recognition.recognize",
+    "sklearn": "",
+    "testing": "",
+    "torch": "",
+    "train": "training.loop",
+    "training": "",
+}
 
 
-def __getattr__(name: str) -> _typing.Any:
+def __getattr__(name: str) -> _Any:
+    if name == "__version__":
+        from importlib.metadata import version  # takes half as long to import as NumPy
+
+        return version("secant")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    if name in _WITH_OTHERS:
-        try:
-            return import_module(f"secant.{name}")
-        except ImportError as error:
-            raise AttributeError(str(error)) from error
-    if name in _LATER:
+    try:
         module = import_module(f"secant.{_LATER[name] or name}")
-        globals()[name] = value = getattr(module, name) if _LATER[name] else module
-        return value
-    if name != "__version__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version  # takes half as long to import as NumPy
-
-    return version("secant")
+    except ImportError as error:
+        raise AttributeError(str(error)) from error
+    globals()[name] = value = getattr(module, name) if _LATER[name] else module
+    return value
 
 
 def __dir__() -> list[str]:

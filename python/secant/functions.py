@@ -11,7 +11,7 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.backends import backend_module, faults
 from secant.backends.base import LOG_OFFSET, Backend
-from secant.errors import ShapeError, ValueRangeError
+from secant.errors import ShapeError
 
 
 def step_function(x: ArrayLike) -> NDArray[np.int64]:
@@ -220,39 +220,3 @@ def to_one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
         one_hot = np.zeros((len(array), columns))
     one_hot[np.arange(len(array)), checked] = 1
     return one_hot
-
-
-def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
-    """Return the label of each one-hot row: the inverse of `to_one_hot`.
-
-    Parameters
-    ----------
-    one_hot : array_like, (N, O)
-
-    Returns
-    -------
-    ndarray of int64, (N,)
-
-    Raises
-    ------
-    DTypeError
-        If it does not hold real numbers.
-    ShapeError
-        If it is not two-dimensional, or has no columns.
-    ValueRangeError
-        If a row is not a single 1 among zeros.
-
-    Examples
-    --------
-    >>> secant.to_labels([[0, 0, 1], [1, 0, 0]])
-    array([2, 0])
-    """
-    array = validation.real_array("one_hot", one_hot)
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ShapeError(f"one_hot must have shape (N, O), got {array.shape}")
-    bad = ((array != 0).sum(axis=1) != 1) | (array.max(axis=1) != 1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueRangeError(f"one_hot must have a single 1 in each row, got {array[row]} in row {row}")
-    labels: NDArray[np.int64] = array.argmax(axis=1)
-    return labels

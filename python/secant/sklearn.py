@@ -35,7 +35,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("secant.sklearn needs scikit-learn: pip install 'secant[sklearn]'") from error
 
-_BATCH_SIZE = 32
+_BATCH_SIZE = 200  # as in MLPClassifier
 _LOG_OFFSET = 1e-100  # a very wrong probability still has a gradient, and products are not subnormal
 _LEARNED = 0.99  # of the loss of a guess: what is above has learned nothing
 _DENSE_AT_ONCE = 2**22  # elements of sparse samples that `predict_proba` makes dense: 32 MB
@@ -60,7 +60,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     learning_rate_init : float
         The learning rate. It is constant.
     batch_size : int or "auto"
-        The number of samples in a mini-batch, at most all; "auto" is 32.
+        The number of samples in a mini-batch, at most all; "auto" is 200.
     max_iter : int
         The number of epochs at most.
     shuffle : bool
@@ -122,7 +122,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = make_pipeline(StandardScaler(), TwoLayerNetClassifier(random_state=0)).fit(X, y)
+    >>> model = make_pipeline(StandardScaler(), TwoLayerNetClassifier(batch_size=32, random_state=0)).fit(X, y)
     >>> model.score(X, y) > 0.95
     True
     >>> model.predict_proba(X[:1]).round(2)
@@ -515,7 +515,7 @@ class TwoLayerNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Train for some epochs, and record their losses, also if training is interrupted."""
         history, sizes = History(), run.sizes
         try:
-            run.train(iters_num=epochs * len(sizes), history=history, callback=stopping)
+            run.train(n_iterations=epochs * len(sizes), history=history, callback=stopping)
         except ValueRangeError as error:
             raise ValueRangeError(
                 f"X must be scaled, as by StandardScaler, or learning_rate_init smaller, to be trained on: {error}"

@@ -98,7 +98,7 @@ def test_single_precision_gets_the_gradient_of_double_precision():
 def test_nothing_is_changed_where_a_network_is_not_known(reader):
     net = reader.cls(*SIZES)
     before, cls = dict(vars(net)), type(net)
-    with pytest.raises(secant.UnsupportedError, match=reader.cls.__name__):
+    with pytest.raises(secant.errors.UnsupportedError, match=reader.cls.__name__):
         secant.accelerate(net)
     assert vars(net).keys() == before.keys()
     assert type(net) is cls
@@ -143,11 +143,11 @@ def test_a_class_is_accelerated_and_its_instances_recognized_when_they_are_used(
 def test_a_class_whose_instances_are_not_known_says_so_when_one_is_used():
     cls = secant.accelerate(fresh(readers.WeightDecay))
     net = cls(*SIZES)
-    with pytest.raises(secant.UnsupportedError, match="weight decay"):
+    with pytest.raises(secant.errors.UnsupportedError, match="weight decay"):
         net.numerical_gradient(*batch())
-    with pytest.raises(secant.UnsupportedError, match=r"dict has no method loss\(x, t\): loss must name"):
+    with pytest.raises(secant.errors.UnsupportedError, match=r"dict has no method loss\(x, t\): loss must name"):
         secant.accelerate(dict)
-    with pytest.raises(secant.UnsupportedError, match="must be an instance"):
+    with pytest.raises(secant.errors.UnsupportedError, match="must be an instance"):
         secant.recognize(Keyed)
 
 
@@ -163,7 +163,9 @@ def test_a_class_with_other_names_is_decorated():
     for grad, right in zip(net.slopes(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-10)
     assert (Net.slopes.__doc__, Net.slopes.__qualname__) == ("Slow.", f"{Net.__qualname__}.slopes")
-    with pytest.raises(secant.UnsupportedError, match=r"Net has no method price\(x, t\): loss must name .* cost"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"Net has no method price\(x, t\): loss must name .* cost"
+    ):
         secant.accelerate(Net, loss="price")
     named = {"numerical_gradient": "numerical_gradients"}
     other = secant.accelerate(filled(readers.Plural(*SIZES), **named), **named)
@@ -172,7 +174,7 @@ def test_a_class_with_other_names_is_decorated():
 
 
 def test_what_is_no_network_is_refused():
-    with pytest.raises(secant.UnsupportedError, match="NoneType"):
+    with pytest.raises(secant.errors.UnsupportedError, match="NoneType"):
         secant.accelerate(None)
 
 
@@ -220,9 +222,9 @@ def test_a_shallow_copy_has_its_own_gradient_or_is_refused():
     for grad, right in zip(other.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
     alone = copy.copy(secant.accelerate(filled(Keyed(*SIZES))))
-    with pytest.raises(secant.UnsupportedError, match="is a shallow copy of an accelerated network"):
-        secant.train(alone, x, t, iters_num=1, progress=False)
-    secant.train(secant.accelerate(alone), x, t, iters_num=1, progress=False)
+    with pytest.raises(secant.errors.UnsupportedError, match="is a shallow copy of an accelerated network"):
+        secant.train(alone, x, t, n_iterations=1, progress=False)
+    secant.train(secant.accelerate(alone), x, t, n_iterations=1, progress=False)
 
 
 def test_a_class_that_is_accelerated_keeps_what_readers_of_its_method_see():
@@ -294,7 +296,7 @@ def test_inputs_that_are_not_finite_are_named(backend):
     x, t = batch()
     x[1, 2] = np.nan
     for _ in range(2):
-        with pytest.raises(secant.ValueRangeError, match=r"x must be finite, got nan at \(1, 2\)"):
+        with pytest.raises(secant.errors.ValueRangeError, match=r"x must be finite, got nan at \(1, 2\)"):
             net.numerical_gradient(x, t)
         net.numerical_gradient(*batch())
 
@@ -325,12 +327,12 @@ def test_parameters_that_share_memory_are_refused():
     for change in (tied, reversed_rows, hankel):
         net = Keyed(4, 4, 4)
         change(net)
-        with pytest.raises(secant.UnsupportedError, match="share memory"):
+        with pytest.raises(secant.errors.UnsupportedError, match="share memory"):
             secant.accelerate(net)
         net = secant.accelerate(filled(Keyed(4, 4, 4)))
         net.numerical_gradient(x, t)
         change(net)
-        with pytest.raises(secant.UnsupportedError, match="share memory"):
+        with pytest.raises(secant.errors.UnsupportedError, match="share memory"):
             net.numerical_gradient(x, t)
 
 
@@ -343,7 +345,7 @@ def test_parameters_may_be_replaced_where_the_loss_follows():
     for grad, right in zip(net.numerical_gradient(x, t).values(), own, strict=True):
         np.testing.assert_allclose(grad, right, rtol=0, atol=4e-11)
     net.params["w1"] = np.zeros((SIZES[0] + 1, SIZES[1]))
-    with pytest.raises(secant.ShapeError, match="x must have 7 columns"):
+    with pytest.raises(secant.errors.ShapeError, match="x must have 7 columns"):
         net.numerical_gradient(x, t)
     del net.params["w1"]
     with pytest.raises(LossDiffersError, match=r"must hold the array 'w1' .* not known"):
@@ -505,7 +507,9 @@ def test_images_are_rows_where_the_loss_takes_them_so():
     for kind in (float, np.uint8):
         other = copy.deepcopy(net)
         for one, inputs in ((net, np.abs(100 * x).astype(kind)), (other, np.abs(100 * images).astype(kind))):
-            secant.train(one, inputs, t, iters_num=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8)
+            secant.train(
+                one, inputs, t, n_iterations=9, batch_size=4, rng=0, progress=False, normalize=kind is np.uint8
+            )
         assert all(np.array_equal(net.params[key], other.params[key]) for key in net.params)
 
 
@@ -533,7 +537,7 @@ def test_parameters_that_grow_are_compared():
     x, t = batch()
     net.numerical_gradient(x, t)
     net.params["w1"][0, 0] = 500.0
-    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="no gradient is returned"):
+    with np.errstate(over="ignore"), pytest.raises(secant.errors.UnsupportedError, match="no gradient is returned"):
         net.numerical_gradient(x, t)
 
 
@@ -545,7 +549,7 @@ def test_targets_for_which_the_loss_is_not_known_are_refused():
     x, t = batch()
     ones.numerical_gradient(x, t)
     for soft in (t * 0.5 + 0.125, t * 0.5):
-        with pytest.raises((secant.UnsupportedError, IndexError)):  # or what its own loss raises
+        with pytest.raises((secant.errors.UnsupportedError, IndexError)):  # or what its own loss raises
             ones.numerical_gradient(x, soft)
 
 
@@ -577,7 +581,7 @@ def test_a_gradient_that_is_changed_before_it_is_returned_is_refused(change):
             grads = super().numerical_gradient(x, t)
             return {key: CHANGES[change](self, key, grad) for key, grad in grads.items()}
 
-    with pytest.raises(secant.UnsupportedError, match="it must return exactly the central difference"):
+    with pytest.raises(secant.errors.UnsupportedError, match="it must return exactly the central difference"):
         secant.accelerate(Changed(*SIZES))
 
 
@@ -587,7 +591,9 @@ def test_what_is_no_gradient_of_a_parameter_is_refused(returned):
         def numerical_gradient(self, x, t):
             return {**super().numerical_gradient(x, t), "W1": returned}
 
-    with pytest.raises(secant.UnsupportedError, match=r"numerical_gradient returns an? .* for a parameter \(3, 2\)"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"numerical_gradient returns an? .* for a parameter \(3, 2\)"
+    ):
         secant.accelerate(Other(*SIZES))
 
 
@@ -602,7 +608,7 @@ def test_what_a_decorator_makes_of_a_gradient_counts():
     class Decorated(Book):
         numerical_gradient = doubled(Book.numerical_gradient)
 
-    with pytest.raises(secant.UnsupportedError, match="is 2 times the central difference"):
+    with pytest.raises(secant.errors.UnsupportedError, match="is 2 times the central difference"):
         secant.accelerate(Decorated(*SIZES))
 
 
@@ -630,7 +636,7 @@ def test_a_class_without_a_dict_is_refused():
         def loss(self, x, t):
             return 0.0
 
-    with pytest.raises(secant.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
+    with pytest.raises(secant.errors.UnsupportedError, match="Slots is not known: its instances have no __dict__"):
         Slots().numerical_gradient(*batch())
 
 
@@ -662,7 +668,7 @@ def test_training_is_that_of_the_network_that_was_recognized(cls):
     arrays = Layout(found.holder, found.keys).arrays(net)
     for ours, theirs in zip(same.params.values(), arrays, strict=True):
         ours[...] = theirs.reshape(ours.shape)
-    settings = {"iters_num": 50, "batch_size": 10, "rng": 0, "progress": False}
+    settings = {"n_iterations": 50, "batch_size": 10, "rng": 0, "progress": False}
     history = secant.train(secant.accelerate(net), x, t, x, t, **settings)
     assert history.train_loss_list == secant.train(same, x, t, x, t, **settings).train_loss_list
     assert len(history.train_acc_list) == 9
@@ -676,7 +682,10 @@ NAMED = [reader for reader in KNOWN if reader.names or reader.facts.get("summed"
 
 @pytest.mark.parametrize("reader", NAMED, ids=lambda reader: reader.cls.__name__)
 def test_training_takes_the_steps_of_the_networks_own_loss(reader):
-    (x, t), options = batch(40), {"iters_num": 9, "batch_size": 8, "learning_rate": 0.05, "rng": 0, "progress": False}
+    (x, t), options = (
+        batch(40),
+        {"n_iterations": 9, "batch_size": 8, "learning_rate": 0.05, "rng": 0, "progress": False},
+    )
     net, plain = (filled(reader.cls(*SIZES), **reader.names) for _ in range(2))
     found = secant.recognize(net, **reader.names)
     layout = Layout(found.holder, found.keys)
@@ -707,7 +716,7 @@ def test_training_measures_the_accuracy_of_a_network_without_such_a_method(dtype
     nets = [filled(cls(*SIZES)) for cls in (Bare, Keyed)]
     for net in nets:
         net.params = {key: array.astype(dtype) for key, array in net.params.items()}
-    options = {"iters_num": 50, "batch_size": 9, "learning_rate": 1.0, "rng": 0, "progress": False}
+    options = {"n_iterations": 50, "batch_size": 9, "learning_rate": 1.0, "rng": 0, "progress": False}
     bare, right = (secant.train(secant.accelerate(net), x, t, x[:9], t[:9], **options) for net in nets)
     assert (bare.train_acc_list, bare.test_acc_list) == (right.train_acc_list, right.test_acc_list)
     assert len(set(bare.train_acc_list)) > 1
@@ -728,7 +737,7 @@ def test_the_accuracy_is_that_of_what_the_network_becomes():
         seen.append((history.train_acc_list[-1], Keyed.accuracy(net, x, t)))
         net.act = "tanh"
 
-    options = {"iters_num": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
+    options = {"n_iterations": 9, "batch_size": 50, "learning_rate": 0.3, "rng": 0, "progress": False}
     secant.train(secant.accelerate(net), x, t, callback=callback, **options)
     assert len(seen) == 3
     assert all(said == right for said, right in seen)
@@ -737,7 +746,7 @@ def test_the_accuracy_is_that_of_what_the_network_becomes():
 def test_read_only_parameters_are_not_trained():
     net = secant.accelerate(filled(Keyed(*SIZES)))
     net.params["w2"].flags.writeable = False
-    with pytest.raises(secant.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
+    with pytest.raises(secant.errors.ParamsError, match=r"params\['w2'\] must be writeable to be trained"):
         secant.train(net, *batch(), progress=False)
 
 
@@ -745,7 +754,7 @@ def test_single_precision_is_trained_by_the_loop():
     x, t = batch(60)
     net = secant.accelerate(filled(SinglePrecision(*SIZES)))
     before = net.loss(x, t)
-    secant.train(net, x, t, iters_num=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
+    secant.train(net, x, t, n_iterations=300, batch_size=10, rng=0, progress=False, learning_rate=1.0)
     assert net.loss(x, t) < before
     assert net.params["w1"].dtype == np.float32
 
@@ -756,7 +765,7 @@ def test_uint8_pixels_are_normalized_for_the_networks_own_loss_too():
     for pixels, normalize in ((x, True), ((x / 255).astype(np.float32), False)):
         net = secant.accelerate(filled(Keyed(*SIZES)))
         runs.append(
-            secant.train(net, pixels, t, iters_num=20, batch_size=5, rng=0, progress=False, normalize=normalize)
+            secant.train(net, pixels, t, n_iterations=20, batch_size=5, rng=0, progress=False, normalize=normalize)
         )
     assert runs[0].train_loss_list == runs[1].train_loss_list
 
@@ -772,9 +781,9 @@ def test_training_ends_where_the_loss_is_another_one_and_undoes_what_was_wrong(w
             wake()
 
     history = secant.History()
-    with pytest.raises(secant.UnsupportedError, match="loss"):
+    with pytest.raises(secant.errors.UnsupportedError, match="loss"):
         secant.train(
-            net, x, t, iters_num=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
+            net, x, t, n_iterations=90, batch_size=10, rng=0, progress=False, history=history, callback=each_epoch
         )
     assert len(history.train_loss_list) == 19
     assert history.epoch_iterations == [0, 6, 12, 18]
@@ -786,8 +795,8 @@ def test_training_does_not_begin_where_the_loss_is_another_one():
     x[17] *= 1e6
     net = secant.accelerate(filled(BranchForHuge(*SIZES)))
     before = copy.deepcopy(net.params)
-    with np.errstate(over="ignore"), pytest.raises(secant.UnsupportedError, match="loss"):
-        secant.train(net, x, t, iters_num=20, batch_size=2, rng=0, progress=False)
+    with np.errstate(over="ignore"), pytest.raises(secant.errors.UnsupportedError, match="loss"):
+        secant.train(net, x, t, n_iterations=20, batch_size=2, rng=0, progress=False)
     assert all(np.array_equal(net.params[key], before[key]) for key in before)
 
 
@@ -799,16 +808,16 @@ class BranchForHuge(Keyed):
 def test_a_numerical_gradient_that_is_an_attribute_would_hide_ours():
     net = Keyed(*SIZES)
     net.numerical_gradient = lambda x, t: {}
-    with pytest.raises(secant.UnsupportedError, match="as an attribute"):
+    with pytest.raises(secant.errors.UnsupportedError, match="as an attribute"):
         secant.accelerate(net)
 
 
 def test_options_of_training():
     x, t = batch(60)
     net = secant.accelerate(Keyed(*SIZES))
-    some = {"iters_num": 3, "batch_size": 10, "progress": False}
+    some = {"n_iterations": 3, "batch_size": 10, "progress": False}
     secant.train(net, x, t, n_threads=1, **some)
-    with pytest.raises(secant.UnsupportedError, match="does not take h"):
+    with pytest.raises(secant.errors.UnsupportedError, match="does not take h"):
         secant.train(net, x, t, h=1e-3, **some)
     with pytest.raises((LossDiffersError, ValueError)):  # or what its own loss raises
         secant.train(net, x, t.argmax(axis=1), **some)
@@ -842,7 +851,7 @@ def test_lazily_what_is_not_known_runs_its_own_numerical_gradient():
     assert len(said) == 1
     assert "weight decay" in said[0]
     assert said[0].endswith(". Its own numerical_gradient runs")
-    history = secant.train(net, x, t, iters_num=2, batch_size=4, progress=False)
+    history = secant.train(net, x, t, n_iterations=2, batch_size=4, progress=False)
     assert len(history.train_loss_list) == 2
 
 
@@ -939,7 +948,7 @@ def test_a_helper_beside_backpropagation_is_not_taken_for_a_numerical_gradient()
 
 def test_a_class_that_is_accelerated_is_refused_like_its_instances():
     net = filled_like(secant.accelerate(fresh(readers.Plural))(*SIZES))
-    with pytest.raises(secant.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
+    with pytest.raises(secant.errors.UnsupportedError, match=r'write numerical_gradient="numerical_gradients"'):
         net.numerical_gradient(*batch())
 
 
@@ -954,6 +963,8 @@ def test_of_a_loss_that_init_sets_it_is_said_that_instances_can_be_accelerated()
         def _cross_entropy(self, x, t):
             return Keyed.loss(self, x, t)
 
-    with pytest.raises(secant.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"If __init__ sets it, accelerate each instance, not the class$"
+    ):
         secant.accelerate(Net)
     assert "w1" in secant.accelerate(Net(*SIZES)).numerical_gradient(*batch())

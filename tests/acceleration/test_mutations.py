@@ -186,7 +186,7 @@ def judge(source):
     net = names["Mutant"]()
     try:
         secant.accelerate(net)
-    except secant.UnsupportedError:
+    except secant.errors.UnsupportedError:
         return "refused"
     verdict = "harmless"
     for x, t in batches():

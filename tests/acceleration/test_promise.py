@@ -141,7 +141,7 @@ def test_training_ends_where_a_decay_is_turned_on(place):
         good.append({key: array.copy() for key, array in net.params.items()})
         turn_on()
 
-    options = {"iters_num": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
+    options = {"n_iterations": 30, "batch_size": 4, "rng": 0, "progress": False, "callback": callback}
     with pytest.raises(LossDiffersError):
         secant.train(net, X, T, **options)
     assert len(good) == 1
@@ -155,7 +155,7 @@ def test_training_compares_at_its_end():
         calls.append(None)
         return 0.1 * (len(calls) > last)
 
-    options = {"iters_num": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
+    options = {"n_iterations": 4, "batch_size": 2, "rng": 0, "progress": False}  # an epoch, and nothing of the next
     net = secant.accelerate(decaying(decay)(*SIZES))
     calls.clear()
     secant.train(net, X, T, **options)
@@ -261,7 +261,7 @@ def test_what_a_subclass_makes_of_it_is_recognized_as_its_own():
             return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
 
     secant.accelerate(base)
-    with pytest.raises(secant.UnsupportedError, match="is 2 times the central difference"):
+    with pytest.raises(secant.errors.UnsupportedError, match="is 2 times the central difference"):
         secant.accelerate(Doubled(*SIZES))
     net = Doubled(*SIZES)
     plain = base(*SIZES)
@@ -381,7 +381,7 @@ def test_a_loss_that_is_a_sum_by_now_is_not_trained_as_the_mean():
     before = {key: array.tobytes() for key, array in net.params.items()}
     net.reduction = "sum"
     with pytest.raises(UnsupportedError, match="the loss of net must stay the mean over the samples"):
-        secant.train(net, X, T, iters_num=3, batch_size=4, progress=False)
+        secant.train(net, X, T, n_iterations=3, batch_size=4, progress=False)
     assert {key: array.tobytes() for key, array in net.params.items()} == before
 
 
@@ -402,7 +402,7 @@ def test_parameters_in_another_dict_than_params_are_not_trained_by_that():
     net = secant.accelerate(Kept(*SIZES))
     before = {key: array.tobytes() for key, array in net.params.items()}
     with pytest.raises(UnsupportedError, match=r"net must have its parameters in net\.params to be trained"):
-        secant.train(net, X, T, iters_num=3, batch_size=4, progress=False)
+        secant.train(net, X, T, n_iterations=3, batch_size=4, progress=False)
     assert {key: array.tobytes() for key, array in net.params.items()} == before
 
 
@@ -419,4 +419,4 @@ def test_a_loss_that_is_another_one_of_a_short_last_mini_batch():
     net = secant.accelerate(InParts(*SIZES))
     x, t = RNG.normal(size=(170, SIZES[0])), np.eye(SIZES[2])[np.arange(170) % SIZES[2]]
     with pytest.raises(UnsupportedError, match="differ"):
-        secant.train(net, x, t, iters_num=2, batch_size=100, sampling="ordered", progress=False)
+        secant.train(net, x, t, n_iterations=2, batch_size=100, sampling="ordered", progress=False)

@@ -96,7 +96,7 @@ def test_nothing_comes_back_to_a_defaultdict():
 
 def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
     net = Keyed(*SIZES)
-    refused = pytest.raises(secant.UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
+    refused = pytest.raises(secant.errors.UnsupportedError, match=r"it cannot be copied .*TextIOWrapper")
     with open(tmp_path / "log.txt", "w") as net.log, refused:
         secant.accelerate(net)
     del net.log
@@ -136,7 +136,7 @@ def test_training_uses_the_gradient_of_an_object_that_has_one():
     def clipped(net):
         own = net.numerical_gradient
         net.numerical_gradient = lambda x, t: {key: np.clip(g, -0.01, 0.01) for key, g in own(x, t).items()}
-        secant.train(net, X, ONE_HOT, iters_num=6, batch_size=5, learning_rate=0.5, rng=0, progress=False)
+        secant.train(net, X, ONE_HOT, n_iterations=6, batch_size=5, learning_rate=0.5, rng=0, progress=False)
         return net
 
     plain, fast = Keyed(*SIZES), secant.accelerate(type("Net", (Keyed,), {})(*SIZES))
@@ -173,5 +173,5 @@ def test_gradients_under_other_keys_name_them():
         def numerical_gradient(self, x, t):
             return {f"d{key}": grad for key, grad in super().numerical_gradient(x, t).items()}
 
-    with pytest.raises(secant.UnsupportedError, match=r"gradients must have the keys of net\.params .*'dw1'"):
-        secant.train(Net(*SIZES), X, ONE_HOT, iters_num=6, batch_size=5, progress=False)
+    with pytest.raises(secant.errors.UnsupportedError, match=r"gradients must have the keys of net\.params .*'dw1'"):
+        secant.train(Net(*SIZES), X, ONE_HOT, n_iterations=6, batch_size=5, progress=False)

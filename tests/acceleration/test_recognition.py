@@ -198,7 +198,7 @@ def test_what_is_said_to_write_in_place_of_a_softmax_of_the_whole_batch_is_right
 @pytest.mark.parametrize("option", ["loss", "numerical_gradient"])
 def test_a_method_that_there_is_not_is_an_error_that_names_the_option(option):
     for call in (secant.recognize, secant.accelerate):
-        with pytest.raises(secant.UnsupportedError) as error:
+        with pytest.raises(secant.errors.UnsupportedError) as error:
             call(readers.TakesAFunction(8, 4, 3), **{option: "lose"})
         assert f"TakesAFunction has no method lose(x, t): {option} must name one of its methods" in str(error.value)
         assert "gradient, make, loss, accuracy" in str(error.value)

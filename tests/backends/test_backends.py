@@ -148,6 +148,17 @@ def test_contexts_nest(backend):
     assert backend_module().name == backend
 
 
+def test_a_context_of_none_is_the_default(monkeypatch):
+    monkeypatch.delenv("SECANT_BACKEND", raising=False)
+    secant.backends._default.cache_clear()
+    expected = secant.backends._default()
+    with secant.use_backend("numpy"):
+        with secant.use_backend(None):
+            assert backend_module().name == expected
+        assert backend_module().name == "numpy"
+    secant.backends._default.cache_clear()
+
+
 def test_a_context_ends_also_when_an_error_leaves_it(backend):
     with pytest.raises(ZeroDivisionError), secant.use_backend("numpy"):
         raise ZeroDivisionError

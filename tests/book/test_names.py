@@ -75,7 +75,7 @@ def test_one_hot_targets_are_weights_in_the_shape_of_y(backend):
     assert book.cross_entropy_error_onehot(y, t) == pytest.approx(0.510825457099338, rel=1e-15)
     soft = np.array([[0.4, 0.6]])
     assert book.cross_entropy_error_onehot([[0.2, 0.8]], soft) == secant.cross_entropy_error([[0.2, 0.8]], soft)
-    with pytest.raises(secant.ShapeError, match=r"^t must have the shape of y, \(1, 2\), got \(1,\)$"):
+    with pytest.raises(secant.errors.ShapeError, match=r"^t must have the shape of y, \(1, 2\), got \(1,\)$"):
         book.cross_entropy_error_onehot([[0.5, 0.5]], [0])
 
 
@@ -90,17 +90,27 @@ def test_one_class_is_always_right():
         (
             np.full((3, 2), 0.5),
             np.array([[0], [1], [0]]),
-            secant.ShapeError,
+            secant.errors.ShapeError,
             r"t must .*got \(3, 1\).*labels as \(N,\)",
         ),
-        (np.full((2, 3), 0.3), np.zeros((3, 2)), secant.ShapeError, r"t must have the shape of y"),
-        (np.full((2, 3), 0.3), np.zeros(6), secant.ShapeError, r"t must have the shape of y"),
-        (np.full((2, 3), 0.3), np.array([0.0, 1.0]), secant.DTypeError, r"t must hold class labels as integers"),
-        (np.full((2, 3), 0.3), np.array([0, 3]), secant.ValueRangeError, r"t must hold class labels from 0 to 2"),
-        (np.full((2, 3), 0.3), np.array([0, -1]), secant.ValueRangeError, r"t must hold class labels from 0 to 2"),
-        (np.full((2, 3), 0.3), np.full((2, 3), np.nan), secant.ValueRangeError, r"t must be finite"),
-        (np.zeros((0, 3)), np.zeros((0, 3)), secant.ShapeError, r"y must have shape"),
-        (np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), secant.ShapeError, r"y must have shape"),
+        (np.full((2, 3), 0.3), np.zeros((3, 2)), secant.errors.ShapeError, r"t must have the shape of y"),
+        (np.full((2, 3), 0.3), np.zeros(6), secant.errors.ShapeError, r"t must have the shape of y"),
+        (np.full((2, 3), 0.3), np.array([0.0, 1.0]), secant.errors.DTypeError, r"t must hold class labels as integers"),
+        (
+            np.full((2, 3), 0.3),
+            np.array([0, 3]),
+            secant.errors.ValueRangeError,
+            r"t must hold class labels from 0 to 2",
+        ),
+        (
+            np.full((2, 3), 0.3),
+            np.array([0, -1]),
+            secant.errors.ValueRangeError,
+            r"t must hold class labels from 0 to 2",
+        ),
+        (np.full((2, 3), 0.3), np.full((2, 3), np.nan), secant.errors.ValueRangeError, r"t must be finite"),
+        (np.zeros((0, 3)), np.zeros((0, 3)), secant.errors.ShapeError, r"y must have shape"),
+        (np.zeros((1, 2, 3)), np.zeros((1, 2, 3)), secant.errors.ShapeError, r"y must have shape"),
     ],
 )
 def test_targets_for_which_the_book_is_wrong_are_errors(y, t, error, said):
@@ -109,7 +119,7 @@ def test_targets_for_which_the_book_is_wrong_are_errors(y, t, error, said):
 
 
 def test_squares_of_labels_that_would_be_paired_with_every_row_are_an_error():
-    with pytest.raises(secant.ShapeError, match="t must have the shape of y"):
+    with pytest.raises(secant.errors.ShapeError, match="t must have the shape of y"):
         book.mean_squared_error(np.zeros(3), np.zeros((3, 1)))
 
 
@@ -135,9 +145,9 @@ def test_the_two_dimensional_gradient_goes_row_by_row():
 def test_gradients_of_one_dimension():
     assert book.numerical_gradient_1d(np.sum, np.zeros(3)) == pytest.approx(np.ones(3))
     assert book._numerical_gradient_1d is book.numerical_gradient_1d
-    with pytest.raises(secant.ShapeError, match=r"x must have shape \(n,\), got \(2, 2\)"):
+    with pytest.raises(secant.errors.ShapeError, match=r"x must have shape \(n,\), got \(2, 2\)"):
         book.numerical_gradient_1d(np.sum, np.zeros((2, 2)))
-    with pytest.raises(secant.ShapeError, match=r"X must have shape \(N, n\) or \(n,\), got \(1, 1, 1\)"):
+    with pytest.raises(secant.errors.ShapeError, match=r"X must have shape \(N, n\) or \(n,\), got \(1, 1, 1\)"):
         book.numerical_gradient_2d(np.sum, np.zeros((1, 1, 1)))
     assert book.numerical_diff(lambda x: x**2, 3) == pytest.approx(6)
 
@@ -150,7 +160,7 @@ def test_gradients_of_one_dimension():
     ],
 )
 def test_integers_which_cannot_be_shifted_by_h_are_an_error(function):
-    with pytest.raises(secant.DTypeError, match="must be float64, got int64: it cannot hold x \\+ h"):
+    with pytest.raises(secant.errors.DTypeError, match="must be float64, got int64: it cannot hold x \\+ h"):
         function(lambda x: np.sum(x**2), np.array([3, 4]))
 
 

@@ -234,7 +234,7 @@ def test_what_else_is_wrong_with_a_textbooks_gradient_is_named(cls):
     assert str(report).splitlines()[:2] == ["gradient in 59 entries: WRONG", f"  compared here with {BOOK}"]
     assert {finding.array for finding in report.findings} == {"b2"}
     assert report.diagnosis == "b2 is 7 times too small"
-    with pytest.raises(secant.GradientMismatchError, match="WRONG"):
+    with pytest.raises(secant.errors.GradientMismatchError, match="WRONG"):
         report.raise_if_failed()
 
 
@@ -562,7 +562,7 @@ class NoLossInTraining(Zeros):
 def test_an_option_of_the_loss_does_not_excuse_what_the_gradient_forgot(cls):
     report = secant.check_network(cls(), X, ONE_HOT)
     assert str(report).splitlines()[0] == "gradient in 59 entries: WRONG"
-    with pytest.raises(secant.GradientMismatchError):
+    with pytest.raises(secant.errors.GradientMismatchError):
         report.raise_if_failed()
 
 

@@ -96,7 +96,7 @@ SCRIPTS = {
     "error in a metaclass": "class M(type):\n    def __new__(*a):\n        1 / 0\nclass A(metaclass=M):\n    pass",
     "error in a module": "import helper\nhelper.fails()",
     "error while importing": "import broken",
-    "error of Secant's": "import secant\nraise secant.ShapeError('as the script likes')",
+    "error of Secant's": "import secant\nraise secant.errors.ShapeError('as the script likes')",
     "syntax error": "print('never')\nx = = 1",
     "syntax error in a module": "import unreadable",
     "missing module": "import nothing_of_that_name",

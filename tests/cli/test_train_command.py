@@ -101,7 +101,7 @@ def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
     (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True)
     rng = np.random.RandomState(9)
     net = TwoLayerNet(784, 4, 10, rng=rng)
-    history = train(net, x_train, t_train, x_test, t_test, iters_num=3, batch_size=5, rng=rng, progress=False)
+    history = train(net, x_train, t_train, x_test, t_test, n_iterations=3, batch_size=5, rng=rng, progress=False)
     run_train("--seed", 9, "--history", tmp_path / "h.json", "--save", tmp_path / "net.npz")
     saved = History.load(tmp_path / "h.json")
     assert saved.train_loss_list == history.train_loss_list
@@ -118,7 +118,7 @@ def test_every_option_reaches_the_run(tmp_path):
     arguments = [part for option in options.items() for part in option]
     assert run_train(*arguments, "--history", tmp_path / "h.json").exit_code == 0
     assert History.load(tmp_path / "h.json").settings == {
-        "iters_num": 3, "hidden_size": 4, "batch_size": 5, "learning_rate": 0.5, "seed": 3, "gradient": "backprop",
+        "n_iterations": 3, "hidden_size": 4, "batch_size": 5, "learning_rate": 0.5, "seed": 3, "gradient": "backprop",
         "sampling": "epoch", "n_threads": 1, "output_activation": "identity", "backend": "numpy", "data": "subset",
         "hidden_activation": "relu", "log_offset": 1e-6, "soft_targets": "weights",
         "train_size": 10_000, "test_size": 2_000, "loss": "after",
@@ -133,7 +133,7 @@ def test_a_saved_network_is_trained_further(tmp_path):
     assert net.params["W1"].dtype == np.float32
     assert run("train", "--data", "subset", "--iters", 5, "--load", path, *options).exit_code == 0
     (x_train, t_train), _ = secant.load_mnist(subset=True, normalize=False)
-    train(net, x_train, t_train, iters_num=5, batch_size=20, sampling="ordered", normalize=True, progress=False)
+    train(net, x_train, t_train, n_iterations=5, batch_size=20, sampling="ordered", normalize=True, progress=False)
     after = TwoLayerNet.load(path)
     assert after.output_activation == "identity"
     assert all(np.array_equal(after.params[key], net.params[key]) for key in net.params)
@@ -173,7 +173,7 @@ def test_the_options_of_central_differences_reach_the_run(tmp_path):
 
 def test_the_defaults_are_those_of_train():
     names = {
-        "iters": "iters_num", "batch": "batch_size", "lr": "learning_rate", "threads": "n_threads", "h": "h",
+        "iters": "n_iterations", "batch": "batch_size", "lr": "learning_rate", "threads": "n_threads", "h": "h",
         "gradient": "gradient", "sampling": "sampling", "method": "method",
     }  # fmt: skip
     ours, theirs = inspect.signature(train_command).parameters, inspect.signature(train).parameters
@@ -239,7 +239,7 @@ def test_checking_leaves_nothing_behind_and_nothing_changed(tmp_path):
 
 def test_one_file_that_fails_does_not_cost_the_others(tmp_path, monkeypatch):
     def save(*_):
-        raise secant.DataError("The disk is full.")
+        raise secant.errors.DataError("The disk is full.")
 
     monkeypatch.setattr(TwoLayerNet, "save", save)
     result = run_train("--save", tmp_path / "net.npz", "--history", tmp_path / "h.json")
@@ -287,7 +287,7 @@ def test_a_bad_choice_lists_the_good_ones():
         (("--hidden", 2**62), f"hidden_size must be small enough for memory, got {2**62}"),
         (("--hidden", 99999999999999999999), f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"),
         (("--batch", 2**62), f"batch_size must be small enough for memory, got {2**62}"),
-        (("--iters", 99999999999999999999), f"iters_num must be at most {sys.maxsize}, got 99999999999999999999"),
+        (("--iters", 99999999999999999999), f"n_iterations must be at most {sys.maxsize}, got 99999999999999999999"),
         (
             ("--data", "subste"),
             r"--data must be auto, full, subset, a folder of four IDX files or an \.npz file, got 'subste'\.",
@@ -316,7 +316,7 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
 
 def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
     def damaged(**_):
-        raise secant.DataError("A file is damaged.")
+        raise secant.errors.DataError("A file is damaged.")
 
     monkeypatch.setattr("secant.cli.data.load_mnist", damaged)
     assert_error(run_train("--data", "auto"), "A file is damaged.")

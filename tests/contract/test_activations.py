@@ -66,16 +66,3 @@ def test_no_change_on_a_disc_is_larger_than_the_bound(name, rho):
     f = eval(f"lambda a: {activation.formula}", {"exp": np.exp, "tanh": np.tanh, "log1p": np.log1p})
     edge = rho * np.exp(1j * np.linspace(0, 2 * np.pi, 257))[:, np.newaxis]
     assert np.abs(f(A + edge) - f(A)).max() <= bound * (1 + 1e-9) + 1e-13
-
-
-@each
-@pytest.mark.parametrize("u", [1.5, -1.5, 30.0, -30.0, 800.0, -800.0])
-def test_a_large_change_does_not_cancel(name, u):
-    activation, f = ACTIVATIONS[name], oracles.ACTIVATIONS[name]
-    for a in [*A[::50].tolist(), 700.0, -700.0, 1e4, -1e4]:
-        if activation.kinked and a * (a + u) <= 0:
-            continue
-        before, after = ((at, *activated(activation, np.array(at))[1:]) for at in (a, a + u))
-        got = activation.family.large_change(before, after, u)
-        truth = float(f(oracles.mpfr(a) + u) - f(oracles.mpfr(a)))
-        assert abs(got - truth) <= 2e-15 * max(abs(truth), abs(u) * 1e-15), (a, got, truth)

@@ -117,7 +117,9 @@ def test_a_parameter_that_is_not_finite_is_found(samples, dtype):
         for place, bad in itertools.product((0, -1), (np.nan, np.inf)):
             kept, param.flat[place] = param.flat[place], bad
             for gradient in (net.gradient, net.numerical_gradient):
-                with pytest.raises(secant.ValueRangeError, match=rf"params\['{name}'\] must be finite, got {bad}"):
+                with pytest.raises(
+                    secant.errors.ValueRangeError, match=rf"params\['{name}'\] must be finite, got {bad}"
+                ):
                     gradient(x, t, n_threads=n_threads)
             param.flat[place] = kept
 
@@ -133,5 +135,7 @@ def test_a_gradient_that_overflows_is_found(samples, column):
     assert np.isfinite(net.gradient(x, t)["W1"]).all()
     x[-1, column] = 1e308
     for n_threads in (1, *THREADS):
-        with pytest.raises(secant.ValueRangeError, match=r"^x and params must be small enough for a finite result"):
+        with pytest.raises(
+            secant.errors.ValueRangeError, match=r"^x and params must be small enough for a finite result"
+        ):
             net.gradient(x, t, n_threads=n_threads)

@@ -111,14 +111,14 @@ def test_normalized_pixels_are_what_load_mnist_returns(backend):
 def test_training_on_pixels_that_are_normalized_when_read(backend, kind, options):
     x, t = digits(120)
     if backend == "numpy":
-        x, options = x[:, 300:306], options | {"iters_num": 5}
+        x, options = x[:, 300:306], options | {"n_iterations": 5}
     if kind == "dense":
         x = 255 - x  # cannot be indexed
     runs = []
     for inputs, normalize in ((x, True), (np.divide(x, 255, dtype=np.float32), False)):
         net = secant.TwoLayerNet(x.shape[1], 5, 10, rng=0, backend=backend)
         data = inputs[:100], t[:100], inputs[100:], t[100:]
-        options = {"iters_num": 25, "batch_size": 10, "rng": 2, "progress": False} | options
+        options = {"n_iterations": 25, "batch_size": 10, "rng": 2, "progress": False} | options
         runs.append((secant.train(net, *data, normalize=normalize, **options), net.params))
     (history, params), (expected, their_params) = runs
     assert history == expected
@@ -134,8 +134,8 @@ def test_only_uint8_is_normalized(wrong, dtype):
     net = network(None)
     before = {key: param.copy() for key, param in net.params.items()}
     message = f"^{wrong} must hold uint8 pixels to be normalized, got {np.dtype(dtype)}$"
-    with pytest.raises(secant.DTypeError, match=message):
-        secant.train(net, **data, iters_num=1, progress=False, normalize=True)
+    with pytest.raises(secant.errors.DTypeError, match=message):
+        secant.train(net, **data, n_iterations=1, progress=False, normalize=True)
     assert same_bits(net.params, before)
 
 
@@ -162,7 +162,7 @@ class Own:
 def test_a_network_of_ones_own_sees_normalized_float32():
     x, t = digits(60)
     own = Own()
-    secant.train(own, x, t, x[:9], t[:9], iters_num=2, batch_size=7, rng=4, progress=False, normalize=True)
+    secant.train(own, x, t, x[:9], t[:9], n_iterations=2, batch_size=7, rng=4, progress=False, normalize=True)
     batches = np.random.RandomState(4)
     first, second = (np.divide(x[batches.choice(60, 7)], 255, dtype=np.float32) for _ in range(2))
     whole = np.divide(x, 255, dtype=np.float32)
@@ -178,5 +178,5 @@ def test_an_accuracy_taken_in_slices_is_that_of_the_whole_set(monkeypatch):
     monkeypatch.setattr("secant.training.loop._SAMPLES_AT_ONCE", 25)
     own = Own()
     own.accuracy = lambda x, t: np.mean(t == 3)
-    history = secant.train(own, x, t, x[:9], t[:9], iters_num=1, batch_size=7, rng=4, progress=False, normalize=True)
+    history = secant.train(own, x, t, x[:9], t[:9], n_iterations=1, batch_size=7, rng=4, progress=False, normalize=True)
     assert history.train_acc_list == [pytest.approx(np.mean(t == 3), abs=1e-15)]

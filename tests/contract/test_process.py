@@ -25,11 +25,11 @@ x = np.random.RandomState(1).randint(256, size=(1000, 784)) * (np.random.RandomS
 t = np.arange(1000) % 10
 
 
-def train(iters_num, history):
+def train(n_iterations, history):
     net = secant.TwoLayerNet(784, 50, 10, rng=0, backend="cpp")
     data = x.astype(np.uint8), t, x[:50].astype(np.uint8), t[:50]
     try:
-        secant.train(net, *data, iters_num=iters_num, rng=3, progress=False, history=history, normalize=True,
+        secant.train(net, *data, n_iterations=n_iterations, rng=3, progress=False, history=history, normalize=True,
                      n_threads=int(sys.argv[1]))
     except KeyboardInterrupt:
         pass
@@ -75,7 +75,7 @@ def trained(n_threads):
     net = secant.TwoLayerNet(100, 70, 10, rng=0, backend="cpp")
     rng = np.random.RandomState(1)
     x, t = rng.uniform(size=(300, 100)), rng.randint(10, size=300)
-    secant.train(net, x, t, x[:9], t[:9], iters_num=15, rng=2, progress=False, n_threads=n_threads)
+    secant.train(net, x, t, x[:9], t[:9], n_iterations=15, rng=2, progress=False, n_threads=n_threads)
     return {key: param.tobytes() for key, param in net.params.items()}
 
 

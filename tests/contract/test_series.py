@@ -46,7 +46,7 @@ def test_each_sample_has_an_order_of_its_own():
 
 
 def test_a_series_that_is_not_proven_is_refused():
-    with pytest.raises(secant.UnsupportedError, match="no proven order for 4 of 4 samples at h = 1"):
+    with pytest.raises(secant.errors.UnsupportedError, match="no proven order for 4 of 4 samples at h = 1"):
         gradient(random_case(4), 1.0, "series")
 
 

@@ -216,7 +216,7 @@ def test_training_is_the_same_for_any_number_of_threads_and_close_to_that_of_flo
         net = secant.TwoLayerNet(784, 30, 10, output_activation="identity", rng=0, dtype=dtype)
         _, x, t = cases.mnist(500)
         options = {"gradient": gradient, "rng": 3, "progress": False, "n_threads": n_threads}
-        history = secant.train(net, x, t, x[:10], t[:10], iters_num=100, batch_size=20, **options)
+        history = secant.train(net, x, t, x[:10], t[:10], n_iterations=100, batch_size=20, **options)
         return np.array(history.train_loss_list), net.params
 
     losses, params = run(np.float32, 1)
@@ -288,7 +288,7 @@ def test_a_step_of_training_is_rounded_once(compiled, hidden, method, zeros, lea
     net.params["b1"] += np.float32(0.25)
     before = {key: param.astype(np.float64) for key, param in net.params.items()}
     grads = in_double(net).numerical_gradient(x, t)
-    options = {"iters_num": 1, "batch_size": 100, "sampling": "ordered", "progress": False, "method": method}
+    options = {"n_iterations": 1, "batch_size": 100, "sampling": "ordered", "progress": False, "method": method}
     secant.train(net, x, t, learning_rate=learning_rate, **options)
     for key, param in net.params.items():
         step = -learning_rate * grads[key]
@@ -462,7 +462,7 @@ def test_an_iteration_beyond_float32_does_not_change_the_bits_of_others(compiled
         net = secant.TwoLayerNet(5, 7, 3, rng=1, dtype=np.float32)
         for key in net.params:
             net.params[key] *= 1000 if key == "W1" else 10
-        options = {"iters_num": 32, "batch_size": 4, "rng": 0, "sampling": "epoch", "progress": False}
+        options = {"n_iterations": 32, "batch_size": 4, "rng": 0, "sampling": "epoch", "progress": False}
         losses = secant.train(net, x, t, learning_rate=0.5, **options).train_loss_list
         return losses, {key: param.tobytes() for key, param in net.params.items()}
 
@@ -498,7 +498,9 @@ def test_a_pre_activation_whose_terms_overflow_to_both_sides(fast, unit):
     w1[:, unit] = [-1e20, 2e20]
     net, x, t = given_case(w1, np.zeros(100), np.zeros((100, 2)), [0, 0], [[1e20, 1e20]], hidden="relu")
     assert net.predict(x).tolist() == [[0.5, 0.5]]
-    with pytest.raises(secant.ValueRangeError, match="must be small enough for a finite result, got an overflow"):
+    with pytest.raises(
+        secant.errors.ValueRangeError, match="must be small enough for a finite result, got an overflow"
+    ):
         net.gradient(x, t)
 
 
@@ -526,7 +528,7 @@ def stepped(net, x, t, method, h):
                 for key, grad in grads.items():
                     net.params[key] -= np.float32(1e-3) * grad
             losses.append(net.loss(x, t))
-    except secant.ValueRangeError:
+    except secant.errors.ValueRangeError:
         return None
     return losses
 
@@ -534,10 +536,16 @@ def stepped(net, x, t, method, h):
 def trained(net, x, t, method, h):
     """The same, by the trainer."""
     options = {"gradient": "backprop"} if method == "derivative" else {"h": h, "method": method}
-    options |= {"iters_num": 3, "batch_size": len(x), "sampling": "ordered", "learning_rate": 1e-3, "progress": False}
+    options |= {
+        "n_iterations": 3,
+        "batch_size": len(x),
+        "sampling": "ordered",
+        "learning_rate": 1e-3,
+        "progress": False,
+    }
     try:
         return secant.train(net, x, t, **options).train_loss_list
-    except secant.ValueRangeError:
+    except secant.errors.ValueRangeError:
         return None
 
 
@@ -565,9 +573,9 @@ def test_training_of_networks_of_any_size(method):
 
 def test_a_result_beyond_the_range_of_float32_is_refused(backend):
     net, x, t = given_case([[0.0]], [0.0], [[1e10, -1e10]], [0.0, 0.0], [1e30], log_offset=0.0)
-    with pytest.raises(secant.ValueRangeError, match="finite result"):
+    with pytest.raises(secant.errors.ValueRangeError, match="finite result"):
         net.gradient(x, t)
-    with pytest.raises(secant.ValueRangeError, match="finite result"):
+    with pytest.raises(secant.errors.ValueRangeError, match="finite result"):
         net.numerical_gradient(x, t, h=1e-18)
 
 

@@ -21,19 +21,21 @@ from sweeps import grid
 LEARNING_RATE = 0.1
 
 
-def run(case, iters_num, **options):
+def run(case, n_iterations, **options):
     net, x, t = case
     np.random.seed(3)
-    history = secant.train(net, x, t, x[:10], t[:10], iters_num=iters_num, batch_size=20, progress=False, **options)
+    history = secant.train(
+        net, x, t, x[:10], t[:10], n_iterations=n_iterations, batch_size=20, progress=False, **options
+    )
     return np.array(history.train_loss_list), net.params
 
 
-def loop(case, iters_num, gradient="numerical_gradient", **options):
+def loop(case, n_iterations, gradient="numerical_gradient", **options):
     """The chapter's loop."""
     net, x, t = case
     np.random.seed(3)
     losses = []
-    for _ in range(iters_num):
+    for _ in range(n_iterations):
         batch = np.random.choice(len(x), 20)
         grads = getattr(net, gradient)(x[batch], t[batch], **options)
         for key in net.params:
@@ -42,12 +44,12 @@ def loop(case, iters_num, gradient="numerical_gradient", **options):
     return np.array(losses), net.params
 
 
-def losses_before(case, iters_num, gradient="numerical_gradient", **options):
+def losses_before(case, n_iterations, gradient="numerical_gradient", **options):
     """The losses of the mini-batches before their updates."""
     net, x, t = case
     np.random.seed(3)
     losses = []
-    for _ in range(iters_num):
+    for _ in range(n_iterations):
         batch = np.random.choice(len(x), 20)
         losses.append(net.loss(x[batch], t[batch]))
         grads = getattr(net, gradient)(x[batch], t[batch], **options)
@@ -102,7 +104,9 @@ def test_the_same_bits_for_any_number_of_threads_where_inputs_are_dense(hidden, 
         net = secant.TwoLayerNet(120, hidden, 10, rng=0, dtype=dtype)
         rng = np.random.RandomState(0)
         x, t = rng.uniform(0.1, 1, (200, 120)).astype(dtype), rng.randint(10, size=200)
-        secant.train(net, x, t, x[:1], t[:1], iters_num=3, batch_size=110, rng=0, n_threads=n_threads, progress=False)
+        secant.train(
+            net, x, t, x[:1], t[:1], n_iterations=3, batch_size=110, rng=0, n_threads=n_threads, progress=False
+        )
         return net.params
 
     first = trained(1)
@@ -186,8 +190,8 @@ def test_losses_before_the_update_end_where_a_training_diverges():
     net, x, t = small(None, "identity")
     history = secant.History()
     options = {"learning_rate": 1e308, "loss": "before", "history": history, "progress": False, "rng": 0}
-    with pytest.raises(secant.ValueRangeError, match="learning_rate must be small enough"):
-        secant.train(net, 1e3 * x, t, iters_num=50, batch_size=20, **options)
+    with pytest.raises(secant.errors.ValueRangeError, match="learning_rate must be small enough"):
+        secant.train(net, 1e3 * x, t, n_iterations=50, batch_size=20, **options)
     assert np.isfinite(history.train_loss_list).all()
     assert all(np.isfinite(param).all() for param in net.params.values())
 
@@ -264,7 +268,7 @@ def test_an_iteration_that_diverges_is_undone(backend):
     indices, losses = np.array([[1, 2], [3, 4], [5, 9], [6, 7]]), [0.5]  # one iteration is on record already
     what = r"(params\['W1'\] is not finite|the loss is nan)"
     message = rf"^learning_rate must be small enough .*, got 0\.1: in iteration 4, {what}$"
-    with pytest.raises(secant.ValueRangeError, match=message):
+    with pytest.raises(secant.errors.ValueRangeError, match=message):
         losses_of(indices, net, x, t, losses)
     again = overflowing(backend)
     assert losses == [0.5, *losses_of(indices[:2], *again)]
@@ -284,7 +288,7 @@ def test_a_step_too_large_for_a_finite_loss_is_undone(backend):
     net.params["b1"][:] = 50.0
     before, losses = {key: param.copy() for key, param in net.params.items()}, []
     message = r"^learning_rate must be small enough .*, got 1\.7e\+308: in iteration 1, the loss is nan$"
-    with pytest.raises(secant.ValueRangeError, match=message):
+    with pytest.raises(secant.errors.ValueRangeError, match=message):
         losses_of(np.array([[1], [2]]), net, x, t, losses, learning_rate=1.7e308)
     assert losses == []
     assert same(([], net.params), ([], before))
@@ -295,8 +299,8 @@ def test_a_parameter_that_the_loss_does_not_show_is_looked_at_too(backend):
     net, x, t = secant.TwoLayerNet(2, 2, 2, rng=0, backend=backend), np.array([[1e300, 1.0]] * 2), np.array([0, 1])
     net.params["W1"][0] = 0.0
     net.params["W2"][...] = [[3.0, -3.0], [1.0, 2.0]]
-    with pytest.raises(secant.ValueRangeError, match=r"in iteration 1, params\['W1'\] is not finite$"):
-        secant.train(net, x, t, x, t, iters_num=3, batch_size=1, learning_rate=1e10, gradient="backprop", rng=0)
+    with pytest.raises(secant.errors.ValueRangeError, match=r"in iteration 1, params\['W1'\] is not finite$"):
+        secant.train(net, x, t, x, t, n_iterations=3, batch_size=1, learning_rate=1e10, gradient="backprop", rng=0)
     assert all(np.isfinite(param).all() for param in net.params.values())
 
 
@@ -314,11 +318,11 @@ class Own(secant.TwoLayerNet):  # trained by a loop over its methods
         return super().gradient(x, t, **options)
 
 
-def train(kind, iters_num, alarm=0.0):
+def train(kind, n_iterations, alarm=0.0):
     net, history = kind(30, 20, 4, rng=1, backend=sys.argv[1]), secant.History()
     try:
         signal.setitimer(signal.ITIMER_REAL, alarm, 0.001)  # again and again: one is sure to come during an update
-        secant.train(net, x, t, x[:50], t[:50], iters_num=iters_num, batch_size=20, gradient="backprop", rng=2,
+        secant.train(net, x, t, x[:50], t[:50], n_iterations=n_iterations, batch_size=20, gradient="backprop", rng=2,
                      progress=False, n_threads=1, history=history)
     except ZeroDivisionError:
         pass

@@ -280,12 +280,12 @@ def test_a_bad_data_set(folder, name, raw, message):
 
 
 def test_a_folder_is_a_path():
-    with pytest.raises(secant.DTypeError, match=r"path must be a str, bytes or os.PathLike, got 5"):
+    with pytest.raises(secant.errors.DTypeError, match=r"path must be a str, bytes or os.PathLike, got 5"):
         secant.load_idx(5)
 
 
 @pytest.mark.parametrize("option", ["normalize", "flatten", "one_hot_label", "subset"])
 @pytest.mark.parametrize("value", ["no", 2, None, 0.0])
 def test_an_option_is_true_or_false(option, value):
-    with pytest.raises(secant.DTypeError, match=rf"^{option} must be True or False, got "):
+    with pytest.raises(secant.errors.DTypeError, match=rf"^{option} must be True or False, got "):
         secant.load_mnist(**{"subset": True, option: value})

@@ -32,11 +32,11 @@ def test_the_default_rate_and_number_of_steps_are_the_chapters():
 
 
 def test_too_large_a_rate_diverges():
-    with pytest.warns(
-        RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large, or h=0.0001 too small"
-    ):
+    loss = r"after step \d+ x reaches .*e\+12, .* lr=10 may be too large, or h=0.0001 too small"
+    with pytest.warns(RuntimeWarning, match=loss) as caught:
         x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
     assert np.abs(x).min() > 1e10  # the chapter shows such numbers
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(("scheme", "what"), [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")])
@@ -44,7 +44,7 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
     def f(x):
         return x[0] ** 2 if abs(x[0]) < 1000 else np.inf
 
-    with pytest.raises(secant.DivergenceError) as caught:
+    with pytest.raises(secant.errors.DivergenceError) as caught:
         secant.gradient_descent(f, [3.0], lr=10.0, scheme=scheme, return_path=True)
     assert str(caught.value).startswith(f"gradient descent diverged in step 3, from an x of up to 1.08e+03: {what}")
     assert str(caught.value).endswith("; lr=10 may be too large")
@@ -53,12 +53,12 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
 
 def test_a_function_that_does_not_use_its_argument():
     x = np.array([3.0, 4.0])
-    with pytest.raises(DTypeError, match=r"^f must use its argument, since a copy of x is shifted$"):
-        secant.gradient_descent(lambda _: np.sum(x**2), x)
+    with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value at all"):
+        assert secant.gradient_descent(lambda _: np.sum(x**2), x).tolist() == [3, 4]
 
 
 def test_a_gradient_that_is_not_finite_at_the_start():
-    with pytest.raises(secant.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(0,\)"):
+    with pytest.raises(secant.errors.DivergenceError, match=r"in step 1, .*: the gradient is nan at \(0,\)"):
         secant.gradient_descent(lambda x: np.nan, [3.0, 4.0])
     with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 4.0001, and finite at x; .* bounds="):
         secant.gradient_descent(lambda x: x[0] if x[1] == 4 else np.nan, [3.0, 4.0])

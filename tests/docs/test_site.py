@@ -17,6 +17,7 @@ API = DOCS / "api"
 SITE = ROOT / "build" / "docs"
 # In modules that cannot be imported everywhere.
 NEED_MORE = [
+    "secant.testing.assert_gradient",
     "secant.torch.check",
     "secant.torch.gradcheck",
     "secant.torch.gradgradcheck",

@@ -120,7 +120,7 @@ def test_weights_of_targets_whose_loss_overflows(backend, size, dtype):
     calls = WITH_WEIGHTS | {
         "direct": lambda net, x, t: net.numerical_gradient(x, t, method="direct"),
         "cross_entropy_error": lambda net, x, t: secant.cross_entropy_error(net.predict(x), t),
-        "train": lambda net, x, t: secant.train(net, x, t, iters_num=3, batch_size=4, rng=0, progress=False),
+        "train": lambda net, x, t: secant.train(net, x, t, n_iterations=3, batch_size=4, rng=0, progress=False),
     }
     for call in calls.values():
         with pytest.raises(ValueRangeError, match=r"^t must be small enough for a finite loss, got an overflow$"):
@@ -589,7 +589,7 @@ def test_a_pre_activation_that_overflows_is_an_error(backend, call):
     net.params["W2"][:] = [[1.7e308, 1.0], [1.7e308, 1.0]]
     net.params["b2"][0] = 1.7e308
     arguments = ([[0.0, 0.0]],) if call == "predict" else ([[0.0, 0.0]], [0])
-    with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
+    with pytest.raises(secant.errors.ValueRangeError, match="small enough for a finite result, got an overflow"):
         getattr(net, call)(*arguments)
 
 
@@ -602,11 +602,11 @@ def test_a_hidden_unit_that_overflows_is_an_error(backend, hidden, column, unit)
     net.params["W1"][:, unit], net.params["W2"][unit] = column, 0.0
     x = np.array([[1.0, 1.0], [1e160, 1e160]])
     for call in CALLS.values():
-        with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
+        with pytest.raises(secant.errors.ValueRangeError, match="small enough for a finite result, got an overflow"):
             call(net, x, [0, 1])
     before = {name: param.tobytes() for name, param in net.params.items()}
-    with pytest.raises(secant.ValueRangeError, match=r"in iteration 1, the loss is nan|is not finite"):
-        secant.train(net, x, [0, 1], x, [0, 1], iters_num=2, batch_size=2, rng=0)
+    with pytest.raises(secant.errors.ValueRangeError, match=r"in iteration 1, the loss is nan|is not finite"):
+        secant.train(net, x, [0, 1], x, [0, 1], n_iterations=2, batch_size=2, rng=0)
     assert {name: param.tobytes() for name, param in net.params.items()} == before
 
 
@@ -616,8 +616,8 @@ def test_an_overflow_before_the_first_step_is_an_error(backend, loss, gradient):
     """The step that follows from it would make the loss finite."""
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
     net.params["W1"][...] = 1.0
-    x, options = [[1e308, 1e308], [1.0, 0.0]], {"learning_rate": 10, "iters_num": 2, "batch_size": 2}
-    with pytest.raises(secant.ValueRangeError, match="in iteration 1, the loss is nan"):
+    x, options = [[1e308, 1e308], [1.0, 0.0]], {"learning_rate": 10, "n_iterations": 2, "batch_size": 2}
+    with pytest.raises(secant.errors.ValueRangeError, match="in iteration 1, the loss is nan"):
         secant.train(net, x, [0, 1], loss=loss, gradient=gradient, sampling="ordered", progress=False, **options)
     assert (net.params["W1"] == 1).all()
 
@@ -626,7 +626,7 @@ def test_an_output_that_overflows_is_an_error(backend):
     net = secant.TwoLayerNet(2, 2, 2, hidden_activation="relu", rng=0)
     net.params["W1"][:], net.params["W2"][:] = 1.0, [[-1e160, 1.0], [2e160, 1.0]]
     for call in CALLS.values():
-        with pytest.raises(secant.ValueRangeError, match="small enough for a finite result, got an overflow"):
+        with pytest.raises(secant.errors.ValueRangeError, match="small enough for a finite result, got an overflow"):
             call(net, [[1e160, 1e160]], [0])
 
 
@@ -637,7 +637,7 @@ def test_a_gradient_that_overflows_in_one_array_only_is_an_error(backend, call):
     options = {} if call == "gradient" else {"h": 1e-150}
     arguments = [[1e300]], [[1e200, 1e190]]  # the weight of a target is a factor of the loss
     message = "^x and params must be small enough for a finite result, got an overflow$"
-    with pytest.raises(secant.ValueRangeError, match=message):
+    with pytest.raises(secant.errors.ValueRangeError, match=message):
         getattr(net, call)(*arguments, **options)
 
 
@@ -662,6 +662,6 @@ def test_sizes_that_no_array_has():
     message = f"hidden_size must be at most {sys.maxsize}, got 99999999999999999999"
     assert_refused(lambda: secant.TwoLayerNet(3, 99999999999999999999, 2), ValueRangeError, message)
     message = f"batch_size must be small enough for memory, got {2**62}"
-    assert_refused(lambda: secant.sample_with_replacement(10, 2**62), ValueRangeError, message)
+    assert_refused(lambda: secant.training.sample_with_replacement(10, 2**62), ValueRangeError, message)
     message = f"train_size must be small enough for memory, got {2**62}"
-    assert_refused(lambda: next(secant.epoch_batches(2**62, 3)), ValueRangeError, message)
+    assert_refused(lambda: next(secant.training.epoch_batches(2**62, 3)), ValueRangeError, message)

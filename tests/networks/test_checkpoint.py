@@ -215,7 +215,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 net = secant.TwoLayerNet(100, 100, 10, rng=0)
 try:
     net.save(PATH)
-except secant.DataError as error:
+except secant.errors.DataError as error:
     print(error)
 """
 
@@ -496,7 +496,9 @@ def test_a_subclass_of_other_arguments_cannot_be_loaded(tmp_path):
             super().__init__(4, 3, 2)
 
     Fixed().save(tmp_path / "net.npz")
-    with pytest.raises(secant.UnsupportedError, match="Fixed must take input_size, hidden_size, output_size and rng"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match="Fixed must take input_size, hidden_size, output_size and rng"
+    ):
         Fixed.load(tmp_path / "net.npz")
 
 
@@ -690,5 +692,5 @@ def test_a_link_to_nothing_makes_what_it_names(tmp_path):
 def test_extra_keys_need_not_be_names():
     net = network()
     net.params[1] = net.params["W3"] = np.zeros(2)
-    with pytest.raises(secant.ParamsError, match=r"got \['1', 'W3'\] too"):
+    with pytest.raises(secant.errors.ParamsError, match=r"got \['1', 'W3'\] too"):
         net.save("never")

@@ -113,7 +113,7 @@ def test_a_step_that_is_too_small_for_float32(backend):
         assert str(caught.value) == "h must be at least 1e-18 for float32 parameters, got 1e-19"
         assert net.numerical_gradient(X, T, h=1e-18, method=method)["b2"].dtype == np.float32
     with pytest.raises(ValueRangeError, match="h must be at least 1e-18 for float32 parameters"):
-        secant.train(net, X, T, h=1e-19, iters_num=2, batch_size=3, progress=False)
+        secant.train(net, X, T, h=1e-19, n_iterations=2, batch_size=3, progress=False)
 
 
 def test_the_smallest_step_is_right(fast):
@@ -124,7 +124,7 @@ def test_the_smallest_step_is_right(fast):
 
 def test_training_keeps_the_type_and_learns(backend):
     net = network()
-    history = secant.train(net, X, T, X, T, iters_num=200, batch_size=6, learning_rate=1.0, rng=0, progress=False)
+    history = secant.train(net, X, T, X, T, n_iterations=200, batch_size=6, learning_rate=1.0, rng=0, progress=False)
     assert {param.dtype for param in net.params.values()} == {np.dtype(np.float32)}
     assert history.train_loss_list[-1] < history.train_loss_list[0]
     assert all(isinstance(loss, float) for loss in history.train_loss_list)
@@ -132,7 +132,7 @@ def test_training_keeps_the_type_and_learns(backend):
 
 @pytest.mark.parametrize("x", [X, X.astype(np.float64), (255 * X).astype(np.uint8)], ids=lambda x: str(x.dtype))
 def test_training_on_inputs_of_any_type(fast, x):
-    options = {"iters_num": 5, "batch_size": 3, "rng": 0, "progress": False}
+    options = {"n_iterations": 5, "batch_size": 3, "rng": 0, "progress": False}
     one, other = network(), network()
     first = secant.train(one, x, T, **options)
     second = secant.train(other, x.astype(np.float32), T, **options)
@@ -141,7 +141,7 @@ def test_training_on_inputs_of_any_type(fast, x):
 
 def test_normalized_pixels(fast):
     pixels = (255 * X * (X > 0.5)).astype(np.uint8)
-    options = {"iters_num": 5, "batch_size": 3, "rng": 0, "progress": False}
+    options = {"n_iterations": 5, "batch_size": 3, "rng": 0, "progress": False}
     one, other = network(), network()
     first = secant.train(one, pixels, T, normalize=True, **options)
     second = secant.train(other, np.divide(pixels, 255, dtype=np.float32), T, **options)
@@ -151,7 +151,7 @@ def test_normalized_pixels(fast):
 def test_a_training_that_diverges_is_undone(backend):
     net = network(hidden_activation="identity", output_activation="identity")
     with pytest.raises(ValueRangeError, match="learning_rate must be small enough"):
-        secant.train(net, np.ones_like(X), T, learning_rate=1e39, iters_num=50, batch_size=3, rng=0, progress=False)
+        secant.train(net, np.ones_like(X), T, learning_rate=1e39, n_iterations=50, batch_size=3, rng=0, progress=False)
     assert all(np.isfinite(param).all() and param.dtype == np.float32 for param in net.params.values())
 
 

@@ -65,7 +65,7 @@ def results(net, x, t):
     """All that is computed of a mini-batch, as bytes."""
     grads, info = net.numerical_gradient(x, t, return_info=True)
     trained = network(net.params["W1"].dtype, soft_targets=net.soft_targets)
-    history = secant.train(trained, x, t, iters_num=4, batch_size=4, rng=0, progress=False)
+    history = secant.train(trained, x, t, n_iterations=4, batch_size=4, rng=0, progress=False)
     arrays = [net.predict(x), *net.gradient(x, t).values(), *grads.values(), *trained.params.values()]
     numbers = [info.loss, net.loss(x, t), net.accuracy(x, t), *history.train_loss_list, *history.train_acc_list]
     return [*(array.tobytes() for array in arrays), *numbers]

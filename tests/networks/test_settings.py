@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import secant
-from secant import DTypeError, TwoLayerNet, ValueRangeError
+from secant import TwoLayerNet
 from secant.backends.activations import ACTIVATIONS
+from secant.errors import DTypeError, ValueRangeError
 
 X = np.random.RandomState(0).uniform(size=(6, 3))
 SOFT = np.random.RandomState(1).uniform(size=(6, 2))
@@ -75,7 +76,7 @@ def test_a_file_keeps_the_settings_and_an_old_one_has_the_defaults(tmp_path):
 )
 def test_a_file_with_settings_that_nobody_knows(tmp_path, entry, message):
     np.savez(tmp_path / "net.npz", **TwoLayerNet(3, 4, 2).params, output_activation="identity", **entry)
-    with pytest.raises(secant.DataError, match=f"does not hold a network .*{message} must be"):
+    with pytest.raises(secant.errors.DataError, match=f"does not hold a network .*{message} must be"):
         TwoLayerNet.load(tmp_path / "net.npz")
 
 
@@ -89,7 +90,7 @@ def test_the_largest_weight_names_the_class(backend):
     for gradient in (net.gradient, net.numerical_gradient):
         assert (gradient(X, SOFT)["W2"] == gradient(X, labels)["W2"]).all()
     runs = [
-        secant.train(TwoLayerNet(3, 4, 2, rng=0, soft_targets="argmax"), X, t, iters_num=5, batch_size=2, rng=0)
+        secant.train(TwoLayerNet(3, 4, 2, rng=0, soft_targets="argmax"), X, t, n_iterations=5, batch_size=2, rng=0)
         for t in (SOFT, labels)
     ]
     assert runs[0] == runs[1]
@@ -144,6 +145,6 @@ def test_a_probability_that_has_lost_its_digits(backend, method):
 def test_training_that_drives_a_probability_to_0_ends_before_it(backend):
     net = TwoLayerNet(3, 4, 2, output_activation="identity", log_offset=0, rng=0)
     with pytest.raises(ValueRangeError, match="in iteration 1, log_offset is 0 and the probability"):
-        secant.train(net, X, [0, 1, 0, 1, 0, 1], iters_num=3, batch_size=6, learning_rate=1e5, rng=0, progress=False)
+        secant.train(net, X, [0, 1, 0, 1, 0, 1], n_iterations=3, batch_size=6, learning_rate=1e5, rng=0, progress=False)
     assert repr(net) == repr(TwoLayerNet(3, 4, 2, output_activation="identity", log_offset=0))
     assert (net.params["W1"] == TwoLayerNet(3, 4, 2, rng=0).params["W1"]).all()

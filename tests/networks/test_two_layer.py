@@ -191,7 +191,7 @@ def test_a_network_is_described_in_one_line():
 
 def trained(x, normalize=False):
     net = secant.TwoLayerNet(3, 4, 2, rng=0)
-    secant.train(net, x, [0, 1, 1, 0], iters_num=1, batch_size=2, rng=0, progress=False, normalize=normalize)
+    secant.train(net, x, [0, 1, 1, 0], n_iterations=1, batch_size=2, rng=0, progress=False, normalize=normalize)
     return net
 
 
@@ -213,7 +213,7 @@ def test_a_scale_that_is_not_known_is_no_reason_for_a_warning(tmp_path):
     trained(np.zeros((4, 3))).predict([1, 2, 3])  # nothing but zeros says nothing
     secant.TwoLayerNet(3, 4, 2).predict([1e3, 2, 3])
     net = trained(np.ones((4, 3)))
-    secant.train(net, np.full((1, 3), 100), [0], iters_num=1, batch_size=1, progress=False)
+    secant.train(net, np.full((1, 3), 100), [0], n_iterations=1, batch_size=1, progress=False)
     net.predict([255, 0, 0])
 
 
@@ -427,7 +427,9 @@ def test_parameters_may_be_views_of_one_vector(backend):
 def test_parameters_that_are_not_aligned_are_refused(backend, name):
     net, (x, _) = network(), batch()
     net.params[name] = unaligned(net.params[name])
-    with pytest.raises(secant.ParamsError, match=rf"^params\['{name}'\] must be aligned, got an array that is not"):
+    with pytest.raises(
+        secant.errors.ParamsError, match=rf"^params\['{name}'\] must be aligned, got an array that is not"
+    ):
         net.predict(x)
 
 
@@ -932,7 +934,7 @@ def test_a_subclass_may_set_its_parameters_and_nothing_else(backend, tmp_path):
     assert own.loss(x, t) == net.loss(x, t)
     assert same_bits(own.numerical_gradient(x, t), net.numerical_gradient(x, t))
     assert same_bits(own.gradient(x, t), net.gradient(x, t))
-    options = {"iters_num": 3, "batch_size": 2, "rng": 0, "progress": False}
+    options = {"n_iterations": 3, "batch_size": 2, "rng": 0, "progress": False}
     assert secant.train(own, x, t, x, t, **options) == secant.train(net, x, t, x, t, **options)
     own.save(tmp_path / "net")
     assert same_bits(secant.TwoLayerNet.load(tmp_path / "net").params, net.params)

@@ -470,7 +470,7 @@ def test_x_may_be_read_only(call):
 def test_a_read_only_x_is_not_shifted_in_place():
     x = X.copy()
     x.flags.writeable = False
-    with pytest.raises(secant.ValueRangeError, match="read-only"):
+    with pytest.raises(secant.errors.ValueRangeError, match="read-only"):
         secant.numerical_gradient(lambda _: x @ x, x, inplace=True)
 
 
@@ -713,7 +713,7 @@ def test_f_may_return_whatever_becomes_a_float(number):
 def test_what_is_no_number_is_named_by_its_type(value):
     for call in (secant.numerical_gradient, lambda f, x: secant.check_gradient(f, x, x)):
         with pytest.raises(
-            (secant.DTypeError, secant.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
+            (secant.errors.DTypeError, secant.errors.ShapeError), match=f"{type(value).__name__}|got None|shape|numbers"
         ):
             call(lambda x: value, X.copy())
 
@@ -723,7 +723,7 @@ def test_infinity_at_a_shifted_point_is_said_as_nan_is(value):
     def f(x):
         return value if x[1] > 2 else x @ x
 
-    with pytest.raises(secant.ValueRangeError, match=r"x\[1\]") as caught:
+    with pytest.raises(secant.errors.ValueRangeError, match=r"x\[1\]") as caught:
         secant.numerical_gradient(f, X.copy())
     assert ("nan" if np.isnan(value) else "inf") in str(caught.value).lower()
 

@@ -21,7 +21,7 @@ def turns(kinds: list, count: int, rng: random.Random) -> Iterator:
 
 def endless(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray, history: secant.History | None = None) -> None:
     secant.train(
-        net, x, t, x[:50], t[:50], iters_num=FOREVER, rng=3, progress=False, n_threads=2, history=history
+        net, x, t, x[:50], t[:50], n_iterations=FOREVER, rng=3, progress=False, n_threads=2, history=history
     )  # fmt: skip
 
 

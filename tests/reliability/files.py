@@ -16,7 +16,7 @@ from outcome import Outcome
 import secant
 from secant.datasets import idx
 
-PROMISE = "A damaged file is refused by secant.DataError, or loads to something valid; and it is left as it is."
+PROMISE = "A damaged file is refused by secant.errors.DataError, or loads to something valid; and it is left as it is."
 
 
 def a_network() -> bytes:
@@ -29,7 +29,7 @@ def load_network(path: Path) -> None:
     net = secant.TwoLayerNet.load(path)
     if not np.isfinite(np.concatenate([param.ravel() for param in net.params.values()])).all():
         raise AssertionError("a parameter is not finite")
-    with suppress(secant.ValueRangeError):  # a parameter may be so large that predict overflows
+    with suppress(secant.errors.ValueRangeError):  # a parameter may be so large that predict overflows
         net.predict(np.zeros(len(net.params["W1"])))
 
 
@@ -117,7 +117,7 @@ def fault(path: Path, content: bytes, load: Callable[[Path], None]) -> str:
     before, found = path.stat(), ""
     try:
         load(path)
-    except secant.DataError:
+    except secant.errors.DataError:
         pass
     except Exception as error:  # it is any other error that is looked for
         found = f"{type(error).__name__}: {error}"

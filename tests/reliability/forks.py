@@ -29,7 +29,7 @@ def work(backend: str) -> Callable[[], list[bytes]]:
         net = secant.TwoLayerNet(120, 70, 10, rng=0, backend=backend)
         arrays = [*net.numerical_gradient(x, t, h=1e-5, n_threads=2).values(), net.predict(x)]
         arrays += net.gradient(x, t, n_threads=2).values()
-        secant.train(net, x, t, x[:9], t[:9], iters_num=5, h=1e-5, rng=2, progress=False, n_threads=2)
+        secant.train(net, x, t, x[:9], t[:9], n_iterations=5, h=1e-5, rng=2, progress=False, n_threads=2)
         return [array.tobytes() for array in (*arrays, *net.params.values())]
 
     return bits

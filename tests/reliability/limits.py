@@ -40,7 +40,7 @@ def compute(call: str, net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray, n_
         return [net.predict(x).tobytes()]
     if call == "train":
         net = secant.TwoLayerNet(300, 100, 10, rng=0, backend=net.backend)
-        secant.train(net, x, t, x, t, iters_num=3, rng=0, progress=False, n_threads=n_threads, h=1e-6)
+        secant.train(net, x, t, x, t, n_iterations=3, rng=0, progress=False, n_threads=n_threads, h=1e-6)
         return [param.tobytes() for param in net.params.values()]
     options = {"h": 1e-6} if call == "numerical_gradient" else {}
     return [grad.tobytes() for grad in getattr(net, call)(x, t, n_threads=n_threads, **options).values()]

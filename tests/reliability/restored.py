@@ -63,7 +63,7 @@ def run(trials: int, seed: int) -> Outcome:
             x, gradient = case(rng)
             inplace = bool(rng.integers(2))
             before = as_bytes(x), as_bytes(gradient)
-            with contextlib.suppress(Fault, secant.ValueRangeError):
+            with contextlib.suppress(Fault, secant.errors.ValueRangeError):
                 if kind == "signal":
                     signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, SECONDS))
                 secant.check_gradient(f, x, gradient, inplace=inplace, rng=number)

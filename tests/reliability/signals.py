@@ -43,7 +43,7 @@ class Training:
         net = secant.TwoLayerNet(*SIZES, rng=0, backend=self.backend)
         self.net = net  # also when it is interrupted
         secant.train(
-            net, self.x, self.t, self.x[:50], self.t[:50], iters_num=iterations, rng=3, progress=False, n_threads=2,
+            net, self.x, self.t, self.x[:50], self.t[:50], n_iterations=iterations, rng=3, progress=False, n_threads=2,
             history=history,
         )  # fmt: skip
         return net

@@ -120,7 +120,7 @@ def gradient(case: Case, dtype: type, method: str) -> dict | None:
         if method == "derivative":
             return net.gradient(case.x, case.t)
         return net.numerical_gradient(case.x, case.t, h=case.h, method=method)
-    except secant.ValueRangeError:
+    except secant.errors.ValueRangeError:
         return None
 
 

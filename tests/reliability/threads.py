@@ -37,7 +37,7 @@ def results(case: dict, backend: str, n_threads: int) -> dict[str, bytes]:
     }
     if backend != "numpy":
         found["direct"] = net.numerical_gradient(x, t, h=1e-3, method="direct", n_threads=n_threads)
-        secant.train(net, x, t, x, t, iters_num=3, batch_size=100, rng=0, progress=False, n_threads=n_threads)
+        secant.train(net, x, t, x, t, n_iterations=3, batch_size=100, rng=0, progress=False, n_threads=n_threads)
         found["train"] = net.params
     return {name: b"".join(array.tobytes() for array in arrays.values()) for name, arrays in found.items()}
 

@@ -118,7 +118,7 @@ def targets_of(kind: str, rng: np.random.Generator) -> np.ndarray:
 def calls(net: secant.TwoLayerNet, x: np.ndarray, t: np.ndarray) -> list[tuple[str, Callable[[], object]]]:
     def train(**options: object) -> None:
         own = network(net.hidden_activation, x)
-        secant.train(own, x, t, iters_num=30, batch_size=140, progress=False, rng=0, learning_rate=1e-6, **options)
+        secant.train(own, x, t, n_iterations=30, batch_size=140, progress=False, rng=0, learning_rate=1e-6, **options)
 
     return [
         ("gradient", lambda: net.gradient(x, t)),

@@ -35,10 +35,10 @@ class Stub:
         return 0.5
 
 
-def run(iters_num=5, **options):
+def run(n_iterations=5, **options):
     """Epochs of five iterations."""
     x, t = np.zeros((50, 2)), np.zeros(50, int)
-    return train(Stub(), x, t, x, t, iters_num=iters_num, batch_size=10, rng=2, **options)
+    return train(Stub(), x, t, x, t, n_iterations=n_iterations, batch_size=10, rng=2, **options)
 
 
 class Terminal(io.StringIO):
@@ -105,8 +105,6 @@ def test_a_log_gets_the_chapters_lines_only(capsys):
 
 def test_nothing_is_printed_without_progress(capsys):
     run(progress=False)
-    with display.display(100, False) as shown:
-        shown.compiling()
     assert capsys.readouterr() == ("", "")
 
 
@@ -190,19 +188,6 @@ def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
             if done % 20 == 0:
                 shown.epoch(0.5, 0.5)
         assert 8 <= len([part for part in screen(terminal)[before:] if "it/s" in part]) <= 10
-
-
-@pytest.mark.usefixtures("tqdm")
-def test_the_time_of_a_compiler_is_not_that_of_the_iterations(open_terminal, clock):
-    terminal = open_terminal()
-    with display.display(100, True) as shown:
-        shown.compiling()
-        assert screen(terminal)[-1].endswith(", compiling")
-        clock[0] += 20
-        shown.iteration(1, 1.0)
-        clock[0] += 1
-        shown.iteration(100, 1.0)
-    assert "100.00it/s, loss" in screen(terminal)[-1]
 
 
 def test_no_bar_is_drawn_where_tqdm_is_told_so(tqdm, open_terminal, monkeypatch):

@@ -28,7 +28,7 @@ def histories(draw):
 
 
 def example():
-    return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"iters_num": 3, "n_threads": None})
+    return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"n_iterations": 3, "n_threads": None})
 
 
 @given(histories())
@@ -76,9 +76,11 @@ def test_a_subclass_loads_itself(tmp_path):
 
 
 def test_a_run_that_went_on_is_joined(tmp_path):
-    first, second = example(), History([2.0, 1.9], [0.3], [0.35], [1], {"iters_num": 2})
+    first, second = example(), History([2.0, 1.9], [0.3], [0.35], [1], {"n_iterations": 2})
     both = first + second
-    assert both == History([2.3, 2.2, 2.1, 2.0, 1.9], [0.1, 0.2, 0.3], [0.15, 0.25, 0.35], [0, 2, 4], {"iters_num": 2})
+    assert both == History(
+        [2.3, 2.2, 2.1, 2.0, 1.9], [0.1, 0.2, 0.3], [0.15, 0.25, 0.35], [0, 2, 4], {"n_iterations": 2}
+    )
     assert (first, second.train_loss_list) == (example(), [2.0, 1.9])
     both.save(tmp_path / "h.json")
     assert History.load(tmp_path / "h.json") == both

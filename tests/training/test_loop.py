@@ -35,7 +35,7 @@ def net():
 
 
 def quiet(net, data, **options):
-    return train(net, *data, **{"iters_num": 5, "batch_size": 10, "rng": 2, "progress": False} | options)
+    return train(net, *data, **{"n_iterations": 5, "batch_size": 10, "rng": 2, "progress": False} | options)
 
 
 class ByHand:
@@ -112,7 +112,7 @@ def test_a_class_is_not_a_network(data):
 )
 def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(net, data, make, said, capsys, monkeypatch):
     monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
-    train(make(net), *data, iters_num=3, batch_size=10, rng=2)
+    train(make(net), *data, n_iterations=3, batch_size=10, rng=2)
     assert capsys.readouterr().out.count("note: an iteration takes long, by ByHand's own") == said
 
 
@@ -143,7 +143,7 @@ def test_a_gradient_of_secants_is_not_called_the_networks_own(net, data, capsys,
     monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
     for gradient in ("numerical", "backprop"):
         single = secant.accelerate(Singles(net.params))
-        train(single, *data, iters_num=3, batch_size=10, rng=2, gradient=gradient)
+        train(single, *data, n_iterations=3, batch_size=10, rng=2, gradient=gradient)
     assert "an iteration takes long" not in capsys.readouterr().out
 
 
@@ -164,7 +164,7 @@ def test_the_losses_are_those_of_a_loop_by_hand(net, data, one_hot):
 
     np.random.seed(8)
     targets = (np.eye(O)[t_train], np.eye(O)[t_test]) if one_hot else (t_train, t_test)
-    history = quiet(net, (x_train, targets[0], x_test, targets[1]), iters_num=20, learning_rate=0.3, rng=None)
+    history = quiet(net, (x_train, targets[0], x_test, targets[1]), n_iterations=20, learning_rate=0.3, rng=None)
     assert history.train_loss_list == pytest.approx(losses, rel=0, abs=1e-9)
     assert history.epoch_iterations == [0, 5, 10, 15]
     assert list(zip(history.train_acc_list, history.test_acc_list, strict=True)) == accuracies
@@ -227,7 +227,7 @@ def test_a_network_may_draw_from_the_stream_of_the_mini_batches(net, data, sampl
         expected.append(by_hand.loss(x_train[batch], t_train[batch]))
 
     np.random.seed(5)
-    assert quiet(Dropout(net.params), data, iters_num=40, sampling=sampling, rng=None).train_loss_list == expected
+    assert quiet(Dropout(net.params), data, n_iterations=40, sampling=sampling, rng=None).train_loss_list == expected
 
 
 def test_pixels_that_are_none_are_noticed(net, data):
@@ -240,9 +240,9 @@ def test_pixels_that_are_none_are_noticed(net, data):
 
 @pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
 def test_whole_numbers_of_any_type(net, data, kind):
-    other, options = copy.deepcopy(net), {"sampling": "epoch", "iters_num": 100, "batch_size": 7}
+    other, options = copy.deepcopy(net), {"sampling": "epoch", "n_iterations": 100, "batch_size": 7}
     expected = quiet(other, data, **options)
-    assert quiet(net, data, **{**options, "iters_num": kind(100), "batch_size": kind(7)}) == expected
+    assert quiet(net, data, **{**options, "n_iterations": kind(100), "batch_size": kind(7)}) == expected
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "series"}, {"gradient": "backprop"}])
@@ -313,9 +313,9 @@ def test_a_run_is_repeatable_and_records_plain_numbers(data):
 
 
 def test_the_settings_are_recorded(net, data):
-    history = quiet(net, data, iters_num=np.int64(2), learning_rate=np.float64(0.2), n_threads=1)
+    history = quiet(net, data, n_iterations=np.int64(2), learning_rate=np.float64(0.2), n_threads=1)
     assert history.settings == {
-        "iters_num": 2,
+        "n_iterations": 2,
         "batch_size": 10,
         "learning_rate": 0.2,
         "gradient": "numerical",
@@ -354,7 +354,7 @@ def test_backpropagation_is_close_to_central_differences(net, data):
     ],
 )
 def test_an_epoch_is_a_whole_number_of_iterations(data, batch_size, sampling, taken):
-    history = quiet(Stub(), data, iters_num=11, batch_size=batch_size, sampling=sampling)
+    history = quiet(Stub(), data, n_iterations=11, batch_size=batch_size, sampling=sampling)
     assert history.epoch_iterations == taken
 
 
@@ -392,11 +392,11 @@ def test_a_callback_ends_a_run_with_all_on_record(data, make):
         seen.append((given is net, record is history, len(record.train_loss_list), len(record.test_acc_list)))
         return np.bool_(len(seen) == 3)
 
-    assert quiet(net, data, iters_num=100, history=history, callback=callback) is history
+    assert quiet(net, data, n_iterations=100, history=history, callback=callback) is history
     assert seen == [(True, True, 1, 1), (True, True, 6, 2), (True, True, 11, 3)]
     assert (len(history.train_loss_list), history.epoch_iterations) == (11, [0, 5, 10])
     other = make()
-    assert quiet(other, data, iters_num=11, callback=lambda *_: None).train_loss_list == history.train_loss_list
+    assert quiet(other, data, n_iterations=11, callback=lambda *_: None).train_loss_list == history.train_loss_list
     for key, param in other.params.items():
         assert np.array_equal(param, net.params[key])
 
@@ -411,17 +411,19 @@ def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
     def callback(given, record):
         seen.append((len(record.train_loss_list), given.accuracy(*data[2:])))
 
-    history = quiet(net, data, iters_num=3 * per_epoch, accuracy_after="last", callback=callback, **options)
+    history = quiet(net, data, n_iterations=3 * per_epoch, accuracy_after="last", callback=callback, **options)
     assert history.epoch_iterations == [per_epoch - 1, 2 * per_epoch - 1, 3 * per_epoch - 1]
     assert [*zip([1 + i for i in history.epoch_iterations], history.test_acc_list, strict=True)] == seen
-    assert quiet(whole, data, iters_num=3 * per_epoch, **options).train_loss_list == history.train_loss_list
+    assert quiet(whole, data, n_iterations=3 * per_epoch, **options).train_loss_list == history.train_loss_list
     for key, param in whole.params.items():
         assert np.array_equal(param, net.params[key])
 
 
 def test_a_callback_cannot_change_the_backend(data):
     net, history = TwoLayerNet(I, H, O, rng=0, backend="numpy"), secant.History()
-    with pytest.raises(secant.UnsupportedError, match=r"^net.backend cannot change while net is trained, got 'cpp'"):
+    with pytest.raises(
+        secant.errors.UnsupportedError, match=r"^net.backend cannot change while net is trained, got 'cpp'"
+    ):
         quiet(net, data, history=history, callback=lambda net, _: setattr(net, "backend", "cpp"))
     assert len(history.train_loss_list) == 1
 
@@ -437,7 +439,7 @@ def test_an_error_of_a_callback_leaves_the_record(data):
 def test_a_simple_net_is_trained(data, gradient):
     net = SimpleNet(I, O, rng=0)
     before = net.W
-    history = quiet(net, data, iters_num=50, learning_rate=0.5, gradient=gradient)
+    history = quiet(net, data, n_iterations=50, learning_rate=0.5, gradient=gradient)
     assert net.W is before
     assert np.mean(history.train_loss_list[-10:]) < np.mean(history.train_loss_list[:10])
     assert len(history.train_acc_list) == 10
@@ -446,15 +448,15 @@ def test_a_simple_net_is_trained(data, gradient):
 def test_training_learns(data):
     net = TwoLayerNet(I, H, O, weight_init_std=0.5, output_activation="identity", rng=1)
     data = data[0], (data[0] @ np.arange(I) > 5).astype(int), data[2], data[3]
-    losses = quiet(net, data, iters_num=300, learning_rate=1.0, gradient="backprop").train_loss_list
+    losses = quiet(net, data, n_iterations=300, learning_rate=1.0, gradient="backprop").train_loss_list
     assert np.mean(losses[-20:]) < 0.7 * losses[0]
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"iters_num": 0}, ValueRangeError, "iters_num must be at least 1, got 0"),
-        ({"iters_num": 1e4}, DTypeError, "iters_num must be a whole number, got 10000.0"),
+        ({"n_iterations": 0}, ValueRangeError, "n_iterations must be at least 1, got 0"),
+        ({"n_iterations": 1e4}, DTypeError, "n_iterations must be a whole number, got 10000.0"),
         ({"batch_size": -1}, ValueRangeError, "batch_size must be at least 1, got -1"),
         ({"batch_size": None}, DTypeError, "batch_size must be a whole number, got None"),
         ({"batch_size": 51, "sampling": "epoch"}, ValueRangeError, "batch_size must be at most .*50, got 51"),
@@ -591,11 +593,11 @@ def interrupt_at(call):
 def test_ctrl_c_completes_the_iteration(data, default_handler):
     stub, history = Stub(interrupt_at(3)), History()
     with pytest.raises(KeyboardInterrupt):
-        quiet(stub, data, iters_num=100, learning_rate=1.0, history=history)
+        quiet(stub, data, n_iterations=100, learning_rate=1.0, history=history)
     assert stub.params["w"] == -3
     assert history.train_loss_list == [1.0] * 3
     assert history.epoch_iterations == [0]
-    assert history.settings["iters_num"] == 100
+    assert history.settings["n_iterations"] == 100
     assert signal.getsignal(signal.SIGINT) is default_handler
 
 
@@ -616,7 +618,7 @@ def test_a_second_ctrl_c_gives_up_an_iteration_that_has_only_a_gradient(data, de
     stub, history = Stub(), History()
     stub.numerical_gradient = gradient
     with pytest.raises(KeyboardInterrupt):
-        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+        quiet(stub, data, n_iterations=10, learning_rate=1.0, history=history)
     assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
     assert signal.getsignal(signal.SIGINT) is default_handler
 
@@ -630,7 +632,7 @@ def test_a_second_ctrl_c_waits_for_an_iteration_that_has_updated(data, default_h
     stub, history = Stub(interrupt_at(3)), History()
     stub.numerical_gradient = gradient
     with pytest.raises(KeyboardInterrupt):
-        quiet(stub, data, iters_num=10, learning_rate=1.0, history=history)
+        quiet(stub, data, n_iterations=10, learning_rate=1.0, history=history)
     assert (len(history.train_loss_list), stub.params["w"]) == (3, -3)
 
 
@@ -772,7 +774,7 @@ def test_a_run_keeps_its_backend(data):
         secant.set_backend("numpy")
 
     try:
-        history = secant.train(net, x[:300], t[:300], iters_num=12, rng=1, progress=False, callback=callback)
+        history = secant.train(net, x[:300], t[:300], n_iterations=12, rng=1, progress=False, callback=callback)
     finally:
         secant.set_backend(None)
     assert len(history.train_loss_list) == 12
@@ -789,9 +791,9 @@ def test_a_run_that_fails_at_once_leaves_the_network_as_it_was():
 
 def test_warnings_name_the_line_that_called_secant():
     net = TwoLayerNet(4, 3, 2, rng=0)
-    train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], iters_num=1, progress=False)
+    train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], n_iterations=1, progress=False)
     with pytest.warns(RuntimeWarning, match="x goes up to 255") as of_accuracy:
         net.accuracy(np.full((5, 4), 255.0), [0, 1, 0, 1, 0])
     with pytest.warns(RuntimeWarning, match="x_train goes up to") as of_data:
-        train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], np.full((5, 4), 99.0), [0] * 5, iters_num=1, progress=False)
+        train(net, np.ones((5, 4)), [0, 1, 0, 1, 0], np.full((5, 4), 99.0), [0] * 5, n_iterations=1, progress=False)
     assert {warning.filename for warning in (*of_accuracy, *of_data)} == {__file__}

@@ -3,8 +3,8 @@
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import cast
@@ -55,12 +55,13 @@ def set_backend(backend: str | None) -> None:
 
 
 @contextmanager
-def use_backend(backend: str) -> Iterator[None]:
+def use_backend(backend: str | None) -> Iterator[None]:
     """Use a backend within a ``with`` block, in this thread or task only.
 
     Parameters
     ----------
-    backend : {"cpp", "numba", "numpy"}
+    backend : {"cpp", "numba", "numpy"} or None
+        None is the default, as for `set_backend`.
 
     Raises
     ------
@@ -75,19 +76,13 @@ def use_backend(backend: str) -> Iterator[None]:
     ...     secant.get_backend()
     'numpy'
     """
-    token = _in_context.set(backend_module(one_of("backend", backend, BACKENDS)).name)
+    token = _in_context.set(
+        _default() if backend is None else backend_module(one_of("backend", backend, BACKENDS)).name
+    )
     try:
         yield
     finally:
         _in_context.reset(token)
-
-
-@contextmanager
-def compilation_noticed(notice: Callable[[], None], backend: str | None = None) -> Iterator[None]:
-    """Call ``notice`` in a ``with`` block whenever a backend starts to compile something, which may take a while."""
-    noticed = getattr(backend_module(backend), "compilation_noticed", None)
-    with noticed(notice) if noticed else nullcontext():
-        yield
 
 
 @cache

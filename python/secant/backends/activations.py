@@ -1,7 +1,8 @@
 """The activations after an affine layer: all that Python knows of them stands here.
 
-To add a hidden activation, write its entry in `ACTIVATIONS`, with a new family if none of these fits, and its name in
-`HiddenActivation`; and for the compiled core its policy in ``network/activations.hpp``. Tests go over all entries.
+To add a hidden activation, write its entry in `ACTIVATIONS` and its name in `HiddenActivation`; and for the compiled
+core its policy in ``network/activations.hpp``. If neither family fits, write one, here and in ``numba/kernels.py``.
+Tests go over all entries.
 
 A shift u of a pre-activation a changes z = f(a) by F(u) = f(a + u) - f(a). Two numbers p and q, kept from the forward
 pass, determine F.
@@ -21,15 +22,9 @@ OutputActivation = Literal["sigmoid", "identity"]
 _SPLIT = 2.0**27 + 1
 """The product with it leaves the upper half of a number's digits."""
 
-Unit = tuple[Any, Any, Any, Any]
-"""a, f(a), p and q."""
-
 
 class Family(NamedTuple):
-    """How functions of one kind change, given the rate of one of them.
-
-    These take arrays, and numbers where Numba compiles them. There they can call no function of this file.
-    """
+    """How functions of one kind change, given the rate of one of them. These take arrays."""
 
     state: Callable[[float, bool, Any], tuple[Any, Any, Any]]
     """Of the rate, of whether it is kinked, and of a: f(a), p and q. The slope is 0 where p is."""
@@ -37,8 +32,6 @@ class Family(NamedTuple):
     """Of rate, p, q and out: ``out[m]`` becomes the coefficient of u^m in F, for m from 1 to K, and 0 for m = 0."""
     change: Callable[[float, Any, Any, Any, Any], Any]
     """F(u) of rate, p, q, u and m = expm1(rate |u|), which may not overflow: no kink is between."""
-    large_change: Callable[[Unit, Unit, float], float]
-    """F(u) where rate |u| is above 1, of the unit at a and at a + u. There p and q may have underflowed."""
 
 
 class Activation(NamedTuple):
@@ -96,12 +89,6 @@ def _logistic_change(rate: float, p: Any, q: Any, u: Any, m: Any) -> Any:
     return np.copysign(p * q * m / (rate + (rises * p + (1 - rises) * q) * m), u)
 
 
-def _logistic_large_change(before: Unit, after: Unit, _: float) -> float:
-    a, _, p, q = before
-    shifted, _, shifted_p, shifted_q = after
-    return float(q - shifted_q if a + shifted > 0 else shifted_p - p)  # of that which is small
-
-
 def _largest_logistic_change(rate: float) -> Callable[[float], float]:
     def largest_change(rho: float) -> float:
         angle = rate * rho / 2
@@ -110,7 +97,7 @@ def _largest_logistic_change(rate: float) -> Callable[[float], float]:
     return largest_change
 
 
-_LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change, _logistic_large_change)
+_LOGISTIC = Family(_logistic_state, _logistic_series, _logistic_change)
 
 
 # ---- linear, as far as relu's kink is not reached:  F = p u ----------------------------------------------------------
@@ -140,11 +127,7 @@ def _linear_change(rate: float, p: Any, q: Any, u: Any, _: Any) -> Any:
     return p * u
 
 
-def _linear_large_change(before: Unit, _: Unit, u: float) -> float:
-    return float(before[2] * u)
-
-
-_LINEAR = Family(_linear_state, _linear_series, _linear_change, _linear_large_change)
+_LINEAR = Family(_linear_state, _linear_series, _linear_change)
 
 
 ACTIVATIONS: dict[HiddenActivation, Activation] = {
@@ -156,7 +139,6 @@ ACTIVATIONS: dict[HiddenActivation, Activation] = {
     "identity": Activation("a", "nothing", _itself, _LINEAR, 0.0, 1.0, _itself),
 }
 IN_WORDS = " or ".join(", ".join(entry.in_words for entry in ACTIVATIONS.values()).rsplit(", ", 1))
-FAMILIES = list(dict.fromkeys(activation.family for activation in ACTIVATIONS.values()))
 
 
 @np.errstate(over="ignore")  # what overflows is near

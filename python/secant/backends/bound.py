@@ -4,8 +4,9 @@ The compiled core has the same constants: a test compares them.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,8 @@ SMALL_OFFSET = 1e-40
 """Beside a smaller `log_offset`, a probability that has underflowed counts where it comes back within these limits."""
 
 
-class AnalyticityRadii(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class AnalyticityRadii:
     """Radii rho (16,) of discs on which the loss change is analytic, and its bounds M there, per target weight.
 
     ``hidden`` and ``output`` are the bounds for shifts of a1 and of a2.
@@ -97,11 +99,12 @@ def tolerance(h: float, is_float32: bool = False) -> float:
     return min(ROUNDING_SHARE * epsilon / h, limit)
 
 
+@lru_cache(maxsize=64)
 def proven_order(
-    radii: AnalyticityRadii, h: float, largest_input: Any, largest_z1: Any, mass: float, is_float32: bool = False
+    radii: AnalyticityRadii, h: float, largest_input: float, largest_z1: float, mass: float, is_float32: bool = False
 ) -> tuple[int, float]:
     """The smallest order that suffices, 0 if none is proven; and the bound of its truncation error."""
-    for order in orders(radii, h * float(largest_input), is_float32):
+    for order in orders(radii, h * largest_input, is_float32):
         worst = float(truncation(radii, h, largest_input, largest_z1, mass, order))
         if worst <= tolerance(h, is_float32):
             return order, worst

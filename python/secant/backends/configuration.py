@@ -34,9 +34,9 @@ def max_threads(backend: str) -> int | None:
 
         return int(_core.max_threads())
     if backend == "numba":
-        from secant.backends.numba import compilation
+        from secant.backends.numba import threads
 
-        return compilation.max_threads()
+        return threads.max_threads()
     return None
 
 

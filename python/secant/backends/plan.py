@@ -6,7 +6,7 @@ both types, and the result is as exact as float32 can be. Only the order is that
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,39 +21,52 @@ _BLOCK_ELEMENTS = 2**17
 """The largest array of a block of samples: it fits in the cache, and Ctrl-C does not wait long."""
 
 
+class Sums(NamedTuple):
+    """Sums over samples, or their means: of the gradients, and of the loss."""
+
+    W1: Floats
+    b1: Floats
+    W2: Floats
+    b2: Floats
+    loss: float
+
+
 def planned_gradient(
     batch: Batch,
     method: AnyMethod,
     h: float,
-    by_series: Callable[[Parameters, Array, Array, float, int], Gradients],
-    directly: Callable[[Parameters, Array, Array, float], Gradients],
-    loss: Callable[[Parameters, Array, Array], float],
+    by_series: Callable[[Parameters, Array, Array, float, int], Sums],
+    directly: Callable[[Parameters, Array, Array, float], Sums],
 ) -> Differences | Fault:
     """The mean over samples: ``by_series(net, x, t, h, order)`` where an order is proven, else ``directly(...)``.
 
-    They and ``loss(net, x, t)`` are given the parameters in float64, and targets that no other thread writes to. What
-    is returned may have overflowed.
+    They are given the parameters in float64, and targets that no other thread writes to. What is returned may have
+    overflowed.
     """
     net, x, t = batch
     t = t.astype(np.int64 if t.ndim == 1 else np.float64)
-    if fault := faults.first(net, x, t):
+    largest = largest_inputs(x)
+    if fault := faults.first(net, None if all_finite(largest) else x, t):
         return fault
     float64_net, count = in_float64(net), len(x)
     proven, order, cut = np.zeros(count, np.bool_), 0, 0.0
     if method == "derivative":
         proven, order, h = ~proven, 1, 0.0
     elif method != "direct":
-        proven, order, cut = plan(float64_net, x, t, h, is_float32(net))
+        proven, order, cut = plan(float64_net, x, t, h, is_float32(net), largest)
     expanded = int(proven.sum())
     samples = {key: number for key, number in ((0, count - expanded), (order, expanded)) if number}
     if method == "series":
         require_proven(samples, h)
-    parts = []
-    if expanded:
-        parts.append(scaled(expanded / count, by_series(float64_net, x[proven], t[proven], h, order)))
-    if expanded < count:
-        parts.append(scaled((count - expanded) / count, directly(float64_net, x[~proven], t[~proven], h)))
-    return Differences(rounded(reduce(total, parts), net)._asdict(), samples, cut, loss(float64_net, x, t))
+    if expanded == count:
+        means = by_series(float64_net, x, t, h, order)
+    elif not expanded:
+        means = directly(float64_net, x, t, h)
+    else:
+        sums = scaled(expanded, by_series(float64_net, x[proven], t[proven], h, order))
+        sums = total(sums, scaled(count - expanded, directly(float64_net, x[~proven], t[~proven], h)))
+        means = mean(count, sums)
+    return Differences(rounded(Gradients(*means[:4]), net)._asdict(), samples, cut, float(means.loss))
 
 
 def finite(result: Differences | Fault, batch: Batch) -> Differences | Fault:
@@ -80,25 +93,38 @@ def rounded(grads: Gradients, net: Parameters) -> Gradients:
         return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_float32(net) else grads
 
 
-def total(a: Gradients, b: Gradients) -> Gradients:
+def total(a: Sums, b: Sums) -> Sums:
     """Their sum."""
-    return Gradients(*map(np.add, a, b))
+    return Sums(a.W1 + b.W1, a.b1 + b.b1, a.W2 + b.W2, a.b2 + b.b2, a.loss + b.loss)
 
 
-def scaled(factor: float, a: Gradients) -> Gradients:
-    """The gradients times a factor."""
-    return Gradients(*(factor * part for part in a))
+def scaled(factor: float, a: Sums) -> Sums:
+    """All of them times a factor."""
+    return Sums(factor * a.W1, factor * a.b1, factor * a.W2, factor * a.b2, factor * a.loss)
+
+
+def mean(count: int, sums: Sums) -> Sums:
+    """The mean of so many samples, given their sums, which are overwritten."""
+    for part in (sums.W1, sums.b1, sums.W2, sums.b2):
+        part /= count
+    return sums._replace(loss=sums.loss / count)
+
+
+def one_hot(t: Array, classes: int) -> Floats:
+    """Targets as weights (N, O), in a new array."""
+    weights: Floats = np.eye(classes)[t] if t.ndim == 1 else t.copy()
+    return weights
 
 
 @np.errstate(over="ignore")  # what overflows is proven nowhere
 def plan(
-    net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False
+    net: Parameters, x: Array, t: Array, h: float, is_float32: bool = False, largest: Floats | None = None
 ) -> tuple[NDArray[np.bool_], int, float]:
     """Which samples have a proven order, (N,); the order that suffices for all of them; and its truncation bound."""
     radii = bound.analyticity_radii(net.hidden_activation, net.output_activation, float(np.abs(net.W2).max()))
     mass = 1.0 if t.ndim == 1 else float(t.sum(axis=1).max())
-    inputs, z1 = largest_inputs(x), largest_z1(net, x)
-    order, cut = bound.proven_order(radii, h, inputs.max(), z1.max(), mass, is_float32)
+    inputs, z1 = largest_inputs(x) if largest is None else largest, largest_z1(net, x)
+    order, cut = bound.proven_order(radii, h, float(inputs.max()), float(z1.max()), mass, is_float32)
     if order:
         return np.ones(len(x), np.bool_), order, cut
     proven = np.zeros(len(x), np.bool_)
@@ -106,7 +132,9 @@ def plan(
         proven = bound.truncation(radii, h, inputs, z1, mass, highest) <= bound.tolerance(h, is_float32)
         proven &= bound.powers_are_normal(radii.largest_weight, highest, h * inputs, is_float32)
     if proven.any():
-        order, cut = bound.proven_order(radii, h, inputs[proven].max(), z1[proven].max(), mass, is_float32)
+        order, cut = bound.proven_order(
+            radii, h, float(inputs[proven].max()), float(z1[proven].max()), mass, is_float32
+        )
     return proven, order, cut
 
 

@@ -17,8 +17,9 @@ from secant.book import common_functions, common_gradient
 from secant.book.common_functions import *  # noqa: F403 - as users have them
 from secant.book.common_gradient import *  # noqa: F403
 from secant.book.dataset_mnist import load_mnist
+from secant.book.labels import to_labels
 from secant.book.two_layer_net import TwoLayerNet
 
-__all__ = ["TwoLayerNet", "load_mnist"]
+__all__ = ["TwoLayerNet", "load_mnist", "to_labels"]
 __all__ += common_functions.__all__
 __all__ += common_gradient.__all__

@@ -127,7 +127,7 @@ def train(
         arrays,
         outputs,
         {"seed": seed, "hidden_size": net.params["W1"].shape[1], "data": data},
-        iters_num=iters,
+        n_iterations=iters,
         batch_size=batch,
         learning_rate=lr,
         gradient=gradient,
@@ -172,7 +172,7 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
     seconds = time.perf_counter() - start
     record.settings |= settings | {"backend": backend_module(net.backend).name}
     if interrupted:
-        note(f"interrupted after {len(record.train_loss_list)} of {record.settings['iters_num']} iterations")
+        note(f"interrupted after {len(record.train_loss_list)} of {record.settings['n_iterations']} iterations")
     _keep(net, record, outputs)
     _summarize(net, data, record, seconds)
     if interrupted:

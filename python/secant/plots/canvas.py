@@ -41,7 +41,7 @@ def axes_for(ax: Any, width: float, height: float) -> "Axes":
     return ax
 
 
-def pair_for(ax: Any, name: str = "ax") -> "list[Axes]":
+def pair_for(ax: Any) -> "list[Axes]":
     """Return one or two axes as a list.
 
     Raises
@@ -54,7 +54,7 @@ def pair_for(ax: Any, name: str = "ax") -> "list[Axes]":
 
     axes = [ax] if isinstance(ax, Axes) else list(ax) if isinstance(ax, list | tuple | np.ndarray) else []
     if not (0 < len(axes) <= 2 and all(isinstance(one, Axes) for one in axes)):
-        raise DTypeError(f"{name} must be Axes of Matplotlib, or a pair of them, got {ax!r}")
+        raise DTypeError(f"ax must be Axes of Matplotlib, or a pair of them, got {ax!r}")
     return axes
 
 

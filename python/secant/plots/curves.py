@@ -37,7 +37,7 @@ class Curves(Protocol):
     test_acc_list: list[float]
 
 
-def learning_curves(history: Curves, *, axes: Any = None, label: str | None = None) -> "list[Axes]":
+def learning_curves(history: Curves, *, ax: Any = None, label: str | None = None) -> "list[Axes]":
     """Draw the loss of each iteration, and the accuracy on both sets at each epoch.
 
     Where the accuracies part, the gap is shaded. A star marks over-fitting: since that epoch the accuracy on the
@@ -47,7 +47,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     ----------
     history : History
         A loss that is not finite is a gap.
-    axes : matplotlib.axes.Axes or a pair of them, optional
+    ax : matplotlib.axes.Axes or a pair of them, optional
         For the loss and, if there are two, for the accuracies; by default those of a new figure.
     label : str, optional
         The name of the run, which then has colors of its own, and neither shade nor star.
@@ -59,7 +59,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     Raises
     ------
     DTypeError
-        ``history`` is not a `secant.History`, or ``axes`` are not axes.
+        ``history`` is not a `secant.History`, or ``ax`` is neither axes nor a pair of them.
     MissingExtraError
         Matplotlib is not installed.
 
@@ -71,7 +71,7 @@ def learning_curves(history: Curves, *, axes: Any = None, label: str | None = No
     """
     if not isinstance(history, Curves):
         raise DTypeError(f"history must be a History, got {type(history).__name__}")
-    return draw_curves(history, None if axes is None else pair_for(axes, "axes"), label, shown=True)
+    return draw_curves(history, None if ax is None else pair_for(ax), label, shown=True)
 
 
 def draw_curves(history: Curves, axes: "list[Axes] | None", label: str | None, *, shown: bool) -> "list[Axes]":

@@ -16,7 +16,6 @@ from secant._common.progress import bar, can_redraw
 
 _LINE_SECONDS = 0.5
 _FORMAT = "{bar} {n_fmt}/{total_fmt} {remaining} {rate_fmt}{postfix}"  # fits in 60 columns
-_COMPILING = "compiling"
 
 
 class Display:
@@ -37,8 +36,6 @@ class Display:
     def iteration(self, done: int, loss: float) -> None:
         """Show the number of iterations done, and the last loss."""
         if self._bar is not None:
-            if self._bar.postfix == _COMPILING:  # that time is not the iterations'
-                self._bar.unpause()
             self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             self._bar.update(done - self._bar.n)
 
@@ -54,11 +51,6 @@ class Display:
     def note(self, text: str) -> None:
         """Print something that the user should know."""
         self._line(wrapped(f"note: {text}", self._output))
-
-    def compiling(self) -> None:
-        """Show that the next iteration waits for a compiler."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(_COMPILING)
 
     def close(self) -> None:
         """Print the last line, if it is not there yet, and leave the bar as it is."""

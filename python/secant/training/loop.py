@@ -21,7 +21,7 @@ from secant._common.randomness import RandomSource
 from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
 from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
-from secant.backends import backend_module, compilation_noticed, use_backend
+from secant.backends import backend_module, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
@@ -50,7 +50,7 @@ def train(
     x_test: ArrayLike | None = None,
     t_test: ArrayLike | None = None,
     *,
-    iters_num: int = 10_000,
+    n_iterations: int = 10_000,
     batch_size: int = 100,
     learning_rate: float = 0.1,
     gradient: GradientKind = "numerical",
@@ -79,7 +79,7 @@ def train(
         than uint8 and float32.
     t_train, t_test : array_like, (N,) or (N, O) and (M,) or (M, O)
         Labels, or one-hot or soft targets: what ``net`` takes. Without x_test and t_test no test accuracy is taken.
-    iters_num : int
+    n_iterations : int
         The number of iterations, each of one mini-batch.
     batch_size : int
         The number of samples in a mini-batch.
@@ -120,7 +120,7 @@ def train(
     -------
     History
         ``history``, or a new one: the loss of each iteration, and the accuracies on both sets once per epoch. Shorter
-        than ``iters_num`` if ``callback`` ended it.
+        than ``n_iterations`` if ``callback`` ended it.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def train(
     --------
     >>> (x_train, t_train), (x_test, t_test) = secant.load_mnist(subset=True)
     >>> net = secant.TwoLayerNet(784, 50, 10, rng=0)
-    >>> history = secant.train(net, x_train, t_train, x_test, t_test, iters_num=50, rng=0)
+    >>> history = secant.train(net, x_train, t_train, x_test, t_test, n_iterations=50, rng=0)
     train acc, test acc | 0.0978, 0.0970
 
     Stop when it is good enough, and say nothing:
@@ -167,9 +167,9 @@ def train(
         raise DTypeError(f"callback must be callable, got {callback!r}")
     flag("progress", progress)
     one_of("accuracy_after", accuracy_after, get_args(AccuracyAfter))
-    iters_num, batch_size = positive_int("iters_num", iters_num), positive_int("batch_size", batch_size)
+    n_iterations, batch_size = positive_int("n_iterations", n_iterations), positive_int("batch_size", batch_size)
     settings: dict[str, Any] = {
-        "iters_num": iters_num,
+        "n_iterations": n_iterations,
         "batch_size": batch_size,
         "learning_rate": finite_number("learning_rate", learning_rate, above=0),
         "gradient": one_of("gradient", gradient, get_args(GradientKind)),
@@ -201,12 +201,8 @@ def train(
     accuracy = _accuracy_of(net, accelerated)
     iters_per_epoch = math.ceil(len(data.x_train) / batch_size)
     evaluated = 0 if accuracy_after == "first" else iters_per_epoch - 1
-    with (
-        display(iters_num, progress) as shown,
-        use_backend(backend or get_backend()),
-        compilation_noticed(shown.compiling),
-    ):
-        for block in _blocks(draw, iters_num, iters_per_epoch, evaluated, iterations.ahead):
+    with display(n_iterations, progress) as shown, use_backend(backend or get_backend()):
+        for block in _blocks(draw, n_iterations, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
             try:
                 with held_interrupts(signal.SIGINT):
@@ -219,7 +215,7 @@ def train(
             if slow and iterations.by_own_gradient and gradient == "numerical":  # which `accelerate` may replace
                 shown.note(_SLOW.format(type(net).__name__))
             shown.iteration(last + 1, record.train_loss_list[last])
-            if last % iters_per_epoch == evaluated or last + 1 == iters_num:
+            if last % iters_per_epoch == evaluated or last + 1 == n_iterations:
                 iterations.compare(block[-1], record.train_loss_list)
             if last % iters_per_epoch == evaluated:
                 shown.epoch(*_evaluate(accuracy, data, record, last))
@@ -233,7 +229,7 @@ def train(
 
 
 def _blocks(
-    draw: Callable[[int], Indices], iters_num: int, iters_per_epoch: int, evaluated: int, ahead: bool
+    draw: Callable[[int], Indices], n_iterations: int, iters_per_epoch: int, evaluated: int, ahead: bool
 ) -> Iterator[Indices]:
     """Yield mini-batches: one, or with ``ahead`` as many as keep the display and Ctrl-C waiting only for a moment.
 
@@ -241,8 +237,8 @@ def _blocks(
     depend on the blocks.
     """
     done, most = 0, 1
-    while done < iters_num:
-        block = draw(min(most, (evaluated - done) % iters_per_epoch + 1, iters_num - done))
+    while done < n_iterations:
+        block = draw(min(most, (evaluated - done) % iters_per_epoch + 1, n_iterations - done))
         start = time.monotonic()
         yield block
         done += len(block)

@@ -43,7 +43,7 @@ def sample_with_replacement(train_size: int, batch_size: int, rng: RandomSource 
 
     Examples
     --------
-    >>> secant.sample_with_replacement(60_000, 4, rng=0)
+    >>> secant.training.sample_with_replacement(60_000, 4, rng=0)
     array([ 2732, 43567, 42613, 52416])
     """
     draw = mini_batches("replacement", train_size, batch_size, rng)
@@ -77,7 +77,7 @@ def epoch_batches(train_size: int, batch_size: int, rng: RandomSource = None) ->
 
     Examples
     --------
-    >>> batches = secant.epoch_batches(train_size=6, batch_size=4, rng=0)
+    >>> batches = secant.training.epoch_batches(train_size=6, batch_size=4, rng=0)
     >>> next(batches), next(batches)
     (array([5, 2, 1, 3]), array([0, 4]))
     """

@@ -1,23 +1,53 @@
-"""The gradients: the central difference of every parameter, by its series or evaluated, and backpropagation."""
+"""The forward pass and the gradients: blocks of samples, one after the other, through the kernels."""
 
-from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secant._common.validation import Floats
-from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters
-from secant.backends.numba.compilation import choose_threads
-from secant.backends.numba.direct import summed_differences, terms_of
-from secant.backends.numba.forward import BLOCK_MULTIPLICATIONS, activations, outputs
-from secant.backends.numba.series import summed_series
-from secant.backends.numpy.forward import mean_loss
-from secant.backends.plan import blocks, finite, planned_gradient, total
+from secant._common.validation import Array, Floats
+from secant.backends import bound
+from secant.backends.activations import ACTIVATIONS, near_kink
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
+from secant.backends.numba import kernels
+from secant.backends.numba.kernels import Layers
+from secant.backends.numba.threads import choose_threads, run
+from secant.backends.numpy.forward import checked_outputs, mean_loss
+from secant.backends.numpy.series import contraction
+from secant.backends.plan import (
+    Sums,
+    blocks,
+    finite,
+    in_float64,
+    largest_inputs,
+    largest_z1,
+    mean,
+    one_hot,
+    planned_gradient,
+    total,
+)
+
+_BLOCK_MULTIPLICATIONS = 2**27
+"""Of a block of samples: Ctrl-C waits for its end, some 50 ms."""
+
+_PARTS = 8
+"""Parts of a block of samples, each with its own sums: so many threads can share the block in "direct"."""
 
 _BY_TERMS, _EXACT = 3, 400
 """What the change of the loss is worth in multiplications, for each class."""
+
+
+def predict(net: Parameters, x: Array, n_threads: int) -> Array | Fault:
+    return checked_outputs(partial(outputs, n_threads=n_threads), net, x)
+
+
+def outputs(net: Parameters, x: Array, n_threads: int) -> Array:
+    """The network's output y (N, O), or NaN where a pre-activation overflows."""
+    cost, float64_net = net.W1.size + net.W2.size, in_float64(net)
+    threads = choose_threads(n_threads, len(x) * cost)
+    y = [layers(float64_net, x[n], threads).y for n in blocks(len(x), cost, _BLOCK_MULTIPLICATIONS)]
+    return np.concatenate(y, dtype=net.W1.dtype, casting="same_kind")
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
@@ -26,48 +56,84 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Diffe
 
 def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
     """The gradient, which may have overflowed."""
-
-    def by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int) -> Gradients:
-        return _by_series(net, x, t, h, order, n_threads)
-
-    def directly(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float) -> Gradients:
-        def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
-            return summed_differences(net, activations(net, x, threads, h), t, h, terms_of(net, x, h), threads)
-
-        exact = not terms_of(net, x, h).all()
-        return _mean(net, x, t, summed, (_EXACT if exact else _BY_TERMS) * len(net.b2), n_threads)
-
-    def loss(net: Parameters, x: NDArray[Any], t: NDArray[Any]) -> float:
-        return mean_loss(outputs(net, x, n_threads), t, net.log_offset)
-
-    return planned_gradient(batch, method, h, by_series, directly, loss)
+    return planned_gradient(batch, method, h, partial(_by_series, n_threads), partial(_directly, n_threads))
 
 
-def _by_series(net: Parameters, x: NDArray[Any], t: NDArray[Any], h: float, order: int, n_threads: int) -> Gradients:
-    def summed(x: NDArray[Any], t: Floats, threads: int) -> Gradients:
-        layers = activations(net, x, threads, h)
-        sums = summed_series(net, layers, t, h, order, threads)
-        if layers.near.any():
-            return total(sums, summed_differences(net, layers, t, h, terms_of(net, x, h), threads, only_near=True))
-        return sums
+def layers(net: Parameters, x: Array, threads: int, h: float = 0.0) -> Layers:
+    """The forward pass of all samples, for shifts of parameters by ``h``."""
+    samples, hidden, outputs = len(x), *net.W2.shape
+    f, g = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
+    x = x.astype(np.float64, copy=not x.flags.writeable)  # Numba would compile anew for what is read-only
+    arrays = (np.empty((samples, n)) for n in (hidden, hidden + 1, hidden, hidden, *5 * [outputs]))
+    near = np.zeros((samples, hidden), np.bool_)
+    out = Layers(f.rate, f.kinked, g.rate, net.log_offset, near, x, *arrays)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks for what overflowed
+        out.a1[:] = x @ net.W1 + net.b1
+    run(kernels.activate, samples, threads, net.W2, net.b2, out)
+    if f.kinked and h:
+        out.near[:] = near_kink(net.W1, net.b1, x, out.a1, h)
+        kernels.refine(net.W1, net.b1, out)
+    return out
 
-    return _mean(net, x, t, summed, 2 + order // 2, n_threads)
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
+def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
+    """The mean over samples, each by a series of one odd order."""
+    (inputs, hidden), classes = net.W1.shape, len(net.b2)
+    cost = (2 + order // 2) * (net.W1.size + net.W2.size)
+    threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(net.W2.T, order)
+
+    def summed(block: slice) -> Sums:
+        targets, forward = one_hot(t[block], classes), layers(net, x[block], threads, h)
+        hidden_phi, output_phi = (np.empty((order + 1, len(targets), units)) for units in (hidden, classes))
+        run(kernels.expand, len(targets), threads, powers, targets, forward, hidden_phi, output_phi)
+        w1 = np.empty((inputs + 1, hidden))
+        w1[:-1] = _contraction(forward.x, hidden_phi, h, threads)
+        w1[-1:] = contraction(np.ones((len(targets), 1)), hidden_phi, h)
+        w2 = contraction(forward.z1, output_phi, h)
+        if forward.near.any():
+            kernels.add_near(net.W2, targets, h, forward, w1)
+        return _sums(w1, w2, forward, targets)
+
+    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
-def _mean(
-    net: Parameters,
-    x: NDArray[Any],
-    t: NDArray[Any],
-    summed: Callable[[NDArray[Any], Floats, int], Gradients],
-    multiplications: int,
-    n_threads: int,
-) -> Gradients:
-    """The mean over samples of what ``summed(x, t, threads)`` sums, given its cost for each weight and sample."""
-    cost = multiplications * (net.W1.size + net.W2.size)
-    threads = choose_threads(n_threads, len(x) * cost)
-    # A copy, for Numba would compile anew where t is read-only or not aligned.
-    t = np.eye(len(net.b2))[t] if t.ndim == 1 else t.copy()
-    sums = reduce(total, (summed(x[n], t[n], threads) for n in blocks(len(x), cost, BLOCK_MULTIPLICATIONS)))
-    for part in sums:
-        part /= len(x)
-    return sums
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> Sums:
+    """The mean over samples of what every shift changes."""
+    (inputs, hidden), classes = net.W1.shape, len(net.b2)
+    slope, largest_weight = ACTIVATIONS[net.hidden_activation].steepest, float(np.abs(net.W2).max())
+    terms = bound.terms_needed(h, largest_inputs(x), largest_z1(net, x), slope, largest_weight)
+    cost = (_BY_TERMS if terms.all() else _EXACT) * classes * (net.W1.size + net.W2.size)
+    threads, powers = choose_threads(n_threads, len(x) * cost), _powers_of(np.tile(net.W2.T, 2), max(1, terms.max()))
+
+    def summed(block: slice) -> Sums:
+        targets, forward = one_hot(t[block], classes), layers(net, x[block], threads, h)
+        parts = min(_PARTS, len(targets))
+        w1, w2 = np.zeros((parts, inputs + 1, hidden)), np.zeros((parts, classes, hidden + 1))
+        run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], forward, w1, w2)
+        return _sums(w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T), forward, targets)
+
+    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+
+
+def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:
+    """`contraction`, which is faster where most of x is zero."""
+    if 2 * np.count_nonzero(x) > x.size:
+        return contraction(x, phi, h)
+    out, factors, order = np.zeros((x.shape[1], phi.shape[2])), x, len(phi) - 1
+    for m in range(1, order + 1, 4):  # two odd orders at a time; phi[0] is 0
+        if m > 1:
+            factors = factors * np.square(np.square(h * x))
+        run(kernels.contract, len(out), threads, x, factors, h, phi[m], phi[m + 2 if m < order else 0], out)
+    return out
+
+
+def _sums(w1: Floats, w2: Floats, forward: Layers, targets: Floats) -> Sums:
+    loss = mean_loss(forward.y, targets, forward.log_offset) * len(targets)
+    return Sums(w1[:-1], w1[-1], w2[:-1], w2[-1], loss)
+
+
+def _powers_of(w2: Floats, order: int) -> NDArray[Any]:
+    """The powers 0 to K of w2 (O, units), (K+1, O, units)."""
+    return np.cumprod(np.stack([np.ones(w2.shape)] + order * [w2]), axis=0)

@@ -5,11 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.backends.base import Gradients, Parameters
+from secant.backends.base import Parameters
 from secant.backends.numpy.forward import logits, loss_of_logits, mean_loss, softmax
+from secant.backends.plan import Sums
 
 
-def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
+def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Sums:
     """Two losses of all samples for each parameter."""
     w1, b1, w2, b2 = (param.copy() for param in net[:4])
     shifted = net._replace(W1=w1, b1=b1, W2=w2, b2=b2)
@@ -20,7 +21,8 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Gradients:
         # Without an offset y may underflow, and lose digits before that.
         return mean_loss(softmax(z2), t, net.log_offset) if net.log_offset else loss_of_logits(z2, t)
 
-    return Gradients(*(central_difference(loss, param, h) for param in shifted[:4]))
+    grads = [central_difference(loss, param, h) for param in (w1, b1, w2, b2)]
+    return Sums(grads[0], grads[1], grads[2], grads[3], loss(w1))
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:

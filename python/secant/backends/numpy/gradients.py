@@ -5,11 +5,11 @@ from functools import reduce
 import numpy as np
 
 from secant._common.validation import Array
-from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters
+from secant.backends.base import AnyMethod, Batch, Differences, Fault, Parameters
 from secant.backends.numpy.direct import by_loop
-from secant.backends.numpy.forward import largest_row, loss_of
+from secant.backends.numpy.forward import largest_row
 from secant.backends.numpy.series import summed_series
-from secant.backends.plan import blocks, finite, planned_gradient, total
+from secant.backends.plan import Sums, blocks, finite, mean, planned_gradient, total
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> Differences | Fault:
@@ -19,9 +19,9 @@ def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> D
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflowed is looked for in the result
 def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -> Differences | Fault:
     """The gradient, which may have overflowed."""
-    return planned_gradient(batch, method, h, _by_series, by_loop, loss_of)
+    return planned_gradient(batch, method, h, _by_series, by_loop)
 
 
-def _by_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Gradients:
+def _by_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(len(x), largest_row(net)))
-    return Gradients(*(part / len(x) for part in reduce(total, parts)))
+    return mean(len(x), reduce(total, parts))

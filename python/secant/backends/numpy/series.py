@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from secant._common.validation import Array, Floats
 from secant.backends.activations import ACTIVATIONS, Activation, kinked_change, near_kink, rounded_once
-from secant.backends.base import Gradients, Parameters
+from secant.backends.base import Parameters
 from secant.backends.numpy import jets
-from secant.backends.numpy.forward import softmax
+from secant.backends.numpy.forward import mean_loss, nan_where_infinite, softmax
+from secant.backends.plan import Sums, one_hot
 
 
 class Layer(NamedTuple):
@@ -39,18 +40,19 @@ def activated(activation: Activation, a: Floats) -> Layer:
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the caller looks for what overflowed
-def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Gradients:
+def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
     """The sum over samples x (N, I), with targets t (N,) or (N, O), each by a series of one odd order.
 
     An ``h`` of 0 is for the derivative: there is no shift that could cross a kink.
     """
     x = x.astype(np.float64)
-    t = np.eye(net.W2.shape[1])[t] if t.ndim == 1 else t
+    t = one_hot(t, net.W2.shape[1])
     hidden, output = ACTIVATIONS[net.hidden_activation], ACTIVATIONS[net.output_activation]
     a1 = x @ net.W1 + net.b1
     inner = activated(hidden, a1)
-    outer = activated(output, inner.z @ net.W2 + net.b2)
-    y = softmax(outer.z)
+    a2 = inner.z @ net.W2 + net.b2
+    outer = activated(output, a2)
+    y = nan_where_infinite(softmax(outer.z), a1, a2)
     near = np.zeros(a1.shape, np.bool_)
     if hidden.kinked and h:
         near = near_kink(net.W1, net.b1, x, a1, h)
@@ -60,11 +62,12 @@ def summed_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> 
     hidden_phi = hidden_series(net, y, t, softmax_growth, inner.series(order))
     output_phi = output_series(net, y, t, softmax_growth)
     one = np.ones((len(x), 1))
-    sums = Gradients(
+    sums = Sums(
         contraction(x, hidden_phi, h),
         contraction(one, hidden_phi, h)[0],
         contraction(inner.z, output_phi, h),
         contraction(one, output_phi, h)[0],
+        len(x) * mean_loss(y, t, net.log_offset),
     )
     for n, j in np.argwhere(near).tolist():
         difference = across_kink(net, x[n], t[n], h, j, outer, n, y[n])
