@@ -453,6 +453,24 @@ class ForgotTheTwo(Keyed):
         return {key: 2 * grad for key, grad in super().numerical_gradient(x, t).items()}
 
 
+@refused("is h**2 times the central difference of its loss: `/ 2 * h` multiplies by h, write `/ (2 * h)`")
+class ForgotTheBrackets(Keyed):
+    def numerical_gradient(self, x, t):
+        return {key: 1e-4**2 * grad for key, grad in super().numerical_gradient(x, t).items()}
+
+
+@refused("the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t")
+class TimesTheLabel(Keyed):
+    def loss(self, x, t):
+        return -np.sum(t * np.log(self.predict(x)[np.arange(len(x)), t] + 1e-7)) / len(x)
+
+
+@refused("the hidden activation is ReLU / 2, as with dropout outside of training")
+class DropoutOutsideOfTraining(Keyed):
+    def hidden(self, a):
+        return 0.5 * relu(a)
+
+
 @refused("differs from the central difference")
 class FirstRowOnly(Keyed):
     def numerical_gradient(self, x, t):
@@ -630,7 +648,7 @@ class SumAndAPenaltyOfItsOwn(SumOverSamples):
         return super().loss(x, t) + 1e-3 * np.sum(np.tanh(self.arrays()[0]) ** 2)
 
 
-@refused("its loss is -10000 times the mean of the samples")
+@refused("its loss is -10000 times the mean over the samples")
 class Reward(Keyed):
     def loss(self, x, t):
         return -1e4 * super().loss(x, t)
@@ -659,13 +677,13 @@ class SoftmaxOfTheBatchAndRelu(Keyed):
         return -np.sum(t * np.log(self.predict(x) + 1e-7)) / len(x)
 
 
-@refused("mean over the outputs")
+@refused("a mean over the outputs too")
 class MeanOverOutputs(Keyed):
     def loss(self, x, t):
         return np.mean(-t * np.log(self.predict(x) + 1e-7))
 
 
-@refused("not divided by the number of samples, but times 0.5")
+@refused("its loss is 0.5 times the sum over the samples")
 class HalfOfTheSum(Keyed):
     def loss(self, x, t):
         return -0.5 * np.sum(t * np.log(self.predict(x) + 1e-7))
@@ -785,7 +803,7 @@ class BinaryCrossEntropy(Keyed):
         return -np.sum(t * np.log(y + 1e-7) + (1 - t) * np.log(1 - y + 1e-7)) / len(x)
 
 
-@refused("logarithms to base 2")
+@refused("of logarithms to base 2")
 class LogarithmToBase2(Keyed):
     def loss(self, x, t):
         return -np.sum(t * np.log2(self.predict(x) + 1e-7)) / len(x)

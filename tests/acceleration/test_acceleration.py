@@ -897,7 +897,7 @@ def test_the_number_of_threads_is_checked():
 
 def test_an_argument_that_there_is_none_of_is_an_error_of_the_method():
     net = secant.accelerate(filled(fresh(Keyed)(*SIZES)))
-    with pytest.raises(TypeError, match=r"^numerical_gradient\(\) takes x, t and n_threads, got .*'step'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'step'"):
         net.numerical_gradient(*batch(), step=1)
 
 

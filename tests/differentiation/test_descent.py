@@ -32,11 +32,11 @@ def test_the_default_rate_and_number_of_steps_are_the_chapters():
 
 
 def test_too_large_a_rate_diverges():
-    with pytest.warns(
-        RuntimeWarning, match=r"after step 9 x reaches -1.3e\+12, .* lr=10 may be too large, or h=0.0001 too small"
-    ):
+    loss = r"after step \d+ x reaches .*e\+12, .* lr=10 may be too large, or h=0.0001 too small"
+    with pytest.warns(RuntimeWarning, match=loss) as caught:
         x = secant.gradient_descent(function_2, [-3.0, 4.0], lr=10.0)
     assert np.abs(x).min() > 1e10  # the chapter shows such numbers
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.parametrize(("scheme", "what"), [("central", "the gradient is nan at (0,)"), ("auto", "f must be finite")])
@@ -53,8 +53,8 @@ def test_divergence_beyond_all_numbers_names_step_and_value(scheme, what):
 
 def test_a_function_that_does_not_use_its_argument():
     x = np.array([3.0, 4.0])
-    with pytest.raises(DTypeError, match=r"^f must use its argument, since a copy of x is shifted$"):
-        secant.gradient_descent(lambda _: np.sum(x**2), x)
+    with pytest.warns(RuntimeWarning, match=r"^f returned one and the same value at all"):
+        assert secant.gradient_descent(lambda _: np.sum(x**2), x).tolist() == [3, 4]
 
 
 def test_a_gradient_that_is_not_finite_at_the_start():

@@ -10,7 +10,7 @@ import pytest
 import ways
 
 import secant
-from secant.differentiation import second_differences, workers
+from secant.differentiation import second_differences
 from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
 
 A = np.array([1.0, 2.0, -1.0])
@@ -61,7 +61,7 @@ def test_values_bars_and_evaluations(f, x, truth, error):
     assert (np.abs(found.value - truth) <= found.error).all()
     assert found.success.all()
     assert found.nfev <= 4 * n * (n + 1) + 20 * n + 150  # for the noise of f, and steps of very different size
-    assert len(calls) - found.nfev == (not found.value.any())  # whether f uses its argument
+    assert len(calls) == found.nfev
     assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
 
 
@@ -89,8 +89,7 @@ def test_the_bits_are_the_same_in_every_way(way, options):
     assert secant.numerical_hessian(f, x, **options, **others).tobytes() == expected.tobytes()
 
 
-def test_workers_have_the_same_bits(monkeypatch):
-    monkeypatch.setattr(workers, "ENOUGH_FOR_EXECUTOR", 0.0)
+def test_workers_have_the_same_bits():
     x = np.array([1.2, 1.0, 0.8, 0.3])
     expected = secant.numerical_hessian(ways.rosenbrock, x, full_output=True)
     with ThreadPoolExecutor(2) as pool:
@@ -116,9 +115,9 @@ def test_of_a_gradient():
         secant.numerical_hessian(None, x, gradient=3)
 
 
-@pytest.mark.parametrize("options", [{"h": 1e-3}, {"h": None}, {"h": [1e-4, 1e-4]}, {"rel_step": 1e-5}], ids=str)
+@pytest.mark.parametrize("options", [{"h": 1e-3}, {"h": [1e-4, 1e-4]}, {"rel_step": 1e-5}], ids=str)
 def test_a_step_is_not_ignored(options):
-    with pytest.raises(UnsupportedError, match="h and rel_step are for scheme='central'"):
+    with pytest.raises(UnsupportedError, match="scheme='auto' chooses the steps itself: h and rel_step do not go"):
         secant.numerical_hessian(np.prod, [1.0, 2.0], **options)
     found = secant.numerical_hessian(np.prod, [1.0, 2.0], scheme="central", **options)
     np.testing.assert_allclose(found, [[0, 1], [1, 0]], atol=1e-5)
@@ -187,7 +186,8 @@ def test_what_has_no_hessian():
         np.errstate(all="ignore"),
     ):
         secant.numerical_hessian(lambda x: np.log(x[0]), [1e-5], scheme="central")
-    assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
+    with pytest.warns(RuntimeWarning, match="f returned one and the same value"):
+        assert secant.numerical_hessian(lambda x: 3.0, [1, 2]).tolist() == [[0, 0], [0, 0]]
 
 
 def test_a_function_that_looks_at_x_elsewhere():
@@ -307,7 +307,7 @@ def test_what_f_raises_on_one_side_of_x_is_raised():
 
     with pytest.raises(ValueError, match=r"math domain error|nonnegative") as caught:
         secant.numerical_hessian(f, [0.0, 1.0])
-    assert caught.value.__notes__[-1] == "f is needed on both sides of x[0] = 0.0"
+    assert caught.value.__notes__[0].startswith("f was evaluated at x = [-")
 
 
 def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):

@@ -2,8 +2,6 @@
 
 import ctypes
 import math
-import sys
-import threading
 
 import numpy as np
 import pytest
@@ -128,29 +126,6 @@ def test_a_step_that_is_lost_is_said_once():
     np.testing.assert_allclose(secant.numerical_gradient(f, x, None), [1e-13, 1, 1e-14], rtol=1e-8)
 
 
-@pytest.mark.parametrize("bounds", [None, (0, 2)])
-def test_a_step_that_is_too_large_is_said_within_bounds_and_of_numbers(bounds):
-    said = pytest.warns(RuntimeWarning, match="larger than the scale of x allows at x")
-    with said:
-        secant.numerical_gradient(lambda x: float(np.exp(1e6 * x[0])), [1e-6, 1.0], bounds=bounds)
-    if bounds is None:
-        for x in (1e-6, np.array([1.0, 1e-6])):
-            with said:
-                secant.numerical_diff(lambda x: np.exp(1e6 * np.minimum(x, 2e-4)), x)
-        assert secant.numerical_diff(lambda x: x**2, 1e-6) == pytest.approx(2e-6)
-
-
-def test_a_step_that_is_too_large_for_an_entry_is_said():
-    with pytest.warns(RuntimeWarning, match=r"^h = 0.0001 is larger than the scale of x allows at x\[1\] = 1e-06"):
-        secant.numerical_gradient(lambda x: float(np.exp(1e6 * x).sum()), np.array([-1.0, 1e-6]))
-    calls = []
-    secant.numerical_gradient(lambda x: calls.append(1) or float(np.sum(x**2)), np.array([1e-6, 3.0]))
-    assert len(calls) <= 4 + 4
-    calls.clear()
-    secant.numerical_gradient(lambda x: calls.append(1) or float(np.sum(x**2)), np.array([0.0, 3.0]))
-    assert len(calls) == 4
-
-
 # ---- bounds and domains ----------------------------------------------------------------------------------------------
 
 PLACES = {"lower": 0.0, "upper": 1.0, "near the lower": 1e-6, "near the upper": 1 - 1e-6, "inside": 0.5}
@@ -260,11 +235,23 @@ def test_an_infinite_derivative_on_a_bound_is_not_known():
         assert np.isinf(found.error)
 
 
-def test_bounds_that_options_do_not_go_with():
+def test_bounds_sparsity_and_auto_go_together():
     pytest.importorskip("scipy")
+    x = np.array([0.0, 1.0, 2.0])
+
+    def f(x):
+        assert ((x >= 0) & (x <= 2)).all()
+        return np.exp(x)
+
+    for scheme in ("auto", "central"):
+        found = secant.numerical_jacobian(f, x, scheme=scheme, bounds=(0, 2), sparsity=np.eye(3), full_output=True)
+        off = np.abs(found.value.toarray() - np.diag(np.exp(x)))
+        assert (off <= found.error.toarray()).all()
+        assert found.error.max() < 1e-6
+
+
+def test_bounds_that_options_do_not_go_with():
     for options in ({"scheme": "auto"}, {"full_output": True}):
-        with pytest.raises(UnsupportedError, match="bounds and sparsity together do not go with"):
-            secant.numerical_jacobian(np.square, [0.0, 1.0], bounds=(0, 2), sparsity=np.eye(2), **options)
         with pytest.raises(UnsupportedError, match="bounds do not go with"):
             secant.numerical_diff(np.square, 1.0, bounds=(0, 2), **options)
 
@@ -284,7 +271,7 @@ def test_args_are_checked_whatever_they_are():
 def test_a_narrow_interval_makes_steps_smaller():
     low, high = 1.0, np.nextafter(np.nextafter(1.0, 2), 2)
     seen = []
-    secant.numerical_gradient(lambda x: seen.append(float(x[0])) or 0.0, np.array([1.0]), bounds=(low, high))
+    secant.numerical_gradient(lambda x: seen.append(float(x[0])) or x[0], np.array([1.0]), bounds=(low, high))
     assert all(low <= value <= high for value in seen)
 
 
@@ -305,56 +292,92 @@ def test_bounds_of_scipy_and_of_a_jacobian_with_a_pattern():
             np.testing.assert_allclose(found.toarray(), expected, atol=error)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_end_of_a_domain_is_an_error_that_names_it(scheme):
-    message = r"^f is NaN at x\[1\] = 1.000\d, and finite at x; where the domain of f ends, give it as bounds=$"
-    for f, options in (
-        (lambda x: np.sum((1 - x) ** 1.5), {}),
-        (lambda stack: np.sum((1 - stack) ** 1.5, axis=1), {"vectorized": True}),
+def test_what_is_not_finite_beside_x_is_an_error_that_names_it(scheme, bad):
+    name = "NaN" if np.isnan(bad) else "inf"
+    message = rf"^f is {name} at x\[1\] = 1.000\d, and finite at x; where the domain of f ends, give it as bounds=$"
+    f = lambda x: np.where(x > 1, bad, x)  # noqa: E731
+    for call, options in (
+        (lambda x: f(x).sum(), {}),
+        (lambda stack: f(stack).sum(1), {"vectorized": True}),
+        (lambda x: f(x).sum(), {"workers": 2}),
+        (ways.SIGNATURE(lambda p, *_: bad if ctypes.cast(p, ctypes.POINTER(ctypes.c_double))[1] > 1 else 1.0), {}),
     ):
-        with np.errstate(invalid="ignore"), pytest.raises(ValueRangeError, match=message):
-            secant.numerical_gradient(f, np.array([0.5, 1.0]), scheme=scheme, **options)
-    with pytest.raises(ValueRangeError, match=r"x\[0\] = .*, and raised ValueError: math domain error; .* bounds="):
-        secant.numerical_gradient(lambda x: math.sqrt(x[0]), [0.0], scheme="central")
-    with pytest.raises(DTypeError, match=r"^f must return a real number, got \(.*j\); .* bounds="):
-        secant.numerical_gradient(lambda x: float(x[0]) ** 1.5, [0.0], scheme="central")
-    found = secant.numerical_gradient(lambda x: float(x[0]) ** 1.5, [0.0], scheme=scheme, bounds=(0, 1))
-    assert abs(found[0]) < 0.02
+        with pytest.raises(ValueRangeError, match=message):
+            secant.numerical_gradient(call, np.array([0.5, 1.0]), scheme=scheme, **options)
+    with pytest.raises(ValueRangeError, match=message):
+        secant.numerical_jacobian(f, np.array([0.5, 1.0]), scheme=scheme)
+    with pytest.raises(ValueRangeError, match=message.replace(r"\[1\]", "")):
+        secant.numerical_diff(f, np.array([0.5, 1.0]), scheme=scheme)
 
 
-def test_the_end_of_the_domain_of_a_c_function_is_an_error():
-    f = ways.SIGNATURE(
-        lambda point, *_: math.nan if ctypes.cast(point, ctypes.POINTER(ctypes.c_double))[1] > 1 else 1.0
-    )
-    with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 1.0001, and finite at x"):
-        secant.numerical_gradient(f, np.array([0.5, 1.0]))
-    assert np.isnan(secant.numerical_gradient(f, np.array([0.5, 2.0]))).all()
+def test_a_function_that_is_not_finite_at_x_has_no_gradient_and_no_error():
+    for f in (lambda x: np.nan, lambda x: np.inf * x[0], ways.SIGNATURE(lambda *_: math.nan)):
+        assert np.isnan(secant.numerical_gradient(f, np.ones(2))).all()
 
 
-def test_a_function_that_is_nan_at_x_has_no_gradient_and_no_error():
-    assert np.isnan(secant.numerical_gradient(lambda x: np.nan, np.ones(2))).all()
+def test_large_numbers_are_no_reason_for_a_warning():
+    assert secant.numerical_gradient(lambda x: 1e200 * x.sum(), np.ones(3)) == pytest.approx(1e200)
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, TypeError, KeyError, NotADirectoryError])
-def test_errors_that_are_not_the_domains_pass(fault):
+class SolverError(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize("fault", [SolverError, ValueError, ZeroDivisionError, TypeError, KeyboardInterrupt])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_exceptions_of_f_pass_as_they_are_with_a_note(fault, scheme):
     def f(x):
-        if x[0] > 1:
+        if x[1, 0] > 2:
             raise fault("mine")
-        return 0.0
+        return float(x.sum())
 
+    x = np.array([[1.0, 1.0], [2.0, 1.0]])
+    for options in ({}, {"inplace": True}):
+        with pytest.raises(fault, match=r"^mine") as caught:
+            secant.numerical_gradient(f, x, scheme=scheme, **options)
+        if fault is not KeyboardInterrupt:
+            assert caught.value.__notes__[0].startswith("f was evaluated at x[1, 0] = 2.000")
     with pytest.raises(fault, match="mine"):
-        secant.numerical_gradient(f, np.ones(2))
-    with pytest.raises(fault, match="mine"):
-        secant.numerical_diff(lambda x: f([x]), 1.0)
+        secant.numerical_diff(lambda x: f(np.full((2, 2), x)), 2.0, scheme=scheme)
 
 
-def test_an_error_at_x_itself_is_passed_on():
+def test_the_exception_of_a_jitted_function_names_the_coordinate():
+    numba = pytest.importorskip("numba")
+
+    @numba.njit
     def f(x):
-        raise ValueError("mine")
+        if x[3] > 3:
+            raise ValueError("no")
+        return x[0]
 
-    for call in (secant.numerical_gradient, secant.numerical_diff):
-        with pytest.raises(ValueError, match=r"^mine"):
-            call(f, 1.0)
+    with pytest.raises(ValueError, match="no") as caught:
+        secant.numerical_gradient(f, np.arange(8.0))
+    assert caught.value.__notes__ == ["f was evaluated at x[3] = 3.0001"]
+
+
+def test_auto_takes_smaller_steps_where_f_raises_and_gives_up_after_ten():
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        if x[0] >= limit:
+            raise SolverError("no solution")
+        return math.exp(x[0])
+
+    limit = 400 * (1 + 1e-3)
+    found = secant.numerical_gradient(f, [400.0], scheme="auto", full_output=True)
+    assert abs(found.value[0] - math.exp(400)) <= found.error[0] < 1e-3 * math.exp(400)
+    limit = 400 * (1 - 1e-3)
+    for call in (secant.numerical_gradient, secant.numerical_hessian):
+        with pytest.raises(SolverError, match="no solution"):
+            call(f, [400.0], scheme="auto")
+    calls.clear()
+    g = lambda x: f(x) if x[0] != 400 else 1.0  # noqa: E731
+    with pytest.raises(SolverError, match="no solution"):
+        secant.numerical_gradient(g, [400.0 + 1e-12], scheme="auto")
+    assert len(calls) <= 30
 
 
 # ---- further arguments and results -----------------------------------------------------------------------------------
@@ -366,17 +389,16 @@ def scaled(x, factor, power=1):
 
 def test_args_and_kwargs_go_to_f():
     both = {"args": (3.0,), "kwargs": {"power": 2}}
-    total = {"args": (3.0,), "kwargs": {"power": 2}}
     assert secant.numerical_diff(scaled, 2.0, **both) == pytest.approx(12)
     assert secant.numerical_jacobian(scaled, [1.0, 2.0], **both).round(6).tolist() == [[6, 0], [0, 12]]
 
     def summed(x, factor, power=1):
         return float(np.sum(scaled(x, factor, power)))
 
-    assert secant.numerical_gradient(summed, [1.0, 2.0], **total).round(6).tolist() == [6, 12]
-    assert secant.numerical_gradient(summed, [1.0, 2.0], workers=2, **total).round(6).tolist() == [6, 12]
-    assert secant.numerical_hessian(summed, [1.0, 2.0], **total).round(6).tolist() == [[6, 0], [0, 6]]
-    walk = secant.gradient_descent(summed, [1.0, 2.0], lr=0.1, **total)
+    assert secant.numerical_gradient(summed, [1.0, 2.0], **both).round(6).tolist() == [6, 12]
+    assert secant.numerical_gradient(summed, [1.0, 2.0], workers=2, **both).round(6).tolist() == [6, 12]
+    assert secant.numerical_hessian(summed, [1.0, 2.0], **both).round(6).tolist() == [[6, 0], [0, 6]]
+    walk = secant.gradient_descent(summed, [1.0, 2.0], lr=0.1, **both)
     assert np.abs(walk).max() < 1e-3
     with pytest.raises(UnsupportedError, match="LowLevelCallable"):
         secant.numerical_gradient(ways.in_c(), [1.0, 2.0], args=(1,))
@@ -402,11 +424,9 @@ def test_full_output_says_how_sure_it_is_and_counts(scheme, way):
         return ways.rosenbrock(x)
 
     plain = secant.numerical_gradient(f, x, scheme=scheme, full_output=True)
-    assert plain.nfev == len(calls)
+    assert len(calls) - plain.nfev in (0, 1)  # what only a warning needs
     assert plain.success.all()
     assert (np.abs(plain.value - truth) <= plain.error + 1e-8).all()
-    pair = secant.numerical_gradient(ways.rosenbrock, x, scheme=scheme, return_error=True)
-    assert (pair[0].tobytes(), pair[1].tobytes()) == (plain.value.tobytes(), plain.error.tobytes())
     g, options = ways.WAYS[way]()
     found = secant.numerical_gradient(g, x, scheme=scheme, full_output=True, **options)
     assert (found.value.tobytes(), found.error.tobytes()) == (plain.value.tobytes(), plain.error.tobytes())
@@ -437,227 +457,10 @@ def test_auto_for_each_element_of_an_array():
     assert abs(fixed.value - np.cos(2)) <= fixed.error < 1e-8
 
 
-# ---- whose x ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_function_of_its_argument_that_names_x_gets_a_copy():
-    x, seen = np.linspace(1.0, 2.0, 100), []
-
-    def f(point):
-        seen.append(x[50] == before[50])
-        return float(np.sum(point**2)) + 0 * x.size
-
-    before = x.copy()
-    np.testing.assert_allclose(secant.numerical_gradient(f, x), 2 * x, rtol=1e-7)
-    assert seen.count(False) == 1  # to see whether f looks at x
-
-
-def test_what_f_looks_at_is_seen_within_bounds():
-    x, upper, points = np.array([1.0, 0.5]), np.array([1.0, 0.5 + 1e-5]), []
-
-    def f(point):
-        points.append(point.copy())
-        return float(np.sum(point**2)) + 0 * x.size
-
-    np.testing.assert_allclose(secant.numerical_gradient(f, x, bounds=(0, upper)), 2 * x, rtol=1e-7)
-    assert (np.array(points) <= upper).all()
-
-
-def test_a_function_of_its_argument_and_of_x_elsewhere_is_said_so():
-    x = np.array([1.0, 2.0])
-
-    def f(point):
-        return float(np.sum((point - x) ** 2))
-
-    with pytest.warns(RuntimeWarning, match="f uses its argument and looks at x elsewhere too"):
-        assert secant.numerical_hessian(f, x).tolist() == [[0, 0], [0, 0]]
-    assert secant.numerical_hessian(f, x, inplace=True).tolist() == [[0, 0], [0, 0]]
-    np.testing.assert_allclose(secant.numerical_hessian(f, x.copy()), 2 * np.eye(2), atol=1e-12)
-
-
-@pytest.mark.parametrize("options", [{"scheme": "forward"}, {"h": None}, {"scheme": "forward", "bounds": (0, 9)}])
-def test_numerical_diff_does_not_change_x(options):
-    x = np.array([1.0, 2.0])
-
-    def f(point):
-        point += 1
-        return point**2
-
-    np.testing.assert_allclose(secant.numerical_diff(f, x, **options), [4, 6], atol=2e-4)
-    assert x.tolist() == [1, 2]
-
-
-def test_numerical_diff_of_a_function_that_does_not_use_its_argument():
-    x = np.array([1.0, 2.0])
-    with pytest.raises(DTypeError, match="f must use its argument"):
-        secant.numerical_diff(lambda _: x**2, x)
-    assert secant.numerical_diff(lambda _: 3.0, 1.0) == 0
-
-
-def test_a_function_that_changes_a_later_entry_is_an_error():
-    def f(point):
-        if point[1] != 2:
-            point[0] = 0
-        return float(np.sum(point**2) + point[0] * point[2])
-
-    with pytest.raises(ValueRangeError, match="f must leave its argument as it is"):
-        secant.numerical_gradient(f, np.array([1.0, 2.0, 3.0]))
-
-
-def test_threads_may_share_an_array():
-    x = np.random.default_rng(0).normal(size=200)
-    before, seen = x.tobytes(), []
-
-    def f(point):
-        assert point is not None
-        return float(np.sum(np.sin(point) * point))
-
-    expected = secant.numerical_gradient(f, x.copy()).tobytes()
-
-    def run(shared):
-        seen.extend(secant.numerical_gradient(f, shared).tobytes() == expected for _ in range(20))
-
-    every = [threading.Thread(target=run, args=(x,)) for _ in range(4)]
-    for thread in every:
-        thread.start()
-    for thread in every:
-        thread.join()
-    assert seen == [True] * 80
-    assert x.tobytes() == before
-
-
-class Model:
-    """Of weights that it holds, as in the chapter."""
-
-    __slots__ = ("layers",)
-
-    def __init__(self):
-        self.layers = [{"W": np.array([1.0, -2.0, 3.0])}]
-
-    def loss(self, _=None):
-        return float(np.sum(self.layers[0]["W"] ** 2))
-
-
-@pytest.mark.filterwarnings("ignore:f uses its argument and looks at x elsewhere too")
-@pytest.mark.parametrize("call", [secant.numerical_gradient, secant.numerical_jacobian])
-@pytest.mark.parametrize("scheme", [*SCHEMES, "auto"])
-def test_a_function_that_looks_at_x_elsewhere_sees_it(call, scheme):
-    model = Model()
-    W = model.layers[0]["W"]
-    for f in (model.loss, lambda W: model.loss(), lambda _, W=W: np.sum(W**2)):
-        np.testing.assert_allclose(call(f, W, scheme=scheme), 2 * W, atol=2e-4)
-    np.testing.assert_allclose(call(lambda V: model.loss() + np.sum(V**2), W, scheme=scheme), 4 * W, atol=4e-4)
-    assert W.tolist() == [1, -2, 3]
-
-
-@pytest.mark.filterwarnings("ignore:f uses its argument and looks at x elsewhere too")
-def test_a_callable_object_is_searched_and_proxies_are_left_alone():
-    x = np.array([1.0, 2.0])
-
-    class Proxy:
-        @property
-        def __class__(self):
-            raise AssertionError("it was loaded")
-
-    class Mixed:
-        def __call__(self, point, proxy=Proxy()):  # noqa: B008
-            return float((x**2).sum() + point.sum())
-
-    assert secant.numerical_gradient(Mixed(), x).round(6).tolist() == [3, 5]
-
-
-def _functions_of_modules_and_classes(x):
-    """Functions that look at x both as their argument and as a value that a module or class holds."""
-    module, other, installed = (type(np)(name) for name in ("module_of_x", "other_module", "installed_module"))
-    module.x = module.total = other.x = installed.x = x
-    installed.__file__ = "/lib/site-packages/installed_module.py"
-    exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(other))
-    exec("def loss(y): return float((x ** 2).sum() + y.sum())", vars(installed))
-
-    class Meta(type):
-        meta = x
-
-    class Base(metaclass=Meta):
-        held = x
-
-    class Derived(Base):
-        def loss(self, y):
-            return float((self.held**2).sum() + y.sum())
-
-        @staticmethod
-        def alone(y):
-            return float((x**2).sum() + y.sum())
-
-    def imports(y):
-        import module_of_x
-
-        return float((module_of_x.x**2).sum() + y.sum())
-
-    known = {"module": module, "other": other, "installed": installed, "Base": Base, "Derived": Derived}
-    texts = {
-        "value of a module": "(module.x ** 2).sum() + y.sum()",
-        "value by its text": "(getattr(module, 'to' + 'tal') ** 2).sum() + y.sum()",
-        "function of a module": "other.loss(y)",
-        "value of an installed module": "(installed.x ** 2).sum() + y.sum()",
-        "function of an installed module": "installed.loss(y)",
-        "value of a class": "(Derived.held ** 2).sum() + y.sum()",
-        "value of a metaclass": "(Derived.meta ** 2).sum() + y.sum()",
-        "function of a class": "Derived.alone(y)",
-        "method of an object of a class": "Derived().loss(y)",
-    }
-    found = {name: eval(f"lambda y: float({text})", known) for name, text in texts.items()}
-    return found | {
-        "method of an object": Derived().loss,
-        "class of a closure": lambda y: Derived().loss(y),
-        "imported module": imports,
-    }, module
-
-
-@pytest.mark.filterwarnings("ignore:f uses its argument and looks at x elsewhere too")
-@pytest.mark.parametrize("name", _functions_of_modules_and_classes(np.ones(2))[0])
-def test_what_modules_and_classes_hold_is_seen(name, monkeypatch):
-    x = np.array([1.0, 2.0])
-    functions, module = _functions_of_modules_and_classes(x)
-    monkeypatch.setitem(sys.modules, "module_of_x", module)
-    assert secant.numerical_gradient(functions[name], x).round(6).tolist() == [3, 5]
-    assert x.tolist() == [1, 2]
-
-
-@pytest.mark.filterwarnings("ignore:f uses its argument and looks at x elsewhere too")
-def test_a_method_of_x_itself_is_seen():
-    x = np.array([1.0, 2.0])
-    f = eval("lambda y: float(dot(y))", {"dot": x.dot})
-    assert secant.numerical_gradient(f, x).round(6).tolist() == [2, 4]
-
-
-def test_a_function_of_modules_that_do_not_hold_x_gets_a_copy():
-    x = np.array([1.0, 2.0])
-    x.flags.writeable = False  # to be shifted in place would be an error
-    special, numba = pytest.importorskip("scipy.special"), pytest.importorskip("numba")
-    jitted = numba.njit(lambda y: y.sum())
-    functions = [
-        lambda y: float(np.linalg.norm(y) + math.exp(0)),
-        lambda y: float(special.logsumexp(y)),
-        lambda y: jitted(y) ** 2,
-        np.sum,
-    ]
-    for f in functions:
-        assert np.isfinite(secant.numerical_gradient(f, x)).all()
-
-
-def test_what_cannot_be_searched_is_found_by_its_zeros():
-    x = np.array([1.0, 2.0])
-    module = type(np)("module_of_x")
-    module.x = x
-    f = eval("lambda _: float((module.x ** 2).sum())", {"module": module})
-    assert secant.numerical_gradient(f, x).round(6).tolist() == [2, 4]
-    assert secant.numerical_gradient(lambda _: 0.0, x).tolist() == [0, 0]
-    assert secant.numerical_gradient(lambda _: 0.0, [1, 2]).tolist() == [0, 0]
-    assert secant.numerical_gradient(lambda _: 0.0, np.array([1, 2])).tolist() == [0, 0]
-
-
 def test_bounds_that_are_exchanged_are_named():
-    with pytest.raises(ValueRangeError, match=r"bounds must be \(lower, upper\), got 1.0 and 0.0"):
+    with pytest.raises(
+        ValueRangeError, match=r"bounds must be \(lower, upper\): lower 1.0 exceeds upper 0.0 at \(0,\)"
+    ):
         secant.numerical_gradient(np.sum, [1.0], bounds=(1, 0))
 
 
@@ -672,35 +475,16 @@ def test_none_is_no_bound(bounds):
 
 
 def test_the_derivative_of_one_number_by_many_is_a_gradient():
-    with pytest.raises(ShapeError, match=r"f must return an array of the shape of x, \(2,\), .* numerical_gradient$"):
-        secant.numerical_diff(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0]))
-
-
-@pytest.mark.parametrize("options", [{"scheme": "auto"}, {"h": None}, {"full_output": True}, {"bounds": (0, 5)}])
-def test_steps_of_each_element_are_for_elementwise_functions(options):
-    x = np.array([1.0, 2.0, 4.0])
-    with pytest.raises(ShapeError, match=r"f must return an array of the shape of x, \(3,\), .* got \(\)"):
-        secant.numerical_diff(np.sum, x, **options)
-    for f in (np.cumsum, lambda x: np.exp(x) / np.exp(x).sum(), lambda x: x - x.mean(), lambda x: x[::-1] * 1.0):
-        with pytest.raises(ValueRangeError, match="f must be elementwise"):
-            secant.numerical_diff(f, x, **options)
+    for options in ({}, {"scheme": "auto"}, {"h": None}, {"full_output": True}, {"bounds": (0, 5)}):
+        with pytest.raises(
+            ShapeError, match=r"f must return an array of the shape of x, \(2,\), .* numerical_gradient"
+        ):
+            secant.numerical_diff(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0]), **options)
 
 
 def test_relative_steps_of_an_x_that_is_infinite():
     found = secant.numerical_gradient(lambda x: np.arctan(x).sum(), [np.inf, 1.0], None)
     np.testing.assert_allclose(found, [0.0, 0.5], atol=1e-8)
-
-
-def test_numerical_diff_leaves_x_to_a_function_that_writes_to_it():
-    def writing(v):
-        v *= 2.0
-        return v.copy()
-
-    x = np.array([1.0, 2.0, 3.0])
-    for options in ({"scheme": "auto"}, {"h": None}, {"full_output": True}, {}):
-        found = secant.numerical_diff(writing, x, **options)
-        np.testing.assert_allclose(getattr(found, "value", found), 2.0)
-        assert x.tolist() == [1.0, 2.0, 3.0]
 
 
 def test_an_elementwise_function_with_noise_has_error_bars():

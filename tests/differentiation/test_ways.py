@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from functools import cache
 from itertools import pairwise
 
@@ -17,29 +16,32 @@ import pytest
 import ways
 
 import secant
-from secant.differentiation.evaluators import c_pointer, numba_jit, vectorized
-from secant.errors import DTypeError, ShapeError, UnsupportedError, ValueRangeError
+from secant.differentiation.evaluators import c_pointer, vectorized
+from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 from sweeps import grid
 
 SCHEMES = ["central", "forward", "five-point"]
 
 
 def plain(scheme, x, h=1e-4, f=ways.rosenbrock):
-    """The formula, coordinate by coordinate."""
+    """The formula, coordinate by coordinate, with the steps that rounding leaves."""
     gradient = np.empty(x.shape)
 
-    def at(index, shift):
-        there = x.copy()
-        there[index] += shift
-        return f(there)
+    def quotient(i, above, below):
+        values = []
+        for shift in (above, below):
+            there = x.copy()
+            there[i] += shift
+            values.append(f(there))
+        return (values[0] - values[1]) / ((x[i] + above) - (x[i] + below))
 
     for i in np.ndindex(x.shape):
         if scheme == "central":
-            gradient[i] = (at(i, h) - at(i, -h)) / (2 * h)
+            gradient[i] = quotient(i, h, -h)
         elif scheme == "forward":
-            gradient[i] = (at(i, h) - f(x)) / h
+            gradient[i] = quotient(i, h, 0.0)
         else:
-            gradient[i] = (8 * (at(i, h) - at(i, -h)) - (at(i, 2 * h) - at(i, -2 * h))) / (12 * h)
+            gradient[i] = (4 * quotient(i, h, -h) - quotient(i, 2 * h, -2 * h)) / 3
     return gradient
 
 
@@ -53,7 +55,6 @@ def point(scheme, shape):
 @pytest.fixture
 def eager(monkeypatch):
     """Threads and blocks also where they do not pay."""
-    monkeypatch.setattr(numba_jit, "_ENOUGH_FOR_THREADS", 0.0)
     monkeypatch.setattr(c_pointer, "_ENOUGH_FOR_THREADS", 0.0)
     monkeypatch.setattr(vectorized, "_LARGEST_STACK", 64)
 
@@ -63,7 +64,7 @@ def eager(monkeypatch):
 )
 def test_the_bits_are_those_of_the_plain_loop(way, scheme, eager):
     f, options = ways.WAYS[way]()
-    for shape in ((1,), (10,), (7, 11), (300,)):
+    for shape in ((2,), (10,), (7, 11), (300,)):
         x, expected = point(scheme, shape)
         before = x.tobytes()
         gradient = secant.numerical_gradient(f, x, scheme=scheme, **options)
@@ -74,7 +75,7 @@ def test_the_bits_are_those_of_the_plain_loop(way, scheme, eager):
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_function_of_python_is_evaluated_as_in_the_plain_loop(scheme):
-    for shape in ((1,), (10,), (7, 11), (300,)):
+    for shape in ((2,), (10,), (7, 11), (300,)):
         x = np.random.RandomState(0).normal(size=shape)
         gradient = secant.numerical_gradient(ways.rosenbrock, x, scheme=scheme)
         assert gradient.tobytes() == plain(scheme, x).tobytes()
@@ -103,13 +104,13 @@ def writes_in_numba():
 
 @pytest.mark.parametrize("make", [lambda: ways.in_c("writes"), writes_in_numba], ids=["c", "jitted"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("n", [3, 40])
-def test_a_compiled_function_that_writes_to_its_argument_is_refused(make, scheme, n):
+def test_a_compiled_function_may_write_to_its_argument(make, scheme):
     f = make()
-    for x in (np.arange(1.0, n + 1), np.ones((2, n))):
+    for x in (np.arange(1.0, 4.0), np.linspace(1, 2, 40), np.ones((2, 40))):
         before = x.tobytes()
-        with pytest.raises(ValueRangeError, match="f must leave its argument as it is, but it changes x"):
-            secant.numerical_gradient(f, x, scheme=scheme)
+        right = ways.rosenbrock if make is not writes_in_numba else np.sum
+        found = secant.numerical_gradient(f, x, scheme=scheme)
+        np.testing.assert_allclose(found, secant.numerical_gradient(right, x, scheme=scheme))
         assert x.tobytes() == before
 
 
@@ -174,18 +175,10 @@ def test_a_point_that_is_only_read_may_be_read_only(way, scheme):
         assert found.tobytes() == expected.tobytes()
 
 
-def test_a_point_that_is_shifted_in_place_may_not_be_read_only():
-    x = np.ones(3)
-    x.flags.writeable = False
-    assert secant.numerical_gradient(ways.rosenbrock, x).round(3).tolist() == [0, 0, 0]
-    with pytest.raises(ValueRangeError, match=r"^x must be writeable, got a read-only array: .* use x.copy\(\)$"):
-        secant.numerical_gradient(lambda _: ways.rosenbrock(x), x)
-
-
 @pytest.mark.parametrize("core", [True, False], ids=["core", "numba"])
 @pytest.mark.parametrize("shape", [(5,), (1, 5)])
 @pytest.mark.parametrize("workers", [None, 1, 3])
-def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, shape, n_jobs, monkeypatch, eager):
+def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, shape, workers, monkeypatch, eager):
     numba = pytest.importorskip("numba")
     monkeypatch.setattr(c_pointer, "core", c_pointer.core if core else lambda: None)
 
@@ -198,12 +191,12 @@ def test_a_jitted_function_that_may_return_none_is_no_function_of_numbers(core, 
     x = np.array([0.1, 0.2, 0.55, 0.3, 0.4]).reshape(shape)
     for scheme in SCHEMES:
         with pytest.raises(DTypeError, match="f must return a real number, got None"):
-            secant.numerical_gradient(f, x, scheme=scheme, workers=n_jobs)
+            secant.numerical_gradient(f, x, scheme=scheme, workers=workers)
         with pytest.raises(DTypeError, match="f must return real numbers, got None"):
-            secant.numerical_jacobian(f, x, scheme=scheme, workers=n_jobs)
+            secant.numerical_jacobian(f, x, scheme=scheme, workers=workers)
     x -= 0.1  # where it returns numbers
     for scheme in (*SCHEMES, "auto"):
-        gradient = secant.numerical_gradient(f, x, scheme=scheme, workers=n_jobs)
+        gradient = secant.numerical_gradient(f, x, scheme=scheme, workers=workers)
         np.testing.assert_allclose(gradient.reshape(-1), [1, 1, 1, 0, 0], atol=1e-7)
 
 
@@ -300,55 +293,6 @@ def test_options_that_do_not_go_together():
             secant.numerical_gradient(ways.rosenbrock, np.ones(3), **options)
 
 
-def test_the_result_for_a_stack_is_checked():
-    for wrong in (lambda x: 0.0, lambda x: np.zeros(len(x) + 1), lambda x: np.zeros((len(x), 2))):
-        with pytest.raises(ShapeError, match=r"^f must return a value for each of 6 points, got an array of shape"):
-            secant.numerical_gradient(wrong, np.ones(3), vectorized=True)
-
-
-def test_memory_of_stacks_is_bounded():
-    x = np.ones(3000)
-    secant.numerical_gradient(lambda stack: stack[:, 0], x[:5], vectorized=True)  # what is imported does not count
-    tracemalloc.start()
-    secant.numerical_gradient(lambda stack: stack[:, 0], x, vectorized=True)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 6 * 8 * vectorized._LARGEST_STACK  # all points at once would be 140 MB
-
-
-def test_an_exception_names_coordinate_and_value():
-    def f(x):
-        if x[1, 0] > 2:
-            raise ZeroDivisionError("no")
-        return 0.0
-
-    x = np.array([[1.0, 1.0], [2.0, 1.0]])
-    with pytest.raises(ValueRangeError) as caught:
-        secant.numerical_gradient(f, x)
-    assert str(caught.value) == (
-        "f was evaluated at x[1, 0] = 2.0001, and raised ZeroDivisionError: no; where the domain of f ends, give it as "
-        "bounds="
-    )
-    assert isinstance(caught.value.__cause__, ZeroDivisionError)
-
-
-def test_an_exception_of_a_jitted_function_names_the_coordinate():
-    numba = pytest.importorskip("numba")
-
-    @numba.njit
-    def f(x):
-        if x[3] > 3:
-            raise ValueError("no")
-        return x[0]
-
-    x = np.arange(8.0)
-    with pytest.raises(
-        ValueRangeError, match=r"^f was evaluated at x\[3\] = 3.0001, and raised ValueError: no; .*bounds="
-    ):
-        secant.numerical_gradient(f, x)
-    assert x.tolist() == list(range(8))
-
-
 def test_a_jitted_function_on_threads_after_a_fork(forked, eager):
     x, f = np.random.RandomState(0).normal(size=300), ways.jitted()
     wanted = secant.numerical_gradient(f, x, workers=3).tobytes()
@@ -363,7 +307,7 @@ def test_a_c_function_on_threads_after_a_fork(forked, eager):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
+def test_ctrl_c_ends_a_c_function_soon(workers, default_handler):
     if c_pointer.core() is None:
         pytest.skip("the core is not built")
     f, x = ways.in_c("slow"), np.ones(10_000)  # 30 ms a call: minutes of work
@@ -371,7 +315,7 @@ def test_ctrl_c_ends_a_c_function_soon(n_jobs, default_handler):
     start = time.perf_counter()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        secant.numerical_gradient(f, x, workers=n_jobs)
+        secant.numerical_gradient(f, x, workers=workers)
     assert time.perf_counter() - start < 20
     assert (x == 1).all()
 
@@ -419,7 +363,7 @@ def test_a_slow_function_is_seen_to_move(bar_on_stderr):
 
 
 def test_a_pipe_gets_no_bar(capsys):
-    secant.numerical_gradient(lambda x: 0.0, np.ones(40), progress=True)
+    secant.numerical_gradient(np.sum, np.ones(40), progress=True)
     assert capsys.readouterr() == ("", "")
 
 
@@ -427,8 +371,8 @@ def test_a_jitted_function_without_the_core(monkeypatch, eager):
     monkeypatch.setattr(c_pointer, "core", lambda: None)
     x = np.random.RandomState(0).normal(size=300)
     for scheme in SCHEMES:
-        for n_jobs in (1, 3):
-            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, workers=n_jobs)
+        for workers in (1, 3):
+            gradient = secant.numerical_gradient(ways.jitted(), x, scheme=scheme, workers=workers)
             assert gradient.tobytes() == plain(scheme, x).tobytes()
 
 
@@ -499,8 +443,8 @@ def test_parallel_loops_of_a_jitted_function_are_started_from_one_thread(shape):
     pytest.importorskip("numba")
     program = f"""
 import numba, numpy as np, secant
-from secant.differentiation.evaluators import c_pointer, numba_jit
-numba_jit._ENOUGH_FOR_THREADS = c_pointer._ENOUGH_FOR_THREADS = 0.0
+from secant.differentiation.evaluators import c_pointer
+c_pointer._ENOUGH_FOR_THREADS = 0.0
 @numba.njit(parallel=True)
 def inner(x):
     total = 0.0
@@ -509,8 +453,8 @@ def inner(x):
     return total
 outer = numba.njit(lambda x: 2 * inner(x))
 for f, slope in ((inner, 1), (outer, 2)):
-    for n_jobs in (None, 2):
-        assert (secant.numerical_gradient(f, np.ones({shape}), workers=n_jobs).round(6) == slope).all()
+    for workers in (None, 2):
+        assert (secant.numerical_gradient(f, np.ones({shape}), workers=workers).round(6) == slope).all()
 assert numba.threading_layer() == "workqueue"
 """
     require_no_abort(program)

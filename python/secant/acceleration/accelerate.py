@@ -15,7 +15,16 @@ from numpy.typing import ArrayLike
 
 from secant._common.trial import being_tried
 from secant._common.validation import Array, thread_count
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import (
+    arrays_of,
+    compared_equivalent,
+    equivalent,
+    in_place,
+    require_equivalent,
+    require_same_loss,
+    rows,
+    times_of,
+)
 from secant.acceleration.recognition.methods import (
     PATCH,
     USUAL,
@@ -31,6 +40,7 @@ from secant.errors import LossDiffersError, UnsupportedError
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 
 Net = TypeVar("Net")
+Result = TypeVar("Result")
 
 
 @overload
@@ -151,17 +161,13 @@ class Accelerated:
         """The network's own numerical gradient."""
         return bound(reader_gradient_of(type(self.net), self.name), self.net)
 
-    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return x and t, whatever their names are."""
-        try:
-            names = [*inspect.signature(reader_gradient_of(type(self.net), self.name)).parameters][1:3]
-        except (TypeError, ValueError):  # it has none
-            names = ["x", "t"]
-        given = dict(zip(names, args, strict=False)) | named
-        if len(args) > 2 or set(given) != set(names):
-            got = f"{len(args)} arguments" + "".join(f" and {key!r}" for key in named)
-            raise TypeError(f"{self.name}() takes {names[0]}, {names[-1]} and n_threads, got {got}")
-        return [given[name] for name in names]
+        own = reader_gradient_of(type(self.net), self.name)
+        given = inspect.signature(own or _nameless).bind(self.net, *args, **named)
+        if len(given.args) != 3 or given.kwargs:
+            raise TypeError(f"{self.name}() takes x, t and n_threads, got {len(args)} arguments")
+        return given.args[1:]
 
     def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
@@ -173,11 +179,7 @@ class Accelerated:
             after it was recognized again.
         """
         inputs, threads = rows(x), self.n_threads if n_threads is None else n_threads
-        try:
-            return self._compared_gradient(inputs, x, t, threads)
-        except UnsupportedError as error:
-            self._recognize_again(error)
-        return self._compared_gradient(inputs, x, t, threads)
+        return self._or_recognized_again(lambda: self._compared_gradient(inputs, x, t, threads))
 
     def _compared_gradient(self, inputs: Array, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
         """Return the gradient of the network as it was recognized, if its loss is the network's."""
@@ -186,8 +188,7 @@ class Accelerated:
             inputs, t, h=recognition.h, n_threads=n_threads, return_info=True
         )
         require_same_loss(self.net, recognition, info.loss, inputs, x, t)
-        times, named = len(inputs) if recognition.summed and inputs.ndim == 2 else 1, {}
-        arrays = arrays_of(self.net, recognition)
+        times, arrays, named = times_of(recognition, inputs), arrays_of(self.net, recognition), {}
         for key, grad, array in zip(recognition.gradient_keys, grads.values(), arrays, strict=True):
             of_loss = grad if times == 1 else times * grad
             named[key] = of_loss.reshape(array.shape).astype(array.dtype, copy=False)
@@ -198,34 +199,32 @@ class Accelerated:
 
         Its parameters are those of the network where these are `in_place`, else copies.
         """
-        try:
-            return self._compared_equivalent(x, t)
-        except UnsupportedError as error:
-            self._recognize_again(error)
-        return self._compared_equivalent(x, t)
-
-    def _compared_equivalent(self, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
-        equivalent_net, inputs = equivalent(self.net, self.recognition), rows(x)
-        require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
-        return equivalent_net
+        return self._or_recognized_again(lambda: compared_equivalent(self.net, self.recognition, x, t))
 
     def require_same(self, equivalent_net: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
         """Raise an error if the network has other arrays or another loss than this one, which `equivalent` returned."""
         if not all(map(np.may_share_memory, equivalent_net.params.values(), arrays_of(self.net, self.recognition))):
             raise UnsupportedError("the arrays of net must stay those that it had when training began")
-        inputs = rows(x)
-        require_same_loss(self.net, self.recognition, equivalent_net.loss(inputs, t), inputs, x, t)
+        require_equivalent(self.net, self.recognition, equivalent_net, x, t)
 
     def in_place(self) -> bool:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""
         return not self.recognition.summed and in_place(arrays_of(self.net, self.recognition))
 
-    def _recognize_again(self, error: UnsupportedError) -> None:
-        """Recognize a network that has changed: perhaps it is another one that is known."""
-        recognition = recognized(self.net, self.recognition.names)
-        if not recognition.known:
-            raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
+    def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
+        """Compute something. If the network has changed, recognize it again, once: it may be another known one."""
+        try:
+            return compute()
+        except UnsupportedError as error:
+            recognition = recognized(self.net, self.recognition.names)
+            if not recognition.known:
+                raise LossDiffersError(f"{type(self.net).__name__} has changed: {error}. {recognition}") from None
         self.recognition = recognition
+        return compute()
+
+
+def _nameless(net: Any, x: Any, t: Any) -> None:
+    """Has the arguments of a numerical gradient that its network did not have."""
 
 
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:

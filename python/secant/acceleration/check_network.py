@@ -10,15 +10,15 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from secant.acceleration.recognition.equivalent import arrays_of, equivalent, in_place, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import arrays_of, compared_equivalent, in_place, rows, times_of
 from secant.acceleration.recognition.isolation import isolated
-from secant.acceleration.recognition.layouts import Layout, dicts_of_arrays, duplicate
+from secant.acceleration.recognition.layouts import Layout, duplicate
 from secant.acceleration.recognition.methods import MethodNames, method_of
 from secant.acceleration.recognition.probes import NotANumberError, number, short
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
 from secant.checking.options import NetworkOptions, require_known
-from secant.checking.report import GradientReport
+from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
 from secant.errors import DTypeError, ParamsError, SecantError, ShapeError, UnsupportedError
 
@@ -90,7 +90,7 @@ def check_network(
     """
     require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
-        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, loss)")
+        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     names = MethodNames(loss=loss)
     loss_of, params = method_of(net, "loss", loss), _params(net, names)
     try:
@@ -107,13 +107,18 @@ def check_network(
     report = check(lambda _: loss_of(x, t))
     if report.verdict != "wrong":
         return report
+    hints = _mode_hints(loss_of, loss, gradient)
     if without := _without_offset(net, names, x, t):
         f, offset = without
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
-        other = replace(check(f), compared_with=name, note=note)
-        return min(report, other, key=_wrong_arrays)
-    return replace(report, note=_hint(report, loss_of, loss, gradient))
+        report = min(report, replace(check(f), compared_with=name, note=note), key=_wrong_arrays)
+    elif all(error < _MOST_BY_OFFSET for error in [a.relative_error for a in report.arrays if _is_wrong(a)]):
+        hints.append(
+            f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
+            "leaves it out: compare with a loss without it."
+        )
+    return report if report.passed else replace(report, note=" ".join(filter(None, (report.note, *hints))))
 
 
 def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
@@ -124,8 +129,6 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
         layout = Layout(recognition.holder, recognition.keys)
         if recognition.known:
             params = dict(zip(layout.keys, layout.arrays(net), strict=True))
-        elif dicts := dicts_of_arrays(net):
-            params = vars(net)[dicts[0]]
         else:
             raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
     for key, param in params.items():
@@ -158,41 +161,36 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
 def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
     """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
     recognition = recognized(net, names, with_gradient=False)
-    if not (recognition.known and 0 < recognition.log_offset <= _LARGEST_OFFSET):
+    if not (recognition.known and in_place(arrays_of(net, recognition))):
         return None
-    inputs, equivalent_net = rows(x), equivalent(net, recognition)
-    if not in_place(arrays_of(net, recognition)):
+    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
         return None
     try:
-        require_same_loss(net, recognition, equivalent_net.loss(inputs, t), inputs, x, t)
+        equivalent_net = compared_equivalent(net, recognition, x, t)
     except SecantError:
         return None
     equivalent_net.log_offset = 0.0
-    times = len(inputs) if recognition.summed and inputs.ndim == 2 else 1
+    inputs = rows(x)
+    times = times_of(recognition, inputs)
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 
 
+def _is_wrong(array: ArrayReport) -> bool:
+    return not (array.passed or array.unverified)
+
+
 def _wrong_arrays(report: GradientReport) -> int:
-    return sum(not array.passed and not array.unverified for array in report.arrays)
+    return sum(map(_is_wrong, report.arrays))
 
 
-def _hint(report: GradientReport, loss_of: Callable[..., Any], loss: str, gradient: str) -> str:
-    """Say what a gradient may be right for that is wrong for the loss of a network that Secant does not know."""
-    hints = []
-    wrong = [array.relative_error for array in report.arrays if not array.passed and not array.unverified]
-    if all(error < _MOST_BY_OFFSET for error in wrong):
-        hints.append(
-            f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
-            "leaves it out: compare with a loss without it."
-        )
+def _mode_hints(loss_of: Callable[..., Any], loss: str, gradient: str) -> list[str]:
+    """Say so if a loss has an option for training that a gradient may set otherwise."""
     try:
-        options = inspect.signature(loss_of).parameters.values()
+        options = [*inspect.signature(loss_of).parameters.values()]
     except (TypeError, ValueError):  # a method that is compiled
-        options = {}.values()
-    for option in options:
-        if _MODE.search(option.name) and isinstance(option.default, bool):
-            hints.append(
-                f"{loss}(x, t) runs the network with {option.name}={option.default}; {gradient}(x, t) may run it in "
-                "another mode."
-            )
-    return " ".join(hints)
+        return []
+    return [
+        f"{loss}(x, t) runs the network with {option.name}={option.default}; {gradient}(x, t) may run it otherwise."
+        for option in options
+        if _MODE.search(option.name) and isinstance(option.default, bool)
+    ]

@@ -12,7 +12,7 @@ import numpy as np
 from secant._common.progress import Progress
 from secant._common.validation import Floats
 from secant._common.warn import warn
-from secant.differentiation.auto.adaptive import Adaptive
+from secant.differentiation.adaptive import Adaptive
 from secant.differentiation.evaluators.evaluation import Evaluator, differentiate, name_of
 from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import put_back
@@ -36,9 +36,12 @@ class Derivatives(NamedTuple):
 
 def derivatives(problem: Problem, given: Any, *, warns: bool = True) -> Derivatives:
     """Derivatives of f in all coordinates of x, which was ``given`` as that."""
-    result, method, evaluator = computed(problem, given, Method)
-    if warns:
-        warn_of_values(evaluator, method.stencils, problem.x, result.values)
+    try:
+        result, method, evaluator = computed(problem, Method)
+        if warns:
+            warn_of_values(evaluator, method.stencils, problem.x, result.values)
+    finally:
+        put_back(given, problem.x)
     return result
 
 
@@ -48,23 +51,14 @@ def central_differences(problem: Problem, given: Any) -> Floats:
     evaluator, stencils = problem.evaluator(), Stencils(problem.scheme, cast(float, problem.step))
     try:
         values = _differences(evaluator, problem.x, stencils, None, (0, problem.x.size))
+        warn_of_values(evaluator, stencils, problem.x, values)
     finally:
         put_back(given, problem.x)
-    warn_of_values(evaluator, stencils, problem.x, values)
     return values
 
 
-def computed(
-    problem: Problem, given: Any, make: Callable[[Evaluator, Problem], Any]
-) -> tuple[Derivatives, Any, Evaluator]:
+def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, Evaluator]:
     """Return all that a method finds, the method that ``make`` makes, and the evaluator of this process."""
-    try:
-        return _computed(problem, make)
-    finally:
-        put_back(given, problem.x)
-
-
-def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tuple[Derivatives, Any, Evaluator]:
     evaluator = problem.evaluator()
     if not problem.progress and not problem.asks_for_workers:
         method = make(evaluator, problem)
@@ -92,7 +86,7 @@ def _computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tu
 def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats) -> None:
     """Warn where the values of f, or the steps, say that derivatives mean little."""
     count = np.count_nonzero(values)
-    if evaluator.is_constant and values.size:
+    if evaluator.is_constant and values.size and not count:
         warn(
             f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if it "
             "looks at x elsewhere and not at its argument, x must be a writeable array of float64"
@@ -206,8 +200,7 @@ def _differences(
 ) -> Floats:
     """Difference quotients of a range; an error where f is not finite at a shifted point, and is at x."""
     values = differentiate(evaluator, stencils, base, span, tell)
-    row = values if values.ndim == 1 else values.reshape(-1)
-    if not math.isfinite(row.dot(row)):  # some entry is not finite, or huge; faster than to look at all
+    if values.ndim > 1 or not math.isfinite(sum(values.tolist())):  # for few numbers, Python is faster than NumPy
         _require_finite(evaluator, x, stencils, base, values, span[0])
     return values
 

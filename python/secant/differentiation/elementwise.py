@@ -69,8 +69,7 @@ class _Elements:
             is_one_sided = kinds.is_one_sided.reshape(x.shape)
             one_sided = self._quotient(ONE_SIDED[scheme.name], h * is_one_sided, base)
             result = np.where(is_one_sided, one_sided, self._quotient(scheme, h * ~is_one_sided, base))
-        if result.shape == x.shape:
-            warn_of_values(evaluator, kinds, x, result)
+        warn_of_values(evaluator, kinds, x, result)
         return result
 
     def _quotient(self, scheme: Scheme, h: Floats, base: Any) -> Floats:
@@ -78,11 +77,7 @@ class _Elements:
         points = [x + shift * h for shift in scheme.shifts]
         values = self._evaluator.at_points(np.array(points))
         shape = values.shape[1:]
-        if x.size > 1 and shape != x.shape:
-            raise ShapeError(
-                f"f must return an array of the shape of x, {x.shape}, whose elements are shifted at once, got "
-                f"{shape}; for other functions take numerical_gradient or numerical_jacobian"
-            )
+        self._require_elementwise(shape)
         flat_x, flat_h = (np.broadcast_to(each.reshape(-1), values[0].size) for each in (x, h))
         rows = values.reshape(len(values), -1).T
         row = None if base is None else np.reshape(base, -1)
@@ -93,6 +88,14 @@ class _Elements:
             where = there[wrong][0] if shape == x.shape else there[0]
             raise not_finite(values[wrong][0], f"x = {float(np.ravel(where)[0])!r}")
         return result
+
+    def _require_elementwise(self, shape: tuple[int, ...]) -> None:
+        """Raise an error if f does not return an array of the shape of x. Of a number, f may return anything."""
+        if self._point.size > 1 and shape != self._point.shape:
+            raise ShapeError(
+                f"f must return an array of the shape of x, {self._point.shape}, whose elements are shifted at once, "
+                f"got {shape}; for other functions take numerical_gradient or numerical_jacobian"
+            )
 
     def slopes(self, warns: bool) -> tuple[Floats, Floats]:
         """By "auto": the elements are outputs of a function of one number, which shifts each in units of its size."""
@@ -111,4 +114,5 @@ class _Elements:
         problem = Problem(of_shift, np.zeros(1), convert=numbers, with_error=True, moved=moved)
         values, errors, _ = derivatives(problem, None, warns=warns)
         assert errors is not None
+        self._require_elementwise(values.shape[1:])
         return values[0] / scale, errors[0] / scale

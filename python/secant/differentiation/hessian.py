@@ -127,10 +127,13 @@ def numerical_hessian(
     pattern = None if sparsity is None else Pattern.of(sparsity, size)
     if pattern is not None and pattern.shape[0] != size:
         raise ShapeError(f"sparsity must have shape {(size, size)}, got {pattern.shape}")
-    values, errors, evaluations = _hessian(problem, x, pattern)
-    if full_output and errors is None:
-        slopes, bars, more = _hessian(problem._replace(scheme=None), x, pattern)
-        errors, evaluations = abs(values - slopes) + bars, evaluations + more
+    try:
+        values, errors, evaluations = _hessian(problem, pattern)
+        if full_output and errors is None:
+            slopes, bars, more = _hessian(problem._replace(scheme=None), pattern)
+            errors, evaluations = abs(values - slopes) + bars, evaluations + more
+    finally:
+        put_back(x, problem.x)
     return with_error(values, errors, evaluations) if full_output else values
 
 
@@ -157,7 +160,7 @@ def _half_sum(matrix: Any, sign: float = 1.0) -> Any:
     return csr_array((np.concatenate([found.data, sign * found.data]) / 2, places), shape=matrix.shape)
 
 
-def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any, Any, int]:
+def _hessian(problem: Problem, pattern: Pattern | None) -> tuple[Any, Any, int]:
     """The Hessian, its error bars for "auto", and the evaluations."""
     size = problem.x.size
     if pattern is None:
@@ -169,25 +172,22 @@ def _hessian(problem: Problem, given: Any, pattern: Pattern | None) -> tuple[Any
     def make(evaluator: Evaluator, problem: Problem) -> SecondDifferences:
         return SecondDifferences(evaluator, problem, pairs)
 
-    found, method, evaluator = computed(problem, given, make)
+    found, method, evaluator = computed(problem, make)
     values = np.concatenate([method.diagonal.values, found.values, found.values])
     errors = np.concatenate([method.diagonal.errors, found.errors, found.errors])
     warn_of_values(evaluator, None, problem.x, values)
     before = evaluator.evaluations
     where = np.concatenate([np.arange(size), *pairs.T]), np.concatenate([np.arange(size), *pairs.T[::-1]])
     has_error = problem.scheme is None
-    try:
-        if pattern is None:
-            matrices = np.empty((2, size, size))
-            matrices[0][where], matrices[1][where] = values, errors
-            if not has_error:
-                return matrices[0], None, found.evaluations
-            left = method.unexplained(evaluator, *matrices)
-            return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations - before
-        from scipy.sparse import csr_array
+    if pattern is None:
+        matrices = np.empty((2, size, size))
+        matrices[0][where], matrices[1][where] = values, errors
+        if not has_error:
+            return matrices[0], None, found.evaluations
+        left = method.unexplained(evaluator, *matrices)
+        return matrices[0], matrices[1] + left, found.evaluations + evaluator.evaluations - before
+    from scipy.sparse import csr_array
 
-        hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
-        method.require_pattern(evaluator, hessian, bars)
-        return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations - before
-    finally:
-        put_back(given, problem.x)
+    hessian, bars = (csr_array((each, where), shape=(size, size)) for each in (values, errors))
+    method.require_pattern(evaluator, hessian, bars)
+    return hessian, bars if has_error else None, found.evaluations + evaluator.evaluations - before

@@ -22,7 +22,8 @@ from secant.errors import MissingExtraError, ShapeError, UnsupportedError, Value
 
 _SEED = 0
 _STEP_OF_AUTO = 1e-4  # times the size of x
-_FACTORS = 1.0, 1e-2, 1e-4  # of the step: smaller ones where f may be far from linear
+_NEARER = 1e-2  # times the step
+_LARGE = 0.01  # of the terms of a row
 _EPS = float(np.finfo(np.float64).eps)
 _ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
 
@@ -142,14 +143,15 @@ def _sparse(problem: Problem, given: Any, sparsity: Any) -> tuple[Any, Any, int]
         if x.size and values[0].size != pattern.shape[0]:
             raise ShapeError(f"sparsity must have {values[0].size} rows, an output of f each, got {pattern.shape}")
         jacobian = pattern.expanded(values, scales)
+        bars = None if errors is None else pattern.expanded(errors, scales)
         if x.size:
-            evaluations += _require_pattern(problem, scales, jacobian)
+            evaluations += _require_pattern(problem, scales, jacobian, bars)
     finally:
         put_back(given, problem.x)
     if not problem.with_error:
         return jacobian, None, evaluations
-    if errors is not None:
-        return jacobian, pattern.expanded(errors, scales), evaluations
+    if bars is not None:
+        return jacobian, bars, evaluations
     slopes, bars, more = _sparse(problem._replace(scheme=None, step=1e-4), given, sparsity)
     return jacobian, abs(jacobian - slopes) + bars, evaluations + more
 
@@ -188,44 +190,52 @@ def _grouped(problem: Problem, pattern: Pattern) -> tuple[Pattern, Problem, Floa
         kind="Python",
         step=step,
         bounds=bounds,
-        with_error=problem.with_error and problem.scheme is None,
+        with_error=problem.scheme is None,
         moved=function.moved,
     )
     return pattern, grouped, scales
 
 
-def _require_pattern(problem: Problem, scales: Floats, jacobian: Any) -> int:
+def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: Any) -> int:
     """Raise an error if the derivative along a random direction is not that of the Jacobian; return the evaluations.
 
-    What the pattern leaves out is seen where it is more than a hundredth of the terms of its row. Then smaller steps
-    tell it from noise, jumps, and what is far from linear: it is in proportion to the step.
+    What the pattern leaves out is seen where it is more than a hundredth of the terms of its row. It is proportional to
+    the step, unlike noise, jumps, and what the Jacobian itself is off by for its steps.
     """
     x = np.array(problem.x, order="C").reshape(-1)
-    size = _STEP_OF_AUTO * scales if problem.scheme is None else np.abs(scales)
-    direction = size * np.random.default_rng(_SEED).uniform(1, 2, x.size)
+    direction = np.random.default_rng(_SEED).uniform(1, 2, x.size) * scales
+    if problem.scheme is None:
+        direction *= _STEP_OF_AUTO
+    is_forward = problem.scheme is not None and problem.scheme.name == "forward"
     evaluator = problem._replace(given=None, is_trusted=True).evaluator()
-    missing = np.empty((len(_FACTORS), jacobian.shape[0]))
-    for k, factor in enumerate(_FACTORS):
-        points = [x + factor * direction, x - factor * direction]
+
+    def missing(factor: float) -> tuple[Any, Any, Any]:
+        """What f changes by, what the Jacobian says, and whether their difference is large."""
+        points = [x + factor * direction, x if is_forward else x - factor * direction]
         if problem.bounds is not None:
             lower, upper = (np.array(each, order="C").reshape(-1) for each in problem.bounds)
             points = [np.clip(point, lower, upper) for point in points]
-        with np.errstate(all="ignore"):
-            above, below = (evaluator.at(point.reshape(problem.x.shape)).reshape(-1) for point in points)
-            moved = points[0] - points[1]
-            left = above - below - jacobian @ moved
-            is_large = np.abs(left) > 0.01 * (abs(jacobian) @ np.abs(moved)) + _ROUNDING * _EPS * np.abs(above)
-            missing[k] = np.where(is_large, left / factor, np.nan)
-        if not is_large.any():
-            return evaluator.evaluations
-    with np.errstate(invalid="ignore"):
-        wrong = np.isfinite(missing).all(axis=0) & (np.abs(missing[-1] - missing[-2]) <= 0.5 * np.abs(missing[-2]))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueRangeError(
-            f"sparsity must not have 0 where the Jacobian has not: along a random direction row {row} of f changes by "
-            f"{above[row] - below[row]:.3g}, of which {(jacobian @ moved)[row]:.3g} is what the pattern has there"
-        )
+        above, below = (evaluator.at(point.reshape(problem.x.shape)).reshape(-1) for point in points)
+        moved = points[0] - points[1]
+        change, expected = above - below, jacobian @ moved
+        known = _LARGE * (abs(jacobian) @ np.abs(moved)) + _ROUNDING * _EPS * np.abs(above)
+        if errors is not None:
+            known += errors @ np.abs(moved)
+        return change, expected, np.abs(change - expected) > known
+
+    with np.errstate(all="ignore"):
+        change, expected, is_large = missing(1.0)
+        if is_large.any():
+            nearer, expected_nearer, is_still_large = missing(_NEARER)
+            first, second = change - expected, (nearer - expected_nearer) / _NEARER
+            wrong = is_large & is_still_large & (np.abs(second - first) <= 0.1 * np.abs(first))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueRangeError(
+                    f"sparsity must not have 0 where the Jacobian has not: along a random direction row {row} of f "
+                    f"changes by {change[row]:.3g}, of which {expected[row]:.3g} is what the pattern has there; or h "
+                    "is too large for f"
+                )
     return evaluator.evaluations
 
 

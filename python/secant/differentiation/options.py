@@ -95,10 +95,10 @@ def writeable(x: Any) -> Floats | None:
 
 def put_back(x: Any, origin: Floats) -> None:
     """Make x what it was when the call began: f may have written its argument into it."""
-    if isinstance(x, np.ndarray) and x.flags.writeable and x.dtype.kind in "biuf":
-        is_same = x.tobytes() == origin.tobytes() if x.dtype == _FLOAT64 else np.array_equal(x, origin, equal_nan=True)
-        if not is_same:
-            x[...] = origin
+    if not isinstance(x, np.ndarray) or not x.flags.writeable or x.dtype.kind not in "biuf":
+        return
+    if np.asarray(x, np.float64).tobytes() != origin.tobytes():
+        x[...] = origin
 
 
 def refuse_matrix(name: str, x: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from secant.differentiation.schemes import (
     stencils,
     step_of,
 )
-from secant.errors import UnsupportedError
+from secant.errors import MissingExtraError, UnsupportedError
 
 _FUNCTION = type(lambda: None)
 _CENTRAL = SCHEMES["central"]
@@ -140,6 +141,8 @@ class Problem(NamedTuple):
             require_perturbable("x", x)
             problem._require_in_place()
             return problem._replace(given=x, kind="Python")
+        if problem.asks_for_workers:
+            problem._require_workers()
         may_look = problem.kind == "Python" and not vectorized and not problem.asks_for_workers
         return problem._replace(given=writeable(x)) if may_look else problem
 
@@ -165,6 +168,13 @@ class Problem(NamedTuple):
         if self.asks_for_workers:
             raise UnsupportedError("workers have copies of x: inplace=True does not go with workers")
 
+    def _require_workers(self) -> None:
+        if callable(self.workers):
+            if self.kind == "C":
+                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
+        elif self.is_shared() and not find_spec("joblib"):
+            raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'")
+
     def evaluator(self) -> Evaluator:
         """Return the evaluator of f in this process."""
         count = None if callable(self.workers) else threads(self.workers)
@@ -176,7 +186,7 @@ class Problem(NamedTuple):
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
             return c_pointer.CEvaluator(function, self.x, count or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert, self.is_trusted)
+            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted)
         if self.kind == "Numba":
             return numba_jit.choose_evaluator(self.f, self.x, self.convert, count)
         if self.inplace:
@@ -198,11 +208,7 @@ class Problem(NamedTuple):
         """Whether the work goes to workers. Functions in C and Numba's have threads of their own."""
         if not self.asks_for_workers:
             return False
-        if callable(self.workers):
-            if self.kind == "C":
-                raise UnsupportedError("a C function cannot be sent to workers: workers must be a number of threads")
-            return True
-        return self.kind == "Python" or (self.kind == "Numba" and self.vectorized)
+        return callable(self.workers) or self.kind == "Python" or (self.kind == "Numba" and self.vectorized)
 
     def for_worker(self) -> Problem:
         """Return what a worker gets: one thread's work, and an array that is no subclass."""

@@ -9,80 +9,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
 from secant._common.warn import warn
-from secant.differentiation.auto.central_difference import CachedSamples
-from secant.differentiation.auto.ladder import RUNG, climb
-from secant.differentiation.auto.rung_noise import SUDDEN, jump_between
 from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
-from secant.differentiation.noise import Noise, root_mean_square
 from secant.differentiation.problem import Problem
 from secant.differentiation.schemes import RelativeStep
+from secant.differentiation.slopes import (
+    RESOLUTION,
+    Levels,
+    Sample,
+    Samples,
+    best_of,
+    climb,
+    extrapolated,
+    refined,
+    rungs_of,
+    scales_of,
+    step_of,
+)
 from secant.errors import ValueRangeError
 
 _EPS = float(np.finfo(np.float64).eps)
-_FIRST_STEP = 0.6180339887498949  # of the size of x: no fraction of a period
-_HALVINGS, _FEWEST_LEVELS = 24, 4
-_RELATIVE_LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal, to its best step; and below
-_SEEN = 1e-4  # the share of a value that noise has at the step where it must hold
-_SEEN_TOO = 1e-6, 1e-8  # smaller changes show at larger steps
-_MUCH = 16.0  # times larger
+_TOO_SMALL = 4  # rungs: of so small steps, noise leaves no second difference
+_BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
+_LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
+_SHARES = 1e-4, 1e-6, 1e-8  # of a value that noise has at smaller steps, where it must hold as well
 _SURELY = 3.0  # times the usual noise: what is more is no noise
-_SMALLER, _LEAST = 0.37, 2.0**-40  # that step is at most so many times the last one, and at least of the size of x
-_LARGER, _LIKE = 8.0, 0.3  # times that step: where to begin where it does not hold; and how well it then has to
-_ENOUGH = 1e-13  # of the largest term: no estimate gets better than that
+_SMALLER, _LEAST = 0.37, 2.0**-40  # those steps are at most so many times the unit, and at least
+_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 _NOISE_OF_SECOND, _NOISE_OF_MIXED = 4.0, 8.0  # of f, that a second difference has at most, usually
-_NUMBERS = range(52, -1, -RUNG)  # of the steps at which noise is measured
-_RESOLUTION = 2.0**-47  # by how much x + step is rounded, at most
 _BLOCK = 2**18  # elements of points, 2 MB
 _SEED = 0
-
-
-class Table(NamedTuple):
-    """What extrapolation makes of values at steps that are halved: for each entry the best, and its likely error.
-
-    Attributes
-    ----------
-    values, errors : ndarray, (entries,)
-        The error is 0 at best, and infinite where no two extrapolations can be compared.
-    level : ndarray of int, (entries,)
-        The last step that the best value depends on.
-    """
-
-    values: Floats
-    errors: Floats
-    level: Any
-
-    @classmethod
-    def of(cls, steps: Floats, noise: Floats) -> Table:
-        """Extrapolate values (steps, entries) to a step of 0, in even powers; ``noise`` is that of each of them."""
-        count, entries = steps.shape
-        best, least = steps[-1].copy(), np.full(entries, np.inf)
-        level = np.full(entries, count - 1)
-        once = unsure = np.empty(0)
-        column = steps
-        for k in range(1, count):
-            factor = 4.0**k - 1
-            better = column[1:] + (column[1:] - column[:-1]) / factor
-            seen = np.maximum(np.abs(better - column[1:]), np.abs(better - column[:-1]) / (1 if k > 1 else 4))
-            errors = seen + noise[k:]
-            if k == 1:
-                once, unsure = better, np.abs(better - column[1:]) + _COVERAGE * noise[1:]
-            for row in range(len(better)):
-                if row + k < count - 1:  # at smaller steps it must be true as well: large ones may be of many periods
-                    away = np.abs(better[row] - once[row + k :]) - unsure[row + k :]
-                    errors[row] += np.fmax.reduce(away, axis=0, initial=0.0)
-                wins = errors[row] < least
-                best, least = np.where(wins, better[row], best), np.where(wins, errors[row], least)
-                level = np.where(wins, row + k, level)
-            column = better
-        return cls(best, least, level)
 
 
 class SecondDifferences:
@@ -110,15 +73,13 @@ class SecondDifferences:
         if not np.isfinite(self._value):
             raise ValueRangeError(f"f must be finite at x, got {self._value}")
         every = np.arange(len(self._x))
-        room = _room(problem, self._x, self._shape)
+        room = self._room = _room(problem, self._x, self._shape)
+        self._known: dict[tuple[int, int], float] = {}
         if self._guarded:
-            size = np.abs(self._x)
-            self._scales = np.minimum(np.maximum(size, min(root_mean_square(size) or 1.0, 1.0)), room / _FIRST_STEP)
-            self._noise = self._measured_noise(evaluator)
-            self._learn(evaluator, every)
+            self._scales = np.minimum(scales_of(self._x)[0], room)
+            self._learn(evaluator)
         else:
-            self._known: dict[tuple[int, float], float] = {}
-            self._noise = _EPS * max(abs(self._value), 1e-300)
+            self._noise = Levels(*np.array([[1e-300], [_EPS], [0.0]]))
             steps = np.minimum(_fixed_steps(problem, evaluator.returned), room / 2)  # a pattern is checked at twice
             self._units = (self._x + steps) - self._x
             self._require_step(steps, evaluator.returned)
@@ -145,118 +106,64 @@ class SecondDifferences:
         """Measure how long an entry takes."""
         start = time.perf_counter()
         evaluator.at(self._x.reshape(self._shape))
-        return (time.perf_counter() - start) * (2 * _RELATIVE_LEVELS if self._guarded else 2)
+        return (time.perf_counter() - start) * (2 * _LEVELS if self._guarded else 2)
 
-    def _learn(self, evaluator: Evaluator, every: Any) -> None:
-        """Find the diagonal, and the steps that are right for each coordinate.
-
-        A much smaller step may deny what was found: where steps are of many periods of f, or f has small ripples. Then
-        the search begins there, and counts if it finds what that step says.
-        """
-        first = _quantized(_FIRST_STEP * self._scales)
-        steps, seconds, table = self._searched(evaluator, every, first)
-        if jump := self._largest_jump(evaluator, steps, seconds):
-            self._noise = max(self._noise, jump)
-            table = self._table_of_diagonal(steps, seconds)
-        last = np.array(steps)[table.level, every]
-        rough = np.array(seconds)[table.level, every] / last**2
+    def _learn(self, evaluator: Evaluator) -> None:
+        """Find the diagonal, the noise of f, and the steps that are right for each coordinate."""
+        size = len(self._x)
+        values, errors, self._numbers = np.zeros(size), np.zeros(size), np.zeros(size, int)
+        value, noise = np.array([self._value]), Levels(*np.zeros((3, 1)))
         with np.errstate(all="ignore"):
-            h, there = self._at_smaller_steps(evaluator, table, last, _SEEN)
-            noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
-            away = np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise
-            denied = (away > _COVERAGE * table.errors) | (table.errors > _LIKE * np.abs(there))
-            if denied.any():
-                *_, other = self._searched(evaluator, every, np.where(denied, _LARGER * h, first))
-                denied &= np.abs(other.values - there) <= _LIKE * np.abs(there)
-                denied &= other.errors < np.fmax(table.errors, away)
-            if denied.any():
-                steps, seconds, table = self._searched(evaluator, every, np.where(denied, _LARGER * h, first))
-                away = np.where(denied, np.abs(there - table.values) - noise, away)
-                rough = np.array(seconds)[table.level, every] / np.array(steps)[table.level, every] ** 2
-            for share in _SEEN_TOO:
-                h, there = self._at_smaller_steps(evaluator, table, np.array(steps)[table.level, every], share)
-                noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
-                away = np.fmax(away, np.abs(there - table.values) - np.abs(rough - table.values) / 2 - noise)
-        size = len(every)
-        self.diagonal = Derivatives(table.values, _COVERAGE * np.fmax(table.errors, away), 0)
-        known = np.isfinite(table.errors)
+            if size > 1:
+                along = Samples(self._along_all(evaluator), value)
+                noise = climb(along, rungs_of(1.0, 1.0), noise, RESOLUTION, every_jump=True).noise
+            for i in range(size):
+                samples = Samples(self._along_one(evaluator, i), value, unit=float(np.spacing(abs(self._x[i]))) / 2)
+                numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))[_TOO_SMALL:]
+                climbed = climb(samples, numbers, noise, every_jump=True)
+                (values[i],), (errors[i],), (self._numbers[i],) = refined(samples, climbed, numbers, order=2)
+                noise = noise if size > 1 else climbed.noise
+        self._noise = noise
+        self.diagonal = Derivatives(values, errors, 0)
+        known = np.isfinite(errors)
         if self._outside.error is not None and not known.all():
             i = int(np.argmin(known))
             self._outside.error.add_note(
                 f"f is needed on both sides of {name_of(i, self._shape)} = {float(self._x[i])!r}"
             )
             raise self._outside.error
-        self._denied = np.where(away > table.errors, away, 0.0)
-        levels = np.clip(table.level, _RELATIVE_LEVELS - 1, len(steps) - 1)
-        self._units = np.array(steps)[levels, every]
-        self._known = {
-            (k, 2.0 ** (levels[k] - level)): float(found[k]) for level, found in enumerate(seconds) for k in range(size)
-        }
+        self._units = self._steps(np.arange(size), _LEVELS - 1)
 
-    def _searched(self, evaluator: Evaluator, every: Any, first: Floats) -> tuple[list[Floats], list[Floats], Table]:
-        """Steps from the first ones on, second differences, and what they tell of the diagonal."""
-        size = len(every)
-        steps: list[Floats] = []
-        seconds: list[Floats] = []
-        for level in range(_HALVINGS):
-            steps.append(first * 0.5**level)
-            seconds.append(np.full(size, np.nan))
-            active = every
-            if level >= _FEWEST_LEVELS:
-                table = self._table_of_diagonal(steps[:-1], seconds[:-1])
-                small = np.fmax(np.abs(table.values), np.abs(self._value) / self._scales**2) * _ENOUGH
-                noise = _NOISE_OF_SECOND * self._noise / steps[-1] ** 2
-                active = every[(table.errors > small) & (table.errors > noise)]
-                if not len(active):
-                    break
-            h = steps[-1][active]
-            seconds[-1][active] = self._second(evaluator, active, active, h, h)
-        return steps, seconds, self._table_of_diagonal(steps, seconds)
+    def _along_all(self, evaluator: Evaluator) -> Callable[[float], Sample]:
+        """F along a random direction, in which its noise is measured."""
+        rng = np.random.default_rng(_SEED)
+        direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
 
-    def _largest_jump(self, evaluator: Evaluator, steps: list[Floats], seconds: list[Floats]) -> float:
-        """The largest jump of f along a coordinate, as of parts that are rounded; 0 if there is none.
+        def evaluate(step: float) -> Sample:
+            shifts = step * direction
+            if (np.abs(shifts) > self._room).any():
+                return Sample(np.full(1, np.nan), step)
+            return Sample(self._values(evaluator, (self._x + shifts)[np.newaxis]), step)
 
-        At smaller steps f is smooth, and what second differences change by grows with a power of the step.
-        """
-        noise, largest = 4 * _NOISE_OF_SECOND * self._noise, 0.0
-        with np.errstate(all="ignore"):
-            changes = np.maximum(np.abs(np.array(seconds)[:-1] - 4 * np.array(seconds)[1:]), noise)
-            is_sudden = changes[:-1] > SUDDEN * changes[1:]
-        for i in np.flatnonzero(is_sudden.any(axis=0)).tolist():
-            level = int(np.flatnonzero(is_sudden[:, i])[-1])
-            high, low = (float(steps[k][i]) for k in (level, level + 1))
-            base, one = float(seconds[level + 1][i]) / low**2, np.array([i])
+        return evaluate
 
-            def change(step: float, base: float = base, one: Any = one) -> float:
-                h = _quantized(np.array([step]))
-                return max(noise, abs(float(self._second(evaluator, one, one, h, h)[0]) - base * float(h[0]) ** 2))
+    def _along_one(self, evaluator: Evaluator, i: int) -> Callable[[float], Sample]:
+        """F where one coordinate is shifted, by steps that x + h and x - h do not round."""
 
-            largest = max(largest, jump_between(low, high, noise, change))
-        return largest
+        def evaluate(step: float) -> Sample:
+            shift = float(_exact(step * self._scales[i], self._x[i]))
+            if abs(shift) > self._room[i]:
+                return Sample(np.full(1, np.nan), shift)
+            point = self._x.copy()
+            point[i] += shift
+            return Sample(self._values(evaluator, point[np.newaxis]), shift)
 
-    def _at_smaller_steps(
-        self, evaluator: Evaluator, table: Table, last: Floats, share: float
-    ) -> tuple[Floats, Floats]:
-        """Steps at which noise is a share of the values, and second derivatives there; NaN if f stands still.
+        return evaluate
 
-        Where f has much larger ones there, as if many periods had been in the steps before, still smaller steps.
-        """
-        size = np.fmax(np.fmax(np.abs(table.values), table.errors), np.abs(self._value) / self._scales**2)
-        every = np.arange(len(self._x))
-        while True:
-            h = np.sqrt(_NOISE_OF_SECOND * self._noise / (share * size))
-            h = _quantized(np.fmin(np.fmax(h, _LEAST * self._scales), _SMALLER * last))
-            above, below = self._changes(evaluator, every, every, h, h)
-            there = np.where((above == 0) & (below == 0), np.nan, (above + below) / h**2)
-            larger = (np.abs(there) > _MUCH * size) & (h > _LEAST * self._scales)
-            if not larger.any():
-                return h, there
-            size = np.where(larger, np.abs(there), size)
-
-    def _table_of_diagonal(self, steps: list[Floats], seconds: list[Floats]) -> Table:
-        squares = np.array(steps) ** 2
-        with np.errstate(all="ignore"):
-            return Table.of(np.array(seconds) / squares, _NOISE_OF_SECOND * self._noise / squares)
+    def _steps(self, every: Any, level: int) -> Floats:
+        """The steps of coordinates, from a little below the largest that the diagonal depends on."""
+        each = [step_of(number + _BELOW + level) for number in self._numbers[every].tolist()]
+        return _exact(np.array(each) * self._scales[every], self._x[every])
 
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
         """Return a range of the entries off the diagonal, and their error bars."""
@@ -278,40 +185,39 @@ class SecondDifferences:
             h, k = self._units[i], self._units[j]
             seconds = self._second(evaluator, i, j, h, k) - self.diagonal.values[i] * h**2
             return (seconds - self.diagonal.values[j] * k**2) / (2 * h * k), np.zeros(len(i))
-        rows: list[Floats] = []
-        noises: list[Floats] = []
+        rows: list[Floats] = []  # steps, differences and their noise, from small steps to large
         values, errors = np.zeros(len(i)), np.full(len(i), np.inf)
         active = np.arange(len(i))
-        for level in range(_RELATIVE_LEVELS + _MORE_LEVELS):
-            factor = 2.0 ** (_RELATIVE_LEVELS - 1 - level)
-            rows.append(np.full(len(i), np.nan))
-            noises.append(np.full(len(i), np.inf))
+        for level in range(_LEVELS + _MORE_LEVELS):
             a, b = i[active], j[active]
-            h, k = factor * self._units[a], factor * self._units[b]
-            own = [self._diagonal_second(evaluator, each, factor, known) for each in (a, b)]
+            h, k = self._steps(a, level), self._steps(b, level)
+            own = [self._diagonal_second(evaluator, each, level, known) for each in (a, b)]
+            row = np.full((3, len(i)), np.nan)
             with np.errstate(all="ignore"):
-                rows[-1][active] = (self._second(evaluator, a, b, h, k) - own[0] - own[1]) / (2 * h * k)
-                noises[-1][active] = _NOISE_OF_MIXED * self._noise / np.abs(2 * h * k)
-                if level + 1 < _RELATIVE_LEVELS:
+                above, below = self._changes(evaluator, a, b, h, k)
+                noise = self._noise.at(abs(self._value) + np.maximum(np.abs(above), np.abs(below)))
+                mixed = (above + below - own[0] - own[1]) / (2 * h * k)
+                row[:, active] = np.sqrt(h * k), mixed, _NOISE_OF_MIXED * noise / (2 * h * k)
+                rows.insert(0, row)
+                if level + 1 < _LEVELS:
                     continue
-                table = Table.of(np.array(rows), np.array(noises))
-            better = table.errors < errors
-            values[better], errors[better] = table.values[better], table.errors[better]
-            with np.errstate(all="ignore"):
+                values, errors = best_of(extrapolated(*np.stack(rows, axis=1)))
                 size = np.fmax(np.abs(values), np.sqrt(np.abs(self.diagonal.values[i] * self.diagonal.values[j])))
-                active = np.flatnonzero((errors > 1e-8 * size) & (errors > 4 * noises[-1]))
+                active = np.flatnonzero(~(errors <= _ENOUGH * size) & ~(errors <= 16 * rows[0][2]))
             if not len(active):
                 break
-        return values, _COVERAGE * errors
+        return values, errors
 
-    def _diagonal_second(self, evaluator: Evaluator, every: Any, factor: float, known: dict[Any, Any]) -> Floats:
-        """Second differences along coordinates, each at ``factor`` times its unit, evaluated once."""
-        missing = [k for k in np.unique(every).tolist() if np.isnan(known.get((k, factor), np.nan))]
-        if missing:
-            h, which = factor * self._units[missing], np.array(missing)
-            for k, value in zip(missing, self._second(evaluator, which, which, h, h).tolist(), strict=True):
-                known[k, factor] = value
-        return np.array([known[k, factor] for k in every.tolist()])
+    def _diagonal_second(self, evaluator: Evaluator, every: Any, level: int, known: dict[Any, Any]) -> Floats:
+        """Second differences along coordinates at the step of a level, each evaluated once."""
+        missing = np.array([k for k in np.unique(every).tolist() if (k, level) not in known], int)
+        if len(missing):
+            h = self._steps(missing, level)
+            for k, value in zip(
+                missing.tolist(), self._second(evaluator, missing, missing, h, h).tolist(), strict=True
+            ):
+                known[k, level] = value
+        return np.array([known[k, level] for k in every.tolist()])
 
     def _second(self, evaluator: Evaluator, i: Any, j: Any, h: Floats, k: Floats) -> Floats:
         """f(x + u) - 2 f(x) + f(x - u) where u is h along i and k along j; along i alone where they are the same."""
@@ -340,25 +246,14 @@ class SecondDifferences:
         try:
             with np.errstate(all="ignore"):
                 values = evaluator.at_points(points)
+                self._outside.succeed()
         except Exception:
             if not self._guarded:
                 raise
-            values = np.array([self._outside(np.nan, evaluator.at, point) for point in points])
+            values = np.array(self._outside.each(np.nan, evaluator.at, ((point,) for point in points)))
         if not self._guarded and not np.isfinite(values).all():
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
-
-    def _measured_noise(self, evaluator: Evaluator) -> float:
-        """The noise of f along a random direction: what `climb` finds from a few units in the last place of x on."""
-        rng = np.random.default_rng(_SEED)
-        direction = self._scales * rng.uniform(0.5, 1, len(self._x)) * rng.choice([-1.0, 1.0], len(self._x))
-
-        def shifted(step: float) -> Floats:
-            return self._values(evaluator, (self._x + step * direction)[np.newaxis])
-
-        samples = CachedSamples(shifted, 0.0, 1.0)
-        found = climb(samples, 0, self._value, _NUMBERS, Noise(0.0, 0.0), _RESOLUTION, every_jump=True)
-        return found.noise.at(abs(self._value))
 
     def unexplained(self, evaluator: Evaluator, hessian: Floats, errors: Floats) -> Floats:
         """What smaller steps said of an entry off the diagonal, for its error bar.
@@ -367,19 +262,18 @@ class SecondDifferences:
         directions, for what is of two only.
         """
         rng, size, units = np.random.default_rng(_SEED), len(self._x), np.abs(self._units)
-        worst = 0.0
+        worst, noise = 0.0, float(self._noise.at(np.abs(self._value))[0])
         for _ in range(2 if size > 1 else 0):
             along = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size) * units
             value, allowed = float(along @ hessian @ along), float(np.abs(along) @ errors @ np.abs(along))
             truncation = 4 * abs(self._second_along(evaluator, along, 1.0) - value)
-            for share in (_SEEN, *_SEEN_TOO):
+            for share in _SHARES:
                 size_of_f = max(abs(value), abs(self._value)) or 1.0
-                h = min(max((_NOISE_OF_SECOND * self._noise / (share * size_of_f)) ** 0.5, _LEAST), _SMALLER)
-                noise = _SURELY * _NOISE_OF_SECOND * self._noise / h**2
-                away = abs(self._second_along(evaluator, along, h) - value) - noise - truncation * h**2 - allowed
+                h = min(max((_NOISE_OF_SECOND * noise / (share * size_of_f)) ** 0.5, _LEAST), _SMALLER)
+                hidden = _SURELY * _NOISE_OF_SECOND * noise / h**2 + truncation * h**2 + allowed
+                away = abs(self._second_along(evaluator, along, h) - value) - hidden
                 worst = max(worst, away)
-        denied = self._denied * units**2
-        left = _COVERAGE * (worst + np.maximum.outer(denied, denied)) / np.outer(units, units)
+        left = _COVERAGE * worst / np.outer(units, units)
         np.fill_diagonal(left, 0.0)
         return np.asarray(left)
 
@@ -391,23 +285,19 @@ class SecondDifferences:
         """Raise an error if second differences along random directions are not those of the Hessian."""
         rng = np.random.default_rng(_SEED)
         size = len(self._x)
-        units = np.abs(self._units)
+        units, noise = np.abs(self._units), float(self._noise.at(np.abs(self._value))[0])
         for _ in range(2):
             signs = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size)
-            steps, rows = [], []
-            for level in range(_RELATIVE_LEVELS):
-                steps.append(2.0 ** (1 - level))
-                points = self._x + np.array([[1.0], [-1.0]]) * steps[-1] * signs * units
-                above, below = self._values(evaluator, points)
-                rows.append((above - self._value) + (below - self._value))
-            squares = np.array(steps)[:, np.newaxis] ** 2
-            noise = _NOISE_OF_SECOND * self._noise / squares
-            table = Table.of(np.array(rows)[:, np.newaxis] / squares, noise)
             along = signs * units
-            truncation = 0.0 if self._guarded else 10 * float(abs(rows[1] - table.values[0]))
-            allowed = _COVERAGE * (table.errors[0] + noise[-1, 0]) + truncation
+            steps = np.ldexp(0.25, np.arange(_LEVELS))
+            seconds = np.array([self._second_along(evaluator, along, step) for step in steps.tolist()])
+            noises = _NOISE_OF_SECOND * noise / steps**2
+            table = extrapolated(steps[:, np.newaxis], seconds[:, np.newaxis], noises[:, np.newaxis])
+            (value,), (error,) = best_of(table)
+            truncation = 0.0 if self._guarded else 10 * float(abs(seconds[2] - value))
+            allowed = error + truncation
             allowed += np.abs(along) @ (errors @ np.abs(along))
-            away = abs(float(along @ (hessian @ along)) - table.values[0])
+            away = abs(float(along @ (hessian @ along)) - value)
             if not away <= allowed:
                 raise ValueRangeError(
                     "sparsity must not have 0 where the Hessian has not: along a random direction the second "
@@ -415,10 +305,10 @@ class SecondDifferences:
                 )
 
 
-def _quantized(steps: Floats) -> Floats:
-    """Steps of so few bits that x + h is exact, also for those that are halved."""
-    mantissa, exponent = np.frexp(steps)
-    return np.asarray(np.ldexp(np.floor(mantissa * 1024) / 1024, exponent))
+def _exact(steps: Any, x: Any) -> Floats:
+    """Steps of which x + h and x - h round nothing."""
+    unit = np.spacing(np.abs(x) + np.abs(steps))
+    return np.asarray(np.rint(steps / unit) * unit)
 
 
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:

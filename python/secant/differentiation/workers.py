@@ -13,7 +13,6 @@ import numpy as np
 from secant.differentiation.evaluators.evaluation import Evaluator, require_same_shape
 from secant.differentiation.options import threads
 from secant.differentiation.problem import Problem
-from secant.errors import MissingExtraError
 
 _TASKS_PER_PROCESS = 4  # so that all have work until the end
 _TASKS = 64  # for workers whose number is not known
@@ -67,8 +66,6 @@ def _mapped(workers: Any, task: Task, spans: list[Span]) -> Iterable[Any]:
     """What the task returns for each range, in order."""
     if callable(workers):
         return workers(task, spans)  # type: ignore[no-any-return]
-    try:
-        import joblib
-    except ModuleNotFoundError:
-        raise MissingExtraError("workers needs joblib: pip install 'secant[parallel]'") from None
+    import joblib
+
     return joblib.Parallel(workers, return_as="generator", batch_size=1)(joblib.delayed(task)(span) for span in spans)  # type: ignore[no-any-return]

@@ -49,6 +49,19 @@ def equivalent(net: Any, recognition: Recognition) -> TwoLayerNet:
     return equivalent_net
 
 
+def compared_equivalent(net: Any, recognition: Recognition, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
+    """Return the same, once its loss on a mini-batch is that of ``net``."""
+    equivalent_net = equivalent(net, recognition)
+    require_equivalent(net, recognition, equivalent_net, x, t)
+    return equivalent_net
+
+
+def require_equivalent(net: Any, recognition: Recognition, other: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
+    """Raise an error if the loss of ``net`` on a mini-batch is not that of this network."""
+    inputs = rows(x)
+    require_same_loss(net, recognition, other.loss(inputs, t), inputs, x, t)
+
+
 def in_place(arrays: Iterable[Array]) -> bool:
     """Whether a `TwoLayerNet` can read and update arrays where they lie."""
     return all(array.dtype == np.float64 and array.flags.carray for array in arrays)
@@ -60,6 +73,11 @@ def rows(x: ArrayLike) -> Array:
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
 
+def times_of(recognition: Recognition, x: Array) -> int:
+    """What the mean over the samples x is multiplied by."""
+    return len(x) if recognition.summed and x.ndim == 2 else 1
+
+
 def require_same_loss(net: Any, recognition: Recognition, mean: float, x: Array, given_x: Any, t: Any) -> None:
     """Call the loss of ``net`` once. Raise an error that gives both losses if it is not what follows from ``mean``.
 
@@ -67,7 +85,7 @@ def require_same_loss(net: Any, recognition: Recognition, mean: float, x: Array,
     """
     name = recognition.names.loss
     loss = number(method_of(net, "loss", name)(given_x, t), name)
-    times = len(x) if recognition.summed and x.ndim == 2 else 1
+    times = times_of(recognition, x)
     off = abs(loss - times * mean)
     if off <= times * _AGREE * abs(mean):
         return

@@ -83,18 +83,11 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
     if all(array.base is None for array in arrays) and len(set(map(id, arrays))) == len(arrays):
         return  # each has memory of its own
     for (a, first), (b, second) in itertools.combinations(zip(keys, arrays, strict=True), 2):
-        if _share(first, second):
+        if np.may_share_memory(first, second):
             raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
     for key, array in zip(keys, arrays, strict=True):
         if overlaps(array):
             raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
-
-
-def _share(a: Array, b: Array) -> bool:
-    try:
-        return np.shares_memory(a, b, max_work=100_000)  # type: ignore[arg-type]  # its annotation forgets numbers
-    except np.exceptions.TooHardError:
-        return True
 
 
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:

@@ -91,7 +91,7 @@ def taking_mini_batch(cls: type) -> list[str]:
     """The names of the methods of a class that can be called with x and t, of which the first is no function."""
     names = dict.fromkeys(name for base in cls.__mro__ if base is not object for name in vars(base))
     public = {name: inspect.getattr_static(cls, name) for name in names if isinstance(name, str) and name[:1] != "_"}
-    return [name for name, method in public.items() if takes_mini_batch(method) and not _takes_a_function(method)]
+    return [name for name, method in public.items() if takes_mini_batch(method) and not takes_a_function(method)]
 
 
 def takes_mini_batch(method: Any) -> bool:
@@ -105,9 +105,9 @@ def takes_mini_batch(method: Any) -> bool:
     return True
 
 
-def _takes_a_function(method: Callable[..., Any]) -> bool:
-    """Whether the first argument is a function, by its name."""
-    return any(map(_FUNCTION.fullmatch, [*inspect.signature(method).parameters][1:2]))
+def takes_a_function(method: Any) -> bool:
+    """Whether the first argument of a function in a class is a function, by its name."""
+    return inspect.isfunction(method) and any(map(_FUNCTION.fullmatch, [*inspect.signature(method).parameters][1:2]))
 
 
 def defines(cls: type, *names: str) -> bool:

@@ -14,7 +14,8 @@ from secant.acceleration.recognition.probes import Form, NotANumberError, Probe,
 from secant.errors import UnsupportedError
 
 _SECONDS, _LOSSES = 2.0, 10  # recognition takes so long, or as long as so many losses if that is more
-_FEWEST = 25  # losses, without which nothing is recognized
+_FEWEST = 20  # losses, without which nothing is recognized
+_PROBE_SECONDS, _FEWEST_PROBES = 0.3, 12  # for more than the fewest, which have every form of targets
 _REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
 _REPEAT_SECONDS = 0.1  # for more than the fewest
 Result = TypeVar("Result")
@@ -90,7 +91,9 @@ class ProbeNet:
         """The losses for each form of targets that it takes, and the first error for another form."""
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
-        for probe in probes(self.sizes):
+        for i, probe in enumerate(probes(self.sizes)):
+            if i >= _FEWEST_PROBES and self.clock.left() < _SECONDS - _PROBE_SECONDS:
+                break
             if probe.form in failed:
                 continue
             try:

@@ -13,13 +13,14 @@ from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.layouts import Sizes
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
+Params = tuple[Floats, Floats, Floats, Floats]
 AGREE, _AGREE_SINGLE = 1e-11, 1e-5  # relative to a loss
 
 
 class Probe(NamedTuple):
     """Parameters W1, b1, W2, b2, biases as vectors; and samples with their targets."""
 
-    params: tuple[Floats, Floats, Floats, Floats]
+    params: Params
     x: Floats
     t: Array
     form: Form
@@ -76,19 +77,14 @@ _KINDS = [
 
 def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
-    inputs, hidden, outputs = sizes
+    inputs, _, outputs = sizes
     rng = np.random.default_rng(13)
     often = itertools.count()
     for i, kind in enumerate(_KINDS):
         samples = kind.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
         x = np.where(x < kind.least, 0.0, x) * kind.x
-        params = (
-            rng.standard_normal((inputs, hidden)) * (kind.a1 / (kind.x or 1) / np.sqrt(inputs)),
-            rng.standard_normal(hidden) * kind.a1,
-            rng.standard_normal((hidden, outputs)) * (kind.a2 / np.sqrt(hidden)),
-            rng.standard_normal(outputs) * kind.a2,
-        )
+        params = _params(rng, sizes, kind.a1, kind.a2, kind.x or 1)
         labels = rng.permutation(samples) % outputs
         if kind.samples > 3:
             labels[rng.random(samples) < 0.5] = next(often) % outputs  # each class is the most frequent one,
@@ -101,16 +97,22 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
 
 def offset_probe(sizes: Sizes, form: Form) -> Probe:
     """Return a sample whose class is as improbable as can be: what is added in the logarithm decides its loss."""
-    inputs, hidden, outputs = sizes
+    inputs, _, outputs = sizes
     rng = np.random.default_rng(7)
-    params = (
-        rng.standard_normal((inputs, hidden)) / np.sqrt(inputs),
-        rng.standard_normal(hidden),
-        rng.standard_normal((hidden, outputs)) / np.sqrt(hidden),
-        np.where(np.arange(outputs) == 0, -150.0, 0.0),
+    params = _params(rng, sizes, 1, 1, 1)
+    params[3][:] = np.where(np.arange(outputs) == 0, -150.0, 0.0)
+    return Probe(params, *_targets(form, rng.standard_normal((1, inputs)), np.zeros(1, int), outputs, rng), form)
+
+
+def _params(rng: np.random.Generator, sizes: Sizes, a1: float, a2: float, x: float) -> Params:
+    """Random parameters for which inputs of size x make inputs of hidden and output units of these sizes."""
+    inputs, hidden, outputs = sizes
+    return (
+        rng.standard_normal((inputs, hidden)) * (a1 / x / np.sqrt(inputs)),
+        rng.standard_normal(hidden) * a1,
+        rng.standard_normal((hidden, outputs)) * (a2 / np.sqrt(hidden)),
+        rng.standard_normal(outputs) * a2,
     )
-    x = rng.standard_normal((1, inputs))
-    return Probe(params, *_targets(form, x, np.zeros(1, int), outputs, rng), form)
 
 
 def ordinary_probe(sizes: Sizes, form: Form) -> Probe:

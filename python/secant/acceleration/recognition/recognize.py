@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.equivalent import equivalent, require_same_loss, rows
+from secant.acceleration.recognition.equivalent import compared_equivalent
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import Layout, Sizes, layouts, require_apart
 from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.acceleration.recognition.probe_net import Clock, ProbeLoss, ProbeNet
 from secant.acceleration.recognition.probes import Form
-from secant.acceleration.recognition.reader_gradient import recognized_gradient
+from secant.acceleration.recognition.reader_gradient import NO_GRADIENT, recognized_gradient
 from secant.acceleration.recognition.refusals import cause_of, nearest_to, parting
 from secant.acceleration.recognition.result import Recognition
 from secant.errors import SecantError, UnsupportedError
@@ -68,9 +67,8 @@ def recognize(
     recognition = recognized(net, names)
     if recognition.known and x is not None and t is not None:
         try:
-            inputs = rows(x)
             with isolated():
-                require_same_loss(net, recognition, equivalent(net, recognition).loss(inputs, t), inputs, x, t)
+                compared_equivalent(net, recognition, x, t)
         except SecantError as error:
             return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
     return recognition
@@ -94,7 +92,7 @@ def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
         losses, failure = probe_net.probe_losses()
-        for form in [form for form in _BATCHES if form in losses]:
+        for form in [form for form in losses if form in ("one-hot", "labels")]:
             near = candidates(probe_net.sizes, form, probe_net.loss)
             fitting = [candidate for candidate in near if all(candidate.agrees(*one) for one in losses[form])]
             if len(fitting) == 1:
@@ -103,9 +101,6 @@ def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
             refusals.append(partial(_refusal, probe_net, losses[form], near, fitting))
         refusals.append(partial(UnsupportedError, failure))
     raise refusals[0]()  # of the likeliest
-
-
-_BATCHES: tuple[Form, ...] = ("one-hot", "labels")
 
 
 def _sizes(net: Any, layout: Layout) -> Sizes:
@@ -125,13 +120,9 @@ def _refusal(
         return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(str, fitting))}")
     try:
         probe_net.require_repeatable(*losses[0])
-        if cause := cause_of(losses):
-            return UnsupportedError(cause)
-        if unread := probe_net.unread(losses):
-            return UnsupportedError(
-                f"its loss did not change with {', '.join(unread)}: it may read other arrays, or none"
-            )
-        return UnsupportedError(nearest_to(losses, near, probe_net.loss))
+        unread = ", ".join(probe_net.unread(losses))
+        unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
+        return UnsupportedError(cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss))
     except UnsupportedError as error:
         return error
 
@@ -159,25 +150,21 @@ def _described(
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     sizes = "-".join(map(str, probe_net.sizes))
-    sentence = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
-    recognition = Recognition(
+    network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
+    gradient = (
+        recognized_gradient(net, names, layout, candidate, form, probe_net.clock) if with_gradient else NO_GRADIENT
+    )
+    return Recognition(
         known=True,
-        sentence=sentence,
+        sentence=f"{network}; {gradient.sentence}",
         **candidate._asdict(),
         soft_targets="argmax" if by_argmax else "weights",
         sizes=probe_net.sizes,
         keys=layout.keys,
         holder=layout.holder,
         targets=tuple(right),
-        names=names,
-    )
-    if not with_gradient:
-        return recognition
-    gradient = recognized_gradient(net, names, layout, candidate, form, probe_net.clock)
-    return replace(
-        recognition,
-        sentence=f"{sentence}; {gradient.sentence}",
         h=gradient.h,
         gradient_keys=gradient.keys,
         order=gradient.order,
+        names=names,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import repeat
@@ -26,7 +26,7 @@ _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 _AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
 _DIGITS = 12  # significant ones, of a number that was rounded
-_TRIES = 10  # in a row, at points that we choose, that f may raise something at
+_TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
 def quotients(scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats) -> Floats:
@@ -66,7 +66,7 @@ class Evaluator(ABC):
     evaluations : int
         Of f, until now.
     is_constant : bool
-        Whether f was seen to return one value wherever it was evaluated. Only functions of Python are watched.
+        Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
     """
 
     size: int
@@ -209,7 +209,7 @@ class PythonEvaluator(Evaluator):
         values = self._each(begin, end, shifts_of(scheme, h))
         return np.array(
             [
-                (above - below) / width if (width := (at + step) - (at - step)) else 0.0
+                (above - below) / (up - down) if (up := at + step) != (down := at - step) else 0.0
                 for (above, below), at, step in zip(values, x, steps, strict=False)
             ]
         )
@@ -258,7 +258,7 @@ class PythonEvaluator(Evaluator):
         if not self.is_constant or self._is_settled:
             return False
         self._is_settled = True
-        other = self._elsewhere()
+        other = elsewhere(self._x, self._bounds)
         self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
         if not self.is_constant or self._given is None:
             return False
@@ -273,15 +273,7 @@ class PythonEvaluator(Evaluator):
         """Whether f returns numbers of few digits, at a point with many digits as well."""
         if not _is_short(self._value) or self.returned != np.float64:
             return False
-        return _is_short(self._value_or_none(self._f, self._elsewhere()))
-
-    def _elsewhere(self) -> Floats:
-        """A point that differs from x in all coordinates."""
-        away = _AWAY * (1 + np.abs(self._x)) * np.linspace(0.5, 1, self.size).reshape(self._x.shape)
-        if self._bounds is None:
-            return self._x + away
-        up, down = (np.clip(self._x + shift, *self._bounds) for shift in (away, -away))
-        return np.where(up != self._x, up, down)
+        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds)))
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1
@@ -292,6 +284,15 @@ class PythonEvaluator(Evaluator):
                 return self._convert(f(own))
         except Exception:
             return None
+
+
+def elsewhere(x: Floats, bounds: Bounds | None) -> Floats:
+    """A point that differs from x in all coordinates: there, a function that uses its argument has another value."""
+    away = _AWAY * (1 + np.abs(x)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    if bounds is None:
+        return x + away
+    up, down = (np.clip(x + shift, *bounds) for shift in (away, -away))
+    return np.where(up != x, up, down)
 
 
 def _stacked(values: list[Any]) -> Floats:
@@ -418,7 +419,7 @@ def _described(value: Any) -> str:
 class Steps:
     """Calls of f at points that we choose: they may leave the domain of f, and what it raises there counts as NaN.
 
-    Where it raises ten times in a row, the exception is raised.
+    Where it raises at all points of the first ten steps, the exception is raised.
 
     Attributes
     ----------
@@ -429,18 +430,33 @@ class Steps:
     error: Exception | None = None
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._failures: float = 0  # until f is defined somewhere
 
     def __call__(self, undefined: Any, call: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the call returns, or ``undefined``."""
-        with np.errstate(all="ignore"):
-            try:
-                result = call(*arguments)
-            except Exception as error:
-                self._failures += 1
-                if self._failures >= _TRIES or (isinstance(error, SecantError) and not isinstance(error, DTypeError)):
-                    raise
-                self.error = error
-                return undefined
-        self._failures = 0
-        return result
+        return self.each(undefined, call, [arguments])[0]
+
+    def each(self, undefined: Any, call: Callable[..., Any], points: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Return what the call returns for the arguments at each point of a step, or ``undefined``."""
+        values, is_defined = [], False
+        for arguments in points:
+            with np.errstate(all="ignore"):
+                try:
+                    values.append(call(*arguments))
+                    is_defined = True
+                except Exception as error:
+                    if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                        raise
+                    self.error = error
+                    values.append(undefined)
+        if is_defined:
+            self.succeed()
+            return values
+        self._failures += 1
+        if self._failures >= _TRIES and self.error is not None:
+            raise self.error
+        return values
+
+    def succeed(self) -> None:
+        """Note that f is defined at a step: from now on, it may raise at any number of others."""
+        self._failures = -math.inf

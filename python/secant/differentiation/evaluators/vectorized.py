@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.differentiation.evaluators.evaluation import Convert, Evaluator, number, numbers, returned_dtype
+from secant.differentiation.evaluators.evaluation import Convert, Evaluator, elsewhere, number, numbers, returned_dtype
+from secant.differentiation.schemes import Bounds
 from secant.errors import ShapeError, ValueRangeError
 
 _LARGEST_STACK = 2**14  # elements, 128 KB: larger arrays leave the cache, and each step of f allocates them anew
 _CLOSE = 1e-6
-"""Relative. Products of matrices of another size have other last bits; values of a function that mixes points differ by
-far more than that, or by too little for the difference quotients to show."""
+"""Relative. Products of matrices of another size have other last bits, of float32 up to this. What most functions that
+mix points by mistake return differs by more."""
 
 
 class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point, which is its own."""
 
-    def __init__(self, f: Callable[[Any], Any], x: Floats, convert: Convert, is_trusted: bool = False) -> None:
+    def __init__(
+        self, f: Callable[[Any], Any], x: Floats, convert: Convert, bounds: Bounds | None, is_trusted: bool = False
+    ) -> None:
+        self._bounds = bounds
+        self.is_constant, self._value = True, None
         self._f, self._shape, self._one_number = f, x.shape, convert is number
         self.flat = np.asarray(x, order="C").reshape(-1)
         self._is_checked = is_trusted
@@ -70,9 +76,10 @@ class VectorizedEvaluator(Evaluator):
         self._is_checked = True
         ends = stack[[0, -1]].copy()
         values = self._values(stack)
+        close = _CLOSE * np.max(np.abs(values), where=np.isfinite(values), initial=0.0)
         for value, point in zip(values[[0, -1]], ends, strict=True):
             alone = self._values(point[np.newaxis])[0]
-            if not np.allclose(value, alone, rtol=_CLOSE, atol=_CLOSE * float(np.max(np.abs(values))), equal_nan=True):
+            if not np.allclose(value, alone, rtol=_CLOSE, atol=close, equal_nan=True):
                 raise ValueRangeError(
                     f"f must return the value of each point by itself, got {value} in a stack and {alone} for the same "
                     "point alone: with vectorized=True f takes a stack of points, (points, *x.shape)"
@@ -90,4 +97,16 @@ class VectorizedEvaluator(Evaluator):
                 f"f must return a value for each of {points} points, got an array of shape {values.shape}: with "
                 "vectorized=True it takes a stack of points"
             )
+        if self.is_constant and points:
+            self._watch(values)
         return values
+
+    def _watch(self, values: Floats) -> None:
+        """Note whether f still has only one value, also where all coordinates of x are shifted."""
+        is_first = self._value is None
+        self._value = values[0] if is_first else self._value
+        self.is_constant = bool((values == self._value).all())
+        if self.is_constant and is_first:
+            point = elsewhere(self.flat.reshape(self._shape), self._bounds)
+            with suppress(Exception):
+                self._values(point[np.newaxis])

@@ -1,0 +1,377 @@
+"""The scheme "auto" for all coordinates of x: what is measured once, and which coordinates are measured together.
+
+The noise of f is measured once, along a direction and three coordinates; those also tell which steps suit f. Then each
+coordinate is tried with three pairs at these steps, in six evaluations: noise has to explain what they differ by. If it
+does not, the coordinate climbs from the smallest steps up, as `slopes.py` says, in about 40. Where noise leaves little
+for extrapolation to win, one pair a coordinate is enough, and four evaluations for each group of 16. Groups do not
+depend on who computes them, nor on each other: so neither does the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite, nan
+from typing import Any
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of, require_same_shape
+from secant.differentiation.schemes import Bounds
+from secant.differentiation.slopes import (
+    RESOLUTION,
+    Differences,
+    Levels,
+    Sample,
+    Samples,
+    climb,
+    extrapolated,
+    one_sided,
+    refined,
+    rungs_of,
+    scales_of,
+    step_of,
+)
+from secant.errors import DTypeError, SecantError, ValueRangeError
+
+_SEED = 0
+_MEASURED = 3  # coordinates that are searched for the steps to begin with
+_CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
+_ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
+_GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
+_WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
+_COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
+
+
+class Adaptive:
+    """Slopes of all coordinates, each with its error bar.
+
+    ``moved`` is as of `Problem`.
+
+    Attributes
+    ----------
+    group : int
+        A range of coordinates takes the fewest evaluations if it starts and ends at multiples of that.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        x: Floats,
+        moved: Callable[[int, float], Any] | None = None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        self._x, self._moved = np.array(x, order="C"), moved
+        self._flat = self._x.reshape(-1)
+        if not np.isfinite(self._flat).all():
+            i = int(np.argmin(np.isfinite(self._flat)))
+            got = f"{float(self._flat[i])} at {name_of(i, x.shape)}"
+            raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
+        limits = (np.full(x.shape, -inf), np.full(x.shape, inf)) if bounds is None else bounds
+        self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in limits)
+        self._is_bounded = bounds is not None
+        scales, self._usual = scales_of(self._flat)
+        room = self._upper - self._lower
+        self._scales = np.where(room > 0, np.minimum(scales, room), scales)
+        self.group = max(1, min(_GROUP, -(-x.size // 4)))
+        rng = np.random.default_rng(_SEED)
+        self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
+        self._known: dict[int, dict[float, Sample]] = {}
+        self._learn(evaluator)
+
+    @np.errstate(all="ignore")  # where values are not finite, slopes are not
+    def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
+        """Return slopes and error bars of a range of coordinates, (end - begin, 2, and the shape of what f returns)."""
+        results = np.empty((end - begin, 2, len(self._value)))
+        for first in range(begin - begin % self.group, end, self.group):
+            last, steps = min(first + self.group, len(self._flat)), Steps()
+            entries = [self._entry(evaluator, i, steps) for i in range(first, last)]
+            part = range(max(first, begin), min(last, end))
+            found = results[part.start - begin : part.stop - begin]
+            found[...] = nan
+            self._together(evaluator, range(first, last), entries, steps, part, found)
+            self._at_three_steps(evaluator, entries[part.start - first : part.stop - first], part, found)
+            for i, slopes in zip(part, found, strict=True):
+                self._improve(entries[i - first], i, slopes)
+            if steps.error is not None and not (known := np.isfinite(found).all(axis=(1, 2))).all():
+                i = part.start + int(np.argmin(known))
+                steps.error.add_note(
+                    f"no slope with an error bar was found at {name_of(i, self._x.shape)} = "
+                    f"{float(self._flat[i])!r}: f is not defined beside it, or its slope is infinite"
+                )
+                raise steps.error
+            tell(part.stop - begin)
+        return results.reshape(end - begin, 2, *self._shape)
+
+    @np.errstate(all="ignore")
+    def _learn(self, evaluator: Evaluator) -> None:
+        """Measure the noise of each output of f, and find the steps to begin with."""
+        values = np.asarray(evaluator.at(self._x))
+        self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
+        if not np.isfinite(values).all():
+            value = values[~np.isfinite(values)][0]
+            where = np.array2string(self._x, threshold=6)
+            raise ValueRangeError(
+                f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
+            )
+        count, steps, rng = len(self._value), Steps(), np.random.default_rng(_SEED)
+        nothing = np.zeros(count)
+        self._noise, self._rungs, self._group_steps = Levels(nothing, nothing, nothing), nothing + nan, nothing
+        factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice([-1.0, 1.0], self._flat.size)
+        chosen = np.unique(np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(int)).tolist()
+        self._known = {i: {} for i in chosen}
+        self._learned: dict[int, Floats] = {}
+        if not chosen or not count:
+            return
+        noise = self._noise
+        if self._flat.size > len(chosen):  # else each entry tells its noise
+            line = self._line(evaluator, steps, factors * self._scales)
+            noise = climb(line, rungs_of(1.0, 1.0), noise, RESOLUTION).noise
+            noise = noise._replace(slope=nothing)  # which is that along the direction
+        entries = [self._entry(evaluator, i, steps) for i in chosen]
+        climbs = [climb(entry, self._numbers(i), noise) for i, entry in zip(chosen, entries, strict=True)]
+        near, share, _ = (np.max(each, axis=0) for each in zip(*(found.noise for found in climbs), strict=True))
+        self._noise = Levels(near, share, nothing)
+        best = []
+        for i, entry in zip(chosen, entries, strict=True):
+            slopes, bars, numbers = self._alone(entry, self._numbers(i), self._noise)
+            self._learned[i] = np.array([slopes, bars])
+            number, bar = self._best_of_three(entry, i, numbers)
+            best.append((np.where(np.isfinite(bars), number, nan), bar))
+        rungs = np.array([number for number, _ in best])
+        is_still = np.any([found.is_still for found in climbs], axis=0)
+        middle = np.isfinite(rungs).sum(axis=0) // 2
+        self._rungs = np.where(is_still, nan, np.sort(rungs, axis=0)[middle, np.arange(count)])
+        bars = np.median([bar * self._scales[i] for (_, bar), i in zip(best, chosen, strict=True)], axis=0)
+        if self._flat.size > len(chosen):
+            self._group_steps = self._learned_group_steps(evaluator, chosen, entries, steps, _WORTH * bars)
+        if steps.error is not None:  # which is to be raised again where it matters
+            self._known = {i: {} for i in self._known}
+
+    def _best_of_three(self, entry: Samples, i: int, largest: Any) -> tuple[Any, Floats]:
+        """For each output the number of a step at which three pairs have the least error bar, and that bar.
+
+        They have no larger step than the slope of the entry depends on, by its number.
+        """
+        rungs = self._numbers(i)
+        numbers = [k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known]
+        each = entry.differences([step_of(k) for k in numbers])
+        follow = np.array([j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2], int)
+        default = largest + 2 + largest % 2
+        if not len(follow):
+            return default, np.full(len(self._value), inf)
+        there = Differences(*(np.stack([field[follow + k] for k in range(3)]) for field in each))
+        bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
+        is_small = np.array(numbers)[follow + 2, np.newaxis] >= largest
+        bars = np.where(np.isfinite(bars) & is_small, bars, inf)
+        even = -2 * (-np.array(numbers)[follow] // 2)  # so that outputs share steps
+        least = np.min(bars, axis=0)
+        return np.where(np.isfinite(least), even[np.argmin(bars, axis=0)], default), least
+
+    def _numbers(self, i: int) -> range:
+        return rungs_of(abs(float(self._flat[i])), float(self._scales[i]))
+
+    def _at_three_steps(self, evaluator: Evaluator, entries: list[Samples], part: range, found: Floats) -> None:
+        """Slopes from three pairs, at the step that was learned or smaller ones, where these settle."""
+        for rung in np.unique(self._rungs[np.isfinite(self._rungs)]).tolist():
+            outputs = np.flatnonzero(self._rungs == rung)
+            for smaller in (0, 2, 4):
+                steps = [step_of(rung + smaller - k) for k in range(3)]
+                is_left = np.isnan(found[:, 1, outputs])
+                left = [j for j, i in enumerate(part) if i not in self._known and is_left[j].any()]
+                if not left:
+                    break
+                self._evaluate_together(evaluator, [(part[j], entries[j]) for j in left], steps)
+                each = [entries[j].differences(steps, outputs) for j in left]
+                there = Differences(*(np.stack(fields, axis=1) for fields in zip(*each, strict=True)))
+                slopes, bars = self._of_three(there, np.array(part)[left], outputs)
+                for j, *here in zip(left, slopes, bars, strict=True):
+                    found[j][:, outputs] = np.where(is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs])
+
+    def _of_three(self, there: Differences, entries: Any, outputs: Any) -> tuple[Floats, Floats]:
+        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise does not explain how they differ.
+
+        Where slopes agree by chance, since there is more noise than was seen, second derivatives hardly do.
+        """
+        value, noise = self._value[outputs], self._noise.of(outputs)
+        level = noise.at(np.maximum(np.abs(value), there.size.max(axis=0)))
+        width, bend = there.width, there.bend
+        pairs = extrapolated(width, there.slope, level / width, columns=2).value
+        curvatures = extrapolated(width, bend / width, level / width**2, columns=2).value
+        square = (width[1] / width[0]) ** 2
+        noise_of_pair = level * (square / width[0] + 1 / width[1]) / (square - 1)
+        explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
+        explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
+        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # not at a kink
+        slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
+        is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
+        explained &= ~is_small[:, np.newaxis] | (bars <= _ENOUGH * np.abs(slopes))
+        return slopes, np.where(explained, bars, nan)
+
+    def _improve(self, entry: Samples, i: int, found: Floats) -> None:
+        """Climb where the slope of an entry is not known yet; and take one-sided differences at the end of a domain."""
+        numbers = self._numbers(i)
+        if i in self._learned:
+            found[...] = self._learned[i]
+        if len(outputs := np.flatnonzero(np.isnan(found[1]))):
+            found[:, outputs] = self._alone(entry.of(outputs), numbers, self._noise.of(outputs))[:2]
+        room = min(self._flat[i] - self._lower[i], self._upper[i] - self._flat[i])
+        is_known = np.isfinite(found[1])
+        if room <= _CLOSE * self._scales[i]:
+            is_known = found[1] <= _ENOUGH * np.abs(found[0])
+        if len(outputs := np.flatnonzero(~is_known)):
+            slope, bar = one_sided(entry.of(outputs), numbers, self._noise.of(outputs), room if isfinite(room) else 0.0)
+            better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
+            found[:, outputs] = np.where(better, (slope, bar), found[:, outputs])
+
+    def _alone(self, entry: Samples, numbers: range, noise: Levels) -> tuple[Floats, Floats, Any]:
+        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps."""
+        slopes, bars, largest = refined(entry, climb(entry, numbers, noise), numbers)
+        is_known = np.isfinite(bars)
+        return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
+
+    def _together(
+        self, evaluator: Evaluator, group: range, entries: list[Samples], steps: Steps, part: range, found: Floats
+    ) -> None:
+        """Slopes of the entries of a group, from one pair each, where neither truncation nor a kink shows."""
+        for step in np.unique(self._group_steps[self._group_steps > 0]).tolist():
+            outputs = np.flatnonzero(self._group_steps == step)
+            along = self._along(evaluator, list(group), steps)
+            slopes, widths, off, noise, spread, sensitivity = self._measured(
+                evaluator, list(group), entries, along, step, outputs
+            )
+            unseen = 3 * spread * noise
+            bars = _COVERAGE_OF_GROUPS * (noise + (off + unseen) / sensitivity[:, None]) / widths
+            known = (off <= unseen) & np.isfinite(bars)
+            for i, slope, bar, is_known in zip(group, slopes, bars, known, strict=True):
+                if i in part and i not in self._known:
+                    if self._scales[i] < self._usual:
+                        is_known = is_known & (bar <= _ENOUGH * np.abs(slope))
+                    found[i - part.start][:, outputs] = np.where(is_known, (slope, bar), nan)
+
+    def _learned_group_steps(
+        self, evaluator: Evaluator, chosen: list[int], entries: list[Samples], steps: Steps, most: Floats
+    ) -> Floats:
+        """For each output a step at which truncation does not show, by far; 0 if noise / step would exceed ``most``.
+
+        It is a quarter of the largest one, of powers of two: truncation is a sixty-fourth there.
+        """
+        along, found = self._along(evaluator, chosen, steps), np.zeros(len(self._value))
+        largest = np.array([step_of(rung) for rung in self._rungs.tolist()])
+        tried = np.where(np.isfinite(most), 2.0 ** np.floor(np.log2(4 * largest)), 0.0)
+        while True:
+            tried[~((tried > 0) & (self._noise.near > 0) & (self._noise.near <= most * tried / 4))] = 0.0
+            if not tried.any():
+                return found
+            for step in np.unique(tried[tried > 0]).tolist():
+                k = np.flatnonzero(tried == step)
+                _, _, off, noise, spread, _ = self._measured(evaluator, chosen, entries, along, step, k)
+                excess = off / (spread * noise)
+                halved = (step > largest[k]) | ~np.isfinite(off)  # larger steps may cross kinks
+                smaller = np.where(halved, step / 2, 2.0 ** np.floor(np.log2(step / np.cbrt(excess))))
+                found[k] = np.where(excess <= 1, step / 4, 0.0)
+                tried[k] = np.where(excess <= 1, 0.0, smaller)
+
+    def _measured(
+        self, evaluator: Evaluator, group: list[int], entries: list[Samples], along: Samples, step: float, outputs: Any
+    ) -> tuple[Floats, Floats, Floats, Floats, float, Floats]:
+        """The slopes of a group, half the distances of their points, how far they are off, and the noise of f.
+
+        Truncation of order 3, or a kink, makes the difference along a direction another one than those of the entries
+        foretell. With the noise e of f, steps h, and factors u of them along the direction, it is off by
+
+            sum of 2 (u^3 - u) h times the truncation error of an entry, +- e sqrt(2 + 2 sum of u^2)
+
+        and by terms of several coordinates, which only add false alarms. A kink at x itself is even and does not show
+        in that, but second differences along the direction shrink less there when steps are halved.
+        """
+        self._evaluate_together(evaluator, list(zip(group, entries, strict=True)), [step])
+        factors, value = self._factors[: len(group)], self._value[outputs]
+        spread = float(np.sqrt(2 + 2 * np.sum(factors**2)))
+        far, opposite = along(step), along(-step)
+        high, low = far.values[outputs], opposite.values[outputs]
+        halfway = along(step / 2).values[outputs] + along(-step / 2).values[outputs]
+        each = [entry.differences([step], outputs) for entry in entries]
+        widths, slopes, _, sizes = (np.concatenate(part) for part in zip(*each, strict=True))
+        foretold = slopes * (far.moved - opposite.moved)[:, np.newaxis]
+        odd = np.subtract.reduce(np.concatenate([(high - low)[None], foretold]), axis=0)
+        even = 4 * halfway - (high + low) - 6 * value
+        off = np.where(np.isfinite(odd + even), np.maximum(np.abs(odd), np.abs(even)), nan)
+        largest = np.max([np.abs(value), np.abs(high), np.abs(low), *sizes], axis=0)
+        return slopes, widths, off, self._noise.of(outputs).at(largest), spread, np.abs(2 * (factors**3 - factors))
+
+    def _evaluate_together(self, evaluator: Evaluator, entries: list[tuple[int, Samples]], steps: list[float]) -> None:
+        """Evaluate f at steps of entries that follow each other, in one call; not where it may leave its domain."""
+        missing = [(i, entry) for i, entry in entries if any(step not in entry.known for step in steps)]
+        if not missing or self._moved is not None:
+            return
+        first, last = missing[0][0], missing[-1][0] + 1
+        if last - first != len(missing):
+            return
+        shifts = np.array([[sign * step * self._scales[i] for step in steps for sign in (1, -1)] for i, _ in missing])
+        points = self._flat[first:last, None] + shifts
+        if ((points < self._lower[first:last, None]) | (points > self._upper[first:last, None])).any():
+            return
+        try:
+            values = evaluator.shifted(first, last, shifts)
+        except Exception as error:
+            if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                raise
+            return
+        values = values.reshape(len(missing), 2 * len(steps), -1)
+        moved = points - self._flat[first:last, None]
+        for j, (_, entry) in enumerate(missing):
+            for k, step in enumerate(steps):
+                for side, sign in enumerate((1, -1)):
+                    entry.known[sign * step] = Sample(values[j, 2 * k + side], float(moved[j, 2 * k + side]))
+
+    def _entry(self, evaluator: Evaluator, i: int, steps: Steps) -> Samples:
+        """Samples of f where one coordinate is shifted."""
+        origin, scale = float(self._flat[i]), float(self._scales[i])
+
+        def evaluate(step: float) -> Sample:
+            shift = step * scale
+            moved: Any = (origin + shift) - origin
+            if self._moved:
+                moved = np.resize(self._moved(i, shift), len(self._value))
+            if not self._lower[i] <= origin + shift <= self._upper[i]:
+                return Sample(np.full(len(self._value), nan), moved)
+            undefined = np.full((1, 1, *self._shape), nan)
+            return Sample(self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]), moved)
+
+        return Samples(evaluate, self._value, self._known.get(i), unit=float(np.spacing(abs(origin))) / 2)
+
+    def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:
+        """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""
+
+        def at(step: float) -> Sample:
+            shifts = abs(step) * direction
+            unit = np.spacing(np.abs(self._flat) + np.abs(shifts))
+            shifts = np.copysign(1.0, step) * np.rint(shifts / unit) * unit
+            return Sample(self._at(evaluator, steps, self._flat + shifts), step)
+
+        return Samples(at, self._value)
+
+    def _along(self, evaluator: Evaluator, group: list[int], steps: Steps) -> Samples:
+        """Samples of f where the entries of a group are shifted at once; the shifts are those of each entry."""
+        unit = self._factors[: len(group)] * self._scales[group]
+
+        def at(step: float) -> Sample:
+            point = self._flat.copy()
+            point[group] += step * unit
+            return Sample(self._at(evaluator, steps, point), point[group] - self._flat[group])
+
+        return Samples(at, self._value)
+
+    def _at(self, evaluator: Evaluator, steps: Steps, point: Floats) -> Floats:
+        """The outputs of f at a point; NaN outside of bounds, or of its domain."""
+        undefined = np.full(self._shape, nan)
+        if ((point < self._lower) | (point > self._upper)).any():
+            return self._row(undefined)
+        return self._row(steps(undefined, evaluator.at, point.reshape(self._x.shape)))
+
+    def _row(self, values: Any) -> Floats:
+        """What f returned, in one row."""
+        row = np.asarray(values)
+        require_same_shape(self._shape, row.shape)
+        return row.reshape(-1)

@@ -1,1 +1,0 @@
-"""The scheme "auto": slopes with error bars."""

@@ -1,0 +1,573 @@
+"""Slopes with error bars: the engine of the scheme "auto".
+
+Along a line through x, f is evaluated in pairs, at x + h and x - h. The steps h are a scale times 1.9**-k, and each
+is evaluated once. All outputs of f are treated at the same time: arrays are (steps, outputs).
+
+1. **Differences.** A pair yields the central difference, which is the slope up to even powers of h, and the second
+   difference over h, which is h f'' where f is smooth and the jump of the slope where x is on a kink.
+2. **Noise.** Every fourth step, from some ten units in the last place of x up, is a rung. From rung to rung the
+   scatter of smooth f grows as h**2, that of noise stays the same, and that of rounded f appears in a jump. So the
+   noise of f is what scatters without growing. (Moré and Wild, "Estimating Computational Noise", SIAM J. Sci. Comput.
+   33, 2011, take equal steps and differences of higher order.)
+3. **Climb.** The interval of a rung is its slope +- noise / h. Take the largest rung whose interval meets those of all
+   smaller rungs (Lepski, "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed
+   that smaller ones deny, and what oscillates is not taken for smooth.
+4. **Table.** From that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson; Neville's scheme) in
+   windows of two to five steps. The error bar of a window is what leaving out its first or last step changes, and the
+   noise that it amplifies. Again a step counts only while its interval meets those of all smaller steps. Of these the
+   window with the least bar is the result.
+5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
+   not show that a step is too large. The same table is that of the second derivatives of a Hessian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import ceil, inf, log, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secant._common.validation import Floats
+from secant.differentiation.noise import root_mean_square, unit_rounding
+
+RATIO = 1.9
+"""Of a step to the next smaller one. No power of it is a small whole number: so what repeats with a period does not fit
+several steps at once."""
+RUNG = 4
+"""Every so many steps are a rung."""
+_LARGEST = 0.16
+_ASKEW = 0.6180339887498949
+"""A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
+period of f are whole numbers, no step is a multiple of the period."""
+_LEAST = 1e-12  # scales are no smaller than this, unless x is
+_OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
+_SMALLEST = 2.0**-49  # step, in units of x
+RESOLUTION = 2.0**-47
+"""By how much x + step is rounded along a direction, at most."""
+_COLUMNS = 5  # steps of a window: more only amplify noise
+_COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
+_CERTAIN = 3.0  # times the noise: the intervals of rungs
+_FINER = 12  # steps above the rung that was chosen
+_SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
+_DOUBT = 1.05  # times the doubt, whose own error is a part of it
+_WORSE = 30.0  # times the least error bar: larger steps will be no better
+
+_ORDINARY = 4.0  # times its rounding: the noise of a value
+_SAME = 3.0  # times the noise: scatter that may be of the same kind
+_FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
+SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
+_FAR = 4  # jumps on a higher rung than this may be no rounding,
+_MANY = 4.0  # unless the next rung crosses so many of them,
+_CARRIED = 0.01  # and they carry more than that of the slope
+_HALVINGS = 16  # of the place of a jump
+_LIMIT = 1 / 64  # of the scatter above a jump: what is below it
+_TINY = 2.0**-49  # relative: jumps that are rounding to float64
+_ALIKE = 30.0  # times those before: changes of slopes that do not depend on the step
+_SMALL = 0.1  # of the size of f beside x
+_NEAREST = 2.0**-29  # of the scale: f is not defined there where its domain ends at x
+_SETTLES = 0.8  # of the change from one step to the next: what the one below changes
+_COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
+
+
+def scales_of(x: Floats) -> tuple[Floats, float]:
+    """The unit of the steps of each entry, and the usual one.
+
+    An entry that is much smaller than the others has a scale of its own; one that is 0 has the usual one.
+    """
+    size = np.abs(x)
+    typical = float(root_mean_square(size))
+    usual = min(max(typical, _LEAST), 1.0) if typical else 1.0
+    scales = np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST))
+    return _ASKEW * scales, _ASKEW * usual
+
+
+def rungs_of(size: float, scale: float) -> range:
+    """The rungs of an entry of that size: from a few units in the last place of x to about x, or 1."""
+    scale = scale / _ASKEW
+    below, above = log(scale / max(size, _SMALLEST * scale)) if size else 0.0, log(max(size, 1.0) / scale)
+    rung = RUNG * log(RATIO)
+    return range(RUNG * int((below - log(_SMALLEST)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
+
+
+def step_of(number: float) -> float:
+    """Steps are numbered, from the largest that is usual down; so that those of all estimates are the same."""
+    return float(_LARGEST * RATIO**-number)
+
+
+class Sample(NamedTuple):
+    """The outputs of f at a step, and the shift that rounding leaves of the step."""
+
+    values: Floats
+    moved: Any
+
+
+class Samples:
+    """f along a line, evaluated once at each step.
+
+    ``evaluate`` takes a step, which may be negative. ``value`` is f at x, ``unit`` half a unit in the last place of x.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[float], Sample],
+        value: Floats,
+        known: dict[float, Sample] | None = None,
+        unit: float = 0.0,
+    ) -> None:
+        self.value, self.known, self.unit = value, {} if known is None else known, unit
+        self._evaluate = evaluate
+
+    def __call__(self, step: float) -> Sample:
+        """Return f at a step."""
+        if step not in self.known:
+            self.known[step] = self._evaluate(step)
+        return self.known[step]
+
+    def differences(self, steps: list[float], outputs: Any = slice(None)) -> Differences:
+        """Differences of some outputs at steps from small to large."""
+        each = [self(sign * step) for step in steps for sign in (1, -1)]
+        values = np.array([sample.values for sample in each])[:, outputs]
+        moved = np.array([sample.moved for sample in each])
+        moved = moved[:, np.newaxis] if moved.ndim == 1 else moved[:, outputs]
+        return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], self.value[outputs])
+
+    def of(self, outputs: Any) -> Samples:
+        """Those of some outputs."""
+        if len(outputs) == len(self.value):
+            return self
+
+        def evaluate(step: float) -> Sample:
+            values, moved = self(step)
+            return Sample(values[outputs], moved[outputs] if np.ndim(moved) else moved)
+
+        return Samples(evaluate, self.value[outputs], unit=self.unit)
+
+    def side(self, sign: int) -> Samples:
+        """The same from values on one side: as if f were odd about x, central differences are one-sided ones."""
+
+        def evaluate(step: float) -> Sample:
+            values, moved = self(sign * abs(step))
+            return Sample(values, moved) if sign * step > 0 else Sample(2 * self.value - values, -moved)
+
+        return Samples(evaluate, self.value, unit=self.unit)
+
+
+class Differences(NamedTuple):
+    """Half the distance of the points of each pair, the central difference, the second one over h, and the size of f.
+
+    They are NaN where a point is outside of the domain of f, or the step too small for x.
+    """
+
+    width: Floats
+    slope: Floats
+    bend: Floats
+    size: Floats
+
+    @classmethod
+    def of(cls, high: Floats, low: Floats, up: Floats, down: Floats, value: Floats) -> Differences:
+        """Where x + h and x - h are rounded differently, the second difference corrects the central one."""
+        width = (up - down) / 2 + 0 * (high + low)
+        width[up * down + 0 * width == 0] = np.nan
+        bend = (high - value) / up - (low - value) / down
+        slope = (high - low) / (2 * width) - bend * ((up + down) / (2 * width))
+        return cls(width, slope, bend + 0 * width, np.maximum(np.abs(high), np.abs(low)) + 0 * width)
+
+
+class Levels(NamedTuple):
+    """The noise of each output: of values near x, the share that larger values have of it, and that of slopes.
+
+    The last one is noise that grows as the step, such as that of a square of residuals that are 0 at x.
+    """
+
+    near: Floats
+    share: Floats
+    slope: Floats
+
+    def of_slopes(self, differences: Differences) -> Floats:
+        """The noise of central differences."""
+        return self.at(differences.size) / differences.width + self.slope
+
+    def at(self, size: Floats) -> Floats:
+        """The noise of values of that size."""
+        return np.maximum(self.near, self.share * size)
+
+    def of(self, outputs: Any) -> Levels:
+        """Those of some outputs."""
+        return Levels(self.near[outputs], self.share[outputs], self.slope[outputs])
+
+
+class Windows(NamedTuple):
+    """For each step, the best extrapolation from windows of steps of which it is the largest, and its error bar."""
+
+    value: Floats
+    bar: Floats
+
+
+def extrapolated(step: Floats, value: Floats, noise: Floats, exponent: float = 2.0, columns: int = _COLUMNS) -> Windows:
+    """Neville's scheme: extrapolate values at steps from small to large to h = 0, in powers of h**exponent."""
+    u = (step / np.fmax.reduce(step)) ** exponent
+    best, least = value.copy(), np.full(value.shape, inf)
+    for k in range(1, min(columns, len(value))):
+        near, far = u[:-k], u[k:]
+        w = near / (far - near)
+        before, after = value[:-1], value[1:]  # without the largest, without the smallest step
+        value = before + (before - after) * w
+        noise = noise[:-1] * (1 + w) + noise[1:] * w
+        change = np.maximum(np.abs(value - before), np.abs(value - after) * (near / far) ** (exponent / 4))
+        bar = _COVERAGE * (change + noise)
+        wins = bar < least[k:]
+        best[k:], least[k:] = np.where(wins, value, best[k:]), np.where(wins, bar, least[k:])
+    return Windows(best, least)
+
+
+def meets_smaller(value: Floats, bar: Floats) -> Any:
+    """Lepski: whether the interval of each step and all smaller ones have a point in common."""
+    is_known = np.isfinite(value) & np.isfinite(bar)
+    low = np.maximum.accumulate(np.where(is_known, value - bar, -inf))
+    high = np.minimum.accumulate(np.where(is_known, value + bar, inf))
+    return low <= high
+
+
+def best_of(windows: Windows) -> tuple[Floats, Floats]:
+    """The values of the least error bars, of steps that no smaller ones deny."""
+    bars = np.where(meets_smaller(*windows) & np.isfinite(windows.value), windows.bar, inf)
+    at = np.argmin(bars, axis=0), np.arange(bars.shape[1])
+    return windows.value[at], _SELECTION * bars[at]
+
+
+class Climb(NamedTuple):
+    """What the rungs tell: for each output the number of a step, an interval that contains the slope, and the noise.
+
+    ``doubt``: by how much the slope may be another one all the same, on a kink or where small jumps are part of it.
+    ``is_still``: f is constant so far around x that its slope may be 0 or that across its jumps.
+    """
+
+    number: Any
+    slope: Floats
+    bar: Floats
+    noise: Levels
+    doubt: Floats
+    is_kink: Any
+    is_still: Any
+
+
+def climb(samples: Samples, numbers: range, known: Levels, x_error: float = 0.0, every_jump: bool = False) -> Climb:
+    """Climb the rungs, from the smallest step to the largest at which f is finite.
+
+    ``known`` is the least noise; ``x_error`` by how much x + step is rounded that is not known, as along a direction.
+    ``every_jump``: few jumps far from x are noise, too. They change second differences, if not slopes.
+    """
+    steps: list[float] = []
+    for number in numbers:
+        if not np.isfinite(samples(step_of(number)).values + samples(-step_of(number)).values).any():
+            break
+        steps.append(step_of(number))
+    size = len(samples.value)
+    if len(steps) < 2:
+        nothing, no = np.zeros(size), np.zeros(size, bool)
+        return Climb(nothing.astype(int), nothing, nothing + inf, known, nothing, no, no)
+    rungs = samples.differences(steps)
+    within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
+    rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
+    walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(size)]
+    found = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
+    noise = Levels(*map(np.maximum, found, known))
+    jumps = np.array([slope_jump(rungs, noise, k) for k in range(size)])
+    doubt = np.maximum([walk.doubt for walk in walks], jumps / 2)
+    chosen = _largest_rung(numbers, rungs, noise, jumps > 0, samples.unit)
+    return Climb(*chosen, noise, doubt, jumps > 0, np.array([walk.is_still for walk in walks]))
+
+
+def _largest_rung(
+    numbers: range, rungs: Differences, noise: Levels, is_kink: Any, unit: float
+) -> tuple[Any, Floats, Floats]:
+    """The largest rung whose interval meets those of all below; extrapolated once, from it and the one above."""
+    near, far = (Differences(*(each[part] for each in rungs)) for part in (slice(-1), slice(1, None)))
+    square = (far.width / near.width) ** 2
+    square = np.where(square > 1, square, np.nan)  # too small for x
+
+    def interval(value: Floats, error: Floats) -> tuple[Floats, Floats]:
+        truncation = (value[:-1] - value[1:]) / (square - 1)
+        return value[:-1] + truncation, _CERTAIN * (error[:-1] * square + error[1:]) / (square - 1)
+
+    slope, bar = interval(rungs.slope, noise.of_slopes(rungs))
+    curvature, its_bar = interval(rungs.bend / rungs.width, noise_of_curvature(rungs, noise))
+    # What f computes of x may be rounded as if x were: at few units in its last place, that does not show as scatter.
+    hidden = _CERTAIN * unit * np.abs(slope) / near.width
+    valid = meets_smaller(slope, bar + hidden) & (meets_smaller(curvature, its_bar) | is_kink)
+    valid &= np.isfinite(slope) & np.isfinite(bar)
+    at = len(valid) - 1 - np.argmax(valid[::-1], axis=0), np.arange(slope.shape[1])
+    bars = (1 + far.width[at] / near.width[at]) * bar[at] + hidden[at] + np.abs(slope[at] - near.slope[at])
+    is_known = valid.any(axis=0)
+    return (
+        np.where(is_known, np.array(numbers)[at[0]], 0),
+        np.where(is_known, slope[at], 0),
+        np.where(is_known, bars, inf),
+    )
+
+
+def noise_of_curvature(differences: Differences, noise: Levels) -> Floats:
+    """The noise of second derivatives: that of three values, one of them twice."""
+    return (4 * noise.at(differences.size) / differences.width + 2 * noise.slope) / differences.width
+
+
+class Refined(NamedTuple):
+    """Derivatives, their error bars, and the number of the largest step that each depends on."""
+
+    value: Floats
+    bar: Floats
+    number: Any
+
+
+def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
+    """The first or second derivatives, from windows of steps from the rungs that were chosen up."""
+    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG)
+    if order == 2:
+        found.value[:], found.bar[:] = np.nan, inf
+    for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
+        outputs = np.flatnonzero((start.number == number) & np.isfinite(start.bar))
+        first = Refined(*(each[outputs] for each in found))
+        every = list(range(min(number + 2, numbers[0]), max(number - _FINER, numbers[-1]) - 1, -1))
+        for count in (5, 8, 11, 15):
+            there = samples.differences([step_of(k) for k in every[:count]], outputs)
+            best, goes_on = _best_window(first, there, start.noise.of(outputs), start.is_kink[outputs], order)
+            if not goes_on.any():
+                break
+        for whole, part in zip(found, best._replace(number=np.array(every)[best.number]), strict=True):
+            whole[outputs] = part
+    return found._replace(bar=found.bar + _DOUBT * start.doubt) if order == 1 else found
+
+
+def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any, order: int) -> tuple[Refined, Any]:
+    """The window of the least error bar, while no larger step denies smaller ones; and whether to go on."""
+    both = np.hstack([there.slope, there.bend / there.width])
+    noises = np.hstack([noise.of_slopes(there), noise_of_curvature(there, noise)])
+    table = extrapolated(np.hstack([there.width] * 2), both, noises)
+    slopes, curvatures = (Windows(*each) for each in zip(*(np.hsplit(part, 2) for part in table), strict=True))
+    valid = meets_smaller(curvatures.value, curvatures.bar) | is_kink
+    if order == 1:
+        valid &= meets_smaller(np.vstack([first.value, slopes.value[1:]]), np.vstack([first.bar, slopes.bar[1:]]))
+    windows = slopes if order == 1 else curvatures
+    before = np.vstack([first.value, first.value, windows.value[1:-1]])
+    change = np.abs(windows.value - before)
+    bars = np.fmax(_SELECTION * windows.bar, np.where(np.isfinite(change), change, 0.0))
+    bars = np.where(valid & np.isfinite(bars), bars, inf)
+    index = np.argmin(bars, axis=0)
+    at = index, np.arange(len(index))
+    wins = bars[at] < first.bar
+    least = np.where(wins, bars[at], first.bar)
+    goes_on = valid[-1] & ~(windows.bar[-1] > _WORSE * least)
+    return Refined(np.where(wins, windows.value[at], first.value), least, index), goes_on
+
+
+def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> tuple[Floats, Floats]:
+    """Slopes where f is defined on one side of x only, and their error bars: infinite elsewhere.
+
+    Many functions behave like a root at the end of their domain, so powers of the root of the step are extrapolated.
+    ``room`` is the distance of x to its bound, 0 if that is not known: the slope is that at the bound.
+    """
+    slopes, bars = np.full(len(samples.value), np.nan), np.full(len(samples.value), inf)
+    nearest = max(_NEAREST, step_of(numbers[0]))
+    sides = np.subtract(*(np.isfinite(samples(step).values).astype(int) for step in (nearest, -nearest)))
+    for sign in (1, -1):
+        outputs = np.flatnonzero(sides == sign)
+        if not len(outputs):
+            continue
+        there = samples.of(outputs).side(sign)
+        noise = climb(there, numbers, known.of(outputs)).noise
+        noise = noise._replace(slope=0 * noise.slope)  # here slopes may well change as roots do
+        each = there.differences([step_of(number) for number in range(numbers[0], numbers[-1] - 1, -RUNG // 2)])
+        of_slopes = noise.of_slopes(each)
+        windows = extrapolated(each.width, each.slope, of_slopes, exponent=0.5, columns=_COLUMNS + 1)
+        slopes[outputs], bar = best_of(windows)
+        near_bound = (
+            np.nanmax(np.abs(each.slope - slopes[outputs]) * np.sqrt(room / each.width) * (each.width > room), axis=0)
+            if room
+            else 0.0
+        )
+        bars[outputs] = np.where(_settles(each.slope, of_slopes), bar + 3 * near_bound, inf)
+    return np.where(np.isfinite(bars), slopes, np.nan), bars
+
+
+def _settles(slope: Floats, noise: Floats) -> Any:
+    """Whether slopes change by less at smaller steps, where noise lets it be seen: else they may tend to infinity."""
+    change = np.abs(np.diff(slope, axis=0))
+    seen = change > _COVERAGE * (noise[:-1] + noise[1:])
+    first = np.argmax(seen, axis=0)
+    every = np.arange(slope.shape[1])
+    here, above = (change[np.minimum(first + k, len(change) - 1), every] for k in (0, 1))
+    return ~(seen.any(axis=0) & (first < 3) & (here > _SETTLES * above))
+
+
+def slope_jump(rungs: Differences, noise: Levels, k: int) -> float:
+    """The jump of the slope at x: a second difference that does not shrink with the step, as far down as it shows."""
+    sizes = np.abs(rungs.bend[:, k]).tolist()
+    errors = (8 * noise.at(rungs.size)[:, k] / rungs.width[:, k]).tolist()
+    first = next((j for j, size in enumerate(sizes) if size > errors[j]), len(sizes))
+    if 0 < first < len(sizes) and sizes[first] > 2 * errors[first - 1]:  # a kink nearby, or smooth
+        return 0.0
+    jump = 0.0
+    for near, far in pairwise(sizes[first:]):
+        if not near / 2 < far < 2 * near:  # it grows as the step where f is smooth
+            break
+        jump = max(jump, near, far)
+    return jump
+
+
+class NoiseWalk:
+    """The noise of one output, from the scatter of its values on rungs from small to large.
+
+    Attributes
+    ----------
+    noise : (float, float, float)
+        As of `Levels`.
+    doubt : float
+        What small jumps add to the slope, far from x: whether it includes these jumps is ambiguous.
+    """
+
+    def __init__(
+        self, samples: Samples, k: int, steps: list[float], rungs: Differences, x_error: float, every_jump: bool
+    ) -> None:
+        self._samples, self._k, self._steps, self._x_error = samples, k, steps, x_error
+        self._every_jump, self._value = every_jump, float(samples.value[k])
+        count = int(np.argmin(np.isfinite(rungs.size[:, k]))) if not np.isfinite(rungs.size[-1, k]) else len(steps)
+        self._steps = steps[:count]
+        self._width, self._slope, self._bend, self._size = (each[:count, k].tolist() for each in rungs)
+        values = np.array([self._value, *(there for step in self._steps for there in self._at(step))])
+        self._unit = unit_rounding(values)
+        self._least = max(self._unit * abs(self._value), _last_place(values) / 2, self._first_move(values) / 2)
+        self.doubt = 0.0
+        level = self._level() if count else self._least
+        share = max(self._unit, min(level / abs(self._value), _ORDINARY * self._unit) if self._value else self._unit)
+        self.noise = level, share, self._noise_of_slopes(level, share)
+        self.is_still = self._doubt_if_constant(values)
+
+    def _at(self, step: float) -> tuple[float, float]:
+        return float(self._samples(step).values[self._k]), float(self._samples(-step).values[self._k])
+
+    def _moved(self, step: float) -> float:
+        return max(abs(there - self._value) for there in self._at(step))
+
+    def _doubt_if_constant(self, values: Floats) -> bool:
+        """Where f is constant far around x, its slope may be 0, or that across its jumps."""
+        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
+        j = int(np.argmax(moved > 0))
+        is_still = bool(len(moved) and moved[j] and j and self._steps[j - 1] >= _COARSE)
+        if is_still:
+            self.doubt = max(self.doubt, *(abs(slope) for slope in self._slope[j:]))
+        return is_still
+
+    def _first_move(self, values: Floats) -> float:
+        """By how much f jumps where it first differs from f(x); 0 if it does not jump, or differs at once."""
+        moved = np.abs(values[1:] - self._value).reshape(-1, 2).max(axis=1)
+        j = int(np.argmax(moved > 0)) if len(moved) else 0
+        if not j or moved[j] <= _TINY * abs(self._value):
+            return 0.0
+        low, high, jumps = self._steps[j - 1], self._steps[j], [float(moved[j])]
+        for _ in range(_HALVINGS):
+            middle = sqrt(low * high)
+            jump = self._moved(middle)
+            low, high = (low, middle) if jump else (middle, high)
+            jumps.append(jump or jumps[-1])
+        return jumps[-1] if jumps[-1] > jumps[_HALVINGS // 2] / 2 else 0.0
+
+    def _level(self) -> float:
+        """The noise near x: walk up the rungs, while their scatter is noise."""
+        scatter = [self._scatter(j) for j in range(len(self._steps))]
+        level, is_smooth = self._least, False
+        for j, found in enumerate(scatter):
+            size = self._size[j]
+            ordinary = max(level, self._unit * size)
+            below = max(scatter[j - 1], ordinary) if j else ordinary
+            if is_smooth and found <= SUDDEN * below:
+                continue
+            if found > _SAME * ordinary:
+                found = self._rise(j, scatter, below, level)
+                is_smooth = not found
+            if found <= _SAME * self._unit * size:  # the rounding of a value that is larger than that at x
+                found *= min(1.0, self._size[0] / size) if size else 1.0
+            level = max(level, found)
+        return level
+
+    def _rise(self, j: int, scatter: list[float], below: float, level: float) -> float:
+        """The scatter of a rung that has more than those below, if it is noise; else 0."""
+        found = scatter[j]
+        following = [each / found for each in scatter[j + 1 : j + 3]]
+        is_flat = bool(following) and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
+        if not j:
+            grows = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
+            return 0.0 if grows else found
+        if found <= SUDDEN * below:
+            return found if is_flat else 0.0
+        jump = self._jump(j, below)
+        if not jump or j < _FAR or self._every_jump:
+            return max(found, jump) if jump else 0.0
+        near, far, above = j - 1, min(j + 2, len(self._steps) - 1), min(j + 1, len(self._steps) - 1)
+        slope = self._slope[near]
+        carried = abs(slope - self._slope[far])
+        most = _CARRIED * abs(slope)
+        are_few = not is_flat and abs(self._slope[above] - slope) * self._width[above] <= _MANY * jump
+        if are_few or (carried <= most and 3 * level / self._width[near] <= most):
+            self.doubt = max(self.doubt, carried)
+            return 0.0
+        return max(found, jump)
+
+    def _jump(self, j: int, below: float) -> float:
+        """The scatter above a jump of that between two rungs, however close the steps; 0 if it grows without one."""
+
+        def scatter(step: float) -> float:
+            """Around the line of the lower rung: by chance, others fit between jumps."""
+            there = self._samples.differences([step], [self._k])
+            width, slope, bend = (float(each[0, 0]) for each in there[:3])
+            return max(below, self._around(width, slope, bend, [j - 1]))
+
+        return jump_between(self._steps[j - 1], self._steps[j], below, scatter)
+
+    def _scatter(self, j: int) -> float:
+        """How much values scatter around a line, whose slope one of the rungs beside tells best."""
+        others = [i for i in (j - 1, j + 1) if 0 <= i < len(self._steps)] if j else []
+        return self._around(self._width[j], self._slope[j], self._bend[j], others)
+
+    def _around(self, width: float, slope: float, bend: float, others: list[int]) -> float:
+        even = abs(bend) * width / sqrt(6)
+        odd = min((abs(slope - self._slope[i]) - self._least / self._width[i] for i in others), default=0.0)
+        return max(even, odd * width * sqrt(2) - self._x_error * abs(slope))
+
+    def _noise_of_slopes(self, level: float, share: float) -> float:
+        """What slopes scatter by where values near x are much smaller than others, as those of squares of residuals.
+
+        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h.
+        """
+        changes = [abs(near - far) for near, far in pairwise(self._slope)]
+        errors = [
+            _CERTAIN * max(level, share * size) / width for size, width in zip(self._size, self._width, strict=True)
+        ]
+        found = 0.0
+        for j, change in enumerate(changes[:-2]):
+            if abs(self._value) > _SMALL * self._size[j] or change > _ALIKE * max(changes[:j], default=inf):
+                break
+            is_flat = change / _ALIKE <= min(changes[j + 1 : j + 3]) <= change
+            if is_flat and change > errors[j] + errors[j + 1]:
+                found = max(found, change)
+        return found
+
+
+def jump_between(low: float, high: float, below: float, scatter: Callable[[float], float]) -> float:
+    """The scatter above a jump of it between two steps, however close these are; 0 if it grows without one."""
+    found = {low: below, high: scatter(high)}
+    limit = _LIMIT * found[high]
+    for _ in range(_HALVINGS):
+        middle = sqrt(low * high)
+        found[middle] = scatter(middle)
+        low, high = (low, middle) if found[middle] > limit else (middle, high)
+    return found[high] if found[high] > 2 * found[low] else 0.0
+
+
+def _last_place(values: Floats) -> float:
+    """The power of two of which all values are multiples, as of what was added last; 0 if all are the same."""
+    mantissas, exponents = np.frexp(values[(values != values[0]) & (values != 0)])
+    whole = np.ldexp(mantissas, 53).astype(np.int64)
+    last = np.ldexp((whole & -whole).astype(np.float64), exponents - 53)
+    return float(last.min(initial=inf)) if len(last) else 0.0
