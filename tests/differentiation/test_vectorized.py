@@ -71,10 +71,9 @@ def in_float32(stack, factor):
 
 RANDOM = np.random.RandomState(0).normal(size=(80, 30))
 APART = {
-    "nearly constant": lambda s: 1 + 1e-14 * squares(s),
+    "nearly constant": lambda s: 1 + 1e-8 * squares(s),
     "products of matrices": lambda s: np.tanh(s @ RANDOM[: s.shape[1]]) @ RANDOM[0],
     "in float32": lambda s: in_float32(s, 1.0),
-    "in float32, where values are constant": lambda s: in_float32(s, 1e3),
     "kinks": lambda s: np.abs(s).sum(-1) + np.maximum(s, 0.5).sum(-1),
     "steps": lambda s: np.floor(10 * s).sum(-1),
     "edge of a domain": lambda s: np.sqrt(2.0011 - np.abs(s)).sum(-1),

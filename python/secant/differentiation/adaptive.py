@@ -1,10 +1,10 @@
 """The scheme "auto" for all coordinates of x: what is measured once, and which coordinates are measured together.
 
-The noise of f, and the steps to begin with, are measured once, along a direction and three coordinates. Where noise
-leaves little for extrapolation to win, entries are measured in groups: two evaluations for each entry, and four for the
-group. Otherwise, and where truncation or a kink shows, an entry is measured alone: three pairs, in six evaluations,
-which have to agree. If they do not, the entry climbs from the smallest steps up, as `slopes.py` says: in about 40. Groups
-do not depend on who computes them, nor on each other: so neither does the result.
+The noise of f is measured once, along a direction and three coordinates; those also tell which steps suit f. Then each
+coordinate is tried with three pairs at these steps, in six evaluations: noise has to explain what they differ by. If it
+does not, the coordinate climbs from the smallest steps up, as `slopes.py` says, in about 40. Where noise leaves little
+for extrapolation to win, one pair a coordinate is enough, and four evaluations for each group of 16. Groups do not
+depend on who computes them, nor on each other: so neither does the result.
 """
 
 from __future__ import annotations
@@ -136,8 +136,9 @@ class Adaptive:
         for i, entry in zip(chosen, entries, strict=True):
             slopes, bars, numbers = self._alone(entry, self._numbers(i), self._noise)
             self._learned[i] = np.array([slopes, bars])
-            best.append(self._best_of_three(entry, i, numbers))
-        rungs = np.array([np.where(np.isfinite(bar), number, nan) for number, bar in best])
+            number, bar = self._best_of_three(entry, i, numbers)
+            best.append((np.where(np.isfinite(bars), number, nan), bar))
+        rungs = np.array([number for number, _ in best])
         is_still = np.any([found.is_still for found in climbs], axis=0)
         middle = np.isfinite(rungs).sum(axis=0) // 2
         self._rungs = np.where(is_still, nan, np.sort(rungs, axis=0)[middle, np.arange(count)])
@@ -152,18 +153,20 @@ class Adaptive:
 
         They have no larger step than the slope of the entry depends on, by its number.
         """
-        numbers = self._numbers(i)
-        numbers = [k for k in range(numbers[0], numbers[-1] - 1, -1) if step_of(k) in entry.known]
+        rungs = self._numbers(i)
+        numbers = [k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known]
         each = entry.differences([step_of(k) for k in numbers])
         follow = np.array([j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2], int)
+        default = largest + 2 + largest % 2
         if not len(follow):
-            return nan, np.full(len(self._value), inf)
+            return default, np.full(len(self._value), inf)
         there = Differences(*(np.stack([field[follow + k] for k in range(3)]) for field in each))
         bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
         is_small = np.array(numbers)[follow + 2, np.newaxis] >= largest
         bars = np.where(np.isfinite(bars) & is_small, bars, inf)
         even = -2 * (-np.array(numbers)[follow] // 2)  # so that outputs share steps
-        return even[np.argmin(bars, axis=0)], np.min(bars, axis=0)
+        least = np.min(bars, axis=0)
+        return np.where(np.isfinite(least), even[np.argmin(bars, axis=0)], default), least
 
     def _numbers(self, i: int) -> range:
         return rungs_of(abs(float(self._flat[i])), float(self._scales[i]))
@@ -186,7 +189,7 @@ class Adaptive:
                     found[j][:, outputs] = np.where(is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs])
 
     def _of_three(self, there: Differences, entries: Any, outputs: Any) -> tuple[Floats, Floats]:
-        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise does not explain what they differ by.
+        """Slopes (entries, outputs) at three steps, and error bars: NaN where noise does not explain how they differ.
 
         Where slopes agree by chance, since there is more noise than was seen, second derivatives hardly do.
         """

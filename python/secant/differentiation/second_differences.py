@@ -185,7 +185,7 @@ class SecondDifferences:
             h, k = self._units[i], self._units[j]
             seconds = self._second(evaluator, i, j, h, k) - self.diagonal.values[i] * h**2
             return (seconds - self.diagonal.values[j] * k**2) / (2 * h * k), np.zeros(len(i))
-        rows: list[tuple[Floats, Floats, Floats]] = []
+        rows: list[Floats] = []  # steps, differences and their noise, from small steps to large
         values, errors = np.zeros(len(i)), np.full(len(i), np.inf)
         active = np.arange(len(i))
         for level in range(_LEVELS + _MORE_LEVELS):
@@ -198,10 +198,10 @@ class SecondDifferences:
                 noise = self._noise.at(abs(self._value) + np.maximum(np.abs(above), np.abs(below)))
                 mixed = (above + below - own[0] - own[1]) / (2 * h * k)
                 row[:, active] = np.sqrt(h * k), mixed, _NOISE_OF_MIXED * noise / (2 * h * k)
-                rows.insert(0, tuple(row))
+                rows.insert(0, row)
                 if level + 1 < _LEVELS:
                     continue
-                values, errors = best_of(extrapolated(*(np.array(part) for part in zip(*rows, strict=True))))
+                values, errors = best_of(extrapolated(*np.stack(rows, axis=1)))
                 size = np.fmax(np.abs(values), np.sqrt(np.abs(self.diagonal.values[i] * self.diagonal.values[j])))
                 active = np.flatnonzero(~(errors <= _ENOUGH * size) & ~(errors <= 16 * rows[0][2]))
             if not len(active):
@@ -246,10 +246,11 @@ class SecondDifferences:
         try:
             with np.errstate(all="ignore"):
                 values = evaluator.at_points(points)
+                self._outside.succeed()
         except Exception:
             if not self._guarded:
                 raise
-            values = np.array([self._outside(np.nan, evaluator.at, point) for point in points])
+            values = np.array(self._outside.each(np.nan, evaluator.at, ((point,) for point in points)))
         if not self._guarded and not np.isfinite(values).all():
             raise not_finite(values[~np.isfinite(values)][0], "a shifted point")
         return values
@@ -288,11 +289,10 @@ class SecondDifferences:
         for _ in range(2):
             signs = rng.uniform(0.5, 1, size) * rng.choice([-1.0, 1.0], size)
             along = signs * units
-            steps = 0.25 * 2.0 ** np.arange(_LEVELS)
+            steps = np.ldexp(0.25, np.arange(_LEVELS))
             seconds = np.array([self._second_along(evaluator, along, step) for step in steps.tolist()])
-            table = extrapolated(
-                *(each[:, np.newaxis] for each in (steps, seconds, _NOISE_OF_SECOND * noise / steps**2))
-            )
+            noises = _NOISE_OF_SECOND * noise / steps**2
+            table = extrapolated(steps[:, np.newaxis], seconds[:, np.newaxis], noises[:, np.newaxis])
             (value,), (error,) = best_of(table)
             truncation = 0.0 if self._guarded else 10 * float(abs(seconds[2] - value))
             allowed = error + truncation

@@ -1,21 +1,23 @@
 """Slopes with error bars: the engine of the scheme "auto".
 
-Along a line through x, f is sampled in pairs, at x + h and x - h, where steps h are a fraction of a scale times 1.9**-k.
-Each pair is evaluated once. All outputs of f are treated at the same time; arrays are (steps, outputs).
+Along a line through x, f is evaluated in pairs, at x + h and x - h. The steps h are a scale times 1.9**-k, and each
+is evaluated once. All outputs of f are treated at the same time: arrays are (steps, outputs).
 
 1. **Differences.** A pair yields the central difference, which is the slope up to even powers of h, and the second
    difference over h, which is h f'' where f is smooth and the jump of the slope where x is on a kink.
-2. **Climb.** Every fourth step, from some ten units in the last place of x up, is a rung. From one rung to the next, the
-   scatter of smooth f grows as h**2, that of noise stays the same, and that of rounded f appears in a jump: this is how
-   the noise of f is measured (after Moré and Wild, "Estimating Computational Noise", SIAM J. Sci. Comput. 33, 2011).
-   The rung is taken that is the largest whose interval, slope +- noise / h, meets those of all smaller rungs (Lepski,
-   "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed that smaller ones deny.
-3. **Table.** From that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson; Neville's scheme) in
+2. **Noise.** Every fourth step, from some ten units in the last place of x up, is a rung. From rung to rung the
+   scatter of smooth f grows as h**2, that of noise stays the same, and that of rounded f appears in a jump. So the
+   noise of f is what scatters without growing. (Moré and Wild, "Estimating Computational Noise", SIAM J. Sci. Comput.
+   33, 2011, take equal steps and differences of higher order.)
+3. **Climb.** The interval of a rung is its slope +- noise / h. Take the largest rung whose interval meets those of all
+   smaller rungs (Lepski, "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed
+   that smaller ones deny, and what oscillates is not taken for smooth.
+4. **Table.** From that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson; Neville's scheme) in
    windows of two to five steps. The error bar of a window is what leaving out its first or last step changes, and the
-   noise that it amplifies. Again a step counts only while its interval meets those of all smaller steps; of these the
+   noise that it amplifies. Again a step counts only while its interval meets those of all smaller steps. Of these the
    window with the least bar is the result.
-4. **Curvature.** The second differences of a step must not deny those of smaller steps either: where f is nearly even
-   about x, slopes alone do not show that a step is too large.
+5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
+   not show that a step is too large. The same table is that of the second derivatives of a Hessian.
 """
 
 from __future__ import annotations
@@ -35,12 +37,12 @@ RATIO = 1.9
 several steps at once."""
 RUNG = 4
 """Every so many steps are a rung."""
-_LARGEST = 0.25
+_LARGEST = 0.16
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
 _LEAST = 1e-12  # scales are no smaller than this, unless x is
-_OWN = 2.0**-6  # of the usual scale: an entry that is smaller has a scale of its own
+_OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _SMALLEST = 2.0**-49  # step, in units of x
 RESOLUTION = 2.0**-47
 """By how much x + step is rounded along a direction, at most."""
@@ -77,7 +79,7 @@ def scales_of(x: Floats) -> tuple[Floats, float]:
     size = np.abs(x)
     typical = float(root_mean_square(size))
     usual = min(max(typical, _LEAST), 1.0) if typical else 1.0
-    scales = np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), size)
+    scales = np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST))
     return _ASKEW * scales, _ASKEW * usual
 
 
@@ -104,7 +106,7 @@ class Sample(NamedTuple):
 class Samples:
     """f along a line, evaluated once at each step.
 
-    ``evaluate`` takes a step, which may be negative; ``value`` is f at x, and ``unit`` half a unit in the last place of x.
+    ``evaluate`` takes a step, which may be negative. ``value`` is f at x, ``unit`` half a unit in the last place of x.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class Samples:
         self._evaluate = evaluate
 
     def __call__(self, step: float) -> Sample:
-        """F at a step."""
+        """Return f at a step."""
         if step not in self.known:
             self.known[step] = self._evaluate(step)
         return self.known[step]
@@ -213,7 +215,7 @@ def extrapolated(step: Floats, value: Floats, noise: Floats, exponent: float = 2
         before, after = value[:-1], value[1:]  # without the largest, without the smallest step
         value = before + (before - after) * w
         noise = noise[:-1] * (1 + w) + noise[1:] * w
-        change = np.maximum(np.abs(value - before), np.abs(value - after) * np.sqrt(near / far))
+        change = np.maximum(np.abs(value - before), np.abs(value - after) * (near / far) ** (exponent / 4))
         bar = _COVERAGE * (change + noise)
         wins = bar < least[k:]
         best[k:], least[k:] = np.where(wins, value, best[k:]), np.where(wins, bar, least[k:])
@@ -321,7 +323,7 @@ class Refined(NamedTuple):
 
 def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
     """The first or second derivatives, from windows of steps from the rungs that were chosen up."""
-    found = Refined(start.slope.copy(), start.bar.copy(), start.number.copy())
+    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG)
     if order == 2:
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
@@ -367,13 +369,15 @@ def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> t
     ``room`` is the distance of x to its bound, 0 if that is not known: the slope is that at the bound.
     """
     slopes, bars = np.full(len(samples.value), np.nan), np.full(len(samples.value), inf)
-    sides = np.subtract(*(np.isfinite(samples(step).values).astype(int) for step in (_NEAREST, -_NEAREST)))
+    nearest = max(_NEAREST, step_of(numbers[0]))
+    sides = np.subtract(*(np.isfinite(samples(step).values).astype(int) for step in (nearest, -nearest)))
     for sign in (1, -1):
         outputs = np.flatnonzero(sides == sign)
         if not len(outputs):
             continue
         there = samples.of(outputs).side(sign)
         noise = climb(there, numbers, known.of(outputs)).noise
+        noise = noise._replace(slope=0 * noise.slope)  # here slopes may well change as roots do
         each = there.differences([step_of(number) for number in range(numbers[0], numbers[-1] - 1, -RUNG // 2)])
         of_slopes = noise.of_slopes(each)
         windows = extrapolated(each.width, each.slope, of_slopes, exponent=0.5, columns=_COLUMNS + 1)
@@ -384,7 +388,7 @@ def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> t
             else 0.0
         )
         bars[outputs] = np.where(_settles(each.slope, of_slopes), bar + 3 * near_bound, inf)
-    return slopes, bars
+    return np.where(np.isfinite(bars), slopes, np.nan), bars
 
 
 def _settles(slope: Floats, noise: Floats) -> Any:
@@ -516,9 +520,10 @@ class NoiseWalk:
         def scatter(step: float) -> float:
             """Around the line of the lower rung: by chance, others fit between jumps."""
             there = self._samples.differences([step], [self._k])
-            return max(below, self._around(*(float(each[0, 0]) for each in there[:3]), [j - 1]))
+            width, slope, bend = (float(each[0, 0]) for each in there[:3])
+            return max(below, self._around(width, slope, bend, [j - 1]))
 
-        return jump_between(*self._steps[j - 1 : j + 1], below, scatter)
+        return jump_between(self._steps[j - 1], self._steps[j], below, scatter)
 
     def _scatter(self, j: int) -> float:
         """How much values scatter around a line, whose slope one of the rungs beside tells best."""
@@ -540,10 +545,11 @@ class NoiseWalk:
             _CERTAIN * max(level, share * size) / width for size, width in zip(self._size, self._width, strict=True)
         ]
         found = 0.0
-        for j, change in enumerate(changes):
+        for j, change in enumerate(changes[:-2]):
             if abs(self._value) > _SMALL * self._size[j] or change > _ALIKE * max(changes[:j], default=inf):
                 break
-            if change > errors[j] + errors[j + 1]:
+            is_flat = change / _ALIKE <= min(changes[j + 1 : j + 3]) <= change
+            if is_flat and change > errors[j] + errors[j + 1]:
                 found = max(found, change)
         return found
 

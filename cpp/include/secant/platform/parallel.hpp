@@ -2,10 +2,18 @@
 // ThreadSanitizer, which does not understand OpenMP's barriers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+#ifdef __SSE2__
+#include <xmmintrin.h>
 #endif
 #ifdef SECANT_STD_THREADS
 #include <barrier>
@@ -35,11 +43,22 @@ inline int max_threads() {
 #endif
 }
 
+// Rises when the threads that OpenMP keeps are ended, as at every fork.
+inline std::atomic<unsigned> generation{0};
+
 // libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed. libomp, which clang
 // links, has a handler of its own, and would end the threads of every thread.
 inline void end_threads() {
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     omp_pause_resource_all(omp_pause_hard);
+#endif
+    ++generation;
+}
+
+// Has every fork from now on end them first.
+inline void end_threads_before_forks() {
+#ifndef _WIN32
+    [[maybe_unused]] static const int registered = pthread_atfork(end_threads, nullptr, nullptr);
 #endif
 }
 
@@ -140,9 +159,46 @@ private:
     mutable Ledger ledger_;
 };
 
+// Subnormal numbers count while it lives, whatever this thread has been told: a program may have told one thread and not the others.
+class WithSubnormals {
+public:
+    WithSubnormals() : before_(get()) { set(before_ & ~flushes); }
+    ~WithSubnormals() { set(before_); }
+    WithSubnormals(const WithSubnormals&) = delete;
+    WithSubnormals& operator=(const WithSubnormals&) = delete;
+
+private:
+#if defined(__SSE2__)
+    using Control = unsigned;
+    static constexpr Control flushes = 0x8040;
+    static Control get() { return _mm_getcsr(); }
+    static void set(Control control) { _mm_setcsr(control); }
+#elif defined(__aarch64__) && defined(__GNUC__)
+    using Control = std::uint64_t;
+    static constexpr Control flushes = Control{1} << 24;
+    static Control get() {
+        Control control;
+        __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+        return control;
+    }
+    static void set(Control control) { __asm__ volatile("msr fpcr, %0" : : "r"(control)); }
+#else
+    using Control = unsigned;
+    static constexpr Control flushes = 0;
+    static Control get() { return 0; }
+    static void set(Control) {}
+#endif
+
+    Control before_;
+};
+
 // body(team) on each thread.
 template <class Body>
-void parallel(int threads, const Body& body) noexcept {
+void parallel(int threads, const Body& run) noexcept {
+    const auto body = [&](const Team& team) {
+        const WithSubnormals subnormals;
+        run(team);
+    };
 #if defined(SECANT_STD_THREADS)
     std::barrier<> all(threads);
     std::vector<std::thread> others;

@@ -25,7 +25,7 @@ _EPS = float(np.finfo(float).eps)
 _USUAL_STEPS = [1e-4, 1e-3, 1e-5, 1e-2, 1e-6, 1e-7, 1e-8, 1e-9, 0.1]
 _OTHER_STEPS = [float(f"{digit}e-{power}") for power in range(2, 10) for digit in range(9, 1, -1)]
 _OTHER_STEPS += [float(np.finfo(kind).eps) ** root for kind in (np.float64, np.float32) for root in (1 / 3, 1 / 2)]
-_TELLING = 1e-4  # below, rounding hides which step it is, unless the last digit agrees
+_TELLING = 1e-4  # below, rounding hides which step it is
 _KINDS = {"central": (1, -1), "forward": (1, 0), "backward": (0, -1)}
 _MOST = 25  # entries of a parameter that are compared
 _ROUNDING, _TWO_ROUNDINGS = 8 * _EPS, 64 * _EPS  # of differences of one loss, and of two that round differently
@@ -119,12 +119,15 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> Reade
         raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
     keys = _keys(returned, small.layout.keys, candidate, ordinary, name)
     gradient = _gradient(returned, keys, ordinary, name)
-    kind, h = _step(small, ordinary, candidate, gradient)
-    if _differs(gradient, candidate, ordinary, kind, h):
+    fits = [
+        fit for fit in _fits(small, ordinary, candidate, gradient) if not _differs(gradient, candidate, ordinary, *fit)
+    ]
+    if not fits:
         raise UnsupportedError(f"{name} {_mistake(gradient, candidate, ordinary)}")
     large = large_probe(small.sizes, form)
     gradient = _gradient(small.gradient(own, large), keys, large, name)
-    if _differs(gradient, candidate, large, kind, h):
+    kind, h = next((fit for fit in fits if not _differs(gradient, candidate, large, *fit)), ("", 0.0))
+    if not kind:
         raise UnsupportedError(f"where it is large, as for clipping, {name} {_mistake(gradient, candidate, large)}")
     instead = "" if kind == "central" else ", in place of which comes the central one"
     return ReaderGradient(h, f"{name} is a {kind} difference at h = {short(h)}{instead}", keys, tuple(returned))
@@ -176,25 +179,27 @@ def _differs(gradient: Floats, candidate: Candidate, probe: Probe, kind: str, h:
     return not off <= (_TWO_ROUNDINGS * largest + _ROUNDING * of_x) / h
 
 
-def _step(small: ProbeNet, probe: Probe, candidate: Candidate, gradient: Floats) -> tuple[str, float]:
-    """The difference that a gradient is where it depends most on the step: to the last digit, if one is."""
+def _fits(small: ProbeNet, probe: Probe, candidate: Candidate, gradient: Floats) -> list[tuple[str, float]]:
+    """The differences that a gradient may be where it depends most on the step, the nearest first."""
     most = int(np.abs(_right(candidate, probe, h=0.01) - _right(candidate, probe)).argmax())
     (i, entry), value, at_probe = _places(probe)[most], float(gradient[most]), small.loss(probe)
     rounding = _ROUNDING * max(1.0, abs(at_probe), abs(probe.params[i].flat[entry] * value))
     fits: dict[tuple[str, float], float] = {}
     for steps in (_USUAL_STEPS, _OTHER_STEPS):
         for h in steps:
-            losses = {sign: small.loss(_shifted(probe, i, entry, sign * h)) for sign in (1, -1)} | {0: at_probe}
+            points = {sign: _shifted(probe, i, entry, sign * h) for sign in (1, 0, -1)}
+            losses = {sign: small.loss(point) if sign else at_probe for sign, point in points.items()}
             for kind, (first, second) in _KINDS.items():
-                off = abs(value - (losses[first] - losses[second]) / ((first - second) * h))
-                if off <= rounding / h:
+                taken = points[first].params[i].flat[entry] - points[second].params[i].flat[entry]
+                quotients = (losses[first] - losses[second]) / np.array([(first - second) * h, taken])  # of either step
+                if (off := float(np.abs(value - quotients).min())) <= rounding / h:
                     fits[kind, h] = off
-            if fits.get(("central", h)) == 0:
-                return "central", h
-        nearest = min(fits, key=lambda fit: fits[fit], default=("central", 0.0))
-        if nearest[1] >= _TELLING:
-            return nearest
-    return nearest if fits else ("central", USUAL_STEP)
+            if h >= _TELLING and fits.get(("central", h)) == 0:
+                return [("central", h)]
+        nearest = sorted(fits, key=lambda fit: fits[fit])
+        if nearest and nearest[0][1] >= _TELLING:
+            break
+    return nearest
 
 
 def _keys(returned: Any, parameters: tuple[Any, ...], candidate: Candidate, probe: Probe, name: str) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import repeat
@@ -26,7 +26,7 @@ _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 _AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
 _DIGITS = 12  # significant ones, of a number that was rounded
-_TRIES = 10  # in a row, at points that we choose, that f may raise something at
+_TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
 def quotients(scheme: Scheme, values: Floats, base: Any, x: Floats, shifts: Floats) -> Floats:
@@ -419,7 +419,7 @@ def _described(value: Any) -> str:
 class Steps:
     """Calls of f at points that we choose: they may leave the domain of f, and what it raises there counts as NaN.
 
-    Where it raises ten times in a row, the exception is raised.
+    Where it raises at all points of the first ten steps, the exception is raised.
 
     Attributes
     ----------
@@ -430,18 +430,33 @@ class Steps:
     error: Exception | None = None
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._failures: float = 0  # until f is defined somewhere
 
     def __call__(self, undefined: Any, call: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the call returns, or ``undefined``."""
-        with np.errstate(all="ignore"):
-            try:
-                result = call(*arguments)
-            except Exception as error:
-                self._failures += 1
-                if self._failures >= _TRIES or (isinstance(error, SecantError) and not isinstance(error, DTypeError)):
-                    raise
-                self.error = error
-                return undefined
-        self._failures = 0
-        return result
+        return self.each(undefined, call, [arguments])[0]
+
+    def each(self, undefined: Any, call: Callable[..., Any], points: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """Return what the call returns for the arguments at each point of a step, or ``undefined``."""
+        values, is_defined = [], False
+        for arguments in points:
+            with np.errstate(all="ignore"):
+                try:
+                    values.append(call(*arguments))
+                    is_defined = True
+                except Exception as error:
+                    if isinstance(error, SecantError) and not isinstance(error, DTypeError):
+                        raise
+                    self.error = error
+                    values.append(undefined)
+        if is_defined:
+            self.succeed()
+            return values
+        self._failures += 1
+        if self._failures >= _TRIES and self.error is not None:
+            raise self.error
+        return values
+
+    def succeed(self) -> None:
+        """Note that f is defined at a step: from now on, it may raise at any number of others."""
+        self._failures = -math.inf

@@ -91,14 +91,14 @@ class VectorizedEvaluator(Evaluator):
         self.evaluations += points
         returned = self._f(stack)
         values = numbers(returned)
-        if self.is_constant and points:
-            self._watch(values)
         self.returned = returned_dtype(returned, self.returned)
         if values.shape != (points,) if self._one_number else values.shape[:1] != (points,):
             raise ShapeError(
                 f"f must return a value for each of {points} points, got an array of shape {values.shape}: with "
                 "vectorized=True it takes a stack of points"
             )
+        if self.is_constant and points:
+            self._watch(values)
         return values
 
     def _watch(self, values: Floats) -> None:
