@@ -38,4 +38,4 @@ assert answers == [True, False]
 
 module = torch.nn.Sequential(torch.nn.Linear(20, 10), torch.nn.Tanh(), torch.nn.Linear(10, 3))
 inputs, targets = torch.randn(8, 20), torch.randint(3, (8,))
-print(secant.torch.check_module(module, lambda net: torch.nn.functional.cross_entropy(net(inputs), targets)))
+print(secant.torch.check_module(module, inputs, lambda y: torch.nn.functional.cross_entropy(y, targets)))

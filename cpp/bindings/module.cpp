@@ -167,10 +167,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("build_info", &build_info);
     m.def("constants", &constants);
     m.def("max_threads", [] { return std::min(max_threads(), most_threads()); });
-    m.def("end_threads", &end_kept_threads);
-    // A child forked after a parallel region would wait for threads that it does not have.
-    const auto os = py::module_::import("os");
-    if (py::hasattr(os, "register_at_fork")) os.attr("register_at_fork")(py::arg("before") = m.attr("end_threads"));
 }
 
 }  // namespace secant::bindings

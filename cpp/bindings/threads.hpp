@@ -89,14 +89,6 @@ inline int creatable(int threads) {
 }
 #endif
 
-// Rises when the threads that OpenMP keeps are ended.
-inline std::atomic<unsigned> generation{0};
-
-inline void end_kept_threads() {
-    end_threads();
-    ++generation;
-}
-
 // Signals are for the threads that are there already: one that went to a new thread would not wake Python's main thread. New
 // threads inherit this.
 class SignalsBlocked {

@@ -250,8 +250,8 @@ class _Function:
                 "f must leave its arguments in memory: compile it without donate_argnums to check it"
             )
         self._require_deterministic()
-        self._pull = _Compiled(self._pulled_back)
-        self._push = _Compiled(lambda arrays, tangents: list(jax.jvp(value, tuple(arrays), tuple(tangents))[1]))
+        self._pull: Callable[..., Any] = _Compiled(self._pulled_back)
+        self._push = _Compiled(lambda arrays, tangents: jax.jvp(value, tuple(arrays), tuple(tangents)))
 
     def at(self, arrays: Sequence[Any]) -> _Function:
         """The same function, checked at other arrays."""
@@ -268,15 +268,11 @@ class _Function:
         """Raise an error if two calls differ: by what JAX traces of them, else by their values."""
         self.is_used = False
         try:
-            first, second = (jax.make_jaxpr(lambda *own: self.value(*own))(*self.arrays) for _ in range(2))
+            traced, same = _traced_twice(self.value, *self.arrays)
+            self.is_used = _is_used(traced.jaxpr)
         except Exception:  # it branches on values, say
             again = self.value(*self.arrays) if self.arrays else []
             same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(self.outputs, again, strict=True))
-        else:
-            self.is_used = _is_used(first.jaxpr)
-            texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
-            constants = zip(first.consts, second.consts, strict=False)
-            same = texts[0] == texts[1] and all(_same(a, b) for a, b in constants)
         if not same:
             raise ValueRangeError("f must be deterministic, got two values for the same args: is there dropout?")
 
@@ -284,23 +280,29 @@ class _Function:
         values, pull = jax.vjp(self.value, *arrays)
         return values, list(pull([jnp.asarray(c, v.dtype) for c, v in zip(cotangents, values, strict=True)]))
 
+    def leave_uncompiled_unless_the_same(self, cotangents: Sequence[Any]) -> None:
+        """A rule that draws random numbers would be frozen where it is compiled."""
+        with contextlib.suppress(Exception):  # it branches on values, say
+            if not _traced_twice(self._pulled_back, self.arrays, [jnp.asarray(c) for c in cotangents])[1]:
+                self._pull = self._pulled_back
+
     def pulled_back(self, arrays: Sequence[Any], cotangents: Sequence[Any]) -> tuple[list[Any], list[Array]]:
         """Values, and the gradients in real and imaginary parts of the sum of the real part of conj(c) times them."""
         # JAX's gradient in a complex z is the derivative in its real part minus i times that in its imaginary part.
         values, found = self._pull(list(arrays), [jnp.conj(cotangent) for cotangent in cotangents])
         return values, [_numbers(np.conj(part)) for part in found]
 
-    def pushed_forward(self, arrays: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-        """The derivatives of the outputs along tangents."""
-        found: list[Any] = self._push(list(arrays), list(tangents))
-        return found
+    def pushed_forward(self, arrays: Sequence[Any], tangents: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Values, and the derivatives of the outputs along tangents."""
+        values, found = self._push(list(arrays), list(tangents))
+        return values, found
 
     def sample(self, mode: str, arrays: Sequence[Any], weights: Sequence[Any]) -> Sample:
         """Outputs there, and what is pulled back to the arguments or pushed forward to the outputs."""
         if mode == "rev":
             values, found = self.pulled_back(arrays, weights)
         else:
-            values, found = self._call(*arrays), [_numbers(each) for each in self.pushed_forward(arrays, weights)]
+            values, found = self.pushed_forward(arrays, weights)
         numbers = [[_numbers(each).astype(np.float64).ravel() for each in side] for side in (values, found)]
         return Sample(*numbers)
 
@@ -364,6 +366,14 @@ class _Compiled:
             return self._function(*jax.tree_util.tree_map(jnp.asarray, arguments))
 
 
+def _traced_twice(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
+    """What JAX traces of a function, and whether that is the same when it is called again."""
+    first, second = (jax.make_jaxpr(lambda *own: function(*own))(*arguments) for _ in range(2))
+    texts = [re.sub("0x[0-9a-f]+", "", str(traced.jaxpr)) for traced in (first, second)]
+    constants = zip(first.consts, second.consts, strict=False)
+    return first, texts[0] == texts[1] and all(_same(a, b) for a, b in constants)
+
+
 def _same(first: Any, second: Any) -> bool:
     with contextlib.suppress(Exception):  # random keys, say, are not compared
         return bool(np.array_equal(np.asarray(first), np.asarray(second), equal_nan=True))
@@ -385,6 +395,7 @@ def _reverse(function: _Function, options: DoorOptions) -> GradientReport:
     cotangents = function.random(function.outputs, options.get("rng", 0))
 
     def candidate(point: Point) -> Candidate:
+        function.leave_uncompiled_unless_the_same(cotangents)
         return CandidateGradient.linear(point, gradient)
 
     def gradient(factor: float) -> list[Array]:
@@ -399,10 +410,10 @@ def _forward(function: _Function, options: DoorOptions) -> GradientReport:
     weights = function.random(function.outputs, options.get("rng", 0))
 
     def along(direction: Direction) -> float:
-        return weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))).number
+        return weighted(weights, function.pushed_forward(function.arrays, function.cast(direction))[1]).number
 
     try:
-        function.require_same(jax.jvp(function.value, (*function.arrays,), (*function.random(function.arrays, 0),))[0])
+        function.require_same(function.pushed_forward(function.arrays, function.random(function.arrays, 0))[0])
         return function.check(weights, lambda point: CandidateDerivative(point, along), options)
     except TypeError as error:
         if "custom_vjp" in str(error):

@@ -485,7 +485,7 @@ def test_buffers_that_a_module_replaces_are_put_back(torch):
 
     module = Average().double()
     before = module.mean
-    assert secant.torch.check_module(module, lambda module: module(torch.ones(4, 3).double())).passed
+    assert secant.torch.check_module(module, torch.ones(4, 3).double()).passed
     assert module.mean is before
     assert not module.mean.any()
 
@@ -496,6 +496,10 @@ def test_arguments_of_other_kinds_are_named(torch):
         secant.torch.gradcheck(torch.sin, None)
     with pytest.raises(DTypeError, match=r"module must be a torch\.nn\.Module, got function"):
         secant.torch.check_module(lambda net: 0, torch.nn.Linear(2, 1))
+    with pytest.raises(DTypeError, match="inputs must be what module takes, got function: loss is the third argument"):
+        secant.torch.check_module(torch.nn.Linear(2, 1), lambda net: net(torch.ones(2)).sum())
+    with pytest.raises(DTypeError, match=r"inputs must have a tensor of floating-point .* numbers, got torch\.int64"):
+        secant.torch.check(torch.abs, torch.arange(3))
     x = torch.ones(2, requires_grad=True)
     with torch.inference_mode(), pytest.raises(UnsupportedError, match="inference mode"):
         secant.torch.gradcheck(torch.sin, x)

@@ -108,3 +108,25 @@ def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(weight
             apart = got[name] - derivative[name]
             assert np.abs(apart).max() > 1e4 * bound.max(), name
             assert (np.abs(apart - (true - limit[name])) <= bound).all(), name
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("hidden", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize(("h", "size"), [(1e-4, 0.1), (1e-4, 1.0), (1e-3, 0.3), (3e-3, 0.1)])
+def test_soft_targets_of_many_classes(compiled, h, size, hidden, output, zeros):
+    """The series sums over them in products, and direct evaluates one after the other; for any number of samples."""
+    rng = np.random.RandomState(5)
+    for samples, classes in ((11, 70), (5, 33)):
+        options = {"hidden_activation": hidden, "output_activation": output, "rng": rng}
+        net = secant.TwoLayerNet(6, 19, classes, weight_init_std=size, **options)
+        x, t = rng.uniform(size=(samples, 6)), rng.uniform(0.5, 1.0, (samples, classes))
+        t[rng.uniform(size=t.shape) < zeros] = 0
+        t[:, 3] += 0.1
+        t /= t.sum(axis=1, keepdims=True)
+        series, info = net.numerical_gradient(x, t, h=h, method="series", return_info=True)
+        assert info.samples == {info.order: samples}
+        for key, grad in net.numerical_gradient(x, t, h=h, method="direct").items():
+            np.testing.assert_array_less(
+                np.abs(series[key] - grad), 2 * bounds.central_difference(x, grad), err_msg=key
+            )

@@ -135,3 +135,21 @@ def test_the_core_leaves_a_python_without_a_gil_as_it_is(run_python):
         pytest.skip("this Python always has a GIL")
     done = run_python("import sys, secant._core; print(sys._is_gil_enabled())", "-W", "error")
     assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+def test_subnormal_numbers_count_on_every_thread_whatever_one_was_told(compiled):
+    """PyTorch turns them off for the thread that asks, and threads that start later."""
+    torch = pytest.importorskip("torch")
+    net, rng = secant.TwoLayerNet(4, 9, 3, rng=0), np.random.default_rng(0)
+    x, t = rng.uniform(size=(40, 4)), rng.integers(0, 3, 40)
+    x[:, 0] = 1e-310
+    expected = {key: grad.tobytes() for key, grad in net.numerical_gradient(x, t, n_threads=1).items()}
+    torch.set_flush_denormal(True)
+    try:
+        for n_threads in (1, 2):
+            grads = net.numerical_gradient(x, t, n_threads=n_threads)
+            assert {key: grad.tobytes() for key, grad in grads.items()} == expected, n_threads
+        assert np.float64(1e-310) * 1 == 0  # as it was told
+    finally:
+        torch.set_flush_denormal(False)
+    assert net.numerical_gradient(x, t)["W1"][0].any()

@@ -1,9 +1,15 @@
 // The kernels as a C++ program uses them: it links secant::secant, and nothing of Python. For every instruction set of this processor,
-// the gradient of a small network against a plain central difference in long double.
+// the gradient of a small network against a plain central difference in long double; then again on two threads, in a child too.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
+
+#ifndef _WIN32
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 #include "secant/platform/multiversion.hpp"
 
@@ -80,6 +86,23 @@ int main() {
                 wrong += !(std::abs(static_cast<double>((above - below) / (2 * h)) - out[array][i]) < 1e-13);
             }
         ++sets;
+        auto on_two = call;
+        on_two.threads = 2;
+        const auto right_on_two = [&] {
+            const std::vector<double> before = out.w1;
+            std::fill(out.w1.begin(), out.w1.end(), 0.0);
+            void* block = std::aligned_alloc(64, (compiled.kernels->engines.gradient(on_two, nullptr) + 63) / 64 * 64);
+            compiled.kernels->engines.gradient(on_two, block);
+            std::free(block);
+            return out.w1 == before;
+        };
+        wrong += !right_on_two();
+#ifndef _WIN32
+        const pid_t child = fork();
+        if (child == 0) _exit(right_on_two() ? 0 : 1);
+        int status = 1;
+        wrong += waitpid(child, &status, 0) != child || status != 0 || !right_on_two();
+#endif
     }
     std::printf("library: %d instruction sets, %d wrong\n", sets, wrong);
     return wrong > 0 || sets == 0;

@@ -36,8 +36,7 @@ int main() {
     const auto fill = [&](TargetLists& targets) {
         for (std::size_t begin = 0; begin < N; begin += lanes) {
             const std::size_t end = std::min(N, begin + lanes);
-            for (std::size_t n = begin; n < end; ++n) targets.fill(n, N - 1 - n, y.data());  // the caller's rows, backwards
-            targets.complete(begin, end);
+            targets.fill(begin, end, [&](std::size_t l) { return N - 1 - begin - l; }, y.data());  // the caller's rows, backwards
         }
     };
 

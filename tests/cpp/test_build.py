@@ -125,3 +125,28 @@ def test_a_symbol_that_instruction_sets_would_share_ends_the_build(tmp_path, com
     assert ran.returncode == bool(shared), ran.stderr
     assert all(name in ran.stderr for name in shared)
     assert library.exists() != bool(shared)  # what may not be linked is not there
+
+
+@pytest.mark.slow
+def test_a_program_outside_the_tree_finds_the_library_forks_and_computes(tmp_path):
+    ninja = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={NINJA}"]
+    options = ["-DSECANT_PYTHON=OFF", "-DSECANT_ISAS=baseline", "-DCMAKE_BUILD_TYPE=Debug"]
+    built, installed, program = (tmp_path / name for name in ("build", "installed", "program"))
+    program.mkdir()
+    shutil.copy(ROOT / "tests" / "cpp" / "library.cpp", program)
+    (program / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.18)\nproject(program LANGUAGES CXX)\nfind_package(secant REQUIRED)\n"
+        "add_executable(library library.cpp)\ntarget_link_libraries(library PRIVATE secant::secant)\n"
+    )
+    steps = [
+        [CMAKE, *ninja, *options, "-S", ROOT, "-B", built],
+        [CMAKE, "--build", built],
+        [CMAKE, "--install", built, "--prefix", installed],
+        [CMAKE, *ninja, f"-DCMAKE_PREFIX_PATH={installed}", "-S", program, "-B", program],
+        [CMAKE, "--build", program],
+    ]
+    for step in steps:
+        ran = subprocess.run(step, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    ran = subprocess.run([program / "library"], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "library: 1 instruction sets, 0 wrong\n")

@@ -90,7 +90,7 @@ def check_network(
     """
     require_known("check_network", options, NetworkOptions)
     if any(cls.__module__.startswith("torch.") for cls in type(net).__mro__):
-        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, loss)")
+        raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     names = MethodNames(loss=loss)
     loss_of, params = method_of(net, "loss", loss), _params(net, names)
     try:

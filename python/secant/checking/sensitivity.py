@@ -6,18 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.kinks import KinkedRange, Kinks
 from secant.checking.point import Direction, EntryRange
 from secant.checking.probing import OverallProbes
 from secant.checking.report import ArrayReport, some
 from secant.checking.verdict import MeasuredError, is_verified, seen_for_sure
+from secant.differentiation.noise import norm
 
 _FLAT = 1e-10  # of the size of f: that all slopes are 0 is verified if so much would be noticed
 _FAR = (0.25, -0.11), (0.02, -0.009), (3e-3, -1.3e-3), (4e-4, -1.8e-4)
 """Steps at which an f that does not depend on an array has one value: far from x, else nearer, as f may jump."""
 _ROUNDED = 16.0  # times the noise of f: of what is rounded to 0, the rest is not more
 _BESIDE = 1e-6  # of the whole gradient: that an array is 0 is verified if so much would be noticed
+_WIDE = 1e3  # times the shift of an entry: those that are shifted by more say nothing of it
 _VISIBLE = 0.01  # of the largest entry: f has one value because it does not depend on an array, not by its rounding
 
 Seen = tuple[EntryRange, float]
@@ -69,6 +73,7 @@ def array_reports(
         why = doubt or _why_of_kinks(probe, kinked, kinks, own)
         if not why and not is_known:
             why = _why_unverified(report, overall.kink > 0)
+        why = why or zeros.why_of_small_entries(leaf, least)
         reports.append(replace(report, passed=False, unverified=why) if report.passed and why else report)
     return tuple(reports)
 
@@ -93,6 +98,16 @@ class _Zeros:
         """Whether an error as large as a part of the array would be noticed."""
         zero = self._largest_zero(leaf)
         return any(is_verified(self._contribution(part), threshold, zero, self._unseen) for part, threshold in seen)
+
+    def why_of_small_entries(self, leaf: int, threshold: float) -> str:
+        """Why entries that are shifted by much less than others are not verified, if what they add is not seen."""
+        arrays, sizes = self._probe.candidate.arrays, np.abs(self._direction[leaf])
+        small = sizes * _WIDE < sizes.max()
+        if arrays is None or not small.any():
+            return ""
+        add = norm(arrays[leaf][small].astype(np.float64) * sizes[small])
+        where = f"where x is small, in {small.sum():,} of {small.size:,} entries"
+        return "" if add >= 2 * threshold else f"errors do not show in f {where}"
 
     def stands_still(self, leaf: int, own: EntryRange) -> bool:
         """Whether f has one value around x where the candidate is 0: up to its noise if that is all there is."""

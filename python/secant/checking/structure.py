@@ -59,7 +59,8 @@ def _leaves(title: str, path: str, value: Any) -> Iterator[Leaf]:
 
 
 _DOORS = {
-    "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or secant.torch.check_module(module, loss)",
+    "torch": "a tensor of PyTorch: use secant.torch.gradcheck(f, inputs), or "
+    "secant.torch.check_module(module, inputs, loss)",
     "jax": "an array of JAX: use secant.jax.check_grads(f, args)",
 }
 

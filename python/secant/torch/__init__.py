@@ -260,16 +260,21 @@ def gradgradcheck(
     return True
 
 
-def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[DoorOptions]) -> GradientReport:
-    """Check the gradient of a loss in all parameters of a module.
+def check_module(
+    module: Any, inputs: Any, loss: Callable[[Any], Any] | None = None, **options: Unpack[DoorOptions]
+) -> GradientReport:
+    """Check the gradient of a loss in all parameters of a module, and in inputs that require one.
 
     Parameters
     ----------
     module : torch.nn.Module
         Its parameters are shifted in place. When the call ends they and its buffers, such as the running statistics
         of a batch normalization, are what they were; buffers of another module in the loss are not put back.
-    loss : callable
-        Takes the module, and returns a tensor with a single element.
+    inputs : tensor or sequence of arguments
+        What the module takes.
+    loss : callable, optional
+        Takes what the module returns, and returns a tensor with a single element. By default it is the sum of products
+        of that and random numbers.
     **options
         ``max_evaluations``, ``confidence``, ``max_findings``, ``entries``, ``progress``, ``names``, ``scale`` and
         ``rng`` of `secant.check_gradient`.
@@ -286,17 +291,29 @@ def check_module(module: Any, loss: Callable[[Any], Any], **options: Unpack[Door
     Examples
     --------
     >>> module = torch.nn.Linear(4, 2)
-    >>> x = torch.ones(3, 4)
-    >>> secant.torch.check_module(module, lambda module: module(x).square().sum()).passed
+    >>> x, t = torch.ones(3, 4), torch.zeros(3, 2)
+    >>> secant.torch.check_module(module, x).passed
+    True
+    >>> secant.torch.check_module(module, x, lambda y: torch.nn.functional.mse_loss(y, t)).passed
     True
     """
     require_known("check_module", options, DoorOptions)
     if not isinstance(module, torch.nn.Module):
         raise DTypeError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-    parameters = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
-    if not any(tensor.numel() for tensor in parameters.values()):
+    if callable(inputs):
+        raise DTypeError(f"inputs must be what module takes, got {type(inputs).__name__}: loss is the third argument")
+    given = _tuple(inputs)
+    tensors = {name: tensor for name, tensor in module.named_parameters() if tensor.requires_grad}
+    found = differentiable("inputs", given)
+    tensors |= dict(zip(argument_paths(module.forward, "inputs", list(found)), found.values(), strict=True))
+    if not any(tensor.numel() for tensor in tensors.values()):
         raise DTypeError("module must have a parameter that requires a gradient, got none")
-    (report,) = reports(Subject(module, lambda: loss(module), (), parameters, options))
+
+    def function(*arguments: Any) -> Any:
+        outputs = module(*arguments)
+        return outputs if loss is None else loss(outputs)
+
+    (report,) = reports(Subject(module, function, given, tensors, options))
     return report
 
 

@@ -108,7 +108,7 @@ def _compared(subject: Subject, report: GradientReport, mode: str, dtype: str) -
     def sampled(subject: Subject, point: _Point | None, ulps: float) -> tuple[Sample, _Point]:
         with own_buffers(subject.owner, (subject.arguments, subject.tensors)) as renew:
             check = subject.check(renew)
-            there = point or _point(check, outputs, rng, ulps * eps)
+            there = point or _point(check, outputs, mode, rng, ulps * eps)
             return _sample(check, mode, there), there
 
     def sample(ulps: float) -> tuple[Sample, Sample]:
@@ -123,21 +123,24 @@ class _Point(NamedTuple):
     """Values of the tensors, in their own precision, and what is pulled back or pushed forward there."""
 
     tensors: list[Any]
-    cotangents: list[Any]
-    tangents: list[Any]
+    weights: list[Any]
 
 
-def _point(check: Check, outputs: Outputs, rng: np.random.Generator, beside: float) -> _Point:
+def _point(check: Check, outputs: Outputs, mode: str, rng: np.random.Generator, beside: float) -> _Point:
     """Values beside those of the tensors, by that share of them."""
+
+    def random(tensor: Any) -> Any:
+        return torch.from_numpy(np.asarray(rng.uniform(-1, 1, tuple(tensor.shape)))).to(tensor.device)
 
     def near(tensor: Any) -> Any:
         own = tensor.detach()
-        factor = torch.from_numpy(np.asarray(1 + beside * rng.uniform(-1, 1, tuple(own.shape))))
-        return (own.to(_HIGHER.get(own.dtype, own.dtype)) * factor.to(own.device)).to(own.dtype)
+        return (own.to(_HIGHER.get(own.dtype, own.dtype)) * (1 + beside * random(own))).to(own.dtype)
 
-    tangents = [torch.from_numpy(np.asarray(rng.uniform(-1, 1, tuple(own.shape)))).to(own) for own in check.tensors]
-    cotangents = outputs.cotangents if outputs.is_number else [near(c) for c in outputs.cotangents]
-    return _Point([near(tensor) for tensor in check.tensors], cotangents, tangents)
+    if mode == "forward":
+        weights = [random(tensor).to(tensor) for tensor in check.tensors]
+    else:
+        weights = outputs.cotangents if outputs.is_number else list(map(near, outputs.cotangents))
+    return _Point(list(map(near, check.tensors)), weights)
 
 
 def _sample(check: Check, mode: str, point: _Point) -> Sample:
@@ -148,9 +151,9 @@ def _sample(check: Check, mode: str, point: _Point) -> Sample:
             tensor.data.copy_(there)
         found = check.outputs()()
         if mode == "reverse":
-            derivatives = _pulled_back(found, check.tensors, point.cotangents)
+            derivatives = _pulled_back(found, check.tensors, point.weights)
         else:
-            derivatives = check.pushed_forward([v.to(t) for v, t in zip(point.tangents, check.tensors, strict=True)])[0]
+            derivatives, _ = check.pushed_forward([w.to(t) for w, t in zip(point.weights, check.tensors, strict=True)])
         return Sample(_numbers(found), _numbers(derivatives))
     finally:
         for tensor, own in zip(check.tensors, before, strict=True):
@@ -216,9 +219,11 @@ def _in_float64(subject: Subject) -> Iterator[Subject]:
     mode, default = _Float64(), torch.get_default_dtype()
     found = _modules((subject.owner, subject.function, subject.arguments), set())
     owners = {id(owner): owner for module in found for owner in module.modules()}
-    own = [(owner, dict(owner._parameters), dict(owner._buffers.items())) for owner in owners.values()]
+    own = [
+        (owner, dict(owner._parameters), dict(owner._buffers.items()), dict(vars(owner))) for owner in owners.values()
+    ]
     try:
-        for owner, parameters, buffers in own:
+        for owner, parameters, buffers, _ in own:
             if isinstance(owner, torch.jit.ScriptModule):
                 raise TypeError("TorchScript keeps its types")
             for name, parameter in parameters.items():
@@ -237,7 +242,10 @@ def _in_float64(subject: Subject) -> Iterator[Subject]:
             yield subject._replace(arguments=arguments, tensors=tensors)
     finally:
         torch.set_default_dtype(default)
-        for owner, parameters, buffers in own:
+        for owner, parameters, buffers, attributes in own:
+            for name in set(vars(owner)) - set(attributes):  # such as what it caches, in float64
+                delattr(owner, name)
+            vars(owner).update(attributes)
             owner._parameters.update(parameters)
             owner._buffers.update(buffers)
 

@@ -9,18 +9,24 @@ namespace secant::SECANT_ISA {
 
 // A thread's memory for orders up to `highest`: for one panel, and for powers of one block of inputs.
 struct Scratch {
-    Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t capacity, int highest)
+    Scratch(Workspace& work, std::size_t width, std::size_t outputs, std::size_t most_targets, std::size_t capacity, int highest)
         : sums{work.take<Real>(block_columns * width), width},
           means{work.take<Real>(highest * expanded_at_once * width), width},
-          totals(work.take<double>(is_single ? std::max(expanded_at_once, block_columns) * width : 0)),
+          totals(work.take<double>(is_single ? std::max({expanded_at_once, block_columns, pairs(highest) * lanes}) * width : 0)),
           powers{{work.take<Real>(std::max(rows_at_once, (highest - 1) * outputs) * width), width},
                  {work.take<float>(highest >= 3 ? narrow_powers * outputs * width : 0), width},
                  outputs},
+          targets(work.take<HiddenTarget>(most_targets)),
+          factors(work.take<Real>(most_targets > few_targets ? pairs(highest) * classes_at_once * lanes : 0)),
+          target_sums{work.take<Real>(most_targets > few_targets ? pairs(highest) * lanes * width : 0), width},
           tables(work, capacity) {}
     Tile<Real> sums;
     Tile<Real> means;
     double* totals;  // of sums, or means, of floats
     Powers powers;
+    HiddenTarget* targets;  // of one sample
+    Real* factors;          // of many targets of a group
+    Tile<Real> target_sums;
     PowerTables tables;
 };
 
@@ -42,7 +48,7 @@ public:
           single_groups_(work.take<float>(highest >= 3 ? pad(capacity) / lanes * Series::size_in_single(net.outputs()) : 0)),
           odd_(work.take<Real>(odd_powers(highest) * capacity * net.panels.total_width())),
           single_third_(work.take<float>(narrow_packs && highest >= 3 ? capacity * net.panels.total_width() : 0)),
-          scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), capacity, highest)) {}
+          scratch_(one_a_thread<Scratch>(work, highest > 0 ? threads : 0, net.panels.width(), net.outputs(), targets.longest(), capacity, highest)) {}
 
     // The series of the group of samples [n, end) at the output layer.
     void expand_output(std::size_t n, std::size_t end) {
@@ -69,10 +75,11 @@ public:
     }
 
 private:
-    std::size_t group_size() const { return Series::size(net_.outputs(), highest_); }
+    std::size_t group_size() const { return Series::size(net_.outputs(), targets_.longest(), highest_); }
     Series series(std::size_t n) const {
         const std::size_t group = n / lanes;
-        return {net_.outputs(), highest_, groups_ + group * group_size(), single_groups_ + group * Series::size_in_single(net_.outputs())};
+        return {net_.outputs(), targets_.longest(), highest_, groups_ + group * group_size(),
+                single_groups_ + group * Series::size_in_single(net_.outputs())};
     }
 
     Coefficients coefficients(std::size_t panel) const {
@@ -86,7 +93,8 @@ private:
         const std::size_t groups = pad(count) / lanes;
         const std::size_t begin = panels.begin(part, groups) * lanes, end = std::min(panels.begin(part + 1, groups) * lanes, count);
         for (std::size_t panel = first; panel < last; ++panel) {
-            scratch.powers.find(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), plan_.single().means);
+            scratch.powers.find(plan_.orders().hidden, net_.transposed(panel), panels.units_in(panel), plan_.single().means,
+                                !plan_.single().means || targets_.longest() > few_targets);
             for (std::size_t n = begin; n < end; n += expanded_at_once)
                 expand_hidden(panel, n, std::min(end, n + expanded_at_once), scale, coefficients(panel), scratch);
         }
@@ -140,6 +148,32 @@ private:
         }
     }
 
+    // The sums over many targets of the group [n, end): Series::find_factors.
+    template <int K>
+    void find_target_sums(std::size_t n, std::size_t end, Tile<const Real> w2, std::size_t width, const Scratch& scratch) const {
+        TargetsByClass by_class(targets_, n, end);
+        const Tile<Real> sums = scratch.target_sums;
+        const std::size_t part = even_part(net_.outputs(), classes_at_once);
+        for (std::size_t k = 0; k < net_.outputs(); k += part) {
+            const std::size_t count = std::min(part, net_.outputs() - k);
+            series(n).find_factors<K>(by_class, k, count, part, scratch.factors);
+            for (int p = 0; p < K; ++p)
+                for (int m = 1; m <= K - p; ++m)
+                    for_tiles<Pack, HalfPack>(width, [&]<class Row>(std::size_t j) {
+                        const std::size_t pair = pair_number(K, p, m);
+                        const Tile<const Real> power = m == 1 ? w2 : Tile<const Real>(scratch.powers.rows<Real>(m));
+                        for (std::size_t l = 0; l < lanes; l += tile_lanes) {
+                            Real* to[tile_lanes];
+                            for (std::size_t r = 0; r < tile_lanes; ++r) to[r] = sums.row(pair * lanes + l + r) + j;
+                            add_tile<Row, tile_lanes, false>(SideBySide<Real>{{scratch.factors + pair * part * lanes + l, lanes}}, count,
+                                                             power.from(k, j), to, is_single || k == 0);
+                        }
+                    });
+            if (is_single && part < net_.outputs())
+                add_in_double(sums.at, scratch.totals, pairs(K) * lanes * sums.stride, k == 0, k + part >= net_.outputs());
+        }
+    }
+
     // For the samples [begin, end), at most expanded_at_once. Those that are evaluated directly are expanded too, but not read.
     void expand_hidden(std::size_t panel, std::size_t begin, std::size_t end, Real scale, const Coefficients& odd,
                        const Scratch& scratch) {
@@ -148,11 +182,22 @@ private:
         find_means(begin, end, w2, whole, scratch);
         plan_.with_order([&]<int K>() {
             with_activation(net_.hidden_activation(), [&]<class A>() {
+                bool many = false;
                 for (std::size_t n = begin; n < end; ++n) {
                     const Series own = series(n);
+                    if (n % lanes == 0) {
+                        const std::size_t end_of_group = std::min(n + lanes, end);
+                        many = targets_.largest_count(n, end_of_group) > few_targets;
+                        if (many) find_target_sums<K>(n, end_of_group, w2, whole, scratch);
+                    }
+                    const std::size_t target_count = many ? 0 : own.hidden_targets(targets_, n, K, scratch.targets);
                     for (std::size_t j = 0; j < whole; j += lanes) {
                         const PanelPack units{samples_.z1(panel, n) + j, samples_.state1(panel, n) + j, w2.from(0, j)};
-                        own.expand_hidden<K, A>(n, targets_, units, scratch.means.from(n - begin, j), scale, odd.from(n, j));
+                        const Tile<const Real> means = scratch.means.from(n - begin, j);
+                        if (many)
+                            own.expand_hidden_of_many<K, A>(n % lanes, scratch.target_sums.from(0, j), units, means, scale, odd.from(n, j));
+                        else
+                            Series::expand_hidden<K, A>(scratch.targets, target_count, units, means, scale, odd.from(n, j));
                     }
                 }
             });

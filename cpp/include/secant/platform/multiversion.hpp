@@ -10,6 +10,7 @@
 #endif
 
 #include "secant/interface/kernels.hpp"
+#include "secant/platform/parallel.hpp"
 
 namespace secant {
 
@@ -43,8 +44,9 @@ inline bool has_v4() {
 }
 #endif
 
-// The kernels that this processor can run, the best first.
+// The kernels that this processor can run, the best first. Once they have been asked for, the process may fork.
 inline std::vector<Compiled> usable_kernels() {
+    end_threads_before_forks();
     std::vector<Compiled> usable;
 #ifdef SECANT_HAS_x86_64_v4
     if (has_v4()) usable.push_back({&x86_64_v4::kernels, &x86_64_v4_single::engines});

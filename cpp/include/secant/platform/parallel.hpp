@@ -2,10 +2,15 @@
 // ThreadSanitizer, which does not understand OpenMP's barriers.
 #pragma once
 
+#include <atomic>
+#include <cfenv>
 #include <cstddef>
 
 #ifdef _OPENMP
 #include <omp.h>
+#endif
+#ifndef _WIN32
+#include <pthread.h>
 #endif
 #ifdef SECANT_STD_THREADS
 #include <barrier>
@@ -35,11 +40,22 @@ inline int max_threads() {
 #endif
 }
 
+// Rises when the threads that OpenMP keeps are ended, as at every fork.
+inline std::atomic<unsigned> generation{0};
+
 // libgomp's threads do not survive a fork. If they are ended before it, both processes start new ones when needed. libomp, which clang
 // links, has a handler of its own, and would end the threads of every thread.
 inline void end_threads() {
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
     omp_pause_resource_all(omp_pause_hard);
+#endif
+    ++generation;
+}
+
+// Has every fork from now on end them first.
+inline void end_threads_before_forks() {
+#ifndef _WIN32
+    [[maybe_unused]] static const int registered = pthread_atfork(end_threads, nullptr, nullptr);
 #endif
 }
 
@@ -140,9 +156,29 @@ private:
     mutable Ledger ledger_;
 };
 
+// While it lives, numbers are rounded to nearest and subnormal ones count, whatever this thread has been told: a program may have told
+// one thread and not the others.
+class UsualArithmetic {
+public:
+    UsualArithmetic() {
+        std::fegetenv(&before_);
+        std::fesetenv(FE_DFL_ENV);
+    }
+    ~UsualArithmetic() { std::fesetenv(&before_); }
+    UsualArithmetic(const UsualArithmetic&) = delete;
+    UsualArithmetic& operator=(const UsualArithmetic&) = delete;
+
+private:
+    std::fenv_t before_;
+};
+
 // body(team) on each thread.
 template <class Body>
-void parallel(int threads, const Body& body) noexcept {
+void parallel(int threads, const Body& run) noexcept {
+    const auto body = [&](const Team& team) {
+        const UsualArithmetic usual;
+        run(team);
+    };
 #if defined(SECANT_STD_THREADS)
     std::barrier<> all(threads);
     std::vector<std::thread> others;

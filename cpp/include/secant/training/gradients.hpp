@@ -156,8 +156,7 @@ private:
         run_groups(team, phases::activate_output, count, [&](std::size_t n, std::size_t end) {
             samples_.activate_output(n, evaluates());
             if (losses) find_losses(batch, first, n, end);
-            for (std::size_t i = n; i < end; ++i) targets_.fill(i, batch.sample(first + i), samples_.y(i));
-            targets_.complete(n, end);
+            targets_.fill(n, end, [&](std::size_t l) { return batch.sample(first + n + l); }, samples_.y(n));
         });
         run_groups(team, phases::expand_output, count, [&](std::size_t n, std::size_t end) {
             series_.expand_output(n, end);
