@@ -33,7 +33,7 @@ f.restype = ctypes.c_double
 f.argtypes = [ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p]
 
 x = np.zeros(1000)
-gradient = secant.numerical_gradient(f, x, workers=2)  # n_jobs says that f is thread-safe
+gradient = secant.numerical_gradient(f, x, workers=2)  # workers says that f is thread-safe
 print(gradient[:3])
 assert np.allclose(gradient[:-1], -2, atol=1e-5)
 

@@ -97,6 +97,15 @@ def test_the_steps_of_numerical_diff_are_those_of_each_element():
         ({"bounds": (2, 2)}, ValueRangeError, "x must be within bounds"),
         ({"bounds": ([1, 2], [1, 3])}, ValueRangeError, r"bounds must leave room to shift x, got \[1.0, 1.0\] at 0"),
         ({"args": 3}, DTypeError, "args must be a tuple, got int"),
+        ({"args": np.array([2])}, DTypeError, "args must be a tuple, got ndarray"),
+        (
+            {"bounds": (3, 0)},
+            ValueRangeError,
+            r"bounds must be .*: lower 3.0 exceeds upper 0.0 at \(0,\)",
+        ),
+        ({"bounds": [(0, 5), (1, 9)]}, DTypeError, r"for each entry make scipy.optimize.Bounds\(\*zip"),
+        ({"bounds": [(0, 5), (1, 9), (0, 1)]}, DTypeError, r"for each entry make scipy.optimize.Bounds\(\*zip"),
+        ({"bounds": ((0, None), (1, None))}, DTypeError, r"for each entry make scipy.optimize.Bounds\(\*zip"),
         ({"kwargs": 3}, DTypeError, "kwargs must be a dict, got int"),
         ({"full_output": "yes"}, DTypeError, "full_output must be True or False, got 'yes'"),
     ],
@@ -254,18 +263,6 @@ def test_bounds_that_options_do_not_go_with():
     for options in ({"scheme": "auto"}, {"full_output": True}):
         with pytest.raises(UnsupportedError, match="bounds do not go with"):
             secant.numerical_diff(np.square, 1.0, bounds=(0, 2), **options)
-
-
-def test_bounds_of_minimize_are_not_taken_for_a_pair():
-    for pairs in ([(0, 5), (1, 9)], [(0, 5), (1, 9), (0, 1)], [(0, None), (1, 9)]):
-        with pytest.raises(DTypeError, match=r"for each entry make scipy.optimize.Bounds\(\*zip"):
-            secant.numerical_gradient(np.sum, [0.5, 6.0], bounds=pairs)
-
-
-def test_args_are_checked_whatever_they_are():
-    for args in (np.array([2]), 2, {1}):
-        with pytest.raises(DTypeError, match="args must be a tuple"):
-            secant.numerical_gradient(np.sum, [0.5, 6.0], args=args)
 
 
 def test_a_narrow_interval_makes_steps_smaller():
@@ -455,18 +452,6 @@ def test_auto_for_each_element_of_an_array():
     fixed = secant.numerical_diff(np.sin, 2.0, full_output=True)
     assert fixed.value == secant.numerical_diff(np.sin, 2.0)
     assert abs(fixed.value - np.cos(2)) <= fixed.error < 1e-8
-
-
-def test_bounds_that_are_exchanged_are_named():
-    with pytest.raises(
-        ValueRangeError, match=r"bounds must be \(lower, upper\): lower 1.0 exceeds upper 0.0 at \(0,\)"
-    ):
-        secant.numerical_gradient(np.sum, [1.0], bounds=(1, 0))
-
-
-def test_pairs_in_a_tuple_are_not_lower_and_upper():
-    with pytest.raises(DTypeError, match=r"of a \(min, max\) pair for each entry make scipy"):
-        secant.numerical_gradient(np.sum, [0.5, 1.0], bounds=((0, None), (1, None)))
 
 
 @pytest.mark.parametrize("bounds", [(0, None), ([0, 0], [None, 5]), (np.array([0, None], object), None)])

@@ -127,8 +127,7 @@ def test_errors_pass_and_name_the_coordinate(each):
     x = np.arange(40.0)
     with pytest.raises(ZeroDivisionError, match="no") as caught:
         secant.numerical_gradient(failing, x, workers=each)
-    if sys.version_info >= (3, 11) and each in (map,):  # notes do not travel with every pickle
-        assert "f was evaluated at x[11] = 11.0001" in caught.value.__notes__
+    assert "f was evaluated at x[11] = 11.0001" in caught.value.__notes__
     with pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = 1.0001, and finite at x"):
         secant.numerical_gradient(nan_above_1, np.arange(2.0), workers=each)
     assert x.tolist() == list(range(40))
@@ -176,7 +175,7 @@ def test_workers_are_checked_before_the_first_evaluation(f, options, error, mess
 
 def test_without_joblib_the_error_comes_before_the_first_evaluation(monkeypatch):
     monkeypatch.setitem(sys.modules, "joblib", None)
-    with pytest.raises(secant.errors.MissingExtraError, match=r"workers needs joblib: pip install 'secant\[parallel\]'"):
+    with pytest.raises(secant.errors.MissingExtraError, match=r"workers needs joblib: pip install 'secant\[parallel"):
         secant.numerical_gradient(not_called, X.copy(), scheme="forward", workers=2)
 
 
@@ -232,18 +231,6 @@ def test_dask_gives_the_bits_of_one_process():
         with joblib.parallel_config("dask"):
             found = secant.numerical_gradient(ways.rosenbrock, X, workers=2)
         assert same(found, secant.numerical_gradient(ways.rosenbrock, X))
-
-
-MEMORY = """
-import tracemalloc, numpy as np, secant
-from concurrent.futures import ThreadPoolExecutor
-x = np.ones(1_000_000)
-f = lambda x: x[0]
-tracemalloc.start()
-with ThreadPoolExecutor(2) as pool:
-    secant.numerical_gradient(f, x[:2000], workers=pool.map)
-print(tracemalloc.get_traced_memory()[1] / x.nbytes)
-"""
 
 
 class Calls:

@@ -17,7 +17,7 @@ from outcome import Outcome, joined
 
 import secant
 from secant.differentiation import workers
-from secant.differentiation.evaluators import c_pointer, numba_jit
+from secant.differentiation.evaluators import c_pointer
 
 INTERRUPTS = (
     "However an exception of f or a signal ends a derivative, x is what it was, bit for bit; nothing hangs, no thread "
@@ -67,8 +67,7 @@ def run(trials: int, seed: int) -> Outcome:
 
 def interrupts(trials: str, seed: str) -> None:
     """Exceptions of f and signals; functions that are compiled raise nothing, so they get signals only."""
-    numba_jit._ENOUGH_FOR_THREADS = c_pointer._ENOUGH_FOR_THREADS = 0.0
-    workers.ENOUGH_FOR_EXECUTOR = workers.ENOUGH_FOR_JOBS = 0.0
+    c_pointer._ENOUGH_FOR_THREADS = workers._ENOUGH_FOR_PROCESSES = 0.0
     outcome, rng = Outcome(INTERRUPTS, "derivatives"), random.Random(seed)
     signal.signal(signal.SIGALRM, _ring)
     start = np.random.RandomState(int(seed)).normal(size=(6, 8))
@@ -78,7 +77,7 @@ def interrupts(trials: str, seed: str) -> None:
             "plain, forward": (ways.rosenbrock, {"scheme": "forward"}),
             "plain, auto": (ways.rosenbrock, {"scheme": "auto"}),
             "stacks": (ways.rosenbrock_of_stacks, {"vectorized": True}),
-            "executor": (ways.rosenbrock, {"workers": pool.map}),
+            "map of threads": (ways.rosenbrock, {"workers": pool.map}),
             "joblib": (ways.rosenbrock, {"workers": 2}),
             "Numba": (ways.jitted(), {"workers": 2}),
             "C": (ways.in_c(), {"workers": 2}),

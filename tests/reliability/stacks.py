@@ -1,4 +1,4 @@
-"""Functions of stacks of points: those that mix points are refused, and those that do not are not."""
+"""Functions of stacks of points that are right are not refused."""
 
 import zlib
 
@@ -8,10 +8,6 @@ from outcome import Outcome
 import secant
 from secant.errors import SecantError
 
-MIXED = (
-    "A function of a stack whose values depend on the points beside them is refused with `vectorized=True`, or its "
-    "gradient is that of single points all the same (1e-9 of f), as where it exchanges equal values."
-)
 APART = (
     "A function that returns the value of each point of a stack by itself is not refused with `vectorized=True`: badly "
     "scaled, noisy, kinked, float32, with large offsets, nearly constant, or at the edge of its domain."
@@ -106,91 +102,6 @@ def start(rng, n):
     return rng.uniform(0.1, 4, n)
 
 
-# ---- what mixes the values v of the points of a stack s; "part" says how much of them ------------------------
-
-
-def mixers(rng):
-    """By name: a function of (v, s)."""
-    i, j = rng.choice(8, 2, replace=False)
-    k = int(rng.integers(2, 7))
-
-    def swapped(v, s):
-        v = v.copy()
-        if len(v) > max(i, j):
-            v[[i, j]] = v[[j, i]]
-        elif len(v) > 1:
-            v[[0, -1]] = v[[-1, 0]]
-        return v
-
-    def in_chunks(v, s):
-        return np.concatenate([v[at : at + k][::-1] for at in range(0, len(v), k)])
-
-    def neighbors(v, s):
-        return (np.roll(v, 1) + v + np.roll(v, -1)) / 3
-
-    def running(v, s):
-        out = v.copy()
-        for at in range(1, len(v)):
-            out[at] = 0.5 * v[at] + 0.5 * out[at - 1]
-        return out
-
-    def last_again(v, s):
-        v = v.copy()
-        v[-1] = v[-min(2, len(v))]
-        return v
-
-    return {
-        "reversed": lambda v, s: v[::-1],
-        "sorted": lambda v, s: np.sort(v),
-        "sorted down": lambda v, s: -np.sort(-v),
-        "rolled": lambda v, s: np.roll(v, k % max(1, len(v)) or 1),
-        "cumulated": lambda v, s: np.cumsum(v),
-        "mean": lambda v, s: np.full(len(v), v.mean()),
-        "sum over the size": lambda v, s: np.full(len(v), (v * v).sum() / len(v)),
-        "largest": lambda v, s: np.full(len(v), v.max()),
-        "least": lambda v, s: np.full(len(v), v.min()),
-        "mean of points added": lambda v, s: v + s.mean() * np.std(v),
-        "mean added": lambda v, s: v + v.mean(),
-        "less the mean": lambda v, s: v - v.mean(),
-        "normalized": lambda v, s: (v - v.mean()) / (v.std() + 1e-12),
-        "less the first": lambda v, s: v - v[0],
-        "over the size": lambda v, s: v / len(v),
-        "over the largest": lambda v, s: v / np.abs(v).max(),
-        "times the place": lambda v, s: v * np.arange(len(v)),
-        "shuffled": lambda v, s: rng.permutation(v),
-        "ranks": lambda v, s: v * np.argsort(np.argsort(v)),
-        "softmax": lambda v, s: np.exp(v - v.max()) / np.exp(v - v.max()).sum(),
-        "first for all": lambda v, s: np.full(len(v), v[0]),
-        "swapped": swapped,
-        "in chunks": in_chunks,
-        "neighbors": neighbors,
-        "running": running,
-        "last again": last_again,
-    }
-
-
-PARTS = 1.0, 0.1, 1e-2, 1e-4
-
-
-def mixed(trials: int, seed: int) -> Outcome:
-    outcome, rng = Outcome(MIXED, "functions"), np.random.default_rng(seed)
-    for number in range(trials):
-        family = str(rng.choice([name for name in FAMILIES if name not in ("noisy", "single")]))
-        n = int(rng.choice(SIZES))
-        g, x, ways = FAMILIES[family](rng, n), start(rng, n), mixers(rng)
-        way, part = list(ways)[number % len(ways)], float(rng.choice(PARTS))
-        scheme = _scheme(rng, family, n)
-
-        def f(s, g=g, mix=ways[way], part=part):
-            v = g(s)
-            return v + part * (mix(v, s) - v)
-
-        example = f"seed {seed}, {number}: {family}, part {part}, {n} coordinates, {scheme}"
-        outcome.add(way, _passes(f, x, scheme), example=example)
-        outcome.tried += 1
-    return outcome
-
-
 def apart(trials: int, seed: int) -> Outcome:
     outcome, rng = Outcome(APART, "functions"), np.random.default_rng(seed)
     for number in range(trials):
@@ -209,25 +120,10 @@ def _scheme(rng, family, n) -> str:
     return str(rng.choice(SCHEMES, p=(0.6, 0.2, 0.1, 0.1) if far else (0.7, 0.2, 0.1, 0)))
 
 
-def _passes(f, x, scheme) -> bool:
-    """Whether f is not refused, and its gradient is not that of single points.
-
-    A part of the rounding of f itself is not seen, and values that are the same may be exchanged.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            found = secant.numerical_gradient(f, x, scheme=scheme, vectorized=True)
-    except SecantError as error:
-        return "for the same point in two stacks" not in str(error)
-    alone = secant.numerical_gradient(lambda x: f(x[np.newaxis])[0], x, scheme=scheme)
-    size = abs(f(x[np.newaxis])[0])
-    return not np.allclose(found, alone, rtol=1e-9, atol=1e-9 * max(size, 1.0))
-
-
 def _refused(f, x, scheme) -> bool:
     with np.errstate(all="ignore"):
         try:
             secant.numerical_gradient(f, x, scheme=scheme, vectorized=True)
         except SecantError as error:
-            return "for the same point in two stacks" in str(error)
+            return "the value of each point by itself" in str(error)
     return False
