@@ -316,7 +316,7 @@ def largest(first: Sequence[Any], found: Sequence[Any], order: int) -> tuple[int
     return i, int(np.abs(found[i]).argmax())
 
 
-class GradientKnownError(Exception):
+class GradientKnownError(BaseException):
     """Ends a check whose gradients are known."""
 
 

@@ -1,6 +1,7 @@
 """`recognize`: networks of readers' classes are named rightly, or refused with the right reason."""
 
 import re
+import time
 
 import numpy as np
 import pytest
@@ -253,3 +254,23 @@ def test_gradients_of_other_shapes_are_refused():
 def test_a_notebook_shows_what_print_shows():
     recognized = secant.recognize(secant.TwoLayerNet(4, 3, 2))
     assert repr(recognized) == str(recognized) == recognized.sentence
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.6])
+def test_a_loss_that_takes_long_is_refused_soon_and_says_so(seconds):
+    class Slow(Keyed):
+        def loss(self, x, t):
+            time.sleep(seconds)
+            return super().loss(x, t)
+
+    start = time.perf_counter()
+    found = secant.recognize(Slow(6, 5, 4))
+    assert time.perf_counter() - start < max(2.0, 10 * seconds) + 1  # of a machine that is busy
+    assert re.search(r"its loss takes too long, 0\.\d+ s: recognition takes at most 2 s, or ten", found.sentence)
+
+
+def test_the_live_arrays_are_never_written():
+    net = Keyed(6, 5, 4)
+    for array in net.params.values():
+        array.flags.writeable = False
+    assert secant.recognize(net).known

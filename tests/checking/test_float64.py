@@ -113,6 +113,25 @@ def test_buffers_and_parameters_are_the_same_objects_afterwards():
     assert all(a is b and torch.equal(a, v) for a, b, v in zip(after, before, values, strict=True))
 
 
+def test_what_a_module_caches_in_float64_is_not_left_to_it():
+    import secant.torch
+
+    class Cached(torch.nn.Linear):
+        angles = None
+
+        def forward(self, x):
+            if self.angles is None:
+                self.angles = torch.linspace(0, 1, 3)
+            return super().forward(x) * self.angles.cos()
+
+    module, x = Cached(4, 3), torch.randn(8, 4)
+    report = secant.torch.check_module(module, x)
+    assert report.passed
+    assert report.note.startswith("checked in float64")
+    assert module.angles is None or module.angles.dtype == torch.float32
+    assert module(x).dtype == torch.float32
+
+
 def test_roundings_scatter_and_errors_do_not():
     rng = np.random.default_rng(0)
     gradient = rng.standard_normal(100)

@@ -35,7 +35,6 @@ from secant.differentiation.slopes import (
 from secant.errors import ValueRangeError
 
 _EPS = float(np.finfo(np.float64).eps)
-_TOO_SMALL = 4  # rungs: of so small steps, noise leaves no second difference
 _BELOW = 1  # steps below the largest that the diagonal depends on: where those off the diagonal begin
 _LEVELS, _MORE_LEVELS = 4, 4  # off the diagonal: steps from the largest of the diagonal down; and more where needed
 _SHARES = 1e-4, 1e-6, 1e-8  # of a value that noise has at smaller steps, where it must hold as well
@@ -119,8 +118,8 @@ class SecondDifferences:
                 noise = climb(along, rungs_of(1.0, 1.0), noise, RESOLUTION, every_jump=True).noise
             for i in range(size):
                 samples = Samples(self._along_one(evaluator, i), value, unit=float(np.spacing(abs(self._x[i]))) / 2)
-                numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))[_TOO_SMALL:]
-                climbed = climb(samples, numbers, noise, every_jump=True)
+                numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))
+                climbed = climb(samples, numbers, noise, every_jump=size == 1)
                 (values[i],), (errors[i],), (self._numbers[i],) = refined(samples, climbed, numbers, order=2)
                 noise = noise if size > 1 else climbed.noise
         self._noise = noise

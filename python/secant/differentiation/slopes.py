@@ -57,7 +57,7 @@ _WORSE = 30.0  # times the least error bar: larger steps will be no better
 _ORDINARY = 4.0  # times its rounding: the noise of a value
 _SAME = 3.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
-SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
+_SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
 _FAR = 4  # jumps on a higher rung than this may be no rounding,
 _MANY = 4.0  # unless the next rung crosses so many of them,
 _CARRIED = 0.01  # and they carry more than that of the slope
@@ -329,7 +329,8 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
         outputs = np.flatnonzero((start.number == number) & np.isfinite(start.bar))
         first = Refined(*(each[outputs] for each in found))
-        every = list(range(min(number + 2, numbers[0]), max(number - _FINER, numbers[-1]) - 1, -1))
+        first_step = min(number + 2, numbers[0]) if order == 1 else number - 1  # smaller ones are all noise
+        every = list(range(first_step, max(number - _FINER, numbers[-1]) - 1, -1))
         for count in (5, 8, 11, 15):
             there = samples.differences([step_of(k) for k in every[:count]], outputs)
             best, goes_on = _best_window(first, there, start.noise.of(outputs), start.is_kink[outputs], order)
@@ -432,6 +433,7 @@ class NoiseWalk:
     ) -> None:
         self._samples, self._k, self._steps, self._x_error = samples, k, steps, x_error
         self._every_jump, self._value = every_jump, float(samples.value[k])
+        self._sudden = _SUDDEN * RATIO ** (2 * RUNG) if every_jump else _SUDDEN  # without second derivatives: as h**4
         count = int(np.argmin(np.isfinite(rungs.size[:, k]))) if not np.isfinite(rungs.size[-1, k]) else len(steps)
         self._steps = steps[:count]
         self._width, self._slope, self._bend, self._size = (each[:count, k].tolist() for each in rungs)
@@ -481,7 +483,7 @@ class NoiseWalk:
             size = self._size[j]
             ordinary = max(level, self._unit * size)
             below = max(scatter[j - 1], ordinary) if j else ordinary
-            if is_smooth and found <= SUDDEN * below:
+            if is_smooth and found <= self._sudden * below:
                 continue
             if found > _SAME * ordinary:
                 found = self._rise(j, scatter, below, level)
@@ -499,7 +501,7 @@ class NoiseWalk:
         if not j:
             grows = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
             return 0.0 if grows else found
-        if found <= SUDDEN * below:
+        if found <= self._sudden * below:
             return found if is_flat else 0.0
         jump = self._jump(j, below)
         if not jump or j < _FAR or self._every_jump:
@@ -531,7 +533,10 @@ class NoiseWalk:
         return self._around(self._width[j], self._slope[j], self._bend[j], others)
 
     def _around(self, width: float, slope: float, bend: float, others: list[int]) -> float:
-        even = abs(bend) * width / sqrt(6)
+        even = abs(bend)
+        if self._every_jump:  # which second derivatives would hide
+            even = min([even, *(abs(bend - self._bend[i] * width / self._width[i]) for i in others)])
+        even *= width / sqrt(6)
         odd = min((abs(slope - self._slope[i]) - self._least / self._width[i] for i in others), default=0.0)
         return max(even, odd * width * sqrt(2) - self._x_error * abs(slope))
 

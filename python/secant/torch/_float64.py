@@ -219,9 +219,11 @@ def _in_float64(subject: Subject) -> Iterator[Subject]:
     mode, default = _Float64(), torch.get_default_dtype()
     found = _modules((subject.owner, subject.function, subject.arguments), set())
     owners = {id(owner): owner for module in found for owner in module.modules()}
-    own = [(owner, dict(owner._parameters), dict(owner._buffers.items())) for owner in owners.values()]
+    own = [
+        (owner, dict(owner._parameters), dict(owner._buffers.items()), dict(vars(owner))) for owner in owners.values()
+    ]
     try:
-        for owner, parameters, buffers in own:
+        for owner, parameters, buffers, _ in own:
             if isinstance(owner, torch.jit.ScriptModule):
                 raise TypeError("TorchScript keeps its types")
             for name, parameter in parameters.items():
@@ -240,7 +242,10 @@ def _in_float64(subject: Subject) -> Iterator[Subject]:
             yield subject._replace(arguments=arguments, tensors=tensors)
     finally:
         torch.set_default_dtype(default)
-        for owner, parameters, buffers in own:
+        for owner, parameters, buffers, attributes in own:
+            for name in set(vars(owner)) - set(attributes):  # such as what it caches, in float64
+                delattr(owner, name)
+            vars(owner).update(attributes)
             owner._parameters.update(parameters)
             owner._buffers.update(buffers)
 

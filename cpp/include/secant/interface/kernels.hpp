@@ -170,7 +170,7 @@ struct GradientCallOf {
 
 // Gradient descent: `gradient` once for each row of indices(iterations,batch); its `out` are the parameters of its `net`.
 // losses(iterations,): of each batch, before or after its update; NaN where a pre-activation is too large. Stops early if it is
-// interrupted, a loss is not finite, or x or t is not valid. Of the report only `valid` is written.
+// interrupted, a loss is not finite, or x or t is not valid. In the report `loss` and `finite` are not written.
 template <class Real>
 struct TrainingCallOf {
     GradientCallOf<Real> gradient;

@@ -3,17 +3,14 @@
 #pragma once
 
 #include <atomic>
+#include <cfenv>
 #include <cstddef>
-#include <cstdint>
 
 #ifdef _OPENMP
 #include <omp.h>
 #endif
 #ifndef _WIN32
 #include <pthread.h>
-#endif
-#ifdef __SSE2__
-#include <xmmintrin.h>
 #endif
 #ifdef SECANT_STD_THREADS
 #include <barrier>
@@ -159,44 +156,27 @@ private:
     mutable Ledger ledger_;
 };
 
-// Subnormal numbers count while it lives, whatever this thread has been told: a program may have told one thread and not the others.
-class WithSubnormals {
+// While it lives, numbers are rounded to nearest and subnormal ones count, whatever this thread has been told: a program may have told
+// one thread and not the others.
+class UsualArithmetic {
 public:
-    WithSubnormals() : before_(get()) { set(before_ & ~flushes); }
-    ~WithSubnormals() { set(before_); }
-    WithSubnormals(const WithSubnormals&) = delete;
-    WithSubnormals& operator=(const WithSubnormals&) = delete;
+    UsualArithmetic() {
+        std::fegetenv(&before_);
+        std::fesetenv(FE_DFL_ENV);
+    }
+    ~UsualArithmetic() { std::fesetenv(&before_); }
+    UsualArithmetic(const UsualArithmetic&) = delete;
+    UsualArithmetic& operator=(const UsualArithmetic&) = delete;
 
 private:
-#if defined(__SSE2__)
-    using Control = unsigned;
-    static constexpr Control flushes = 0x8040;
-    static Control get() { return _mm_getcsr(); }
-    static void set(Control control) { _mm_setcsr(control); }
-#elif defined(__aarch64__) && defined(__GNUC__)
-    using Control = std::uint64_t;
-    static constexpr Control flushes = Control{1} << 24;
-    static Control get() {
-        Control control;
-        __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-        return control;
-    }
-    static void set(Control control) { __asm__ volatile("msr fpcr, %0" : : "r"(control)); }
-#else
-    using Control = unsigned;
-    static constexpr Control flushes = 0;
-    static Control get() { return 0; }
-    static void set(Control) {}
-#endif
-
-    Control before_;
+    std::fenv_t before_;
 };
 
 // body(team) on each thread.
 template <class Body>
 void parallel(int threads, const Body& run) noexcept {
     const auto body = [&](const Team& team) {
-        const WithSubnormals subnormals;
+        const UsualArithmetic usual;
         run(team);
     };
 #if defined(SECANT_STD_THREADS)

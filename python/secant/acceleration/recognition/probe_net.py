@@ -13,7 +13,7 @@ from secant.acceleration.recognition.methods import MethodNames, bound
 from secant.acceleration.recognition.probes import Form, NotANumberError, Probe, number, probes
 from secant.errors import UnsupportedError
 
-_SECONDS, _LOSSES = 2.0, 10  # recognition takes so long, or as long as so many losses if that is more
+_SECONDS, _LOSSES = 1.8, 10  # the reader's code runs so long, or as long as so many losses if that is more
 _FEWEST = 20  # losses, without which nothing is recognized
 _PROBE_SECONDS, _FEWEST_PROBES = 0.3, 12  # for more than the fewest, which have every form of targets
 _REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
@@ -22,31 +22,36 @@ Result = TypeVar("Result")
 
 
 class Clock:
-    """The time that recognition may take."""
+    """The time that recognition may take: calls of the reader's code. Secant's own work takes 0.1 s or so."""
 
     def __init__(self) -> None:
-        self._start, self._calls = time.perf_counter(), 0
-        self.loss_seconds = self.last_seconds = math.inf  # the least of all losses, and those of the last one
+        self._spent, self._losses = 0.0, 0
+        self.loss_seconds = self.last_seconds = math.inf  # the least of all losses, and those of the last call
 
     def left(self) -> float:
         """The seconds that are left."""
-        return max(_SECONDS, _LOSSES * self.loss_seconds) - (time.perf_counter() - self._start)
+        return max(_SECONDS, _LOSSES * self.loss_seconds) - self._spent
 
-    def timed(self, loss: Callable[[], Result]) -> Result:
-        """Call a loss. Raises an error if no time is left, or as soon as it is known that there is too little."""
-        all_losses = _FEWEST * self.loss_seconds if self._calls == 3 else 0.0  # the first may be slower
-        if self.left() < all_losses or self.left() < 0:
-            seconds = max(_SECONDS, _LOSSES * self.loss_seconds)
-            raise UnsupportedError(
-                f"to recognize it takes longer than {seconds:.2g} s, since its loss takes {self.loss_seconds:.2g} s: "
-                "nothing was found in that time"
-            )
+    def timed(self, call: Callable[[], Result]) -> Result:
+        """Call the reader's code."""
         start = time.perf_counter()
         try:
-            return loss()
+            return call()
         finally:
-            self._calls += 1
             self.last_seconds = time.perf_counter() - start
+            self._spent += self.last_seconds
+
+    def timed_loss(self, loss: Callable[[], Result]) -> Result:
+        """Call a loss. Raises an error if no time is left, or as soon as it is known that there is too little."""
+        if self.left() < (_FEWEST * self.loss_seconds if self._losses == 3 else 0.0):  # the first may be slower
+            raise UnsupportedError(
+                f"its loss takes too long, {self.loss_seconds:.2g} s: recognition takes at most 2 s, or ten losses if "
+                "that is more"
+            )
+        try:
+            return self.timed(loss)
+        finally:
+            self._losses += 1
             self.loss_seconds = min(self.loss_seconds, self.last_seconds)
 
 
@@ -70,7 +75,7 @@ class ProbeNet:
         """Return its loss for the parameters and the mini-batch of a probe."""
         self._fill(probe)
         loss = getattr(self._copy, self.names.loss)
-        value = number(self.clock.timed(lambda: loss(probe.x.copy(), probe.t.copy())), self.names.loss)
+        value = number(self.clock.timed_loss(lambda: loss(probe.x.copy(), probe.t.copy())), self.names.loss)
         if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
             raise UnsupportedError("its loss changes the parameters")
         return value
@@ -78,7 +83,8 @@ class ProbeNet:
     def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
         """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""
         self._fill(probe)
-        returned = bound(reader_gradient, self._copy)(probe.x.copy(), probe.t.copy())
+        gradient = bound(reader_gradient, self._copy)
+        returned = self.clock.timed(lambda: gradient(probe.x.copy(), probe.t.copy()))
         if not all(np.allclose(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
             raise UnsupportedError(f"its {self.names.numerical_gradient} also changes the parameters")
         return returned

@@ -6,6 +6,7 @@ compared with differences of the loss of the network that was recognized, which 
 effects of the method are not looked for: they do not happen any more, and the pages say so.
 """
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -112,31 +113,31 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> Reade
     small.loss(ordinary)  # the first may be slower
     seconds = 4 * sum(array.size for array in small.arrays) * min(loss_seconds, small.clock.last_seconds)
     if seconds > small.clock.left():
-        raise UnsupportedError(f"{name} cannot be tried: on a copy that it takes it needs about {seconds:.2g} s")
+        raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on a copy that it takes")
     returned = small.gradient(own, ordinary)
     if type(returned) not in (dict, OrderedDict):
         got = type(returned).__name__
         raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
     keys = _keys(returned, small.layout.keys, candidate, ordinary, name)
     gradient = _gradient(returned, keys, ordinary, name)
-    fits = [
-        fit for fit in _fits(small, ordinary, candidate, gradient) if not _differs(gradient, candidate, ordinary, *fit)
-    ]
-    if not fits:
+    nearest = _fits(small, ordinary, candidate, gradient)
+    fits = (fit for fit in nearest if not _differs(gradient, candidate, ordinary, *fit))
+    if (first := next(fits, None)) is None:
         raise UnsupportedError(f"{name} {_mistake(gradient, candidate, ordinary)}")
     large = large_probe(small.sizes, form)
-    gradient = _gradient(small.gradient(own, large), keys, large, name)
-    kind, h = next((fit for fit in fits if not _differs(gradient, candidate, large, *fit)), ("", 0.0))
+    at_large = _gradient(small.gradient(own, large), keys, large, name)
+    both = (fit for fit in itertools.chain([first], fits) if not _differs(at_large, candidate, large, *fit))
+    kind, h = next(both, ("", 0.0))
     if not kind:
-        raise UnsupportedError(f"where it is large, as for clipping, {name} {_mistake(gradient, candidate, large)}")
+        raise UnsupportedError(f"where it is large, as for clipping, {name} {_mistake(at_large, candidate, large)}")
     instead = "" if kind == "central" else ", in place of which comes the central one"
     return ReaderGradient(h, f"{name} is a {kind} difference at h = {short(h)}{instead}", keys, tuple(returned))
 
 
-def _places(probe: Probe) -> list[tuple[int, int]]:
-    """The parameters and their entries that are compared."""
+def _places(probe: Probe) -> Array:
+    """The entries that are compared, (places, 2): the number of the parameter, and the entry in it."""
     rng = np.random.default_rng(11)
-    return [(i, int(entry)) for i, param in enumerate(probe.params) for entry in rng.permutation(param.size)[:_MOST]]
+    return np.array([(i, at) for i, param in enumerate(probe.params) for at in rng.permutation(param.size)[:_MOST]])
 
 
 def _gradient(returned: Any, keys: tuple[Any, ...], probe: Probe, name: str) -> Floats:
@@ -146,51 +147,42 @@ def _gradient(returned: Any, keys: tuple[Any, ...], probe: Probe, name: str) -> 
         if not isinstance(got, np.ndarray) or got.shape not in (param.shape, (1, *param.shape)):
             what = f"an array {got.shape}" if isinstance(got, np.ndarray) else f"a {type(got).__name__}"
             raise UnsupportedError(f"{name} returns {what} for a parameter {param.shape}")
-    return np.array([np.ravel(returned[keys[i]])[entry] for i, entry in _places(probe)], np.float64)
+    return np.array([np.ravel(returned[keys[i]])[at] for i, at in _places(probe)], np.float64)
 
 
-def _shifted(probe: Probe, i: int, entry: int, step: float) -> Probe:
+def _shifted(probe: Probe, i: int, at: int, step: float) -> Probe:
     param = probe.params[i].copy()
-    param.flat[entry] += step
+    param.flat[at] += step
     return probe.with_param(i, param)
 
 
-def _losses(candidate: Candidate, probe: Probe, kind: str, h: float) -> Array:
-    """The two losses of a difference in each place, (2, places)."""
-    return np.array(
-        [[candidate.loss(_shifted(probe, *at, sign * h)) for at in _places(probe)] for sign in _KINDS[kind]]
-    )
-
-
-def _right(candidate: Candidate, probe: Probe, kind: str = "central", h: float = USUAL_STEP) -> Floats:
-    """A difference of the loss of a network that Secant knows, in each place."""
-    first, second = _KINDS[kind]
-    quotient: Floats = np.subtract(*_losses(candidate, probe, kind, h)) / ((first - second) * h)
-    return quotient
+def _right(candidate: Candidate, probe: Probe, kind: str = "central", h: float = USUAL_STEP) -> tuple[Floats, float]:
+    """A difference of the loss of a network that Secant knows, in each place; and the largest of these losses."""
+    (first, second), places = _KINDS[kind], _places(probe)
+    losses = np.array([[candidate.loss(_shifted(probe, i, at, k * h)) for k in (first, second)] for i, at in places])
+    return (losses[:, 0] - losses[:, 1]) / ((first - second) * h), float(np.abs(losses).max())
 
 
 def _differs(gradient: Floats, candidate: Candidate, probe: Probe, kind: str, h: float) -> bool:
     """Whether a gradient is not such a difference, but for rounding: of losses, and of x + h."""
-    largest = max(1.0, np.abs(_losses(candidate, probe, kind, h)).max(), h * np.abs(probe.x).max())
-    of_x = max(
-        abs(probe.params[i].flat[entry] * value) for (i, entry), value in zip(_places(probe), gradient, strict=True)
-    )
-    off = np.abs(gradient - _right(candidate, probe, kind, h)).max()
-    return not off <= (_TWO_ROUNDINGS * largest + _ROUNDING * of_x) / h
+    right, largest = _right(candidate, probe, kind, h)
+    largest = max(1.0, largest, h * float(np.abs(probe.x).max()))
+    of_x = np.abs([probe.params[i].flat[at] for i, at in _places(probe)] * gradient).max()
+    return not np.abs(gradient - right).max() <= (_TWO_ROUNDINGS * largest + _ROUNDING * of_x) / h
 
 
 def _fits(small: ProbeNet, probe: Probe, candidate: Candidate, gradient: Floats) -> list[tuple[str, float]]:
     """The differences that a gradient may be where it depends most on the step, the nearest first."""
-    most = int(np.abs(_right(candidate, probe, h=0.01) - _right(candidate, probe)).argmax())
-    (i, entry), value, at_probe = _places(probe)[most], float(gradient[most]), small.loss(probe)
-    rounding = _ROUNDING * max(1.0, abs(at_probe), abs(probe.params[i].flat[entry] * value))
+    most = int(np.abs(_right(candidate, probe, h=0.01)[0] - _right(candidate, probe)[0]).argmax())
+    (i, at), value, at_probe = _places(probe)[most], float(gradient[most]), small.loss(probe)
+    rounding = _ROUNDING * max(1.0, abs(at_probe), abs(probe.params[i].flat[at] * value))
     fits: dict[tuple[str, float], float] = {}
     for steps in (_USUAL_STEPS, _OTHER_STEPS):
         for h in steps:
-            points = {sign: _shifted(probe, i, entry, sign * h) for sign in (1, 0, -1)}
+            points = {sign: _shifted(probe, i, at, sign * h) for sign in (1, 0, -1)}
             losses = {sign: small.loss(point) if sign else at_probe for sign, point in points.items()}
             for kind, (first, second) in _KINDS.items():
-                taken = points[first].params[i].flat[entry] - points[second].params[i].flat[entry]
+                taken = points[first].params[i].flat[at] - points[second].params[i].flat[at]
                 quotients = (losses[first] - losses[second]) / np.array([(first - second) * h, taken])  # of either step
                 if (off := float(np.abs(value - quotients).min())) <= rounding / h:
                     fits[kind, h] = off
@@ -206,17 +198,13 @@ def _keys(returned: Any, parameters: tuple[Any, ...], candidate: Candidate, prob
     """The keys of the gradients: those of the parameters, or else those whose values fit."""
     keys = parameters
     if not all(key in returned for key in parameters):
-        right, places = _right(candidate, probe), _places(probe)
+        (right, _), places = _right(candidate, probe), _places(probe)
         keys = tuple(
             key
             for i, param in enumerate(probe.params)
             for key, value in returned.items()
             if np.shape(value) in (param.shape, (1, *param.shape))
-            and all(
-                np.isclose(np.ravel(value)[at[1]], right[k], rtol=1e-2, atol=1e-4)
-                for k, at in enumerate(places)
-                if at[0] == i
-            )
+            and np.allclose(np.ravel(value)[places[places[:, 0] == i, 1]], right[places[:, 0] == i], 1e-2, 1e-4)
         )
     if len(keys) != 4 or len(set(keys)) != 4:
         got, wanted = (", ".join(map(str, some)) or "nothing" for some in (returned, parameters))
@@ -228,7 +216,7 @@ def _keys(returned: Any, parameters: tuple[Any, ...], candidate: Candidate, prob
 
 def _mistake(gradient: Floats, candidate: Candidate, probe: Probe) -> str:
     """Say what a gradient is that is no difference of the loss."""
-    right = _right(candidate, probe)
+    right, _ = _right(candidate, probe)
     with np.errstate(all="ignore"):
         factor = float(gradient @ right / (right @ right))
     off, largest = float(np.abs(gradient - right).max()), float(np.abs(right).max())

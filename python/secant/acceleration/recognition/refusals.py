@@ -138,14 +138,18 @@ def _relation(losses: Sequence[ProbeLoss], ours: Floats, penalties: dict[tuple[i
     """Say how losses follow from these: by a factor, one of the penalties and a constant. None if they do not."""
     values, samples = np.array([(one.loss, len(one.probe.x)) for one in losses]).T
     digits = 1 / np.minimum(np.abs(values), np.abs(ours))
-    for per_sample, ((power, what), penalty) in itertools.product((True, False), penalties.items()):
-        terms = np.stack([ours if per_sample else ours * samples, penalty, np.ones(len(ours))], axis=1)
-        terms *= digits[:, np.newaxis]
-        scale = np.abs(terms).max(axis=0)
-        sizes = np.linalg.lstsq(terms / scale, values * digits)[0]
-        if np.abs(terms / scale @ sizes - values * digits).max() > _AGREE:
-            continue
-        factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale, 0)
+    cases = list(itertools.product((True, False), penalties.items()))
+    terms = np.array(
+        [(ours if per_sample else ours * samples, one, np.ones_like(ours)) for per_sample, (_, one) in cases]
+    )
+    terms *= digits
+    scale = np.abs(terms).max(axis=2, keepdims=True)
+    q = np.linalg.qr((terms / scale).transpose(0, 2, 1))[0]
+    off = np.abs(q @ (values * digits @ q)[..., np.newaxis] - (values * digits)[:, np.newaxis]).max(axis=(1, 2))
+    for case in np.flatnonzero(off <= _AGREE)[:1]:
+        per_sample, ((power, what), _) = cases[case]
+        sizes = np.linalg.lstsq((terms / scale)[case].T, values * digits)[0]
+        factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale[case, :, 0], 0)
         found = []
         if not math.isclose(factor, 1, rel_tol=_AGREE):
             names = {
