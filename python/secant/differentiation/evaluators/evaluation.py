@@ -25,7 +25,7 @@ from secant.errors import DTypeError, SecantError, ShapeError
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
 _AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
-_DIGITS = 8  # significant ones, of a number that was rounded; f(x + h) of a short x often has more
+_DIGITS = 12  # significant ones, of a number that was rounded
 _TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
 
