@@ -87,7 +87,7 @@ def test_differences_are_divided_by_the_step_that_was_taken(scheme):
     x = np.array([1e11, -3e10, 7.0])
     for call in (secant.numerical_gradient, secant.numerical_jacobian):
         np.testing.assert_allclose(
-            np.squeeze(call(np.sum, x, scheme=scheme)), 1, atol=0.2 if scheme != "auto" else 1e-5
+            np.squeeze(call(np.sum, x, scheme=scheme)), 1, atol=0.2 if scheme != "auto" else 1e-4
         )
     assert secant.numerical_gradient(lambda x: x[0], x[:1], scheme=scheme)[0] == pytest.approx(1, rel=1e-12)
     assert secant.numerical_diff(lambda x: x, x, scheme=scheme) == pytest.approx([1, 1, 1], rel=1e-12)

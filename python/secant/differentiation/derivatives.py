@@ -86,11 +86,12 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
 def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats) -> None:
     """Warn where the values of f, or the steps, say that derivatives mean little."""
     count = np.count_nonzero(values)
-    if evaluator.is_constant and values.size and not count:
-        warn(
-            f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if it "
-            "looks at x elsewhere and not at its argument, x must be a writeable array of float64"
-        )
+    if evaluator.is_constant:
+        if values.size and not count:
+            warn(
+                f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if "
+                "it looks at x elsewhere and not at its argument, x must be a writeable array of float64"
+            )
     elif stencils is not None:
         if count != values.size:
             _warn_of_loss(stencils, x)

@@ -165,14 +165,15 @@ class PythonEvaluator(Evaluator):
         self.flat = x if self._is_vector else np.asarray(x).reshape(-1)
         self.size = x.size
         self.is_constant, self._is_settled = True, False
-        self._value: Any = None  # that f has had everywhere
+        self._value: Any = None  # the first of f, and the last of its first block
+        self._next: Any = None
 
     def at(self, point: Floats) -> Any:
         """Return f at a point in the shape of x."""
         value = self._at(point)
         if self.is_constant:
             if self._value is None:
-                self._value = value
+                self._value = self._next = value
             elif self._looks_at_given([value]):
                 value = self._at(point)
         return value
@@ -253,7 +254,7 @@ class PythonEvaluator(Evaluator):
         caller's x is shifted as well.
         """
         if self._value is None:
-            self._value = values[0]
+            self._value, self._next = values[0], values[-1]
         self.is_constant = all(_are_same(value, self._value) for value in values)
         if not self.is_constant or self._is_settled:
             return False
@@ -270,8 +271,11 @@ class PythonEvaluator(Evaluator):
         return True
 
     def is_rounded(self) -> bool:
-        """Whether f returns numbers of few digits, at a point with many digits as well."""
+        """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
         if not _is_short(self._value) or self.returned != np.float64:
+            return False
+        change = abs(self._next - self._value)
+        if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
             return False
         return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds)))
 
