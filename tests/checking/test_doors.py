@@ -657,17 +657,19 @@ def test_forward_mode_of_what_is_in_a_defaultdict(torch):
 def test_a_checkpoint_that_autograd_does_not_see_through_is_named(torch):
     from torch.utils.checkpoint import checkpoint
 
+    x = torch.rand(2, 4, dtype=torch.float64, requires_grad=True)
+
     class Checkpointed(torch.nn.Sequential):
-        def forward(self, x, use_reentrant):
+        def forward(self, use_reentrant):
             return checkpoint(super().forward, x, use_reentrant=use_reentrant).sin()
 
-    module, x = Checkpointed(torch.nn.Linear(4, 3)).double(), torch.rand(2, 4, dtype=torch.float64)
-    report = secant.torch.check_module(module, (x.requires_grad_(), True))
+    module = Checkpointed(torch.nn.Linear(4, 3)).double()
+    report = secant.torch.check_module(module, (True,))
     assert (
         "autograd has no gradient in 0.weight, 0.bias: on the way to the output it is detached, or in a check"
         in str(report)
     )
-    assert secant.torch.check_module(module, (x, False)).passed
+    assert secant.torch.check_module(module, (False,)).passed
 
 
 @needs_torch
@@ -994,13 +996,13 @@ print(report.passed, report.evaluations, extra, size)
 
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
-def test_ten_million_parameters_in_few_evaluations_and_little_memory():
+def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True)
     passed, evaluations, extra, size = done.stdout.split() or [done.stderr] * 4
     assert passed == "True", passed
     assert int(evaluations) < 150
     assert int(size) > 40e6
-    assert int(extra) < 20 * int(size)  # of float32: twins, x as it was, the gradient, a direction, what is compared
+    assert int(extra) < 32 * int(size)  # of float32, and what is compared is float64
 
 
 @pytest.mark.parametrize(
