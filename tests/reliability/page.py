@@ -10,10 +10,11 @@ from launching import from_json
 
 HEAD = """# Reliability
 
-Each row is a promise, how often it was tried, and how often it failed. `python tests/reliability` writes this page, in a
-clone in which Secant is installed with its extra `test`; `--only NAME` measures one row again. A promise is *kept* where
-no more failed than it allows, in each family of cases; families where it is not follow below. Failures count once per
-backend. All families, worst shares of what is allowed, examples, machines and commits are in `docs/reliability.json`.
+Each row is a promise, how often it was tried, and how often it failed. `python tests/reliability` writes this page, in
+a clone in which Secant is installed with its extra `test`; `--only NAME` measures one row again. A promise is *kept*
+where no more failed than it allows, in each family of cases; families where it is not follow below. Failures count once
+per backend. All families, worst shares of what is allowed, examples, machines and commits are in
+`docs/reliability.json`.
 """
 
 
