@@ -7,7 +7,6 @@ import pytest
 
 import secant
 from secant.differentiation.evaluators import vectorized
-from secant.differentiation.noise import scatter
 from secant.errors import ShapeError, ValueRangeError
 
 X = np.array([1.0, -2.0, 0.5])
@@ -114,19 +113,6 @@ def test_stacks_and_memory_are_bounded():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 6 * 8 * vectorized._LARGEST_STACK  # all points at once would be 140 MB
-
-
-def test_the_noise_of_each_output_is_told_from_its_curve():
-    c = np.linspace(0.5, 2, 5)
-
-    def f(x):
-        smooth = np.sin(30 * c @ x)
-        return np.array([smooth, np.float32(smooth), smooth * (1 + 1e-8 * np.cos(1e12 * x[0])), 1e6 + smooth, 1.0])
-
-    levels = scatter(f, np.linspace(1, 2, 5))
-    lowest, highest = [1e-17, 1e-9, 1e-10, 1e-12, 1e-17], [1e-12, 1e-7, 1e-7, 1e-9, 1e-15]
-    assert (levels >= lowest).all(), levels
-    assert (levels <= highest).all(), levels
 
 
 def test_an_exception_names_the_coordinates_of_its_stack():

@@ -165,7 +165,7 @@ def not_called(*_):
         (not_called, {"workers": map, "inplace": True}, UnsupportedError, "inplace=True does not go with workers"),
         (ways.SIGNATURE(not_called), {"workers": map}, UnsupportedError, "a C function cannot be sent to workers"),
     ],
-    ids=str,
+    ids=["0", "-2", "True", "a string", "in place", "a map in place", "a map for C"],
 )
 @pytest.mark.parametrize("scheme", ["central", "forward", "auto"])
 def test_workers_are_checked_before_the_first_evaluation(f, options, error, message, scheme):

@@ -49,6 +49,12 @@ class Outcome:
                 return False
         return True
 
+    def is_kept_by(self, kind: str) -> bool:
+        """Whether it is kept by one kind of trials."""
+        part = self.details[kind]
+        shares = [share for end, share in (self.allowed or {"": 0.0}).items() if kind.endswith(end)]
+        return part.failed <= max(shares, default=0.0) * part.tried
+
     @property
     def worst(self) -> float | None:
         worst = None

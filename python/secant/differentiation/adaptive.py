@@ -69,7 +69,6 @@ class Adaptive:
             raise ValueRangeError(f"x must be finite for the scheme 'auto' and for error bars, got {got}")
         limits = (np.full(x.shape, -inf), np.full(x.shape, inf)) if bounds is None else bounds
         self._lower, self._upper = (np.array(each, order="C").reshape(-1) for each in limits)
-        self._is_bounded = bounds is not None
         scales, self._usual = scales_of(self._flat)
         room = self._upper - self._lower
         self._scales = np.where(room > 0, np.minimum(scales, room), scales)

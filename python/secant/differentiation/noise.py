@@ -19,7 +19,6 @@ from secant._common.validation import Floats
 _VALUES = 8
 _FIRST_SCALE, _NEXT, _LAST_SCALE = 2e-12, 100.0, 1e-1
 _HALF_ULP, _HALF_ULP_OF_FLOAT32 = 2.0**-53, 2.0**-24
-_SPACINGS = 1e-13, 1e-10, 1e-7, 1e-5  # of the points of `scatter`, relative to x
 _FITS = 8.0  # times the noise: a larger spacing of values fits the steps by chance
 _OTHER = 1.37  # times the steps, which are then tried
 _PLACES = 1e-1, 1e-3  # how far from x the noise is measured again
@@ -252,20 +251,6 @@ def _scatter_above(sample: Sampler, known: Noise, spacing: float) -> float:
     least = max(known.at(abs(there.value), there.rounding) for there in found)
     level = float(root_mean_square((np.array([there.rest for there in found]) - found[0].rest) @ _NOT_POLYNOMIAL))
     return level if level > _VISIBLE * least else 0.0
-
-
-def scatter(f: Callable[[Floats], Floats], x: Floats) -> Floats:
-    """The noise of each output of f near x: a few steps along a line, at spacings that float64 and float32 tell apart.
-
-    It takes many evaluations, and is for outputs that differ where they should not.
-    """
-    direction = np.random.default_rng(0).uniform(1, 2, x.shape) * np.where(x, x, 1.0)
-    found = []
-    for scale in _SPACINGS:
-        values = np.array([f(x + k * scale * direction) for k in range(_VALUES)])
-        found.append(np.min(levels(values)[1:4], axis=0))  # noise is in all of them, what is smooth vanishes
-    level: Floats = np.fmax.reduce([*found, _HALF_ULP * np.abs(values[0])])
-    return level
 
 
 def levels(values: Floats) -> list[Floats]:

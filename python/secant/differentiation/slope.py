@@ -8,7 +8,6 @@ other steps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import inf, isfinite
 from typing import NamedTuple
 
@@ -191,20 +190,6 @@ class Line:
             if self._persists(jump, step):
                 return jump, min(clear, SURE) if level else clear
         return 0.0, 0.0
-
-    def distance_to_limit(self, column: RichardsonColumn) -> float:
-        """How far one-sided differences may still be from their limit, beyond what extrapolation knows.
-
-        It is 0 where they behave like powers of the root of the step. Lower powers change by less from step to step:
-        such a change is the bound. Where changes do not shrink, the slope may be infinite.
-        """
-        step, most = column.step * self._fresh[0], _FIRST_STEP / 2.0**12
-        each = [self._difference(factor * min(step, most)) for factor in (2.0**12, 2.0**6, 1.0, 2.0**-3)]
-        before, change, after = (abs(near.value - far.value) for far, near in pairwise(each))
-        noise, noise_of_nearest = (_VISIBLE * each.noise for each in each[2:])
-        if change <= before / 6 + (noise if step > most else 0.0) or after + noise_of_nearest <= change / 16:
-            return 0.0
-        return change if change <= before / 2 + noise else inf
 
     def difference(self, step: float) -> float:
         """The central difference, or on the side where f has values the one-sided one."""
