@@ -8,7 +8,7 @@ import pytest
 
 import secant
 from secant.backends.activations import ACTIVATIONS
-from secant.errors import DTypeError, ParamsError, ShapeError, ValueRangeError
+from secant.errors import DTypeError, ParamsError, ShapeError, UnsupportedError, ValueRangeError
 
 A = np.random.default_rng(0).standard_normal((4, 3))
 X = np.linspace(0.5, 1.5, 3)
@@ -170,7 +170,7 @@ def test_a_gradient_of_the_loss_without_its_offset_is_named_and_what_else_is_wro
 
 
 def test_what_is_no_network():
-    with pytest.raises(ParamsError, match=r"net\.params must be a dict of arrays, got NoneType"):
+    with pytest.raises(UnsupportedError, match=r"object has no method loss\(x, t\)"):
         secant.check_network(object(), None, None)
     net = secant.TwoLayerNet(2, 2, 2, rng=0)
     with pytest.raises(ParamsError, match="gradients must have the keys of params, W1, b1, W2, b2, got list"):

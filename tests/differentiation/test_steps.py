@@ -224,14 +224,17 @@ COARSE = {  # of exp(x), its sum, and x; and the slope of what is added
 @pytest.mark.filterwarnings("ignore:f returns float32")
 @pytest.mark.parametrize(("coarse", "slope"), COARSE.values(), ids=COARSE)
 def test_error_bars_on_bounds_of_functions_with_coarse_parts(coarse, slope):
-    rng, missed = np.random.default_rng(0), 0
+    rng, missed, unknown = np.random.default_rng(0), 0, 0
     for _ in range(50):
         x = rng.normal(size=2)
         found = secant.numerical_gradient(
             lambda x: coarse(np.exp(x.sum()), x), x, scheme="auto", bounds=(x, np.inf), full_output=True
         )
-        missed += np.count_nonzero(~(np.abs(found.value - np.exp(x.sum()) - slope * x) <= found.error))
+        covered = np.abs(found.value - np.exp(x.sum()) - slope * x) <= found.error
+        missed += np.count_nonzero(found.success & ~covered)
+        unknown += np.count_nonzero(~found.success)  # the error bar is infinite: noise hides that slopes settle
     assert missed <= 2
+    assert unknown <= 6
 
 
 def test_an_infinite_derivative_on_a_bound_is_not_known():

@@ -191,11 +191,13 @@ def test_a_bar_is_redrawn_ten_times_a_second_at_most(open_terminal, clock):
 
 
 def test_no_bar_is_drawn_where_tqdm_is_told_so(tqdm, open_terminal, monkeypatch):
-    class Disabled(importlib.import_module("tqdm.auto").tqdm):
+    module = importlib.import_module("tqdm.auto")  # imported again after a test that took it away
+
+    class Disabled(module.tqdm):
         def __init__(self, **_):
             super().__init__(disable=True)
 
-    monkeypatch.setattr("tqdm.auto.tqdm", Disabled)
+    monkeypatch.setattr(module, "tqdm", Disabled)
     terminal = open_terminal()
     run()
     assert terminal.getvalue() == LINE

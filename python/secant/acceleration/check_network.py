@@ -112,7 +112,8 @@ def check_network(
         f, offset = without
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
-        report = min(report, replace(check(f), compared_with=name, note=note), key=_wrong_arrays)
+        other = replace(check(f), compared_with=name, note=note)
+        report = min(report, other, key=lambda each: (_wrong_arrays(each), each.diagnosis is None))
     elif all(error < _MOST_BY_OFFSET for error in [a.relative_error for a in report.arrays if _is_wrong(a)]):
         hints.append(
             f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
