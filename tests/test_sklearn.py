@@ -514,3 +514,12 @@ def test_the_examples_in_its_docstrings_give_what_they_say():
 def test_losses_fall():
     curve = short(max_iter=20, batch_size=150).fit(X, y).loss_curve_
     assert all(later < earlier for earlier, later in pairwise(curve))
+
+
+def test_a_state_without_a_version_is_restored_with_a_warning():
+    model = short().fit(X, y)
+    state = {name: value for name, value in model.__getstate__().items() if name != "_secant_version"}
+    restored = TwoLayerNetClassifier()
+    with pytest.warns(InconsistentVersionWarning, match="of an unknown version"):
+        restored.__setstate__(state)
+    assert (restored.predict(X) == model.predict(X)).all()

@@ -51,7 +51,7 @@ def numerical_hessian(
         symmetric, as of a gradient that is wrong.
     scheme : {"auto", "central"}
         "auto" chooses steps for each entry, by extrapolation, and takes no h; it takes about 4 n (n + 1)
-        and 10 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
+        and 45 n + 45 evaluations where f is smooth. "central" takes n (n + 1) + 1.
     h : float, array_like or None
         The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) * max(1, abs(x))``, where eps is that
         of what f returns.

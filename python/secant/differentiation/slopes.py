@@ -543,15 +543,19 @@ class NoiseWalk:
     def _noise_of_slopes(self, level: float, share: float) -> float:
         """What slopes scatter by where values near x are much smaller than others, as those of squares of residuals.
 
-        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h.
+        Such noise grows as the step: so slopes change from rung to rung by about the same, and more than noise / h. It
+        is at least what x changes if it is rounded.
         """
         changes = [abs(near - far) for near, far in pairwise(self._slope)]
         errors = [
             _CERTAIN * max(level, share * size) / width for size, width in zip(self._size, self._width, strict=True)
         ]
-        found = 0.0
+        found, near = 0.0, min(2, len(self._steps) - 1)
+        if abs(self._value) <= _SMALL * self._size[near] < abs(self._bend[near]) * self._width[near]:  # f is even there
+            found = _ORDINARY * 2.0**-53 * abs(self._bend[near]) / self._steps[near]
         for j, change in enumerate(changes[:-2]):
-            if abs(self._value) > _SMALL * self._size[j] or change > _ALIKE * max(changes[:j], default=inf):
+            is_smooth = changes[j + 1] > _ALIKE * change > _ALIKE**2 * max(changes[:j], default=inf)
+            if is_smooth or abs(self._value) > _SMALL * self._size[j]:
                 break
             is_flat = change / _ALIKE <= min(changes[j + 1 : j + 3]) <= change
             if is_flat and change > errors[j] + errors[j + 1]:
