@@ -1,9 +1,9 @@
 """Checks for PyTorch: in any precision, on any device, in a hundred evaluations.
 
 `check` returns a report; `gradcheck` and `gradgradcheck` take the place of those in `torch.autograd`. What they
-tolerate comes from the measured noise of the function, so that float32 needs no other settings than float64. Noise
-hides small errors. Where it hides all, as it may in float32 on kinks of ReLU, and mostly does in bfloat16, the gradient
-is "not verified": that is not right. In float64 (``module.double()``) errors show.
+tolerate comes from the measured noise of the function. A function of float32, float16 or bfloat16 is checked in float64
+first; its own precision is then compared with that. Where it does not run in float64, noise may hide small errors: an
+array of which nothing can be told is "not verified", which is not right.
 """
 
 from __future__ import annotations
