@@ -128,7 +128,7 @@ class Adaptive:
             noise = climb(line, rungs_of(1.0, 1.0), noise, RESOLUTION).noise
             noise = noise._replace(slope=nothing)  # which is that along the direction
         entries = [self._entry(evaluator, i, steps) for i in chosen]
-        climbs = [climb(entry, self._numbers(i), noise) for i, entry in zip(chosen, entries, strict=True)]
+        climbs = [climb(entry, _own(self._numbers(i)), noise) for i, entry in zip(chosen, entries, strict=True)]
         near, share, _ = (np.max(each, axis=0) for each in zip(*(found.noise for found in climbs), strict=True))
         self._noise = Levels(near, share, nothing)
         best = []
@@ -225,7 +225,13 @@ class Adaptive:
 
     def _alone(self, entry: Samples, numbers: range, noise: Levels) -> tuple[Floats, Floats, Any]:
         """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps."""
-        slopes, bars, largest = refined(entry, climb(entry, numbers, noise), numbers)
+        for within in (
+            _own(numbers),
+            numbers,
+        ):  # steps beyond a tenth of the entry's size only where noise asks for them
+            slopes, bars, largest = refined(entry, climb(entry, within, noise), within)
+            if (bars <= _ENOUGH * np.abs(slopes)).all():
+                break
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
 
@@ -374,3 +380,8 @@ class Adaptive:
         row = np.asarray(values)
         require_same_shape(self._shape, row.shape)
         return row.reshape(-1)
+
+
+def _own(numbers: range) -> range:
+    """The rungs of steps that are usual for the size of the entry."""
+    return range(numbers[0], max(numbers[-1], 0) - 1, numbers.step)
