@@ -146,7 +146,7 @@ def _require_mode(argument: str, mode: str) -> None:
 
 def _reports(function: _Function, order: int, modes: Sequence[str], options: DoorOptions) -> list[GradientReport]:
     """Check derivatives up to the first that is not right: in float64 where f runs there, and compared with that."""
-    low = {array.dtype for array in function.arrays if array.dtype in _HIGHER}
+    low = {array.dtype for array in function.arrays if array.dtype.name in _HIGHER}
     if not low:
         return _up_to_the_first(_checked(function, None, order, modes, options))
     dtype = max(low, key=lambda each: float(jnp.finfo(each).eps)).name
@@ -260,7 +260,7 @@ class _Function:
     def in_float64(self) -> _Function:
         """The same where all arguments are of the highest precision; an error where outputs are not."""
         found = self.at([_higher(array) for array in self.arrays])
-        if kept := [output.dtype for output in found.outputs if output.dtype in _HIGHER]:
+        if kept := [output.dtype for output in found.outputs if output.dtype.name in _HIGHER]:
             raise TypeError(f"an output stays {kept[0]}")
         return found
 
@@ -477,12 +477,11 @@ def _of_arrays(f: Callable[..., Any], args: Sequence[Any], names: Sequence[str] 
 
 _enable_x64: Any = jax.enable_x64 if hasattr(jax, "enable_x64") else getattr(experimental, "enable_x64", None)
 _ARRAYS = jax.Array, np.ndarray, np.generic, float, complex
-_HIGHER: dict[Any, Any] = {np.dtype(low): np.float64 for low in (np.float32, np.float16, jnp.bfloat16)}
-_HIGHER |= {np.dtype(np.complex64): np.complex128}
+_HIGHER = {"float32": np.float64, "float16": np.float64, "bfloat16": np.float64, "complex64": np.complex128}
 
 
 def _higher(array: Any) -> Any:
-    return jnp.asarray(np.asarray(array).astype(_HIGHER.get(array.dtype, array.dtype)))
+    return jnp.asarray(np.asarray(array).astype(_HIGHER.get(array.dtype.name, array.dtype)))
 
 
 def _is_used(jaxpr: Any) -> bool:

@@ -172,7 +172,7 @@ def _numbers(tensors: list[Any]) -> list[Any]:
     return [real(tensor).to(torch.float64).cpu().numpy().ravel().copy() for tensor in tensors]
 
 
-class _Float64(TorchFunctionMode):
+class _Float64(TorchFunctionMode):  # type: ignore[misc]
     """Gives PyTorch's functions a twin in float64 of each tensor of lower precision, as they are met."""
 
     def __init__(self) -> None:
