@@ -8,7 +8,7 @@ from secant.errors import ShapeError, ValueRangeError
 
 
 def to_labels(one_hot: ArrayLike) -> NDArray[np.int64]:
-    """Return the label of each one-hot row: the inverse of `to_one_hot`.
+    """Return the label of each one-hot row: the inverse of `secant.to_one_hot`.
 
     Parameters
     ----------
