@@ -172,7 +172,7 @@ class GradientReport:
         return self.passed
 
     def raise_if_failed(self) -> None:
-        """Raise `secant.errors.GradientMismatchError`, with this report as its message, if the gradient is wrong or not verified.
+        """Raise an error with this report as its message, if the gradient is wrong or not verified.
 
         Raises
         ------
