@@ -32,13 +32,16 @@ def choose_evaluator(f: Any, x: Floats, convert: Convert, threads: int | None) -
     """Return the evaluator of f: the core calls it, if it always returns a real number and has no parallel loops."""
     import numba
 
+    x = np.asarray(x, order="C")
     try:
         code = _compiled(f, x.ndim)
+        if convert is number and code.is_real and not code.is_parallel and c_pointer.core() is not None:
+            return NumbaEvaluator(f, x, threads or numba.get_num_threads(), code)
     except numba.core.errors.NumbaError:  # such as a result that is no number for Numba
-        return PythonEvaluator(f, np.asarray(x, order="C"), convert)
-    if convert is number and code.is_real and not code.is_parallel and c_pointer.core() is not None:
-        return NumbaEvaluator(f, x, threads or numba.get_num_threads(), code)
-    return PythonEvaluator(in_turn(f) if code.is_parallel else f, np.asarray(x, order="C"), convert)
+        return PythonEvaluator(f, x, convert)
+    evaluator = PythonEvaluator(in_turn(f) if code.is_parallel else f, x, convert)
+    evaluator.returned = code.returned  # Python sees a float for float32, too
+    return evaluator
 
 
 class Code(NamedTuple):
