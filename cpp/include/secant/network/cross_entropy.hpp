@@ -66,7 +66,7 @@ void log_sums(const Real* y, const Targets& t, const Network& net, const NumberO
     }
     double totals[lanes];
     sum.store_to(totals);
-    std::copy_n(totals, count, sums);
+    std::copy_n(totals, std::min(count, lanes), sums);
 }
 
 #ifndef SECANT_SINGLE

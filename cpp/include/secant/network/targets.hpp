@@ -108,7 +108,7 @@ private:
     template <class From>
     void fill_with_all(std::size_t begin, std::size_t end, const From& from, const Real* y) {
         for (std::size_t n = begin; n < begin + lanes; ++n) counts_[n] = n < end ? outputs_ : 0;
-        const double* rows[lanes];
+        const double* rows[lanes] = {};
         for (std::size_t l = 0; l < end - begin; ++l) rows[l] = t_.weights + from(l) * outputs_;
         for (std::size_t k = 0; k < outputs_; ++k) {
             Real weights[lanes] = {};

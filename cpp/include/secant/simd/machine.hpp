@@ -167,7 +167,7 @@ P load_some(const Real* from, std::size_t count, Real rest) {
     else if constexpr (sizeof(P) == 64) return _mm512_mask_loadu_pd(p, static_cast<__mmask8>(some), from);
     else return _mm256_mask_loadu_pd(p, static_cast<__mmask8>(some), from);
 #else
-    std::memcpy(&p, from, count * sizeof(Real));
+    if constexpr (sizeof(P) > sizeof(Real)) std::memcpy(&p, from, count * sizeof(Real));
     return p;
 #endif
 }
@@ -179,7 +179,7 @@ void store_some(Real* to, P p, std::size_t count) {
     if constexpr (is_single) _mm512_mask_storeu_ps(to, static_cast<__mmask16>(some), p);
     else _mm512_mask_storeu_pd(to, static_cast<__mmask8>(some), p);
 #else
-    std::memcpy(to, &p, count * sizeof(Real));
+    if constexpr (sizeof(P) > sizeof(Real)) std::memcpy(to, &p, count * sizeof(Real));
 #endif
 }
 
