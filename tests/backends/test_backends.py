@@ -146,6 +146,7 @@ def test_contexts_nest(backend):
     assert backend_module().name == backend
 
 
+@pytest.mark.filterwarnings("ignore:secant was installed without its compiled core")
 def test_a_context_of_none_is_the_default(monkeypatch):
     monkeypatch.delenv("SECANT_BACKEND", raising=False)
     secant.backends._default.cache_clear()

@@ -6,7 +6,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.backends.base import Parameters
-from secant.backends.numpy.forward import logits, loss_of_logits, mean_loss, softmax
+from secant.backends.numpy.forward import logits, loss_of, loss_of_logits, mean_loss, softmax
 from secant.backends.plan import Sums
 
 
@@ -22,7 +22,7 @@ def by_loop(net: Parameters, x: Array, t: Array, h: float) -> Sums:
         return mean_loss(softmax(z2), t, net.log_offset) if net.log_offset else loss_of_logits(z2, t)
 
     grads = [central_difference(loss, param, h) for param in (w1, b1, w2, b2)]
-    return Sums(grads[0], grads[1], grads[2], grads[3], loss(w1))
+    return Sums(grads[0], grads[1], grads[2], grads[3], loss_of(net, x, t))
 
 
 def central_difference(f: Callable[[Floats], float], x: Floats, h: float) -> Floats:
