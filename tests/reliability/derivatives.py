@@ -91,7 +91,8 @@ def interrupts(trials: str, seed: str) -> None:
             if name == "joblib" and trial % 200 >= len(calls):  # to start its processes again takes seconds
                 name = "plain"
             f, options = calls[name]
-            by_signal = name in ("Numba", "C") or rng.random() < 0.5
+            # No signals while a user's own pool of threads works: Python's semaphore may keep its lock then.
+            by_signal = name in ("Numba", "C") or (name != "map of threads" and rng.random() < 0.5)
             kind = f"{name}, {'signal' if by_signal else 'exception'}"
             begin, right = time.monotonic(), _unharmed(start, f, options, by_signal, rng)
             right = right and secant.numerical_gradient(f, start, **options).tobytes() == expected[name]
