@@ -9,7 +9,7 @@ jax.numpy, jax.lax, jax.nn and jax.scipy.special that take a few arrays and have
 in order 2 in reverse mode; its own check has its defaults.
 
 What a check says of an operator is a line of a file of results, and is not measured again. `--every N` takes each N-th
-operator, and `--write` puts the tables into docs/check_method.md. PyTorch's suite needs the package expecttest.
+operator, and `--write` puts the tables into docs/records/operator_suites.md. PyTorch's suite needs expecttest.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from secant.checking.report import ArrayReport, GradientReport
 from secant.errors import GradientMismatchError, SecantError
 from tables import markdown, put, significant
 
-PAGE = Path(__file__).parent.parent / "docs" / "check_method.md"
+PAGE = Path(__file__).parent.parent / "docs" / "records" / "operator_suites.md"
 RESULTS = Path(__file__).parent.parent / "build" / "suites.jsonl"
 SAMPLES = 3
 LARGEST = 100_000  # entries of a sample: other checks would take days for more
@@ -692,7 +692,7 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="after so many others")
     parser.add_argument("--results", type=Path, default=RESULTS, help="a file that is added to")
     parser.add_argument("--page", type=Path, default=PAGE, help="where --write puts the tables")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/check_method.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/records/operator_suites.md")
     options = parser.parse_args()
     run(options.suites, options.sides, options.start, options.every, options.results)
     lines = table(options.results)

@@ -270,7 +270,7 @@ def test_slower_is_what_became_slower_than_its_yardstick(ours, theirs, verdict):
 def test_the_pages_are_those_of_the_samples():
     measured = json.loads((DOCS / "benchmarks.json").read_text())
     assert questions.page(measured) == (DOCS / "benchmarks.md").read_text(encoding="utf-8")
-    assert report.details(measured) == (DOCS / "benchmarks_details.md").read_text(encoding="utf-8")
+    assert report.details(measured) == (DOCS / "records" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_have_the_rows_of_the_samples():

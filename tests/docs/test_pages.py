@@ -31,7 +31,8 @@ import secant
 from secant.book import common_functions, common_gradient
 
 READER = Path(__file__).parent / "reader"
-RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "benchmarks_details", "found", "reliability")]  # by programs
+RECORDS = [f"docs/{name}.md" for name in ("benchmarks", "found", "reliability")]  # by programs
+RECORDS += [name_of(page) for page in PAGES if page.parent.name == "records"]
 INSTALL = re.compile(r"^(python3 -m venv \.venv|\.venv/bin/)", re.MULTILINE)  # needs a clone and a package index
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 MEASURED = re.compile(
