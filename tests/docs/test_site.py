@@ -108,7 +108,7 @@ def test_nothing_is_loaded_from_elsewhere(site):
 @pytest.mark.slow
 def test_links_of_the_site_lead_to_places(site):
     for path, page in site.items():
-        for link in page.links:
+        for link in page.links if "_modules" not in path.parts else ():  # the source code's links back are Sphinx's
             if not re.match(r"https?:", link):
                 to, anchor = urldefrag(unquote(link))
                 target = (path.parent / to).resolve() if to else path
