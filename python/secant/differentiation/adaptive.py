@@ -238,7 +238,7 @@ class Adaptive:
         """
         within = _own(numbers)
         slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
-        if not (bars <= _ENOUGH * np.abs(slopes)).all():
+        if within != numbers and not (bars <= _ENOUGH * np.abs(slopes)).all():
             slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
