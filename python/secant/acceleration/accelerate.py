@@ -255,7 +255,13 @@ class AcceleratedClass:
         self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
 
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            return (self.of(net) or bound(self.reader_gradient, net))(*args, **kwargs)
+            if one := self.of(net):
+                try:
+                    return one(*args, **kwargs)
+                except Exception as error:
+                    if not self.goes_on(net, error):
+                        raise
+            return bound(self.reader_gradient, net)(*args, **kwargs)
 
         if callable(self.reader_gradient):
             functools.update_wrapper(numerical_gradient, self.reader_gradient)
@@ -282,6 +288,10 @@ class AcceleratedClass:
     def is_overridden(self, cls: type) -> bool:
         """Whether a class that inherits from this one has a method of its own, which calls this one's."""
         return patch_of(inspect.getattr_static(cls, self.names.numerical_gradient, None)) is not self
+
+    def goes_on(self, net: Any, error: Exception) -> bool:
+        """Whether the class's own method runs in place of a call that failed."""
+        return False
 
     def at_first_use(self, net: Any) -> Accelerated | None:
         """Recognize an instance."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from secant.acceleration.accelerate import Accelerated, AcceleratedClass, recognized_or_refused
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, patch_of, takes_mini_batch
+from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, takes_mini_batch
 from secant.errors import LossDiffersError, SecantError, UnsupportedError
 
 Report = Callable[[type, str], object]
@@ -36,9 +36,15 @@ class _ScriptClass(AcceleratedClass):
         super().__init__(cls, names.or_usual(cls))
         self.of_script, self.report = names, report
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process, in which nothing is reported."""
-        return vars(self) | {"report": _silent}
+    def goes_on(self, net: Any, error: Exception) -> bool:
+        """Report why the class's own method runs for a call; from then on if the network is another one."""
+        reason = f"{error}"
+        if isinstance(error, LossDiffersError):
+            vars(net)[self.key] = None
+        else:  # its own method will raise it, too
+            reason = f"{type(net).__name__} is known, but not for a call ({type(error).__name__}: {error})"
+        self.report(type(net), f"{reason}. Its own {self.names.numerical_gradient} runs")
+        return True
 
     def at_first_use(self, net: Any) -> Accelerated | None:
         """Recognize an instance, and report what it is. None if it is not known."""
@@ -57,11 +63,7 @@ class _ScriptClass(AcceleratedClass):
                 self.report(cls, f"{reason}. Its own {names.numerical_gradient} runs")
             return None
         self.report(cls, recognition.sentence)
-        return _AcceleratedInScript(net, recognition)
-
-
-def _silent(cls: type, sentence: str) -> None:
-    pass
+        return Accelerated(net, recognition)
 
 
 def _is_network(net: Any, names: MethodNames) -> bool:
@@ -70,22 +72,3 @@ def _is_network(net: Any, names: MethodNames) -> bool:
         return callable(getattr(net, names.loss, None)) or bool(layouts(net))
     except Exception:  # whatever its class raises where it is asked for attributes
         return False
-
-
-class _AcceleratedInScript(Accelerated):
-    """Leaves calls that Secant does not take to the network's own numerical gradient."""
-
-    def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
-        """Return the numerical gradient, whatever the arguments are."""
-        cls, patch = type(self.net), patch_of(inspect.getattr_static(type(self.net), self.name, None))
-        try:
-            return super().__call__(*args, **named)
-        except LossDiffersError as error:
-            reason = f"{error}"
-            if isinstance(patch, _ScriptClass):
-                vars(self.net)[patch.key] = None
-        except Exception as error:  # its own method will raise it, too
-            reason = f"{cls.__name__} is known, but not for a call ({type(error).__name__}: {error})"
-        if isinstance(patch, _ScriptClass):
-            patch.report(cls, f"{reason}. Its own {self.name} runs")
-        return self.readers_own()(*args, **named)

@@ -151,9 +151,7 @@ def _described(
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     sizes = "-".join(map(str, probe_net.sizes))
     network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
-    gradient = (
-        recognized_gradient(net, names, layout, candidate, form, probe_net.clock) if with_gradient else NO_GRADIENT
-    )
+    gradient = recognized_gradient(net, probe_net, candidate, form) if with_gradient else NO_GRADIENT
     return Recognition(
         known=True,
         sentence=f"{network}; {gradient.sentence}",
