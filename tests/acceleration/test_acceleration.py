@@ -648,14 +648,6 @@ def test_one_sample_is_known_where_the_loss_takes_it():
             np.testing.assert_allclose(grad, net.numerical_gradient(x, t)[key], rtol=0, atol=1e-13)
 
 
-def test_a_reader_may_ask_with_a_mini_batch(wake):
-    net = Sleeper(*SIZES)
-    x, t = batch()
-    assert secant.recognize(net, x, t).known
-    wake()
-    assert not secant.recognize(net, x, t).known
-
-
 # secant.train
 
 

@@ -10,9 +10,9 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from secant.acceleration.recognition.equivalent import arrays_of, compared_equivalent, in_place, rows, times_of
+from secant.acceleration.recognition.equivalent import RecognizedNet, rows
 from secant.acceleration.recognition.isolation import isolated
-from secant.acceleration.recognition.layouts import Layout, duplicate
+from secant.acceleration.recognition.layouts import duplicate
 from secant.acceleration.recognition.methods import MethodNames, method_of
 from secant.acceleration.recognition.probes import NotANumberError, number, short
 from secant.acceleration.recognition.recognize import recognized
@@ -127,11 +127,9 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
     params = getattr(net, "params", None)
     if not isinstance(params, Mapping):
         recognition = recognized(net, names, with_gradient=False)
-        layout = Layout(recognition.holder, recognition.keys)
-        if recognition.known:
-            params = dict(zip(layout.keys, layout.arrays(net), strict=True))
-        else:
+        if not recognition.known:
             raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
+        params = dict(zip(recognition.keys, RecognizedNet(net, recognition).arrays(), strict=True))
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
     return params
@@ -162,17 +160,17 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
 def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
     """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
     recognition = recognized(net, names, with_gradient=False)
-    if not (recognition.known and in_place(arrays_of(net, recognition))):
+    if not (recognition.known and 0 < recognition.log_offset <= _LARGEST_OFFSET):
         return None
-    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
+    recognized_net, inputs = RecognizedNet(net, recognition), rows(x)
+    if not recognized_net.shares_arrays():  # which the check shifts
         return None
     try:
-        equivalent_net = compared_equivalent(net, recognition, x, t)
+        equivalent_net = recognized_net.equivalent(x, t)
     except SecantError:
         return None
     equivalent_net.log_offset = 0.0
-    inputs = rows(x)
-    times = times_of(recognition, inputs)
+    times = recognized_net.times(inputs)
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 
 

@@ -4,12 +4,13 @@ import copy
 import itertools
 import types
 from collections.abc import Iterator, MutableMapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, overlaps
 from secant.errors import UnsupportedError
+from secant.networks.batch import shared_memory
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
 _MOST = 64  # combinations of attributes that are tried
@@ -23,20 +24,18 @@ class Layout(NamedTuple):
     holder: str
     keys: tuple[str, str, str, str]
 
-    def mapping(self, net: Any) -> MutableMapping[str, Any]:
+    def mapping(self, net: Any) -> Any:
         """The mapping that holds the keys."""
-        held = getattr(net, self.holder, None) if self.holder else vars(net)
-        if type(held) is not dict and not isinstance(held, MutableMapping):  # dict first, which is faster
-            raise UnsupportedError(f"net.{self.holder} must be a dict of arrays, got {held!r}")
-        return held
+        return getattr(net, self.holder, None) if self.holder else vars(net)
 
     def arrays(self, net: Any) -> tuple[Array, Array, Array, Array]:
         """W1, b1, W2 and b2, not copied."""
-        held = self.mapping(net)
-        w1, b1, w2, b2 = arrays = [cast(Array, held.get(key)) for key in self.keys]
+        get = getattr(self.mapping(net), "get", lambda key: None)
+        arrays: list[Any] = [get(key) for key in self.keys]
         for key, array in zip(self.keys, arrays, strict=True):
             if not isinstance(array, np.ndarray):
                 raise UnsupportedError(f"net.{self.holder or key} must hold the array {key!r} as before")
+        w1, b1, w2, b2 = arrays
         return w1, b1, w2, b2
 
     def names(self) -> list[str]:
@@ -56,7 +55,9 @@ def layouts(net: Any) -> list[Layout]:
     UnsupportedError
         If there is none. The message says what was found instead.
     """
-    attributes = getattr(net, "__dict__", {})
+    if not hasattr(net, "__dict__"):
+        raise UnsupportedError("its instances have no __dict__")
+    attributes = vars(net)
     dicts = [name for name, value in attributes.items() if isinstance(value, MutableMapping) and _floats(value)]
     dicts.sort(key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
     fitting = [Layout(name, keys) for name in dicts for keys in _assignments(_floats(attributes[name]), exactly=True)]
@@ -73,12 +74,10 @@ def layouts(net: Any) -> list[Layout]:
 
 def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
     """Raise an error if two entries of the parameters share memory: a step of h would shift both."""
-    for (a, first), (b, second) in itertools.combinations(zip(keys, arrays, strict=True), 2):
-        if np.may_share_memory(first, second):
-            raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
-    for key, array in zip(keys, arrays, strict=True):
-        if overlaps(array):
-            raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
+    named = dict(zip(keys, arrays, strict=True))
+    inside = [f"{key} has entries that share memory" for key, array in named.items() if overlaps(array)]
+    if reasons := [*filter(None, [shared_memory(named)]), *inside]:
+        raise UnsupportedError(f"{reasons[0]}: such tied weights are not known")
 
 
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:
@@ -137,7 +136,7 @@ def _no_two_layers(name: str, held: MutableMapping[str, Any]) -> str:
     elif len(floats) > 4:
         reason = "there are more than two layers need, as for batch normalization"
     elif matrices[0].shape[1] != matrices[1].shape[0]:
-        reason = "the matrices are not (inputs, outputs): are they transposed?"
+        reason = "x @ W1 @ W2 does not fit: the matrices seem to be transposed"
     else:
         reason = "the biases are missing or of another shape"
     listed = ", ".join(f"{key} {array.shape}" for key, array in floats.items())

@@ -13,9 +13,8 @@ from secant.acceleration.recognition.methods import MethodNames, bound
 from secant.acceleration.recognition.probes import Form, NotANumberError, Probe, number, probes
 from secant.errors import UnsupportedError
 
-_SECONDS, _LOSSES = 1.8, 10  # the reader's code runs so long, or as long as so many losses if that is more
+_SECONDS = 1.8  # after which the reader's code is not called any more
 _HURRY = 0.4  # seconds, after which nothing is done more often than it must be
-_FEWEST = 20  # losses, without which nothing is recognized
 _FEWEST_PROBES = 12  # which have every form of targets
 _REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
 
@@ -23,13 +22,11 @@ _REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from ca
 class Clock:
     """The time that recognition may take: calls of the reader's code. Secant's own work takes 0.1 s or so."""
 
-    def __init__(self) -> None:
-        self._losses, self.spent = 0, 0.0
-        self.loss_seconds = self.last_seconds = math.inf  # the least of all losses, and those of the last call
+    spent = last = 0.0  # seconds in all calls, and in the last one
 
     def left(self) -> float:
         """The seconds that are left."""
-        return max(_SECONDS, _LOSSES * self.loss_seconds) - self.spent
+        return _SECONDS - self.spent
 
     def hurries(self) -> bool:
         """Whether so much time has been spent that the fewest calls must do."""
@@ -41,21 +38,8 @@ class Clock:
         try:
             return method(x.copy(), t.copy())
         finally:
-            self.last_seconds = time.perf_counter() - start
-            self.spent += self.last_seconds
-
-    def timed_loss(self, loss: Callable[..., Any], x: Array, t: Array) -> Any:
-        """Call a loss. Raises an error if no time is left, or as soon as it is known that there is too little."""
-        if self.left() < (_FEWEST * self.loss_seconds if self._losses == 3 else 0.0):  # the first may be slower
-            raise UnsupportedError(
-                f"its loss takes too long, {self.loss_seconds:.2g} s: recognition takes at most 2 s, or ten losses if "
-                "that is more"
-            )
-        try:
-            return self.timed(loss, x, t)
-        finally:
-            self._losses += 1
-            self.loss_seconds = min(self.loss_seconds, self.last_seconds)
+            self.last = time.perf_counter() - start
+            self.spent += self.last
 
 
 class ProbeLoss(NamedTuple):
@@ -75,19 +59,20 @@ class ProbeNet:
         self._copy = duplicate(net, arrays, self.arrays)
 
     def loss(self, probe: Probe) -> float:
-        """Return its loss for the parameters and the mini-batch of a probe."""
-        name = self.names.loss
-        return number(self._called(self.clock.timed_loss, getattr(self._copy, name), probe, name), name)
+        """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
+        if self.clock.left() < 0:
+            raise UnsupportedError(f"its loss takes too long, {self.clock.last:.2g} s: recognition takes at most 2 s")
+        return number(self._called(getattr(self._copy, self.names.loss), probe, self.names.loss), self.names.loss)
 
     def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
         """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""
         method = bound(reader_gradient, self._copy)
-        return self._called(self.clock.timed, method, probe, self.names.numerical_gradient)
+        return self._called(method, probe, self.names.numerical_gradient)
 
-    def _called(self, timed: Callable[..., Any], method: Callable[..., Any], probe: Probe, name: str) -> Any:
+    def _called(self, method: Callable[..., Any], probe: Probe, name: str) -> Any:
         for array, param in zip(self.arrays, probe.params, strict=True):
             array[...] = param.reshape(array.shape)
-        returned = timed(method, probe.x, probe.t)
+        returned = self.clock.timed(method, probe.x, probe.t)
         after = zip(self.arrays, probe.params, strict=True)
         if not all(np.allclose(array.ravel(), param.ravel(), 1e-12, 1e-12) for array, param in after):
             raise UnsupportedError(f"its {name} changes the parameters")

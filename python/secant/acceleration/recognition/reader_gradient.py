@@ -84,7 +84,7 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> Reade
     losses = [small.loss(ordinary.probe), small.loss(ordinary.probe)]  # the first may be slower
     if not candidate.agrees(ordinary.probe, losses[0]):
         raise ValueError("its loss is another one there")  # then a larger copy is tried
-    seconds = 4 * sum(array.size for array in small.arrays) * small.clock.last_seconds
+    seconds = 4 * sum(array.size for array in small.arrays) * small.clock.last
     if seconds > small.clock.left():
         raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on a copy that it takes")
     returned = small.gradient(own, ordinary.probe)

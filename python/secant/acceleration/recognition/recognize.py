@@ -7,10 +7,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.equivalent import compared_equivalent
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import Layout, Sizes, layouts, require_apart
 from secant.acceleration.recognition.methods import USUAL, MethodNames
@@ -22,25 +20,16 @@ from secant.acceleration.recognition.result import Recognition
 from secant.errors import SecantError, UnsupportedError
 
 
-def recognize(
-    net: Any,
-    x: ArrayLike | None = None,
-    t: ArrayLike | None = None,
-    *,
-    loss: str = USUAL.loss,
-    numerical_gradient: str = USUAL.numerical_gradient,
-) -> Recognition:
+def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
-    This takes at most 2 s, or as long as ten losses if that is more.
+    This takes 2 s at most, or as long as one loss if that is more.
 
     Parameters
     ----------
     net : object
         It has ``loss(x, t)`` and four arrays W1 (I, H), b1 (H,) or (1, H), W2 (H, O), b2 (O,) or (1, O), under any
         names, in a dict or as attributes. Nothing of it is changed: a deep copy is tried out.
-    x, t : array_like, optional
-        A mini-batch on which its loss is compared, too.
     loss, numerical_gradient : str
         The names of its methods, both of (x, t).
 
@@ -64,14 +53,7 @@ def recognize(
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
     names = MethodNames(loss, numerical_gradient)
     names.require_chosen(net)
-    recognition = recognized(net, names)
-    if recognition.known and x is not None and t is not None:
-        try:
-            with isolated():
-                compared_equivalent(net, recognition, x, t)
-        except SecantError as error:
-            return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
-    return recognition
+    return recognized(net, names)
 
 
 def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = True) -> Recognition:
