@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from secant.acceleration.accelerate import Accelerated, AcceleratedClass, recognized_or_refused
+from secant.acceleration.accelerate import Accelerated, AcceleratedClass
 from secant.acceleration.recognition.layouts import layouts
 from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, takes_mini_batch
-from secant.errors import LossDiffersError, SecantError, UnsupportedError
+from secant.acceleration.recognition.recognize import recognized
+from secant.acceleration.recognition.result import Recognition
+from secant.errors import LossDiffersError
 
 Report = Callable[[type, str], object]
 
@@ -52,18 +54,15 @@ class _ScriptClass(AcceleratedClass):
         if names.numerical_gradient != self.names.numerical_gradient:  # another method of this class is the one
             return None
         try:
-            if not takes_mini_batch(self.reader_gradient):
-                raise UnsupportedError(f"{cls.__name__}.{names.numerical_gradient} takes more or less than x and t")
-            names.require_chosen(net)
-            recognition = recognized_or_refused(net, names)
+            recognition = recognized(net, names)
         except Exception as error:  # whatever the reader's code raises
-            known = isinstance(error, SecantError)
-            reason = f"{error}" if known else f"{cls.__name__} is not known: {type(error).__name__}: {error}"
-            if _is_network(net, names):
-                self.report(cls, f"{reason}. Its own {names.numerical_gradient} runs")
-            return None
-        self.report(cls, recognition.sentence)
-        return Accelerated(net, recognition)
+            recognition = Recognition(False, f"{cls.__name__} is not known: {type(error).__name__}: {error}")
+        if recognition.known:
+            self.report(cls, recognition.sentence)
+            return Accelerated(net, recognition)
+        if _is_network(net, names):
+            self.report(cls, f"{recognition}. Its own {names.numerical_gradient} runs")
+        return None
 
 
 def _is_network(net: Any, names: MethodNames) -> bool:

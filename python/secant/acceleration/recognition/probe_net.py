@@ -14,9 +14,8 @@ from secant.acceleration.recognition.probes import Form, NotANumberError, Probe,
 from secant.errors import UnsupportedError
 
 _SECONDS = 1.8  # after which the reader's code is not called any more
-_HURRY = 0.4  # seconds, after which nothing is done more often than it must be
-_FEWEST_PROBES = 12  # which have every form of targets
 _REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
+_REPEAT_SECONDS = 0.4  # after which the fewest must do
 
 
 class Clock:
@@ -27,10 +26,6 @@ class Clock:
     def left(self) -> float:
         """The seconds that are left."""
         return _SECONDS - self.spent
-
-    def hurries(self) -> bool:
-        """Whether so much time has been spent that the fewest calls must do."""
-        return self.spent > _HURRY
 
     def timed(self, method: Callable[..., Any], x: Array, t: Array) -> Any:
         """Call the reader's code, with copies."""
@@ -82,9 +77,7 @@ class ProbeNet:
         """The losses for each form of targets that it takes, and the first error for another form."""
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
-        for i, probe in enumerate(probes(self.sizes)):
-            if i >= _FEWEST_PROBES and self.clock.hurries():
-                break
+        for probe in probes(self.sizes):
             if probe.form in failed:
                 continue
             try:
@@ -102,7 +95,7 @@ class ProbeNet:
         if not math.isfinite(first):
             raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
         for i in range(_REPEATS):
-            if i >= _FEWEST_REPEATS and self.clock.hurries():
+            if i >= _FEWEST_REPEATS and self.clock.spent > _REPEAT_SECONDS:
                 break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
                 raise UnsupportedError(

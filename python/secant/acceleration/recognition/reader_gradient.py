@@ -30,19 +30,18 @@ _ROUNDING, _TWO_ROUNDINGS = 8 * _EPS, 64 * _EPS  # of differences of one loss, a
 
 
 class ReaderGradient(NamedTuple):
-    """The step of the difference, a sentence about it, and the keys of the gradients of W1, b1, W2 and b2."""
+    """The step of the difference, the keys of the gradients of W1, b1, W2 and b2, and their order in the dict."""
 
     h: float
-    sentence: str
-    keys: tuple[Any, ...]
-    order: tuple[Any, ...]  # of the gradients in the dict
+    gradient_keys: tuple[Any, ...]
+    order: tuple[Any, ...]
 
 
-NO_GRADIENT = ReaderGradient(USUAL_STEP, "its numerical gradient was not tried", (), ())
+NO_GRADIENT = ReaderGradient(USUAL_STEP, (), ()), "its numerical gradient was not tried"
 
 
-def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, form: Form) -> ReaderGradient:
-    """Find out what the reader's own `numerical_gradient` computes, for targets of this form.
+def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, form: Form) -> tuple[ReaderGradient, str]:
+    """Find out what the reader's own `numerical_gradient` computes, for targets of this form; and say it.
 
     Raises
     ------
@@ -57,7 +56,7 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
         if others := names.alike(cls, "numerical_gradient"):
             raise UnsupportedError(f"it has no {name}(x, t); {if_meant('numerical_gradient', others)}")
         order = tuple(key for key in layout.mapping(net) if key in layout.keys)
-        return ReaderGradient(USUAL_STEP, f"it gets a {name}, at h = {short(USUAL_STEP)}", layout.keys, order)
+        return ReaderGradient(USUAL_STEP, layout.keys, order), f"it gets a {name}, at h = {short(USUAL_STEP)}"
     if takes_a_function(own):
         others = names.alike(cls, "numerical_gradient", or_gradient=True)
         meant = if_meant("numerical_gradient", others) or "write a method that returns a dict of the gradients"
@@ -77,7 +76,7 @@ def recognized_gradient(net: Any, probe_net: ProbeNet, candidate: Candidate, for
     )
 
 
-def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> ReaderGradient:
+def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple[ReaderGradient, str]:
     """Call a numerical gradient on a copy at two points, and say which difference of the candidate's loss it is."""
     name, sizes = f"its {small.names.numerical_gradient}", small.sizes
     ordinary, large = _Point(candidate, ordinary_probe(sizes, form)), _Point(candidate, large_probe(sizes, form))
@@ -101,7 +100,7 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> Reade
     if not kind:
         raise UnsupportedError(f"where it is large, as for clipping, {name} {large.mistake(at_large)}")
     instead = "" if kind == "central" else ", in place of which comes the central one"
-    return ReaderGradient(h, f"{name} is a {kind} difference at h = {short(h)}{instead}", keys, tuple(returned))
+    return ReaderGradient(h, keys, tuple(returned)), f"{name} is a {kind} difference at h = {short(h)}{instead}"
 
 
 class _Point:

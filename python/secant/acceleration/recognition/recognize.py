@@ -126,25 +126,20 @@ def _described(
             right.append(other)
         elif any(agreed):  # not another meaning of such targets: another loss for some of them
             raise UnsupportedError(parting(candidate, some, agreed))
-    layout, names = probe_net.layout, probe_net.names
+    layout = probe_net.layout
     rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows_mean if "labels" in right else f"{rows_mean}, no labels"
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     sizes = "-".join(map(str, probe_net.sizes))
     network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
-    gradient = recognized_gradient(net, probe_net, candidate, form) if with_gradient else NO_GRADIENT
+    gradient, said = recognized_gradient(net, probe_net, candidate, form) if with_gradient else NO_GRADIENT
     return Recognition(
-        known=True,
-        sentence=f"{network}; {gradient.sentence}",
-        **candidate._asdict(),
+        True,
+        f"{network}; {said}",
+        **(candidate._asdict() | layout._asdict() | gradient._asdict()),
         soft_targets="argmax" if by_argmax else "weights",
         sizes=probe_net.sizes,
-        keys=layout.keys,
-        holder=layout.holder,
         targets=tuple(right),
-        h=gradient.h,
-        gradient_keys=gradient.keys,
-        order=gradient.order,
-        names=names,
+        names=probe_net.names,
     )

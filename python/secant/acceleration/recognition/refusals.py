@@ -13,7 +13,7 @@ from secant.backends.activations import IN_WORDS, sigmoid
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-8  # relative
-_ENOUGH, _FEWEST = 8, 5  # probes, to see how two losses are related by three numbers
+_FEWEST = 5  # probes, to see how two losses are related by three numbers
 _KNOWN_LOSSES = (
     "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
@@ -78,7 +78,7 @@ _LOSSES: list[tuple[str, _Loss]] = [
 
 def cause_of(losses: Sequence[ProbeLoss]) -> str:
     """Say what a loss is that Secant does not know, given probes of batches; "" if no cause explains it."""
-    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0 and np.any(one.probe.x)][:_ENOUGH]
+    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0]
     if len(some) < _FEWEST:
         return "its loss is 0 or not finite"
     decays = {
