@@ -82,10 +82,10 @@ class ProbeNet:
                 continue
             try:
                 losses.setdefault(probe.form, []).append(ProbeLoss(probe, self.loss(probe)))
-            except UnsupportedError:
-                raise
             except NotANumberError as error:
                 failed[probe.form] = str(error)
+            except UnsupportedError:
+                raise
             except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 failed[probe.form] = f"{self.names.loss}(x, t) raises {type(error).__name__}: {error}"
         return {form: some for form, some in losses.items() if form not in failed}, next(iter(failed.values()), "")

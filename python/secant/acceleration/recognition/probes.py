@@ -10,6 +10,7 @@ import numpy as np
 
 from secant._common.validation import Array, Floats
 from secant.acceleration.recognition.layouts import Sizes
+from secant.errors import UnsupportedError
 
 Form = Literal["one-hot", "soft", "weights", "labels", "one sample", "one label"]
 Params = tuple[Floats, Floats, Floats, Floats]
@@ -152,7 +153,7 @@ def tolerance(params: Sequence[Floats], x: Array, loss: float, dtype: type[np.fl
     return 8 * eps + agree * size + min(16 * eps * a2 * min(1.0, size), math.sqrt(eps) * size)
 
 
-class NotANumberError(TypeError):
+class NotANumberError(UnsupportedError):
     """A loss is not one number."""
 
 

@@ -15,7 +15,7 @@ from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.acceleration.recognition.probe_net import Clock, ProbeLoss, ProbeNet
 from secant.acceleration.recognition.probes import Form
 from secant.acceleration.recognition.reader_gradient import NO_GRADIENT, recognized_gradient
-from secant.acceleration.recognition.refusals import cause_of, nearest_to, parting
+from secant.acceleration.recognition.refusals import cause_of, nearest_to
 from secant.acceleration.recognition.result import Recognition
 from secant.errors import SecantError, UnsupportedError
 
@@ -69,7 +69,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
 
 def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
-    refusals: list[Callable[[], UnsupportedError]] = []
+    refusals: list[Callable[[], str]] = []
     clock = Clock()
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
@@ -81,8 +81,8 @@ def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
                 probe_net.require_repeatable(*losses[form][0])
                 return _described(net, probe_net, fitting[0], form, losses, with_gradient)
             refusals.append(partial(_refusal, probe_net, losses[form], near, fitting))
-        refusals.append(partial(UnsupportedError, failure))
-    raise refusals[0]()  # of the likeliest
+        refusals.append(partial(str, failure))
+    raise UnsupportedError(refusals[0]())  # of the likeliest
 
 
 def _sizes(net: Any, layout: Layout) -> Sizes:
@@ -94,19 +94,14 @@ def _sizes(net: Any, layout: Layout) -> Sizes:
     return len(arrays[0]), arrays[1].size, arrays[3].size
 
 
-def _refusal(
-    probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate], fitting: list[Candidate]
-) -> UnsupportedError:
+def _refusal(probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate], fitting: list[Candidate]) -> str:
     """Say why a network is not known."""
     if fitting:
-        return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(str, fitting))}")
-    try:
-        probe_net.require_repeatable(*losses[0])
-        unread = ", ".join(probe_net.unread(losses))
-        unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
-        return UnsupportedError(cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss))
-    except UnsupportedError as error:
-        return error
+        return f"its loss cannot tell apart {' and '.join(map(str, fitting))}"
+    probe_net.require_repeatable(*losses[0])
+    unread = ", ".join(probe_net.unread(losses))
+    unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
+    return cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss)
 
 
 def _described(
@@ -119,13 +114,7 @@ def _described(
 ) -> Recognition:
     """Say what a network is, if its numerical gradient is a central difference of its loss."""
     by_argmax = any(candidate.agrees(*one, argmax=True) for one in losses.get("soft", []))
-    right: list[Form] = []
-    for other, some in losses.items():
-        agreed = [candidate.agrees(*one, argmax=by_argmax) for one in some]
-        if all(agreed):
-            right.append(other)
-        elif any(agreed):  # not another meaning of such targets: another loss for some of them
-            raise UnsupportedError(parting(candidate, some, agreed))
+    right = [other for other, some in losses.items() if all(candidate.agrees(*one, argmax=by_argmax) for one in some)]
     layout = probe_net.layout
     rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows_mean if "labels" in right else f"{rows_mean}, no labels"

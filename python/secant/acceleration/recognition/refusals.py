@@ -1,12 +1,12 @@
 """Why a loss is not one that Secant knows: a sentence that says what fits it instead, from tables."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Functions, outputs
+from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Function, outputs
 from secant.acceleration.recognition.probe_net import ProbeLoss
 from secant.acceleration.recognition.probes import Probe, short
 from secant.backends.activations import IN_WORDS, sigmoid
@@ -19,7 +19,7 @@ _KNOWN_LOSSES = (
     f"{IN_WORDS} between them"
 )
 _Loss = Callable[[Floats, Floats], float]  # of the inputs of the softmax and the weights of the classes, (N, O)
-_HIDDEN: Functions = {
+_HIDDEN: dict[str, Function] = {
     "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
     "softplus": lambda a: np.logaddexp(0, a),
     "ELU": lambda a: np.where(a > 0, a, np.expm1(np.minimum(a, 0))),
@@ -75,6 +75,19 @@ _LOSSES: list[tuple[str, _Loss]] = [
     ),
 ]
 
+_ACTIVATIONS = [("", FUNCTIONS[f], FUNCTIONS[g]) for f, g in KINDS]
+_ACTIVATIONS += [
+    (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
+]
+_ACTIVATIONS += [
+    (f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")
+]
+_NETWORKS = [
+    (cause or activation, f, g, loss)
+    for activation, f, g in _ACTIVATIONS
+    for cause, loss in (_LOSSES[:2] if activation else _LOSSES)
+]
+
 
 def cause_of(losses: Sequence[ProbeLoss]) -> str:
     """Say what a loss is that Secant does not know, given probes of batches; "" if no cause explains it."""
@@ -85,25 +98,12 @@ def cause_of(losses: Sequence[ProbeLoss]) -> str:
         what: np.array([sum(np.sum(probe.params[i] ** 2) for i in which) for probe, _ in some])
         for what, which in _DECAYED.items()
     }
-    for cause, ours in _causes([probe for probe, _ in some]):
+    for cause, f, g, loss in _NETWORKS:
+        ours = np.array([loss(outputs(probe, f, g), _weights(probe)) for probe, _ in some])
         if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, decays)) is not None:
             reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to eight digits only"
             return f"{reason}. {_KNOWN_LOSSES}"
     return ""
-
-
-def _causes(probes: Sequence[Probe]) -> Iterator[tuple[str, Floats]]:
-    """Yield causes, and the losses of the probes that a network then has."""
-    kinds = [("", FUNCTIONS[hidden], FUNCTIONS[output]) for hidden, output in KINDS]
-    kinds += [
-        (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
-    ]
-    kinds += [(f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")]
-    for activation, f, g in kinds:
-        with np.errstate(all="ignore"):
-            batches = [(outputs(one, "f", "g", {"f": f, "g": g}), _weights(one)) for one in probes]
-            for cause, loss in _LOSSES[:2] if activation else _LOSSES:
-                yield cause or activation, np.array([loss(*batch) for batch in batches])
 
 
 def _weights(probe: Probe) -> Floats:
@@ -148,17 +148,12 @@ def nearest_to(losses: Sequence[ProbeLoss], near: Sequence[Candidate], loss: Cal
     nearest = max(range(len(near)), key=lambda i: sum(agreed[i]), default=None)
     if nearest is None or not any(agreed[nearest]):
         return f"its loss is none of those that were tried. {_KNOWN_LOSSES}"
-    return f"{parting(near[nearest], losses, agreed[nearest])}. {_KNOWN_LOSSES}"
-
-
-def parting(nearest: Candidate, losses: Sequence[ProbeLoss], agreed: Sequence[bool]) -> str:
-    """Say where a network differs from the nearest candidate."""
-    probe, loss = losses[agreed.index(False)]
-    x, t = probe.rows
+    probe, value = losses[agreed[nearest].index(False)]
     return (
-        f"nearest is {nearest}, which agrees in {sum(agreed)} of {len(losses)} trials; but for {len(x)} samples up to "
-        f"{float(np.abs(x).max()):.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is {loss:.12g} instead "
-        f"of {nearest.loss(probe):.12g}"
+        f"nearest is {near[nearest]}, which agrees in {sum(agreed[nearest])} of {len(losses)} trials; but for "
+        f"{len(probe.x)} samples up to {float(np.abs(probe.x).max()):.3g}, with "
+        f"{'labels' if probe.t.ndim == 1 else 'weights'}, its loss is {value:.12g} instead of "
+        f"{near[nearest].loss(probe):.12g}. {_KNOWN_LOSSES}"
     )
 
 
