@@ -1,7 +1,5 @@
 """A network's own `numerical_gradient` that does something else, or more, is refused, even if it seldom does so."""
 
-import collections
-
 import numpy as np
 import pytest
 from readers import Book, Keyed, Plural
@@ -78,20 +76,6 @@ def test_unusual_steps_are_taken_over(h):
                     for key, param in self.params.items()}  # fmt: skip
 
     assert secant.recognize(Net(*SIZES)).h == pytest.approx(h, rel=1e-12)
-
-
-def test_nothing_comes_back_to_a_defaultdict():
-    class Net(Keyed):
-        def make(self, *arrays):
-            super().make(*arrays)
-            self.stats = collections.defaultdict(list)
-            self.stats["loss"].append(1.0)
-
-    net = secant.accelerate(Net(*SIZES))
-    called(net)
-    net.stats.clear()
-    called(net)
-    assert net.stats == {}
 
 
 def test_an_attribute_that_cannot_be_copied_is_refused(tmp_path):
