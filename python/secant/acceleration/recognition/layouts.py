@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import threading
 import types
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from secant.errors import UnsupportedError
 from secant.networks.batch import shared_memory
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
+_SHARED = types.ModuleType, type(threading.Lock())  # by a network and its copies
 _MOST = 64  # combinations of attributes that are tried
 Shape = tuple[int, ...]
 Sizes = tuple[int, int, int]  # I, H, O
@@ -83,7 +85,7 @@ def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:
     """Return a deep copy in which ``stand_ins`` replace ``arrays``, wherever the object refers to them."""
     memo: dict[int, Any] = {id(array): stand_in for array, stand_in in zip(arrays, stand_ins, strict=True)}
-    memo |= {id(value): value for value in vars(net).values() if isinstance(value, types.ModuleType)}
+    memo |= {id(value): value for value in vars(net).values() if isinstance(value, _SHARED)}
     try:
         return copy.deepcopy(net, memo)
     except Exception as error:  # whatever the classes of its parts raise
