@@ -60,8 +60,8 @@ def probes(sizes: Sizes) -> Iterator[Probe]:
     """Yield what a loss is tried with: the same for the same sizes."""
     inputs, _, outputs = sizes
     rng = np.random.default_rng(13)
-    usual: list[tuple[Form, _Kind]] = [(form, kind) for kind in _KINDS for form in ("one-hot", "labels")]
-    for form, kind in usual + [(form, _Kind(samples, 1, 3, 1)) for form, samples in _OTHER_FORMS.items()]:
+    tried: list[tuple[Form, _Kind]] = [("one-hot", kind) for kind in _KINDS] + [("labels", kind) for kind in _KINDS]
+    for form, kind in tried + [(form, _Kind(samples, 1, 3, 1)) for form, samples in _OTHER_FORMS.items()]:
         samples = kind.samples or outputs + 2
         x = rng.standard_normal((samples, inputs))
         x = np.where(x < kind.least, 0.0, x) * kind.x

@@ -80,10 +80,11 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
     """Call a numerical gradient on a copy at two points, and say which difference of the candidate's loss it is."""
     name, sizes = f"its {small.names.numerical_gradient}", small.sizes
     ordinary, large = _Point(candidate, ordinary_probe(sizes, form)), _Point(candidate, large_probe(sizes, form))
-    losses = [small.loss(ordinary.probe), small.loss(ordinary.probe)]  # the first may be slower
-    if not candidate.agrees(ordinary.probe, losses[0]):
+    loss, first = small.loss(ordinary.probe), small.clock.last
+    if not candidate.agrees(ordinary.probe, loss):
         raise ValueError("its loss is another one there")  # then a larger copy is tried
-    seconds = 4 * sum(array.size for array in small.arrays) * small.clock.last
+    small.loss(ordinary.probe)  # the first may be slower
+    seconds = 4 * sum(array.size for array in small.arrays) * min(first, small.clock.last)
     if seconds > small.clock.left():
         raise UnsupportedError(f"{name} takes too long to be tried: about {seconds:.2g} s on a copy that it takes")
     returned = small.gradient(own, ordinary.probe)
@@ -92,7 +93,7 @@ def _tried(small: ProbeNet, own: Any, candidate: Candidate, form: Form) -> tuple
         raise UnsupportedError(f"{name} returns a {got}, not a dict with a gradient of each parameter")
     keys = _keys(returned, small.layout.keys, ordinary, name)
     gradient = ordinary.entries(returned, keys, name)
-    fits = [fit for fit in _fits(small, ordinary, gradient, losses[0]) if ordinary.agrees(gradient, *fit)]
+    fits = [fit for fit in _fits(small, ordinary, gradient, loss) if ordinary.agrees(gradient, *fit)]
     if not fits:
         raise UnsupportedError(f"{name} {ordinary.mistake(gradient)}")
     at_large = large.entries(small.gradient(own, large.probe), keys, name)
