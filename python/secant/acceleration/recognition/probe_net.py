@@ -15,7 +15,6 @@ from secant.errors import UnsupportedError
 
 _SECONDS = 1.8  # after which the reader's code is not called any more
 _RESTORED = 1e-12  # parameters of order 1 are off by less after they were shifted back
-_LABELS = 2  # probes with labels, of a loss that takes one-hot targets too
 _REPEATS, _FEWEST_REPEATS = 60, 2  # calls of one loss, which may change from call to call
 _REPEAT_SECONDS = 0.4  # after which the fewest must do
 
@@ -80,8 +79,7 @@ class ProbeNet:
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
         for probe in probes(self.sizes):
-            most = _LABELS if probe.form == "labels" and "one-hot" not in failed else math.inf
-            if probe.form in failed or len(losses.get(probe.form, ())) == most:
+            if probe.form in failed:
                 continue
             try:
                 losses.setdefault(probe.form, []).append(ProbeLoss(probe, self.loss(probe)))
