@@ -20,7 +20,6 @@ from threadpoolctl import threadpool_limits
 
 import secant
 from secant.acceleration.accelerate import Accelerated
-from secant.acceleration.recognition.equivalent import equivalent
 from tables import markdown
 
 EPOCH = 600  # iterations
@@ -96,7 +95,7 @@ class Trusted(Accelerated):
     """Compares nothing."""
 
     def gradient(self, x: Any, t: Any, n_threads: int | None = None) -> dict[Any, Array]:
-        network = equivalent(self.net, self.recognition)
+        network = self.two_layer_net()
         grads = network.numerical_gradient(x, t, h=self.recognition.h, n_threads=n_threads or self.n_threads)
         return dict(zip(self.recognition.keys, grads.values(), strict=True))
 

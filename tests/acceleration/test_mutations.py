@@ -220,6 +220,12 @@ def test_what_is_not_changed_is_accelerated():
     assert judged(BASES) == ["harmless"] * len(BASES)
 
 
+def test_inputs_that_are_rounded_are_refused():
+    """In training, what this changes in a loss is less than what the comparison of losses allows."""
+    rounding = [base.replace("np.dot(x, W1)", "np.dot(np.round(x, 9), W1)") for base in BASES[:2]]
+    assert judged(rounding) == ["refused"] * 2
+
+
 def test_no_mutant_is_trusted():
     verdicts = judged(mutants(15))
     assert verdicts.count("refused") > 5

@@ -52,7 +52,6 @@ rng = np.random.RandomState(1)
 x, t = rng.rand(6, 5), np.eye(3)[[0, 1, 2, 0, 1, 2]]
 """
 KNOWN = "{}: 5-4-3, {} hidden, identity output"
-LEFT = "more or less than x and t"
 
 
 SHOW = "print(show(Net().numerical_gradient(x, t)))"
@@ -114,7 +113,7 @@ CASES = {  # a script, and what is said of its network
             "    def numerical_gradient(self):\n        return self.all(x, t)",
             "print(show(Net().numerical_gradient()))",
         ),
-        LEFT,
+        "takes 1 positional argument but 3 were given",
     ),
     "a function": (
         program(
@@ -245,7 +244,7 @@ OTHER_NAMES = (
         (NAMES, "5-4-3, relu hidden"),
         (NAMES[:2], "if slopes(x, t) is meant, write"),
         (NAMES[2:], 'if cost(x, t) is meant, write loss="cost" (secant run: --loss cost). Its own slopes runs'),
-        (("--loss=price", *NAMES[2:]), "Net has no method price(x, t): loss must name one of its methods; those that"),
+        (("--loss=price", *NAMES[2:]), 'it has no method price(x, t); if cost(x, t) is meant, write loss="cost"'),
     ],
 )
 def test_methods_may_have_other_names(options, said, run, tmp_path):

@@ -10,21 +10,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common.trial import being_tried
 from secant._common.validation import Array, thread_count
-from secant.acceleration.recognition.equivalent import (
-    arrays_of,
-    compared_equivalent,
-    equivalent,
-    in_place,
-    require_equivalent,
-    require_same_loss,
-    rows,
-    times_of,
-)
+from secant.acceleration.recognition.equivalent import RecognizedNet, rows
 from secant.acceleration.recognition.methods import (
     PATCH,
     USUAL,
@@ -131,7 +121,7 @@ def accelerate(
     return net
 
 
-class Accelerated:
+class Accelerated(RecognizedNet):
     """The numerical gradient of a network, by Secant: it stands in ``vars(net)`` in place of its own method.
 
     Parameters
@@ -143,7 +133,8 @@ class Accelerated:
     """
 
     def __init__(self, net: Any, recognition: Recognition, n_threads: int | None = None) -> None:
-        self.net, self.recognition, self.n_threads = net, recognition, n_threads
+        super().__init__(net, recognition)
+        self.n_threads = n_threads
 
     @property
     def name(self) -> str:
@@ -159,15 +150,14 @@ class Accelerated:
 
     def readers_own(self) -> Callable[..., Any]:
         """The network's own numerical gradient."""
-        return bound(reader_gradient_of(type(self.net), self.name), self.net)
+        return bound(reader_gradient_of(type(self.net), self.name) or _nameless, self.net)
 
     def _two_arguments(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return x and t, whatever their names are."""
-        own = reader_gradient_of(type(self.net), self.name)
-        given = inspect.signature(own or _nameless).bind(self.net, *args, **named)
-        if len(given.args) != 3 or given.kwargs:
+        given = inspect.signature(self.readers_own()).bind(*args, **named)
+        if len(given.args) != 2 or given.kwargs:
             raise TypeError(f"{self.name}() takes x, t and n_threads, got {len(args)} arguments")
-        return given.args[1:]
+        return given.args
 
     def gradient(self, x: ArrayLike, t: ArrayLike, n_threads: int | None = None) -> dict[Any, Array]:
         """Return the numerical gradient, with the keys, shapes and dtypes of the reader's own.
@@ -184,32 +174,23 @@ class Accelerated:
     def _compared_gradient(self, inputs: Array, x: Any, t: Any, n_threads: int | None) -> dict[Any, Array]:
         """Return the gradient of the network as it was recognized, if its loss is the network's."""
         recognition = self.recognition
-        grads, info = equivalent(self.net, recognition).numerical_gradient(
+        grads, info = self.two_layer_net().numerical_gradient(
             inputs, t, h=recognition.h, n_threads=n_threads, return_info=True
         )
-        require_same_loss(self.net, recognition, info.loss, inputs, x, t)
-        times, arrays, named = times_of(recognition, inputs), arrays_of(self.net, recognition), {}
-        for key, grad, array in zip(recognition.gradient_keys, grads.values(), arrays, strict=True):
+        self.require_same_loss(info.loss, inputs, x, t)
+        times, named = self.times(inputs), {}
+        for key, grad, array in zip(recognition.gradient_keys, grads.values(), self.arrays(), strict=True):
             of_loss = grad if times == 1 else times * grad
             named[key] = of_loss.reshape(array.shape).astype(array.dtype, copy=False)
         return {key: named[key] for key in recognition.order}
 
     def equivalent(self, x: ArrayLike, t: ArrayLike) -> TwoLayerNet:
-        """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of the network.
-
-        Its parameters are those of the network where these are `in_place`, else copies.
-        """
-        return self._or_recognized_again(lambda: compared_equivalent(self.net, self.recognition, x, t))
-
-    def require_same(self, equivalent_net: TwoLayerNet, x: ArrayLike, t: ArrayLike) -> None:
-        """Raise an error if the network has other arrays or another loss than this one, which `equivalent` returned."""
-        if not all(map(np.may_share_memory, equivalent_net.params.values(), arrays_of(self.net, self.recognition))):
-            raise UnsupportedError("the arrays of net must stay those that it had when training began")
-        require_equivalent(self.net, self.recognition, equivalent_net, x, t)
+        """Return the equivalent `TwoLayerNet`, once its loss on a mini-batch is that of the network."""
+        return self._or_recognized_again(lambda: RecognizedNet.equivalent(self, x, t))
 
     def in_place(self) -> bool:
         """Whether the equivalent `TwoLayerNet` can be trained: with the arrays and the loss of the network."""
-        return not self.recognition.summed and in_place(arrays_of(self.net, self.recognition))
+        return not self.recognition.summed and self.shares_arrays()
 
     def _or_recognized_again(self, compute: Callable[[], Result]) -> Result:
         """Compute something. If the network has changed, recognize it again, once: it may be another known one."""
@@ -228,12 +209,7 @@ def _nameless(net: Any, x: Any, t: Any) -> None:
 
 
 def recognized_or_refused(net: Any, names: MethodNames) -> Recognition:
-    """Recognize an instance; an error if it is not known, or nothing can be kept in it."""
-    if not hasattr(net, "__dict__"):
-        cls = type(net).__name__
-        if not callable(getattr(net, names.loss, None)):
-            raise UnsupportedError(f"net must be a network with {names.loss}(x, t), got {cls}")
-        raise UnsupportedError(f"{cls} is not known: its instances have no __dict__")
+    """Recognize an instance; an error if it is not known."""
     recognition = recognized(net, names)
     if not recognition.known:
         raise UnsupportedError(recognition.sentence)
@@ -255,7 +231,13 @@ class AcceleratedClass:
         self.reader_gradient = reader_gradient_of(cls, names.numerical_gradient)
 
         def numerical_gradient(net: Any, *args: Any, **kwargs: Any) -> Any:
-            return (self.of(net) or bound(self.reader_gradient, net))(*args, **kwargs)
+            if one := self.of(net):
+                try:
+                    return one(*args, **kwargs)
+                except Exception as error:
+                    if not self.goes_on(net, error):
+                        raise
+            return bound(self.reader_gradient, net)(*args, **kwargs)
 
         if callable(self.reader_gradient):
             functools.update_wrapper(numerical_gradient, self.reader_gradient)
@@ -283,24 +265,27 @@ class AcceleratedClass:
         """Whether a class that inherits from this one has a method of its own, which calls this one's."""
         return patch_of(inspect.getattr_static(cls, self.names.numerical_gradient, None)) is not self
 
+    def goes_on(self, net: Any, error: Exception) -> bool:
+        """Whether the class's own method runs in place of a call that failed."""
+        return False
+
     def at_first_use(self, net: Any) -> Accelerated | None:
         """Recognize an instance."""
         return Accelerated(net, recognized_or_refused(net, self.names), self.n_threads)
 
 
 def accelerated_of(net: Any) -> Accelerated | None:
-    """Return what computes the numerical gradient of an instance; None if the reader's own is to run.
-
-    Of several, it is the one under the usual name.
-    """
+    """Return what computes the numerical gradient of an instance; None if the reader's own is to run."""
     held = getattr(net, "__dict__", {})
-    of_net = [one for name, one in held.items() if isinstance(one, Accelerated) and name == one.name]
-    if any(one.net is not net for one in of_net):
-        raise UnsupportedError(
-            f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the gradient of "
-            "that one: call secant.accelerate for the copy"
-        )
-    in_class = (patch_of(inspect.getattr_static(type(net), name)) for name in dir(type(net)) if name not in held)
-    of_class = (patch.of(net) for patch in in_class if patch is not None)
-    every = [*of_net, *(one for one in of_class if one is not None)]
-    return min(every, key=lambda one: one.name != USUAL.numerical_gradient, default=None)
+    for name in [*held, *dir(type(net))]:
+        one = held[name] if name in held else patch_of(inspect.getattr_static(type(net), name, None))
+        if isinstance(one, AcceleratedClass):
+            one = one.of(net)
+        if isinstance(one, Accelerated) and one.name == name:
+            if one.net is not net:
+                raise UnsupportedError(
+                    f"{type(net).__name__} is a shallow copy of an accelerated network, and has what computes the "
+                    "gradient of that one: call secant.accelerate for the copy"
+                )
+            return one
+    return None

@@ -10,17 +10,17 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from secant.acceleration.recognition.equivalent import arrays_of, compared_equivalent, in_place, rows, times_of
+from secant.acceleration.recognition.equivalent import RecognizedNet, rows
 from secant.acceleration.recognition.isolation import isolated
-from secant.acceleration.recognition.layouts import Layout, duplicate
+from secant.acceleration.recognition.layouts import duplicate
 from secant.acceleration.recognition.methods import MethodNames, method_of
-from secant.acceleration.recognition.probes import NotANumberError, number, short
+from secant.acceleration.recognition.probes import number, short
 from secant.acceleration.recognition.recognize import recognized
 from secant.checking.gradient import check_gradient
 from secant.checking.options import NetworkOptions, require_known
 from secant.checking.report import ArrayReport, GradientReport
 from secant.checking.structure import refuse_tensor
-from secant.errors import DTypeError, ParamsError, SecantError, ShapeError, UnsupportedError
+from secant.errors import DTypeError, ParamsError, SecantError, ShapeError
 
 _MOST_BY_OFFSET = 1e-3  # relative errors that an offset in a logarithm may make
 _LARGEST_OFFSET = 1e-3  # more is not there to keep log(0) away
@@ -93,10 +93,7 @@ def check_network(
         raise DTypeError("net is a module of PyTorch: use secant.torch.check_module(module, inputs, loss)")
     names = MethodNames(loss=loss)
     loss_of, params = method_of(net, "loss", loss), _params(net, names)
-    try:
-        number(loss_of(x, t), loss)
-    except NotANumberError as error:
-        raise UnsupportedError(str(error)) from None
+    number(loss_of(x, t), loss)
     candidate = _candidate(params, method_of(net, "gradient", gradient)(x, t) if gradients is None else gradients)
     again = _called_again(net, gradient, x, t, params) if gradients is None else None
 
@@ -113,8 +110,8 @@ def check_network(
         note = f"{loss}(x, t) adds {short(offset)} to each probability; y - t, the textbook's gradient, leaves it out."
         name = f"the loss without the {short(offset)} (as in the book)"
         other = replace(check(f), compared_with=name, note=note)
-        report = min(report, other, key=lambda each: (_wrong_arrays(each), each.diagnosis is None))
-    elif all(error < _MOST_BY_OFFSET for error in [a.relative_error for a in report.arrays if _is_wrong(a)]):
+        report = min(report, other, key=lambda each: (len(_wrong(each)), each.diagnosis is None))
+    elif all(array.relative_error < _MOST_BY_OFFSET for array in _wrong(report)):
         hints.append(
             f"If {loss}(x, t) adds 1e-7 or so to each probability in its logarithm, y - t, the textbook's gradient, "
             "leaves it out: compare with a loss without it."
@@ -127,11 +124,9 @@ def _params(net: Any, names: MethodNames) -> Mapping[Any, Any]:
     params = getattr(net, "params", None)
     if not isinstance(params, Mapping):
         recognition = recognized(net, names, with_gradient=False)
-        layout = Layout(recognition.holder, recognition.keys)
-        if recognition.known:
-            params = dict(zip(layout.keys, layout.arrays(net), strict=True))
-        else:
+        if not recognition.known:
             raise ParamsError(f"net.params must be a dict of arrays, got {type(params).__name__}")
+        params = dict(zip(recognition.keys, RecognizedNet(net, recognition).arrays(), strict=True))
     for key, param in params.items():
         refuse_tensor(f"net.params[{key!r}]", param)
     return params
@@ -162,26 +157,22 @@ def _called_again(net: Any, gradient: str, x: Any, t: Any, params: Mapping[Any, 
 def _without_offset(net: Any, names: MethodNames, x: Any, t: Any) -> tuple[Callable[[Any], float], float] | None:
     """The loss without the offset in its logarithm, and the offset, of a network that Secant knows."""
     recognition = recognized(net, names, with_gradient=False)
-    if not (recognition.known and in_place(arrays_of(net, recognition))):
+    if not (recognition.known and 0 < recognition.log_offset <= _LARGEST_OFFSET):
         return None
-    if not 0 < recognition.log_offset <= _LARGEST_OFFSET:
+    recognized_net, inputs = RecognizedNet(net, recognition), rows(x)
+    if not recognized_net.shares_arrays():  # which the check shifts
         return None
     try:
-        equivalent_net = compared_equivalent(net, recognition, x, t)
+        equivalent_net = recognized_net.equivalent(x, t)
     except SecantError:
         return None
     equivalent_net.log_offset = 0.0
-    inputs = rows(x)
-    times = times_of(recognition, inputs)
+    times = recognized_net.times(inputs)
     return lambda _: times * equivalent_net.loss(inputs, t), recognition.log_offset
 
 
-def _is_wrong(array: ArrayReport) -> bool:
-    return not (array.passed or array.unverified)
-
-
-def _wrong_arrays(report: GradientReport) -> int:
-    return sum(map(_is_wrong, report.arrays))
+def _wrong(report: GradientReport) -> list[ArrayReport]:
+    return [array for array in report.arrays if not (array.passed or array.unverified)]
 
 
 def _mode_hints(loss_of: Callable[..., Any], loss: str, gradient: str) -> list[str]:

@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from secant.acceleration.accelerate import Accelerated, AcceleratedClass, recognized_or_refused
+from secant.acceleration.accelerate import Accelerated, AcceleratedClass
 from secant.acceleration.recognition.layouts import layouts
-from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, patch_of, takes_mini_batch
-from secant.errors import LossDiffersError, SecantError, UnsupportedError
+from secant.acceleration.recognition.methods import USUAL, MethodNames, defines, takes_mini_batch
+from secant.acceleration.recognition.recognize import recognized
+from secant.acceleration.recognition.result import Recognition
+from secant.errors import LossDiffersError
 
 Report = Callable[[type, str], object]
 
@@ -36,9 +38,15 @@ class _ScriptClass(AcceleratedClass):
         super().__init__(cls, names.or_usual(cls))
         self.of_script, self.report = names, report
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What goes to another process, in which nothing is reported."""
-        return vars(self) | {"report": _silent}
+    def goes_on(self, net: Any, error: Exception) -> bool:
+        """Report why the class's own method runs for a call; from then on if the network is another one."""
+        reason = f"{error}"
+        if isinstance(error, LossDiffersError):
+            vars(net)[self.key] = None
+        else:  # its own method will raise it, too
+            reason = f"{type(net).__name__} is known, but not for a call ({type(error).__name__}: {error})"
+        self.report(type(net), f"{reason}. Its own {self.names.numerical_gradient} runs")
+        return True
 
     def at_first_use(self, net: Any) -> Accelerated | None:
         """Recognize an instance, and report what it is. None if it is not known."""
@@ -46,22 +54,15 @@ class _ScriptClass(AcceleratedClass):
         if names.numerical_gradient != self.names.numerical_gradient:  # another method of this class is the one
             return None
         try:
-            if not takes_mini_batch(self.reader_gradient):
-                raise UnsupportedError(f"{cls.__name__}.{names.numerical_gradient} takes more or less than x and t")
-            names.require_chosen(net)
-            recognition = recognized_or_refused(net, names)
+            recognition = recognized(net, names)
         except Exception as error:  # whatever the reader's code raises
-            known = isinstance(error, SecantError)
-            reason = f"{error}" if known else f"{cls.__name__} is not known: {type(error).__name__}: {error}"
-            if _is_network(net, names):
-                self.report(cls, f"{reason}. Its own {names.numerical_gradient} runs")
-            return None
-        self.report(cls, recognition.sentence)
-        return _AcceleratedInScript(net, recognition)
-
-
-def _silent(cls: type, sentence: str) -> None:
-    pass
+            recognition = Recognition(False, f"{cls.__name__} is not known: {type(error).__name__}: {error}")
+        if recognition.known:
+            self.report(cls, recognition.sentence)
+            return Accelerated(net, recognition)
+        if _is_network(net, names):
+            self.report(cls, f"{recognition}. Its own {names.numerical_gradient} runs")
+        return None
 
 
 def _is_network(net: Any, names: MethodNames) -> bool:
@@ -70,22 +71,3 @@ def _is_network(net: Any, names: MethodNames) -> bool:
         return callable(getattr(net, names.loss, None)) or bool(layouts(net))
     except Exception:  # whatever its class raises where it is asked for attributes
         return False
-
-
-class _AcceleratedInScript(Accelerated):
-    """Leaves calls that Secant does not take to the network's own numerical gradient."""
-
-    def __call__(self, *args: Any, n_threads: int | None = None, **named: Any) -> Any:
-        """Return the numerical gradient, whatever the arguments are."""
-        cls, patch = type(self.net), patch_of(inspect.getattr_static(type(self.net), self.name, None))
-        try:
-            return super().__call__(*args, **named)
-        except LossDiffersError as error:
-            reason = f"{error}"
-            if isinstance(patch, _ScriptClass):
-                vars(self.net)[patch.key] = None
-        except Exception as error:  # its own method will raise it, too
-            reason = f"{cls.__name__} is known, but not for a call ({type(error).__name__}: {error})"
-        if isinstance(patch, _ScriptClass):
-            patch.report(cls, f"{reason}. Its own {self.name} runs")
-        return self.readers_own()(*args, **named)

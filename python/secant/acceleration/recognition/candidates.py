@@ -14,8 +14,8 @@ from secant.backends.activations import ACTIVATIONS
 from secant.backends.base import HiddenActivation, OutputActivation
 from secant.backends.numpy.forward import cross_entropy, softmax
 
-Functions = dict[str, Callable[[Floats], Floats]]
-FUNCTIONS: Functions = {name: activation.function for name, activation in ACTIVATIONS.items()}
+Function = Callable[[Floats], Floats]
+FUNCTIONS: dict[str, Function] = {name: activation.function for name, activation in ACTIVATIONS.items()}
 KINDS: list[tuple[HiddenActivation, OutputActivation]] = list(
     itertools.product(get_args(HiddenActivation), get_args(OutputActivation))
 )
@@ -32,7 +32,7 @@ class Candidate(NamedTuple):
     def loss(self, probe: Probe, *, argmax: bool = False) -> float:
         """Return the loss of this network; ``argmax``: targets stand for the class of the largest one."""
         x, t = probe.rows
-        y = softmax(outputs(probe, self.hidden_activation, self.output_activation))
+        y = softmax(outputs(probe, FUNCTIONS[self.hidden_activation], FUNCTIONS[self.output_activation]))
         mean = cross_entropy(y, t.argmax(axis=1) if argmax and t.ndim == 2 else t, self.log_offset)
         return mean * len(x) if self.summed else mean
 
@@ -59,7 +59,7 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
     improbable = loss(probe)
     fitting = []
     for hidden, output in KINDS:
-        y = float(softmax(outputs(probe, hidden, output))[0, 0])
+        y = float(softmax(outputs(probe, FUNCTIONS[hidden], FUNCTIONS[output]))[0, 0])
         offset = math.exp(-improbable) - y if abs(improbable) < 700 else 0.0
         offset = _rounded(offset, 16e-15 * y + 1e-12 * abs(offset))
         if 0 <= offset < math.inf:
@@ -67,12 +67,12 @@ def candidates(sizes: Sizes, form: Form, loss: Callable[[Probe], float]) -> list
     return fitting
 
 
-def outputs(probe: Probe, hidden: str, output: str, functions: Functions = FUNCTIONS) -> Floats:
+def outputs(probe: Probe, hidden: Function, output: Function) -> Floats:
     """Return what goes into the softmax, (N, O)."""
     w1, b1, w2, b2 = probe.params
     x, _ = probe.rows
     with np.errstate(all="ignore"):
-        return functions[output](functions[hidden](x @ w1 + b1) @ w2 + b2)
+        return output(hidden(x @ w1 + b1) @ w2 + b2)
 
 
 def _rounded(value: float, slack: float) -> float:

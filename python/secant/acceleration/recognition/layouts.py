@@ -4,16 +4,17 @@ import copy
 import itertools
 import threading
 import types
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, overlaps
 from secant.errors import UnsupportedError
+from secant.networks.batch import shared_memory
 
 _USUAL = ("params", "param", "parameters", "network", "weights")
-_SHARED = (types.ModuleType, type(threading.Lock()), type(threading.RLock()))  # by a network and its copies
+_SHARED = types.ModuleType, type(threading.Lock())  # by a network and its copies
 _MOST = 64  # combinations of attributes that are tried
 Shape = tuple[int, ...]
 Sizes = tuple[int, int, int]  # I, H, O
@@ -25,20 +26,18 @@ class Layout(NamedTuple):
     holder: str
     keys: tuple[str, str, str, str]
 
-    def mapping(self, net: Any) -> MutableMapping[str, Any]:
+    def mapping(self, net: Any) -> Any:
         """The mapping that holds the keys."""
-        held = getattr(net, self.holder, None) if self.holder else vars(net)
-        if type(held) is not dict and not isinstance(held, MutableMapping):  # dict first, which is faster
-            raise UnsupportedError(f"net.{self.holder} must be a dict of arrays, got {held!r}")
-        return held
+        return getattr(net, self.holder, None) if self.holder else vars(net)
 
     def arrays(self, net: Any) -> tuple[Array, Array, Array, Array]:
         """W1, b1, W2 and b2, not copied."""
-        held = self.mapping(net)
-        w1, b1, w2, b2 = arrays = [cast(Array, held.get(key)) for key in self.keys]
+        get = getattr(self.mapping(net), "get", lambda key: None)
+        arrays: list[Any] = [get(key) for key in self.keys]
         for key, array in zip(self.keys, arrays, strict=True):
             if not isinstance(array, np.ndarray):
                 raise UnsupportedError(f"net.{self.holder or key} must hold the array {key!r} as before")
+        w1, b1, w2, b2 = arrays
         return w1, b1, w2, b2
 
     def names(self) -> list[str]:
@@ -58,7 +57,11 @@ def layouts(net: Any) -> list[Layout]:
     UnsupportedError
         If there is none. The message says what was found instead.
     """
-    attributes, dicts = getattr(net, "__dict__", {}), dicts_of_arrays(net)
+    if not hasattr(net, "__dict__"):
+        raise UnsupportedError("its instances have no __dict__")
+    attributes = vars(net)
+    dicts = [name for name, value in attributes.items() if isinstance(value, MutableMapping) and _floats(value)]
+    dicts.sort(key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
     fitting = [Layout(name, keys) for name in dicts for keys in _assignments(_floats(attributes[name]), exactly=True)]
     fitting += [Layout("", keys) for keys in _assignments(_floats(attributes), exactly=False)]
     if fitting:
@@ -71,23 +74,12 @@ def layouts(net: Any) -> list[Layout]:
     )
 
 
-def dicts_of_arrays(net: Any) -> list[str]:
-    """The attributes that are dicts of arrays, the likeliest first."""
-    attributes = getattr(net, "__dict__", {})
-    names = [name for name, value in attributes.items() if isinstance(value, MutableMapping) and _floats(value)]
-    return sorted(names, key=lambda name: _USUAL.index(name) if name in _USUAL else len(_USUAL))
-
-
 def require_apart(keys: Sequence[str], arrays: Sequence[Array]) -> None:
     """Raise an error if two entries of the parameters share memory: a step of h would shift both."""
-    if all(array.base is None for array in arrays) and len(set(map(id, arrays))) == len(arrays):
-        return  # each has memory of its own
-    for (a, first), (b, second) in itertools.combinations(zip(keys, arrays, strict=True), 2):
-        if np.may_share_memory(first, second):
-            raise UnsupportedError(f"{a} and {b} share memory: such tied weights are not known")
-    for key, array in zip(keys, arrays, strict=True):
-        if overlaps(array):
-            raise UnsupportedError(f"{key} has entries that share memory: such tied weights are not known")
+    named = dict(zip(keys, arrays, strict=True))
+    inside = [f"{key} has entries that share memory" for key, array in named.items() if overlaps(array)]
+    if reasons := [*filter(None, [shared_memory(named)]), *inside]:
+        raise UnsupportedError(f"{reasons[0]}: such tied weights are not known")
 
 
 def duplicate(net: Any, arrays: Sequence[Array] = (), stand_ins: Sequence[Array] = ()) -> Any:
@@ -128,29 +120,26 @@ def _assignments(held: dict[str, Array], *, exactly: bool) -> Iterator[tuple[str
                 yield w1, b1, w2, b2
 
 
-_CHECK = ". Train it with gradients by backpropagation, and check those with secant.check_network"
-# What arrays that are not those of two layers seem to be: the first that is true, given the arrays, the matrices, and
-# the types of other numbers.
-_OTHER_NETWORKS: list[tuple[Callable[[list[Array], list[Array], str], bool], str]] = [
-    (lambda arrays, *_: any(array.ndim > 2 for array in arrays), f"this seems to be a convolutional network{_CHECK}"),
-    (lambda _, matrices, *__: len(matrices) > 2, f"these are {{layers}} layers, {{hidden}} of them hidden{_CHECK}"),
-    (lambda _, matrices, *__: len(matrices) < 2, "this is not a network of two layers"),
-    (lambda arrays, *_: len(arrays) > 4, "there are more than two layers need, as for batch normalization"),
-    (lambda _, m, __: m[0].shape[0] == m[1].shape[1], "the matrices are (outputs, inputs), transposed"),
-    (lambda _, __, others: bool(others), "there are numbers of {others}, not float64 or float32"),
-    (lambda _, m, __: m[0].shape[0] == m[1].shape[0], "the first matrix is (outputs, inputs), transposed"),
-    (lambda *_: True, "the biases are missing or of another shape"),
-]
-
-
 def _no_two_layers(name: str, held: MutableMapping[str, Any]) -> str:
     """Say what kind of network the arrays in a dict belong to."""
     floats = _floats(held)
-    arrays = list(floats.values())
-    matrices = [array for array in arrays if array.ndim == 2 and 1 not in array.shape]
-    given = [value for key, value in held.items() if isinstance(value, np.ndarray) and key not in floats and value.ndim]
-    others = ", ".join(sorted({str(value.dtype) for value in given}))
-    reason = next(reason for holds, reason in _OTHER_NETWORKS if holds(arrays, matrices, others))
-    reason = reason.format(layers=len(matrices), hidden=len(matrices) - 1, others=others)
+    matrices = [array for array in floats.values() if array.ndim == 2 and 1 not in array.shape]
+    given = {key: value for key, value in held.items() if isinstance(value, np.ndarray) and value.ndim}
+    others = [f"{key} is {value.dtype}" for key, value in given.items() if key not in floats]
+    check = "Train it with gradients by backpropagation, and check those with secant.check_network"
+    if any(array.ndim > 2 for array in floats.values()):
+        reason = f"this seems to be a convolutional network. {check}"
+    elif len(matrices) > 2:
+        reason = f"these are {len(matrices)} layers, {len(matrices) - 1} of them hidden. {check}"
+    elif others:
+        reason = f"{others[0]}, not float64 or float32"
+    elif len(matrices) < 2:
+        reason = "this is not a network of two layers"
+    elif len(floats) > 4:
+        reason = "there are more than two layers need, as for batch normalization"
+    elif matrices[0].shape[1] != matrices[1].shape[0]:
+        reason = "x @ W1 @ W2 does not fit: the matrices seem to be transposed"
+    else:
+        reason = "the biases are missing or of another shape"
     listed = ", ".join(f"{key} {array.shape}" for key, array in floats.items())
     return f"{name} holds {listed}: {reason}. Secant knows W1 (I, H), b1 (H,), W2 (H, O) and b2 (O,)"

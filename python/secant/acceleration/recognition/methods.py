@@ -39,9 +39,9 @@ class MethodNames(NamedTuple):
 
     def or_usual(self, cls: type) -> "MethodNames":
         """The same for a class, with the usual name where it has no other."""
-        pairs = zip(self, USUAL, strict=True)
+        chosen = zip(self, USUAL, strict=True)
         return MethodNames(
-            *(usual if not defines(cls, name) and defines(cls, usual) else name for name, usual in pairs)
+            *(usual if defines(cls, usual) and not defines(cls, name) else name for name, usual in chosen)
         )
 
     def alike(self, cls: type, option: Option, *, or_gradient: bool = False) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,46 +13,29 @@ from secant.acceleration.recognition.methods import MethodNames, bound
 from secant.acceleration.recognition.probes import Form, NotANumberError, Probe, number, probes
 from secant.errors import UnsupportedError
 
-_SECONDS, _LOSSES = 1.8, 10  # the reader's code runs so long, or as long as so many losses if that is more
-_FEWEST = 20  # losses, without which nothing is recognized
-_PROBE_SECONDS, _FEWEST_PROBES = 0.3, 12  # for more than the fewest, which have every form of targets
-_REPEATS, _FEWEST_REPEATS = 60, 4  # calls of one loss, which may change from call to call
-_REPEAT_SECONDS = 0.1  # for more than the fewest
-Result = TypeVar("Result")
+_SECONDS = 1.8  # after which the reader's code is not called any more
+_RESTORED = 1e-12  # parameters of order 1 are off by less after they were shifted back
+_REPEATS, _FEWEST_REPEATS = 60, 2  # calls of one loss, which may change from call to call
+_REPEAT_SECONDS = 0.4  # after which the fewest must do
 
 
 class Clock:
     """The time that recognition may take: calls of the reader's code. Secant's own work takes 0.1 s or so."""
 
-    def __init__(self) -> None:
-        self._spent, self._losses = 0.0, 0
-        self.loss_seconds = self.last_seconds = math.inf  # the least of all losses, and those of the last call
+    spent = last = 0.0  # seconds in all calls, and in the last one
 
     def left(self) -> float:
         """The seconds that are left."""
-        return max(_SECONDS, _LOSSES * self.loss_seconds) - self._spent
+        return _SECONDS - self.spent
 
-    def timed(self, call: Callable[[], Result]) -> Result:
-        """Call the reader's code."""
+    def timed(self, method: Callable[..., Any], x: Array, t: Array) -> Any:
+        """Call the reader's code, with copies."""
         start = time.perf_counter()
         try:
-            return call()
+            return method(x.copy(), t.copy())
         finally:
-            self.last_seconds = time.perf_counter() - start
-            self._spent += self.last_seconds
-
-    def timed_loss(self, loss: Callable[[], Result]) -> Result:
-        """Call a loss. Raises an error if no time is left, or as soon as it is known that there is too little."""
-        if self.left() < (_FEWEST * self.loss_seconds if self._losses == 3 else 0.0):  # the first may be slower
-            raise UnsupportedError(
-                f"its loss takes too long, {self.loss_seconds:.2g} s: recognition takes at most 2 s, or ten losses if "
-                "that is more"
-            )
-        try:
-            return self.timed(loss)
-        finally:
-            self._losses += 1
-            self.loss_seconds = min(self.loss_seconds, self.last_seconds)
+            self.last = time.perf_counter() - start
+            self.spent += self.last
 
 
 class ProbeLoss(NamedTuple):
@@ -72,42 +55,38 @@ class ProbeNet:
         self._copy = duplicate(net, arrays, self.arrays)
 
     def loss(self, probe: Probe) -> float:
-        """Return its loss for the parameters and the mini-batch of a probe."""
-        self._fill(probe)
-        loss = getattr(self._copy, self.names.loss)
-        value = number(self.clock.timed_loss(lambda: loss(probe.x.copy(), probe.t.copy())), self.names.loss)
-        if not all(np.array_equal(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
-            raise UnsupportedError("its loss changes the parameters")
-        return value
+        """Return its loss for the parameters and the mini-batch of a probe. Raises an error if no time is left."""
+        if self.clock.left() < 0:
+            raise UnsupportedError(f"its loss takes too long, {self.clock.last:.2g} s: recognition takes at most 2 s")
+        return number(self._called(getattr(self._copy, self.names.loss), probe, self.names.loss), self.names.loss)
 
     def gradient(self, reader_gradient: Any, probe: Probe) -> Any:
         """Return what the reader's numerical gradient, as it stands in a class, returns for a probe."""
-        self._fill(probe)
-        gradient = bound(reader_gradient, self._copy)
-        returned = self.clock.timed(lambda: gradient(probe.x.copy(), probe.t.copy()))
-        if not all(np.allclose(a.ravel(), p.ravel()) for a, p in zip(self.arrays, probe.params, strict=True)):
-            raise UnsupportedError(f"its {self.names.numerical_gradient} also changes the parameters")
-        return returned
+        method = bound(reader_gradient, self._copy)
+        return self._called(method, probe, self.names.numerical_gradient)
 
-    def _fill(self, probe: Probe) -> None:
+    def _called(self, method: Callable[..., Any], probe: Probe, name: str) -> Any:
         for array, param in zip(self.arrays, probe.params, strict=True):
             array[...] = param.reshape(array.shape)
+        returned = self.clock.timed(method, probe.x, probe.t)
+        after = zip(self.arrays, probe.params, strict=True)
+        if not all(np.abs(array.ravel() - param.ravel()).max() <= _RESTORED for array, param in after):
+            raise UnsupportedError(f"its {name} changes the parameters")
+        return returned
 
     def probe_losses(self) -> tuple[dict[Form, list[ProbeLoss]], str]:
         """The losses for each form of targets that it takes, and the first error for another form."""
         losses: dict[Form, list[ProbeLoss]] = {}
         failed: dict[Form, str] = {}
-        for i, probe in enumerate(probes(self.sizes)):
-            if i >= _FEWEST_PROBES and self.clock.left() < _SECONDS - _PROBE_SECONDS:
-                break
+        for probe in probes(self.sizes):
             if probe.form in failed:
                 continue
             try:
                 losses.setdefault(probe.form, []).append(ProbeLoss(probe, self.loss(probe)))
-            except UnsupportedError:
-                raise
             except NotANumberError as error:
                 failed[probe.form] = str(error)
+            except UnsupportedError:
+                raise
             except Exception as error:  # whatever the reader's code raises for targets that it does not take
                 failed[probe.form] = f"{self.names.loss}(x, t) raises {type(error).__name__}: {error}"
         return {form: some for form, some in losses.items() if form not in failed}, next(iter(failed.values()), "")
@@ -116,9 +95,8 @@ class ProbeNet:
         """Raise an error unless every call gives the same loss for the same mini-batch."""
         if not math.isfinite(first):
             raise UnsupportedError(f"its loss of random parameters and inputs is {first}")
-        end = self.clock.left() - _REPEAT_SECONDS
         for i in range(_REPEATS):
-            if i >= _FEWEST_REPEATS and self.clock.left() < end:
+            if i >= _FEWEST_REPEATS and self.clock.spent > _REPEAT_SECONDS:
                 break
             if not abs((again := self.loss(probe)) - first) <= 1e-13 * abs(first):
                 raise UnsupportedError(

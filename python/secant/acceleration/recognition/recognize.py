@@ -7,40 +7,29 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from secant.acceleration.recognition.candidates import Candidate, candidates
-from secant.acceleration.recognition.equivalent import compared_equivalent
 from secant.acceleration.recognition.isolation import isolated
 from secant.acceleration.recognition.layouts import Layout, Sizes, layouts, require_apart
 from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.acceleration.recognition.probe_net import Clock, ProbeLoss, ProbeNet
 from secant.acceleration.recognition.probes import Form
 from secant.acceleration.recognition.reader_gradient import NO_GRADIENT, recognized_gradient
-from secant.acceleration.recognition.refusals import cause_of, nearest_to, parting
+from secant.acceleration.recognition.refusals import cause_of, nearest_to
 from secant.acceleration.recognition.result import Recognition
 from secant.errors import SecantError, UnsupportedError
 
 
-def recognize(
-    net: Any,
-    x: ArrayLike | None = None,
-    t: ArrayLike | None = None,
-    *,
-    loss: str = USUAL.loss,
-    numerical_gradient: str = USUAL.numerical_gradient,
-) -> Recognition:
+def recognize(net: Any, *, loss: str = USUAL.loss, numerical_gradient: str = USUAL.numerical_gradient) -> Recognition:
     """Find out which network an object of your own class is, by the numbers that its ``loss(x, t)`` returns.
 
-    This takes at most 2 s, or as long as ten losses if that is more.
+    This takes 2 s at most, or as long as one loss if that is more.
 
     Parameters
     ----------
     net : object
         It has ``loss(x, t)`` and four arrays W1 (I, H), b1 (H,) or (1, H), W2 (H, O), b2 (O,) or (1, O), under any
         names, in a dict or as attributes. Nothing of it is changed: a deep copy is tried out.
-    x, t : array_like, optional
-        A mini-batch on which its loss is compared, too.
     loss, numerical_gradient : str
         The names of its methods, both of (x, t).
 
@@ -64,14 +53,7 @@ def recognize(
         raise UnsupportedError(f"net must be an instance to be recognized, got the class {net.__name__}")
     names = MethodNames(loss, numerical_gradient)
     names.require_chosen(net)
-    recognition = recognized(net, names)
-    if recognition.known and x is not None and t is not None:
-        try:
-            with isolated():
-                compared_equivalent(net, recognition, x, t)
-        except SecantError as error:
-            return Recognition(False, f"{type(net).__name__} is not known: {error}", names=names)
-    return recognition
+    return recognized(net, names)
 
 
 def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = True) -> Recognition:
@@ -87,7 +69,7 @@ def recognized(net: Any, names: MethodNames = USUAL, *, with_gradient: bool = Tr
 
 def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
     """Compare the losses of a copy with those of every candidate, for each way in which its arrays may be W1 to b2."""
-    refusals: list[Callable[[], UnsupportedError]] = []
+    refusals: list[Callable[[], str]] = []
     clock = Clock()
     for layout in layouts(net):
         probe_net = ProbeNet(net, layout, names, _sizes(net, layout), clock)
@@ -99,8 +81,8 @@ def _match(net: Any, names: MethodNames, with_gradient: bool) -> Recognition:
                 probe_net.require_repeatable(*losses[form][0])
                 return _described(net, probe_net, fitting[0], form, losses, with_gradient)
             refusals.append(partial(_refusal, probe_net, losses[form], near, fitting))
-        refusals.append(partial(UnsupportedError, failure))
-    raise refusals[0]()  # of the likeliest
+        refusals.append(partial(str, failure))
+    raise UnsupportedError(refusals[0]())  # of the likeliest
 
 
 def _sizes(net: Any, layout: Layout) -> Sizes:
@@ -112,19 +94,14 @@ def _sizes(net: Any, layout: Layout) -> Sizes:
     return len(arrays[0]), arrays[1].size, arrays[3].size
 
 
-def _refusal(
-    probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate], fitting: list[Candidate]
-) -> UnsupportedError:
+def _refusal(probe_net: ProbeNet, losses: list[ProbeLoss], near: list[Candidate], fitting: list[Candidate]) -> str:
     """Say why a network is not known."""
     if fitting:
-        return UnsupportedError(f"its loss cannot tell apart {' and '.join(map(str, fitting))}")
-    try:
-        probe_net.require_repeatable(*losses[0])
-        unread = ", ".join(probe_net.unread(losses))
-        unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
-        return UnsupportedError(cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss))
-    except UnsupportedError as error:
-        return error
+        return f"its loss cannot tell apart {' and '.join(map(str, fitting))}"
+    probe_net.require_repeatable(*losses[0])
+    unread = ", ".join(probe_net.unread(losses))
+    unread = unread and f"its loss did not change with {unread}: it may read other arrays, or none"
+    return cause_of(losses) or unread or nearest_to(losses, near, probe_net.loss)
 
 
 def _described(
@@ -137,34 +114,21 @@ def _described(
 ) -> Recognition:
     """Say what a network is, if its numerical gradient is a central difference of its loss."""
     by_argmax = any(candidate.agrees(*one, argmax=True) for one in losses.get("soft", []))
-    right: list[Form] = []
-    for other, some in losses.items():
-        agreed = [candidate.agrees(*one, argmax=by_argmax) for one in some]
-        if all(agreed):
-            right.append(other)
-        elif any(agreed):  # not another meaning of such targets: another loss for some of them
-            raise UnsupportedError(parting(candidate, some, agreed))
-    layout, names = probe_net.layout, probe_net.names
+    right = [other for other, some in losses.items() if all(candidate.agrees(*one, argmax=by_argmax) for one in some)]
+    layout = probe_net.layout
     rows_mean = "by argmax" if by_argmax else "as weights" if "soft" in right else "one-hot only"
     taken = "labels only" if form == "labels" else rows_mean if "labels" in right else f"{rows_mean}, no labels"
     types = sorted({str(array.dtype) for array in layout.arrays(net)})
     kind = "" if types == ["float64"] else f", {' and '.join(types)}"
     sizes = "-".join(map(str, probe_net.sizes))
     network = f"{type(net).__name__} of {layout}{kind}: {sizes}, {candidate}, targets {taken}"
-    gradient = (
-        recognized_gradient(net, names, layout, candidate, form, probe_net.clock) if with_gradient else NO_GRADIENT
-    )
+    gradient, said = recognized_gradient(net, probe_net, candidate, form) if with_gradient else NO_GRADIENT
     return Recognition(
-        known=True,
-        sentence=f"{network}; {gradient.sentence}",
-        **candidate._asdict(),
+        True,
+        f"{network}; {said}",
+        **(candidate._asdict() | layout._asdict() | gradient._asdict()),
         soft_targets="argmax" if by_argmax else "weights",
         sizes=probe_net.sizes,
-        keys=layout.keys,
-        holder=layout.holder,
         targets=tuple(right),
-        h=gradient.h,
-        gradient_keys=gradient.keys,
-        order=gradient.order,
-        names=names,
+        names=probe_net.names,
     )

@@ -1,26 +1,25 @@
 """Why a loss is not one that Secant knows: a sentence that says what fits it instead, from tables."""
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from secant._common.validation import Floats
-from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Functions, outputs
+from secant.acceleration.recognition.candidates import FUNCTIONS, KINDS, Candidate, Function, outputs
 from secant.acceleration.recognition.probe_net import ProbeLoss
 from secant.acceleration.recognition.probes import Probe, short
 from secant.backends.activations import IN_WORDS, sigmoid
 from secant.backends.numpy.forward import softmax
 
 _AGREE = 1e-8  # relative
-_ENOUGH, _FEWEST = 8, 5  # probes, to see how two losses are related by three numbers
+_FEWEST = 5  # probes, to see how two losses are related by three numbers
 _KNOWN_LOSSES = (
     "Secant knows the loss -sum(t log(y + offset)), divided by N or not, y the softmax of each row, of two layers with "
     f"{IN_WORDS} between them"
 )
 _Loss = Callable[[Floats, Floats], float]  # of the inputs of the softmax and the weights of the classes, (N, O)
-_HIDDEN: Functions = {
+_HIDDEN: dict[str, Function] = {
     "leaky ReLU": lambda a: np.where(a > 0, a, 0.01 * a),
     "softplus": lambda a: np.logaddexp(0, a),
     "ELU": lambda a: np.where(a > 0, a, np.expm1(np.minimum(a, 0))),
@@ -35,6 +34,7 @@ _WHOLE_BATCH = (
 )
 _MULTIPLIED = "the loss of a sample is multiplied by its label, as in t * np.log(y[np.arange(n), t]): leave out the t"
 _DECAYED = {"W1 and W2": (0, 2), "all parameters": (0, 1, 2, 3), "W1": (0,), "W2": (2,)}
+_CLIPPED = [(least, most) for least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15) for most in (1.0, 1 - least)]
 
 
 def _entropy(y: Floats, t: Floats, offset: float = 1e-7) -> float:
@@ -45,12 +45,12 @@ def _squares(y: Floats, t: Floats) -> float:
     return float(((y - t) ** 2).sum()) / len(y)
 
 
-def _binary(y: Floats, t: Floats) -> float:
-    return _entropy(y, t) + _entropy(1 - y, 1 - t)
-
-
 def _of_all(a: Floats) -> Floats:
     return softmax(a.ravel()).reshape(a.shape)
+
+
+def _clipped(least: float, most: float) -> _Loss:
+    return lambda a, t: _entropy(np.clip(softmax(a), least, most), t, 0)
 
 
 # A cause, and the loss that a network then has, up to a factor or a term. The first two are losses that are known.
@@ -65,123 +65,100 @@ _LOSSES: list[tuple[str, _Loss]] = [
     ("softmax is taken twice", lambda a, t: _entropy(softmax(softmax(a)), t)),
     ("the loss is a sum of squares", lambda a, t: _squares(softmax(a), t)),
     ("there is no softmax, and the loss is a sum of squares", _squares),
-    ("there is no softmax, and the loss is the binary cross entropy", _binary),
+    (
+        "there is no softmax, and the loss is the binary cross entropy",
+        lambda y, t: _entropy(y, t) + _entropy(1 - y, 1 - t),
+    ),
+    *(
+        (f"probabilities are clipped at {short(least)}: nothing is added to them", _clipped(least, most))
+        for least, most in _CLIPPED
+    ),
 ]
-for _least in (1e-7, 1e-8, 1e-10, 1e-12, 1e-15):
-    for _most in (1.0, 1 - _least):
-        _LOSSES.append(
-            (
-                f"probabilities are clipped at {short(_least)}: nothing is added to them",
-                lambda a, t, least=_least, most=_most: _entropy(np.clip(softmax(a), least, most), t, 0),  # type: ignore[misc]
-            )
-        )
+
+_ACTIVATIONS = [("", FUNCTIONS[f], FUNCTIONS[g]) for f, g in KINDS]
+_ACTIVATIONS += [
+    (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
+]
+_ACTIVATIONS += [
+    (f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")
+]
+_NETWORKS = [
+    (cause or activation, f, g, loss)
+    for activation, f, g in _ACTIVATIONS
+    for cause, loss in (_LOSSES[:2] if activation else _LOSSES)
+]
 
 
 def cause_of(losses: Sequence[ProbeLoss]) -> str:
     """Say what a loss is that Secant does not know, given probes of batches; "" if no cause explains it."""
-    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0 and np.any(one.probe.x)][:_ENOUGH]
+    some = [one for one in losses if math.isfinite(one.loss) and one.loss != 0]
     if len(some) < _FEWEST:
         return "its loss is 0 or not finite"
-    penalties = {
-        (power, what): np.array([sum(np.sum(np.abs(one.params[i]) ** power) for i in which) for one, _ in some])
-        for power, (what, which) in itertools.product((2, 1), _DECAYED.items())
+    decays = {
+        what: np.array([sum(np.sum(probe.params[i] ** 2) for i in which) for probe, _ in some])
+        for what, which in _DECAYED.items()
     }
-    for cause, ours in _causes([one.probe for one in some]):
-        if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, penalties)) is not None:
+    for cause, f, g, loss in _NETWORKS:
+        ours = np.array([loss(outputs(probe, f, g), _weights(probe)) for probe, _ in some])
+        if np.isfinite(ours).all() and ours.all() and (relation := _relation(some, ours, decays)) is not None:
             reason = "; ".join(filter(None, (cause, *relation))) or "its loss is a known one, but to eight digits only"
             return f"{reason}. {_KNOWN_LOSSES}"
     return ""
-
-
-def nearest_to(losses: Sequence[ProbeLoss], near: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
-    """Say where a network, with the loss of a probe, parts from the nearest of these."""
-    for probe, value in losses:
-        if 2 < len(probe.x) < 10 and (reason := _coupled(probe, value, loss)):
-            return reason
-    agreed = [[candidate.agrees(*one) for one in losses] for candidate in near]
-    nearest = max(range(len(near)), key=lambda i: sum(agreed[i]), default=None)
-    if nearest is None or not any(agreed[nearest]):
-        return f"its loss is none of those that were tried. {_KNOWN_LOSSES}"
-    return f"{parting(near[nearest], losses, agreed[nearest])}. {_KNOWN_LOSSES}"
-
-
-def parting(nearest: Candidate, losses: Sequence[ProbeLoss], agreed: Sequence[bool]) -> str:
-    """Say where a network differs from the nearest candidate."""
-    probe, loss = losses[agreed.index(False)]
-    x, t = probe.rows
-    return (
-        f"nearest is {nearest}, which agrees in {sum(agreed)} of {len(losses)} trials; but for {len(x)} samples up to "
-        f"{float(np.abs(x).max()):.3g}, with {'labels' if t.ndim == 1 else 'weights'}, its loss is {loss:.12g} instead "
-        f"of {nearest.loss(probe):.12g}"
-    )
-
-
-def _causes(probes: Sequence[Probe]) -> Iterator[tuple[str, Floats]]:
-    """Yield causes, and the losses of the probes that a network then has."""
-    kinds = [("", FUNCTIONS[hidden], FUNCTIONS[output]) for hidden, output in KINDS]
-    kinds += [
-        (f"the hidden activation is {name}", f, FUNCTIONS[g]) for name, f in _HIDDEN.items() for _, g in KINDS[:2]
-    ]
-    kinds += [(f"{g} stands before the softmax", f, FUNCTIONS[g]) for f in FUNCTIONS.values() for g in ("relu", "tanh")]
-    for activation, f, g in kinds:
-        with np.errstate(all="ignore"):
-            batches = [(outputs(one, "f", "g", {"f": f, "g": g}), _weights(one)) for one in probes]
-            for cause, loss in _LOSSES[:2] if activation else _LOSSES:
-                yield cause or activation, np.array([loss(*batch) for batch in batches])
 
 
 def _weights(probe: Probe) -> Floats:
     return np.eye(len(probe.params[3]))[probe.t] if probe.t.ndim == 1 else probe.t
 
 
-def _relation(losses: Sequence[ProbeLoss], ours: Floats, penalties: dict[tuple[int, str], Floats]) -> list[str] | None:
-    """Say how losses follow from these: by a factor, one of the penalties and a constant. None if they do not."""
-    values, samples = np.array([(one.loss, len(one.probe.x)) for one in losses]).T
+def _relation(losses: Sequence[ProbeLoss], ours: Floats, decays: dict[str, Floats]) -> list[str] | None:
+    """Say how losses follow from these: by a factor, a weight decay and a constant. None if they do not."""
+    values, samples = np.array([(loss, len(probe.x)) for probe, loss in losses]).T
     digits = 1 / np.minimum(np.abs(values), np.abs(ours))
-    cases = list(itertools.product((True, False), penalties.items()))
-    terms = np.array(
-        [(ours if per_sample else ours * samples, one, np.ones_like(ours)) for per_sample, (_, one) in cases]
-    )
-    terms *= digits
-    scale = np.abs(terms).max(axis=2, keepdims=True)
-    q = np.linalg.qr((terms / scale).transpose(0, 2, 1))[0]
-    off = np.abs(q @ (values * digits @ q)[..., np.newaxis] - (values * digits)[:, np.newaxis]).max(axis=(1, 2))
-    for case in np.flatnonzero(off <= _AGREE)[:1]:
-        per_sample, ((power, what), _) = cases[case]
-        sizes = np.linalg.lstsq((terms / scale)[case].T, values * digits)[0]
-        factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale[case, :, 0], 0)
-        found = []
-        if not math.isclose(factor, 1, rel_tol=_AGREE):
-            names = {
-                1 / len(losses[0].probe.params[3]): "a mean over the outputs too",
-                1 / math.log(2): "of logarithms to base 2",
-            }
-            name = next(
-                (f", {name}" for usual, name in names.items() if math.isclose(factor, usual, rel_tol=_AGREE)), ""
-            )
-            found.append(f"its loss is {factor:.6g} times the {'mean' if per_sample else 'sum'} over the samples{name}")
-        if decay:
-            of, slope = ("squares", "each of them") if power == 2 else ("absolute values", "the sign of each of them")
-            found.append(
-                f"its loss has a weight decay, {decay:.6g} times the sum of {of} of {what}: leave it out, and in your "
-                f"loop add {power * decay:.6g} times {slope} to its gradient"
-            )
-        if constant:
-            found.append(f"{constant:.6g} is added to its loss: leave it out, it changes no gradient")
-        return found
+    for over, times in (("mean", np.ones_like(ours)), ("sum", samples)):
+        for what, squares in decays.items():
+            terms = np.array([times * ours, squares, np.ones_like(ours)]) * digits
+            scale = np.abs(terms).max(axis=1, keepdims=True)
+            sizes = np.linalg.lstsq((terms / scale).T, values * digits)[0]
+            if np.abs(sizes @ (terms / scale) - values * digits).max() <= _AGREE:
+                factor, decay, constant = np.where(np.abs(sizes) > _AGREE, sizes / scale[:, 0], 0)
+                return _in_words(factor, over, decay, what, constant, len(losses[0].probe.params[3]))
     return None
 
 
-def _coupled(probe: Probe, batch: float, loss: Callable[[Probe], float]) -> str:
-    """Say so if the loss of a batch is neither the mean nor the sum of the losses of its samples."""
-    samples = np.arange(len(probe.x))
-    singles, others = (
-        np.array([loss(probe._replace(x=probe.x[chosen], t=probe.t[chosen])) for chosen in batches])
-        for batches in ((samples == i for i in samples), (samples != i for i in samples))
+def _in_words(factor: float, over: str, decay: float, what: str, constant: float, outputs: int) -> list[str]:
+    said = []
+    if not math.isclose(factor, 1, rel_tol=_AGREE):
+        of_outputs = ", a mean over the outputs too" * math.isclose(factor * outputs, 1, rel_tol=_AGREE)
+        said.append(f"its loss is {factor:.6g} times the {over} over the samples{of_outputs}")
+    if decay:
+        said.append(
+            f"its loss has a weight decay, {decay:.6g} times the sum of squares of {what}: leave it out, and in your "
+            f"loop add {2 * decay:.6g} times each of them to its gradient"
+        )
+    if constant:
+        said.append(f"{constant:.6g} is added to its loss: leave it out, it changes no gradient")
+    return said
+
+
+def nearest_to(losses: Sequence[ProbeLoss], near: Sequence[Candidate], loss: Callable[[Probe], float]) -> str:
+    """Say where a network, with the loss of a probe, parts from the nearest of these."""
+    if _depend_on_each_other(losses[0].probe, loss):
+        return "samples of a mini-batch depend on each other, as in batch normalization"
+    agreed = [[candidate.agrees(*one) for one in losses] for candidate in near]
+    nearest = max(range(len(near)), key=lambda i: sum(agreed[i]), default=None)
+    if nearest is None or not any(agreed[nearest]):
+        return f"its loss is none of those that were tried. {_KNOWN_LOSSES}"
+    probe, value = losses[agreed[nearest].index(False)]
+    return (
+        f"nearest is {near[nearest]}, which agrees in {sum(agreed[nearest])} of {len(losses)} trials; but for "
+        f"{len(probe.x)} samples up to {float(np.abs(probe.x).max()):.3g}, with "
+        f"{'labels' if probe.t.ndim == 1 else 'weights'}, its loss is {value:.12g} instead of "
+        f"{near[nearest].loss(probe):.12g}. {_KNOWN_LOSSES}"
     )
-    if not np.isfinite([*singles, *others]).all() or math.isclose(np.mean(singles), batch, rel_tol=_AGREE):
-        return ""
-    rest = singles + others - batch  # of a sum, what does not depend on the samples
-    if np.ptp(rest) <= _AGREE * np.abs(rest).max():
-        return "its loss is a sum over the samples, and something that does not depend on them, such as a penalty"
-    return "samples of a mini-batch depend on each other, as in batch normalization"
+
+
+def _depend_on_each_other(probe: Probe, loss: Callable[[Probe], float]) -> bool:
+    """Whether the loss of two of four samples is more than what each of them adds, be it a mean or a sum."""
+    pairs = ([0, 1], [2, 3], [0, 2], [1, 3])
+    first, second, third, fourth = (loss(probe._replace(x=probe.x[pair], t=probe.t[pair])) for pair in pairs)
+    return abs(first + second - third - fourth) > _AGREE * abs(first + second)
