@@ -8,7 +8,6 @@ import os
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.ma  # an import during the run could lose a Ctrl-C
 import typer
 
-from secant._common.files import may_wait, require_writable
+from secant._common.files import require_writable
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
@@ -224,15 +223,12 @@ def _checked(options: dict[str, Path | None], data: str) -> _Paths:
 
 
 def _keep(net: TwoLayerNet, record: History, outputs: _Paths) -> None:
-    """Write the requested files, each even if another fails, and hold Ctrl-C back meanwhile.
-
-    Writing to a pipe can be interrupted, since it may wait for a reader.
-    """
+    """Write the requested files, each even if another fails. Ctrl-C is held back meanwhile; a second one is not."""
     writers: dict[str, Callable[[Path], object]] = {"save": net.save, "history": record.save, "plot": record.plot}
     failures, interrupted = [], False
     for option, path in outputs.items():
         try:
-            with nullcontext() if may_wait(path) else held_interrupts():
+            with held_interrupts():
                 writers[option](path)
                 say(f"wrote {path}")
         except SecantError as error:

@@ -2,14 +2,13 @@
 
 Design: the iterations themselves are run by `secant.training.iterations`, which takes the indices of some mini-batches
 and appends their losses; the loop around it only keeps the record and the display.
-Ctrl-C is held back until an iteration is complete; other signals only while an update is incomplete. However training
-ends, the parameters are those after the recorded iterations. Accuracies that were not complete are left out.
+Ctrl-C is held back until an iteration is complete: the parameters are then those after the recorded iterations.
+Accuracies that were not complete are left out.
 """
 
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
@@ -205,7 +204,7 @@ def train(
         for block in _blocks(draw, n_iterations, iters_per_epoch, evaluated, iterations.ahead):
             start = time.monotonic()
             try:
-                with held_interrupts(signal.SIGINT):
+                with held_interrupts():
                     iterations.run(block, record.train_loss_list)
             finally:
                 if record.train_loss_list and isinstance(net, TwoLayerNet):
