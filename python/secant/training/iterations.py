@@ -1,8 +1,8 @@
 """Runs the iterations of a training: many in one call of the backend, or one by one with the network's own methods.
 
-Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone: a snapshot of the
-parameters is taken before a block of iterations and, if the block diverged, rolled back to. Its halves are run again,
-and so on, to find the last good iteration. So the result does not depend on how many iterations run in one call.
+Design: an iteration counts if its loss and the parameters are finite. One that diverged is undone, by a snapshot of the
+parameters. A block in which something went wrong is undone as a whole and run again, one iteration at a time: so the
+result does not depend on how many iterations run in one call.
 """
 
 import math
@@ -174,45 +174,39 @@ class _InBackend(Iterations):
         self._n_threads = options["n_threads"] or 0  # as the backend chooses
 
     def run(self, indices: Array, losses: list[float]) -> None:
-        """Run the mini-batches of these indices."""
-        waiting = [indices]
-        while waiting:
-            block = waiting.pop()
-            diverged = self._run_block(block, losses)
-            if diverged and len(block) == 1:
-                raise _divergence(self._learning_rate, losses, diverged)
-            if diverged:
-                first, second = np.array_split(block, 2)
-                waiting += [second, first]
+        """Run the mini-batches of these indices.
 
-    def _run_block(self, indices: Array, losses: list[float]) -> str:
-        """Run some iterations in one call. If they diverge, undo them and say what is not finite.
-
-        An iteration that is beyond float32 is run by itself, in float64: the others have the same bits in any block.
+        An iteration that is beyond float32 is run in float64: the others have the same bits in any block.
         """
         batch = self._batch._replace(net=network(self._net))
         if fault := faults.first(batch.net, all_finite=self._backend.all_finite):  # a callback may have changed them
             raise error(fault, batch, self._given)
-        arrays = dict(zip(PARAM_NAMES, batch.net, strict=False))
-        snapshot, first, fault = _Snapshot(arrays), len(losses), None
+        params = dict(zip(PARAM_NAMES, batch.net, strict=False))
+        snapshot, first, fault = _Snapshot(params), len(losses), None
         try:
             fault = self._backend.train(
                 batch, indices, self._method, self._h, self._learning_rate, self._n_threads, losses, self._before
             )
         finally:
             with held_interrupts():
-                diverged = _not_finite(arrays, losses[first:], self._backend.all_finite)
-                if diverged or fault is faults.BEYOND_FLOAT32:
+                infinite = _not_finite(params, losses[first:], self._backend.all_finite)
+                if fault or infinite is not None:
                     snapshot.rollback()
                     del losses[first:]
-        if fault is faults.BEYOND_FLOAT32:
-            if len(indices) > 1:
-                return fault.must
+        if fault is None and infinite is None:
+            return
+        if len(indices) > 1:
+            for one in indices:
+                self.run(one[np.newaxis], losses)
+        elif fault is faults.BEYOND_FLOAT32:
             self._one_by_one.run(indices, losses)
-            return ""
-        if fault and not diverged:
+        elif infinite == math.inf and batch.net.log_offset:
+            raise error(faults.LARGE_TARGETS, batch, self._given)
+        elif infinite is not None:
+            why = faults.UNDERFLOW.must if infinite == math.inf else _said(infinite)
+            raise _divergence(self._learning_rate, losses, why)
+        elif fault:
             raise error(fault, batch, self._given)
-        return faults.of_infinite_loss(batch.net.log_offset).must if diverged == "the loss is inf" else diverged
 
 
 class _OfRecognized(Iterations):
@@ -300,10 +294,12 @@ class _ByMethods(Iterations):
                 with np.errstate(over="ignore", invalid="ignore"):  # it is looked at what became of them
                     for key in grads:
                         params[key] -= self._learning_rate * grads[key]
-                fault = _not_finite({key: params[key] for key in grads}, [])
-                loss = before if self._before or fault else self._loss(x, t, losses)
-                if fault := fault or _not_finite({}, [loss]):
-                    raise _divergence(self._learning_rate, losses, fault)
+                infinite = _not_finite({key: params[key] for key in grads}, [])
+                if infinite is None:
+                    loss = before if self._before else self._loss(x, t, losses)
+                    infinite = _not_finite({}, [loss])
+                if infinite is not None:
+                    raise _divergence(self._learning_rate, losses, _said(infinite))
                 losses.append(loss)
             except BaseException:
                 snapshot.rollback()
@@ -316,18 +312,22 @@ class _ByMethods(Iterations):
             raise _divergence(self._learning_rate, losses, str(error)) from error
 
 
-def _not_finite(params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite) -> str:
-    """Say what is NaN or infinite, if anything is."""
+def _not_finite(
+    params: Mapping[Any, Any], losses: list[float], check: Callable[[Array], bool] = all_finite
+) -> str | float | None:
+    """Return what is NaN or infinite, if anything is: the key of a parameter, or the last loss."""
     for key, param in params.items():
         if isinstance(param, np.ndarray) and param.dtype.kind in "fc" and not check(param):
-            return f"params[{key!r}] is not finite"
-    return f"the loss is {losses[-1]}" if losses and not math.isfinite(losses[-1]) else ""
+            return str(key)
+    return losses[-1] if losses and not math.isfinite(losses[-1]) else None
 
 
-def _divergence(learning_rate: float, losses: list[float], what: str) -> ValueRangeError:
-    if what == faults.LARGE_TARGETS.must:
-        return ValueRangeError(what)
+def _said(infinite: str | float) -> str:
+    return f"params[{infinite!r}] is not finite" if isinstance(infinite, str) else f"the loss is {infinite}"
+
+
+def _divergence(learning_rate: float, losses: list[float], why: str) -> ValueRangeError:
     return ValueRangeError(
         f"learning_rate must be small enough for finite parameters and losses, got {learning_rate!r}: "
-        f"in iteration {len(losses) + 1}, {what}"
+        f"in iteration {len(losses) + 1}, {why}"
     )
