@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 import secant
 from secant.cli import main
-from secant.cli import train as train_module
 from secant.cli.app import app
+from secant.cli.data import measured
 from secant.cli.train import train as train_command
 from secant.errors import DownloadError
 from secant.networks.two_layer import TwoLayerNet
@@ -93,7 +93,7 @@ def test_threads_that_are_asked_for_are_said(monkeypatch):
 def test_a_loss_that_is_not_finite_does_not_cost_the_summary():
     net = TwoLayerNet(3, 2, 2, output_activation="identity", log_offset=0, rng=0)
     net.params["b2"][0] = 1000
-    assert train_module._loss(net, np.ones((2, 3)), np.array([0, 1])) == "infinite"
+    assert measured(net, np.ones((2, 3)), np.array([0, 1]))[1:] == ("0.5000", "infinite")
 
 
 def test_a_run_is_the_one_that_the_seed_gives_in_python(tmp_path):
@@ -262,16 +262,6 @@ def test_usage_errors(arguments):
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize(
-    ("option", "meant"),
-    [("--epochs", "--iters"), ("--iterations", "--iters"), ("--learning-rate", "--lr"), ("--hidden-size", "--hidden")],
-)
-def test_options_of_other_programs_are_understood(option, meant):
-    result = run("train", option, 3)
-    assert result.exit_code == 2
-    assert re.search(rf"No such option: {option}\b.*{meant}\b", result.output)
-
-
 def test_a_bad_choice_lists_the_good_ones():
     assert "'all' is not one of 'replacement', 'epoch', 'ordered'." in run_train("--sampling", "all").output
 
@@ -305,11 +295,12 @@ def test_no_network_means_the_subset_and_a_note(monkeypatch):
             raise DownloadError("No mirror could be reached.")
         return load_mnist(normalize, subset=True)
 
-    monkeypatch.setattr("secant.cli.data.load_mnist", offline)
+    for module in ("secant.cli.data", "secant.datasets.mnist"):
+        monkeypatch.setattr(f"{module}.load_mnist", offline)
     result = run_train("--data", "auto")
     assert result.exit_code == 0
-    assert result.output.startswith("note: MNIST could not be downloaded: using the 12,000 samples")
-    assert "--data FOLDER" in result.output.splitlines()[0]
+    assert result.output.startswith("note: MNIST could not be downloaded: using the 12,000 digits")
+    assert "SECANT_DATA_HOME" in result.output.splitlines()[0]
     assert_error(run_train("--data", "full"), "No mirror could be reached.")
 
 
@@ -317,7 +308,7 @@ def test_a_damaged_cache_is_no_reason_for_the_subset(monkeypatch):
     def damaged(**_):
         raise secant.errors.DataError("A file is damaged.")
 
-    monkeypatch.setattr("secant.cli.data.load_mnist", damaged)
+    monkeypatch.setattr("secant.datasets.mnist.load_mnist", damaged)
     assert_error(run_train("--data", "auto"), "A file is damaged.")
 
 

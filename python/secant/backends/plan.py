@@ -5,8 +5,10 @@ both types, and the result is as exact as float32 can be. Only the order is that
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+import operator
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,17 @@ from numpy.typing import NDArray
 from secant._common.validation import Array, Floats, all_finite
 from secant.backends import bound, faults
 from secant.backends.activations import ACTIVATIONS
-from secant.backends.base import AnyMethod, Batch, Differences, Fault, Gradients, Parameters, require_proven
+from secant.backends.base import (
+    PARAM_NAMES,
+    AnyMethod,
+    Batch,
+    Differences,
+    Fault,
+    Gradients,
+    Parameters,
+    require_proven,
+)
 
-_NAMES = Gradients._fields
 _BLOCK_ELEMENTS = 2**17
 """The largest array of a block of samples: it fits in the cache, and Ctrl-C does not wait long."""
 
@@ -28,7 +38,7 @@ class Sums(NamedTuple):
     b1: Floats
     W2: Floats
     b2: Floats
-    loss: float
+    loss: Any
 
 
 def planned_gradient(
@@ -63,9 +73,9 @@ def planned_gradient(
     elif not expanded:
         means = directly(float64_net, x, t, h)
     else:
-        sums = scaled(expanded, by_series(float64_net, x[proven], t[proven], h, order))
-        sums = total(sums, scaled(count - expanded, directly(float64_net, x[~proven], t[~proven], h)))
-        means = mean(count, sums)
+        by_order = scaled(expanded, by_series(float64_net, x[proven], t[proven], h, order))
+        evaluated = scaled(count - expanded, directly(float64_net, x[~proven], t[~proven], h))
+        means = mean(count, total([by_order, evaluated]))
     return Differences(rounded(Gradients(*means[:4]), net)._asdict(), samples, cut, float(means.loss))
 
 
@@ -84,7 +94,11 @@ def is_float32(net: Parameters) -> bool:
 
 def in_float64(net: Parameters) -> Parameters:
     """The network with its parameters in float64."""
-    return net._replace(**{name: getattr(net, name).astype(np.float64) for name in _NAMES}) if is_float32(net) else net
+    return (
+        net._replace(**{name: getattr(net, name).astype(np.float64) for name in PARAM_NAMES})
+        if is_float32(net)
+        else net
+    )
 
 
 def rounded(grads: Gradients, net: Parameters) -> Gradients:
@@ -93,19 +107,19 @@ def rounded(grads: Gradients, net: Parameters) -> Gradients:
         return Gradients(*(grad.astype(np.float32) for grad in grads)) if is_float32(net) else grads
 
 
-def total(a: Sums, b: Sums) -> Sums:
+def total(parts: Iterable[Sums]) -> Sums:
     """Their sum."""
-    return Sums(a.W1 + b.W1, a.b1 + b.b1, a.W2 + b.W2, a.b2 + b.b2, a.loss + b.loss)
+    return Sums(*(reduce(operator.add, same) for same in zip(*parts, strict=True)))
 
 
 def scaled(factor: float, a: Sums) -> Sums:
     """All of them times a factor."""
-    return Sums(factor * a.W1, factor * a.b1, factor * a.W2, factor * a.b2, factor * a.loss)
+    return Sums(*(factor * part for part in a))
 
 
 def mean(count: int, sums: Sums) -> Sums:
     """The mean of so many samples, given their sums, which are overwritten."""
-    for part in (sums.W1, sums.b1, sums.W2, sums.b2):
+    for part in sums[:4]:
         part /= count
     return sums._replace(loss=sums.loss / count)
 

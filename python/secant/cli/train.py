@@ -22,13 +22,12 @@ from secant._startup import INTERRUPTED, interruptible
 from secant.backends import BACKENDS, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
-from secant.backends.inputs import NormalizedPixels
 from secant.cli.console import note, say, table
-from secant.cli.data import HELP, METAVAR, is_pixels
+from secant.cli.data import HELP, METAVAR, is_pixels, measured
 from secant.cli.data import load as load_data
 from secant.datasets.idx import NAMES
 from secant.datasets.npz_data import Arrays, classes
-from secant.errors import DataError, SecantError, ValueRangeError
+from secant.errors import DataError, SecantError
 from secant.networks.two_layer import TwoLayerNet
 from secant.plots.canvas import figure_format
 from secant.training.arguments import GradientKind
@@ -180,7 +179,7 @@ def _train(net: TwoLayerNet, data: Arrays, outputs: _Paths, settings: dict[str, 
 
 def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) -> None:
     x_train, t_train, x_test, t_test = data
-    sets = [(NormalizedPixels(x) if is_pixels(x) else x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
+    sets = [measured(net, x, t) for x, t in ((x_train, t_train), (x_test, t_test))]
     settings, iterations = record.settings, len(record.train_loss_list)
     gradient = "backpropagation"
     if settings["gradient"] == "numerical":
@@ -192,20 +191,13 @@ def _summarize(net: TwoLayerNet, data: Arrays, record: History, seconds: float) 
     number = f"{iterations:,} iteration{'s' * (iterations != 1)}"
     table(
         ("", "training", "test"),
-        ("accuracy", *(f"{net.accuracy(x, t):.4f}" for x, t in sets)),
-        ("loss", *(_loss(net, x, t) for x, t in sets)),
-        ("samples", *(f"{len(t):,}" for _, t in sets)),
+        ("accuracy", *(right for _, right, _ in sets)),
+        ("loss", *(loss for _, _, loss in sets)),
+        ("samples", *(f"{len(y):,}" for y, _, _ in sets)),
         ("time", f"{seconds:.1f} s for {number}, {iterations / seconds:,.4g} per second"),
         ("gradient", gradient),
         ("backend", settings["backend"] + threads_used),
     )
-
-
-def _loss(net: TwoLayerNet, x: Array | NormalizedPixels, t: Array) -> str:
-    try:
-        return f"{net.loss(x, t):.4f}"
-    except ValueRangeError:  # a probability has underflowed to 0, and log_offset is 0
-        return "infinite"
 
 
 def _checked(options: dict[str, Path | None], data: str) -> _Paths:

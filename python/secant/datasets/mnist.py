@@ -6,6 +6,7 @@ used.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from secant._common.files import cache_folder, path_text
@@ -114,6 +115,18 @@ def load_mnist(
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     arrays = _bundled() if subset else _complete(os.path.expanduser(path_text(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
+
+
+def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple[Split, Split]:
+    """Load MNIST, or say that it could not be downloaded and load the digits that come with Secant."""
+    try:
+        return load_mnist(**options)
+    except (DownloadError, MissingExtraError):
+        say(
+            "MNIST could not be downloaded: using the 12,000 digits that come with Secant, 10,000 to train and 2,000 "
+            "to test. For all 70,000, connect to the internet, or set SECANT_DATA_HOME to a folder with the four files"
+        )
+        return load_mnist(**options | {"subset": True})
 
 
 def _bundled() -> _Arrays:

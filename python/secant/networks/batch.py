@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike
 from secant._common import validation
 from secant._common.validation import Array, Floats
 from secant.backends import faults
-from secant.backends.base import Backend, Batch, Fault, Gradients, HiddenActivation, OutputActivation, Parameters
+from secant.backends.base import PARAM_NAMES, Backend, Batch, Fault, HiddenActivation, OutputActivation, Parameters
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import ParamsError, ShapeError, ValueRangeError
 
 SoftTargets = Literal["weights", "argmax"]
 _HIDDEN, _OUTPUT, _SOFT = map(get_args, (HiddenActivation, OutputActivation, SoftTargets))
-PARAM_NAMES = Gradients._fields
 SMALLEST_FLOAT32_STEP = 1e-18  # below, changes of the loss come close to the end of float32's range
 
 

@@ -17,6 +17,7 @@ from secant._common.warn import warn
 from secant.backends import backend_module, faults
 from secant.backends.base import (
     LOG_OFFSET,
+    PARAM_NAMES,
     AnyMethod,
     Differences,
     Fault,
@@ -31,7 +32,7 @@ from secant.differentiation.options import require_perturbable
 from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
-from secant.networks.batch import PARAM_NAMES, SoftTargets
+from secant.networks.batch import SoftTargets
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -220,7 +221,9 @@ class TwoLayerNet:
         >>> round(net.loss([[0, 0, 0, 1], [1, 1, 1, 1]], [0, 1]), 2)
         0.69
         """
-        y = self.predict(x)
+        return self._loss_of(self.predict(x), t)
+
+    def _loss_of(self, y: Array, t: ArrayLike) -> float:
         if self.soft_targets == "argmax":
             is_one_sample, y = y.ndim == 1, np.atleast_2d(y)
             t = batch.targets(t, *y.shape, is_one_sample=is_one_sample, soft_targets=self.soft_targets)

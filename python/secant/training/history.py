@@ -57,19 +57,18 @@ class History:
 
     def __repr__(self) -> str:
         """Return the number of iterations, the last loss and the last accuracies."""
-        facts = [f"{name} {value:.4g}" for name, value in self._last().items()]
+        lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
+        facts = [f"{name} {values[-1]:.4g}" for name, values in lists.items() if values]
         return f"<{', '.join([f'{type(self).__name__} of {len(self.train_loss_list):,} iterations', *facts])}>"
 
-    def _repr_html_(self) -> str:
-        """Return the curves for a notebook; without Matplotlib, a table of the last values."""
+    def _repr_html_(self) -> str | None:
+        """Return the curves for a notebook; without Matplotlib None, and it shows the line of `__repr__`."""
         from secant.plots import canvas, curves
 
         try:
             axes = curves.draw_curves(self, None, None, shown=False)
         except MissingExtraError:
-            rows = {"iterations": str(len(self.train_loss_list))} | {k: f"{v:.4g}" for k, v in self._last().items()}
-            cells = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
-            return f"<table>{cells}</table>"
+            return None
         image = base64.b64encode(canvas.encoded(canvas.figure_of(axes[0]), "png")).decode()
         return f'<img src="data:image/png;base64,{image}" alt="{html.escape(repr(self))}" width="750">'
 
@@ -98,10 +97,6 @@ class History:
             self.epoch_iterations + [before + iteration for iteration in other.epoch_iterations],
             dict(other.settings),
         )
-
-    def _last(self) -> dict[str, float]:
-        lists = {"last loss": self.train_loss_list, "train acc": self.train_acc_list, "test acc": self.test_acc_list}
-        return {name: values[-1] for name, values in lists.items() if values}
 
     def plot(
         self, path: AnyPath | None = None, *, ax: "Axes | Sequence[Axes] | None" = None, label: str | None = None

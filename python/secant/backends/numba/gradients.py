@@ -1,6 +1,6 @@
 """The forward pass and the gradients: blocks of samples, one after the other, through the kernels."""
 
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, or
             kernels.add_near(net.W2, targets, h, forward, w1)
         return _sums(w1, w2, forward, targets)
 
-    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return mean(len(x), total(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -114,7 +114,7 @@ def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> 
         run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], forward, w1, w2)
         return _sums(w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T), forward, targets)
 
-    return mean(len(x), reduce(total, map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return mean(len(x), total(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:

@@ -1,7 +1,5 @@
 """The gradients: the central difference of every parameter, by its series or literally, and backpropagation."""
 
-from functools import reduce
-
 import numpy as np
 
 from secant._common.validation import Array
@@ -24,4 +22,4 @@ def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int = 0) -
 
 def _by_series(net: Parameters, x: Array, t: Array, h: float, order: int) -> Sums:
     parts = (summed_series(net, x[block], t[block], h, order) for block in blocks(len(x), largest_row(net)))
-    return mean(len(x), reduce(total, parts))
+    return mean(len(x), total(parts))
