@@ -419,15 +419,6 @@ def test_accuracies_may_be_taken_at_the_end_of_an_epoch(data, make, batch_size):
         assert np.array_equal(param, net.params[key])
 
 
-def test_a_callback_cannot_change_the_backend(data):
-    net, history = TwoLayerNet(I, H, O, rng=0, backend="numpy"), secant.History()
-    with pytest.raises(
-        secant.errors.UnsupportedError, match=r"^net.backend cannot change while net is trained, got 'cpp'"
-    ):
-        quiet(net, data, history=history, callback=lambda net, _: setattr(net, "backend", "cpp"))
-    assert len(history.train_loss_list) == 1
-
-
 def test_an_error_of_a_callback_leaves_the_record(data):
     history = History()
     with pytest.raises(StopIteration):

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from secant._common.output import wrapped
 from secant.acceleration.check_network import check_network
 from secant.book import modules
 from secant.checking.gradient import check_gradient
@@ -70,7 +69,7 @@ def check(
             function, candidate, where = (_value(place, files) for place in (f, gradient, x))
             with _users_code():
                 report = check_gradient(function, where, candidate, inplace=inplace, **options)
-    say(report.to_json() if json else wrapped(str(report), sys.stdout))
+    say(report.to_json() if json else str(report))
     raise typer.Exit(0 if report.passed else 1)
 
 

@@ -10,7 +10,6 @@ from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import NoReturn
 
-from secant._common.output import wrapped
 from secant._startup import hand_over
 from secant.acceleration.recognition.methods import USUAL, MethodNames
 from secant.book import runner
@@ -55,4 +54,4 @@ def _say(text: str) -> None:
     """Print a line on the standard error that the process was started with, if it can be written."""
     with suppress(OSError, ValueError):
         if sys.__stderr__ is not None:
-            print(wrapped(text, sys.__stderr__), file=sys.__stderr__, flush=True)
+            print(text, file=sys.__stderr__, flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -33,8 +32,6 @@ from secant.errors import ParamsError, UnsupportedError
 from secant.functions import cross_entropy_by
 from secant.networks import batch, checkpoint
 from secant.networks.batch import SoftTargets
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class TwoLayerNet:
@@ -98,6 +95,7 @@ class TwoLayerNet:
     backend: str | None = None
     _largest_input: float = 0.0  # in absolute value, that `secant.train` trained with; 0 if none
     _warned_of_scale: bool = False
+    _warned_of_loop: bool = False
 
     def __init__(
         self,
@@ -452,21 +450,16 @@ class TwoLayerNet:
         if not self._largest_input or self._warned_of_scale or isinstance(x, Rows):
             return
         largest = batch.largest(x[:_LOOKED_AT])
-        if largest > ANOTHER_SCALE * self._largest_input and self._first_time("_warned_of_scale"):
+        if largest > ANOTHER_SCALE * self._largest_input:
+            self._warned_of_scale = True
             warn(
                 f"x goes up to {largest:g}, but the network was trained on inputs up to {self._largest_input:g}: scale "
                 "x as in the training, such as pixels by x / 255"
             )
 
-    def _first_time(self, flag: str) -> bool:
-        """Whether an attribute was not set; in any number of threads, one finds that."""
-        with _ONE_AT_A_TIME:
-            first = not self.__dict__.get(flag)
-            self.__dict__[flag] = True
-        return first
-
     def _generic_gradient(self, x: ArrayLike, t: ArrayLike, h: float, reason: str) -> Differences:
-        if not being_tried.get() and self._first_time("_warned"):
+        if not (being_tried.get() or self._warned_of_loop):
+            self._warned_of_loop = True
             warn(f"{reason}: numerical_gradient falls back to a loop over every parameter, which is slow")
         for key, param in self.params.items():
             require_perturbable(f"params[{key!r}]", param)

@@ -24,7 +24,7 @@ from secant.backends import backend_module, use_backend
 from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
-from secant.errors import DTypeError, UnsupportedError
+from secant.errors import DTypeError
 from secant.networks.batch import checked, require_valid
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
@@ -220,10 +220,6 @@ def train(
                 shown.epoch(*_evaluate(accuracy, data, record, last))
                 if callback is not None and callback(net, record):
                     break
-                if (now := getattr(net, "backend", None)) != backend:
-                    raise UnsupportedError(
-                        f"net.backend cannot change while net is trained, got {now!r}: set it before"
-                    )
     return record
 
 
