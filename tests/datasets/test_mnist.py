@@ -471,6 +471,8 @@ def test_a_damaged_file_of_the_user_is_not_touched(tiny, mirrors, tmp_path, monk
 
 def test_a_file_that_cannot_be_read(tiny, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))
+    write(tmp_path, TINY)
+    (tmp_path / TEST_LABELS).unlink()
     (tmp_path / TEST_LABELS).mkdir()
     with pytest.raises(DataError, match=rf"{TEST_LABELS} cannot be read \(.+\)\. Put the original"):
         load_mnist()

@@ -1,6 +1,5 @@
 """The command ``secant show``: what a network in a file has learned, and how good it is on a test set."""
 
-import math
 import os
 import re
 from pathlib import Path
@@ -36,18 +35,14 @@ def show(
         raise typer.BadParameter("--output needs another file than NET.npz and --data.")
     net = TwoLayerNet.load(network)
     inputs, outputs = net.params["W1"].shape[0], len(net.params["b2"])
-    if size is None and math.isqrt(inputs) ** 2 != inputs:
-        raise DataError(f"{network} takes {inputs} inputs, which is not a square picture: give --shape HEIGHTxWIDTH.")
-    if size is not None and math.prod(size) != inputs:
-        raise DataError(f"--shape must have {inputs} pixels, as {network} has inputs, got {size[0]}x{size[1]}.")
+    figure = canvas.new_figure((12.5, 6.4), shown=False)
+    left, right = figure.subplots(1, 2, width_ratios=(1.05, 1))
+    networks.weights(net, units=units, shape=size, ax=left)
     _, t_train, x, t = load(data)
     if x.shape[1] != inputs or classes(t_train, t) > outputs:
         fits = f"{network} takes {inputs} inputs and knows {outputs} classes"
         raise DataError(f"{fits}, but --data {data} has {x.shape[1]} inputs and {classes(t_train, t)} classes.")
     y, share, loss = measured(net, x, t)
-    figure = canvas.new_figure((12.5, 6.4), shown=False)
-    left, right = figure.subplots(1, 2, width_ratios=(1.05, 1))
-    networks.weights(net, units=units, shape=size, ax=left)
     networks.confusion_matrix(y, x, t, ax=right)
     write_file(output, canvas.encoded(figure, file_format))
     say(f"wrote {output}")

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.ma  # an import during the run could lose a Ctrl-C
@@ -19,7 +19,7 @@ from secant._common.files import require_writable
 from secant._common.interrupts import held_interrupts
 from secant._common.validation import Array
 from secant._startup import INTERRUPTED, interruptible
-from secant.backends import BACKENDS, backend_module
+from secant.backends import BackendName, backend_module
 from secant.backends.base import LOG_OFFSET, USUAL_STEP, HiddenActivation, Method, OutputActivation
 from secant.backends.configuration import max_threads
 from secant.cli.console import note, say, table
@@ -35,18 +35,6 @@ from secant.training.history import History
 from secant.training.loop import train as train_network
 from secant.training.sampling import Sampling
 
-
-def _choice(choices: tuple[str, ...], text: str) -> Any:
-    """Return an option that takes one of ``choices``; another one is a usage error."""
-
-    def check(value: str | None) -> str | None:
-        if value is not None and value not in choices:
-            raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, choices))}.")
-        return value
-
-    return typer.Option(metavar="|".join(choices), callback=check, help=text)
-
-
 _Paths = dict[str, Path]  # the files of the results, by option
 
 _SAMPLING = "Draw each mini-batch from the whole set, or walk through a shuffled one, or through it as it is."
@@ -59,29 +47,26 @@ def train(
     batch: Annotated[int, typer.Option(min=1, help="Samples in a mini-batch.")] = 100,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights and mini-batches.")] = 0,
-    gradient: Annotated[str, _choice(get_args(GradientKind), "Central differences, or backpropagation.")] = "numerical",
-    method: Annotated[str, _choice(get_args(Method), "How to compute central differences.")] = "auto",
+    gradient: Annotated[GradientKind, typer.Option(help="Central differences, or backpropagation.")] = "numerical",
+    method: Annotated[Method, typer.Option(help="How to compute central differences.")] = "auto",
     h: Annotated[float, typer.Option(help="Step of central differences.")] = USUAL_STEP,
-    sampling: Annotated[str, _choice(get_args(Sampling), _SAMPLING)] = "replacement",
-    hidden_activation: Annotated[
-        str, _choice(get_args(HiddenActivation), "What comes between the two layers.")
-    ] = "sigmoid",
+    sampling: Annotated[Sampling, typer.Option(help=_SAMPLING)] = "replacement",
+    hidden_activation: Annotated[HiddenActivation, typer.Option(help="What comes between the two layers.")] = "sigmoid",
     output_activation: Annotated[
-        str,
-        _choice(
-            get_args(OutputActivation),
-            "What comes before the softmax: sigmoid in the course notes, identity in the book.",
-        ),
+        OutputActivation,
+        typer.Option(help="What comes before the softmax: sigmoid in the course notes, identity in the book."),
     ] = "sigmoid",
     log_offset: Annotated[
         float, typer.Option(min=0, help="Added to a probability before its logarithm is taken.")
     ] = LOG_OFFSET,
     dtype: Annotated[
-        str, _choice(("float64", "float32"), "The type of the parameters, and of what is computed.")
+        Literal["float64", "float32"], typer.Option(help="The type of the parameters, and of what is computed.")
     ] = "float64",
     load: Annotated[Path | None, typer.Option(metavar="FILE", help="Go on with a network that --save wrote.")] = None,
     data: Annotated[str, typer.Option(metavar=METAVAR, help=HELP)] = "auto",
-    backend: Annotated[str | None, _choice(BACKENDS, "What computes; by default the fastest one installed.")] = None,
+    backend: Annotated[
+        BackendName | None, typer.Option(help="What computes; by default the fastest one installed.")
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Number of threads. By default it is chosen automatically.")
     ] = None,
@@ -113,8 +98,8 @@ def train(
             x_train.shape[1],
             hidden,
             classes(t_train, t_test),
-            hidden_activation=cast(HiddenActivation, hidden_activation),
-            output_activation=cast(OutputActivation, output_activation),
+            hidden_activation=hidden_activation,
+            output_activation=output_activation,
             log_offset=log_offset,
             rng=rng,
             dtype=dtype,
