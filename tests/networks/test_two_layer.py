@@ -722,7 +722,7 @@ def tied_weights(_):
     return net
 
 
-OTHER = "is not the one that Secant defines"
+OTHER = "is overridden"
 NOT_OURS = {
     "predict overridden": (lambda _: network(cls=ReluNet), f"ReluNet.predict {OTHER}"),
     "loss overridden": (lambda _: network(cls=DecayingNet), f"DecayingNet.loss {OTHER}"),
@@ -819,7 +819,7 @@ def test_what_an_overridden_predict_returns_is_checked(backend, y, message):
 def test_each_object_warns_for_itself(backend):
     x, t = batch()
     for _ in range(2):
-        with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is not the one that Secant defines: "):
+        with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is overridden: "):
             network(cls=ReluNet).numerical_gradient(x, t)
 
 

@@ -113,7 +113,7 @@ def test_a_class_is_not_a_network(data):
 def test_who_waits_for_a_gradient_of_their_own_is_told_of_accelerate(net, data, make, said, capsys, monkeypatch):
     monkeypatch.setattr("secant.training.loop._LONG_SECONDS", 0.0)
     train(make(net), *data, n_iterations=3, batch_size=10, rng=2)
-    assert capsys.readouterr().out.count("note: an iteration takes long, by ByHand's own") == said
+    assert capsys.readouterr().out.count("note: training is slow: ByHand computes its own gradient") == said
 
 
 def test_backpropagation_trains_a_network_whose_class_is_accelerated_but_not_known(net, data):
@@ -144,7 +144,7 @@ def test_a_gradient_of_secants_is_not_called_the_networks_own(net, data, capsys,
     for gradient in ("numerical", "backprop"):
         single = secant.accelerate(Singles(net.params))
         train(single, *data, n_iterations=3, batch_size=10, rng=2, gradient=gradient)
-    assert "an iteration takes long" not in capsys.readouterr().out
+    assert "training is slow" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("one_hot", [False, True])

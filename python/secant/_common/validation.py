@@ -41,7 +41,7 @@ def positive_int(name: str, value: Any) -> int:
 
 @contextmanager
 def in_memory(**sizes: int) -> Iterator[None]:
-    """Name the largest of the sizes if arrays that are made in a ``with`` block are too large."""
+    """Turn a failed allocation in a ``with`` block into an error that names the largest size."""
     try:
         yield
     except (MemoryError, OverflowError, ValueError) as error:  # ValueError: more bytes than an address can count

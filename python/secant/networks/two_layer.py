@@ -473,9 +473,9 @@ def foreign_structure(net: TwoLayerNet) -> str:
     """Say what makes this another network than the built-in one; "" if nothing does."""
     attributes, cls = net.__dict__, type(net)
     if cls.predict is not _PREDICT or "predict" in attributes:
-        return f"{cls.__name__}.predict is not the one that Secant defines"
+        return f"{cls.__name__}.predict is overridden"
     if cls.loss is not _LOSS or "loss" in attributes:
-        return f"{cls.__name__}.loss is not the one that Secant defines"
+        return f"{cls.__name__}.loss is overridden"
     params = batch.mapping(net.params)
     if not params.keys() <= _KNOWN_PARAMS:
         return f"params has the extra key {min(map(str, params.keys() - _KNOWN_PARAMS))!r}"

@@ -38,7 +38,7 @@ Accuracy = Callable[[Any, Any], Any]
 
 _BLOCK_SECONDS = 0.05
 _LONG_SECONDS = 1.0  # of one iteration
-_SLOW = "an iteration takes long, by {}'s own numerical_gradient: see secant.accelerate and secant.recognize"
+_SLOW = "training is slow: {} computes its own gradient; try secant.accelerate(net)"
 _SAMPLES_AT_ONCE = 10_000  # of pixels that become float32
 
 

@@ -17,15 +17,15 @@ from secant.backends.numpy.forward import checked_outputs, mean_loss
 from secant.backends.numpy.series import contraction
 from secant.backends.plan import (
     Sums,
+    add_gradients,
     blocks,
-    finite,
+    fault_if_not_finite,
     in_float64,
     largest_inputs,
     largest_z1,
     mean,
     one_hot,
     planned_gradient,
-    total,
 )
 
 _BLOCK_MULTIPLICATIONS = 2**27
@@ -51,7 +51,7 @@ def outputs(net: Parameters, x: Array, n_threads: int) -> Array:
 
 
 def gradient(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
-    return finite(differences(batch, method, h, n_threads), batch)
+    return fault_if_not_finite(differences(batch, method, h, n_threads), batch)
 
 
 def differences(batch: Batch, method: AnyMethod, h: float, n_threads: int) -> Differences | Fault:
@@ -95,7 +95,7 @@ def _by_series(n_threads: int, net: Parameters, x: Array, t: Array, h: float, or
             kernels.add_near(net.W2, targets, h, forward, w1)
         return _sums(w1, w2, forward, targets)
 
-    return mean(len(x), total(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return mean(len(x), add_gradients(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -114,7 +114,7 @@ def _directly(n_threads: int, net: Parameters, x: Array, t: Array, h: float) -> 
         run(kernels.add_differences, parts, threads, powers, targets, h, terms[block], forward, w1, w2)
         return _sums(w1.sum(axis=0), np.ascontiguousarray(w2.sum(axis=0).T), forward, targets)
 
-    return mean(len(x), total(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
+    return mean(len(x), add_gradients(map(summed, blocks(len(x), cost, _BLOCK_MULTIPLICATIONS))))
 
 
 def _contraction(x: Floats, phi: Floats, h: float, threads: int) -> Floats:
