@@ -338,7 +338,7 @@ class TwoLayerNet:
         >>> info.method
         'series'
         """
-        h = validation.step(h)
+        h = batch.step(h, self.params)
         validation.one_of("method", method, _METHODS)
         threads = validation.thread_count(n_threads)
         if reason := foreign_structure(self):
@@ -439,7 +439,6 @@ class TwoLayerNet:
     def _gradient(self, x: ArrayLike, t: ArrayLike, method: AnyMethod, h: float, n_threads: int) -> Differences:
         backend = backend_module(self.backend)
         samples = batch.checked(self, x, t, backend)
-        batch.require_step(h, samples.net)
         result = backend.gradient(samples, method, h, n_threads)
         if isinstance(result, Fault):
             raise batch.error(result, samples, x)

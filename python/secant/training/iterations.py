@@ -28,7 +28,6 @@ from secant.networks.batch import (
     error,
     extremes,
     network,
-    require_step,
     require_updatable,
     require_valid,
 )
@@ -117,7 +116,6 @@ def iterations_of(
         backend = backend_module(net.backend)
         batch = checked(net, x, t, backend)
         require_valid(batch, x, backend)
-        require_step(options.get("h", 1.0), batch.net)
         if options.get("method") != "series":  # which may refuse a mini-batch, so it must see each
             weights = batch.t if batch.t.ndim == 1 else as_float64(batch.t)
             batch = batch._replace(x=cast(Array, backend.prepare(batch.x)), t=weights)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from secant._common.interrupts import held_interrupts
 from secant._common.randomness import RandomSource
-from secant._common.validation import Array, finite_number, flag, one_of, positive_int, step, thread_count
+from secant._common.validation import Array, finite_number, flag, one_of, positive_int, thread_count
 from secant.acceleration.accelerate import Accelerated
 from secant.acceleration.recognition.equivalent import rows
 from secant.backends import backend_module, use_backend
@@ -25,7 +25,7 @@ from secant.backends.base import Method
 from secant.backends.configuration import get_backend
 from secant.backends.inputs import NormalizedPixels, Rows
 from secant.errors import DTypeError
-from secant.networks.batch import checked, require_valid
+from secant.networks.batch import checked, require_valid, step
 from secant.networks.two_layer import TwoLayerNet, foreign_structure
 from secant.training.arguments import Data, GradientKind, LossTime, Network, checked_data, empty, gradient_of
 from secant.training.display import display
@@ -183,7 +183,7 @@ def train(
     draw = mini_batches(sampling, len(data.x_train), batch_size, rng)
     options = {
         "method": one_of("method", method, get_args(Method)),
-        "h": step(h),
+        "h": step(h, getattr(net, "params", None)),
         "n_threads": thread_count(n_threads) or None,
     }
     take_gradient, accelerated = gradient_of(net, gradient, options)
