@@ -13,7 +13,7 @@ from secant.errors import DataError, MissingExtraError
 
 def bench(
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="OPTIONS", help="--quick, --output FOLDER, --compare OLD.json")
+        list[str] | None, typer.Argument(metavar="ARGS", help="--quick, --output FOLDER, --compare OLD.json")
     ] = None,
 ) -> None:
     """Measure Secant against its peers. Run it in a clone of the repository, after `pip install '.[bench]'` there."""
