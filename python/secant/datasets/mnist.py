@@ -6,7 +6,7 @@ used.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
 from secant._common.files import cache_folder, path_text
@@ -113,7 +113,7 @@ def load_mnist(
     flag("subset", subset)
     home = data_home if data_home is not None else os.environ.get("SECANT_DATA_HOME")
     if subset:
-        arrays = _read(os.path.join(os.path.dirname(__file__), "files"), "Install Secant again.", "subset")
+        arrays = _read(_FILES, os.path.join(os.path.dirname(__file__), "files"), "Install Secant again.", "subset")
     else:
         arrays = _complete(os.path.expanduser(path_text(home)) if home else None, progress)
     return shaped((arrays[f"{name}.gz"] for name in NAMES), normalize, flatten, one_hot_label)
@@ -134,21 +134,22 @@ def load_or_subset(say: Callable[[str], None], options: dict[str, Any]) -> tuple
 def _complete(home: str | None, progress: bool) -> _Arrays:
     """Read the full set from its folder, and download what is missing there."""
     folder = home or cache_folder()
-    wanted = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
-    if wanted:
-        _download(wanted, folder, progress)
-    remedy = "Put the original file in its place, or move it away, and" if home else "Delete it and"
-    return _read(folder, f"{remedy} load again.", "full")
+    remedy = ("Put the original file in its place, or move it away, and" if home else "Delete it and") + " load again."
+    missing = [name for name in _FILES if not os.path.exists(os.path.join(folder, name))]
+    arrays = _read(_FILES.keys() - missing, folder, remedy, "full")
+    if missing:
+        _download(missing, folder, progress)
+    return arrays | _read(missing, folder, remedy, "full")
 
 
-def _read(folder: str, remedy: str, which: Literal["full", "subset"]) -> _Arrays:
+def _read(names: Iterable[str], folder: str, remedy: str, which: Literal["full", "subset"]) -> _Arrays:
     arrays: _Arrays = {}
-    for name, file in _FILES.items():
+    for name in names:
         origin = Origin(os.path.join(folder, name), remedy)
         raw = read(origin.name, origin)
         if raw is None:
             raise origin.error("is missing")
-        arrays[name] = parse(raw, rank_of(name), origin, getattr(file, which))
+        arrays[name] = parse(raw, rank_of(name), origin, getattr(_FILES[name], which))
     return arrays
 
 
