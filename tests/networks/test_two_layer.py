@@ -15,7 +15,6 @@ import bounds
 import secant
 from secant.backends import backend_module
 from secant.errors import UnsupportedError
-from secant.networks import batch as batch_module
 
 NAMES = ["W1", "b1", "W2", "b2"]
 OUTPUTS = ["sigmoid", "identity"]
@@ -723,7 +722,7 @@ def tied_weights(_):
     return net
 
 
-OTHER = "is not the one that Secant defines"
+OTHER = "is overridden"
 NOT_OURS = {
     "predict overridden": (lambda _: network(cls=ReluNet), f"ReluNet.predict {OTHER}"),
     "loss overridden": (lambda _: network(cls=DecayingNet), f"DecayingNet.loss {OTHER}"),
@@ -753,48 +752,6 @@ def test_another_network_gets_the_gradient_of_its_own_loss_and_one_warning(backe
         assert list(got) == list(net.params)
         for name, expected in generic(net, x, t, h).items():
             np.testing.assert_allclose(got[name], expected, rtol=0, atol=bounds.numpy_loop(net.loss(x, t), h))
-
-
-class OfAnotherLoss(secant.TwoLayerNet):
-    def loss(self, x, t):
-        return 1.0
-
-
-def of_another_scale():
-    net = secant.TwoLayerNet(200, 4, 3, rng=0)
-    net._largest_input = 1.0
-    return net, lambda x, _: net.predict(x)
-
-
-def another_network():
-    net = OfAnotherLoss(200, 4, 3, rng=0)
-    return net, net.numerical_gradient
-
-
-class NotTried:
-    def get(self):
-        time.sleep(0.001)
-        return False
-
-
-@pytest.mark.parametrize("make", [of_another_scale, another_network])
-def test_threads_get_one_warning_of_a_network(make, monkeypatch):
-    """Also where others run between the look at the network and its warning."""
-    largest = batch_module.largest
-    monkeypatch.setattr("secant.networks.batch.largest", lambda x: [time.sleep(0.001), largest(x)][1])
-    monkeypatch.setattr("secant.networks.two_layer.being_tried", NotTried())
-    x, t = 100 * np.ones((3, 200)), np.zeros(3, int)
-    call, barrier = make()[1], threading.Barrier(8)
-
-    def work():
-        barrier.wait()
-        call(x, t)
-
-    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(8) as pool:
-        warnings.simplefilter("always")
-        for future in [pool.submit(work) for _ in range(8)]:
-            future.result()
-    assert len(caught) == 1
 
 
 @not_ours
@@ -862,7 +819,7 @@ def test_what_an_overridden_predict_returns_is_checked(backend, y, message):
 def test_each_object_warns_for_itself(backend):
     x, t = batch()
     for _ in range(2):
-        with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is not the one that Secant defines: "):
+        with pytest.warns(RuntimeWarning, match=r"^ReluNet\.predict is overridden: "):
             network(cls=ReluNet).numerical_gradient(x, t)
 
 
