@@ -225,7 +225,7 @@ def test_no_mutant_is_trusted():
     assert verdicts.count("refused") > 5
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("part", range(4))
 def test_no_mutant_of_2000_is_trusted(part):
     sources = mutants(2000)

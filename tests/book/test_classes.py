@@ -216,7 +216,7 @@ def run(tmp_path):
     return run
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", CASES)
 def test_a_script_prints_what_it_prints_in_python_and_one_line_says_why(name, run, tmp_path):
     source, said = CASES[name]
@@ -422,7 +422,7 @@ def test_many_inputs_give_what_they_give_in_python(run, tmp_path):
     assert expected[0] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", INPUTS)
 def test_any_input_gives_what_it_gives_in_python(name, run, tmp_path):
     (tmp_path / "script.py").write_text(program(OWN + LABELS, UNCAUGHT.replace("CASE", INPUTS[name])))

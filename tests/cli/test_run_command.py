@@ -165,7 +165,7 @@ def test_a_script_does_what_it_does_in_python(name, folder):
 CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit text"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", CONSOLES)
 def test_the_console_script_does_the_same(name, folder):
     (folder / "script.py").write_text(SCRIPTS[name])
@@ -184,7 +184,7 @@ def test_arguments_are_the_scripts(name, arguments, tmp_path):
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
@@ -201,7 +201,7 @@ def test_paths_are_those_of_the_script(tmp_path):
 OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"

@@ -63,14 +63,14 @@ def picks(rng, grads, name):
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30)
 @given(network=networks, exponent=st.floats(-7, -1))
 def test_some_networks(network, exponent):
     assert_agreement(network, exponent)
 
 
-@pytest.mark.slow
-@settings(max_examples=150, deadline=None, derandomize=True)
+@pytest.mark.nightly
+@settings(max_examples=150)
 @given(network=networks, exponent=st.floats(-7, -1))
 def test_any_network(network, exponent):
     assert_agreement(network, exponent)

@@ -112,7 +112,7 @@ def test_sizes_that_do_and_do_not_fill_packs(backend, sizes):
     assert error(net, x, t, 1e-4) <= 1
 
 
-EXAMPLES = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 NETWORKS = given(
     seed=st.integers(0, 10**6),
     sizes=st.tuples(st.integers(1, 5), st.integers(1, 10), st.integers(1, 5)),
@@ -134,7 +134,7 @@ def test_some_networks(**network):
     assert_within_the_contract(**network)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("fast")
 @settings(EXAMPLES, max_examples=300)
 @NETWORKS

@@ -79,6 +79,7 @@ def trained(n_threads):
     return {key: param.tobytes() for key, param in net.params.items()}
 
 
+@pytest.mark.unsanitized
 def test_a_child_forked_after_training_trains_too(forked):
     """OpenMP's threads do not survive a fork: a child that waits for them hangs."""
     expected = trained(n_threads=2)
@@ -136,8 +137,9 @@ print("the same")
 """
 
 
+@pytest.mark.unsanitized
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-@pytest.mark.parametrize("forks", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("forks", [20, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_a_fork_beside_live_threads_that_have_used_the_core(run_python, forks):
     """Each thread has OpenMP threads of its own, which a fork must not take from it."""
     done = run_python(BESIDE_A_THREAD, arguments=[str(forks)])
@@ -195,6 +197,7 @@ print("alive")
 """
 
 
+@pytest.mark.unsanitized
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as Linux has them")
 @pytest.mark.parametrize("stack", ["", "64M"])
 def test_a_thread_that_cannot_be_created_ends_no_process(run_python, stack):

@@ -99,7 +99,7 @@ OPERATIONS = [
 ]
 
 
-@pytest.mark.parametrize("operations", [160, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("operations", [160, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_eight_threads_compute_what_one_computes(operations):
     expected = [function(*arguments) for function, *arguments in OPERATIONS]
     wrong, done, start = [], [], threading.Barrier(THREADS)

@@ -72,7 +72,7 @@ def same(one, other):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
 def test_the_trajectory_of_the_loop(options, gradient, iterations):
     losses, params = run(cases.mnist(500), iterations, **options)

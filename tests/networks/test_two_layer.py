@@ -630,6 +630,7 @@ def test_several_threads_of_python_may_compute_at_once(backend):
             assert all(same_bits(result, right) for result in results)
 
 
+@pytest.mark.unsanitized
 def test_a_forked_child_computes_too(backend, forked):
     """Threads do not survive a fork: a child that waits for them hangs."""
     net, x, t = threaded_case(backend)

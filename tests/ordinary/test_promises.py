@@ -245,7 +245,7 @@ def test_threads_may_share_x(switching_often):
     assert wrong_gradients_of_threads(200) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_threads_may_share_x_10000_times(switching_often):
     assert wrong_gradients_of_threads(10_000) == 0
 

@@ -34,13 +34,13 @@ def hold(name, trials):
         assert outcome.kept, outcome.examples
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.slice])
 def test_a_slice(name):
     hold(name, ROWS[name].slice)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if not row.slice and not row.sanitized])
 def test_every_call_of_every_backend(name):
     hold(name, ROWS[name].quick)
