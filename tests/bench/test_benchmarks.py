@@ -151,6 +151,7 @@ def test_a_race_is_run_in_other_processes_and_lists_what_is_missing():
     assert 1 < timing.ratio(result["samples"]["whole"], result["samples"]["half"]).median < 4
 
 
+@pytest.mark.slow
 def test_a_contestant_that_is_wrong_ends_the_race():
     with pytest.raises(RuntimeError, match="the answers differ"):
         rivals.race({"ours": wrong_answer}, 1, timing.QUICK)
@@ -188,6 +189,7 @@ def scikit_learn():
     return peers.ScikitLearn(data, "float64", shuffle=False), data
 
 
+@pytest.mark.slow
 def test_an_epoch_of_scikit_learn_is_that_of_the_plain_loop(scikit_learn):
     training.require_an_epoch("scikit-learn", *scikit_learn, 1e-9)
 

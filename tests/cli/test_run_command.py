@@ -154,6 +154,7 @@ def folder(tmp_path):
 USUAL = "globals", "arguments", "exit text", "interrupted", "error in a module", "hook", "warning", "standard input"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
 def test_a_script_does_what_it_does_in_python(name, folder):
     if name == "fork" and not hasattr(os, "fork"):
@@ -213,11 +214,13 @@ def test_options_of_python_hold(options, folder):
     assert_same(command, "script.py", cwd=folder, plain=[*PLAIN, *options])
 
 
+@pytest.mark.slow
 def test_the_encoding_is_that_of_the_script(tmp_path):
     (tmp_path / "script.py").write_bytes(b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0")
     assert_same(RUN, "script.py", cwd=tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl-C alone")
 @pytest.mark.parametrize("command", [PLAIN, RUN])
 def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
@@ -232,6 +235,7 @@ def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
     assert errors.endswith("KeyboardInterrupt\n")
 
 
+@pytest.mark.slow
 def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
     code, printed, errors = finish(launch(RUN, "nothing.py", cwd=tmp_path))
     assert (code, printed, errors.count("\n")) == (2, "", 1)
@@ -241,6 +245,7 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
 NO_SOURCE = "-", ".", "folder", "app.pyz", "compiled.pyc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "command"),
     grid(lambda script, command: script in ("-", "app.pyz") and command is RUN, NO_SOURCE, [RUN, CONSOLE]),
@@ -257,11 +262,13 @@ def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
     assert errors.startswith("error: secant run takes a file of Python source, such as a __main__.py, got the ")
 
 
+@pytest.mark.slow
 def test_without_a_script_there_is_help():
     done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
     assert "SCRIPT" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
     (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
     with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:

@@ -161,6 +161,7 @@ def sampled_parameters_of_a_real_batch():
     return {(name, index): float(truth.central_difference(name, index, 1e-4)) for name, index in picks}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast")
 @pytest.mark.parametrize("method", ["direct", "series"])
 def test_sampled_parameters_of_a_real_batch(method):

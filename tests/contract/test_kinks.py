@@ -108,6 +108,7 @@ def test_a_huge_unit_hides_no_kink_of_another(backend, huge):
             np.testing.assert_allclose(got, exact, rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="MALLOC_PERTURB_ is glibc's")
 @pytest.mark.parametrize("hidden", [35, 51])
 def test_training_does_not_depend_on_what_memory_held(compiled, run_python, hidden):

@@ -549,6 +549,7 @@ def trained(net, x, t, method, h):
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("method", [*METHODS, "derivative"])
 def test_training_of_networks_of_any_size(method):
@@ -579,6 +580,7 @@ def test_a_result_beyond_the_range_of_float32_is_refused(backend):
         net.numerical_gradient(x, t, h=1e-18)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_some_float32_networks_of_any_size():
     outcome = single.run(300, 7)

@@ -137,6 +137,7 @@ def test_the_core_leaves_a_python_without_a_gil_as_it_is(run_python):
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
+@pytest.mark.slow
 def test_subnormal_numbers_count_on_every_thread_whatever_one_was_told(compiled):
     """PyTorch turns them off for the thread that asks, and threads that start later."""
     torch = pytest.importorskip("torch")

@@ -238,6 +238,7 @@ class Rate:
         return LEARNING_RATE
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")
@@ -355,6 +356,7 @@ print(wrong, iterations > 0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
 @pytest.mark.parametrize(
     ("backend", "alarms"),

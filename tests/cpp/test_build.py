@@ -64,6 +64,7 @@ def enabled(options: list[str]) -> set[str]:
     return {line.split()[0] for line in listed.stdout.splitlines() if line.endswith("[enabled]")}
 
 
+@pytest.mark.slow
 def test_every_file_is_compiled_with_exact_arithmetic(build):
     commands = json.loads((build / "compile_commands.json").read_text())
     assert len(commands) > 2
@@ -96,6 +97,7 @@ def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     assert "crtfastmath" not in would_run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["g++", "clang++-19"])
 @pytest.mark.parametrize(
     ("code", "shared"),

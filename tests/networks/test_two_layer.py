@@ -640,6 +640,7 @@ def test_a_forked_child_computes_too(backend, forked):
         assert same_bits(net.gradient(x, t, n_threads=2), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fast")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
 def test_ctrl_c_stops_a_long_call():

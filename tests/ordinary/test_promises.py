@@ -196,6 +196,7 @@ A_MILLION = [0.5] * 1_000_000
 TUPLES = tuple(tuple(tuple(range(10)) for _ in range(100)) for _ in range(100))
 
 
+@pytest.mark.slow
 def test_what_f_refers_to_costs_nothing():
     array = X.copy()
 

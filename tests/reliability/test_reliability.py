@@ -31,6 +31,7 @@ def test_a_slice(name):
     assert outcome.kept, outcome.examples
 
 
+@pytest.mark.slow
 def test_arrays_that_other_threads_write_to():
     done = launch(short, 4)
     assert done.returncode == 0, done.stderr[-2000:]
