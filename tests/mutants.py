@@ -6,12 +6,11 @@ Each worker has a clone of what is committed. A mutant of Python is tried by the
 module (`ROOMS`), which should notice it. A mutant of the core is compiled for the best instruction set of this machine,
 as a debug build, before the default tests of the core run; those that do not compile are not counted. The tests run
 until one fails: seconds, or a few minutes if none does. Results of the same commit are kept. With --whole, those that
-survived are tried with the slow tests. Needs git; for the core CMake, Ninja, pybind11 and a compiler; and an environment
-in which Secant is not installed as editable, since that would be imported in place of a clone.
+survived are tried with the slow tests. Needs git; for the core CMake, Ninja, pybind11 and a compiler; and an
+environment in which Secant is not installed as editable, since that would be imported in place of a clone.
 """
 
 import argparse
-import importlib.util
 import io
 import json
 import os
@@ -138,6 +137,7 @@ def run(command: Sequence[str], clone: Path) -> tuple[int, str]:
     """The exit code, and what was printed; what hangs is ended, with all that it has started."""
     paths = [str(clone / "python"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a change of the same size in the same second would not be seen
     pipe, merged = subprocess.PIPE, subprocess.STDOUT
     process = subprocess.Popen(
         command, cwd=clone, env=environment, start_new_session=True, stdout=pipe, stderr=merged, text=True
@@ -196,6 +196,14 @@ def tests(clone: Path, where: Sequence[str], whole: bool) -> tuple[int, str]:
     return run([*command, *where], clone)
 
 
+def parsed(path: Path) -> tuple[int, str]:
+    try:
+        compile(path.read_text(), path, "exec")
+    except SyntaxError as error:
+        return 1, str(error)
+    return 0, ""
+
+
 def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
     """The first test that fails."""
     path = clone / mutant.file
@@ -205,9 +213,7 @@ def noticed_by(clone: Path, mutant: Mutant, whole: bool) -> str:
     lines[mutant.line] = line[: mutant.column] + mutant.after + line[end:]
     path.write_text("".join(lines))
     try:
-        code, said = (
-            build(clone) if path.suffix != ".py" else run([sys.executable, "-m", "py_compile", str(path)], clone)
-        )
+        code, said = build(clone) if path.suffix != ".py" else parsed(path)
         if code:
             return said if said == "hangs" else DOES_NOT_COMPILE
         for where in tests_of(mutant.file):
@@ -245,6 +251,7 @@ def main() -> None:
             prepare(clone, options.language)
         chosen = list(mutants(clones.queue[0], options.language, options.only))
         random.Random(options.seed).shuffle(chosen)
+        known = {each: known[each] for each in chosen if each in known}
         if options.whole:
             chosen = [each for each in chosen if each in known and known[each]["noticed"] == SURVIVED]
         for where in {tuple(where) for each in chosen[: 2 * options.count] for where in tests_of(each.file)}:
