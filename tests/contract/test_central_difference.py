@@ -194,12 +194,30 @@ def test_the_whole_gradient_of_a_real_batch_by_numba_is_that_of_the_core():
         assert share_of_bound(by_numba, net.numerical_gradient(x, t, method=method), x) <= 2
 
 
-@pytest.mark.usefixtures("fast")
-def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative():
-    net, x, t = random_case(6, weights=3.0)
-    difference = net.numerical_gradient(x, t, h=0.1)
-    derivative = net.gradient(x, t)
-    assert max(np.abs(difference[name] - derivative[name]).max() for name in derivative) > 1e-6
+def by_method(net, x, t, h):
+    """The gradients of every method that there is, the series where one is proven for each sample."""
+    grads, info = net.numerical_gradient(x, t, h=h, return_info=True)
+    others = ("direct",) if 0 in info.samples else ("direct", "series")
+    return {"auto": grads} | {method: net.numerical_gradient(x, t, h=h, method=method) for method in others}
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("weights", [0.1, 3.0])
+def test_at_a_large_h_it_is_the_central_difference_and_not_the_derivative(weights, output, kind):
+    h = 1e-2
+    net, x, t = random_case(11, weights=weights, inputs=0.5, output=output, kind=kind)
+    grads, derivative = by_method(net, x, t, h), net.gradient(x, t)
+    assert ("series" in grads) == (output == "sigmoid")
+    difference = oracles.gradients(net, x, t, h)
+    limit = oracles.gradients(net, x, t, 1e-15)  # its truncation error is 1e-30
+    for name, true in difference.items():
+        bound = bounds.central_difference(x, true) + bounds.central_difference(x, limit[name])
+        for got in grads.values():
+            apart = got[name] - derivative[name]
+            assert np.abs(apart).max() > 1e4 * bound.max(), name
+            assert (np.abs(apart - (true - limit[name])) <= bound).all(), name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -64,18 +64,6 @@ def slope_of_outputs(net, x, t):
     return net.gradient(x, t)["b2"]
 
 
-@pytest.mark.parametrize("n_threads", [2, 3])
-def test_bits_do_not_depend_on_threads(fast, n_threads):
-    rng = np.random.RandomState(4)
-    net = secant.TwoLayerNet(300, 60, 10, hidden_activation="relu", rng=rng)
-    x, t = rng.uniform(size=(200, 300)), rng.randint(10, size=200)
-    net.params["b1"] -= x[7] @ net.params["W1"]
-    for h in (1e-4, 1e-3):
-        for method in ("auto", "direct"):
-            one, more = (net.numerical_gradient(x, t, h=h, method=method, n_threads=n) for n in (1, n_threads))
-            assert all((one[name] == more[name]).all() for name in one)
-
-
 @pytest.mark.parametrize("size", [1e150, 1e300])
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_numbers_that_overflow_are_an_error_or_right_and_never_a_warning(backend, hidden, size):
