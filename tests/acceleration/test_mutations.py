@@ -220,6 +220,7 @@ def test_what_is_not_changed_is_accelerated():
     assert judged(BASES) == ["harmless"] * len(BASES)
 
 
+@pytest.mark.slow
 def test_no_mutant_is_trusted():
     verdicts = judged(mutants(15))
     assert verdicts.count("refused") > 5

@@ -633,6 +633,7 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
 
 
+@pytest.mark.slow
 def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
     """Units whose bias is 0 lie on kinks, if a sample is: there are hundreds of them."""
     for number in range(8):
@@ -816,6 +817,7 @@ class _Stopped(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "error"),
     grid(lambda order, error: (order == "F") == (error is _Stopped), "CF", [ValueError, KeyboardInterrupt, _Stopped]),
@@ -1227,6 +1229,7 @@ def test_a_dict_reaches_f_as_what_it_is():
     assert found == {(OrderedDict, ("b", "a"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [80, 300])
 def test_a_search_keeps_its_budget(count):
     rng = np.random.default_rng(0)

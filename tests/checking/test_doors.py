@@ -993,6 +993,7 @@ print(report.passed, report.evaluations, extra, size)
 """
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
 def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():

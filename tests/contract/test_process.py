@@ -203,6 +203,7 @@ time.sleep(0.02)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["predict", "gradient", "train"])
 def test_an_interpreter_may_end_while_a_thread_computes(call, run_python):
     for n_threads in ("1", "2"):
@@ -228,6 +229,7 @@ print("alive")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.unsanitized
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of threads as Linux has them")
 @pytest.mark.parametrize("limit", [None, 0, 3], ids=["100,000 asked for", "no new one", "few new ones"])
