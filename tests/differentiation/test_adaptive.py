@@ -47,6 +47,7 @@ def test_error_bars_hold_however_hard_a_function_is_to_see(name):
         hold(ALONE[name], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_error_bars_hold_in_every_setting(setting):
     for seed, shape in enumerate(SHAPES.values()):
@@ -342,6 +343,7 @@ def test_a_gradient_whose_products_overflow_is_not_called_right():
         secant.check_gradient(lambda x: float(np.exp(x).sum()), x, np.exp(x) * [1.001, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("coarse", "slope", "between"),
     [

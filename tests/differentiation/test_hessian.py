@@ -255,6 +255,7 @@ COARSE = {  # of a smooth value and x; and twice the weight of x @ x in it
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:f returns float32")
 @pytest.mark.parametrize(("coarse", "decay"), COARSE.values(), ids=COARSE)
 def test_error_bars_of_functions_with_coarse_parts(coarse, decay):
@@ -310,6 +311,7 @@ def test_what_f_raises_on_one_side_of_x_is_raised():
     assert caught.value.__notes__[0].startswith("f was evaluated at x = [-")
 
 
+@pytest.mark.slow
 def test_points_of_many_coordinates_are_made_in_blocks(monkeypatch):
     sparse = pytest.importorskip("scipy.sparse")
     monkeypatch.setattr(second_differences, "_BLOCK", 2**12)
