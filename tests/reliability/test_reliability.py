@@ -1,11 +1,13 @@
 """A few trials of each promise of docs/reliability.md. `python tests/reliability` makes all of them."""
 
 import importlib.util
+import json
 import sys
 
 import pytest
-from launching import launch, measured
+from launching import HERE, launch, measured
 from outcome import Outcome
+from page import page
 from rows import ROWS, part
 from sweep import check
 from writers import short
@@ -21,6 +23,12 @@ pytestmark = [
         not all(map(importlib.util.find_spec, ("secant._core", "numba"))), reason="a backend is not installed"
     ),
 ]
+
+
+def test_the_page_has_the_rows_that_are_measured_and_no_others():
+    recorded = json.loads((HERE.parents[1] / "docs" / "reliability.json").read_text())
+    assert list(recorded) == list(ROWS)
+    assert page(recorded) == (HERE.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.nightly
