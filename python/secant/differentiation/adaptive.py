@@ -24,13 +24,16 @@ from secant.differentiation.slopes import (
     Levels,
     Sample,
     Samples,
+    Walk,
     climb,
+    differences_of,
     extrapolated,
     one_sided,
     refined,
     rungs_of,
     scales_of,
     step_of,
+    walked,
 )
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
@@ -46,7 +49,7 @@ _COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
 class Adaptive:
     """Slopes of all coordinates, each with its error bar.
 
-    ``moved`` is as of `Problem`.
+    ``columns`` and ``noise`` are as of `Problem`.
 
     Attributes
     ----------
@@ -58,10 +61,11 @@ class Adaptive:
         self,
         evaluator: Evaluator,
         x: Floats,
-        moved: Callable[[int, float], Any] | None = None,
+        columns: Any = None,
         bounds: Bounds | None = None,
+        noise: float = 0.0,
     ) -> None:
-        self._x, self._moved = np.array(x, order="C"), moved
+        self._x, self._columns = np.array(x, order="C"), columns
         self._flat = self._x.reshape(-1)
         if not np.isfinite(self._flat).all():
             i = int(np.argmin(np.isfinite(self._flat)))
@@ -76,7 +80,7 @@ class Adaptive:
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
         self._known: dict[int, dict[float, Sample]] = {}
-        self._learn(evaluator)
+        self._learn(evaluator, noise)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
@@ -95,16 +99,16 @@ class Adaptive:
             if steps.error is not None and not (known := np.isfinite(found).all(axis=(1, 2))).all():
                 i = part.start + int(np.argmin(known))
                 steps.error.add_note(
-                    f"no slope with an error bar was found at {name_of(i, self._x.shape)} = "
-                    f"{float(self._flat[i])!r}: f is not defined beside it, or its slope is infinite"
+                    f"no slope with an error bar was found at {evaluator.place(i, 0.0)}: f is not defined beside it, "
+                    "or its slope is infinite"
                 )
                 raise steps.error
             tell(part.stop - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
     @np.errstate(all="ignore")
-    def _learn(self, evaluator: Evaluator) -> None:
-        """Measure the noise of each output of f, and find the steps to begin with."""
+    def _learn(self, evaluator: Evaluator, known: float) -> None:
+        """Measure the noise of each output of f, which has that at least, and find the steps to begin with."""
         values = np.asarray(evaluator.at(self._x))
         self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
         if not np.isfinite(values).all():
@@ -115,30 +119,29 @@ class Adaptive:
             )
         count, steps, rng = len(self._value), Steps(), np.random.default_rng(_SEED)
         nothing = np.zeros(count)
-        self._noise, self._rungs, self._group_steps = Levels(nothing, nothing, nothing), nothing + nan, nothing
+        noise = self._noise = Levels(nothing + known, nothing, nothing)
+        self._rungs, self._group_steps = nothing + nan, nothing
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice([-1.0, 1.0], self._flat.size)
         chosen = np.unique(np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(int)).tolist()
         self._known = {i: {} for i in chosen}
         self._learned: dict[int, Floats] = {}
         if not chosen or not count:
             return
-        noise = self._noise
         if self._flat.size > len(chosen):  # else each entry tells its noise
             line = self._line(evaluator, steps, factors * self._scales)
-            noise = climb(line, rungs_of(1.0, 1.0), noise, RESOLUTION).noise
-            noise = noise._replace(slope=nothing)  # which is that along the direction
+            noise = Levels(*map(np.maximum, noise, walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise))
         entries = [self._entry(evaluator, i, steps) for i in chosen]
-        climbs = [climb(entry, _own(self._numbers(i)), noise) for i, entry in zip(chosen, entries, strict=True)]
-        near, share, _ = (np.max(each, axis=0) for each in zip(*(found.noise for found in climbs), strict=True))
-        self._noise = Levels(near, share, nothing)
+        walks = [walked(entry, _own(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
+        near, share, _ = (np.max(each, axis=0) for each in zip(noise, *(walk.noise for walk in walks), strict=True))
+        self._noise = Levels(near, share, nothing)  # what is noise of slopes is that of each entry
         best = []
-        for i, entry in zip(chosen, entries, strict=True):
-            slopes, bars, numbers = self._alone(entry, self._numbers(i), self._noise)
+        for i, entry, walk in zip(chosen, entries, walks, strict=True):
+            slopes, bars, numbers = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
             number, bar = self._best_of_three(entry, i, numbers)
             best.append((np.where(np.isfinite(bars), number, nan), bar))
         rungs = np.array([number for number, _ in best])
-        is_still = np.any([found.is_still for found in climbs], axis=0)
+        is_still = np.any([walk.is_still for walk in walks], axis=0)
         middle = np.isfinite(rungs).sum(axis=0) // 2
         self._rungs = np.where(is_still, nan, np.sort(rungs, axis=0)[middle, np.arange(count)])
         bars = np.median([bar * self._scales[i] for (_, bar), i in zip(best, chosen, strict=True)], axis=0)
@@ -181,8 +184,7 @@ class Adaptive:
                 if not left:
                     break
                 self._evaluate_together(evaluator, [(part[j], entries[j]) for j in left], steps)
-                each = [entries[j].differences(steps, outputs) for j in left]
-                there = Differences(*(np.stack(fields, axis=1) for fields in zip(*each, strict=True)))
+                there = differences_of([entries[j] for j in left], steps, outputs)
                 slopes, bars = self._of_three(there, np.array(part)[left], outputs)
                 for j, *here in zip(left, slopes, bars, strict=True):
                     found[j][:, outputs] = np.where(is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs])
@@ -223,15 +225,17 @@ class Adaptive:
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
             found[:, outputs] = np.where(better, (slope, bar), found[:, outputs])
 
-    def _alone(self, entry: Samples, numbers: range, noise: Levels) -> tuple[Floats, Floats, Any]:
-        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps."""
-        for within in (
-            _own(numbers),
-            numbers,
-        ):  # steps beyond a tenth of the entry's size only where noise asks for them
-            slopes, bars, largest = refined(entry, climb(entry, within, noise), within)
-            if (bars <= _ENOUGH * np.abs(slopes)).all():
-                break
+    def _alone(
+        self, entry: Samples, numbers: range, noise: Levels, walk: Walk | None = None
+    ) -> tuple[Floats, Floats, Any]:
+        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps.
+
+        Steps beyond a tenth of the entry's size are taken only where noise asks for them.
+        """
+        within = _own(numbers)
+        slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
+        if not (bars <= _ENOUGH * np.abs(slopes)).all():
+            slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
 
@@ -296,8 +300,7 @@ class Adaptive:
         far, opposite = along(step), along(-step)
         high, low = far.values[outputs], opposite.values[outputs]
         halfway = along(step / 2).values[outputs] + along(-step / 2).values[outputs]
-        each = [entry.differences([step], outputs) for entry in entries]
-        widths, slopes, _, sizes = (np.concatenate(part) for part in zip(*each, strict=True))
+        widths, slopes, _, sizes = (each[0] for each in differences_of(entries, [step], outputs))
         foretold = slopes * (far.moved - opposite.moved)[:, np.newaxis]
         odd = np.subtract.reduce(np.concatenate([(high - low)[None], foretold]), axis=0)
         even = 4 * halfway - (high + low) - 6 * value
@@ -308,7 +311,7 @@ class Adaptive:
     def _evaluate_together(self, evaluator: Evaluator, entries: list[tuple[int, Samples]], steps: list[float]) -> None:
         """Evaluate f at steps of entries that follow each other, in one call; not where it may leave its domain."""
         missing = [(i, entry) for i, entry in entries if any(step not in entry.known for step in steps)]
-        if not missing or self._moved is not None:
+        if not missing or self._columns is not None:
             return
         first, last = missing[0][0], missing[-1][0] + 1
         if last - first != len(missing):
@@ -337,8 +340,8 @@ class Adaptive:
         def evaluate(step: float) -> Sample:
             shift = step * scale
             moved: Any = (origin + shift) - origin
-            if self._moved:
-                moved = np.resize(self._moved(i, shift), len(self._value))
+            if self._columns is not None:
+                moved = np.resize(self._columns.moved(i, shift), len(self._value))
             if not self._lower[i] <= origin + shift <= self._upper[i]:
                 return Sample(np.full(len(self._value), nan), moved)
             undefined = np.full((1, 1, *self._shape), nan)

@@ -71,16 +71,21 @@ _SETTLES = 0.8  # of the change from one step to the next: what the one below ch
 _COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
 
 
-def scales_of(x: Floats) -> tuple[Floats, float]:
-    """The unit of the steps of each entry, and the usual one.
+def sizes_of(x: Floats) -> tuple[Floats, float]:
+    """The sizes of entries, of which steps are parts, and the usual one.
 
-    An entry that is much smaller than the others has a scale of its own; one that is 0 has the usual one.
+    An entry that is much smaller than the others has a size of its own; one that is 0 has the usual one.
     """
     size = np.abs(x)
     typical = float(root_mean_square(size))
     usual = min(max(typical, _LEAST), 1.0) if typical else 1.0
-    scales = np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST))
-    return _ASKEW * scales, _ASKEW * usual
+    return np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST)), usual
+
+
+def scales_of(x: Floats) -> tuple[Floats, float]:
+    """The unit of the steps of each entry, and the usual one."""
+    sizes, usual = sizes_of(x)
+    return _ASKEW * sizes, _ASKEW * usual
 
 
 def rungs_of(size: float, scale: float) -> range:
@@ -126,12 +131,8 @@ class Samples:
         return self.known[step]
 
     def differences(self, steps: list[float], outputs: Any = slice(None)) -> Differences:
-        """Differences of some outputs at steps from small to large."""
-        each = [self(sign * step) for step in steps for sign in (1, -1)]
-        values = np.array([sample.values for sample in each])[:, outputs]
-        moved = np.array([sample.moved for sample in each])
-        moved = moved[:, np.newaxis] if moved.ndim == 1 else moved[:, outputs]
-        return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], self.value[outputs])
+        """Differences of some outputs at steps from small to large, (steps, outputs)."""
+        return Differences(*(each[:, 0] for each in differences_of([self], steps, outputs)))
 
     def of(self, outputs: Any) -> Samples:
         """Those of some outputs."""
@@ -173,6 +174,16 @@ class Differences(NamedTuple):
         bend = (high - value) / up - (low - value) / down
         slope = (high - low) / (2 * width) - bend * ((up + down) / (2 * width))
         return cls(width, slope, bend + 0 * width, np.maximum(np.abs(high), np.abs(low)) + 0 * width)
+
+
+def differences_of(lines: list[Samples], steps: list[float], outputs: Any = slice(None)) -> Differences:
+    """Differences along several lines at the same steps, (steps, lines, outputs)."""
+    each = [[line(sign * step) for line in lines] for step in steps for sign in (1, -1)]
+    values = np.array([[sample.values for sample in samples] for samples in each])[..., outputs]
+    moved = np.array([[sample.moved for sample in samples] for samples in each])
+    moved = moved[..., np.newaxis] if moved.ndim == 2 else moved[..., outputs]
+    value = np.array([line.value for line in lines])[:, outputs]
+    return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], value)
 
 
 class Levels(NamedTuple):
@@ -237,11 +248,45 @@ def best_of(windows: Windows) -> tuple[Floats, Floats]:
     return windows.value[at], _SELECTION * bars[at]
 
 
-class Climb(NamedTuple):
-    """What the rungs tell: for each output the number of a step, an interval that contains the slope, and the noise.
+class Walk(NamedTuple):
+    """What values on rungs tell of f: its noise, and what is not smooth.
 
-    ``doubt``: by how much the slope may be another one all the same, on a kink or where small jumps are part of it.
+    ``doubt``: by how much the slope may be another one all the same, where small jumps are part of it.
     ``is_still``: f is constant so far around x that its slope may be 0 or that across its jumps.
+    """
+
+    rungs: Differences | None
+    noise: Levels
+    doubt: Floats
+    is_still: Any
+
+
+def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: bool = False) -> Walk:
+    """Evaluate f on rungs, from the smallest step to the largest at which f is finite.
+
+    ``x_error``: by how much x + step is rounded that is not known, as along a direction.
+    ``every_jump``: few jumps far from x are noise, too. They change second differences, if not slopes.
+    """
+    steps: list[float] = []
+    for number in numbers:
+        if not np.isfinite(samples(step_of(number)).values + samples(-step_of(number)).values).any():
+            break
+        steps.append(step_of(number))
+    if len(steps) < 2:
+        nothing = np.zeros(len(samples.value))
+        return Walk(None, Levels(nothing, nothing, nothing), nothing, nothing > 0)
+    rungs = samples.differences(steps)
+    within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
+    rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
+    walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(len(samples.value))]
+    noise = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
+    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "is_still")))
+
+
+class Climb(NamedTuple):
+    """For each output the number of a rung, an interval that contains the slope, and the noise.
+
+    ``doubt``: as of `Walk`, or half of the jump of the slope where x is on a kink.
     """
 
     number: Any
@@ -250,34 +295,17 @@ class Climb(NamedTuple):
     noise: Levels
     doubt: Floats
     is_kink: Any
-    is_still: Any
 
 
-def climb(samples: Samples, numbers: range, known: Levels, x_error: float = 0.0, every_jump: bool = False) -> Climb:
-    """Climb the rungs, from the smallest step to the largest at which f is finite.
-
-    ``known`` is the least noise; ``x_error`` by how much x + step is rounded that is not known, as along a direction.
-    ``every_jump``: few jumps far from x are noise, too. They change second differences, if not slopes.
-    """
-    steps: list[float] = []
-    for number in numbers:
-        if not np.isfinite(samples(step_of(number)).values + samples(-step_of(number)).values).any():
-            break
-        steps.append(step_of(number))
-    size = len(samples.value)
-    if len(steps) < 2:
-        nothing, no = np.zeros(size), np.zeros(size, bool)
-        return Climb(nothing.astype(int), nothing, nothing + inf, known, nothing, no, no)
-    rungs = samples.differences(steps)
-    within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
-    rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
-    walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(size)]
-    found = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
-    noise = Levels(*map(np.maximum, found, known))
-    jumps = np.array([slope_jump(rungs, noise, k) for k in range(size)])
-    doubt = np.maximum([walk.doubt for walk in walks], jumps / 2)
-    chosen = _largest_rung(numbers, rungs, noise, jumps > 0, samples.unit)
-    return Climb(*chosen, noise, doubt, jumps > 0, np.array([walk.is_still for walk in walks]))
+def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
+    """Climb the rungs to the largest that no smaller one denies. ``known`` is the least noise."""
+    noise = Levels(*map(np.maximum, walk.noise, known))
+    if walk.rungs is None:
+        nothing = 0 * walk.doubt
+        return Climb(nothing.astype(int), nothing, nothing + inf, noise, nothing, walk.is_still)
+    jumps = np.array([slope_jump(walk.rungs, noise, k) for k in range(len(samples.value))])
+    chosen = _largest_rung(numbers, walk.rungs, noise, jumps > 0, samples.unit)
+    return Climb(*chosen, noise, np.maximum(walk.doubt, jumps / 2), jumps > 0)
 
 
 def _largest_rung(
@@ -377,7 +405,7 @@ def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> t
         if not len(outputs):
             continue
         there = samples.of(outputs).side(sign)
-        noise = climb(there, numbers, known.of(outputs)).noise
+        noise = Levels(*map(np.maximum, walked(there, numbers).noise, known.of(outputs)))
         noise = noise._replace(slope=0 * noise.slope)  # here slopes may well change as roots do
         each = there.differences([step_of(number) for number in range(numbers[0], numbers[-1] - 1, -RUNG // 2)])
         of_slopes = noise.of_slopes(each)
