@@ -667,6 +667,7 @@ def l1_network(rng, samples, inputs, units, l1):
     return x, f, gradient
 
 
+@pytest.mark.slow
 def test_what_is_said_of_an_array_holds_where_its_kinks_are_too_many_to_find():
     x, f, gradient = l1_network(np.random.default_rng(0), 50, 30, 40, 1e-3)
     right = secant.check_gradient(f, x, gradient)
@@ -683,6 +684,7 @@ def test_what_is_said_of_an_array_holds_where_its_kinks_are_too_many_to_find():
             assert [finding.name for finding in report.findings] == [f"{array}[{entry}]"]
 
 
+@pytest.mark.slow
 def test_an_error_of_the_stated_size_is_wrong_beside_kinks():
     """Also where the search for the entry, at steps that suited another, does not find it."""
     for seed in range(6):

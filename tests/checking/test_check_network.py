@@ -723,6 +723,7 @@ def test_weights_that_secant_does_not_know_get_the_hint(cls):
     assert "y - t, the textbook's gradient, leaves it out" in report.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
 def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):

@@ -1032,6 +1032,7 @@ def test_the_examples_of_docstrings(library, name):
     assert not failed, "".join(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch", "jax", "sklearn"])
 def test_what_needs_another_package_is_found_after_import_secant(name):
     missing = f"import sys; sys.modules[{name!r}] = None; import secant; assert not hasattr(secant, {name!r})"

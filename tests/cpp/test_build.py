@@ -85,6 +85,7 @@ def command_for(target: str, build: Path) -> str:
     return commands.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_build_looks_for_symbols_that_instruction_sets_would_share(build):
     assert "check_symbols.cmake" in command_for("secant", build)
 

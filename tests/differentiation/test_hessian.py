@@ -65,6 +65,7 @@ def test_values_bars_and_evaluations(f, x, truth, error):
     assert np.array_equal(secant.numerical_hessian(counted, x), found.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [1e-12, 1e-9, 1e-6, 1e-3])
 def test_bars_hold_where_f_is_noisy(noise):
     rng, missed, total = np.random.default_rng(0), 0, 0
@@ -228,6 +229,7 @@ def test_steps_of_central_that_tell_nothing():
             secant.numerical_hessian(lambda x: np.int64(1e3 * x.sum()), [1.0, 2.0], scheme=scheme)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f", "second"),
     [

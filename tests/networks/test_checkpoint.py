@@ -420,6 +420,7 @@ def damaged(content, per_byte):
 COMPRESSIONS = grid(lambda compression: compression == zipfile.ZIP_STORED, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS, ids=["stored", "deflated"])
 def test_no_damage_to_a_file_leads_to_another_error(tmp_path, compression):
     content, path = io.BytesIO(), tmp_path / "damaged"
