@@ -1,4 +1,4 @@
-"""The slope of a function along a line, with its error bar.
+"""The slope of a function along a line, with its error bar, for gradient checks: "auto" has slopes.py.
 
 Central differences at halving steps are extrapolated (Richardson). Of some dozen estimates the one with the least sum
 of truncation and noise is taken. Since the best of many is now and then best by luck, its column is evaluated again at
