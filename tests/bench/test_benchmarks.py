@@ -95,6 +95,7 @@ def test_launches_with_disturbed_cores_do_not_count_if_two_remain(handovers, cou
     assert measured["a"][""]["samples"] == {"x": [[launch] for launch in counted]}
 
 
+@pytest.mark.slow
 def test_a_handover_takes_less_than_a_millisecond(monkeypatch):
     monkeypatch.setattr(cores.Best, "seconds", float("inf"))
     with cores.paired() as pair:
