@@ -280,7 +280,7 @@ def test_a_method_that_another_class_has_a_copy_of_is_accelerated_alone():
     assert not is_accelerated(base(*SIZES))
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(2_000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("rounds", [20, pytest.param(2_000, marks=pytest.mark.slow)])
 def test_threads_that_accelerate_at_once_lose_nothing(rounds, monkeypatch):
     found = secant.recognize(Keyed(*SIZES))
     monkeypatch.setattr("secant.acceleration.accelerate.recognized", lambda net, names: found)  # which takes long

@@ -633,7 +633,6 @@ def test_where_noise_may_hide_kinks_a_right_gradient_is_right_and_a_wrong_one_do
         assert not secant.check_gradient(case.f, case.x, case.gradient + error, rng=number).passed
 
 
-@pytest.mark.slow
 def test_more_kinks_than_can_be_found_one_by_one_do_not_hide_errors_elsewhere():
     """Units whose bias is 0 lie on kinks, if a sample is: there are hundreds of them."""
     for number in range(8):
@@ -667,7 +666,6 @@ def l1_network(rng, samples, inputs, units, l1):
     return x, f, gradient
 
 
-@pytest.mark.slow
 def test_what_is_said_of_an_array_holds_where_its_kinks_are_too_many_to_find():
     x, f, gradient = l1_network(np.random.default_rng(0), 50, 30, 40, 1e-3)
     right = secant.check_gradient(f, x, gradient)

@@ -235,7 +235,6 @@ def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
     assert errors.endswith("KeyboardInterrupt\n")
 
 
-@pytest.mark.slow
 def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
     code, printed, errors = finish(launch(RUN, "nothing.py", cwd=tmp_path))
     assert (code, printed, errors.count("\n")) == (2, "", 1)
@@ -245,7 +244,6 @@ def test_a_script_that_cannot_be_read_is_a_line_and_the_exit_code_2(tmp_path):
 NO_SOURCE = "-", ".", "folder", "app.pyz", "compiled.pyc"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "command"),
     grid(lambda script, command: script in ("-", "app.pyz") and command is RUN, NO_SOURCE, [RUN, CONSOLE]),

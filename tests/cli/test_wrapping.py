@@ -52,7 +52,6 @@ def test_where_there_is_no_terminal_nothing_is_broken(tmp_path):
         assert wrapped(TEXT, closed) == TEXT
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_the_commands_themselves(terminal, tmp_path, command):
     stream, main = terminal(30)

@@ -356,7 +356,6 @@ print(wrong, iterations > 0)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timer signals")
 @pytest.mark.parametrize(
     ("backend", "alarms"),
