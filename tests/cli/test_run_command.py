@@ -220,7 +220,6 @@ def test_the_encoding_is_that_of_the_script(tmp_path):
     assert_same(RUN, "script.py", cwd=tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot be sent Ctrl-C alone")
 @pytest.mark.parametrize("command", [PLAIN, RUN])
 def test_ctrl_c_is_a_keyboard_interrupt(command, tmp_path):
@@ -260,13 +259,11 @@ def test_what_is_no_file_of_source_is_refused(script, command, tmp_path):
     assert errors.startswith("error: secant run takes a file of Python source, such as a __main__.py, got the ")
 
 
-@pytest.mark.slow
 def test_without_a_script_there_is_help():
     done = subprocess.run([*RUN, "--help"], capture_output=True, text=True, check=True)
     assert "SCRIPT" in done.stdout
 
 
-@pytest.mark.slow
 def test_an_option_after_the_script_is_the_scripts_and_a_line_says_so(tmp_path):
     (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:])")
     with launch(RUN, "script.py", "--numerical-gradient=other", cwd=tmp_path) as process:
