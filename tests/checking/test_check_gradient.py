@@ -682,7 +682,6 @@ def test_what_is_said_of_an_array_holds_where_its_kinks_are_too_many_to_find():
             assert [finding.name for finding in report.findings] == [f"{array}[{entry}]"]
 
 
-@pytest.mark.slow
 def test_an_error_of_the_stated_size_is_wrong_beside_kinks():
     """Also where the search for the entry, at steps that suited another, does not find it."""
     for seed in range(6):
