@@ -262,6 +262,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
 def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):

@@ -1005,6 +1005,7 @@ def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
     assert int(extra) < 32 * int(size)  # of float32, and what is compared is float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["network", pytest.param("torch", marks=needs_torch), pytest.param("jax", marks=needs_jax)]
 )

@@ -90,6 +90,7 @@ def test_a_build_looks_for_symbols_that_instruction_sets_would_share(build):
     assert "check_symbols.cmake" in command_for("secant", build)
 
 
+@pytest.mark.slow
 def test_nothing_that_is_linked_turns_on_flush_to_zero(build):
     link = shlex.split(command_for("_core", build))
     words = [word for word in link[link.index(COMPILER) : link.index("-o")] if word not in ("&&", ":")]

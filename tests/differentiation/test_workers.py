@@ -126,6 +126,7 @@ def failing(x):
     return float(x.sum())
 
 
+@pytest.mark.slow
 def test_errors_pass_and_name_the_coordinate(each):
     x = np.arange(40.0)
     with pytest.raises(ZeroDivisionError, match="no") as caught:

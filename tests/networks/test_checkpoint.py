@@ -668,6 +668,7 @@ secant.TwoLayerNet(3, 4, 2, rng=0).save("/dev/stdout")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="standard output has no name here")
 @pytest.mark.parametrize("kind", ["pipe", "file"])
 def test_standard_output_is_a_pipe_or_a_file_like_others(tmp_path, kind):
