@@ -120,7 +120,7 @@ def test_jax_errors_are_planted_in_the_gradient_that_is_checked():
         planted.ours("entry")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("suite", "start", "every"), [("torch", 7, 150), ("jax", 5, 120)])
 def test_a_slice(suite, start, every, tmp_path):
     for package in (suite, "expecttest") if suite == "torch" else (suite,):

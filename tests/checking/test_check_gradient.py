@@ -816,6 +816,7 @@ class _Stopped(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "error"),
     grid(lambda order, error: (order == "F") == (error is _Stopped), "CF", [ValueError, KeyboardInterrupt, _Stopped]),
@@ -1227,6 +1228,7 @@ def test_a_dict_reaches_f_as_what_it_is():
     assert found == {(OrderedDict, ("b", "a"))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [80, 300])
 def test_a_search_keeps_its_budget(count):
     rng = np.random.default_rng(0)

@@ -262,6 +262,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("cls", [Chapter5, Decayed, Summed, DeepWithoutMode])
 def test_a_wrong_gradient_on_top_of_a_textbooks_is_wrong(cls, fault):
@@ -723,6 +724,7 @@ def test_weights_that_secant_does_not_know_get_the_hint(cls):
     assert "y - t, the textbook's gradient, leaves it out" in report.note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("cls", "t"), [(ClassWeights, ONE_HOT), (Smoothed, SOFT)])
 def test_wrong_gradients_of_weighted_losses_are_wrong(cls, t, fault):

@@ -993,6 +993,7 @@ print(report.passed, report.evaluations, extra, size)
 """
 
 
+@pytest.mark.slow
 @needs_torch
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory as Linux counts it")
 def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
@@ -1004,6 +1005,7 @@ def test_ten_million_parameters_in_few_evaluations_and_not_too_much_memory():
     assert int(extra) < 32 * int(size)  # of float32, and what is compared is float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["network", pytest.param("torch", marks=needs_torch), pytest.param("jax", marks=needs_jax)]
 )
@@ -1031,6 +1033,7 @@ def test_the_examples_of_docstrings(library, name):
     assert not failed, "".join(output)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch", "jax", "sklearn"])
 def test_what_needs_another_package_is_found_after_import_secant(name):
     missing = f"import sys; sys.modules[{name!r}] = None; import secant; assert not hasattr(secant, {name!r})"

@@ -182,6 +182,7 @@ def test_a_report_says_what_was_looked_at():
     assert "\n  looked at: all entries together, at this x; not at smaller errors, nor at any other x\n" in str(report)
 
 
+@pytest.mark.slow
 def test_pytest_shows_the_line_of_the_test_and_the_report(tmp_path):
     (tmp_path / "test_square.py").write_text(
         "import numpy as np\n"

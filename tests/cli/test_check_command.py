@@ -270,6 +270,7 @@ def test_a_file_without_a_network_that_can_be_checked(check_file, source, name, 
     assert result.stderr.splitlines()[-1].startswith(f"error: {message}")
 
 
+@pytest.mark.slow
 def test_the_command_itself(check):
     command = [sys.executable, "-m", "secant", "check", "mine.py:f", "mine.py:WRONG", "mine.py:X"]
     done = subprocess.run(command, capture_output=True, text=True)

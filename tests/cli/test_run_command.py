@@ -152,6 +152,7 @@ def folder(tmp_path):
 USUAL = "globals", "arguments", "exit text", "interrupted", "error in a module", "hook", "warning", "standard input"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", grid(lambda name: name in USUAL, SCRIPTS))
 def test_a_script_does_what_it_does_in_python(name, folder):
     if name == "fork" and not hasattr(os, "fork"):
@@ -163,7 +164,7 @@ def test_a_script_does_what_it_does_in_python(name, folder):
 CONSOLES = "arguments", "error", "interrupted", "interrupt of its own", "exit text"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", CONSOLES)
 def test_the_console_script_does_the_same(name, folder):
     (folder / "script.py").write_text(SCRIPTS[name])
@@ -182,7 +183,7 @@ def test_arguments_are_the_scripts(name, arguments, tmp_path):
     assert_same(RUN, "script.py", *arguments, cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_paths_are_those_of_the_script(tmp_path):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
@@ -199,7 +200,7 @@ def test_paths_are_those_of_the_script(tmp_path):
 OPTIONS = ["-O"], ["-W", "error"], ["-I"], ["-P"], ["-X", "utf8"], ["-u"]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options_of_python_hold(options, folder):
     program = "import sys, warnings\nprint(sys.flags, sys.warnoptions, sys.path[0])\nassert 0\nwarnings.warn('w')"
@@ -211,6 +212,7 @@ def test_options_of_python_hold(options, folder):
     assert_same(command, "script.py", cwd=folder, plain=[*PLAIN, *options])
 
 
+@pytest.mark.slow
 def test_the_encoding_is_that_of_the_script(tmp_path):
     (tmp_path / "script.py").write_bytes(b"# coding: shift_jis\nprint(ascii('\x82\xa0'))\n1 / 0  # \x82\xa0")
     assert_same(RUN, "script.py", cwd=tmp_path)

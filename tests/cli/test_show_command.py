@@ -38,6 +38,7 @@ def assert_error(result, message):
     assert re.match(rf"error: {message}", result.output), result.output
 
 
+@pytest.mark.slow
 def test_a_picture_and_the_accuracy_of_the_test_set(net, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = show(net)
@@ -55,6 +56,7 @@ def test_a_picture_and_the_accuracy_of_the_test_set(net, tmp_path, monkeypatch):
     assert (tmp_path / "net.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "magic"), [("a.svg", b"<?xml"), ("a.pdf", b"%PDF")])
 def test_the_suffix_is_the_format(net, tmp_path, name, magic):
     assert show(net, "--output", tmp_path / name, "--units", 3).exit_code == 0
@@ -84,6 +86,7 @@ def idx(folder, images):
     return folder
 
 
+@pytest.mark.slow
 def test_samples_that_are_no_squares_need_a_shape(tmp_path):
     data = idx(tmp_path / "data", np.random.RandomState(0).randint(256, size=(20, 3, 2), dtype=np.uint8))
     path, output = tmp_path / "small.npz", tmp_path / "a.png"

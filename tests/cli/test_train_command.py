@@ -124,6 +124,7 @@ def test_every_option_reaches_the_run(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_saved_network_is_trained_further(tmp_path):
     path = tmp_path / "net.npz"
     options = ("--batch", 20, "--sampling", "ordered", "--save", path)
@@ -465,6 +466,7 @@ def test_other_programs_keep_their_ctrl_c(argv, run_python):
     assert run_python(code.replace("ARGV", argv)).stdout == f"{argv != PROGRAMS[-1]}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "before", "threads"),
     [
@@ -491,6 +493,7 @@ TRAIN = ("train", "--iters", "300", "--hidden", "4", "--batch", "5", "--data", "
 posix = pytest.mark.skipif(os.name != "posix", reason="these are redirections of a POSIX shell")
 
 
+@pytest.mark.slow
 @posix
 def test_output_that_nobody_reads_costs_nothing(script, tmp_path):
     ends, other_end = os.pipe()
@@ -585,6 +588,7 @@ def test_memory_that_runs_out_is_one_line(monkeypatch):
     assert_error(run_train(), "there is not enough memory: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     grid(lambda given: given is TRAIN, [TRAIN, (*TRAIN, "--backend", "numba"), ("config",)]),
@@ -621,6 +625,7 @@ def test_without_a_command_there_is_help():
     assert "train" in run().output
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command():
     result = subprocess.run([sys.executable, "-m", "secant", "--version"], check=True, capture_output=True, text=True)
     assert result.stdout == f"secant {secant.__version__}\n"
@@ -631,12 +636,14 @@ def test_the_entry_point_is_main():
     assert script.load() is main
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_at_start(run_python):
     heavy = ("matplotlib", "pooch", "requests", "tqdm")
     program = f"import sys, secant.cli.app; print([name for name in {heavy} if name in sys.modules])"
     assert run_python(program).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_without_typer_it_is_one_line(run_python):
     done = run_python("import sys; sys.modules['typer'] = None; from secant.cli import main; main()")
     assert (done.returncode, done.stdout) == (1, "")

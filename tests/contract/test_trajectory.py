@@ -70,7 +70,7 @@ def same(one, other):
 
 
 @pytest.mark.usefixtures("fast")
-@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("iterations", [200, pytest.param(1000, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("options", "gradient"), [({}, "numerical_gradient"), ({"gradient": "backprop"}, "gradient")])
 def test_the_trajectory_of_the_loop(options, gradient, iterations):
     losses, params = run(cases.mnist(500), iterations, **options)
@@ -236,6 +236,7 @@ class Rate:
         return LEARNING_RATE
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_a_thread_trains_on_while_another_keeps_the_interpreter():
     net, x, t = small("cpp")

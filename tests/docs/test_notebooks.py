@@ -19,7 +19,7 @@ NOTEBOOKS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 ENTRIES = gallery.entries(gallery.PAGE.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_an_error_or_a_warning(path, monkeypatch, tmp_path):
     monkeypatch.setenv("SECANT_DATA_HOME", str(tmp_path))  # it must need no data but the bundled ones
@@ -68,7 +68,7 @@ def test_the_last_line_of_a_block_is_what_is_drawn():
         gallery.figure_of("x = 1", {})
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_gallery_is_what_its_code_draws(tmp_path):
     gallery.main(tmp_path)
     for picture, _ in ENTRIES:

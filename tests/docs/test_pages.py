@@ -109,8 +109,14 @@ def names(monkeypatch):
     }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if name_of(page) not in RECORDS], ids=name_of)
+README_FIRST = [
+    pytest.param(page, marks=() if name_of(page) == "README.md" else pytest.mark.slow)
+    for page in PAGES
+    if name_of(page) not in RECORDS
+]
+
+
+@pytest.mark.parametrize("page", README_FIRST, ids=name_of)
 def test_python(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(secant.backends, "_chosen", secant.backends._chosen)

@@ -419,6 +419,7 @@ def damaged(content, per_byte):
 COMPRESSIONS = grid(lambda compression: compression == zipfile.ZIP_STORED, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS, ids=["stored", "deflated"])
 def test_no_damage_to_a_file_leads_to_another_error(tmp_path, compression):
     content, path = io.BytesIO(), tmp_path / "damaged"
@@ -650,6 +651,7 @@ secant.TwoLayerNet(3, 4, 2, rng=0).save("/dev/stdout")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="standard output has no name here")
 @pytest.mark.parametrize("kind", ["pipe", "file"])
 def test_standard_output_is_a_pipe_or_a_file_like_others(tmp_path, kind):

@@ -29,6 +29,7 @@ def test_a_missing_matplotlib_is_a_sentence(monkeypatch):
             draw()
 
 
+@pytest.mark.slow
 def test_neither_pyplot_nor_settings_are_touched():
     pytest.importorskip("matplotlib", reason="Matplotlib is not installed")
     program = (
@@ -51,6 +52,7 @@ def test_figures_are_pyplots_where_that_has_been_imported(run_python):
     assert run_python(program, "-W", "error", MPLBACKEND="agg").stdout == "4\n"
 
 
+@pytest.mark.slow
 def test_plots_are_imported_when_they_are_used(run_python):
     program = (
         "import sys, secant; print('secant.plots' in sys.modules); secant.plots.weights;"

@@ -27,6 +27,10 @@ FLAT_ONES = (
     "Where f is flat to its last digit, rises in steps, has a kink in every entry, or is an error at larger steps, no "
     "right gradient is wrong, and none passes that is off by more than a report of a right one says would be noticed."
 )
+STATEMENT = (
+    "An error of one entry just above what a report says would have been noticed is. 0.1 % may be missed, as error "
+    "bars may be too small."
+)
 LARGEST = 100_000
 KINKED = {"on_a_kink": on_a_kink, "relu_network": partial(relu_network, kinks=True)}
 SMOOTH = FAMILIES | {"relu_network off kinks": relu_network}
@@ -83,8 +87,22 @@ def coverage(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
 def just_noticed(report: secant.GradientReport, rng: np.random.Generator, size: int) -> np.ndarray:
     """An error of one entry, just above what a report says is noticed."""
     error = np.zeros(size)
-    error[rng.integers(size)] = 1.01 * report.arrays[0].sensitivity * rng.choice([-1, 1])
+    # What is said is 0 where f is constant and 0.
+    error[rng.integers(size)] = (1.01 * report.arrays[0].sensitivity or 1e-12) * rng.choice([-1, 1])
     return error
+
+
+def statement(trials: int, seed: int) -> Outcome:
+    one_missed = 0.001 if trials >= 5000 else 2 / trials  # of a slice, one may be
+    outcome, rng = Outcome(STATEMENT, "errors", allowed={"": one_missed}), np.random.default_rng([seed, 1])
+    for number, name, case in cases(trials, seed, 1000, SMOOTH):
+        report = check(case, number)
+        if report.arrays[0].unverified:  # that says which errors would not be noticed, not which would be
+            continue
+        missed = check(case, number, just_noticed(report, rng, case.x.size)).verdict != "wrong"
+        outcome.add(name, missed, None, f"seed {seed}, {number}, {case.x.size} entries")
+        outcome.tried += 1
+    return outcome
 
 
 def hard(trials: int, seed: int) -> Outcome:

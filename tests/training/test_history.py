@@ -30,6 +30,7 @@ def example():
     return History([2.3, 2.2, 2.1], [0.1, 0.2], [0.15, 0.25], [0, 2], {"n_iterations": 3, "n_threads": None})
 
 
+@pytest.mark.slow
 @given(histories())
 def test_a_history_comes_back_bit_for_bit(tmp_path_factory, history):
     path = tmp_path_factory.getbasetemp() / "any.json"
