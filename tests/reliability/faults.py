@@ -133,9 +133,8 @@ def noticed(trials: int, seed: int) -> Outcome:
             point = Point(lambda _, net=net, x=x, t=t: net.loss(x, t), dict(net.params), inplace=True)
             caught, share = True, 0.0
             if all(np.isfinite(array).all() for array in wrong.values()):
-                overall = probed(point, wrong, outcome.tried)
-                caught = is_noticed(overall.probes)
-                share = (overall.noticed_after or point.evaluations) / MAX_EVALUATIONS
+                caught = is_noticed(probed(point, wrong, outcome.tried))
+                share = point.evaluations / MAX_EVALUATIONS
             outcome.add(fault.__name__, not (caught and share <= 1), share, f"seed {seed}, {outcome.tried}")
             outcome.tried += 1
     return outcome

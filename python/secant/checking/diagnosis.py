@@ -6,13 +6,13 @@ diagnosis.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 
 from secant._common.validation import Array, Floats
-from secant.checking.candidate import CandidateGradient
+from secant.checking.candidate import Candidate, CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.report import entry_name
 
@@ -48,29 +48,28 @@ class _Correction(NamedTuple):
 
 def diagnosed(
     probe: DirectionalProbe,
-    kink: float,
     rng: np.random.Generator,
-    given: Sequence[Array],
+    given: Candidate,
     entries: Sequence[Entry],
-    suspect_arrays: set[int],
+    suspect_arrays: Set[int],
 ) -> Diagnosis | None:
     """Return what the error looks like; None if nothing fits.
 
     Parameters
     ----------
     probe : DirectionalProbe
-    kink : float
-        What is allowed for kinks.
     rng : numpy.random.Generator
         Draws the directions along which corrected gradients are probed.
-    given : list of ndarray
-        The gradient, flat, array by array.
-    entries : list of Entry
+    given : Candidate
+        If it is no gradient, there is no diagnosis.
+    entries : sequence of Entry
         Those that were measured.
     suspect_arrays : set of int
         Those in which something is wrong.
     """
-    case = _Case(probe, kink, given, entries, suspect_arrays)
+    if given.arrays is None:
+        return None
+    case = _Case(probe, given.arrays, entries, suspect_arrays)
     if obvious := case.obvious():
         return obvious
     for correction in case.corrections():
@@ -83,12 +82,11 @@ class _Case:
     def __init__(
         self,
         probe: DirectionalProbe,
-        kink: float,
         given: Sequence[Array],
         entries: Sequence[Entry],
-        suspect_arrays: set[int],
+        suspect_arrays: Set[int],
     ) -> None:
-        self.probe, self.point, self.kink = probe, probe.point, kink
+        self.probe, self.point = probe, probe.point
         self.names = self.point.names
         self.standstill = self.point.standstill()
         self.x = [array.reshape(-1).astype(np.float64) for array in self.point.origin]
@@ -164,7 +162,7 @@ class _Case:
     def confirms(self, correction: _Correction, rng: np.random.Generator) -> bool:
         """Whether fresh probes of all entries find a corrected gradient right: one may miss what is left by chance."""
         corrected = CandidateGradient(self.point, [np.asarray(part) for part in correction.gradient])
-        found = (self.probe.measure(self.point.direction(rng), self.point.all, self.kink, corrected) for _ in range(2))
+        found = (self.probe.measure(self.point.direction(rng), self.point.all, corrected) for _ in range(2))
         return all(math.isfinite(probe.error_bar) and not probe.wrong for probe in found)
 
     def corrections(self) -> Iterator[_Correction]:
@@ -224,7 +222,7 @@ class _Case:
         along = step * largest * sum(float(part @ part) for part in pattern)
         if not along or not math.isfinite(along):
             return math.nan
-        found = self.probe.measure([step * part for part in pattern], self.point.all, self.kink)
+        found = self.probe.measure([step * part for part in pattern], self.point.all)
         return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
     def _reordered(self) -> Iterator[_Correction]:

@@ -13,10 +13,10 @@ from secant._common import validation
 from secant._common.validation import Floats
 from secant.differentiation.derivatives import derivatives
 from secant.differentiation.evaluators.evaluation import numbers
-from secant.differentiation.noise import root_mean_square
 from secant.differentiation.options import Workers, are_defaults, put_back
 from secant.differentiation.problem import Problem, kind_of
 from secant.differentiation.result import with_error
+from secant.differentiation.rounding import root_mean_square
 from secant.differentiation.schemes import Bounds, RelativeStep, SchemeName
 from secant.errors import MissingExtraError, ShapeError, UnsupportedError, ValueRangeError
 
