@@ -260,3 +260,17 @@ def test_a_backward_function_that_is_not_linear_is_wrong_also_where_f_rises_in_s
     assert report.verdict == "wrong"
     assert "not linear" in report.diagnosis
     assert linear.passed
+
+
+def test_a_derivative_of_an_elementwise_function():
+    x = np.linspace(-2, 2, 12).reshape(3, 4)
+    assert secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x) ** 2).passed
+    report = secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x))
+    assert report.verdict == "wrong"
+    wrong = secant.check_derivative(np.sin, x, lambda x: np.where(x > 1.9, 0, np.cos(x)))
+    assert [finding.name for finding in wrong.findings] == ["x[2, 3]"]
+    assert secant.check_derivative(np.exp, 0.5, np.exp).passed
+    with pytest.raises(ShapeError, match=r"^df must return an array of the shape of x, \(3, 4\), got \(\)$"):
+        secant.check_derivative(np.sin, x, lambda x: 1.0)
+    with pytest.raises(ShapeError, match=r"^f must return an array of the shape of x, \(3, 4\), got \(3,\)$"):
+        secant.check_derivative(lambda x: x.sum(axis=1), x, lambda x: 1 + 0 * x)

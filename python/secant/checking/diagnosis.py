@@ -4,7 +4,6 @@ A correction counts only if a fresh probe of all entries finds the corrected gra
 diagnosis.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple
@@ -167,21 +166,15 @@ class _Case:
 
     def corrections(self) -> Iterator[_Correction]:
         """The likeliest first."""
-        yield from self._few_entries()
+        yield from self._one_entry()
         yield from self._factors()
         yield from self._proportional()
-        yield from self._reordered()
-        yield from self._exchanged()
-        yield from self._constant()
+        yield from self._transposed()
 
     def _replaced(self, changes: dict[int, Floats]) -> list[Floats]:
         return [changes.get(leaf, part) for leaf, part in enumerate(self.given)]
 
-    def _few_entries(self) -> Iterator[_Correction]:
-        if len(self.wrong) == 2:
-            (a, b), gradient = self.wrong, [part.copy() for part in self.given]
-            gradient[a.leaf][a.flat], gradient[b.leaf][b.flat] = b.given, a.given
-            yield _Correction(f"{self._name(a)} and {self._name(b)} are exchanged", gradient)
+    def _one_entry(self) -> Iterator[_Correction]:
         if len(self.wrong) == 1:
             (entry,), gradient = self.wrong, [part.copy() for part in self.given]
             gradient[entry.leaf][entry.flat] = entry.numerical
@@ -225,31 +218,12 @@ class _Case:
         found = self.probe.measure([step * part for part in pattern], self.point.all)
         return found.error / along if math.isfinite(found.error_bar) else math.nan  # f may have no slope there
 
-    def _reordered(self) -> Iterator[_Correction]:
+    def _transposed(self) -> Iterator[_Correction]:
         for leaf in self.suspect_arrays if len(self.suspect_arrays) == 1 else []:
-            shape, part, name = self.shapes[leaf], self.given[leaf], self.names[leaf]
+            shape, part = self.shapes[leaf], self.given[leaf]
             if len(shape) == 2 and min(shape) > 1:
-                yield _Correction(f"{name} is transposed", self._replaced({leaf: part.reshape(shape[::-1]).T.ravel()}))
-            whole = part.reshape(shape)
-            for axis, by in itertools.product(range(len(shape)), (1, -1)):
-                along = f" along axis {axis}" if len(shape) > 1 else ""
-                changes = {leaf: np.roll(whole, -by, axis).ravel()}
-                yield _Correction(f"{name} is shifted by {by}{along}", self._replaced(changes))
-            for axis in range(len(shape)):
-                along = f" along axis {axis}" if len(shape) > 1 else ""
-                yield _Correction(f"{name} is reversed{along}", self._replaced({leaf: np.flip(whole, axis).ravel()}))
-
-    def _exchanged(self) -> Iterator[_Correction]:
-        if len(self.suspect_arrays) == 2:
-            a, b = self.suspect_arrays
-            if self.given[a].size == self.given[b].size:
-                text = f"{self.names[a]} and {self.names[b]} are exchanged"
-                yield _Correction(text, self._replaced({a: self.given[b], b: self.given[a]}))
-
-    def _constant(self) -> Iterator[_Correction]:
-        for constant in _rounded(-self._share([np.ones_like(part) for part in self.given])):
-            changes = {leaf: self.given[leaf] - constant for leaf in self.suspect_arrays}
-            yield _Correction(f"{constant:.6g} is added to every entry of {self.who}", self._replaced(changes))
+                changes = {leaf: part.reshape(shape[::-1]).T.ravel()}
+                yield _Correction(f"{self.names[leaf]} is transposed", self._replaced(changes))
 
     def _name(self, entry: Entry) -> str:
         return entry_name(self.names[entry.leaf], entry.place)

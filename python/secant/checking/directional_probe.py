@@ -173,12 +173,14 @@ class DirectionalProbe:
             slopes, bars = one_sided(samples, numbers, self.noise, 0.0)
             value, bar = float(slopes[0]), float(bars[0])
             self.is_one_sided |= isfinite(bar)
-        elif start.is_still[0] or (still >= _STILL and not is_rounding):
+        elif start.is_still[0]:
             across = 0.0 if jump > _NO_ROUNDING * abs(self.value) else max(doubt, abs(value) + bar)
             value, bar, doubt = 0.0, unit / still, across
             self.rises_in_steps |= not is_rounding
             if is_rounding:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
+        elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
+            doubt = max(doubt, abs(value) + bar)
         elif level > max(abs(self.value), _NO_NOISE * largest_change):
             doubt = inf
         elif largest_change and not is_kink:

@@ -137,6 +137,70 @@ def check_jvp(
     return replace(report, mode="forward mode", cotangent=weighted.cotangent)
 
 
+def check_derivative(
+    f: Callable[[Any], Any],
+    x: Any,
+    df: Callable[[Any], Any],
+    *,
+    scale: Any = None,
+    max_evaluations: int | None = None,
+    max_findings: int = 20,
+    names: Sequence[str] | None = None,
+    entries: bool = False,
+    progress: bool = False,
+    rng: int = 0,
+) -> GradientReport:
+    """Check the derivative of an elementwise function, such as an activation or the density of a distribution.
+
+    Parameters
+    ----------
+    f, df : callable
+        Take an array, and return one of its shape: f and its derivative at each element.
+    x : array_like
+        Where it is checked.
+    scale, max_evaluations, max_findings, names, entries, progress, rng
+        As for `check_gradient`.
+
+    Returns
+    -------
+    GradientReport
+        Of the gradient of the sum of f(x) times random numbers, ``report.cotangent``.
+
+    Raises
+    ------
+    DTypeError, ShapeError, ValueRangeError
+        As `check_gradient` does; ShapeError too if f or df returns another shape.
+
+    Examples
+    --------
+    >>> x = np.linspace(-2, 2, 9)
+    >>> secant.check_derivative(np.tanh, x, lambda x: 1 - np.tanh(x) ** 2).passed
+    True
+    """
+    require_callable("df", df)
+    x = of_arrays(x)
+
+    def vjp(cotangent: Array) -> Array:
+        slope = np.asarray(df(np.array(x)))
+        for title, shape in (("f", np.shape(cotangent)), ("df", slope.shape)):
+            if shape != np.shape(x):
+                raise ShapeError(f"{title} must return an array of the shape of x, {np.shape(x)}, got {shape}")
+        return np.asarray(cotangent * slope)
+
+    return check_vjp(
+        f,
+        x,
+        vjp,
+        scale=scale,
+        max_evaluations=max_evaluations,
+        max_findings=max_findings,
+        names=names,
+        entries=entries,
+        progress=progress,
+        rng=rng,
+    )
+
+
 class _Weighted:
     """The sum of products of f and a cotangent: a function with a single value.
 

@@ -179,16 +179,8 @@ def gradcheck(
         raise ValueRangeError("check_backward_ad or check_forward_ad must be True, got neither")
     given = _tuple(inputs)
     subject = Subject(func, func, given, _checked(func, given), options)
-    try:
-        found = reports(subject, backward=check_backward_ad, forward=check_forward_ad, undefined=check_undefined_grad)
-        found[-1].raise_if_failed()
-    except NothingToCheckError:
-        warn("inputs or outputs have no elements: nothing is checked")
-    except GradientMismatchError:
-        if raise_exception:
-            raise
-        return False
-    return True
+    modes = {"backward": check_backward_ad, "forward": check_forward_ad, "undefined": check_undefined_grad}
+    return _is_right(lambda: reports(subject, **modes), raise_exception)
 
 
 def gradgradcheck(
@@ -263,22 +255,15 @@ def gradgradcheck(
         raise ValueRangeError("check_rev_over_rev or check_fwd_over_rev must be True, got neither")
     given = _tuple(inputs)
     tensors = _checked(func, given)
-    try:
+    modes = {"backward": check_rev_over_rev, "forward": check_fwd_over_rev, "undefined": check_undefined_grad}
+
+    def of_gradient() -> list[GradientReport]:
         with own_buffers(func, (given, grad_outputs)):
             gradients, cotangents = gradient_of(func, given, grad_outputs, rng)
-        tensors |= differentiable("grad_outputs", cotangents)
-        subject = Subject(func, gradients, (*given, cotangents), tensors, options, of="-over-reverse")
-        found = reports(
-            subject, backward=check_rev_over_rev, forward=check_fwd_over_rev, undefined=check_undefined_grad
-        )
-        found[-1].raise_if_failed()
-    except NothingToCheckError:
-        warn("inputs or outputs have no elements: nothing is checked")
-    except GradientMismatchError:
-        if raise_exception:
-            raise
-        return False
-    return True
+        both = tensors | differentiable("grad_outputs", cotangents)
+        return reports(Subject(func, gradients, (*given, cotangents), both, options, of="-over-reverse"), **modes)
+
+    return _is_right(of_gradient, raise_exception)
 
 
 def check_module(
@@ -345,6 +330,20 @@ def check_module(
 
     (report,) = reports(Subject(module, function, given, tensors, options))
     return report
+
+
+def _is_right(checked: Callable[[], list[GradientReport]], raise_exception: bool) -> bool:
+    """Whether the last report is right; or an error with it."""
+    __tracebackhide__ = True
+    try:
+        checked()[-1].raise_if_failed()
+    except NothingToCheckError:
+        warn("inputs or outputs have no elements: nothing is checked")
+    except GradientMismatchError:
+        if raise_exception:
+            raise
+        return False
+    return True
 
 
 def _tuple(inputs: Any) -> tuple[Any, ...]:
