@@ -9,7 +9,7 @@ from families import FAMILIES, in_float32
 from hard_functions import ALONE, SETTINGS, SHAPES
 
 import secant
-from secant.errors import ValueRangeError
+from secant.errors import UnsupportedError, ValueRangeError
 
 
 def gradient_and_bars(f, x, *arguments, **options):
@@ -384,3 +384,29 @@ def test_powers_at_the_end_of_a_domain(power):
         )
         missed += not abs(found.value[0] - c) <= found.error[0]
     assert missed <= 1
+
+
+@pytest.mark.parametrize("call", ["gradient", "jacobian", "sparse", "elements", "hessian"])
+def test_the_noise_that_the_user_knows_is_in_the_bars(call):
+    x, noise = np.array([0.3, 1.0, 2.0, 0.7, 0.1]), 1e-6
+
+    def f(x):
+        """Exp as a solver of that tolerance may return it: its errors are smooth, and do not scatter."""
+        return np.exp(x) + noise * np.sin(3e3 * x)
+
+    options = {"noise": noise, "full_output": True}
+    if call == "gradient":
+        found = secant.numerical_gradient(lambda x: f(x).sum(), x, scheme="auto", **options)
+    elif call == "elements":
+        found = secant.numerical_diff(f, x, scheme="auto", **options)
+    elif call == "hessian":
+        found = secant.numerical_hessian(lambda x: f(x).sum(), x, **options)
+    else:
+        sparsity = np.eye(5) if call == "sparse" and pytest.importorskip("scipy") else None
+        found = secant.numerical_jacobian(f, x, scheme="auto", sparsity=sparsity, **options)
+    expected = np.exp(x) if call in ("gradient", "elements") else np.diag(np.exp(x))
+    value, error = (each.toarray() if hasattr(each, "toarray") else each for each in (found.value, found.error))
+    assert (np.abs(value - expected) <= error).all()
+    assert error.max() < (1.0 if call == "hessian" else 0.02)
+    with pytest.raises(UnsupportedError, match=r"^noise is for scheme='auto' and error bars"):
+        secant.numerical_gradient(lambda x: x @ x, x, noise=noise)

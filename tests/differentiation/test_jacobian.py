@@ -172,7 +172,7 @@ def test_a_pattern_that_leaves_out_an_entry_is_an_error_that_names_the_row(spars
     for row, column in ((0, 1), (7, 6), (19, 19)):
         wrong = pattern(20)
         wrong[row, column] = False
-        message = f"sparsity must not have 0 where the Jacobian has not: along a random direction row {row} of f "
+        message = f"sparsity must not have 0 where the Jacobian has not: along a direction row {row} of f "
         with pytest.raises(ValueRangeError, match=message):
             secant.numerical_jacobian(tridiagonal, x, scheme=scheme, sparsity=wrong, vectorized=vectorized)
 

@@ -262,10 +262,22 @@ def test_bounds_sparsity_and_auto_go_together():
         assert found.error.max() < 1e-6
 
 
-def test_bounds_that_options_do_not_go_with():
-    for options in ({"scheme": "auto"}, {"full_output": True}):
-        with pytest.raises(UnsupportedError, match="bounds do not go with"):
-            secant.numerical_diff(np.square, 1.0, bounds=(0, 2), **options)
+@pytest.mark.parametrize("options", [{"scheme": "auto"}, {"full_output": True}, {}])
+def test_elements_stay_within_bounds(options):
+    x = np.array([0.0, 0.3, 1.0])
+
+    def f(x):
+        assert ((x >= 0) & (x <= 1)).all()
+        return np.exp(x)
+
+    found = secant.numerical_diff(f, x, bounds=(0, 1), **options)
+    np.testing.assert_allclose(found.value if "full_output" in options else found, np.exp(x), rtol=1e-6)
+
+
+def test_a_pattern_names_the_coordinate_where_f_is_not_finite():
+    pytest.importorskip("scipy")
+    with np.errstate(invalid="ignore"), pytest.raises(ValueRangeError, match=r"f is NaN at x\[1\] = -9e-05"):
+        secant.numerical_jacobian(np.sqrt, [1.0, 1e-5], sparsity=np.eye(2))
 
 
 def test_a_narrow_interval_makes_steps_smaller():
@@ -308,7 +320,7 @@ def test_what_is_not_finite_beside_x_is_an_error_that_names_it(scheme, bad):
             secant.numerical_gradient(call, np.array([0.5, 1.0]), scheme=scheme, **options)
     with pytest.raises(ValueRangeError, match=message):
         secant.numerical_jacobian(f, np.array([0.5, 1.0]), scheme=scheme)
-    with pytest.raises(ValueRangeError, match=message.replace(r"\[1\]", "")):
+    with pytest.raises(ValueRangeError, match=message):
         secant.numerical_diff(f, np.array([0.5, 1.0]), scheme=scheme)
 
 

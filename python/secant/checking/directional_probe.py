@@ -25,6 +25,7 @@ from secant.differentiation.slopes import (
     refined,
     rungs_of,
     step_of,
+    walked,
 )
 
 _FARTHER = -RUNG
@@ -156,7 +157,8 @@ class DirectionalProbe:
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
         for largest in (0, _FARTHER):
             numbers = range(self._smallest, largest - 1, -RUNG)
-            start = climb(samples, numbers, self.noise)
+            walk = walked(samples, numbers)
+            start = climb(samples, numbers, self.noise, walk)
             found = refined(samples, start, numbers)
             is_kink, doubt = bool(start.is_kink[0]), DOUBT * float(start.doubt[0])
             value, bar = float(found.value[0]), float(found.bar[0]) - doubt
@@ -173,7 +175,7 @@ class DirectionalProbe:
             slopes, bars = one_sided(samples, numbers, self.noise, 0.0)
             value, bar = float(slopes[0]), float(bars[0])
             self.is_one_sided |= isfinite(bar)
-        elif start.is_still[0]:
+        elif walk.is_still[0]:
             across = 0.0 if jump > _NO_ROUNDING * abs(self.value) else max(doubt, abs(value) + bar)
             value, bar, doubt = 0.0, unit / still, across
             self.rises_in_steps |= not is_rounding

@@ -24,13 +24,16 @@ from secant.differentiation.slopes import (
     Levels,
     Sample,
     Samples,
+    Walk,
     climb,
+    differences_of,
     extrapolated,
     one_sided,
     refined,
     rungs_of,
     scales_of,
     step_of,
+    walked,
 )
 from secant.errors import DTypeError, SecantError, ValueRangeError
 
@@ -39,14 +42,14 @@ _MEASURED = 3  # coordinates that are searched for the steps to begin with
 _CLOSE = 2.0**-30  # of a scale: so far from a bound, steps are one-sided
 _ENOUGH = 1e-8  # a relative error bar that is not worth more evaluations
 _GROUP = 16  # entries of a group, but at most a quarter of all: then workers can share them
-_WORTH = 10.0  # times the error bar of an entry alone: where noise / step is smaller, six evaluations are not worth it
+_WORTH = 10.0  # times the error bar of an entry alone: if noise / step of one pair is at most that, one pair is enough
 _COVERAGE_OF_GROUPS = 1.5  # whose noise along the direction is there as well
 
 
 class Adaptive:
     """Slopes of all coordinates, each with its error bar.
 
-    ``moved`` is as of `Problem`.
+    ``columns`` and ``noise`` are as of `Problem`.
 
     Attributes
     ----------
@@ -58,10 +61,11 @@ class Adaptive:
         self,
         evaluator: Evaluator,
         x: Floats,
-        moved: Callable[[int, float], Any] | None = None,
+        columns: Any = None,
         bounds: Bounds | None = None,
+        noise: float = 0.0,
     ) -> None:
-        self._x, self._moved = np.array(x, order="C"), moved
+        self._x, self._columns = np.array(x, order="C"), columns
         self._flat = self._x.reshape(-1)
         if not np.isfinite(self._flat).all():
             i = int(np.argmin(np.isfinite(self._flat)))
@@ -75,8 +79,8 @@ class Adaptive:
         self.group = max(1, min(_GROUP, -(-x.size // 4)))
         rng = np.random.default_rng(_SEED)
         self._factors = rng.uniform(2, 3, _GROUP) * rng.choice([-1.0, 1.0], _GROUP)
-        self._known: dict[int, dict[float, Sample]] = {}
-        self._learn(evaluator)
+        self._evaluated: dict[int, dict[float, Sample]] = {}
+        self._learn(evaluator, noise)
 
     @np.errstate(all="ignore")  # where values are not finite, slopes are not
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Floats:
@@ -95,16 +99,19 @@ class Adaptive:
             if steps.error is not None and not (known := np.isfinite(found).all(axis=(1, 2))).all():
                 i = part.start + int(np.argmin(known))
                 steps.error.add_note(
-                    f"no slope with an error bar was found at {name_of(i, self._x.shape)} = "
-                    f"{float(self._flat[i])!r}: f is not defined beside it, or its slope is infinite"
+                    f"no slope with an error bar was found at {evaluator.place(i, 0.0)}: f is not defined beside it, "
+                    "or its slope is infinite"
                 )
                 raise steps.error
             tell(part.stop - begin)
         return results.reshape(end - begin, 2, *self._shape)
 
     @np.errstate(all="ignore")
-    def _learn(self, evaluator: Evaluator) -> None:
-        """Measure the noise of each output of f, and find the steps to begin with."""
+    def _learn(self, evaluator: Evaluator, least: float) -> None:
+        """Measure the noise of each output of f, which is at least ``least``, and find the steps to begin with.
+
+        ``_smallest_of_three`` holds the number of the smallest of three steps, for each output; NaN if there is none.
+        """
         values = np.asarray(evaluator.at(self._x))
         self._shape, self._value = values.shape, values.reshape(-1).astype(np.float64)
         if not np.isfinite(values).all():
@@ -114,56 +121,55 @@ class Adaptive:
                 f"f must be finite at x for the scheme 'auto' and for error bars, got {value} at x = {where}"
             )
         count, steps, rng = len(self._value), Steps(), np.random.default_rng(_SEED)
-        nothing = np.zeros(count)
-        self._noise, self._rungs, self._group_steps = Levels(nothing, nothing, nothing), nothing + nan, nothing
+        zeros = np.zeros(count)
+        noise = self._noise = Levels(zeros + least, zeros, zeros)
+        self._smallest_of_three, self._group_steps = zeros + nan, zeros
         factors = rng.uniform(0.5, 1.5, self._flat.size) * rng.choice([-1.0, 1.0], self._flat.size)
         chosen = np.unique(np.linspace(0, self._flat.size - 1, min(_MEASURED, self._flat.size)).astype(int)).tolist()
-        self._known = {i: {} for i in chosen}
+        self._evaluated = {i: {} for i in chosen}
         self._learned: dict[int, Floats] = {}
         if not chosen or not count:
             return
-        noise = self._noise
         if self._flat.size > len(chosen):  # else each entry tells its noise
             line = self._line(evaluator, steps, factors * self._scales)
-            noise = climb(line, rungs_of(1.0, 1.0), noise, RESOLUTION).noise
-            noise = noise._replace(slope=nothing)  # which is that along the direction
+            noise = Levels(*map(np.maximum, noise, walked(line, rungs_of(1.0, 1.0), RESOLUTION).noise))
         entries = [self._entry(evaluator, i, steps) for i in chosen]
-        climbs = [climb(entry, _own(self._numbers(i)), noise) for i, entry in zip(chosen, entries, strict=True)]
-        near, share, _ = (np.max(each, axis=0) for each in zip(*(found.noise for found in climbs), strict=True))
-        self._noise = Levels(near, share, nothing)
+        walks = [walked(entry, _own(self._numbers(i))) for i, entry in zip(chosen, entries, strict=True)]
+        near, share, _ = (np.max(each, axis=0) for each in zip(noise, *(walk.noise for walk in walks), strict=True))
+        self._noise = Levels(near, share, zeros)  # what is noise of slopes is that of each entry
         best = []
-        for i, entry in zip(chosen, entries, strict=True):
-            slopes, bars, numbers = self._alone(entry, self._numbers(i), self._noise)
+        for i, entry, walk in zip(chosen, entries, walks, strict=True):
+            slopes, bars, largest = self._alone(entry, self._numbers(i), self._noise, walk)
             self._learned[i] = np.array([slopes, bars])
-            number, bar = self._best_of_three(entry, i, numbers)
+            number, bar = self._best_of_three(entry, i, largest)
             best.append((np.where(np.isfinite(bars), number, nan), bar))
-        rungs = np.array([number for number, _ in best])
-        is_still = np.any([found.is_still for found in climbs], axis=0)
-        middle = np.isfinite(rungs).sum(axis=0) // 2
-        self._rungs = np.where(is_still, nan, np.sort(rungs, axis=0)[middle, np.arange(count)])
+        numbers = np.array([number for number, _ in best])
+        is_still = np.any([walk.is_still for walk in walks], axis=0)
+        middle = np.isfinite(numbers).sum(axis=0) // 2
+        self._smallest_of_three = np.where(is_still, nan, np.sort(numbers, axis=0)[middle, np.arange(count)])
         bars = np.median([bar * self._scales[i] for (_, bar), i in zip(best, chosen, strict=True)], axis=0)
         if self._flat.size > len(chosen):
             self._group_steps = self._learned_group_steps(evaluator, chosen, entries, steps, _WORTH * bars)
         if steps.error is not None:  # which is to be raised again where it matters
-            self._known = {i: {} for i in self._known}
+            self._evaluated = {i: {} for i in self._evaluated}
 
     def _best_of_three(self, entry: Samples, i: int, largest: Any) -> tuple[Any, Floats]:
-        """For each output the number of a step at which three pairs have the least error bar, and that bar.
+        """For each output three steps in a row with the least error bar, as the number of the smallest; and the bar.
 
-        They have no larger step than the slope of the entry depends on, by its number.
+        ``largest`` is the number of the largest step that the slope of the entry depends on: no step is larger.
         """
         rungs = self._numbers(i)
         numbers = [k for k in range(rungs[0], rungs[-1] - 1, -1) if step_of(k) in entry.known]
         each = entry.differences([step_of(k) for k in numbers])
         follow = np.array([j for j in range(len(numbers) - 2) if numbers[j] == numbers[j + 2] + 2], int)
-        default = largest + 2 + largest % 2
+        default = largest + 2 + largest % 2  # even, so that outputs share steps
         if not len(follow):
             return default, np.full(len(self._value), inf)
         there = Differences(*(np.stack([field[follow + k] for k in range(3)]) for field in each))
         bars = self._of_three(there, np.full(len(follow), i), slice(None))[1]
-        is_small = np.array(numbers)[follow + 2, np.newaxis] >= largest
-        bars = np.where(np.isfinite(bars) & is_small, bars, inf)
-        even = -2 * (-np.array(numbers)[follow] // 2)  # so that outputs share steps
+        is_within = np.array(numbers)[follow + 2, np.newaxis] >= largest
+        bars = np.where(np.isfinite(bars) & is_within, bars, inf)
+        even = -2 * (-np.array(numbers)[follow] // 2)  # rounded up
         least = np.min(bars, axis=0)
         return np.where(np.isfinite(least), even[np.argmin(bars, axis=0)], default), least
 
@@ -172,17 +178,17 @@ class Adaptive:
 
     def _at_three_steps(self, evaluator: Evaluator, entries: list[Samples], part: range, found: Floats) -> None:
         """Slopes from three pairs, at the step that was learned or smaller ones, where these settle."""
-        for rung in np.unique(self._rungs[np.isfinite(self._rungs)]).tolist():
-            outputs = np.flatnonzero(self._rungs == rung)
+        learned = self._smallest_of_three
+        for smallest in np.unique(learned[np.isfinite(learned)]).tolist():
+            outputs = np.flatnonzero(learned == smallest)
             for smaller in (0, 2, 4):
-                steps = [step_of(rung + smaller - k) for k in range(3)]
+                steps = [step_of(smallest + smaller - k) for k in range(3)]
                 is_left = np.isnan(found[:, 1, outputs])
-                left = [j for j, i in enumerate(part) if i not in self._known and is_left[j].any()]
+                left = [j for j, i in enumerate(part) if i not in self._evaluated and is_left[j].any()]
                 if not left:
                     break
                 self._evaluate_together(evaluator, [(part[j], entries[j]) for j in left], steps)
-                each = [entries[j].differences(steps, outputs) for j in left]
-                there = Differences(*(np.stack(fields, axis=1) for fields in zip(*each, strict=True)))
+                there = differences_of([entries[j] for j in left], steps, outputs)
                 slopes, bars = self._of_three(there, np.array(part)[left], outputs)
                 for j, *here in zip(left, slopes, bars, strict=True):
                     found[j][:, outputs] = np.where(is_left[j] & np.isfinite(here[1]), here, found[j][:, outputs])
@@ -201,7 +207,7 @@ class Adaptive:
         noise_of_pair = level * (square / width[0] + 1 / width[1]) / (square - 1)
         explained = np.abs(pairs[1] - pairs[2]) <= 4 * noise_of_pair
         explained &= np.abs(curvatures[1] - curvatures[2]) <= 8 * level / width[0] ** 2
-        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # not at a kink
+        explained &= np.abs(bend[0]) <= 0.75 * np.abs(bend[1]) + 4 * level / width[0]  # the same at a kink, else as h
         slopes, bars = (each[-1] for each in extrapolated(width, there.slope, level / width))
         is_small = (self._scales < self._usual)[entries]  # larger steps than its own may be better
         explained &= ~is_small[:, np.newaxis] | (bars <= _ENOUGH * np.abs(slopes))
@@ -223,15 +229,17 @@ class Adaptive:
             better = (bar < found[1, outputs]) | ~np.isfinite(found[1, outputs])
             found[:, outputs] = np.where(better, (slope, bar), found[:, outputs])
 
-    def _alone(self, entry: Samples, numbers: range, noise: Levels) -> tuple[Floats, Floats, Any]:
-        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps."""
-        for within in (
-            _own(numbers),
-            numbers,
-        ):  # steps beyond a tenth of the entry's size only where noise asks for them
-            slopes, bars, largest = refined(entry, climb(entry, within, noise), within)
-            if (bars <= _ENOUGH * np.abs(slopes)).all():
-                break
+    def _alone(
+        self, entry: Samples, numbers: range, noise: Levels, walk: Walk | None = None
+    ) -> tuple[Floats, Floats, Any]:
+        """Slopes of an entry from the smallest steps up, their error bars, and the numbers of their largest steps.
+
+        Steps beyond a tenth of the entry's size are taken only where noise asks for them.
+        """
+        within = _own(numbers)
+        slopes, bars, largest = refined(entry, climb(entry, within, noise, walk or walked(entry, within)), within)
+        if within != numbers and not (bars <= _ENOUGH * np.abs(slopes)).all():
+            slopes, bars, largest = refined(entry, climb(entry, numbers, noise, walked(entry, numbers)), numbers)
         is_known = np.isfinite(bars)
         return np.where(is_known, slopes, nan), np.where(is_known, bars, inf), largest
 
@@ -249,7 +257,7 @@ class Adaptive:
             bars = _COVERAGE_OF_GROUPS * (noise + (off + unseen) / sensitivity[:, None]) / widths
             known = (off <= unseen) & np.isfinite(bars)
             for i, slope, bar, is_known in zip(group, slopes, bars, known, strict=True):
-                if i in part and i not in self._known:
+                if i in part and i not in self._evaluated:
                     if self._scales[i] < self._usual:
                         is_known = is_known & (bar <= _ENOUGH * np.abs(slope))
                     found[i - part.start][:, outputs] = np.where(is_known, (slope, bar), nan)
@@ -262,8 +270,8 @@ class Adaptive:
         It is a quarter of the largest one, of powers of two: truncation is a sixty-fourth there.
         """
         along, found = self._along(evaluator, chosen, steps), np.zeros(len(self._value))
-        largest = np.array([step_of(rung) for rung in self._rungs.tolist()])
-        tried = np.where(np.isfinite(most), 2.0 ** np.floor(np.log2(4 * largest)), 0.0)
+        learned = np.array([step_of(number) for number in self._smallest_of_three.tolist()])
+        tried = np.where(np.isfinite(most), 2.0 ** np.floor(np.log2(4 * learned)), 0.0)  # from the largest of three
         while True:
             tried[~((tried > 0) & (self._noise.near > 0) & (self._noise.near <= most * tried / 4))] = 0.0
             if not tried.any():
@@ -272,7 +280,7 @@ class Adaptive:
                 k = np.flatnonzero(tried == step)
                 _, _, off, noise, spread, _ = self._measured(evaluator, chosen, entries, along, step, k)
                 excess = off / (spread * noise)
-                halved = (step > largest[k]) | ~np.isfinite(off)  # larger steps may cross kinks
+                halved = (step > learned[k]) | ~np.isfinite(off)  # larger steps may cross kinks
                 smaller = np.where(halved, step / 2, 2.0 ** np.floor(np.log2(step / np.cbrt(excess))))
                 found[k] = np.where(excess <= 1, step / 4, 0.0)
                 tried[k] = np.where(excess <= 1, 0.0, smaller)
@@ -280,7 +288,10 @@ class Adaptive:
     def _measured(
         self, evaluator: Evaluator, group: list[int], entries: list[Samples], along: Samples, step: float, outputs: Any
     ) -> tuple[Floats, Floats, Floats, Floats, float, Floats]:
-        """The slopes of a group, half the distances of their points, how far they are off, and the noise of f.
+        """Slopes of a group, half the distances of their points, ``off``, the noise of f, and two factors.
+
+        The first factor times the noise is that of ``off``. The second one, of each entry, times h and the truncation
+        error of its slope, is what the entry adds to ``off``.
 
         Truncation of order 3, or a kink, makes the difference along a direction another one than those of the entries
         foretell. With the noise e of f, steps h, and factors u of them along the direction, it is off by
@@ -296,11 +307,10 @@ class Adaptive:
         far, opposite = along(step), along(-step)
         high, low = far.values[outputs], opposite.values[outputs]
         halfway = along(step / 2).values[outputs] + along(-step / 2).values[outputs]
-        each = [entry.differences([step], outputs) for entry in entries]
-        widths, slopes, _, sizes = (np.concatenate(part) for part in zip(*each, strict=True))
+        widths, slopes, _, sizes = (each[0] for each in differences_of(entries, [step], outputs))
         foretold = slopes * (far.moved - opposite.moved)[:, np.newaxis]
         odd = np.subtract.reduce(np.concatenate([(high - low)[None], foretold]), axis=0)
-        even = 4 * halfway - (high + low) - 6 * value
+        even = 4 * halfway - (high + low) - 6 * value  # 4 second differences at step / 2 less that at step
         off = np.where(np.isfinite(odd + even), np.maximum(np.abs(odd), np.abs(even)), nan)
         largest = np.max([np.abs(value), np.abs(high), np.abs(low), *sizes], axis=0)
         return slopes, widths, off, self._noise.of(outputs).at(largest), spread, np.abs(2 * (factors**3 - factors))
@@ -308,7 +318,7 @@ class Adaptive:
     def _evaluate_together(self, evaluator: Evaluator, entries: list[tuple[int, Samples]], steps: list[float]) -> None:
         """Evaluate f at steps of entries that follow each other, in one call; not where it may leave its domain."""
         missing = [(i, entry) for i, entry in entries if any(step not in entry.known for step in steps)]
-        if not missing or self._moved is not None:
+        if not missing or self._columns is not None:
             return
         first, last = missing[0][0], missing[-1][0] + 1
         if last - first != len(missing):
@@ -337,14 +347,14 @@ class Adaptive:
         def evaluate(step: float) -> Sample:
             shift = step * scale
             moved: Any = (origin + shift) - origin
-            if self._moved:
-                moved = np.resize(self._moved(i, shift), len(self._value))
+            if self._columns is not None:
+                moved = np.resize(self._columns.moved(i, shift), len(self._value))
             if not self._lower[i] <= origin + shift <= self._upper[i]:
                 return Sample(np.full(len(self._value), nan), moved)
             undefined = np.full((1, 1, *self._shape), nan)
             return Sample(self._row(steps(undefined, evaluator.shifted, i, i + 1, [shift])[0, 0]), moved)
 
-        return Samples(evaluate, self._value, self._known.get(i), unit=float(np.spacing(abs(origin))) / 2)
+        return Samples(evaluate, self._value, self._evaluated.get(i), unit=float(np.spacing(abs(origin))) / 2)
 
     def _line(self, evaluator: Evaluator, steps: Steps, direction: Floats) -> Samples:
         """Samples of f along a direction, at points on both sides of x that rounding leaves at the same distance."""

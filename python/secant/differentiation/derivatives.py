@@ -39,7 +39,9 @@ def derivatives(problem: Problem, given: Any, *, warns: bool = True) -> Derivati
     try:
         result, method, evaluator = computed(problem, Method)
         if warns:
-            warn_of_values(evaluator, method.stencils, problem.x, result.values)
+            columns = problem.columns
+            stencils, x = (method.stencils, problem.x) if columns is None else (columns.stencils, columns.x)
+            warn_of_values(evaluator, stencils, x, result.values)
     finally:
         put_back(given, problem.x)
     return result
@@ -86,29 +88,27 @@ def computed(problem: Problem, make: Callable[[Evaluator, Problem], Any]) -> tup
 def warn_of_values(evaluator: Evaluator, stencils: Stencils | None, x: Floats, values: Floats) -> None:
     """Warn where the values of f, or the steps, say that derivatives mean little."""
     count = np.count_nonzero(values)
+    is_lost = stencils is not None and count != values.size and _warn_of_loss(stencils, x)
     if evaluator.is_constant:
-        if values.size and not count:
+        if values.size and not count and not is_lost:
             warn(
                 f"f returned one and the same value at all {evaluator.evaluations} points, so its derivative is 0; if "
                 "it looks at x elsewhere and not at its argument, x must be a writeable array of float64"
             )
-    elif stencils is not None:
-        if count != values.size:
-            _warn_of_loss(stencils, x)
-        if evaluator.is_rounded():
-            warn(
-                "f returns rounded values, so its differences are too: return all digits, or take a step over which f "
-                "changes by much more than its last digit"
-            )
+    elif stencils is not None and evaluator.is_rounded():
+        warn(
+            "f returns rounded values, so its differences are too: return all digits, or take a step over which f "
+            "changes by much more than its last digit"
+        )
     if evaluator.returned is not _FLOAT64 and evaluator.returned != _FLOAT64:
         warn_of_rounding(evaluator.returned, stencils, x, jumps=bool(count))
 
 
-def _warn_of_loss(stencils: Stencils, x: Floats) -> None:
-    """Warn where x + h rounds to x: there a difference quotient is 0."""
+def _warn_of_loss(stencils: Stencils, x: Floats) -> bool:
+    """Warn where x + h rounds to x: there a difference quotient is 0. Return whether it does."""
     flat = np.asarray(x).reshape(-1)
     if isinstance(stencils.h, float) and not (np.abs(flat) >= _SURELY_KEPT * stencils.h).any():
-        return
+        return False
     h = np.broadcast_to(stencils.h, x.size)
     with np.errstate(all="ignore"):
         lost = np.isfinite(flat) & (flat + h == flat) & (flat - h == flat)
@@ -118,6 +118,7 @@ def _warn_of_loss(stencils: Stencils, x: Floats) -> None:
             f"h is lost in x: {name_of(i, x.shape)} + h = {float(flat[i])!r} + {h[i]:.3g} rounds to x, and the "
             "derivative there is 0 whatever f is; take a larger h, or h=None for one in proportion to x"
         )
+    return bool(lost.any())
 
 
 def warn_of_rounding(returned: np.dtype[Any], stencils: Stencils | None, x: Floats, *, jumps: bool) -> None:
@@ -161,7 +162,7 @@ class Method:
         if self._base is None and self.stencils is not None and self.stencils.uses_value:
             self._base = evaluator.at(problem.x)
         if self.stencils is None or problem.with_error:
-            self._adaptive = Adaptive(evaluator, problem.x, problem.moved, problem.bounds)
+            self._adaptive = Adaptive(evaluator, problem.x, problem.columns, problem.bounds, problem.noise)
             self.group = self._adaptive.group
 
     def seconds_per_coordinate(self, evaluator: Evaluator) -> float:
@@ -216,9 +217,10 @@ def _require_finite(evaluator: Evaluator, x: Floats, stencils: Stencils, base: A
         step = float(np.reshape(h, -1)[0])
         for shift in scheme.shifts:
             there = np.asarray(evaluator.shifted(i, i + 1, [shift * step]))
-            if not np.isfinite(there).all():
-                where = f"{name_of(i, x.shape)} = {float(np.ravel(x)[i]) + shift * step!r}"
-                raise not_finite(there[~np.isfinite(there)][0], where)
+            wrong_outputs = np.flatnonzero(~np.isfinite(there))
+            if len(wrong_outputs):
+                output = int(wrong_outputs[0])
+                raise not_finite(there.flat[output], evaluator.place(i, shift * step, output))
 
 
 def not_finite(value: float, where: str) -> ValueRangeError:

@@ -143,7 +143,7 @@ def gradient_descent(
         kwargs=kwargs,
         vectorized=vectorized,
         workers=workers,
-    )._replace(given=None)
+    )._replace(in_place=None)
     try:
         return _walk(problem, x, lr, count, return_path, callback, validation.flag("progress", progress))
     finally:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from secant._common import validation
 from secant._common.validation import Floats
-from secant.differentiation import elementwise
+from secant.differentiation.columns import elementwise_derivative
 from secant.differentiation.derivatives import central_differences, derivatives
 from secant.differentiation.evaluators import c_pointer
 from secant.differentiation.evaluators.evaluation import Evaluator
@@ -31,6 +31,7 @@ def numerical_diff(
     bounds: Any = None,
     args: tuple[Any, ...] = (),
     kwargs: dict[str, Any] | None = None,
+    noise: float | None = None,
     full_output: bool = False,
 ) -> Any:
     """Return the difference quotient of f at x: by default the central one, ``(f(x + h) - f(x - h)) / 2h``.
@@ -45,7 +46,7 @@ def numerical_diff(
     h : float, array_like or None
         Half the distance of the two points. The truncation error grows as h**2, the rounding error as 1/h: at h = 1e-30
         both points round to x, and the result is 0.
-    scheme, rel_step, bounds, args, kwargs, full_output
+    scheme, rel_step, bounds, args, kwargs, noise, full_output
         As for `numerical_gradient`. With "auto", each element has the step and order that its own value of f asks for.
 
     Returns
@@ -66,7 +67,7 @@ def numerical_diff(
     ShapeError
         If f does not always return the same shape, or not that of an array x.
     UnsupportedError
-        If bounds are given with "auto" or full_output, for which take `numerical_gradient`.
+        If h is given with "auto".
     ValueRangeError
         If h is not finite and greater than 0, there is no such scheme, x is not within bounds, or f is not finite at a
         shifted point, though it is at x.
@@ -79,7 +80,9 @@ def numerical_diff(
     >>> bool(np.all(np.abs(found.value - np.exp([0, 10])) <= found.error)), found.success
     (True, array([ True,  True]))
     """
-    return elementwise.derivative(f, x, h, scheme, rel_step, bounds, args, kwargs, full_output)
+    return elementwise_derivative(
+        f, x, h, full_output, scheme=scheme, rel_step=rel_step, bounds=bounds, args=args, kwargs=kwargs, noise=noise
+    )
 
 
 @overload
@@ -88,6 +91,7 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
+    noise: float | None = ...,
     f0: float | None = ...,
     full_output: Literal[False] = ...,
     inplace: bool = ...,
@@ -101,6 +105,7 @@ def numerical_gradient(
     x: ArrayLike,
     h: Any = ...,
     *,
+    noise: float | None = ...,
     f0: float | None = ...,
     full_output: Literal[True],
     inplace: bool = ...,
@@ -120,6 +125,7 @@ def numerical_gradient(
     kwargs: dict[str, Any] | None = None,
     vectorized: bool = False,
     workers: Workers = None,
+    noise: float | None = None,
     f0: float | None = None,
     full_output: bool = False,
     inplace: bool = False,
@@ -164,6 +170,9 @@ def numerical_gradient(
         The number of processes, by joblib, if f is a function of Python; of threads if it is in C, which says that it
         is thread-safe, or compiled by Numba. -1 means all. Or a callable like ``map``, such as that of an executor, a
         pool of MPI or a client of Dask. Workers get copies of f and x.
+    noise : float, optional
+        By how much values of f may be off, such as by the tolerance of a solver: for "auto" and error bars, which
+        measure what scatters, but cannot tell what is smooth and wrong.
     f0 : float, optional
         f(x), if it is known: that saves an evaluation where the scheme needs it.
     full_output : bool
@@ -221,7 +230,7 @@ def numerical_gradient(
     >>> secant.numerical_gradient(lambda x: np.sqrt(x).sum(), [0.0, 4.0], h=None, bounds=(0, np.inf))[1].round(9)
     np.float64(0.25)
     """
-    others = (scheme, vectorized, workers, full_output, inplace, progress)
+    others = (scheme, vectorized, workers, noise, full_output, inplace, progress)
     if f0 is None and are_defaults(others, rel_step, bounds, args, kwargs):
         kind = kind_of(f)
         is_plain = type(x) is np.ndarray and x.size > 0 and type(h) is float and 0 < h < math.inf
@@ -248,6 +257,7 @@ def numerical_gradient(
             kwargs=kwargs,
             vectorized=vectorized,
             workers=workers,
+            noise=noise,
             with_error=full_output,
             inplace=inplace,
             progress=progress,

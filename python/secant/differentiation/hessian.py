@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secant._common import validation
+from secant.differentiation.columns import Pattern
 from secant.differentiation.derivatives import computed, warn_of_values
 from secant.differentiation.evaluators.evaluation import Evaluator
-from secant.differentiation.jacobian import Pattern, numerical_jacobian
+from secant.differentiation.jacobian import numerical_jacobian
 from secant.differentiation.options import Workers, put_back
 from secant.differentiation.problem import Problem
 from secant.differentiation.result import with_error
@@ -33,6 +34,7 @@ def numerical_hessian(
     sparsity: Any = None,
     vectorized: bool = False,
     workers: Workers = None,
+    noise: float | None = None,
     full_output: bool = False,
     inplace: bool = False,
     progress: bool = False,
@@ -55,7 +57,7 @@ def numerical_hessian(
     h : float, array_like or None
         The step of "central", as for `numerical_gradient`; None is ``eps**(1/4) * max(1, abs(x))``, where eps is that
         of what f returns.
-    rel_step, args, kwargs, vectorized, workers, inplace, progress
+    rel_step, args, kwargs, vectorized, workers, noise, inplace, progress
         As for `numerical_gradient`.
     bounds : (array_like, array_like) or scipy.optimize.Bounds, optional
         f is not evaluated outside: steps are smaller near a bound. x may not be on one, unless ``gradient`` is given.
@@ -104,6 +106,7 @@ def numerical_hessian(
         "kwargs": kwargs,
         "vectorized": vectorized,
         "workers": workers,
+        "noise": noise,
         "inplace": inplace,
         "progress": progress,
         "bounds": bounds,

@@ -16,7 +16,7 @@ from secant.errors import DTypeError, UnsupportedError, ValueRangeError
 
 _FLOAT64 = np.dtype(np.float64)
 _NONE: tuple[Any, ...] = ()  # there is only one empty tuple
-_DEFAULTS = ("central", False, None, False, False, False)
+_DEFAULTS = ("central", False, None, None, False, False, False)
 Workers = int | Callable[..., Any] | None
 
 
@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
 
 
 def are_defaults(others: tuple[Any, ...], rel_step: Any, bounds: Any, args: Any, kwargs: Any) -> bool:
-    """Whether the options of a gradient or Jacobian are; ``others`` are the scheme and those from vectorized on."""
+    """Whether the options of a gradient or Jacobian are; ``others`` are those in the order of `_DEFAULTS`."""
     return rel_step is None and bounds is None and kwargs is None and args is _NONE and others == _DEFAULTS
 
 

@@ -50,8 +50,8 @@ class Problem(NamedTuple):
         Of x alone.
     x : ndarray of float64
         A copy of the caller's.
-    given : ndarray of float64, optional
-        The caller's x, if f may look at it and it can be shifted in place.
+    in_place : InPlace or ColumnGroups, optional
+        f where it looks at the caller's x, if it may and this can be shifted in place.
     convert : callable
         Makes a float, or an array of float64, of what f returned.
     scheme : Scheme, optional
@@ -61,20 +61,21 @@ class Problem(NamedTuple):
     kind : {"C", "Numba", "Python"}
         What f is.
     vectorized, with_error, inplace, progress : bool
+    noise : float
+        By how much values of f may be off at least, for "auto".
     workers
         As it was given.
     f0 : optional
         f(x), if that is known.
-    moved : callable, optional
-        For "auto", where the shift of a coordinate does not tell by how much x is shifted: it takes the number of the
-        coordinate and its shift, and returns what rounding leaves of that for each output.
+    columns : ColumnGroups, optional
+        What f is, if its coordinates are shifts of groups of columns.
     is_trusted : bool
         f was seen to take stacks of points: that is not tried again.
     """
 
     f: Any
     x: Floats
-    given: Floats | None = None
+    in_place: Callable[[Any], Any] | None = None
     convert: Convert = number
     scheme: Scheme | None = None
     step: Step | Stencils = 1e-4
@@ -85,8 +86,9 @@ class Problem(NamedTuple):
     with_error: bool = False
     inplace: bool = False
     progress: bool = False
+    noise: float = 0.0
     f0: Any = None
-    moved: Callable[[int, float], Any] | None = None
+    columns: Any = None
     is_trusted: bool = False
 
     @classmethod
@@ -106,6 +108,7 @@ class Problem(NamedTuple):
         with_error: Any = False,
         inplace: Any = False,
         progress: Any = False,
+        noise: Any = None,
         f0: Any = None,
         convert: Convert = number,
     ) -> Problem:
@@ -116,6 +119,8 @@ class Problem(NamedTuple):
         chosen = scheme_of(scheme, "auto")
         if chosen is None and not (rel_step is None and (h is None or is_default(h))):
             raise UnsupportedError("scheme='auto' chooses the steps itself: h and rel_step do not go with it")
+        if noise is not None and chosen is not None and not with_error:
+            raise UnsupportedError("noise is for scheme='auto' and error bars: other schemes take h")
         for name, flag in (("vectorized", vectorized), ("inplace", inplace), ("progress", progress)):
             if flag is not False:
                 validation.flag(name, flag)
@@ -135,16 +140,17 @@ class Problem(NamedTuple):
             bool(with_error),
             bool(inplace),
             bool(progress),
+            0.0 if noise is None else validation.finite_number("noise", noise, least=0.0),
             None if f0 is None else convert(f0),
         )
         if inplace:
             require_perturbable("x", x)
             problem._require_in_place()
-            return problem._replace(given=x, kind="Python")
+            return problem._replace(f=InPlace(f, x, own), kind="Python")
         if problem.asks_for_workers:
             problem._require_workers()
         may_look = problem.kind == "Python" and not vectorized and not problem.asks_for_workers
-        return problem._replace(given=writeable(x)) if may_look else problem
+        return problem._replace(in_place=_in_place(f, x, own)) if may_look else problem
 
     @classmethod
     def of_defaults(cls, f: Any, x: Any, h: Any, kind: str, convert: Convert = number) -> Problem:
@@ -152,8 +158,8 @@ class Problem(NamedTuple):
         if kind == "Python":
             validation.require_callable("f", f)
         own = own_point(x)
-        given = writeable(x) if kind == "Python" else None
-        return cls(f, own, given, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
+        in_place = _in_place(f, x, own) if kind == "Python" else None
+        return cls(f, own, in_place, convert, _CENTRAL, step_of(h, None, own.shape), None, kind)
 
     @property
     def asks_for_workers(self) -> bool:
@@ -186,13 +192,10 @@ class Problem(NamedTuple):
             function, address = c_pointer.as_function(self.f), c_pointer.pointer(self.f)
             return c_pointer.CEvaluator(function, self.x, count or 1, address)
         if self.vectorized:
-            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted)
+            return VectorizedEvaluator(self.f, self.x, self.convert, self.bounds, self.is_trusted, self.columns)
         if self.kind == "Numba":
             return numba_jit.choose_evaluator(self.f, self.x, self.convert, count)
-        if self.inplace:
-            assert self.given is not None
-            return PythonEvaluator(InPlace(self.f, self.given, self.x), self.x, self.convert, None, self.bounds)
-        return PythonEvaluator(self.f, self.x, self.convert, self.given, self.bounds)
+        return PythonEvaluator(self.f, self.x, self.convert, self.in_place, self.bounds, self.columns)
 
     def stencils(self, returned: np.dtype[Any]) -> Stencils | None:
         """Return the difference quotient of each coordinate; None for "auto"."""
@@ -212,4 +215,10 @@ class Problem(NamedTuple):
 
     def for_worker(self) -> Problem:
         """Return what a worker gets: one thread's work, and an array that is no subclass."""
-        return self._replace(x=np.asarray(self.x, order="C"), workers=1, progress=False, given=None)
+        return self._replace(x=np.asarray(self.x, order="C"), workers=1, progress=False, in_place=None)
+
+
+def _in_place(f: Any, x: Any, origin: Floats) -> InPlace | None:
+    """Return f as it is where it looks at x itself, as the chapter's closures do."""
+    given = writeable(x)
+    return None if given is None else InPlace(f, given, origin)

@@ -199,6 +199,12 @@ def _bound(value: Any, shape: tuple[int, ...], none: float) -> Floats:
         raise ShapeError(f"bounds must have the shape of x, {shape}, or be numbers, got {array.shape}") from None
 
 
+def exact_steps(steps: Any, x: Any, reach: float = 1.0) -> Floats:
+    """Steps near these of which x + h and x - h round nothing, and up to ``reach`` times h neither."""
+    unit = np.spacing(np.abs(x) + reach * np.abs(steps))
+    return np.asarray(np.rint(steps / unit) * unit)
+
+
 class Stencils(NamedTuple):
     """The difference quotient of each coordinate.
 

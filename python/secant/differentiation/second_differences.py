@@ -18,7 +18,7 @@ from secant._common.warn import warn
 from secant.differentiation.derivatives import Derivatives, not_finite, warn_of_rounding
 from secant.differentiation.evaluators.evaluation import Evaluator, Steps, name_of
 from secant.differentiation.problem import Problem
-from secant.differentiation.schemes import RelativeStep
+from secant.differentiation.schemes import RelativeStep, exact_steps
 from secant.differentiation.slopes import (
     RESOLUTION,
     Levels,
@@ -31,6 +31,7 @@ from secant.differentiation.slopes import (
     rungs_of,
     scales_of,
     step_of,
+    walked,
 )
 from secant.errors import ValueRangeError
 
@@ -76,7 +77,7 @@ class SecondDifferences:
         self._known: dict[tuple[int, int], float] = {}
         if self._guarded:
             self._scales = np.minimum(scales_of(self._x)[0], room)
-            self._learn(evaluator)
+            self._learn(evaluator, problem.noise)
         else:
             self._noise = Levels(*np.array([[1e-300], [_EPS], [0.0]]))
             steps = np.minimum(_fixed_steps(problem, evaluator.returned), room / 2)  # a pattern is checked at twice
@@ -107,19 +108,20 @@ class SecondDifferences:
         evaluator.at(self._x.reshape(self._shape))
         return (time.perf_counter() - start) * (2 * _LEVELS if self._guarded else 2)
 
-    def _learn(self, evaluator: Evaluator) -> None:
-        """Find the diagonal, the noise of f, and the steps that are right for each coordinate."""
+    def _learn(self, evaluator: Evaluator, least: float) -> None:
+        """Find the diagonal, the noise of f, at least ``least``, and the steps that are right for each coordinate."""
         size = len(self._x)
         values, errors, self._numbers = np.zeros(size), np.zeros(size), np.zeros(size, int)
-        value, noise = np.array([self._value]), Levels(*np.zeros((3, 1)))
+        value, noise = np.array([self._value]), Levels(*np.array([[least], [0.0], [0.0]]))
         with np.errstate(all="ignore"):
             if size > 1:
                 along = Samples(self._along_all(evaluator), value)
-                noise = climb(along, rungs_of(1.0, 1.0), noise, RESOLUTION, every_jump=True).noise
+                seen = walked(along, rungs_of(1.0, 1.0), RESOLUTION, every_jump=True).noise
+                noise = Levels(*map(np.maximum, noise, seen))
             for i in range(size):
                 samples = Samples(self._along_one(evaluator, i), value, unit=float(np.spacing(abs(self._x[i]))) / 2)
                 numbers = rungs_of(abs(float(self._x[i])), float(self._scales[i]))
-                climbed = climb(samples, numbers, noise, every_jump=size == 1)
+                climbed = climb(samples, numbers, noise, walked(samples, numbers, every_jump=size == 1))
                 (values[i],), (errors[i],), (self._numbers[i],) = refined(samples, climbed, numbers, order=2)
                 noise = noise if size > 1 else climbed.noise
         self._noise = noise
@@ -150,7 +152,7 @@ class SecondDifferences:
         """F where one coordinate is shifted, by steps that x + h and x - h do not round."""
 
         def evaluate(step: float) -> Sample:
-            shift = float(_exact(step * self._scales[i], self._x[i]))
+            shift = float(exact_steps(step * self._scales[i], self._x[i]))
             if abs(shift) > self._room[i]:
                 return Sample(np.full(1, np.nan), shift)
             point = self._x.copy()
@@ -162,7 +164,7 @@ class SecondDifferences:
     def _steps(self, every: Any, level: int) -> Floats:
         """The steps of coordinates, from a little below the largest that the diagonal depends on."""
         each = [step_of(number + _BELOW + level) for number in self._numbers[every].tolist()]
-        return _exact(np.array(each) * self._scales[every], self._x[every])
+        return exact_steps(np.array(each) * self._scales[every], self._x[every])
 
     def __call__(self, evaluator: Evaluator, begin: int, end: int, tell: Callable[[int], object]) -> Derivatives:
         """Return a range of the entries off the diagonal, and their error bars."""
@@ -302,12 +304,6 @@ class SecondDifferences:
                     "sparsity must not have 0 where the Hessian has not: along a random direction the second "
                     f"derivative of f differs by {away:.3g} from what the pattern allows"
                 )
-
-
-def _exact(steps: Any, x: Any) -> Floats:
-    """Steps of which x + h and x - h round nothing."""
-    unit = np.spacing(np.abs(x) + np.abs(steps))
-    return np.asarray(np.rint(steps / unit) * unit)
 
 
 def _room(problem: Problem, x: Floats, shape: tuple[int, ...]) -> Floats:

@@ -9,13 +9,15 @@ is evaluated once. All outputs of f are treated at the same time: arrays are (st
    scatter of smooth f grows as h**2, that of noise stays the same, and that of rounded f appears in a jump. So the
    noise of f is what scatters without growing. (Moré and Wild, "Estimating Computational Noise", SIAM J. Sci. Comput.
    33, 2011, take equal steps and differences of higher order.)
-3. **Climb.** The interval of a rung is its slope +- noise / h. Take the largest rung whose interval meets those of all
-   smaller rungs (Lepski, "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed
-   that smaller ones deny, and what oscillates is not taken for smooth.
+3. **Climb.** The interval of a rung is its slope, extrapolated once with that of the next larger rung, +- three times
+   the noise of it, which falls as 1 / h. Take the largest rung whose interval meets those of all smaller rungs (Lepski,
+   "On a problem of adaptive estimation in Gaussian white noise", 1990). So no step is believed that smaller ones deny,
+   and what oscillates is not taken for smooth.
 4. **Table.** From that rung up, slopes at neighboring steps are extrapolated to h = 0 (Richardson; Neville's scheme) in
    windows of two to five steps. The error bar of a window is what leaving out its first or last step changes, and the
    noise that it amplifies. Again a step counts only while its interval meets those of all smaller steps. Of these the
-   window with the least bar is the result.
+   window with the least bar is the result. Its bar is tripled, since the best of many may be best by luck, and is no
+   less than the change from the window of the next smaller step.
 5. **Curvature.** Nor may second derivatives be denied by smaller steps: where f is nearly even about x, slopes alone do
    not show that a step is too large. The same table is that of the second derivatives of a Hessian.
 """
@@ -37,11 +39,11 @@ RATIO = 1.9
 several steps at once."""
 RUNG = 4
 """Every so many steps are a rung."""
-_LARGEST = 0.16
+_LARGEST = 0.16  # in units of the scale: step number 0
 _ASKEW = 0.6180339887498949
 """A factor of all steps: the golden ratio, which fractions of small whole numbers approximate worst. So where x and the
 period of f are whole numbers, no step is a multiple of the period."""
-_LEAST = 1e-12  # scales are no smaller than this, unless x is
+_LEAST = 1e-12  # scales are no smaller than this, however small x is
 _OWN = 2.0**-10  # of the usual scale: an entry that is smaller has a scale of its own
 _SMALLEST = 2.0**-49  # step, in units of x
 RESOLUTION = 2.0**-47
@@ -49,7 +51,7 @@ RESOLUTION = 2.0**-47
 _COLUMNS = 5  # steps of a window: more only amplify noise
 _COVERAGE = 4.0  # error bars are so many times what is seen of truncation and noise
 _CERTAIN = 3.0  # times the noise: the intervals of rungs
-_FINER = 12  # steps above the rung that was chosen
+_LARGER = 12  # steps above the rung that was chosen
 _SELECTION = 3.0  # times its error bar: that of the best of many estimates, which may be so by luck
 DOUBT = 1.05  # times the doubt, whose own error is a part of it
 _WORSE = 30.0  # times the least error bar: larger steps will be no better
@@ -58,9 +60,9 @@ _ORDINARY = 4.0  # times its rounding: the noise of a value
 _SAME = 3.0  # times the noise: scatter that may be of the same kind
 _FLAT = 12.0  # scatter that grows by less from rung to rung may be noise: at a kink it grows as the step
 _SUDDEN = 2000.0  # smooth functions do not grow by that from rung to rung, but where high derivatives are large
-_FAR = 4  # jumps on a higher rung than this may be no rounding,
-_MANY = 4.0  # unless the next rung crosses so many of them,
-_CARRIED = 0.01  # and they carry more than that of the slope
+_FAR = 4  # jumps from this rung up, counted from 0, are doubt rather than noise where
+_MANY = 4.0  # the next rung crosses no more of them than this,
+_CARRIED = 0.01  # or they carry no more than this part of the slope
 _HALVINGS = 16  # of the place of a jump
 _LIMIT = 1 / 64  # of the scatter above a jump: what is below it
 _TINY = 2.0**-49  # relative: jumps that are rounding to float64
@@ -71,28 +73,40 @@ _SETTLES = 0.8  # of the change from one step to the next: what the one below ch
 _COARSE = 2.0**-11  # of the scale: where f is constant within that, jumps may not be meant
 
 
-def scales_of(x: Floats) -> tuple[Floats, float]:
-    """The unit of the steps of each entry, and the usual one.
+def sizes_of(x: Floats) -> tuple[Floats, float]:
+    """The sizes of entries, of which steps are parts, and the usual one.
 
-    An entry that is much smaller than the others has a scale of its own; one that is 0 has the usual one.
+    An entry that is much smaller than the others has a size of its own; one that is 0 has the usual one.
     """
     size = np.abs(x)
     typical = float(root_mean_square(size))
     usual = min(max(typical, _LEAST), 1.0) if typical else 1.0
-    scales = np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST))
-    return _ASKEW * scales, _ASKEW * usual
+    return np.where((size >= _OWN * usual) | (size == 0), np.maximum(size, usual), np.maximum(size, _LEAST)), usual
+
+
+def scales_of(x: Floats) -> tuple[Floats, float]:
+    """The unit of the steps of each entry, and the usual one."""
+    sizes, usual = sizes_of(x)
+    return _ASKEW * sizes, _ASKEW * usual
 
 
 def rungs_of(size: float, scale: float) -> range:
-    """The rungs of an entry of that size: from a few units in the last place of x to about x, or 1."""
+    """The numbers of the rungs of an entry of that size, from small steps to large.
+
+    The steps are from some ten units in the last place of x to about x, or 1.
+    """
     scale = scale / _ASKEW
+    # How far the range extends beyond the usual one at its lower and its upper end, as logarithms of steps.
     below, above = log(scale / max(size, _SMALLEST * scale)) if size else 0.0, log(max(size, 1.0) / scale)
     rung = RUNG * log(RATIO)
     return range(RUNG * int((below - log(_SMALLEST)) / rung - 1), -RUNG * ceil(above / rung) - 1, -RUNG)
 
 
 def step_of(number: float) -> float:
-    """Steps are numbered, from the largest that is usual down; so that those of all estimates are the same."""
+    """The step of a number: 0 is the largest usual step, and greater numbers are smaller steps.
+
+    All estimates take their steps from this list, so that they share evaluations.
+    """
     return float(_LARGEST * RATIO**-number)
 
 
@@ -126,12 +140,8 @@ class Samples:
         return self.known[step]
 
     def differences(self, steps: list[float], outputs: Any = slice(None)) -> Differences:
-        """Differences of some outputs at steps from small to large."""
-        each = [self(sign * step) for step in steps for sign in (1, -1)]
-        values = np.array([sample.values for sample in each])[:, outputs]
-        moved = np.array([sample.moved for sample in each])
-        moved = moved[:, np.newaxis] if moved.ndim == 1 else moved[:, outputs]
-        return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], self.value[outputs])
+        """Differences of some outputs at steps from small to large, (steps, outputs)."""
+        return Differences(*(each[:, 0] for each in differences_of([self], steps, outputs)))
 
     def of(self, outputs: Any) -> Samples:
         """Those of some outputs."""
@@ -145,7 +155,7 @@ class Samples:
         return Samples(evaluate, self.value[outputs], unit=self.unit)
 
     def side(self, sign: int) -> Samples:
-        """The same from values on one side: as if f were odd about x, central differences are one-sided ones."""
+        """Samples from one side of x only; f - f(x) is taken as odd, so that central differences are one-sided ones."""
 
         def evaluate(step: float) -> Sample:
             values, moved = self(sign * abs(step))
@@ -168,17 +178,28 @@ class Differences(NamedTuple):
     @classmethod
     def of(cls, high: Floats, low: Floats, up: Floats, down: Floats, value: Floats) -> Differences:
         """Where x + h and x - h are rounded differently, the second difference corrects the central one."""
-        width = (up - down) / 2 + 0 * (high + low)
+        width = (up - down) / 2 + 0 * (high + low)  # NaN where f is not finite
         width[up * down + 0 * width == 0] = np.nan
         bend = (high - value) / up - (low - value) / down
         slope = (high - low) / (2 * width) - bend * ((up + down) / (2 * width))
         return cls(width, slope, bend + 0 * width, np.maximum(np.abs(high), np.abs(low)) + 0 * width)
 
 
-class Levels(NamedTuple):
-    """The noise of each output: of values near x, the share that larger values have of it, and that of slopes.
+def differences_of(lines: list[Samples], steps: list[float], outputs: Any = slice(None)) -> Differences:
+    """Differences along several lines at the same steps, (steps, lines, outputs)."""
+    each = [[line(sign * step) for line in lines] for step in steps for sign in (1, -1)]
+    values = np.array([[sample.values for sample in samples] for samples in each])[..., outputs]
+    moved = np.array([[sample.moved for sample in samples] for samples in each])
+    moved = moved[..., np.newaxis] if moved.ndim == 2 else moved[..., outputs]
+    value = np.array([line.value for line in lines])[:, outputs]
+    return Differences.of(values[::2], values[1::2], moved[::2], moved[1::2], value)
 
-    The last one is noise that grows as the step, such as that of a square of residuals that are 0 at x.
+
+class Levels(NamedTuple):
+    """The noise of each output.
+
+    ``near``: of values near x. ``share``: relative to a value, where that makes more than ``near``.
+    ``slope``: of slopes, at any step: noise of f that grows as the step, as of a square of residuals that are 0 at x.
     """
 
     near: Floats
@@ -212,10 +233,11 @@ def extrapolated(step: Floats, value: Floats, noise: Floats, exponent: float = 2
     for k in range(1, min(columns, len(value))):
         near, far = u[:-k], u[k:]
         w = near / (far - near)
-        before, after = value[:-1], value[1:]  # without the largest, without the smallest step
-        value = before + (before - after) * w
+        without_largest, without_smallest = value[:-1], value[1:]
+        value = without_largest + (without_largest - without_smallest) * w
         noise = noise[:-1] * (1 + w) + noise[1:] * w
-        change = np.maximum(np.abs(value - before), np.abs(value - after) * (near / far) ** (exponent / 4))
+        of_smallest = np.abs(value - without_smallest) * (near / far) ** (exponent / 4)  # if 2, the ratio of steps
+        change = np.maximum(np.abs(value - without_largest), of_smallest)
         bar = _COVERAGE * (change + noise)
         wins = bar < least[k:]
         best[k:], least[k:] = np.where(wins, value, best[k:]), np.where(wins, bar, least[k:])
@@ -237,11 +259,45 @@ def best_of(windows: Windows) -> tuple[Floats, Floats]:
     return windows.value[at], _SELECTION * bars[at]
 
 
-class Climb(NamedTuple):
-    """What the rungs tell: for each output the number of a step, an interval that contains the slope, and the noise.
+class Walk(NamedTuple):
+    """What values on rungs tell of f: its noise, and what is not smooth.
 
-    ``doubt``: by how much the slope may be another one all the same, on a kink or where small jumps are part of it.
+    ``doubt``: what small jumps of f add to the slope, if they are part of it. It is added to the error bar.
     ``is_still``: f is constant so far around x that its slope may be 0 or that across its jumps.
+    """
+
+    rungs: Differences | None
+    noise: Levels
+    doubt: Floats
+    is_still: Any
+
+
+def walked(samples: Samples, numbers: range, x_error: float = 0.0, every_jump: bool = False) -> Walk:
+    """Evaluate f on rungs, from the smallest step to the largest at which f is finite.
+
+    ``x_error``: by how much x + step is rounded that is not known, as along a direction.
+    ``every_jump``: few jumps far from x are noise, too. They change second differences, if not slopes.
+    """
+    steps: list[float] = []
+    for number in numbers:
+        if not np.isfinite(samples(step_of(number)).values + samples(-step_of(number)).values).any():
+            break
+        steps.append(step_of(number))
+    if len(steps) < 2:
+        zeros = np.zeros(len(samples.value))
+        return Walk(None, Levels(zeros, zeros, zeros), zeros, zeros > 0)
+    rungs = samples.differences(steps)
+    within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
+    rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
+    walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(len(samples.value))]
+    noise = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
+    return Walk(rungs, noise, *(np.array([getattr(walk, name) for walk in walks]) for name in ("doubt", "is_still")))
+
+
+class Climb(NamedTuple):
+    """For each output the number of a rung, an interval that contains the slope, and the noise.
+
+    ``doubt``: as of `Walk`, or half of the jump of the slope where x is on a kink.
     """
 
     number: Any
@@ -250,34 +306,17 @@ class Climb(NamedTuple):
     noise: Levels
     doubt: Floats
     is_kink: Any
-    is_still: Any
 
 
-def climb(samples: Samples, numbers: range, known: Levels, x_error: float = 0.0, every_jump: bool = False) -> Climb:
-    """Climb the rungs, from the smallest step to the largest at which f is finite.
-
-    ``known`` is the least noise; ``x_error`` by how much x + step is rounded that is not known, as along a direction.
-    ``every_jump``: few jumps far from x are noise, too. They change second differences, if not slopes.
-    """
-    steps: list[float] = []
-    for number in numbers:
-        if not np.isfinite(samples(step_of(number)).values + samples(-step_of(number)).values).any():
-            break
-        steps.append(step_of(number))
-    size = len(samples.value)
-    if len(steps) < 2:
-        nothing, no = np.zeros(size), np.zeros(size, bool)
-        return Climb(nothing.astype(int), nothing, nothing + inf, known, nothing, no, no)
-    rungs = samples.differences(steps)
-    within = np.logical_and.accumulate(np.isfinite(rungs.size))  # of the domain of f
-    rungs = Differences(*(np.where(within, each, np.nan) for each in rungs))
-    walks = [NoiseWalk(samples, k, steps, rungs, x_error, every_jump) for k in range(size)]
-    found = Levels(*(np.array(each) for each in zip(*(walk.noise for walk in walks), strict=True)))
-    noise = Levels(*map(np.maximum, found, known))
-    jumps = np.array([slope_jump(rungs, noise, k) for k in range(size)])
-    doubt = np.maximum([walk.doubt for walk in walks], jumps / 2)
-    chosen = _largest_rung(numbers, rungs, noise, jumps > 0, samples.unit)
-    return Climb(*chosen, noise, doubt, jumps > 0, np.array([walk.is_still for walk in walks]))
+def climb(samples: Samples, numbers: range, known: Levels, walk: Walk) -> Climb:
+    """Climb the rungs to the largest that no smaller one denies. ``known`` is the least noise."""
+    noise = Levels(*map(np.maximum, walk.noise, known))
+    if walk.rungs is None:
+        zeros = np.zeros(len(samples.value))
+        return Climb(zeros.astype(int), zeros, zeros + inf, noise, zeros, walk.is_still)
+    jumps = np.array([slope_jump(walk.rungs, noise, k) for k in range(len(samples.value))])
+    chosen = _largest_rung(numbers, walk.rungs, noise, jumps > 0, samples.unit)
+    return Climb(*chosen, noise, np.maximum(walk.doubt, jumps / 2), jumps > 0)
 
 
 def _largest_rung(
@@ -299,6 +338,7 @@ def _largest_rung(
     valid = meets_smaller(slope, bar + hidden) & (meets_smaller(curvature, its_bar) | is_kink)
     valid &= np.isfinite(slope) & np.isfinite(bar)
     at = len(valid) - 1 - np.argmax(valid[::-1], axis=0), np.arange(slope.shape[1])
+    # The interval of the rung below is wider by the ratio of their steps, and has but to meet this one.
     bars = (1 + far.width[at] / near.width[at]) * bar[at] + hidden[at] + np.abs(slope[at] - near.slope[at])
     is_known = valid.any(axis=0)
     return (
@@ -323,14 +363,14 @@ class Refined(NamedTuple):
 
 def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> Refined:
     """The first or second derivatives, from windows of steps from the rungs that were chosen up."""
-    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG)
+    found = Refined(start.slope.copy(), start.bar.copy(), start.number - RUNG)  # extrapolated with the rung above
     if order == 2:
         found.value[:], found.bar[:] = np.nan, inf
     for number in np.unique(start.number[np.isfinite(start.bar)]).tolist():
         outputs = np.flatnonzero((start.number == number) & np.isfinite(start.bar))
         first = Refined(*(each[outputs] for each in found))
-        first_step = min(number + 2, numbers[0]) if order == 1 else number - 1  # smaller ones are all noise
-        every = list(range(first_step, max(number - _FINER, numbers[-1]) - 1, -1))
+        smallest = min(number + 2, numbers[0]) if order == 1 else number - 1  # smaller steps are all noise
+        every = list(range(smallest, max(number - _LARGER, numbers[-1]) - 1, -1))
         for count in (5, 8, 11, 15):
             there = samples.differences([step_of(k) for k in every[:count]], outputs)
             best, goes_on = _best_window(first, there, start.noise.of(outputs), start.is_kink[outputs], order)
@@ -342,7 +382,10 @@ def refined(samples: Samples, start: Climb, numbers: range, order: int = 1) -> R
 
 
 def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any, order: int) -> tuple[Refined, Any]:
-    """The window of the least error bar, while no larger step denies smaller ones; and whether to go on."""
+    """The window of the least error bar, while no larger step denies smaller ones; and whether to go on.
+
+    ``first``: the result so far. It stands for the smallest step, which is the largest of no window.
+    """
     both = np.hstack([there.slope, there.bend / there.width])
     noises = np.hstack([noise.of_slopes(there), noise_of_curvature(there, noise)])
     table = extrapolated(np.hstack([there.width] * 2), both, noises)
@@ -351,8 +394,8 @@ def _best_window(first: Refined, there: Differences, noise: Levels, is_kink: Any
     if order == 1:
         valid &= meets_smaller(np.vstack([first.value, slopes.value[1:]]), np.vstack([first.bar, slopes.bar[1:]]))
     windows = slopes if order == 1 else curvatures
-    before = np.vstack([first.value, first.value, windows.value[1:-1]])
-    change = np.abs(windows.value - before)
+    of_next_smaller = np.vstack([first.value, first.value, windows.value[1:-1]])
+    change = np.abs(windows.value - of_next_smaller)
     bars = np.fmax(_SELECTION * windows.bar, np.where(np.isfinite(change), change, 0.0))
     bars = np.where(valid & np.isfinite(bars), bars, inf)
     index = np.argmin(bars, axis=0)
@@ -377,12 +420,13 @@ def one_sided(samples: Samples, numbers: range, known: Levels, room: float) -> t
         if not len(outputs):
             continue
         there = samples.of(outputs).side(sign)
-        noise = climb(there, numbers, known.of(outputs)).noise
+        noise = Levels(*map(np.maximum, walked(there, numbers).noise, known.of(outputs)))
         noise = noise._replace(slope=0 * noise.slope)  # here slopes may well change as roots do
         each = there.differences([step_of(number) for number in range(numbers[0], numbers[-1] - 1, -RUNG // 2)])
         of_slopes = noise.of_slopes(each)
         windows = extrapolated(each.width, each.slope, of_slopes, exponent=0.5, columns=_COLUMNS + 1)
         slopes[outputs], bar = best_of(windows)
+        # From the bound to x slopes change as roots do: by sqrt(room / h) of what they change over a step.
         near_bound = (
             np.nanmax(np.abs(each.slope - slopes[outputs]) * np.sqrt(room / each.width) * (each.width > room), axis=0)
             if room
@@ -498,7 +542,7 @@ class NoiseWalk:
         found = scatter[j]
         following = [each / found for each in scatter[j + 1 : j + 3]]
         is_flat = bool(following) and not any(each > _FLAT * i for i, each in enumerate(following, start=1))
-        if not j:
+        if not j:  # there is no rung below: f is smooth if the scatter grows over the next two
             grows = len(following) == 2 and following[0] > _FLAT and following[1] > _FLAT * following[0]
             return 0.0 if grows else found
         if found <= self._sudden * below:
@@ -533,6 +577,7 @@ class NoiseWalk:
         return self._around(self._width[j], self._slope[j], self._bend[j], others)
 
     def _around(self, width: float, slope: float, bend: float, others: list[int]) -> float:
+        """The scatter of a pair: noise of f is sqrt(6) times that in bend * width, 1 / sqrt(2) in slope * width."""
         even = abs(bend)
         if self._every_jump:  # which second derivatives would hide
             even = min([even, *(abs(bend - self._bend[i] * width / self._width[i]) for i in others)])

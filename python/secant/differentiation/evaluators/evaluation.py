@@ -24,7 +24,7 @@ from secant.errors import DTypeError, SecantError, ShapeError
 
 _LARGEST_BLOCK = 2**12  # coordinates at a time
 _SECONDS_PER_BLOCK = 0.05  # often enough to show progress and to answer signals
-_AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
+AWAY = 6.180339887498949e-4  # of 1 + |x|: how far x is shifted to see whether f depends on it; no round number
 _DIGITS = 12  # significant ones, of a number that was rounded
 _TRIES = 10  # of the steps that we choose: so often f may raise something before it is defined at one
 
@@ -55,8 +55,8 @@ class Evaluator(ABC):
 
     Attributes
     ----------
-    size : int
-        The number of coordinates of x.
+    size, shape
+        Of x.
     flat : ndarray, (coordinates,)
         The coordinates of x.
     first_block : int
@@ -67,14 +67,24 @@ class Evaluator(ABC):
         Of f, until now.
     is_constant : bool
         Whether f was seen to return one value wherever it was evaluated. Functions in C and Numba's are not watched.
+    columns : ColumnGroups, optional
+        What f is, if its coordinates are shifts of groups of columns.
     """
 
     size: int
+    shape: tuple[int, ...]
     flat: Floats
     first_block = 16
     returned = np.dtype(np.float64)
     evaluations = 0
     is_constant = False
+    columns: Any = None
+
+    def place(self, i: int, shift: float, output: int = 0) -> str:
+        """The shifted coordinate, as one writes it: of an output, where several are shifted together."""
+        if self.columns is not None:
+            return str(self.columns.place(i, shift, output))
+        return f"{name_of(i, self.shape)} = {float(self.flat[i]) + shift!r}"
 
     @abstractmethod
     def at(self, point: Floats) -> Any:
@@ -144,11 +154,13 @@ class PythonEvaluator(Evaluator):
     Parameters
     ----------
     f, x, convert
-    given : ndarray of float64, optional
-        The caller's x. If f returns the same value for all points of the first block, it may look at this array
-        instead of its argument: then it is called `InPlace`.
+    in_place : callable, optional
+        f as `InPlace` evaluates it. If f returns the same value for all points of the first block, it may look at the
+        caller's x instead of its argument: then this takes its place.
     bounds : Bounds, optional
         f is not evaluated outside.
+    columns
+        As of `Evaluator`.
     """
 
     def __init__(
@@ -156,10 +168,12 @@ class PythonEvaluator(Evaluator):
         f: Callable[[Any], Any],
         x: Floats,
         convert: Convert,
-        given: Floats | None = None,
+        in_place: Callable[[Any], Any] | None = None,
         bounds: Bounds | None = None,
+        columns: Any = None,
     ) -> None:
-        self._f, self._x, self._convert, self._given, self._bounds = f, x, convert, given, bounds
+        self._f, self._x, self._convert, self._in_place, self._bounds = f, x, convert, in_place, bounds
+        self.columns, self.shape = columns, x.shape
         self._is_vector = type(x) is np.ndarray and x.ndim == 1
         self._copy = x.copy if self._is_vector else partial(x.copy, "K")
         self.flat = x if self._is_vector else np.asarray(x).reshape(-1)
@@ -238,7 +252,7 @@ class PythonEvaluator(Evaluator):
                     values.append(there if type(there) is float else convert(there))
                 found.append(values)
         except Exception as error:
-            error.add_note(f"f was evaluated at {name_of(i, self._x.shape)} = {float(at + shift)!r}")
+            error.add_note(f"f was evaluated at {self.place(i, shift)}")
             raise
         self.evaluations += sum(map(len, found))
         if there is not None and type(there) is not float:
@@ -259,16 +273,18 @@ class PythonEvaluator(Evaluator):
         if not self.is_constant or self._is_settled:
             return False
         self._is_settled = True
-        other = elsewhere(self._x, self._bounds)
+        other = self._elsewhere()
         self.is_constant = _are_same(self._value_or_none(self._f, other), self._value)
-        if not self.is_constant or self._given is None:
+        if not self.is_constant or self._in_place is None:
             return False
-        in_place = InPlace(self._f, self._given, self._x)
-        self.is_constant = _are_same(self._value_or_none(in_place, other), self._value)
+        self.is_constant = _are_same(self._value_or_none(self._in_place, other), self._value)
         if self.is_constant:
             return False
-        self._f = in_place
+        self._f = self._in_place
         return True
+
+    def _elsewhere(self) -> Floats:
+        return elsewhere(self._x, self._bounds, self.columns)
 
     def is_rounded(self) -> bool:
         """Whether f returns numbers of few digits beside what it changes by, at a point with many digits as well."""
@@ -277,7 +293,7 @@ class PythonEvaluator(Evaluator):
         change = abs(self._next - self._value)
         if change and round(self._value, 3 - math.floor(math.log10(change))) != self._value:
             return False
-        return _is_short(self._value_or_none(self._f, elsewhere(self._x, self._bounds)))
+        return _is_short(self._value_or_none(self._f, self._elsewhere()))
 
     def _value_or_none(self, f: Callable[[Any], Any], point: Floats) -> Any:
         self.evaluations += 1
@@ -290,9 +306,9 @@ class PythonEvaluator(Evaluator):
             return None
 
 
-def elsewhere(x: Floats, bounds: Bounds | None) -> Floats:
+def elsewhere(x: Floats, bounds: Bounds | None, columns: Any = None) -> Floats:
     """A point that differs from x in all coordinates: there, a function that uses its argument has another value."""
-    away = _AWAY * (1 + np.abs(x)) * np.linspace(0.5, 1, x.size).reshape(x.shape)
+    away = (AWAY * (1 + np.abs(x)) if columns is None else columns.away) * np.linspace(1, 0.5, x.size).reshape(x.shape)
     if bounds is None:
         return x + away
     up, down = (np.clip(x + shift, *bounds) for shift in (away, -away))
@@ -318,7 +334,7 @@ def _are_same(value: Any, other: Any) -> bool:
 
 def name_of(i: int, shape: tuple[int, ...]) -> str:
     """A coordinate, as one writes it."""
-    return f"x[{', '.join(str(int(k)) for k in np.unravel_index(i, shape)) if shape else '()'}]"
+    return f"x[{', '.join(str(int(k)) for k in np.unravel_index(i, shape))}]" if shape else "x"
 
 
 def differentiate(

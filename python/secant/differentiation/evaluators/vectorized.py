@@ -23,11 +23,17 @@ class VectorizedEvaluator(Evaluator):
     """f takes (points, and the shape of x) and returns a value for each point, which is its own."""
 
     def __init__(
-        self, f: Callable[[Any], Any], x: Floats, convert: Convert, bounds: Bounds | None, is_trusted: bool = False
+        self,
+        f: Callable[[Any], Any],
+        x: Floats,
+        convert: Convert,
+        bounds: Bounds | None,
+        is_trusted: bool = False,
+        columns: Any = None,
     ) -> None:
-        self._bounds = bounds
+        self._bounds, self.columns = bounds, columns
         self.is_constant, self._value = True, None
-        self._f, self._shape, self._one_number = f, x.shape, convert is number
+        self._f, self.shape, self._one_number = f, x.shape, convert is number
         self.flat = np.asarray(x, order="C").reshape(-1)
         self._is_checked = is_trusted
         self.size = x.size
@@ -61,7 +67,7 @@ class VectorizedEvaluator(Evaluator):
         stack = np.tile(self.flat, (len(after), 1))
         stack[np.arange(len(after)), coordinates] = after
         try:
-            return self._checked_values(stack.reshape(-1, *self._shape))
+            return self._checked_values(stack.reshape(-1, *self.shape))
         except Exception as error:
             error.add_note(
                 "f was evaluated at a stack of points: one of "
@@ -107,6 +113,6 @@ class VectorizedEvaluator(Evaluator):
         self._value = values[0] if is_first else self._value
         self.is_constant = bool((values == self._value).all())
         if self.is_constant and is_first:
-            point = elsewhere(self.flat.reshape(self._shape), self._bounds)
+            point = elsewhere(self.flat.reshape(self.shape), self._bounds, self.columns)
             with suppress(Exception):
                 self._values(point[np.newaxis])

@@ -1,0 +1,342 @@
+"""Derivatives of many columns at once: columns of a Jacobian that share no row are shifted together.
+
+So a sparse Jacobian of a known pattern takes few evaluations, and an elementwise function, whose Jacobian is diagonal,
+no more than a function of one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from secant._common import validation
+from secant._common.validation import Floats
+from secant.differentiation.derivatives import derivatives
+from secant.differentiation.evaluators.evaluation import AWAY, name_of, numbers
+from secant.differentiation.options import put_back
+from secant.differentiation.problem import Problem
+from secant.differentiation.result import with_error
+from secant.differentiation.schemes import Bounds, RelativeStep, Stencils, exact_steps
+from secant.differentiation.slopes import sizes_of
+from secant.errors import MissingExtraError, ShapeError, ValueRangeError
+
+_GOLDEN = 0.6180339887498949
+_STEP_OF_AUTO = 1e-5  # times the size of x
+_NEARER = 0.1, 0.01  # times the step
+_LARGE = 0.01  # of the terms of a row
+_EPS = float(np.finfo(np.float64).eps)
+_ROUNDING = 64.0  # units of rounding, that values along a direction may differ by where the pattern is right
+
+Found = tuple[Any, Any, int]
+"""Derivatives, their error bars if wanted, and the evaluations of f."""
+
+
+def sparse_jacobian(problem: Problem, given: Any, sparsity: Any) -> Found:
+    """The Jacobian of a pattern, its error bars, and the evaluations."""
+    pattern = Pattern.of(sparsity, problem.x.size)
+
+    def compute(problem: Problem) -> Found:
+        columns, grouped, before = shifted_together(problem, pattern, sizes_of(problem.x.reshape(-1))[0])
+        values, errors, evaluations = derivatives(grouped, None)
+        evaluations += before
+        if problem.x.size and values[0].size != pattern.shape[0]:
+            raise ShapeError(f"sparsity must have {values[0].size} rows, an output of f each, got {pattern.shape}")
+        jacobian, bars = (each if each is None else columns.jacobian(each) for each in (values, errors))
+        if problem.x.size:
+            evaluations += _require_pattern(problem, columns.scales, jacobian, bars)
+        return jacobian, bars, evaluations
+
+    return _with_bars(problem, given, compute)
+
+
+def elementwise_derivative(f: Any, x: Any, h: Any, full_output: Any, **options: Any) -> Any:
+    """As `numerical_diff`, which documents it: f gets a float where x is a number."""
+    validation.require_callable("f", f)
+    validation.flag("full_output", full_output)
+    problem = Problem.of(f, x, h, with_error=full_output, convert=numbers, **options)._replace(kind="Python")
+    if not isinstance(x, np.ndarray) and problem.x.ndim == 0:
+        problem = problem._replace(f=_OfNumber(problem.f, np.float64 if isinstance(x, np.generic) else float))
+    shape, size = problem.x.shape, problem.x.size
+    flat = problem.x.reshape(-1)
+
+    def compute(problem: Problem) -> Found:
+        sizes = np.where(flat != 0, np.abs(flat), 1.0)
+        columns, grouped, before = shifted_together(problem, Pattern.diagonal(size), sizes)
+        values, errors, evaluations = derivatives(grouped, None)
+        evaluations += before
+        if size > 1 and values.shape[1:] != shape:
+            raise ShapeError(
+                f"f must return an array of the shape of x, {shape}, whose elements are shifted at once, "
+                f"got {values.shape[1:]}; for other functions take numerical_gradient or numerical_jacobian"
+            )
+        if size == 1:  # f may return anything
+            return values[0] / columns.scales[0], None if errors is None else errors[0] / columns.scales[0], evaluations
+        value, error = (each if each is None else columns.entries(each).reshape(shape) for each in (values, errors))
+        return value, error, evaluations
+
+    value, error, evaluations = _with_bars(problem, x, compute)
+    value, error = (each if np.ndim(each) else float(each) for each in (value, 0.0 if error is None else error))
+    return with_error(value, error, evaluations) if full_output else value
+
+
+class _OfNumber:
+    """A function of a number as one of an array that holds it."""
+
+    def __init__(self, f: Callable[[Any], Any], kind: type) -> None:
+        self._f, self._kind = f, kind
+
+    def __call__(self, x: Floats) -> Any:
+        return self._f(self._kind(x))
+
+
+def _with_bars(problem: Problem, given: Any, compute: Callable[[Problem], Found]) -> Found:
+    """What was computed, with error bars if wanted: those of difference quotients are by slopes of "auto"."""
+    try:
+        value, error, evaluations = compute(problem._replace(with_error=problem.scheme is None))
+        if problem.with_error and problem.scheme is not None:
+            slope, bar, more = compute(problem._replace(scheme=None, step=1e-4))
+            error, evaluations = abs(value - slope) + bar, evaluations + more
+    finally:
+        put_back(given, problem.x)
+    return value, error, evaluations
+
+
+def shifted_together(problem: Problem, pattern: Pattern, sizes: Floats) -> tuple[ColumnGroups, Problem, int]:
+    """Return groups of columns, f as a function of their shifts, and the evaluations that this took.
+
+    Shifts are in units of the steps, or for "auto" of ``sizes``.
+    """
+    x = np.array(problem.x, order="C").reshape(-1)
+    stencils, scales, away, evaluations = None, sizes, AWAY, 0
+    step: Any = 1.0
+    bounds = None
+    if problem.scheme is None:
+        if problem.bounds is not None:
+            lower, upper = (np.array(each, order="C").reshape(-1) - x for each in problem.bounds)
+            pattern, _ = pattern.divided(upper < -lower)
+            bounds = pattern.bounds_of_groups(lower / scales, upper / scales)
+    else:
+        returned = np.dtype(np.float64)
+        if isinstance(problem.step, RelativeStep):  # it depends on the type that f returns
+            evaluator = problem.evaluator()
+            value = evaluator.at(problem.x)
+            problem, returned, evaluations = problem._replace(f0=value), evaluator.returned, evaluator.evaluations
+        stencils = problem.stencils(returned)
+        assert stencils is not None
+        h = np.broadcast_to(stencils.h, x.size)
+        exact = exact_steps(h, x, max(stencils.scheme.shifts))
+        scales, away = np.where(exact == 0, h, exact), _GOLDEN
+        if problem.bounds is None and x.size:
+            away = max(away, float(np.min(AWAY * (1 + np.abs(x)) / np.abs(scales))))
+        if stencils.is_one_sided is not None:
+            pattern, is_one_sided = pattern.divided(stencils.is_one_sided)
+            step = stencils._replace(h=np.ones(len(is_one_sided)), is_one_sided=is_one_sided)
+
+    def columns_of(f: Callable[[Any], Any]) -> ColumnGroups:
+        return ColumnGroups(f, problem.x, pattern, scales, away, stencils)
+
+    columns = columns_of(problem.f)
+    grouped = problem._replace(
+        f=columns,
+        x=np.zeros(pattern.groups.max(initial=-1) + 1),
+        in_place=None if problem.in_place is None else columns_of(problem.in_place),
+        kind="Python",
+        step=step,
+        bounds=bounds,
+        columns=columns,
+    )
+    return columns, grouped, evaluations
+
+
+def _require_pattern(problem: Problem, scales: Floats, jacobian: Any, errors: Any) -> int:
+    """Raise an error if the derivative along a direction is not that of the Jacobian; return the evaluations.
+
+    What the pattern leaves out is seen where it is more than a hundredth of the terms of its row. It is proportional to
+    the step, unlike noise, jumps, and what the Jacobian itself is off by for its steps.
+    """
+    x = np.array(problem.x, order="C").reshape(-1)
+    direction = (1 + np.arange(x.size) * _GOLDEN % 1) * scales  # columns that are shifted together are apart in it
+    if problem.scheme is None:
+        direction *= _STEP_OF_AUTO
+    is_forward = problem.scheme is not None and problem.scheme.name == "forward"
+    evaluator = problem._replace(is_trusted=True).evaluator()
+
+    def missing(factor: float) -> tuple[Any, Any, Any]:
+        """What f changes by, what the Jacobian says, and whether their difference is large."""
+        points = [x + factor * direction, x if is_forward else x - factor * direction]
+        if problem.bounds is not None:
+            lower, upper = (np.array(each, order="C").reshape(-1) for each in problem.bounds)
+            points = [np.clip(point, lower, upper) for point in points]
+        above, below = (evaluator.at(point.reshape(problem.x.shape)).reshape(-1) for point in points)
+        moved = points[0] - points[1]
+        change, expected = above - below, jacobian @ moved
+        known = _LARGE * (abs(jacobian) @ np.abs(moved)) + _ROUNDING * _EPS * np.abs(above)
+        if errors is not None:
+            known += errors @ np.abs(moved)
+        return change, expected, np.abs(change - expected) > known
+
+    with np.errstate(all="ignore"):
+        change, expected, wrong = missing(1.0)
+        for factor in _NEARER:
+            if not wrong.any():
+                return evaluator.evaluations
+            nearer, expected_nearer, is_large = missing(factor)
+            away = (nearer - expected_nearer) / factor - (change - expected)
+            wrong &= is_large & (np.abs(away) <= 0.1 * np.abs(change - expected))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueRangeError(
+            f"sparsity must not have 0 where the Jacobian has not: along a direction row {row} of f changes by "
+            f"{change[row]:.3g}, of which {expected[row]:.3g} is what the pattern has there; or h is too large for f"
+        )
+    return evaluator.evaluations
+
+
+class ColumnGroups:
+    """f as a function of the shifts of groups of coordinates; of a stack of them, if that is what it gets.
+
+    Attributes
+    ----------
+    x : ndarray, (coordinates,)
+    scales : ndarray, (coordinates,)
+        The units of the shifts.
+    away : float
+        A shift to another point than x.
+    stencils : Stencils, optional
+        The steps of the coordinates; None for "auto".
+    """
+
+    def __init__(
+        self,
+        f: Callable[[Any], Any],
+        x: Floats,
+        pattern: Pattern,
+        scales: Floats,
+        away: float,
+        stencils: Stencils | None,
+    ) -> None:
+        self._f, self._x, self._pattern = f, np.array(x, order="C"), pattern
+        self.x, self.scales, self.away, self.stencils = self._x.reshape(-1), scales, away, stencils
+        self._groups = pattern.groups.reshape(x.shape)
+        self._columns = pattern.column_of_rows()
+
+    def __call__(self, shifts: Floats) -> Any:
+        """Return f at x, shifted."""
+        return self._f(np.asarray(self._x + shifts[..., self._groups] * self.scales.reshape(self._x.shape)))
+
+    def moved(self, group: int, shift: float) -> Floats:
+        """The shift of a group that rounding leaves, for each output of f: that of the coordinate it depends on."""
+        with np.errstate(all="ignore"):
+            left = ((self.x + shift * self.scales) - self.x) / self.scales
+        columns = self._columns[group]
+        return np.where(columns < 0, shift, left[columns])
+
+    def place(self, group: int, shift: float, output: int) -> str:
+        """Where an output was evaluated: the coordinate that it depends on."""
+        columns = self._columns[group]
+        column = int(columns[output] if len(columns) > output else columns.max())
+        there = float(self.x[column] + shift * self.scales[column])
+        return f"{name_of(column, self._x.shape)} = {there!r}"
+
+    def entries(self, compressed: Floats) -> Floats:
+        """The entries of the pattern, of the derivatives (groups, ...) in the shifts of groups."""
+        pattern = self._pattern
+        by_row = compressed.reshape(len(compressed), pattern.shape[0])
+        found: Floats = by_row[pattern.groups[pattern.columns], pattern.rows] / self.scales[pattern.columns]
+        return found
+
+    def jacobian(self, compressed: Floats) -> Any:
+        """The same as a sparse array."""
+        from scipy.sparse import csr_array
+
+        pattern = self._pattern
+        where = pattern.columns.copy(), pattern.starts.copy()
+        return csr_array((self.entries(compressed), *where), shape=pattern.shape)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Where a Jacobian may not be 0.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (outputs, coordinates)
+    rows, columns, starts : ndarray of int
+        Of each entry, row by row; and where each row starts.
+    groups : ndarray of int, (coordinates,)
+        Columns of the same group share no row.
+    """
+
+    shape: tuple[int, int]
+    rows: Any
+    columns: Any
+    starts: Any
+    groups: Any
+
+    @classmethod
+    def of(cls, sparsity: Any, coordinates: int) -> Pattern:
+        """Read what the user gave."""
+        try:
+            from scipy.optimize._numdiff import group_columns
+            from scipy.sparse import csr_array, issparse
+        except ModuleNotFoundError:
+            raise MissingExtraError("sparsity needs SciPy: pip install 'secant[sparse]'") from None
+        if issparse(sparsity):
+            given = _coordinates(sparsity)
+            stored, shape = validation.real_array("sparsity", given.data) != 0, given.shape
+            where = tuple(index[stored] for index in given.coords)
+        else:
+            dense = np.atleast_2d(validation.real_array("sparsity", sparsity))
+            where, shape = np.nonzero(dense), dense.shape
+        if len(shape) != 2 or shape[1] != coordinates:
+            raise ShapeError(f"sparsity must have {coordinates} columns, a coordinate of x each, got {shape}")
+        matrix = csr_array((np.ones(len(where[0])), where), shape=shape)
+        groups = group_columns(matrix) if coordinates else np.zeros(0, np.int64)
+        rows = np.repeat(np.arange(shape[0]), np.diff(matrix.indptr))
+        return cls(matrix.shape, rows, matrix.indices, matrix.indptr, groups)
+
+    @classmethod
+    def diagonal(cls, size: int) -> Pattern:
+        """That of an elementwise function: all columns are one group."""
+        each = np.arange(size)
+        return cls((size, size), each, each, np.arange(size + 1), np.zeros(size, np.int64))
+
+    def divided(self, by: Any) -> tuple[Pattern, Any]:
+        """Divide each group into the columns where ``by`` is true and the others; and say which is which."""
+        kinds, groups = np.unique(2 * np.asarray(self.groups) + by, return_inverse=True)
+        return replace(self, groups=groups.reshape(-1)), kinds % 2 == 1
+
+    def column_of_rows(self) -> Any:
+        """The column of each group in each row, (groups, outputs); -1 where it has none."""
+        found = np.full((self.groups.max(initial=-1) + 1, self.shape[0]), -1)
+        found[self.groups[self.columns], self.rows] = self.columns
+        return found
+
+    def bounds_of_groups(self, lower: Floats, upper: Floats) -> Bounds:
+        """The bounds of the shift of each group, where those of its columns are given."""
+        count = self.groups.max(initial=-1) + 1
+        least, most = np.full(count, -np.inf), np.full(count, np.inf)
+        np.maximum.at(least, self.groups, lower)
+        np.minimum.at(most, self.groups, upper)
+        return Bounds(least, most)
+
+
+def _coordinates(sparsity: Any) -> Any:
+    """A sparse array in coordinate format. It is a copy: to compare it with 0 would sum its duplicates in place."""
+    try:
+        copy = sparsity.copy()
+        if hasattr(copy, "check_format"):
+            copy.check_format()  # what is not valid might be read out of bounds
+        given = copy.tocoo(copy=True)
+        in_range = all(
+            ((index >= 0) & (index < size)).all() for index, size in zip(given.coords, given.shape, strict=True)
+        )
+    except Exception as error:
+        raise ValueRangeError(f"sparsity must be a valid sparse array, got {sparsity!r}: {error}") from error
+    if not in_range:
+        raise ValueRangeError(f"sparsity must have indices within its shape {given.shape}")
+    return given
