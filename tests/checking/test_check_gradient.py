@@ -542,7 +542,7 @@ def test_where_a_function_stands_still_a_gradient_of_0_is_right():
     assert secant.check_gradient(f, x, np.full(5, 1e-9)).verdict == "wrong"
 
 
-@pytest.mark.parametrize("f", [np.ceil, np.round, np.sign, lambda x: np.round(x, 3), lambda x: np.floor(8 * x)])
+@pytest.mark.parametrize("f", [np.ceil, np.round, np.sign, lambda x: np.floor(8 * x)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_function_that_rises_in_steps_has_slope_0_between_them(f, dtype):
     passed = 0
@@ -553,6 +553,14 @@ def test_a_function_that_rises_in_steps_has_slope_0_between_them(f, dtype):
         passed += report.passed
         assert not secant.check_gradient(lambda x: f(x).sum(), x, 9 + 0 * x, rng=seed).passed
     assert passed > 8  # one may lie close to a step
+
+
+def test_a_function_that_rises_in_small_steps_has_two_gradients():
+    for seed in range(10):
+        x = np.random.default_rng(seed).uniform(-3, 3, 5)
+        for gradient in (0 * x, 1 + 0 * x):
+            assert secant.check_gradient(lambda x: np.round(x, 3).sum(), x, gradient, rng=seed).verdict != "wrong"
+        assert not secant.check_gradient(lambda x: np.round(x, 3).sum(), x, 9 + 0 * x, rng=seed).passed
 
 
 def test_a_function_whose_rounding_alone_is_seen_has_no_steps():
