@@ -58,7 +58,7 @@ def test_float32_that_torch_cannot_judge(torch):
         assert [torch_says(torch, f, x, fast_mode=fast, **looser) for f in (right, wrong)] == [True, True]
     assert secant.torch.gradcheck(right, x)
     with pytest.raises(
-        GradientMismatchError, match=r"WRONG\n.*float64.*\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"
+        GradientMismatchError, match=r"WRONG by 0.23 %\n.*float64.*\n  x \(50,\)  wrong in at least (9|1[0-2]) entries"
     ):
         secant.torch.gradcheck(wrong, x)
     assert not secant.torch.gradcheck(wrong, (x,), raise_exception=False)
@@ -158,7 +158,7 @@ def test_options_of_pytorch(torch):
             check(torch.sin, x, check_batched_grad=True)
         with pytest.warns(UserWarning, match=f"atol, nondet_tol are ignored by {check.__name__}: tolerances are meas"):
             assert check(torch.sin, x, atol=1e-3, nondet_tol=1e-5)
-        with pytest.raises(TypeError, match=r"'max_evals'. Did you mean 'max_evaluations'\?"):
+        with pytest.raises(TypeError, match="'max_evals'"):
             check(torch.sin, x, max_evals=3)
     with pytest.raises(ValueRangeError, match="check_backward_ad or check_forward_ad must be True, got neither"):
         secant.torch.gradcheck(torch.sin, x, check_backward_ad=False)
@@ -961,7 +961,7 @@ def test_tensors_that_overlap_are_refused(torch):
 
 @pytest.mark.parametrize("check", [secant.check_vjp, secant.check_jvp, secant.check_network])
 def test_a_typo_in_an_option(check):
-    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'. Did you mean"):
+    with pytest.raises(TypeError, match=rf"^{check.__name__}\(\) got an unexpected .* 'max_findigs'"):
         check(np.sin, np.ones(2), lambda v: v, max_findigs=3)
 
 
@@ -972,7 +972,7 @@ def test_assert_gradient():
         secant.testing.assert_gradient(lambda x: np.sum(x**2), x, np.array([6.0, 8.1]))
     with pytest.raises(ShapeError):
         secant.testing.assert_gradient(np.sum, x, np.ones(3))
-    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'. Did you mean 'entries'\?"):
+    with pytest.raises(TypeError, match=r"assert_gradient\(\) .* 'entry'"):
         secant.testing.assert_gradient(np.sum, x, np.ones(2), entry=True)
 
 

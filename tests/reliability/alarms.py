@@ -10,8 +10,9 @@ import secant
 from secant.checking.candidate import CandidateGradient
 from secant.checking.directional_probe import DirectionalProbe
 from secant.checking.point import Point
-from secant.checking.probing import OverallProbes, probe_all
+from secant.checking.probing import probe_together
 from secant.checking.procedure import MAX_EVALUATIONS
+from secant.checking.verdict import MeasuredError
 
 ALARMS = "A right gradient of 2 to 100,000 entries is never said to be wrong: in float64, in float32, on kinks and off."
 COVERAGE = (
@@ -54,11 +55,11 @@ def check(case: Case, number: int, error: np.ndarray | float = 0.0) -> secant.Gr
         return secant.check_gradient(case.f, case.x, case.gradient + error, rng=number)
 
 
-def probed(point: Point, gradient, number: int) -> OverallProbes:
+def probed(point: Point, gradient, number: int) -> list[MeasuredError]:
     """The first part of a check alone: probes of all entries."""
     value = point.require_sane()
     probe = DirectionalProbe(point, CandidateGradient.of(point, gradient), value)
-    return probe_all(probe, MAX_EVALUATIONS, np.random.default_rng(number), np.random.default_rng([number, 1]))
+    return probe_together(probe, MAX_EVALUATIONS, np.random.default_rng(number))[0]
 
 
 def alarms(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
@@ -76,9 +77,8 @@ def coverage(trials: int, seed: int, largest: int = LARGEST) -> Outcome:
         if outcome.tried >= trials:
             break
         with np.errstate(over="ignore", invalid="ignore"):
-            overall = probed(Point(case.f, case.x), case.gradient, number)
-            for probe in overall.probes:
-                share = abs(probe.error) / (probe.error_bar + overall.kink) if probe.error else 0.0
+            for probe in probed(Point(case.f, case.x), case.gradient, number):
+                share = abs(probe.error) / (probe.error_bar + probe.doubt) if probe.error else 0.0
                 outcome.add(name, not share <= 1, share, f"seed {seed}, {number}, {case.x.size} entries")
                 outcome.tried += 1
     return outcome
@@ -114,8 +114,8 @@ def hard(trials: int, seed: int) -> Outcome:
         example = f"seed {seed}, {number}, {case.x.size} entries"
         report = check(case, number)
         outcome.add(f"{name}: alarms", report.verdict == "wrong", None, example)
-        for probe in probed(Point(case.f, case.x), case.gradient, number).probes:
-            share = abs(probe.error) / probe.error_bar if probe.error else 0.0
+        for probe in probed(Point(case.f, case.x), case.gradient, number):
+            share = abs(probe.error) / (probe.error_bar + probe.doubt) if probe.error else 0.0
             outcome.add(f"{name}: coverage", not share <= 1, share, example)
         error = just_noticed(report, rng, case.x.size)
         outcome.add(f"{name}: errors", check(case, number, error).verdict != "wrong", None, example)
