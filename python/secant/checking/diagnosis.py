@@ -74,7 +74,7 @@ def diagnosed(
     for correction in case.corrections():
         if case.fits(correction) and case.confirms(correction, rng):
             return Diagnosis(correction.text, "with that corrected, a fresh probe of all entries finds no error")
-    return case.zeros() or case.flat() or case.close()
+    return case.zeros() or case.close()
 
 
 class _Case:
@@ -133,13 +133,6 @@ class _Case:
     def is_flat(self) -> bool:
         """Whether the slope of f is 0 in all entries that were measured."""
         return bool(self.wrong) and all(abs(entry.numerical) <= entry.error_bar for entry in self.entries)
-
-    def flat(self) -> Diagnosis | None:
-        """A surrogate gradient, as of a step function."""
-        if not self.is_flat:
-            return None
-        text = f"the slope of f is 0 in {self.who}, and {self.who_is} not: one of a step function is a surrogate"
-        return Diagnosis(text, "f has slope 0 in all entries that were measured")
 
     def close(self) -> Diagnosis | None:
         """A gradient that is almost right."""

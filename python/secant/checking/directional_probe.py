@@ -39,7 +39,6 @@ _CLEAR = 1000.0  # error bars: what is off by more is so at any steps
 _FINEST = 4.0  # units in the last place of x: the smallest step
 _COARSE = 1e-10  # x is float64 if its relative rounding is less
 _VISIBLE = 16.0  # times the noise: a change of f
-_NO_ROUNDING = 2.0**-6  # of the size of f: a jump that no rounding explains
 _LAST_PLACES = 32.0  # half units: a jump of f that is its rounding
 _STILL = 2.0**-18  # a step within which f is constant, and not by its rounding
 _NO_NOISE = 0.01  # of the changes of f: then more than noise was seen, as beside a pole
@@ -176,8 +175,7 @@ class DirectionalProbe:
             value, bar = float(slopes[0]), float(bars[0])
             self.is_one_sided |= isfinite(bar)
         elif walk.is_still[0]:
-            across = 0.0 if jump > _NO_ROUNDING * abs(self.value) else max(doubt, abs(value) + bar)
-            value, bar, doubt = 0.0, unit / still, across
+            value, bar, doubt = 0.0, unit / still, max(doubt, abs(value) + bar)  # or that across the steps of f
             self.rises_in_steps |= not is_rounding
             if is_rounding:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))

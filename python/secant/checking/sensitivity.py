@@ -66,7 +66,8 @@ class Arrays:
         if is_known:
             return ""
         norm = f", and its norm is {report.norm:.1e}" if math.isfinite(report.norm) else ""
-        return f"noise hides errors below {report.sensitivity:.1e}{norm}"
+        hidden = "its steps hide" if self.probe.rises_in_steps else "noise hides"
+        return f"{hidden} errors below {report.sensitivity:.1e}{norm}"
 
     def _contribution(self, leaf: int) -> float:
         return self.probe.candidate.contribution(self.direction, self.probe.point.spans[leaf])
