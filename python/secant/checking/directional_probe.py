@@ -158,7 +158,9 @@ class DirectionalProbe:
             numbers = range(self._smallest, largest - 1, -RUNG)
             walk = walked(samples, numbers)
             start = climb(samples, numbers, self.noise, walk)
-            found = refined(samples, start, numbers)
+            # What f computes of x may be rounded as if x were, and that may not show as noise at small steps.
+            near = np.maximum(start.noise.near, self.point.blur * np.abs(start.slope))
+            found = refined(samples, start._replace(noise=start.noise._replace(near=near)), numbers)
             is_kink, doubt = bool(start.is_kink[0]), DOUBT * float(start.doubt[0])
             value, bar = float(found.value[0]), float(found.bar[0]) - doubt
             if bar <= _ENOUGH * max(abs(value), size) or is_kink:
