@@ -15,9 +15,11 @@ from secant.differentiation.slopes import (
     DOUBT,
     RATIO,
     RUNG,
+    Climb,
     Levels,
     Sample,
     Samples,
+    Walk,
     best_of,
     climb,
     extrapolated,
@@ -31,6 +33,10 @@ from secant.differentiation.slopes import (
 _FARTHER = -RUNG
 """The number of the largest step, where noise asks for it; entries move by some half of their size, else by a 20th."""
 _ENOUGH = 1e-8  # a relative error bar that is not worth larger steps
+_HARDLY = 1e-3  # a relative error bar that is worth leaving out small steps
+_AWAY = 6 * RUNG
+"""The number of the smallest step then, 3e-8: beside a removable singularity noise falls as the step grows."""
+_FALLS = 1e-4  # to so much of the noise of small steps: else they count
 _STEPS = 5  # those of the largest window, at which derivatives are tried first
 _SHRINKS = 0.75  # a second difference over the step, where f is smooth: half would be left
 _NOISY = 8.0  # times the noise: second differences that are none
@@ -57,6 +63,20 @@ class _Slope(NamedTuple):
     bar: float
     doubt: float
     is_kink: bool
+
+
+class _Climbed(NamedTuple):
+    """What was found from some rungs; ``number`` is that of the largest step that the slope depends on."""
+
+    numbers: range
+    walk: Walk
+    start: Climb
+    slope: _Slope
+    number: int
+
+    def shows(self, share: float, size: float) -> bool:
+        """Whether the slope is known to a share of it or of a size, or nothing will be: on a kink."""
+        return self.slope.bar <= share * max(abs(self.slope.value), size) or self.slope.is_kink
 
 
 class DirectionalProbe:
@@ -148,23 +168,32 @@ class DirectionalProbe:
             return None
         return _Slope(float(values[0]), float(bars[0]), 0.0, False)
 
+    def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
+        """The slope from the rungs between two numbers of steps."""
+        numbers = range(smallest, largest - 1, -RUNG)
+        walk = walked(samples, numbers)
+        start = climb(samples, numbers, self.noise, walk)
+        # What f computes of x may be rounded as if x were, and that may not show as noise at small steps.
+        near = np.maximum(start.noise.near, self.point.blur * np.abs(start.slope))
+        found = refined(samples, start._replace(noise=start.noise._replace(near=near)), numbers)
+        doubt = DOUBT * float(start.doubt[0])
+        slope = _Slope(float(found.value[0]), float(found.bar[0]) - doubt, doubt, bool(start.is_kink[0]))
+        return _Climbed(numbers, walk, start, slope, int(found.number[0]))
+
     @np.errstate(all="ignore")
     def _climbed(self, samples: Samples, size: float) -> _Slope:
         """The slope from the smallest steps up."""
         if self.point.resolution > _COARSE:  # values that are corrected do not show how they are rounded
             samples(step_of(0))
             self.noise = self.noise._replace(share=np.maximum(self.noise.share, self.point.unit))
-        for largest in (0, _FARTHER):
-            numbers = range(self._smallest, largest - 1, -RUNG)
-            walk = walked(samples, numbers)
-            start = climb(samples, numbers, self.noise, walk)
-            # What f computes of x may be rounded as if x were, and that may not show as noise at small steps.
-            near = np.maximum(start.noise.near, self.point.blur * np.abs(start.slope))
-            found = refined(samples, start._replace(noise=start.noise._replace(near=near)), numbers)
-            is_kink, doubt = bool(start.is_kink[0]), DOUBT * float(start.doubt[0])
-            value, bar = float(found.value[0]), float(found.bar[0]) - doubt
-            if bar <= _ENOUGH * max(abs(value), size) or is_kink:
-                break
+        found = self._climbed_from(samples, self._smallest, 0)
+        if not found.shows(_ENOUGH, size):
+            found = self._climbed_from(samples, self._smallest, _FARTHER)
+        if not found.shows(_HARDLY, size):
+            away = self._climbed_from(samples, min(_AWAY, self._smallest), _FARTHER)
+            if away.start.noise.near[0] < _FALLS * found.start.noise.near[0]:
+                found = away
+        numbers, walk, start, (value, bar, doubt, is_kink), number = found
         changes = {step: abs(float(each.values[0]) - self.value) for step, each in samples.known.items()}
         changes = {step: change for step, change in changes.items() if isfinite(change)}
         least, largest_change = _VISIBLE * float(self.noise.near[0]), max(changes.values(), default=0.0)
@@ -186,7 +215,7 @@ class DirectionalProbe:
         elif level > max(abs(self.value), _NO_NOISE * largest_change):
             doubt = inf
         elif largest_change and not is_kink:
-            self._number = None if start.noise.slope[0] else int(found.number[0])
+            self._number = None if start.noise.slope[0] else number
             self._bar = bar
             nothing = np.zeros(1)
             self.noise = Levels(*map(np.maximum, self.noise, start.noise._replace(slope=nothing)))
