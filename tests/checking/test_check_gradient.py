@@ -1202,3 +1202,9 @@ def test_beside_a_removable_singularity_larger_steps_show_the_slope(sign):
     for seed in range(5):
         verdict = secant.check_gradient(f, x, gradient, rng=seed).verdict
         assert verdict == ("right" if sign == 1 else "wrong")
+
+
+def test_where_many_entries_rise_in_steps_the_sum_of_steps_is_no_slope():
+    x = np.random.default_rng(2).uniform(0.5, 1.2, 1000)
+    report = secant.check_gradient(lambda x: float(np.round(np.sin(x), 3).sum()), x, 0 * x, rng=2)
+    assert report.verdict == "not verified"

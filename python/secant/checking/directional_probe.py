@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from secant._common.validation import Floats
 from secant.checking.candidate import Candidate
 from secant.checking.point import Direction, EntryRange, Point
 from secant.checking.verdict import MeasuredError
@@ -160,7 +161,7 @@ class DirectionalProbe:
         if self._number is None:
             return None
         there = samples.differences([step_of(self._number + _STEPS - 1 - k) for k in range(_STEPS)])
-        noise = self.noise.of_slopes(there)
+        noise = self._with_blur(self.noise, there.slope[-1]).of_slopes(there)
         values, bars = best_of(extrapolated(there.width, there.slope, noise))
         bends = np.abs(there.bend)
         is_smooth = bends[:-1] <= _SHRINKS * bends[1:] + _NOISY * self.noise.at(there.size)[:-1] / there.width[:-1]
@@ -168,14 +169,16 @@ class DirectionalProbe:
             return None
         return _Slope(float(values[0]), float(bars[0]), 0.0, False)
 
+    def _with_blur(self, noise: Levels, slope: Floats) -> Levels:
+        """Noise, and what f computes of x: that may be rounded as if x were, which need not show at small steps."""
+        return noise._replace(near=np.maximum(noise.near, self.point.blur * np.abs(slope)))
+
     def _climbed_from(self, samples: Samples, smallest: int, largest: int) -> _Climbed:
         """The slope from the rungs between two numbers of steps."""
         numbers = range(smallest, largest - 1, -RUNG)
         walk = walked(samples, numbers)
         start = climb(samples, numbers, self.noise, walk)
-        # What f computes of x may be rounded as if x were, and that may not show as noise at small steps.
-        near = np.maximum(start.noise.near, self.point.blur * np.abs(start.slope))
-        found = refined(samples, start._replace(noise=start.noise._replace(near=near)), numbers)
+        found = refined(samples, start._replace(noise=self._with_blur(start.noise, start.slope)), numbers)
         doubt = DOUBT * float(start.doubt[0])
         slope = _Slope(float(found.value[0]), float(found.bar[0]) - doubt, doubt, bool(start.is_kink[0]))
         return _Climbed(numbers, walk, start, slope, int(found.number[0]))
@@ -212,6 +215,7 @@ class DirectionalProbe:
                 self.noise = self.noise._replace(near=np.maximum(self.noise.near, jump / 2))
         elif still >= _STILL and not is_rounding:  # the slope may be that across the steps of f, or 0
             doubt = max(doubt, abs(value) + bar)
+            self.rises_in_steps = True
         elif level > max(abs(self.value), _NO_NOISE * largest_change):
             doubt = inf
         elif largest_change and not is_kink:

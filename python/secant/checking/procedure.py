@@ -27,6 +27,7 @@ MAX_EVALUATIONS = 100
 _SEARCH_EVALUATIONS = 5000
 _UNSEEN = "the search for wrong entries found enough before it came to this array"
 _STEPS = "f is constant near x and rises in steps farther away: its slope at x is 0"
+_RISES = "f rises in steps: by itself no entry shows an error, all at once do"
 _ONCE = "it seemed wrong along some directions, and not along others"
 
 
@@ -79,10 +80,13 @@ def _check(point: Point, candidate: Callable[[], Candidate], options: Options, p
         if given.remark:
             suspects = replace(suspects, arrays=everywhere)
         elif not suspects.arrays and not evidence.on_kinks:
+            probe.measure(direction, EntryRange(0, 1), climbs=True)  # tells whether f rises in steps
             if noticed([probe.measure(point.direction(rng), point.all, climbs=True) for _ in range(2)]):
                 suspects = replace(suspects, arrays=everywhere)
             else:
                 doubt = _ONCE
+        if probe.rises_in_steps and not (given.remark or any(entry.wrong for entry in (*every, *suspects.entries))):
+            suspects, doubt = NO_SUSPECTS, _RISES
     diagnosis = diagnosed(probe, rng, given, suspects.entries, suspects.arrays) if suspects.arrays else None
 
     arrays = Arrays(probe, evidence, direction, doubt)
